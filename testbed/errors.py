@@ -1,0 +1,123 @@
+"""Every error the project raises on purpose, and the exit code each one means.
+
+::
+
+    TestbedError                 1  something went wrong; the message says what and what to do
+    ├── InputError               2  the user's YAML, option or file is wrong: file:line, path, hint
+    ├── PlatformError            4  this kernel or machine cannot do it: what, why, what instead
+    ├── SandboxError             1  the sandbox could not be built, reached or kept alive
+    │   ├── OperationError       1  one operation of a plan failed, or read back differently
+    │   └── NoSuchSandbox        2  no running sandbox has that name
+    ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
+    └── StoreError               1  a result folder cannot be written or read
+
+Errors are raised where they happen and turned into one line and an exit code in ``testbed.cli``
+only.  Two more exit codes exist that are not errors: 3, an expectation of an experiment was not
+met, and 130, the user pressed Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class TestbedError(Exception):
+    """Base of the tree.  ``str(error)`` is one complete line for a person.
+
+    :param message: what went wrong, where and why.
+    :param hint: what to do about it, if anything can be done.
+    """
+
+    exit_code: ClassVar[int] = 1
+    __test__: ClassVar[bool] = False  # the name starts with "Test"; it is not one
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class InputError(TestbedError):
+    """The user's input cannot be used.
+
+    :param message: what is wrong with the value.
+    :param file: the document it stands in.
+    :param line: the line, counted from 1.
+    :param path: where in the document, for example ``links.wifi.netem.delay``.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: Path | str | None = None,
+        line: int | None = None,
+        path: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.line = line
+        self.path = path
+
+    def __str__(self) -> str:
+        where = "" if self.file is None else str(self.file)
+        if self.line is not None:
+            where += f":{self.line}"
+        return ": ".join(part for part in (where, self.path, super().__str__()) if part)
+
+
+class PlatformError(TestbedError):
+    """The kernel or the machine lacks something.
+
+    :param what: what is missing.
+    :param why: why it matters here.
+    :param instead: what the user can do.
+    """
+
+    exit_code = 4
+
+    def __init__(self, what: str, *, why: str, instead: str) -> None:
+        super().__init__(f"{what}: {why}", hint=instead)
+        self.what = what
+        self.why = why
+        self.instead = instead
+
+
+class SandboxError(TestbedError):
+    """The sandbox could not be built, reached or kept alive."""
+
+
+class OperationError(SandboxError):
+    """One operation of a plan failed, or what was read back is not what was wanted.
+
+    :param operation: the operation in words, as ``testbed plan`` prints it.
+    :param wanted: the state the plan asks for.
+    :param seen: the state or the error the kernel answered with.
+    """
+
+    def __init__(self, operation: str, *, wanted: str, seen: str, hint: str | None = None) -> None:
+        super().__init__(f"{operation}: wanted {wanted}, the kernel has {seen}", hint=hint)
+        self.operation = operation
+        self.wanted = wanted
+        self.seen = seen
+
+
+class NoSuchSandbox(SandboxError):
+    """No running sandbox has that name."""
+
+    exit_code = 2
+
+
+class WorkloadError(TestbedError):
+    """A workload failed, ran out of time or delivered the wrong bytes."""
+
+
+class StoreError(TestbedError):
+    """A result folder cannot be written or read."""

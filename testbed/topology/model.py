@@ -1,0 +1,152 @@
+"""What a topology *is* once it has been checked: immutable values that cannot be wrong.
+
+The YAML shapes live in ``spec``; ``resolve`` turns them into these.  Everything that was optional
+in the file is decided here: names, addresses, routes, MPTCP limits and endpoints.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from testbed.wire.netem import Netem
+
+
+class Kind(enum.StrEnum):
+    """What a node does with packets that are not for itself."""
+
+    HOST = "host"  # drops them: an end host
+    ROUTER = "router"  # forwards them by the routing table
+    SWITCH = "switch"  # bridges them by MAC address (IEEE 802.1D), in the wire namespace
+
+
+class Family(enum.StrEnum):
+    """An address family, by the name ``ip -4`` and ``ip -6`` give it."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+class EndpointFlag(enum.StrEnum):
+    """MPTCP endpoint flags with the names of ip-mptcp(8)."""
+
+    SUBFLOW = "subflow"
+    SIGNAL = "signal"
+    BACKUP = "backup"
+    FULLMESH = "fullmesh"
+
+
+class Interface(msgspec.Struct, frozen=True, kw_only=True):
+    """One end of a link at a node."""
+
+    node: str
+    name: str  # at most 15 characters (IFNAMSIZ - 1)
+    link: str
+    mac: str  # "02:00:00:00:00:01"
+    mtu: int  # octets
+    addresses: tuple[str, ...] = ()  # with prefix length: "10.0.1.1/24", "fd00:0:0:1::1/64"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Per-source policy routing: packets from ``source`` use routing table ``table``."""
+
+    source: str  # a prefix, usually /32 or /128
+    table: int
+    priority: int
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a routing table; ``kind`` is ``unicast`` or ``unreachable``."""
+
+    destination: str  # a prefix; "0.0.0.0/0" and "::/0" are the defaults
+    via: str | None = None
+    interface: str | None = None
+    source: str | None = None  # preferred source address
+    table: int = 254  # main
+    kind: str = "unicast"
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """A permanent neighbour entry, so that no ARP or ND depends on a lossy wire."""
+
+    interface: str
+    address: str
+    mac: str
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """``ip mptcp limits``: extra subflows per connection, ADD_ADDRs taken up; each 0 to 8."""
+
+    subflows: int
+    add_addr_accepted: int
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """``ip mptcp endpoint``: one address the in-kernel path manager may use."""
+
+    address: str  # without prefix length
+    id: int
+    interface: str
+    flags: tuple[EndpointFlag, ...]
+    port: int | None = None
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A host, router or switch, with everything its namespace will hold."""
+
+    name: str
+    kind: Kind
+    interfaces: tuple[Interface, ...] = ()  # in the order of the links in the file
+    rules: tuple[Rule, ...] = ()
+    routes: tuple[Route, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()  # in the order they are written
+    limits: Limits | None = None  # None: the kernel's own
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def interface(self, name: str) -> Interface:
+        """Return the interface of that name; ``KeyError`` if there is none."""
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        raise KeyError(name)
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A link between interfaces ``a`` and ``b`` (first and second in ``between``).
+
+    ``wire`` says whether a wire sits in the middle.  Without one the link is a single veth pair at
+    the kernel's own speed, and nothing about it can be shaped.
+    """
+
+    name: str
+    a: Interface
+    b: Interface
+    mtu: int  # octets
+    wire: bool
+    toward_b: Netem = Netem()  # shapes what travels from a to b
+    toward_a: Netem = Netem()
+    offload: bool = False  # True: segments larger than the MTU may cross the link
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole network.  Nodes and links keep the order of the file."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name; ``KeyError`` if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def link(self, name: str) -> Link:
+        """Return the link of that name; ``KeyError`` if there is none."""
+        for link in self.links:
+            if link.name == name:
+                return link
+        raise KeyError(name)
