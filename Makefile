@@ -1,0 +1,44 @@
+# make demo    set everything up and run the first experiment
+# make test    set everything up and run every check and test
+# make check   the static checks alone: format, lint, types, layers
+# make bench   measure the wire's precision and the sandbox's scale
+# make clean   remove what make made
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.installed
+	@scripts/system-packages demo
+	$(BIN)/testbed run experiments/quickstart.yaml
+
+test: check
+	@scripts/system-packages test
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev
+	@scripts/system-packages bench
+	$(BIN)/python -m bench
+
+$(VENV)/.installed: pyproject.toml
+	@scripts/system-packages demo
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
