@@ -1,0 +1,31 @@
+"""What commands share: the console for people, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+
+
+def print_json(value: Any) -> None:
+    """Print ``value``, anything msgspec can encode, as one JSON document."""
+    encoded = msgspec.json.encode(value)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return the console for people: colours on a terminal, plain text elsewhere.
+
+    Away from a terminal the width is that of a wide table, so that no line is cut in a log.
+    """
+    from rich.console import Console
+
+    plain = Console(stderr=stderr, highlight=False)
+    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=160)
