@@ -1,0 +1,165 @@
+"""The options of tc-netem(8) as values, one class per option.
+
+None can be built with an impossible value: the constructors raise :class:`InputError`, which
+names the option.  ``testbed.wire.grammar`` reads and writes them as text.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, TypeAlias
+
+import msgspec
+
+from testbed.errors import InputError
+
+OPTIONS: Final = ("limit", "delay", "rate", "loss", "reorder", "duplicate", "corrupt", "trace")
+MAX_JITTER_NS: Final = 2**31 - 1  # sch_netem clamps jitter to INT_MAX
+
+
+class Distribution(enum.StrEnum):
+    """How jitter is distributed; the names are those of iproute2's tables."""
+
+    UNIFORM = "uniform"
+    NORMAL = "normal"
+    PARETO = "pareto"
+    PARETONORMAL = "paretonormal"
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """``rate``: the time a frame takes is its length plus overheads over ``bits_per_second``.
+
+    With a ``cell_size`` the length is first rounded up to whole cells (ATM, DSL).  Like netem's,
+    the rate is a whole number of octets per second.
+    """
+
+    bits_per_second: int
+    packet_overhead: int = 0  # octets, may be negative
+    cell_size: int = 0  # octets
+    cell_overhead: int = 0  # octets, may be negative
+
+    def __post_init__(self) -> None:
+        if self.bits_per_second < 8:
+            raise InputError("rate: must be at least 8bit", hint="to stop all packets: loss 100%")
+        if self.cell_size < 0:
+            raise InputError("rate: the cell size cannot be negative")
+        if self.cell_size and self.cell_size + self.cell_overhead <= 0:
+            raise InputError("rate: the cell overhead leaves nothing of a cell")
+
+
+class Delay(msgspec.Struct, frozen=True, kw_only=True):
+    """``delay``: ``delay_ns`` plus a random ``jitter_ns``; a delay below zero counts as zero."""
+
+    delay_ns: int
+    jitter_ns: int = 0
+    correlation: float = 0.0
+    distribution: Distribution = Distribution.UNIFORM
+
+    def __post_init__(self) -> None:
+        _check_probabilities("delay", self.correlation)
+        if self.delay_ns < 0 or self.jitter_ns < 0:
+            raise InputError("delay: times cannot be negative")
+        if self.jitter_ns and not self.delay_ns:
+            raise InputError("delay: jitter needs a delay to vary", hint="write delay 10ms 2ms")
+        if self.jitter_ns > MAX_JITTER_NS:
+            raise InputError("delay: jitter is larger than 2.147s, the most netem can do")
+        if not self.jitter_ns and (self.correlation or self.distribution != "uniform"):
+            raise InputError("delay: a correlation or distribution needs jitter")
+
+
+class RandomLoss(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="random"):
+    """``loss random``: each packet is lost with ``probability``."""
+
+    probability: float
+    correlation: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_probabilities("loss", self.probability, self.correlation)
+
+
+class GilbertElliott(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="gemodel"):
+    """``loss gemodel``: a good and a bad state (Gilbert 1960, Elliott 1963).
+
+    ``p`` and ``r`` are the chances per packet to turn bad and good; ``one_minus_h`` and
+    ``one_minus_k`` are the chances of loss in the bad and in the good state.
+    """
+
+    p: float
+    r: float
+    one_minus_h: float = 1.0
+    one_minus_k: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_probabilities("loss", self.p, self.r, self.one_minus_h, self.one_minus_k)
+
+
+Loss: TypeAlias = RandomLoss | GilbertElliott
+
+
+class Reorder(msgspec.Struct, frozen=True, kw_only=True):
+    """``reorder``: with ``probability`` a packet overtakes everything that is delayed.
+
+    Only one in ``gap`` packets may (0 and 1 are the same: any).
+    """
+
+    probability: float
+    correlation: float = 0.0
+    gap: int = 0
+
+    def __post_init__(self) -> None:
+        _check_probabilities("reorder", self.probability, self.correlation)
+        if not 0 <= self.gap < 2**32:
+            raise InputError("reorder: gap must be between 0 and 4294967295")
+
+
+class Duplicate(msgspec.Struct, frozen=True, kw_only=True):
+    """``duplicate``: with ``probability`` a packet is sent twice."""
+
+    probability: float
+    correlation: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_probabilities("duplicate", self.probability, self.correlation)
+
+
+class Corrupt(msgspec.Struct, frozen=True, kw_only=True):
+    """``corrupt``: with ``probability`` one random bit of a packet is inverted."""
+
+    probability: float
+    correlation: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_probabilities("corrupt", self.probability, self.correlation)
+
+
+class LimitUnit(enum.StrEnum):
+    """What the number of a ``limit`` counts."""
+
+    PACKETS = "packets"
+    BYTES = "bytes"
+    NS = "ns"
+    BDP = "bdp"  # thousandths of rate x round-trip time
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """``limit``: how much may be held; what arrives beyond it is dropped.
+
+    In ``packets`` it is netem's limit, which counts all that is held, also what is merely on its
+    way through ``delay``.  The other units say how much may *queue* for the rate.  A round trip
+    is taken to be twice the delay of this direction.
+    """
+
+    value: int
+    unit: LimitUnit = LimitUnit.PACKETS
+
+    def __post_init__(self) -> None:
+        if self.value <= 0:
+            raise InputError("limit: must be more than 0", hint="to drop all packets: loss 100%")
+        if self.unit is LimitUnit.PACKETS and self.value >= 2**32:
+            raise InputError("limit: at most 4294967295 packets")
+
+
+def _check_probabilities(option: str, *values: float) -> None:
+    for value in values:
+        if not 0 <= value <= 1:
+            raise InputError(f"{option}: {value * 100:g}% is not between 0% and 100%")
