@@ -1,0 +1,77 @@
+"""Bulk transfer: as much as one connection carries.
+
+Each side that sends half-closes when it is done; a side that sends nothing half-closes after it has
+read the other's end.  So each knows that everything arrived before it closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from testbed.workload.stacks import Stack, Streams
+from testbed.workload.transfer import Activity, Goal, Listener, Report, Transfer, now_ns
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk"):
+    """``octets`` each way that is asked for, or whatever is taken within ``duration_ns``."""
+
+    octets: int | None
+    duration_ns: int | None
+    forward: bool  # client to server
+    reverse: bool
+    seed: int
+
+    @property
+    def goal(self) -> Goal:
+        """What the halves' activities add up to at the end."""
+        total = None if self.octets is None else self.octets * (self.forward + self.reverse)
+        return Goal(unit="octets", total=total)
+
+
+async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+    """The client's half."""
+    transfer = Transfer(stack, activity, f"{job.seed} client")
+    streams = await transfer.connect(remote)
+    return await _exchange(transfer, streams, job, sends=job.forward)
+
+
+async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
+    """The server's half."""
+    async with Listener(stack, local, activity) as listener:
+        streams = await listener.accept()
+    transfer = Transfer(stack, activity, f"{job.seed} server")
+    transfer.connected()
+    return await _exchange(transfer, streams, job, sends=job.reverse)
+
+
+async def _exchange(transfer: Transfer, streams: Streams, job: Job, *, sends: bool) -> Report:
+    reader, writer = streams
+    if sends:
+        await asyncio.gather(_send(transfer, writer, job), transfer.receive_to_end(reader))
+    else:
+        await transfer.receive_to_end(reader)
+        writer.write_eof()
+    await transfer.close(writer)
+    return transfer.report()
+
+
+async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> None:
+    limit_ns = job.duration_ns
+    seconds = None if limit_ns is None else (transfer.started_ns + limit_ns - now_ns()) / 1e9
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await transfer.send(writer, job.octets)
+    writer.write_eof()
+
+
+def metrics(job: Job, client: Report, server: Report) -> dict[str, float]:
+    """Return what this kind adds to the metrics every kind has."""
+    found: dict[str, float] = {}
+    if job.forward and job.reverse:
+        for name, report in (("goodput_forward", server), ("goodput_reverse", client)):
+            elapsed_ns = report.finished_ns - client.started_ns
+            found[name] = report.received.octets * 8e9 / elapsed_ns
+    return found

@@ -1,0 +1,74 @@
+"""The stacks a workload can run on.  Each module here defines one as ``STACK``.
+
+A stack gives byte streams.  Adding one is adding one module: its name is found by listing this
+package, and only the one that is asked for is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from testbed.errors import InputError
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+
+
+class Server(Protocol):
+    """Something that listens."""
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+
+    def close(self) -> None:
+        """Stop listening; connections stay."""
+
+
+class Stack(Protocol):
+    """An implementation of a byte-stream transport.
+
+    Every method may raise PlatformError: this machine cannot do it.  None ever falls back to
+    another protocol.  There are no time limits here: callers cancel.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name experiments use."""
+
+    @property
+    def program_option(self) -> str | None:
+        """The option by which programs that know this stack are told to use it."""
+
+    async def connect(self, remote: tuple[str, int], *, local: str | None = None) -> Streams:
+        """Open a connection to an address and port; ``OSError`` when it is refused."""
+
+    async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
+        """Listen on an address and port; port 0 lets the stack choose."""
+
+    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command line that makes a program use this stack."""
+
+    def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        """Return the stack's own view of an open connection, as JSON can hold it."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all stacks."""
+    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+
+
+def stack(name: str) -> Stack:
+    """Return the stack of that name.
+
+    :raises InputError: there is none.
+    """
+    if name not in names():
+        raise InputError(f"unknown stack {name!r}", hint=f"there are: {', '.join(names())}")
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    found: Stack = module.STACK
+    return found

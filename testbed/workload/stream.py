@@ -1,0 +1,87 @@
+"""A stream of blocks at a fixed rate: how late each arrives.
+
+A block's delay runs from the moment the sender could first have handed it over: when it was due,
+or, if the sender's timer was late, when the timer fired.  A sender held back because the stack
+takes no more data does not move that moment, so queueing in the sender counts.  Both ends must read
+the same clock, as two processes on one machine do.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.workload.metrics import quantiles
+from testbed.workload.stacks import Stack, Streams
+from testbed.workload.transfer import (
+    Activity,
+    Goal,
+    Listener,
+    Report,
+    Transfer,
+    now_ns,
+    sleep_until,
+)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stream"):
+    """``count`` blocks, each due ``interval_ns`` after the one before."""
+
+    block: int  # octets
+    interval_ns: int
+    count: int
+    forward: bool  # client to server
+    seed: int
+
+    @property
+    def goal(self) -> Goal:
+        """What the halves' activities add up to at the end."""
+        return Goal(unit="blocks", total=self.count)
+
+
+async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+    """The client's half.
+
+    ``Report.samples_ns`` are times: of the sender when each block was to be handed over, of the
+    receiver when its last octet was read.
+    """
+    transfer = Transfer(stack, activity, f"{job.seed} client")
+    streams = await transfer.connect(remote)
+    return await _converse(transfer, streams, job, activity, sends=job.forward)
+
+
+async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
+    """The server's half; its report is like the client's."""
+    async with Listener(stack, local, activity) as listener:
+        streams = await listener.accept()
+    transfer = Transfer(stack, activity, f"{job.seed} server")
+    transfer.connected()
+    return await _converse(transfer, streams, job, activity, sends=not job.forward)
+
+
+async def _converse(
+    transfer: Transfer, streams: Streams, job: Job, activity: Activity, *, sends: bool
+) -> Report:
+    reader, writer = streams
+    samples_ns: list[int] = []
+    first_due_ns = now_ns()
+    for index in range(job.count):
+        if sends:
+            due_ns = first_due_ns + index * job.interval_ns
+            samples_ns.append(await sleep_until(due_ns))
+            await transfer.send(writer, job.block)
+        else:
+            await transfer.receive(reader, job.block)
+            samples_ns.append(now_ns())
+            activity.samples = len(samples_ns)
+    await transfer.finish(reader, writer)
+    return transfer.report(samples_ns)
+
+
+def metrics(job: Job, client: Report, server: Report) -> dict[str, float]:
+    """Return what this kind adds to the metrics every kind has."""
+    sender, receiver = (client, server) if job.forward else (server, client)
+    delays_ns = [
+        arrived - handed
+        for handed, arrived in zip(sender.samples_ns, receiver.samples_ns, strict=True)
+    ]
+    return {"blocks": len(delays_ns), **quantiles("block_delay", delays_ns)}
