@@ -228,7 +228,7 @@ class _Builder:
             self._anchors[anchor] = (data, self._values - before)
         return data
 
-    def _alias(self, event: yaml.AliasEvent, path: str) -> Data:
+    def _alias(self, event: Any, path: str) -> Data:
         if event.anchor not in self._anchors:
             raise self._error(f"alias *{event.anchor} has no anchor before it", event, path)
         data, values = self._anchors[event.anchor]

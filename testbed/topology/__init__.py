@@ -1,0 +1,1 @@
+"""Topologies, purely: from a YAML file to a checked network to the operations that build it."""

@@ -25,13 +25,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag=T
     """Base of all operations."""
 
 
-class AddNamespace(Operation):
+class AddNamespace(Operation, frozen=True, kw_only=True):
     """A network namespace for a host or router, its loopback up."""
 
     namespace: str
 
 
-class AddBridge(Operation):
+class AddBridge(Operation, frozen=True, kw_only=True):
     """A switch: a bridge without spanning tree or multicast snooping."""
 
     namespace: str
@@ -53,14 +53,14 @@ class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
     bridge: str | None = None  # the bridge (in the same namespace) it is a port of
 
 
-class AddVeth(Operation):
+class AddVeth(Operation, frozen=True, kw_only=True):
     """A veth pair; both ends are up when the operation is done."""
 
     a: VethEnd
     b: VethEnd
 
 
-class SetSysctl(Operation):
+class SetSysctl(Operation, frozen=True, kw_only=True):
     """``sysctl -w key=value`` in one namespace."""
 
     namespace: str
@@ -68,7 +68,7 @@ class SetSysctl(Operation):
     value: str
 
 
-class AddAddress(Operation):
+class AddAddress(Operation, frozen=True, kw_only=True):
     """``ip address add``; IPv6 without duplicate address detection."""
 
     namespace: str
@@ -76,7 +76,7 @@ class AddAddress(Operation):
     address: str  # with prefix length
 
 
-class RemoveAddress(Operation):
+class RemoveAddress(Operation, frozen=True, kw_only=True):
     """``ip address del``."""
 
     namespace: str
@@ -84,7 +84,7 @@ class RemoveAddress(Operation):
     address: str
 
 
-class AddNeighbour(Operation):
+class AddNeighbour(Operation, frozen=True, kw_only=True):
     """``ip neighbour add ... nud permanent``."""
 
     namespace: str
@@ -93,7 +93,7 @@ class AddNeighbour(Operation):
     mac: str
 
 
-class AddRule(Operation):
+class AddRule(Operation, frozen=True, kw_only=True):
     """``ip rule add from SOURCE lookup TABLE``."""
 
     namespace: str
@@ -102,7 +102,7 @@ class AddRule(Operation):
     priority: int
 
 
-class AddRoute(Operation):
+class AddRoute(Operation, frozen=True, kw_only=True):
     """``ip route add``; ``kind`` is ``unicast`` or ``unreachable``."""
 
     namespace: str
@@ -114,7 +114,7 @@ class AddRoute(Operation):
     kind: str = "unicast"
 
 
-class SetLimits(Operation):
+class SetLimits(Operation, frozen=True, kw_only=True):
     """``ip mptcp limits set``."""
 
     namespace: str
@@ -122,7 +122,7 @@ class SetLimits(Operation):
     add_addr_accepted: int
 
 
-class AddEndpoint(Operation):
+class AddEndpoint(Operation, frozen=True, kw_only=True):
     """``ip mptcp endpoint add``."""
 
     namespace: str
@@ -133,14 +133,14 @@ class AddEndpoint(Operation):
     port: int | None = None
 
 
-class RemoveEndpoint(Operation):
+class RemoveEndpoint(Operation, frozen=True, kw_only=True):
     """``ip mptcp endpoint delete id ID``."""
 
     namespace: str
     id: int
 
 
-class AddWire(Operation):
+class AddWire(Operation, frozen=True, kw_only=True):
     """A shaped wire between two interfaces of the wire namespace.
 
     Frames that arrive at ``a`` leave through ``b`` shaped by ``toward_b``, and the other way round.
@@ -157,7 +157,7 @@ class AddWire(Operation):
     offload: bool = False
 
 
-class SetWire(Operation):
+class SetWire(Operation, frozen=True, kw_only=True):
     """Change named options of one direction (``a`` or ``b``: toward which end), keep the others.
 
     ``options`` are netem options in tc's grammar, for example ``{"loss": "100%"}``.  Nothing that
@@ -169,7 +169,7 @@ class SetWire(Operation):
     options: dict[str, str]
 
 
-class SetLink(Operation):
+class SetLink(Operation, frozen=True, kw_only=True):
     """``ip link set IFACE up|down`` in one namespace."""
 
     namespace: str

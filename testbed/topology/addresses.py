@@ -1,0 +1,254 @@
+"""Addresses: checks the explicit ones and gives the others out of the pools.
+
+Every segment has one subnet per family: that of its first explicit address, or else the next free
+/24 (larger where it has more members) or /64 of the pool.  Members are numbered from 1 in the
+order of the file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from typing import Final
+
+import msgspec
+
+from testbed.document import join_path
+from testbed.topology.model import Family
+from testbed.topology.skeleton import End, Segment, Skeleton
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LENGTH: Final = {Family.IPV4: 24, Family.IPV6: 64}
+_MIN_IPV6_MTU: Final = 1280  # octets; RFC 8200, section 5
+
+
+class Address(msgspec.Struct, frozen=True):
+    """An address on a subnet; the texts are kept because they are asked for often."""
+
+    family: Family
+    host: str  # "10.0.1.1"
+    length: int  # of the prefix
+    network: str  # "10.0.1.0/24"
+
+    @property
+    def text(self) -> str:
+        """The address with its prefix length."""
+        return f"{self.host}/{self.length}"
+
+
+class Addressing(msgspec.Struct, frozen=True):
+    """The result: the addresses of every end, and the subnets of every segment."""
+
+    of: dict[End, tuple[Address, ...]]
+    subnets: list[dict[Family, tuple[str, ...]]]  # by the index of the segment; the first is main
+
+
+def assign(skeleton: Skeleton) -> Addressing:
+    """Give every host's and router's end its addresses.  Raises InputError."""
+    explicit = {
+        end: [_parse(skeleton, end, i) for i in range(len(end.spec.addresses or ()))]
+        for segment in skeleton.segments
+        for end in segment.ends
+    }
+    _check_explicit(skeleton, explicit)
+    of: dict[End, list[Address]] = {end: [] for end in explicit}
+    subnets: list[dict[Family, tuple[str, ...]]] = [{} for _ in skeleton.segments]
+    for family in Family:
+        pool = _Pool(skeleton, family, explicit)
+        for segment in skeleton.segments:
+            subnets[segment.index][family] = _number(segment, family, pool, explicit, of)
+    _check_mtu(skeleton, of)
+    return Addressing({end: tuple(found) for end, found in of.items()}, subnets)
+
+
+_Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+_Explicit = dict[End, list[_Interface]]
+
+
+def _family(value: _Interface | IpNetwork) -> Family:
+    return Family.IPV4 if value.version == 4 else Family.IPV6
+
+
+def _parse(skeleton: Skeleton, end: End, index: int) -> _Interface:
+    text = (end.spec.addresses or [])[index]
+    path = f"{end.path}.addresses[{index}]"
+    error = skeleton.document.error
+    if "/" not in text:
+        raise error(f"{text!r} has no prefix length", path, f"write for example {text}/24")
+    try:
+        value = ipaddress.ip_interface(text)
+    except ValueError:
+        message = f"{text!r} is no IPv4 or IPv6 address with a prefix length"
+        raise error(message, path) from None
+    if value.ip.is_multicast or value.ip.is_loopback or value.ip.is_unspecified:
+        raise error(f"{text} is no unicast address of a host", path)
+    if value.ip.is_link_local:
+        raise error(f"{text} is a link-local address", path, "use a global or private one")
+    network = value.network
+    if network.max_prefixlen - network.prefixlen >= 2:
+        if value.ip == network.network_address:
+            raise error(f"{text} is the address of the network itself", path)
+        if value.version == 4 and value.ip == network.broadcast_address:
+            raise error(f"{text} is the broadcast address of {network}", path)
+    return value
+
+
+class _Use(msgspec.Struct, frozen=True):
+    """One explicit subnet at one end; ``order`` is that of the file."""
+
+    order: int
+    network: IpNetwork
+    segment: Segment
+    path: str
+
+    @property
+    def range(self) -> tuple[int, int, int]:
+        """Sorts an enclosing subnet right before what it encloses."""
+        first, last = self.network.network_address, self.network.broadcast_address
+        return self.network.version, int(first), -int(last)
+
+
+def _check_explicit(skeleton: Skeleton, explicit: _Explicit) -> None:
+    """Refuse duplicates, one subnet in two segments, and ends that share no subnet."""
+    holder: dict[IpAddress, End] = {}
+    uses: list[_Use] = []
+    for segment in skeleton.segments:
+        main: dict[Family, IpNetwork] = {}
+        for end in segment.ends:
+            for index, value in enumerate(explicit[end]):
+                path = f"{end.path}.addresses[{index}]"
+                if value.ip in holder:
+                    message = f"{value.ip} is used twice: {holder[value.ip].node!r} has it already"
+                    raise skeleton.document.error(message, path)
+                holder[value.ip] = end
+                uses.append(_Use(len(uses), value.network, segment, path))
+            _check_shared(skeleton, end, explicit[end], main)
+    _check_overlap(skeleton, uses)
+
+
+def _check_overlap(skeleton: Skeleton, uses: list[_Use]) -> None:
+    uses.sort(key=lambda use: use.range)
+    for one, two in itertools.pairwise(uses):
+        same = one.network == two.network and one.segment is two.segment
+        if same or one.network.version != two.network.version:
+            continue
+        if two.network.network_address > one.network.broadcast_address:  # type: ignore[operator]
+            continue
+        first, second = sorted((one, two), key=lambda use: use.order)
+        message = f"{second.network} overlaps {first.network} of link {first.segment.name!r}"
+        hint = "links that no switch joins need subnets of their own"
+        if first.segment is second.segment:
+            hint = "use one prefix length at all ends"
+        raise skeleton.document.error(f"{message}: a loop of addresses", second.path, hint)
+
+
+def _check_shared(
+    skeleton: Skeleton, end: End, values: list[_Interface], main: dict[Family, IpNetwork]
+) -> None:
+    """The first explicit address of a segment decides its subnet; the other ends must have one."""
+    for family in Family:
+        networks = [value.network for value in values if _family(value) is family]
+        if not networks:
+            continue
+        wanted = main.setdefault(family, networks[0])
+        if wanted not in networks:
+            message = f"{networks[0]} is not the subnet of the other end, {wanted}"
+            raise skeleton.document.error(message, f"{end.path}.addresses")
+
+
+class _Pool:
+    """Free subnets of one family, given out in order, aligned, around the explicit ones."""
+
+    def __init__(self, skeleton: Skeleton, family: Family, explicit: _Explicit) -> None:
+        text = getattr(skeleton.spec.addressing, family.value)
+        self.path = join_path("addressing", family.value)
+        self.document = skeleton.document
+        self.network = None if text is None else self._parse(text, family)
+        self.length = _LENGTH[family]
+        self._taken = sorted(
+            (int(value.network.network_address), int(value.network.broadcast_address))
+            for values in explicit.values()
+            for value in values
+            if _family(value) is family
+        )
+        if self.network is not None:
+            # Number 0 is left out, so that link 1 has 10.0.1.0/24, unless it is all there is.
+            block = 1 << (self.network.max_prefixlen - self.length)
+            skip = block if self.network.prefixlen < self.length else 0
+            self._next = int(self.network.network_address) + skip
+
+    def _parse(self, text: str, family: Family) -> IpNetwork:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            raise self.document.error(f"{text!r} is no prefix: {error}", self.path) from None
+        if _family(network) is not family:
+            raise self.document.error(f"{text} is not {family}", self.path)
+        return network
+
+    def take(self, members: int) -> tuple[int, int] | None:
+        """Return (number of the network, prefix length) of the next subnet; None: no pool."""
+        if self.network is None:
+            return None
+        bits = self.network.max_prefixlen
+        length = min(self.length, bits - (members + 1).bit_length())
+        size = 1 << (bits - length)
+        start = -(-self._next // size) * size
+        for first, last in self._taken:
+            if first < start + size and last >= start:
+                start = -(-(last + 1) // size) * size
+        if start + size - 1 > int(self.network.broadcast_address):
+            message = f"the pool {self.network} has no /{length} left for all links"
+            raise self.document.error(message, self.path, "give a larger pool")
+        self._next = start + size
+        return start, length
+
+
+def _number(
+    segment: Segment,
+    family: Family,
+    pool: _Pool,
+    explicit: _Explicit,
+    of: dict[End, list[Address]],
+) -> tuple[str, ...]:
+    """Fill in the addresses of one segment and return its subnets."""
+    own = {
+        end: [value for value in explicit[end] if _family(value) is family] for end in segment.ends
+    }
+    # An end with an empty list wants no addresses; one without this family gets an automatic one.
+    automatic = [e for e in segment.ends if not own[e] and e.spec.addresses != []]
+    subnets = list(dict.fromkeys(v.network for values in own.values() for v in values))
+    for end, values in own.items():
+        of[end].extend(
+            Address(family, str(v.ip), v.network.prefixlen, str(v.network)) for v in values
+        )
+    if not automatic:
+        return tuple(map(str, subnets))
+    if subnets:
+        first, length = int(subnets[0].network_address), subnets[0].prefixlen
+    else:
+        taken = pool.take(len(automatic))
+        if taken is None:
+            return ()
+        first, length = taken
+    make = ipaddress.IPv4Address if family is Family.IPV4 else ipaddress.IPv6Address
+    network = f"{make(first)}/{length}"
+    used = {int(value.ip) for values in own.values() for value in values}
+    last = first + (1 << (make(0).max_prefixlen - length)) - (1 if family is Family.IPV4 else 0)
+    free = (number for number in range(first + 1, last) if number not in used)
+    for end in automatic:
+        number = next(free, None)
+        if number is None:
+            raise pool.document.error(f"{network} has no address left for {end.node!r}", end.path)
+        of[end].append(Address(family, str(make(number)), length, network))
+    return tuple(dict.fromkeys((network, *map(str, subnets))))
+
+
+def _check_mtu(skeleton: Skeleton, of: dict[End, list[Address]]) -> None:
+    for end, addresses in of.items():
+        if end.mtu < _MIN_IPV6_MTU and any(a.family is Family.IPV6 for a in addresses):
+            message = f"{end.mtu} octets are too few for IPv6, which needs {_MIN_IPV6_MTU}"
+            path = join_path("links", end.link, "mtu")
+            raise skeleton.document.error(message, path, "or write addressing: {ipv6: null}")

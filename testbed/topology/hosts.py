@@ -1,0 +1,75 @@
+"""What a node's namespace holds besides addresses and routes: neighbours and sysctls."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from testbed.document import join_path
+from testbed.topology.addresses import Addressing
+from testbed.topology.model import Family, Kind, Neighbour
+from testbed.topology.skeleton import Skeleton
+
+_KEY: Final = re.compile(r"net(\.[A-Za-z0-9_/-]+)+")
+
+
+def neighbours(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[Neighbour, ...]:
+    """Return permanent entries for the other end of every segment that has just two."""
+    return tuple(
+        Neighbour(interface=end.name, address=address.host, mac=other.mac)
+        for end in skeleton.ends[node]
+        if len(skeleton.segment_of[end].ends) == 2
+        for other in skeleton.segment_of[end].ends
+        if other is not end
+        for address in addressing.of[other]
+    )
+
+
+def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tuple[str, str], ...]:
+    """Return the sysctls of a node: what the topology needs, then what the file says.
+
+    A new namespace copies the IPv4 settings of the host's first one
+    (``net.core.devconf_inherit_init_net``), so forwarding and filtering by source are always
+    written.  IPv6 starts from the kernel's own values.
+    """
+    router = skeleton.nodes[node].kind is Kind.ROUTER
+    values = {
+        # First: writing it resets other settings (Documentation/networking/ip-sysctl.rst).
+        "net.ipv4.ip_forward": str(int(router)),
+        "net.ipv4.conf.all.rp_filter": "0",
+        "net.ipv4.conf.default.rp_filter": "0",
+    }
+    segments = [skeleton.segment_of[end] for end in skeleton.ends[node]]
+    if len(set(segments)) < len(segments):
+        # Two interfaces on one segment: each answers and asks for its own addresses only.
+        values["net.ipv4.conf.all.arp_ignore"] = "1"
+        values["net.ipv4.conf.all.arp_announce"] = "2"
+    own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
+    if not any(address.family is Family.IPV6 for address in own):
+        values["net.ipv6.conf.default.disable_ipv6"] = "1"
+    elif router:
+        values["net.ipv6.conf.all.forwarding"] = "1"
+        # A router asks for a neighbour on behalf of others from its link-local address only.
+        # Where neighbours are permanent nothing is asked, and the wire stays quiet without one.
+        if all(len(segment.ends) == 2 for segment in segments):
+            values["net.ipv6.conf.default.addr_gen_mode"] = "1"
+        else:
+            values["net.ipv6.conf.default.accept_dad"] = "0"
+    else:
+        values["net.ipv6.conf.default.addr_gen_mode"] = "1"
+    for path, wanted in (
+        ("sysctls", skeleton.spec.sysctls),
+        (join_path("nodes", node, "sysctls"), skeleton.nodes[node].sysctls),
+    ):
+        for key, value in wanted.items():
+            _check(skeleton, f"{path}.{join_path(key)}", key, str(value))
+            values[key] = str(value)
+    return tuple(values.items())
+
+
+def _check(skeleton: Skeleton, path: str, key: str, value: str) -> None:
+    if not _KEY.fullmatch(key):
+        hint = None if key.startswith("net.") else "only net.* belongs to a network namespace"
+        raise skeleton.document.error(f"{key!r} is no sysctl of a node", path, hint)
+    if not value.isprintable():
+        raise skeleton.document.error("the value is not one line of text", path)

@@ -1,0 +1,94 @@
+"""Reading topology files, and putting one other value into what was read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed import document
+from testbed.document import Data, Document
+from testbed.errors import InputError
+from testbed.topology.spec import LinkSpec, NodeSpec, Spec, TopologySpec
+from testbed.wire.netem import OPTIONS, Netem
+
+
+def load_topology(path: Path) -> Document[TopologySpec]:
+    """Read a topology file.  Raises InputError."""
+    return document.load(path, TopologySpec)
+
+
+def loads_topology(text: str, name: str = "topology.yaml") -> Document[TopologySpec]:
+    """Read a topology from ``text``; ``name`` stands for the file."""
+    return document.loads(text, TopologySpec, name)
+
+
+def substitute(raw: Data, path: str, value: Data) -> Data:
+    """Return a copy of a topology's plain data with another value at ``path``.
+
+    A netem option written right under a link means its netem block: ``links.wifi.delay``.  The
+    link or node must exist; options that are not there yet are added.  The copy is checked when it
+    is given to :func:`testbed.document.convert`.  Raises InputError for a path that leads nowhere.
+    """
+    keys = document.split_path(path)
+    if len(keys) > 2 and keys[0] == "links" and keys[2] in OPTIONS:
+        keys = (*keys[:2], "netem", *keys[2:])
+    if not keys:
+        raise InputError("the path is empty", hint="write for example links.wifi.delay")
+    return _replace(raw, keys, 0, value)
+
+
+_STRUCTS: Final[dict[tuple[str, int], type[Spec]]] = {
+    ("links", 2): LinkSpec,
+    ("nodes", 2): NodeSpec,
+}
+
+
+def _replace(data: Data, keys: tuple[str | int, ...], depth: int, value: Data) -> Data:
+    if depth == len(keys):
+        return value
+    key = keys[depth]
+    if isinstance(key, int):
+        if not isinstance(data, list) or key >= len(data):
+            raise _nowhere(keys, depth, f"there is no entry {key}", None)
+        return [*data[:key], _replace(data[key], keys, depth + 1, value), *data[key + 1 :]]
+    if isinstance(data, str) and _is_netem(keys, depth):
+        data = dict(Netem.parse(data).options())
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise _nowhere(keys, depth, f"{key!r} is asked of a plain value", None)
+    known = _known(data, keys, depth)
+    if known is not None and key not in known:
+        raise _nowhere(keys, depth, f"there is no {key!r}", document.nearest(key, known))
+    return {**data, key: _replace(data.get(key), keys, depth + 1, value)}
+
+
+def _known(data: dict[str, Data], keys: tuple[str | int, ...], depth: int) -> list[str] | None:
+    """Return the keys that may stand here; None: the check of the types will tell."""
+    if depth == 0:
+        return _fields(TopologySpec)
+    if depth == 1 and keys[0] in ("links", "nodes"):
+        return list(data)
+    struct = _STRUCTS.get((str(keys[0]), depth))
+    if struct is not None:
+        return _fields(struct) + (list(OPTIONS) if struct is LinkSpec else [])
+    return list(OPTIONS) if _is_netem(keys, depth) else None
+
+
+def _is_netem(keys: tuple[str | int, ...], depth: int) -> bool:
+    """Whether the keys up to ``depth`` lead to a netem block."""
+    if keys[0] != "links":
+        return False
+    return (depth == 3 and keys[2] == "netem") or (depth == 4 and keys[2] == "toward")
+
+
+def _fields(struct: type[Spec]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(struct)]
+
+
+def _nowhere(keys: tuple[str | int, ...], depth: int, why: str, hint: str | None) -> InputError:
+    where = document.join_path(*keys[:depth]) or "the topology"
+    path = document.join_path(*keys)
+    return InputError(f"{why} in {where}", path=path, hint=hint)

@@ -1,0 +1,153 @@
+"""From a topology to the operations that build it, in an order in which they can be carried out.
+
+Namespaces come first, then sysctls (interfaces take them on when they appear), switches, veth
+pairs, each node's addresses, neighbours, rules, routes and MPTCP settings, and the wires last.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator
+
+from testbed.topology.model import Interface, Kind, Link, Node, Topology
+from testbed.topology.operations import (
+    WIRE,
+    AddAddress,
+    AddBridge,
+    AddEndpoint,
+    AddNamespace,
+    AddNeighbour,
+    AddRoute,
+    AddRule,
+    AddVeth,
+    AddWire,
+    AnyOperation,
+    Plan,
+    SetLimits,
+    SetSysctl,
+    VethEnd,
+)
+from testbed.topology.skeleton import mac, middle
+
+
+def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
+    """Return the plan that builds ``topology``.
+
+    :param engine: what shapes the wires: ``auto``, ``netem`` or ``emulator``.
+    :param seed: of the wires' randomness; each wire gets its own from it.
+    """
+    return Plan(topology=topology.name, operations=tuple(_operations(topology, engine, seed)))
+
+
+def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOperation]:
+    nodes = [node for node in topology.nodes if node.kind is not Kind.SWITCH]
+    switches = [node.name for node in topology.nodes if node.kind is Kind.SWITCH]
+    for node in nodes:
+        yield AddNamespace(namespace=node.name)
+    for node in nodes:
+        yield from _sysctls(node, late=False)
+    for switch in switches:
+        yield AddBridge(namespace=WIRE, interface=switch)
+    for index, link in enumerate(topology.links):
+        yield from _veths(index, link, switches)
+    for node in nodes:
+        yield from _sysctls(node, late=True)
+        yield from _node(node)
+    for index, link in enumerate(topology.links):
+        if link.wire:
+            yield _wire(index, link, engine, seed)
+
+
+def _sysctls(node: Node, *, late: bool) -> Iterator[AnyOperation]:
+    """Those that name an interface (``net.ipv4.conf.wifi.forwarding``) must wait for it."""
+    names = {interface.name for interface in node.interfaces}
+    for key, value in node.sysctls:
+        if (not names.isdisjoint(key.split(".")[3:4])) is late:
+            yield SetSysctl(namespace=node.name, key=key, value=value)
+
+
+def _veths(index: int, link: Link, switches: Collection[str]) -> Iterator[AnyOperation]:
+    a, b = (_end(interface, link, switches) for interface in (link.a, link.b))
+    if not link.wire:
+        yield AddVeth(a=a, b=b)
+        return
+    for side, end in (("a", a), ("b", b)):
+        number = 2 * index + (side == "b")
+        yield AddVeth(
+            a=end,
+            b=VethEnd(
+                namespace=WIRE,
+                interface=middle(index, side),
+                mac=mac(number, role=1),
+                mtu=link.mtu,
+                offload=link.offload,
+            ),
+        )
+
+
+def _end(interface: Interface, link: Link, switches: Collection[str]) -> VethEnd:
+    port = interface.node in switches
+    return VethEnd(
+        namespace=WIRE if port else interface.node,
+        interface=interface.name,
+        mac=interface.mac,
+        mtu=link.mtu,
+        offload=link.offload,
+        bridge=interface.node if port else None,
+    )
+
+
+def _node(node: Node) -> Iterator[AnyOperation]:
+    name = node.name
+    for interface in node.interfaces:
+        for address in interface.addresses:
+            yield AddAddress(namespace=name, interface=interface.name, address=address)
+    for neighbour in node.neighbours:
+        yield AddNeighbour(
+            namespace=name,
+            interface=neighbour.interface,
+            address=neighbour.address,
+            mac=neighbour.mac,
+        )
+    for rule in node.rules:
+        yield AddRule(namespace=name, source=rule.source, table=rule.table, priority=rule.priority)
+    for route in node.routes:
+        yield AddRoute(
+            namespace=name,
+            destination=route.destination,
+            via=route.via,
+            interface=route.interface,
+            source=route.source,
+            table=route.table,
+            kind=route.kind,
+        )
+    if node.limits is not None:
+        yield SetLimits(
+            namespace=name,
+            subflows=node.limits.subflows,
+            add_addr_accepted=node.limits.add_addr_accepted,
+        )
+    for endpoint in node.endpoints:
+        yield AddEndpoint(
+            namespace=name,
+            address=endpoint.address,
+            id=endpoint.id,
+            interface=endpoint.interface,
+            flags=endpoint.flags,
+            port=endpoint.port,
+        )
+
+
+def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
+    return AddWire(
+        link=link.name,
+        a=middle(index, "a"),
+        b=middle(index, "b"),
+        mtu=link.mtu,
+        toward_b=link.toward_b,
+        toward_a=link.toward_a,
+        engine=engine,
+        # Of the link's name, so that adding a link leaves the randomness of the others alone.
+        seed=zlib.crc32(f"{seed} {link.name}".encode()),
+        offload=link.offload,
+    )

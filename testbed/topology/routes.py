@@ -1,0 +1,250 @@
+"""Routes: the shortest way through the routers, and per-source policy routing.
+
+Hosts are never gateways.  Of equally short ways the one that comes first in the file is taken.
+A node with one interface gets a default route, and more specific ones only where another router
+on its segment is nearer.  Routers and hosts with several interfaces get one route per subnet.
+
+A host with several interfaces has besides, for each, a rule ``from ADDRESS lookup TABLE`` and a
+table that knows only what can be reached through that interface and ends in ``unreachable
+default``: a packet never leaves through another interface than its source address's.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from testbed.document import join_path, nearest
+from testbed.topology.addresses import Address, Addressing, IpAddress
+from testbed.topology.model import Family, Kind, Route, Rule
+from testbed.topology.skeleton import End, Skeleton
+from testbed.topology.spec import RouteSpec
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+MAIN: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
+FIRST_TABLE: Final = 1001  # of a node's first interface; above 255, which the kernel names
+FIRST_PRIORITY: Final = 1001  # of its rules; the kernel's own are 0, 32766 and 32767
+DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
+MAX_ROUTES: Final = 200_000  # routers times subnets
+
+
+class Router:
+    """Computes the routes of one family for all nodes."""
+
+    def __init__(self, skeleton: Skeleton, addressing: Addressing, family: Family) -> None:
+        self._skeleton = skeleton
+        self._family = family
+        self._of = {
+            end: [a for a in addresses if a.family is family]
+            for end, addresses in addressing.of.items()
+        }
+        self._subnets = [subnets[family] for subnets in addressing.subnets]
+        # A segment that only one router stands in has one gateway, whatever the destination.
+        self._gateways = [
+            [e for e in s.ends if self._of[e] and skeleton.nodes[e.node].kind is Kind.ROUTER]
+            for s in skeleton.segments
+        ]
+        self._distances: dict[int, dict[str | int, int]] = {}
+
+    def routes(self, node: str) -> list[Route]:
+        """Return what goes into the main table of a node."""
+        ends = [end for end in self._skeleton.ends[node] if self._of.get(end)]
+        if not ends or not self._any_router:
+            return []
+        if len(self._skeleton.ends[node]) == 1:
+            return self._single_homed(ends[0])
+        own = {self._segment(end) for end in ends}
+        best: dict[int, tuple[int, End, End]] = {}
+        for end in ends:
+            for target, (distance, gateway) in self._hops(end).items():
+                if target not in own and (target not in best or distance < best[target][0]):
+                    best[target] = distance, end, gateway
+        return [
+            route
+            for target, (_, end, gateway) in sorted(best.items())
+            for route in self._toward(target, end, gateway, MAIN)
+        ]
+
+    def table(self, end: End, table: int) -> list[Route]:
+        """Return the table for packets whose source is an address of ``end``."""
+        addresses = self._of[end]
+        if not addresses:
+            return []
+        connected = {a.network: a.host for a in reversed(addresses)}
+        routes = [
+            Route(destination=network, interface=end.name, source=source, table=table)
+            for network, source in reversed(connected.items())
+        ]
+        for target, (_, gateway) in sorted(self._hops(end).items()):
+            routes += self._toward(target, end, gateway, table)
+        routes.append(Route(destination=DEFAULT[self._family], table=table, kind="unreachable"))
+        return routes
+
+    def _single_homed(self, end: End) -> list[Route]:
+        gateways = self._others(end)
+        if not gateways:
+            return []
+        default = DEFAULT[self._family]
+        first = gateways[0]
+        via = self._address(first).host
+        routes = [Route(destination=default, via=via, interface=end.name)]
+        if len(gateways) > 1:
+            for target, (_, gateway) in sorted(self._hops(end).items()):
+                if gateway is not first:
+                    routes += self._toward(target, end, gateway, MAIN)
+        return routes
+
+    def _toward(self, target: int, end: End, gateway: End, table: int) -> list[Route]:
+        via = self._address(gateway).host
+        return [
+            Route(destination=subnet, via=via, interface=end.name, table=table)
+            for subnet in self._subnets[target]
+        ]
+
+    def _hops(self, end: End) -> dict[int, tuple[int, End]]:
+        """Return, for each other segment, the nearest gateway beside ``end`` and its distance."""
+        own = self._segment(end)
+        found: dict[int, tuple[int, End]] = {}
+        gateways = self._others(end)
+        if not gateways:
+            return found
+        for target, subnets in enumerate(self._subnets):
+            if target == own or not subnets:
+                continue
+            distances = self._distances_to(target)
+            near = [(distances[g.node], i) for i, g in enumerate(gateways) if g.node in distances]
+            if near:
+                distance, index = min(near)
+                found[target] = distance, gateways[index]
+        return found
+
+    def _others(self, end: End) -> list[End]:
+        """Return the gateways on the segment of ``end``, itself left out."""
+        return [g for g in self._gateways[self._segment(end)] if g.node != end.node]
+
+    def _segment(self, end: End) -> int:
+        return self._skeleton.segment_of[end].index
+
+    def _address(self, gateway: End) -> Address:
+        """Return the address of a gateway on the subnet that everyone on the segment has."""
+        main = self._subnets[self._segment(gateway)][0]
+        return next(a for a in self._of[gateway] if a.network == main)
+
+    def _distances_to(self, segment: int) -> dict[str | int, int]:
+        if segment not in self._distances:
+            import networkx as nx  # noqa: PLC0415  (150 ms, and most topologies have no router)
+
+            self._distances[segment] = dict(
+                nx.single_source_shortest_path_length(self._graph, segment)
+            )
+        return self._distances[segment]
+
+    @functools.cached_property
+    def _any_router(self) -> bool:
+        return any(self._gateways)
+
+    @functools.cached_property
+    def _graph(self) -> nx.Graph[str | int]:
+        """Segments (numbers) and routers (names): an edge where a router has an address."""
+        import networkx as nx  # noqa: PLC0415
+
+        graph: nx.Graph[str | int] = nx.Graph()
+        graph.add_nodes_from(range(len(self._gateways)))
+        for index, gateways in enumerate(self._gateways):
+            graph.add_edges_from((index, gateway.node) for gateway in gateways)
+        return graph
+
+
+def check_size(skeleton: Skeleton) -> None:
+    """Refuse a topology whose routing tables would never end.  Raises InputError."""
+    routers = sum(node.kind is Kind.ROUTER for node in skeleton.nodes.values())
+    connected = sum(
+        len(skeleton.ends[name])
+        for name, node in skeleton.nodes.items()
+        if node.kind is Kind.ROUTER
+    )
+    count = routers * len(skeleton.segments) - connected
+    if count > MAX_ROUTES:
+        message = f"{routers} routers and {len(skeleton.segments)} subnets need {count} routes"
+        raise skeleton.document.error(f"{message}; {MAX_ROUTES} is the most", "nodes")
+
+
+def node_routes(
+    skeleton: Skeleton, addressing: Addressing, routers: list[Router], node: str
+) -> tuple[tuple[Rule, ...], tuple[Route, ...]]:
+    """Return the rules and routes of a host or router."""
+    spec = skeleton.nodes[node]
+    ends = skeleton.ends[node]
+    rules: list[Rule] = []
+    routes = [route for router in routers for route in router.routes(node)]
+    if spec.kind is Kind.HOST and spec.policy_routing and len(ends) > 1:
+        for index, end in enumerate(ends):
+            table = FIRST_TABLE + index
+            routes += [route for router in routers for route in router.table(end, table)]
+            for address in addressing.of[end]:
+                length = 32 if address.family is Family.IPV4 else 128
+                priority = FIRST_PRIORITY + len(rules)
+                source = f"{address.host}/{length}"
+                rules.append(Rule(source=source, table=table, priority=priority))
+    if not spec.routes:
+        return tuple(rules), tuple(routes)
+    by_key = {(route.table, route.destination): route for route in routes}
+    for index, wanted in enumerate(spec.routes):
+        path = join_path("nodes", node, "routes", index)
+        route = _explicit(skeleton, addressing, node, wanted, path)
+        by_key[route.table, route.destination] = route
+    return tuple(rules), tuple(by_key.values())
+
+
+def _explicit(
+    skeleton: Skeleton, addressing: Addressing, node: str, wanted: RouteSpec, path: str
+) -> Route:
+    """Check one entry of ``routes:`` and find the interface that leads to its gateway."""
+    error = skeleton.document.error
+    via = _parse_via(skeleton, wanted, path)
+    default = DEFAULT[Family.IPV6 if via is not None and via.version == 6 else Family.IPV4]
+    try:
+        destination = ipaddress.ip_network(default if wanted.to == "default" else wanted.to)
+    except ValueError as problem:
+        raise error(f"{wanted.to!r} is no prefix: {problem}", f"{path}.to") from None
+    route = Route(
+        destination=str(destination),
+        via=None if via is None else str(via),
+        interface=wanted.interface,
+        table=wanted.table,
+        kind=wanted.kind,
+    )
+    if (wanted.kind == "unreachable") is (via is not None or wanted.interface is not None):
+        message = "a unicast route needs via or interface, an unreachable one has neither"
+        raise error(message, path)
+    names = [end.name for end in skeleton.ends[node]]
+    if wanted.interface is not None and wanted.interface not in names:
+        hint = nearest(wanted.interface, names)
+        raise error(f"{node!r} has no interface {wanted.interface!r}", f"{path}.interface", hint)
+    if via is None:
+        return route
+    if via.version != destination.version:
+        raise error(f"{via} is of another family than {destination}", f"{path}.via")
+    for end in skeleton.ends[node]:
+        if wanted.interface in (None, end.name) and _is_on(via, addressing.of[end]):
+            return msgspec.structs.replace(route, interface=end.name)
+    raise error(f"{via} is on no network of {node!r}", f"{path}.via")
+
+
+def _parse_via(skeleton: Skeleton, wanted: RouteSpec, path: str) -> IpAddress | None:
+    if wanted.via is None:
+        return None
+    try:
+        return ipaddress.ip_address(wanted.via)
+    except ValueError:
+        message = f"{wanted.via!r} is no address"
+        raise skeleton.document.error(message, f"{path}.via") from None
+
+
+def _is_on(via: IpAddress, addresses: tuple[Address, ...]) -> bool:
+    return any(via in ipaddress.ip_network(address.network) for address in addresses)

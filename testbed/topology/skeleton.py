@@ -1,0 +1,213 @@
+"""The skeleton of a topology: checked names, the ends of every link, and who hears whom.
+
+A *segment* is one layer 2 domain: a link, or all links joined by switches.  The first half of
+``resolve``; the rest adds addresses and everything that follows from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from testbed.document import Document, join_path, nearest
+from testbed.topology.model import Kind
+from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec
+
+MAX_NAME: Final = 15  # IFNAMSIZ - 1, linux/if.h
+MAX_PORTS: Final = 1023  # of a Linux bridge: BR_MAX_PORTS in net/bridge/br_private.h, less one
+
+_NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_OWN_NAME: Final = re.compile(r"[wp][0-9]+[ab]|lo")  # what the wire namespace uses itself
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One end of a link, without its addresses.  Equal to nothing but itself."""
+
+    node: str
+    switch: bool
+    name: str  # of the interface
+    link: str
+    mac: str
+    mtu: int  # octets
+    spec: EndSpec
+    path: str  # in the document
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The ends, at hosts and routers, that hear one another, in the order of the file."""
+
+    index: int
+    name: str  # of its first link
+    ends: list[End]
+
+
+class Skeleton(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything that is known before addresses are given out."""
+
+    document: Document[TopologySpec]
+    spec: TopologySpec  # with the generators carried out
+    nodes: dict[str, NodeSpec]
+    links: dict[str, tuple[End, End]]
+    ends: dict[str, list[End]]  # per node, in the order of the links
+    segments: list[Segment]
+    segment_of: dict[End, Segment]  # not of the ports of switches
+
+
+def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
+    """Check names and references, and find the segments.  Raises InputError."""
+    nodes = {name: node or NodeSpec() for name, node in spec.nodes.items()}
+    if not nodes:
+        raise document.error("there are no nodes", "nodes")
+    for name, node in nodes.items():
+        _check_node(document, name, node)
+    links = {
+        name: _ends(document, nodes, index, name, link)
+        for index, (name, link) in enumerate(spec.links.items())
+    }
+    ends: dict[str, list[End]] = {name: [] for name in nodes}
+    for pair in links.values():
+        for end in pair:
+            _check_interface(document, end, ends[end.node])
+            ends[end.node].append(end)
+    for name, node in nodes.items():
+        if node.kind is Kind.SWITCH and len(ends[name]) > MAX_PORTS:
+            message = f"{len(ends[name])} links; a Linux bridge has at most {MAX_PORTS} ports"
+            raise document.error(message, join_path("nodes", name), "use more switches")
+    segments = _segments(document, nodes, links)
+    return Skeleton(
+        document=document,
+        spec=spec,
+        nodes=nodes,
+        links=links,
+        ends=ends,
+        segments=segments,
+        segment_of={end: segment for segment in segments for end in segment.ends},
+    )
+
+
+def middle(index: int, side: str) -> str:
+    """Return the name of the middle end of link number ``index`` on side ``a`` or ``b``."""
+    return f"w{index}{side}"
+
+
+def mac(number: int, role: int) -> str:
+    """Return a locally administered MAC address, different for every (number, role)."""
+    octets = ":".join(f"{octet:02x}" for octet in number.to_bytes(4, "big"))
+    return f"02:{role:02x}:{octets}"
+
+
+def end_specs(link: LinkSpec) -> dict[str, EndSpec]:
+    """Return the two ends that ``between`` names, in order."""
+    if isinstance(link.between, dict):
+        return {name: end or EndSpec() for name, end in link.between.items()}
+    return {name: EndSpec() for name in link.between}
+
+
+def _check_node(document: Document[TopologySpec], name: str, node: NodeSpec) -> None:
+    path = join_path("nodes", name)
+    if not _NODE_NAME.fullmatch(name):
+        message = f"{name!r} is no name for a node"
+        raise document.error(message, path, "use letters, digits, '-', '_' and '.', at most 64")
+    if node.kind is not Kind.SWITCH:
+        return
+    if len(name) > MAX_NAME or _OWN_NAME.fullmatch(name):
+        message = f"{name!r} is no name for a switch"
+        hint = f"a bridge is called so: at most {MAX_NAME} characters, not lo, w0a, p0b"
+        raise document.error(message, path, hint)
+    for key in ("sysctls", "routes", "mptcp", "policy_routing"):
+        if getattr(node, key) != getattr(NodeSpec(), key):
+            raise document.error(f"a switch has no {key}", f"{path}.{key}")
+
+
+def _ends(
+    document: Document[TopologySpec],
+    nodes: Mapping[str, NodeSpec],
+    index: int,
+    name: str,
+    link: LinkSpec,
+) -> tuple[End, End]:
+    path = join_path("links", name)
+    specs = end_specs(link)
+    if len(specs) != 2 or len(link.between) != 2:
+        raise document.error("a link is between two different nodes", f"{path}.between")
+    ends = []
+    for place, (node, spec) in enumerate(specs.items()):
+        key: str | int = node if isinstance(link.between, dict) else place
+        where = join_path("links", name, "between", key)
+        if node not in nodes:
+            raise document.error(f"there is no node {node!r}", where, nearest(node, nodes))
+        switch = nodes[node].kind is Kind.SWITCH
+        if switch and spec != EndSpec():
+            raise document.error(f"{node!r} is a switch: nothing can be set at its end", where)
+        interface = f"p{index}{'ab'[place]}" if switch else spec.interface or name
+        ends.append(
+            End(
+                node=node,
+                switch=switch,
+                name=interface,
+                link=name,
+                mac=mac(2 * index + place, role=0),
+                mtu=link.mtu,
+                spec=spec,
+                path=where,
+            )
+        )
+    for node in link.toward:
+        if node not in specs:
+            where = join_path("links", name, "toward", node)
+            raise document.error(f"{node!r} is not at this link", where, nearest(node, specs))
+    return ends[0], ends[1]
+
+
+def _check_interface(document: Document[TopologySpec], end: End, others: list[End]) -> None:
+    hint = f"set links.{end.link}.between.{end.node}.interface"
+    problem: str | None = None
+    if not 1 <= len(end.name) <= MAX_NAME:
+        problem = f"has {len(end.name)} characters; Linux takes 1 to {MAX_NAME}"
+    elif end.name in (".", "..") or re.search(r"[\s/:]|[^\x21-\x7e]", end.name):
+        problem = "holds a character that no interface name may hold"
+    elif end.name in ("lo", "all", "default"):
+        problem = "is taken by Linux itself"
+    elif any(end.name == other.name for other in others):
+        problem = "is used twice"
+    if problem:
+        path = f"{end.path}.interface" if end.spec.interface else join_path("links", end.link)
+        raise document.error(f"interface {end.name!r} at {end.node!r} {problem}", path, hint)
+
+
+def _segments(
+    document: Document[TopologySpec],
+    nodes: Mapping[str, NodeSpec],
+    links: Mapping[str, tuple[End, End]],
+) -> list[Segment]:
+    leader = {name: name for name, node in nodes.items() if node.kind is Kind.SWITCH}
+
+    def find(switch: str) -> str:
+        while leader[switch] != switch:
+            leader[switch] = leader[leader[switch]]
+            switch = leader[switch]
+        return switch
+
+    for name, (a, b) in links.items():
+        if not (a.switch and b.switch):
+            continue
+        if find(a.node) == find(b.node):
+            message = "closes a loop of switches, in which frames would circle for ever"
+            raise document.error(message, join_path("links", name), "take one of its links out")
+        leader[find(b.node)] = find(a.node)
+
+    segments: list[Segment] = []
+    by_switch: dict[str, Segment] = {}
+    for name, (a, b) in links.items():
+        switch = find(a.node) if a.switch else find(b.node) if b.switch else None
+        segment = by_switch.get(switch) if switch is not None else None
+        if segment is None:
+            segment = Segment(index=len(segments), name=name, ends=[])
+            segments.append(segment)
+            if switch is not None:
+                by_switch[switch] = segment
+        segment.ends.extend(end for end in (a, b) if not end.switch)
+    return segments

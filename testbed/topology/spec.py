@@ -1,0 +1,147 @@
+"""What a topology file may say, as types: the one description of the YAML, and its JSON Schema.
+
+Shapes and ranges are checked here; what depends on two places of the file is checked by
+``resolve``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from testbed.topology.model import Kind
+from testbed.wire.netem import Netem
+
+MAX_SUBFLOWS = 8  # MPTCP_PM_ADDR_MAX in net/mptcp/protocol.h: every limit, and endpoints per node
+
+NetemSpec = str | dict[str, str | int | float]  # "rate 20mbit delay 10ms", or a mapping of options
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Limit = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUBFLOWS)]
+Mtu = Annotated[int, msgspec.Meta(ge=68, le=65535)]  # octets; ETH_MIN_MTU and ETH_MAX_MTU
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+EndpointId = Annotated[int, msgspec.Meta(ge=1, le=255)]
+FlagName = Literal["subflow", "signal", "backup", "fullmesh"]
+Value = str | int
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of everything a file may hold."""
+
+
+class EndpointSpec(Spec, frozen=True, kw_only=True):
+    """One MPTCP endpoint of a node, as in ip-mptcp(8): the addresses of one interface."""
+
+    interface: str
+    flags: list[FlagName]
+    port: Port | None = None  # announced with the address; needs ``signal``
+    id: EndpointId | None = None
+
+
+class LimitsSpec(Spec, frozen=True, kw_only=True):
+    """``ip mptcp limits``."""
+
+    subflows: Limit = MAX_SUBFLOWS
+    add_addr_accepted: Limit = MAX_SUBFLOWS
+
+
+class NodeMptcpSpec(Spec, frozen=True, kw_only=True):
+    """MPTCP of one host; ``endpoints`` is one set of flags for all interfaces, or a list."""
+
+    limits: LimitsSpec = LimitsSpec()
+    endpoints: Literal["subflow", "signal", "fullmesh", "none"] | list[FlagName | EndpointSpec] = (
+        msgspec.field(default_factory=list)
+    )
+
+
+class RouteSpec(Spec, frozen=True, kw_only=True):
+    """One route to add, or to put in place of the computed one of the same table and prefix."""
+
+    to: str  # a prefix; "default" is 0.0.0.0/0, or ::/0 when ``via`` is IPv6
+    via: str | None = None
+    interface: str | None = None
+    table: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 254
+    kind: Literal["unicast", "unreachable"] = "unicast"
+
+
+class NodeSpec(Spec, frozen=True, kw_only=True):
+    """A host, router or switch."""
+
+    kind: Kind = Kind.HOST
+    sysctls: dict[str, Value] = {}
+    policy_routing: bool = True
+    routes: list[RouteSpec] = []
+    mptcp: bool | NodeMptcpSpec = True
+
+
+class EndSpec(Spec, frozen=True, kw_only=True):
+    """One end of a link.  ``addresses`` replaces the automatic ones of the same family."""
+
+    interface: str | None = None
+    addresses: list[str] | None = None
+    endpoint: Literal["none"] | list[FlagName] | None = None
+
+
+class LinkOptions(Spec, frozen=True, kw_only=True):
+    """What a link can be told apart from where it goes."""
+
+    netem: NetemSpec | msgspec.UnsetType = msgspec.UNSET  # both directions
+    mtu: Mtu = 1500
+    offload: bool = False  # True: segments larger than the MTU may cross the link
+
+
+class LinkSpec(LinkOptions, frozen=True, kw_only=True):
+    """A link.  ``toward`` changes options of the direction that leads to the named node."""
+
+    between: list[str] | dict[str, EndSpec | None]
+    toward: dict[str, NetemSpec] = {}
+
+
+class StarSpec(LinkOptions, frozen=True, kw_only=True):
+    """``count`` hosts h1, h2, ... each with one link to ``hub``, a switch or a router."""
+
+    count: Count
+    hub: Literal["switch", "router"] = "switch"
+
+
+class LineSpec(LinkOptions, frozen=True, kw_only=True):
+    """``count`` nodes n1, n2, ... in a row: two hosts at the ends, routers between them."""
+
+    count: Annotated[int, msgspec.Meta(ge=2)]
+
+
+class GenerateSpec(Spec, frozen=True, kw_only=True):
+    """Nodes and links made by rule, beside those written out."""
+
+    star: StarSpec | None = None
+    line: LineSpec | None = None
+
+
+class AddressingSpec(Spec, frozen=True, kw_only=True):
+    """The pools of automatic addresses; null: none of that family."""
+
+    ipv4: str | None = "10.0.0.0/8"
+    ipv6: str | None = "fd00::/32"
+
+
+class TopologyMptcpSpec(Spec, frozen=True, kw_only=True):
+    """Of which family endpoints are made; by default IPv4 where the topology has it."""
+
+    family: Literal["ipv4", "ipv6", "both"] | None = None
+
+
+class TopologySpec(Spec, frozen=True, kw_only=True):
+    """A topology file."""
+
+    description: str = ""
+    nodes: dict[str, NodeSpec | None] = {}
+    links: dict[str, LinkSpec] = {}
+    addressing: AddressingSpec = AddressingSpec()
+    sysctls: dict[str, Value] = {}
+    mptcp: TopologyMptcpSpec = TopologyMptcpSpec()
+    generate: GenerateSpec = GenerateSpec()
+
+
+def shaping(options: LinkOptions) -> Netem | None:
+    """Return the netem block both directions of a link share; None: it has no wire at all."""
+    return None if options.netem is msgspec.UNSET else Netem.parse(options.netem)
