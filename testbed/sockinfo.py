@@ -1,0 +1,249 @@
+"""What the kernel says about a TCP or MPTCP socket: TCP_INFO, MPTCP_INFO and the subflows.
+
+The kernel's structures grow at their end from version to version, and a call returns as much of
+them as both sides know.  So every decoder gives a mapping of the fields that are there, by the
+kernel's names without their prefix: a field that is missing is one this kernel does not have.
+
+Sources: ``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``,
+``Documentation/networking/mptcp.rst``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+import sys
+from typing import Final
+
+import msgspec
+
+IPPROTO_MPTCP: Final = 262
+_SOL_MPTCP: Final = 284
+_MPTCP_INFO: Final = 1
+_MPTCP_TCPINFO: Final = 2
+_MPTCP_SUBFLOW_ADDRS: Final = 3
+_MPTCP_FULL_INFO: Final = 4  # since 6.5: the three above in one call, one moment
+_MAX_SUBFLOWS: Final = 16  # the in-kernel path manager makes 1 + 8; userspace ones can make more
+
+_FLAG_FALLBACK: Final = 1
+_REFUSED: Final = (errno.EOPNOTSUPP, errno.ENOPROTOOPT)
+
+
+class Layout:
+    """A C structure of unsigned integers that may have more fields tomorrow.
+
+    :param fields: ``name:code`` separated by blanks, with the codes of :mod:`struct`.
+    """
+
+    def __init__(self, fields: str) -> None:
+        names, codes = zip(*(field.split(":") for field in fields.split()), strict=True)
+        self._names: tuple[str, ...] = names
+        self._struct = struct.Struct("@" + "".join(codes))
+        self._ends = tuple(
+            struct.calcsize("@" + "".join(codes[: count + 1])) for count in range(len(codes))
+        )
+        self.size = self._struct.size
+
+    def decode(self, data: bytes) -> dict[str, int]:
+        """Return the fields that lie wholly within ``data``, however long or short it is."""
+        values = self._struct.unpack(data[: self.size].ljust(self.size, b"\0"))
+        return {
+            name: value
+            for name, value, end in zip(self._names, values, self._ends, strict=True)
+            if end <= len(data)
+        }
+
+
+_TCP_INFO: Final = Layout(
+    "state:B ca_state:B retransmits:B probes:B backoff:B options:B wscale:B app_limited:B "
+    "rto:I ato:I snd_mss:I rcv_mss:I "
+    "unacked:I sacked:I lost:I retrans:I fackets:I "
+    "last_data_sent:I last_ack_sent:I last_data_recv:I last_ack_recv:I "
+    "pmtu:I rcv_ssthresh:I rtt:I rttvar:I snd_ssthresh:I snd_cwnd:I advmss:I reordering:I "
+    "rcv_rtt:I rcv_space:I total_retrans:I "
+    "pacing_rate:Q max_pacing_rate:Q bytes_acked:Q bytes_received:Q segs_out:I segs_in:I "
+    "notsent_bytes:I min_rtt:I data_segs_in:I data_segs_out:I delivery_rate:Q "
+    "busy_time:Q rwnd_limited:Q sndbuf_limited:Q delivered:I delivered_ce:I "
+    "bytes_sent:Q bytes_retrans:Q dsack_dups:I reord_seen:I rcv_ooopack:I "
+    "snd_wnd:I rcv_wnd:I rehash:I total_rto:H total_rto_recoveries:H total_rto_time:I "
+    "received_ce:I delivered_e1_bytes:I delivered_e0_bytes:I delivered_ce_bytes:I "
+    "received_e1_bytes:I received_e0_bytes:I received_ce_bytes:I"
+)
+_MPTCP: Final = Layout(
+    "subflows:B add_addr_signal:B add_addr_accepted:B subflows_max:B add_addr_signal_max:B "
+    "add_addr_accepted_max:B flags:I token:I write_seq:Q snd_una:Q rcv_nxt:Q "
+    "local_addr_used:B local_addr_max:B csum_enabled:B retransmits:I bytes_retrans:Q "
+    "bytes_sent:Q bytes_received:Q bytes_acked:Q subflows_total:B "
+    "last_data_sent:I last_data_recv:I last_ack_recv:I"
+)
+# struct mptcp_subflow_data: its own size, number of subflows, the kernel's and our element size.
+_SUBFLOW_DATA: Final = struct.Struct("@IIII")
+_SOCKADDR_STORAGE: Final = 128
+_SUBFLOW_ADDRS: Final = 2 * _SOCKADDR_STORAGE
+_SUBFLOW_INFO: Final = struct.Struct(f"@I4x{_SUBFLOW_ADDRS}s")  # struct mptcp_subflow_info
+# struct mptcp_full_info up to its mptcp_info: sizes of elements (kernel, user) of tcp_info and
+# subflow_info, number of subflows, room for so many, and the two arrays' addresses.
+_FULL_INFO: Final = struct.Struct("@IIIIIIQQ")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Subflow(msgspec.Struct, frozen=True, kw_only=True):
+    """One subflow; ``id`` counts them in order of creation, where the kernel tells (6.5)."""
+
+    id: int | None
+    local: str  # "10.0.1.1:5001", "[fd00::1]:5001"
+    remote: str
+    tcp: dict[str, int]
+
+
+class MptcpInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An MPTCP socket.
+
+    :param fallback: the connection goes on as plain TCP (RFC 8684, section 3.7).
+    :param info: MPTCP_INFO; empty where the kernel refuses it after a fallback.
+    """
+
+    fallback: bool
+    info: dict[str, int]
+    subflows: tuple[Subflow, ...]
+
+
+def is_mptcp(sock: socket.socket) -> bool:
+    """Tell whether a stream socket was made with IPPROTO_MPTCP."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL) == IPPROTO_MPTCP
+
+
+def tcp_info(sock: socket.socket) -> dict[str, int]:
+    """Return TCP_INFO (tcp(7)); of the first subflow when the socket is an MPTCP one.
+
+    Times are in microseconds, but ``last_*`` and ``total_rto_time`` in milliseconds; rates are in
+    octets per second.
+
+    :raises OSError: it is not a TCP socket.
+    """
+    return decode_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512))
+
+
+def decode_tcp_info(data: bytes) -> dict[str, int]:
+    """Decode ``struct tcp_info``; its bit fields become fields of their own."""
+    fields = _TCP_INFO.decode(data)
+    scales, flags = fields.pop("wscale", None), fields.pop("app_limited", None)
+    if scales is not None and flags is not None:
+        low, high = scales & 15, scales >> 4
+        little = sys.byteorder == "little"  # the ABI fills bit fields from the low end
+        fields["snd_wscale"], fields["rcv_wscale"] = (low, high) if little else (high, low)
+        fields["delivery_rate_app_limited"] = flags & 1 if little else flags >> 7
+    return fields
+
+
+def decode_mptcp_info(data: bytes) -> dict[str, int]:
+    """Decode ``struct mptcp_info``."""
+    return _MPTCP.decode(data)
+
+
+def mptcp_info(sock: socket.socket) -> MptcpInfo:
+    """Return all the kernel (5.16 or later) says about a connected MPTCP socket.
+
+    Once a connection has fallen back, the kernel refuses MPTCP's options, just as it does for a
+    plain TCP socket: hence the look at the socket's protocol.
+
+    :raises OSError: it is not an MPTCP socket, or not connected.
+    """
+    for read in (_full_info, _separate_infos):
+        try:
+            info, subflows = read(sock)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+        else:
+            fallback = bool(info["flags"] & _FLAG_FALLBACK)
+            return MptcpInfo(fallback=fallback, info=info, subflows=subflows)
+    if not is_mptcp(sock):
+        raise OSError(errno.EOPNOTSUPP, "not an MPTCP socket")
+    only = Subflow(
+        id=None,
+        local=_text(sock.getsockname()),
+        remote=_text(sock.getpeername()),
+        tcp=tcp_info(sock),
+    )
+    return MptcpInfo(fallback=True, info={}, subflows=(only,))
+
+
+def _full_info(sock: socket.socket) -> tuple[dict[str, int], tuple[Subflow, ...]]:
+    tcp_infos = ctypes.create_string_buffer(_MAX_SUBFLOWS * _TCP_INFO.size)
+    addresses = ctypes.create_string_buffer(_MAX_SUBFLOWS * _SUBFLOW_INFO.size)
+    request = _FULL_INFO.pack(
+        0,
+        _TCP_INFO.size,
+        0,
+        _SUBFLOW_INFO.size,
+        0,
+        _MAX_SUBFLOWS,
+        ctypes.addressof(addresses),
+        ctypes.addressof(tcp_infos),
+    )
+    answer = _getsockopt(sock, _MPTCP_FULL_INFO, request, _FULL_INFO.size + _MPTCP.size)
+    kernel_size, _, _, _, count, _, _, _ = _FULL_INFO.unpack_from(answer)
+    size = min(kernel_size, _TCP_INFO.size)  # of what was written; the stride is ours
+    subflows = []
+    for index in range(min(count, _MAX_SUBFLOWS)):
+        number, pair = _SUBFLOW_INFO.unpack_from(addresses, index * _SUBFLOW_INFO.size)
+        start = index * _TCP_INFO.size
+        subflows.append(_subflow(number, pair, tcp_infos.raw[start : start + size]))
+    return decode_mptcp_info(answer[_FULL_INFO.size :]), tuple(subflows)
+
+
+def _separate_infos(sock: socket.socket) -> tuple[dict[str, int], tuple[Subflow, ...]]:
+    info = decode_mptcp_info(sock.getsockopt(_SOL_MPTCP, _MPTCP_INFO, _MPTCP.size))
+    tcp_infos = _array(sock, _MPTCP_TCPINFO, _TCP_INFO.size)
+    pairs = _array(sock, _MPTCP_SUBFLOW_ADDRS, _SUBFLOW_ADDRS)
+    # A subflow may come or go between the two calls; both list them in the same order.
+    both = zip(pairs, tcp_infos, strict=False)
+    return info, tuple(_subflow(None, pair, tcp) for pair, tcp in both)
+
+
+def _array(sock: socket.socket, option: int, size: int) -> list[bytes]:
+    """Return one element per subflow of MPTCP_TCPINFO or MPTCP_SUBFLOW_ADDRS."""
+    request = _SUBFLOW_DATA.pack(_SUBFLOW_DATA.size, 0, 0, size)
+    answer = _getsockopt(sock, option, request, _SUBFLOW_DATA.size + _MAX_SUBFLOWS * size)
+    _, count, kernel_size, _ = _SUBFLOW_DATA.unpack_from(answer)
+    starts = range(_SUBFLOW_DATA.size, _SUBFLOW_DATA.size + min(count, _MAX_SUBFLOWS) * size, size)
+    return [answer[start : start + min(size, kernel_size)] for start in starts]
+
+
+def _getsockopt(sock: socket.socket, option: int, request: bytes, size: int) -> bytes:
+    """Call getsockopt(2) with a request in the buffer, which :mod:`socket` cannot."""
+    buffer = ctypes.create_string_buffer(request, size)
+    length = ctypes.c_uint32(size)
+    if _libc.getsockopt(sock.fileno(), _SOL_MPTCP, option, buffer, ctypes.byref(length)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return buffer.raw[: length.value]
+
+
+def _subflow(number: int | None, pair: bytes, tcp: bytes) -> Subflow:
+    local, remote = pair[:_SOCKADDR_STORAGE], pair[_SOCKADDR_STORAGE:]
+    return Subflow(
+        id=number,
+        local=decode_sockaddr(local),
+        remote=decode_sockaddr(remote),
+        tcp=decode_tcp_info(tcp),
+    )
+
+
+def decode_sockaddr(data: bytes) -> str:
+    """Return a ``struct sockaddr_in`` or ``sockaddr_in6`` as ``address:port``."""
+    (family,) = struct.unpack_from("@H", data)
+    (port,) = struct.unpack_from("!H", data, 2)
+    start, end = (4, 8) if family == socket.AF_INET else (8, 24)
+    return _text((socket.inet_ntop(family, data[start:end]), port))
+
+
+def _text(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    host = host.removeprefix("::ffff:")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
