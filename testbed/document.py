@@ -207,7 +207,7 @@ class _Builder:
         return data
 
     def _value(self, event: Any, events: Iterator[Any], path: str, depth: int) -> Data:
-        self.lines.setdefault(path, event.start_mark.line + 1)
+        self.lines.setdefault(path, _line(event))
         before = self._values
         self._values += 1
         if isinstance(event, yaml.AliasEvent):
@@ -247,7 +247,7 @@ class _Builder:
             if key.value in data:
                 first = self.lines[inner]
                 raise self._error("stands here twice", key, inner, f"it is on line {first} already")
-            self.lines[inner] = key.start_mark.line + 1
+            self.lines[inner] = _line(key)
             data[key.value] = self._value(next(events), events, inner, depth + 1)
         return data
 
@@ -272,8 +272,11 @@ class _Builder:
         return float(text) if _FLOAT.fullmatch(text) else text
 
     def _error(self, message: str, event: Any, path: str, hint: str | None = None) -> InputError:
-        line = event.start_mark.line + 1
-        return InputError(message, file=self.name, line=line, path=path or None, hint=hint)
+        return InputError(message, file=self.name, line=_line(event), path=path or None, hint=hint)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 # ``msgspec`` names a mistake without the keys that lead to it (``$.links[...].mtu``).  So only when

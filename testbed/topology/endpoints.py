@@ -163,8 +163,8 @@ def _check(skeleton: Skeleton, spec: EndpointSpec, path: str) -> None:
         message = "signal and fullmesh exclude each other"
     elif "fullmesh" in flags and "subflow" not in flags:
         message = "fullmesh has no effect without subflow"
-    elif spec.port is not None and "signal" not in flags:
-        message = "a port needs signal: it is announced with the address"
+    elif spec.port is not None and not ("signal" in flags and "subflow" not in flags):
+        message = "a port needs signal and excludes subflow: it is announced with the address"
     elif len(flags) < len(spec.flags):
         message = "a flag stands here twice"
     if message:

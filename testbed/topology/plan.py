@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterator
 
-from testbed.topology.model import Interface, Kind, Link, Node, Topology
+from testbed.topology.model import Interface, Kind, Link, Neighbour, Node, Route, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -103,24 +103,11 @@ def _node(node: Node) -> Iterator[AnyOperation]:
         for address in interface.addresses:
             yield AddAddress(namespace=name, interface=interface.name, address=address)
     for neighbour in node.neighbours:
-        yield AddNeighbour(
-            namespace=name,
-            interface=neighbour.interface,
-            address=neighbour.address,
-            mac=neighbour.mac,
-        )
+        yield neighbour_operation(name, neighbour)
     for rule in node.rules:
         yield AddRule(namespace=name, source=rule.source, table=rule.table, priority=rule.priority)
     for route in node.routes:
-        yield AddRoute(
-            namespace=name,
-            destination=route.destination,
-            via=route.via,
-            interface=route.interface,
-            source=route.source,
-            table=route.table,
-            kind=route.kind,
-        )
+        yield route_operation(name, route)
     if node.limits is not None:
         yield SetLimits(
             namespace=name,
@@ -136,6 +123,29 @@ def _node(node: Node) -> Iterator[AnyOperation]:
             flags=endpoint.flags,
             port=endpoint.port,
         )
+
+
+def neighbour_operation(node: str, neighbour: Neighbour) -> AddNeighbour:
+    """Return the operation that adds a permanent neighbour at ``node``."""
+    return AddNeighbour(
+        namespace=node,
+        interface=neighbour.interface,
+        address=neighbour.address,
+        mac=neighbour.mac,
+    )
+
+
+def route_operation(node: str, route: Route) -> AddRoute:
+    """Return the operation that adds a route at ``node``."""
+    return AddRoute(
+        namespace=node,
+        destination=route.destination,
+        via=route.via,
+        interface=route.interface,
+        source=route.source,
+        table=route.table,
+        kind=route.kind,
+    )
 
 
 def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:

@@ -1,0 +1,236 @@
+"""Changes of a running network, as the operations that make them.
+
+All of these are pure: they know the topology as it was built, not what earlier changes made of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from testbed.document import nearest
+from testbed.errors import InputError
+from testbed.topology.forwarding import family_of, host
+from testbed.topology.model import EndpointFlag, Family, Interface, Kind, Link, Node, Topology
+from testbed.topology.operations import (
+    WIRE,
+    AddAddress,
+    AddEndpoint,
+    AddNeighbour,
+    AddRoute,
+    AddRule,
+    AnyOperation,
+    RemoveAddress,
+    RemoveEndpoint,
+    SetLink,
+    SetWire,
+)
+from testbed.topology.plan import neighbour_operation, route_operation
+from testbed.topology.skeleton import middle
+from testbed.topology.spec import EndpointSpec
+from testbed.wire import grammar
+
+Operations = tuple[AnyOperation, ...]
+_Named = TypeVar("_Named", Node, Link, Interface)
+
+
+def link_down(topology: Topology, link: str) -> Operations:
+    """Take a link down.
+
+    A wire is cut in the middle: the hosts lose the carrier and keep addresses and routes.  A link
+    without a wire is set down at both ends, whereupon the kernel flushes what :func:`link_up`
+    restores.
+    """
+    return tuple(_set_links(topology, link, up=False))
+
+
+def link_up(topology: Topology, link: str) -> Operations:
+    """Bring a link up again, with the addresses, neighbours and routes the kernel had flushed."""
+    found = _find(topology.links, link, "link")
+    operations = list(_set_links(topology, link, up=True))
+    if not found.wire:
+        for end in (found.a, found.b):
+            operations += _restore(topology.node(end.node), end, {Family.IPV4, Family.IPV6})
+    return tuple(operations)
+
+
+def shape(
+    topology: Topology, link: str, toward: str | None, options: Mapping[str, str | int | float]
+) -> Operations:
+    """Change netem options of a link in the direction that leads ``toward`` a node, or in both.
+
+    Raises InputError for an option that is none, and for a link without a wire.
+    """
+    found = _find(topology.links, link, "link")
+    if not found.wire:
+        hint = f"write 'netem: {{}}' at link {link!r} in the topology"
+        raise InputError(f"link {link!r} has no wire that could be shaped", hint=hint)
+    if toward is not None:
+        _find_name([found.a.node, found.b.node], toward, f"end of link {link!r}")
+    checked: dict[str, str] = {}
+    for name, value in options.items():
+        option = grammar.option_name(name)
+        grammar.parse_option(option, str(value))
+        checked[option] = str(value)
+    sides = (("a", found.a.node), ("b", found.b.node))
+    return tuple(
+        SetWire(link=link, toward=side, options=checked)
+        for side, node in sides
+        if toward in (None, node)
+    )
+
+
+def add_address(topology: Topology, node: str, interface: str, address: str) -> Operations:
+    """Give an interface an address (with prefix length) it had before, or another one.
+
+    Where the node routes by source, another one gets a rule for the interface's table; the rule
+    stays when the address goes.
+    """
+    owner, found = _interface(topology, node, interface)
+    text = _address(address)
+    if text in found.addresses:
+        family = family_of(text)
+        add = AddAddress(namespace=node, interface=interface, address=text)
+        only = [a for a in found.addresses if family_of(a) is family] == [text]
+        # With the last IPv4 address the kernel flushes what the family had on the interface.
+        flushed = only and family is Family.IPV4
+        rest = _routes_and_neighbours(owner, found, {family}) if flushed else ()
+        return (add, *rest)
+    return (
+        AddAddress(namespace=node, interface=interface, address=text),
+        *_rule_for(owner, found, text),
+    )
+
+
+def remove_address(topology: Topology, node: str, interface: str, address: str) -> Operations:
+    """Take an address (with prefix length) from an interface."""
+    _interface(topology, node, interface)
+    return (RemoveAddress(namespace=node, interface=interface, address=_address(address)),)
+
+
+def add_endpoint(topology: Topology, node: str, wanted: EndpointSpec) -> Operations:
+    """Add an endpoint for each address of an interface, of the families the topology's are of."""
+    owner, found = _interface(topology, node, wanted.interface)
+    ids = _endpoint_ids(owner)
+    addresses = [host(a) for a in found.addresses if family_of(a) in _families(topology, found)]
+    if not addresses:
+        raise InputError(f"interface {wanted.interface!r} at {node!r} has no address")
+    return tuple(
+        AddEndpoint(
+            namespace=node,
+            address=address,
+            id=wanted.id if wanted.id is not None and not index else ids[address],
+            interface=found.name,
+            flags=tuple(map(EndpointFlag, wanted.flags)),
+            port=wanted.port,
+        )
+        for index, address in enumerate(addresses)
+    )
+
+
+def remove_endpoint(topology: Topology, node: str, interface: str) -> Operations:
+    """Remove the endpoints of an interface: the topology's, or those add_endpoint gave it."""
+    owner, found = _interface(topology, node, interface)
+    ids = _endpoint_ids(owner)
+    return tuple(
+        RemoveEndpoint(namespace=node, id=ids[host(address)])
+        for address in found.addresses
+        if family_of(address) in _families(topology, found)
+    )
+
+
+def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperation]:
+    link = _find(topology.links, name, "link")
+    index = topology.links.index(link)
+    for side, end in (("a", link.a), ("b", link.b)):
+        if link.wire:
+            yield SetLink(namespace=WIRE, interface=middle(index, side), up=up)
+        else:
+            switch = topology.node(end.node).kind is Kind.SWITCH
+            namespace = WIRE if switch else end.node
+            yield SetLink(namespace=namespace, interface=end.name, up=up)
+
+
+def _restore(node: Node, interface: Interface, families: set[Family]) -> Iterator[AnyOperation]:
+    """What is gone once an interface was down.  Its IPv4 addresses are not."""
+    for address in interface.addresses:
+        if family_of(address) is Family.IPV6:
+            yield AddAddress(namespace=node.name, interface=interface.name, address=address)
+    yield from _routes_and_neighbours(node, interface, families)
+
+
+def _routes_and_neighbours(
+    node: Node, interface: Interface, families: set[Family]
+) -> Iterator[AddRoute | AddNeighbour]:
+    for neighbour in node.neighbours:
+        if neighbour.interface == interface.name and family_of(neighbour.address) in families:
+            yield neighbour_operation(node.name, neighbour)
+    for route in node.routes:
+        if route.interface == interface.name and family_of(route.destination) in families:
+            yield route_operation(node.name, route)
+
+
+def _rule_for(node: Node, interface: Interface, address: str) -> Iterator[AddRule | AddRoute]:
+    own = {host(a) for a in interface.addresses}
+    table = next((r.table for r in node.rules if r.source.partition("/")[0] in own), None)
+    if table is None:
+        return
+    value = ipaddress.ip_interface(address)
+    priority = max(rule.priority for rule in node.rules) + 1
+    source = f"{value.ip}/{value.max_prefixlen}"
+    yield AddRule(namespace=node.name, source=source, table=table, priority=priority)
+    network = str(value.network)
+    if all((r.table, r.destination) != (table, network) for r in node.routes):
+        yield AddRoute(
+            namespace=node.name,
+            destination=network,
+            interface=interface.name,
+            source=str(value.ip),
+            table=table,
+        )
+
+
+def _endpoint_ids(node: Node) -> dict[str, int]:
+    """Return the id of the endpoint that each address has or would get."""
+    ids = {endpoint.address: endpoint.id for endpoint in node.endpoints}
+    used = set(ids.values())
+    free = (number for number in range(1, 256) if number not in used)
+    for interface in node.interfaces:
+        for address in map(host, interface.addresses):
+            if address not in ids:
+                ids[address] = next(free)
+    return ids
+
+
+def _families(topology: Topology, interface: Interface) -> set[Family]:
+    made = {family_of(e.address) for node in topology.nodes for e in node.endpoints}
+    if made:
+        return made
+    own = {family_of(address) for address in interface.addresses}
+    return {Family.IPV4} if Family.IPV4 in own else own
+
+
+def _address(text: str) -> str:
+    try:
+        value = ipaddress.ip_interface(text)
+    except ValueError:
+        value = None
+    if value is None or "/" not in text:
+        raise InputError(f"{text!r} is no address with a prefix length")
+    return str(value)
+
+
+def _interface(topology: Topology, node: str, name: str) -> tuple[Node, Interface]:
+    owner = _find(topology.nodes, node, "node")
+    return owner, _find(owner.interfaces, name, f"interface of {node!r}")
+
+
+def _find(among: tuple[_Named, ...], name: str, what: str) -> _Named:
+    _find_name([each.name for each in among], name, what)
+    return next(each for each in among if each.name == name)
+
+
+def _find_name(names: list[str], name: str, what: str) -> None:
+    if name not in names:
+        raise InputError(f"{name!r} is no {what}", hint=nearest(name, names))
