@@ -22,7 +22,7 @@ _SHAPE: Final = 3.0  # of the Pareto distribution
 
 @functools.cache
 def table(distribution: Distribution) -> array[int] | None:
-    """Return the table of signed 16-bit values, or ``None`` for uniform: netem has no table then."""
+    """Return the table of signed 16-bit values; ``None`` for uniform, which netem computes."""
     if distribution is Distribution.UNIFORM:
         return None
     if distribution is Distribution.PARETO:

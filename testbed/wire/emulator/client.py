@@ -1,0 +1,128 @@
+"""The emulator as seen by whoever started it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Final
+
+from testbed.errors import InputError, SandboxError
+from testbed.wire.emulator.messages import (
+    END,
+    Add,
+    Done,
+    Failed,
+    Read,
+    Reply,
+    Report,
+    Request,
+    Set,
+    decode_reply,
+    encode,
+)
+from testbed.wire.netem import Netem, WireCounters
+
+_TIMEOUT_S: Final = 30.0
+
+
+class Emulator:
+    """Blocking requests to an emulator process over one end of a stream socket pair.
+
+    The process ends when this end is closed.
+
+    :param control: connected to the descriptor that :func:`command` was given.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        control.settimeout(_TIMEOUT_S)
+        self._control = control
+        self._received = bytearray()
+
+    def add(
+        self,
+        *,
+        link: str,
+        a: str,
+        b: str,
+        mtu: int,
+        toward_a: Netem,
+        toward_b: Netem,
+        seed: int = 0,
+        offload: bool = False,
+    ) -> None:
+        """Carry frames between interfaces ``a`` and ``b`` of the emulator's namespace.
+
+        :raises InputError: options that the emulator cannot carry out (a bad trace file).
+        :raises SandboxError: there is such a link already, or no such interface.
+        """
+        self._do(
+            Add(
+                link=link,
+                a=a,
+                b=b,
+                mtu=mtu,
+                toward_a=toward_a,
+                toward_b=toward_b,
+                seed=seed,
+                offload=offload,
+            )
+        )
+
+    def set(self, link: str, toward: str, netem: Netem) -> None:
+        """Replace the options toward ``a`` or ``b``; what is queued and what is equal stays.
+
+        :raises InputError: options that the emulator cannot carry out.
+        :raises SandboxError: there is no such link.
+        """
+        self._do(Set(link=link, toward=toward, netem=netem))
+
+    def report(self) -> Report:
+        """Return the options and counters of all wires, and the emulator's own cost."""
+        reply = self._ask(Read())
+        if not isinstance(reply, Report):
+            raise SandboxError(f"the emulator answered {reply!r} instead of a report")
+        return reply
+
+    def counters(self) -> dict[tuple[str, str], WireCounters]:
+        """Return the counters by link and direction (``a`` or ``b``)."""
+        report = self.report()
+        return {(item.link, item.toward): item.counters for item in report.directions}
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the emulator has used."""
+        return self.report().cpu_seconds
+
+    def close(self) -> None:
+        """End the emulator."""
+        self._control.close()
+
+    def _do(self, request: Request) -> None:
+        reply = self._ask(request)
+        if isinstance(reply, Failed):
+            error = InputError if reply.bad_input else SandboxError
+            raise error(reply.message, hint=reply.hint)
+        if not isinstance(reply, Done):
+            raise SandboxError(f"the emulator answered {reply!r}")
+
+    def _ask(self, request: Request) -> Reply:
+        try:
+            self._control.sendall(encode(request) + END)
+            while END not in self._received:
+                data = self._control.recv(2**18)
+                if not data:
+                    raise SandboxError("the emulator has died; its wires carry nothing any more")
+                self._received += data
+        except OSError as error:
+            raise SandboxError(f"the emulator cannot be reached: {error}") from None
+        line, _, rest = self._received.partition(END)
+        self._received = rest
+        reply: Reply = decode_reply(line)
+        return reply
+
+
+def command(fd: int) -> list[str]:
+    """Return the command line of an emulator whose end of the socket pair is descriptor ``fd``.
+
+    It must start in the network namespace that holds the middle interfaces.
+    """
+    return [sys.executable, "-m", "testbed.wire.emulator", "--control", str(fd)]

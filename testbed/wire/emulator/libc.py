@@ -1,0 +1,152 @@
+"""The system calls that Python's standard library lacks, with the structures they take.
+
+``recvmmsg`` and ``sendmmsg`` move up to :data:`BATCH` frames per call between a socket and buffers
+whose addresses stand in a :class:`Vector`.  ``epoll_pwait2`` waits with a resolution of
+nanoseconds where ``epoll_wait`` has milliseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from array import array
+from collections.abc import Sequence
+from typing import Final
+
+BATCH: Final = 64  # frames per system call
+
+_MSG_DONTWAIT: Final = 0x40
+_PR_SET_TIMERSLACK: Final = 29
+_SYS_EPOLL_PWAIT2: Final = 441  # the same on every architecture but alpha; glibc has it from 2.35
+_WORD: Final = 8
+
+
+class _MsgHdr(ctypes.Structure):
+    """``struct msghdr``, recvmsg(2)."""
+
+    _fields_ = (
+        ("msg_name", ctypes.c_void_p),
+        ("msg_namelen", ctypes.c_uint32),
+        ("msg_iov", ctypes.c_void_p),
+        ("msg_iovlen", ctypes.c_size_t),
+        ("msg_control", ctypes.c_void_p),
+        ("msg_controllen", ctypes.c_size_t),
+        ("msg_flags", ctypes.c_int),
+    )
+
+
+class _MMsgHdr(ctypes.Structure):
+    """``struct mmsghdr``, recvmmsg(2)."""
+
+    _fields_ = (("msg_hdr", _MsgHdr), ("msg_len", ctypes.c_uint32))
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("tv_sec", ctypes.c_long), ("tv_nsec", ctypes.c_long))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmsg_arguments = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+_libc.recvmmsg.argtypes = (*_mmsg_arguments, ctypes.c_void_p)
+_libc.sendmmsg.argtypes = _mmsg_arguments
+_libc.syscall.argtypes = (
+    ctypes.c_long,
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+)
+_libc.syscall.restype = ctypes.c_long
+
+
+class Vector:
+    """An array of ``struct mmsghdr``, each with one buffer.
+
+    The hot path writes pointers and reads lengths for a whole batch through strided views.
+    """
+
+    def __init__(self) -> None:
+        self._headers = (_MMsgHdr * BATCH)()
+        for header in self._headers:
+            header.msg_hdr.msg_iovlen = 1
+        stride = ctypes.sizeof(_MMsgHdr)
+        octets = memoryview(self._headers).cast("B")
+        self._iovecs = octets.cast("Q")[_MsgHdr.msg_iov.offset // _WORD :: stride // _WORD]
+        self._lengths = octets.cast("I")[_MMsgHdr.msg_len.offset // 4 :: stride // 4]
+        self._address = ctypes.addressof(self._headers)
+
+    def point_to(self, iovecs: Sequence[int]) -> None:
+        """Let the first headers use these ``struct iovec``, given by address."""
+        self._iovecs[: len(iovecs)] = array("Q", iovecs)
+
+    def receive(self, fd: int) -> list[int]:
+        """Receive up to a batch without waiting and return the frames' lengths.
+
+        :raises OSError: what recvmmsg(2) reports; ``BlockingIOError`` if there is nothing.
+        """
+        count: int = _libc.recvmmsg(fd, self._address, BATCH, _MSG_DONTWAIT, None)
+        if count < 0:
+            raise _error()
+        return self._lengths[:count].tolist()
+
+    def send(self, fd: int, count: int) -> int:
+        """Send the first ``count`` frames and return how many the kernel took.
+
+        :raises OSError: the first one could not be sent.
+        """
+        sent: int = _libc.sendmmsg(fd, self._address, count, _MSG_DONTWAIT)
+        if sent < 0:
+            raise _error()
+        return sent
+
+
+class Poller:
+    """``epoll`` (level-triggered) with time-outs in nanoseconds."""
+
+    _EVENTS: Final = 64
+    _EPOLLIN: Final = 1
+
+    def __init__(self) -> None:
+        import select  # noqa: PLC0415  only its constructor and register() are of use here
+
+        self._epoll = select.epoll()
+        # struct epoll_event is packed on x86-64 only: 12 octets there, 16 elsewhere.
+        packed = os.uname().machine == "x86_64"
+        self._stride, self._data = (3, 1) if packed else (4, 2)
+        self._events = (ctypes.c_uint32 * (self._stride * self._EVENTS))()
+        self._view = memoryview(self._events).cast("B").cast("I")
+        self._address = ctypes.addressof(self._events)
+        self._timeout = _Timespec()
+        self._timeout_address = ctypes.addressof(self._timeout)
+
+    def register(self, fd: int) -> None:
+        """Watch a descriptor for input."""
+        self._epoll.register(fd, self._EPOLLIN)
+
+    def wait(self, timeout_ns: int | None) -> list[int]:
+        """Return the descriptors that have input, after at most ``timeout_ns``.
+
+        :raises OSError: what epoll_pwait2(2) reports.
+        """
+        timeout = None
+        if timeout_ns is not None:
+            self._timeout.tv_sec, self._timeout.tv_nsec = divmod(max(0, timeout_ns), 10**9)
+            timeout = self._timeout_address
+        count = _libc.syscall(
+            _SYS_EPOLL_PWAIT2, self._epoll.fileno(), self._address, self._EVENTS, timeout, None, 0
+        )
+        if count < 0:
+            raise _error()
+        return self._view[self._data : self._stride * count : self._stride].tolist()
+
+
+def set_timer_slack(slack_ns: int) -> None:
+    """Let the kernel fire this thread's timers at most this late on purpose (prctl(2))."""
+    _libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(slack_ns), 0, 0, 0)
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,146 @@
+"""The emulator's event loop: frames in, through the link models, out when they are due."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from testbed.wire.emulator.libc import Poller, Vector
+from testbed.wire.emulator.messages import Add, Direction
+from testbed.wire.emulator.pool import Pool
+from testbed.wire.emulator.port import Port, Receiver
+from testbed.wire.model import LinkModel
+from testbed.wire.netem import Netem, WireCounters
+
+
+class Lane:
+    """One direction of a wire: from one port, through a model, to another port."""
+
+    __slots__ = ("armed_ns", "model", "source", "target")
+
+    def __init__(self, model: LinkModel[int], source: Port, target: Port) -> None:
+        self.model = model
+        self.source = source
+        self.target = target
+        self.armed_ns: int | None = None  # when the loop will look after it next
+
+    def counters(self) -> WireCounters:
+        """Return the model's counters, corrected by what the sockets know."""
+        counters = self.model.counters()
+        return msgspec.structs.replace(
+            counters,
+            forwarded_packets=counters.forwarded_packets - self.target.send_failures,
+            forwarded_bytes=counters.forwarded_bytes - self.target.unsent_octets,
+            dropped_send=self.target.send_failures,
+            dropped_overrun=self.source.overrun(),
+        )
+
+
+class Loop:
+    """All wires of one namespace.
+
+    :param control_fd: watched beside the wires.
+    :param on_control: called when it has input; returns whether to go on.
+    """
+
+    def __init__(self, control_fd: int, on_control: Callable[[], bool]) -> None:
+        self._control_fd = control_fd
+        self._on_control = on_control
+        self._poller = Poller()
+        self._poller.register(control_fd)
+        self._pool = Pool()
+        self._receiver = Receiver(self._pool)
+        self._vector = Vector()
+        self._by_fd: dict[int, Lane] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._timers: list[tuple[int, int, Lane]] = []
+        self._sequence = 0
+
+    def add(self, wire: Add) -> None:
+        """Start to carry frames.
+
+        :raises InputError: options that cannot be carried out.
+        :raises OSError: an interface that cannot be used.
+        :raises ValueError: there is such a link.
+        """
+        if (wire.link, "a") in self._lanes:
+            raise ValueError(f"there is a wire {wire.link!r} already")
+        models = {
+            toward: self._model(wire, toward, getattr(wire, f"toward_{toward}")) for toward in "ab"
+        }
+        a = Port(wire.a, self._pool)
+        try:
+            b = Port(wire.b, self._pool)
+        except OSError:
+            a.close()
+            raise
+        for toward, source, target in (("a", b, a), ("b", a, b)):
+            lane = Lane(models[toward], source, target)
+            self._lanes[wire.link, toward] = lane
+            self._by_fd[source.fd] = lane
+            self._poller.register(source.fd)
+
+    def change(self, link: str, toward: str, netem: Netem) -> None:
+        """Change one direction's options in place.
+
+        :raises InputError: options that cannot be carried out.
+        :raises LookupError: there is no such link or direction.
+        """
+        if (link, toward) not in self._lanes:
+            raise LookupError(f"there is nothing toward {toward!r}")
+        self._lanes[link, toward].model.change(netem, time.monotonic_ns())
+
+    def report(self) -> tuple[Direction, ...]:
+        """Return the state of every direction."""
+        return tuple(
+            Direction(link=link, toward=toward, netem=lane.model.netem, counters=lane.counters())
+            for (link, toward), lane in self._lanes.items()
+        )
+
+    def run(self) -> None:
+        """Carry frames until the control connection ends."""
+        timers, by_fd, wait = self._timers, self._by_fd, self._poller.wait
+        clock = time.monotonic_ns
+        while True:
+            for fd in wait(timers[0][0] - clock() if timers else None):
+                if fd == self._control_fd:
+                    if not self._on_control():
+                        return
+                else:
+                    self._receive(by_fd[fd])
+            now_ns = clock()
+            while timers and timers[0][0] <= now_ns:
+                due_ns, _, lane = heapq.heappop(timers)
+                if lane.armed_ns == due_ns:
+                    lane.armed_ns = None
+                    self._forward(lane, now_ns)
+
+    def _receive(self, lane: Lane) -> None:
+        handles, sizes = self._receiver.receive(lane.source)
+        now_ns = time.monotonic_ns()
+        enqueue = lane.model.enqueue
+        for handle, size in zip(handles, sizes, strict=True):
+            enqueue(handle, size, now_ns)
+        self._forward(lane, now_ns)
+
+    def _forward(self, lane: Lane, now_ns: int) -> None:
+        handles = lane.model.dequeue(now_ns)
+        if handles:
+            lane.target.send(self._vector, handles)
+        next_ns = lane.model.next_departure_ns()
+        if next_ns is not None and (lane.armed_ns is None or next_ns < lane.armed_ns):
+            lane.armed_ns = next_ns
+            self._sequence += 1
+            heapq.heappush(self._timers, (next_ns, self._sequence, lane))
+
+    def _model(self, wire: Add, toward: str, netem: Netem) -> LinkModel[int]:
+        return LinkModel(
+            netem,
+            mtu=wire.mtu,
+            seed=2 * wire.seed + (toward == "b"),
+            frames=self._pool,
+            now_ns=time.monotonic_ns(),
+        )

@@ -1,0 +1,77 @@
+"""What the emulator is told and what it answers: one JSON document per line."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from testbed.wire.netem import Netem, WireCounters
+
+
+class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Carry frames between interfaces ``a`` and ``b``.
+
+    What arrives at ``a`` leaves through ``b``, shaped by ``toward_b``, and the other way round.
+    """
+
+    link: str
+    a: str
+    b: str
+    mtu: int
+    toward_a: Netem
+    toward_b: Netem
+    seed: int = 0
+    offload: bool = False
+
+
+class Set(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Put new options in force for one direction (``a`` or ``b``), in place."""
+
+    link: str
+    toward: str
+    netem: Netem
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask for a :class:`Report`."""
+
+
+Request: TypeAlias = Add | Set | Read
+
+
+class Direction(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one direction of a wire."""
+
+    link: str
+    toward: str
+    netem: Netem
+    counters: WireCounters
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What all wires have done, and what that cost."""
+
+    directions: tuple[Direction, ...]
+    cpu_seconds: float  # user and system time of the emulator
+    scheduling: str  # "fifo", "nice" or "normal": how well it can keep time under load
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The request was carried out."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The request was refused and nothing has changed."""
+
+    message: str
+    hint: str | None = None
+    bad_input: bool = False  # the user's input is at fault
+
+
+Reply: TypeAlias = Report | Done | Failed
+
+END: Final = b"\n"  # JSON text has no raw line breaks
+encode: Final = msgspec.json.Encoder().encode
+decode_request: Final = msgspec.json.Decoder(Request).decode
+decode_reply: Final = msgspec.json.Decoder(Reply).decode

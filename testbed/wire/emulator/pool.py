@@ -1,0 +1,139 @@
+"""Where frames are kept between their arrival and their departure.
+
+A slot holds one frame as the packet socket delivers it: a ``struct virtio_net_hdr`` and the
+Ethernet frame, up to a full 64 KiB segment.  In front of it stands the ``struct iovec`` that
+system calls take, so the handle of a frame is simply that structure's address.
+
+All slots lie in one reservation of address space.  Only what frames have touched costs memory, and
+the slot freed last is used first, so memory stays at the largest number of frames ever held.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import struct
+from typing import Final
+
+VNET_HEADER: Final = 10  # octets, struct virtio_net_hdr
+CAPACITY: Final = VNET_HEADER + 14 + 4 + 65536  # the largest frame: Ethernet, VLAN, IP
+
+_IOVEC: Final = 16  # octets: base and length
+# Slots are this far apart: not a multiple of a page, or all would compete for the same cache lines.
+_STRIDE: Final = 68 * 1024 + 64
+_RESERVATION: Final = 2**35  # octets of address space, for some 490,000 frames
+_SMALLEST: Final = 2**24
+_WORD: Final = 8
+_MAP_NORESERVE: Final = 0x4000  # asm-generic; Python knows it from 3.13
+_NEEDS_CHECKSUM: Final = 1  # VIRTIO_NET_HDR_F_NEEDS_CSUM
+
+
+class Pool:
+    """Slots for frames; the owner of the frames that :class:`LinkModel` handles."""
+
+    def __init__(self) -> None:
+        self._memory = _reserve()
+        self._anchor = ctypes.c_char.from_buffer(self._memory)
+        self._base = ctypes.addressof(self._anchor)
+        self._octets = memoryview(self._memory)
+        self._words = self._octets.cast("Q")
+        self._free: list[int] = []
+        self._unused = self._base  # slots from here on were never used
+        self._end = self._base + len(self._memory) // _STRIDE * _STRIDE
+
+    def take(self, count: int) -> list[int]:
+        """Take up to ``count`` empty slots; fewer when memory ends."""
+        free = self._free
+        missing = count - len(free)
+        if missing > 0:
+            self._extend(missing)
+        taken = free[-count:]
+        del free[-count:]
+        return taken
+
+    def give_back(self, handles: list[int]) -> None:
+        """Free slots."""
+        self._free += handles
+
+    def length(self, handle: int) -> int:
+        """Return the length of the frame in a slot, its virtio header included."""
+        return self._words[((handle - self._base) >> 3) + 1]
+
+    def set_lengths(self, handles: list[int], lengths: list[int]) -> None:
+        """Say how long the frames in these slots are."""
+        words, base = self._words, self._base
+        for handle, length in zip(handles, lengths, strict=True):
+            words[((handle - base) >> 3) + 1] = length
+
+    def set_empty(self, handles: list[int]) -> None:
+        """Prepare slots for receiving."""
+        self.set_lengths(handles, [CAPACITY] * len(handles))
+
+    # What follows is model.Frames.
+
+    def copy(self, handle: int) -> int | None:
+        """Return a slot with the same frame, or ``None`` when memory has ended."""
+        taken = self.take(1)
+        if not taken:
+            return None
+        length = self.length(handle)
+        self.set_lengths(taken, [length])
+        self._frame(taken[0], length)[:] = self._frame(handle, length)
+        return taken[0]
+
+    def corrupt(self, handle: int, chance: float) -> int:
+        """Invert a bit of the frame.
+
+        A checksum that was left to the hardware is completed first (as netem does), or the
+        receiver could not notice.
+        """
+        frame = self._frame(handle, self.length(handle))
+        complete_checksum(frame)
+        bit = int(chance * 8 * (len(frame) - VNET_HEADER))
+        frame[VNET_HEADER + bit // 8] ^= 1 << bit % 8
+        return handle
+
+    def drop(self, handle: int) -> None:
+        """Free one slot."""
+        self._free.append(handle)
+
+    def _frame(self, handle: int, length: int) -> memoryview:
+        start = handle - self._base + _IOVEC
+        return self._octets[start : start + length]
+
+    def _extend(self, count: int) -> None:
+        end = min(self._end, self._unused + count * _STRIDE)
+        for handle in range(self._unused, end, _STRIDE):
+            self._words[(handle - self._base) // _WORD] = handle + _IOVEC
+            self._free.append(handle)
+        self._unused = end
+
+
+def complete_checksum(frame: memoryview) -> None:
+    """Compute the checksum that the virtio header leaves to the hardware, in place (RFC 1071)."""
+    flags, _, _, _, start, offset = struct.unpack_from("=BBHHHH", frame)
+    if flags & _NEEDS_CHECKSUM:
+        covered = bytes(frame[VNET_HEADER + start :])
+        covered += b"\0" * (len(covered) % 2)
+        total = sum(struct.unpack(f"!{len(covered) // 2}H", covered))
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        # A UDP checksum of 0 would mean "none" (RFC 768); for TCP both mean the same.
+        struct.pack_into("!H", frame, VNET_HEADER + start + offset, ~total & 0xFFFF or 0xFFFF)
+        frame[:VNET_HEADER] = bytes(VNET_HEADER)
+
+
+def _reserve() -> mmap.mmap:
+    size = _RESERVATION
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    while True:
+        try:
+            memory = mmap.mmap(-1, size, flags=flags)
+        except OSError:  # a limit on address space or strict overcommit
+            if size == _SMALLEST:
+                raise
+            size //= 2
+        else:
+            # Huge pages would turn each frame into 2 MiB of memory.
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+            return memory

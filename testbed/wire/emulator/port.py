@@ -1,0 +1,128 @@
+"""A packet socket on one middle interface: whole frames in, whole frames out (packet(7))."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from typing import Final
+
+from testbed.wire.emulator.libc import BATCH, Vector
+from testbed.wire.emulator.pool import VNET_HEADER, Pool
+
+_ETH_P_ALL: Final = 3
+_SOL_PACKET: Final = 263
+_PACKET_ADD_MEMBERSHIP: Final = 1
+_PACKET_STATISTICS: Final = 6
+_PACKET_VNET_HDR: Final = 15
+_PACKET_IGNORE_OUTGOING: Final = 23
+_PACKET_MR_PROMISC: Final = 1
+_SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
+_BUFFER: Final = 32 * 2**20  # octets; the kernel counts each frame with its overhead
+
+# The interface is down, or gone: a wire does not die of that.
+_ABSENT: Final = {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}
+
+
+class Receiver:
+    """A batch of empty slots, shared by all ports: one system call fills them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._vector = Vector()
+        self._handles: list[int] = []
+        self._refill()
+
+    def receive(self, port: Port) -> tuple[list[int], list[int]]:
+        """Return the frames that wait at ``port`` (at most a batch) and their Ethernet lengths."""
+        try:
+            lengths = self._vector.receive(port.fd)
+        except OSError as error:
+            if error.errno not in _ABSENT | {errno.EAGAIN, errno.EINTR}:
+                raise
+            return [], []
+        count = len(lengths)
+        handles = self._handles[:count]
+        self._pool.set_lengths(handles, lengths)
+        del self._handles[:count]
+        self._refill()
+        return handles, [length - VNET_HEADER for length in lengths]
+
+    def _refill(self) -> None:
+        taken = self._pool.take(BATCH - len(self._handles))
+        self._pool.set_empty(taken)
+        self._handles += taken
+        self._vector.point_to(self._handles)
+
+
+class Port:
+    """One end of a wire.
+
+    The virtio header in front of each frame carries unfinished checksums and segmentation from
+    one side to the other untouched.
+
+    :param interface: a middle interface, in this process's network namespace.
+    :raises OSError: there is no such interface, or no permission.
+    """
+
+    def __init__(self, interface: str, pool: Pool) -> None:
+        self._pool = pool
+        self._overrun = 0
+        self.send_failures = 0  # frames
+        self.unsent_octets = 0
+        # Protocol 0 hears nothing: no frame comes in before the options are set.
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            self._configure(interface)
+        except OSError:
+            self._socket.close()
+            raise
+        self.fd = self._socket.fileno()
+
+    def _configure(self, interface: str) -> None:
+        sock = self._socket
+        index = socket.if_nametoindex(interface)
+        sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        promiscuous = struct.pack("=iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
+        sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
+        for force, ordinary in (
+            (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
+            (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+        ):
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, force, _BUFFER)
+            except PermissionError:  # rootless: as much as net.core.[rw]mem_max allows
+                sock.setsockopt(socket.SOL_SOCKET, ordinary, _BUFFER)
+        sock.bind((interface, _ETH_P_ALL))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    def send(self, vector: Vector, handles: list[int]) -> None:
+        """Send frames in order and free their slots; what the kernel refuses is counted."""
+        for start in range(0, len(handles), BATCH):
+            self._send_batch(vector, handles[start : start + BATCH])
+        self._pool.give_back(handles)
+
+    def _send_batch(self, vector: Vector, handles: list[int]) -> None:
+        while handles:
+            vector.point_to(handles)
+            try:
+                sent = vector.send(self.fd, len(handles))
+            except OSError:  # of the first frame; whatever the reason, the wire goes on
+                self.send_failures += 1
+                self.unsent_octets += self._pool.length(handles[0]) - VNET_HEADER
+                sent = 1
+            if sent == len(handles):
+                return
+            handles = handles[sent:]
+
+    def overrun(self) -> int:
+        """Return how many frames the kernel has dropped because they were not read in time."""
+        # struct tpacket_stats: tp_packets, tp_drops; reading resets both.
+        data = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        self._overrun += struct.unpack("=II", data)[1]
+        return self._overrun
