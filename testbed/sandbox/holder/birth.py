@@ -1,0 +1,130 @@
+"""Making the namespaces of a sandbox and the little that must stand in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from testbed.errors import PlatformError
+from testbed.sandbox import syscalls
+
+NETNS_FOLDER: Final = Path("/run/netns")  # where ip-netns(8) looks names up
+
+_CAP_NET_ADMIN: Final = 12
+_CAP_SYS_ADMIN: Final = 21
+_WHY_NAMESPACES: Final = "every node of a topology is a network namespace"
+
+
+def privileged() -> bool:
+    """Whether this process may make namespaces without a user namespace of its own."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            effective = int(line.split()[1], 16)
+            wanted = 1 << _CAP_NET_ADMIN | 1 << _CAP_SYS_ADMIN
+            return effective & wanted == wanted
+    return False
+
+
+def unshare_all() -> None:
+    """Leave for new mount and network namespaces; children also get a new PID namespace.
+
+    :raises PlatformError: the kernel or its configuration forbids it.
+    """
+    if not privileged():
+        _become_root_of_a_user_namespace()
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET)
+    except OSError as error:
+        raise PlatformError(
+            f"mount, PID and network namespaces cannot be made ({error.strerror})",
+            why=_WHY_NAMESPACES,
+            instead="use a kernel with CONFIG_PID_NS and CONFIG_NET_NS, or look at"
+            " /proc/sys/user/max_net_namespaces",
+        ) from error
+
+
+def _become_root_of_a_user_namespace() -> None:
+    """user_namespaces(7): map our own user and group to 0 in there, and nobody else."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    except OSError as error:
+        raise PlatformError(
+            f"unprivileged user namespaces are refused ({error.strerror})",
+            why="without root a sandbox needs one to own its network namespaces",
+            instead="run as root, or allow them: sysctl user.max_user_namespaces,"
+            " kernel.unprivileged_userns_clone (Debian),"
+            " kernel.apparmor_restrict_unprivileged_userns (Ubuntu)",
+        ) from error
+
+
+def furnish() -> None:
+    """As process 1: private mounts, a /proc of this PID namespace, a folder for node names.
+
+    The network namespace we are in becomes the wire namespace; it speaks no IP.
+
+    :raises PlatformError: a mount is refused.
+    """
+    try:
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount(
+            "proc",
+            "/proc",
+            "proc",
+            syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC,
+        )
+        _make_netns_folder()
+    except OSError as error:
+        raise PlatformError(
+            f"the sandbox's private mounts are refused ({error})",
+            why="its processes need a /proc of their own",
+            instead="outside a container it works; in one, unmask /proc (podman and docker:"
+            " --security-opt unmask=ALL) or run it with --privileged",
+        ) from error
+    silence_ipv6()
+
+
+def silence_ipv6() -> None:
+    """Switch IPv6 off in the network namespace we are in (a kernel without IPv6 is silent)."""
+    for which in ("all", "default"):
+        switch = Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6")
+        if switch.exists():
+            switch.write_text("1")
+
+
+def _make_netns_folder() -> None:
+    """Put a private tmpfs at /run/netns, even where the host has no such folder.
+
+    It cannot be made there (that would be the host's disk), so /run itself is then rebuilt in a
+    tmpfs from bind mounts of what it holds.
+    """
+    if not NETNS_FOLDER.is_dir():
+        _rebuild(NETNS_FOLDER.parent)
+        NETNS_FOLDER.mkdir()
+    syscalls.mount("tmpfs", str(NETNS_FOLDER), "tmpfs", syscalls.MS_NOSUID, "mode=755")
+
+
+def _rebuild(folder: Path) -> None:
+    original = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    syscalls.mount("tmpfs", str(folder), "tmpfs", syscalls.MS_NOSUID, "mode=755")
+    source = Path(f"/proc/self/fd/{original}")
+    for entry in source.iterdir():
+        _rebind(entry, folder / entry.name)
+    os.close(original)
+
+
+def _rebind(source: Path, target: Path) -> None:
+    mode = source.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        target.symlink_to(source.readlink())
+        return
+    if stat.S_ISDIR(mode):
+        target.mkdir()
+    else:
+        target.touch()
+    syscalls.mount(str(source), str(target), flags=syscalls.MS_BIND | syscalls.MS_REC)

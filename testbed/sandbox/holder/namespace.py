@@ -1,0 +1,89 @@
+"""One network namespace of a sandbox, as its holder sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from testbed.errors import OperationError
+from testbed.sandbox import syscalls
+from testbed.sandbox.holder.birth import NETNS_FOLDER
+from testbed.sandbox.netlink.links import LOOPBACK, read_links
+from testbed.sandbox.netlink.transport import Netlink
+
+
+class Namespace:
+    """A kept descriptor, the indices of its interfaces, and netlink sockets while in use."""
+
+    def __init__(self, name: str, descriptor: int) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        self.indices = {"lo": LOOPBACK}
+        self._next = LOOPBACK + 1
+        self._sockets: dict[int, Netlink] = {}
+
+    @classmethod
+    def current(cls, name: str) -> Namespace:
+        """Name the namespace this thread is in, also for ip-netns(8)."""
+        descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        place = NETNS_FOLDER / name
+        place.touch()
+        syscalls.mount(f"/proc/self/fd/{descriptor}", str(place), flags=syscalls.MS_BIND)
+        return cls(name, descriptor)
+
+    def new_index(self, interface: str) -> int:
+        """Choose the index of an interface about to be made; the kernel takes it."""
+        index = self.indices[interface] = self._next
+        self._next += 1
+        return index
+
+    def index(self, interface: str, operation: object) -> int:
+        """Return the index of an interface an operation names; :class:`OperationError`: none."""
+        try:
+            return self.indices[interface]
+        except KeyError:
+            raise OperationError(
+                str(operation),
+                wanted=f"an interface {interface} in {self.name}",
+                seen=", ".join(sorted(self.indices)),
+            ) from None
+
+    def refresh(self) -> None:
+        """Learn what others have changed since (a user with ``ip link`` in a shell)."""
+        self.indices = {link.name: link.index for link in read_links(self.socket())}
+        self._next = max(self._next, *(index + 1 for index in self.indices.values()))
+
+    def socket(self, family: int = socket.NETLINK_ROUTE) -> Netlink:
+        """Return this namespace's netlink socket; open until :meth:`release`."""
+        if family not in self._sockets:
+            with self.entered():
+                self._sockets[family] = Netlink(family)
+        return self._sockets[family]
+
+    def release(self) -> None:
+        """Close the sockets."""
+        for each in self._sockets.values():
+            each.close()
+        self._sockets.clear()
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Have this thread, and what it starts, be in the namespace for a while."""
+        back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(self.descriptor, syscalls.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            syscalls.setns(back, syscalls.CLONE_NEWNET)
+            os.close(back)
+
+
+def sysctl_path(key: str) -> Path:
+    """Return the file of a sysctl: ``net.ipv4.ip_forward``, or with slashes as sysctl(8) allows.
+
+    With slashes a dot is part of a name: ``net/ipv4/conf/eth0.5/rp_filter``.
+    """
+    return Path("/proc/sys") / (key if "/" in key else key.replace(".", "/"))

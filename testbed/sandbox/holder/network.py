@@ -1,0 +1,265 @@
+"""Carrying out operations: grouped by namespace, sent in batches, read back and verified."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from functools import singledispatchmethod
+
+from testbed.errors import SandboxError
+from testbed.sandbox import model, syscalls, verify
+from testbed.sandbox.holder import read
+from testbed.sandbox.holder.features import Features
+from testbed.sandbox.holder.namespace import Namespace
+from testbed.sandbox.holder.queue import Queue
+from testbed.sandbox.holder.wires import Wires
+from testbed.sandbox.netlink import addresses, links, mptcp
+from testbed.sandbox.observation import Observation
+from testbed.topology import operations as ops
+from testbed.topology.model import Endpoint, Limits, Route, Rule
+
+
+class Network:
+    """The namespaces of a sandbox.
+
+    Operations become requests in one queue per namespace.  The wire namespace's queue goes first:
+    it creates every veth pair, and with them all that the others are about.  Within a namespace
+    the order is kept; only wires wait until everything before them has been carried out.
+    """
+
+    def __init__(self, features: Features) -> None:
+        wire = Namespace.current(ops.WIRE)
+        self.topology: str | None = None
+        self.operations: tuple[ops.AnyOperation, ...] = ()
+        self._features = features
+        self._wire = wire
+        self._wires = Wires(wire, features)
+        self._namespaces = {ops.WIRE: wire}
+        self._queues: dict[str, Queue] = {}
+
+    @property
+    def emulator_pid(self) -> int | None:
+        """The process that moves frames, once there is one."""
+        return self._wires.emulator_pid
+
+    def names(self) -> Iterable[str]:
+        """The namespaces, in the order they were made."""
+        return self._namespaces.keys()
+
+    def engines(self) -> dict[str, str]:
+        """Which engine shapes each wire."""
+        return self._wires.engines()
+
+    def wires(self) -> model.WireReport:
+        """Shaping and counters of every wire."""
+        with self._sockets():
+            return self._wires.report()
+
+    def descriptor(self, name: str) -> int:
+        """The descriptor of a namespace; :class:`SandboxError`: there is none of that name."""
+        return self._namespace(name).descriptor
+
+    def inside(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Be in a namespace for a while; :class:`SandboxError`: there is none of that name."""
+        return self._namespace(name).entered()
+
+    def execute(
+        self, operations: Sequence[ops.AnyOperation], *, topology: str | None, verify: bool
+    ) -> model.Execution:
+        """Carry out and verify; see :meth:`testbed.sandbox.Sandbox.execute`."""
+        started = time.monotonic()
+        self.topology = topology or self.topology
+        with self._sockets():
+            self._refresh(operations)
+            for operation in operations:
+                self._prepare(operation)
+            self._flush()
+            if verify:
+                self._verify(operations)
+        self.operations += tuple(operations)
+        added = {each.link for each in operations if isinstance(each, ops.AddWire)}
+        engine = {link: name for link, name in self.engines().items() if link in added}
+        return model.Execution(engine=engine, seconds=time.monotonic() - started)
+
+    def observe(self, names: Iterable[str] | None) -> Observation:
+        """Read namespaces; :class:`SandboxError`: one does not exist."""
+        chosen = self._namespaces if names is None else names
+        with self._sockets():
+            states = {
+                name: read.everything(self._namespace(name), self._features.path_manager)
+                for name in chosen
+            }
+        return Observation(namespaces=states, time_ns=time.monotonic_ns())
+
+    @contextlib.contextmanager
+    def _sockets(self):
+        """Let namespaces open netlink sockets, and close them at the end."""
+        self._queues.clear()
+        try:
+            yield
+        finally:
+            for namespace in self._namespaces.values():
+                namespace.release()
+
+    def _namespace(self, name: str) -> Namespace:
+        try:
+            return self._namespaces[name]
+        except KeyError:
+            raise SandboxError(f"the sandbox has no node {name}") from None
+
+    def _queue(self, name: str) -> Queue:
+        if name not in self._queues:
+            self._queues[name] = Queue(self._namespace(name))
+        return self._queues[name]
+
+    def _refresh(self, operations: Iterable[ops.AnyOperation]) -> None:
+        """Read interfaces again where others may have changed them since the last time."""
+        for name in {name for each in operations for name in verify.namespaces(each)}:
+            if name in self._namespaces:
+                self._namespaces[name].refresh()
+
+    def _flush(self) -> None:
+        """Send what is queued, the wire namespace's first."""
+        first = self._queues.pop(ops.WIRE, None)
+        for queue in filter(None, (first, *self._queues.values())):
+            queue.flush()
+        self._queues.clear()
+
+    def _verify(self, operations: Sequence[ops.AnyOperation]) -> None:
+        expectations = verify.expectations(operations)
+        for name, wanted in expectations.items():
+            facts = read.facts(self._namespace(name), wanted, self._features.path_manager)
+            verify.compare(wanted, facts)
+
+    @singledispatchmethod
+    def _prepare(self, operation: ops.AnyOperation) -> None:
+        raise NotImplementedError(operation)
+
+    @_prepare.register
+    def _add_namespace(self, operation: ops.AddNamespace) -> None:
+        name = operation.namespace
+        if name in self._namespaces:
+            raise SandboxError(f"the sandbox already has a node {name}")
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            self._namespaces[name] = Namespace.current(name)
+        finally:
+            syscalls.setns(self._wire.descriptor)
+        self._queue(name).route(operation, links.set_link(links.LOOPBACK, up=True))
+
+    @_prepare.register
+    def _add_bridge(self, operation: ops.AddBridge) -> None:
+        index = self._namespace(operation.namespace).new_index(operation.interface)
+        queue = self._queue(operation.namespace)
+        queue.route(operation, links.new_bridge(operation.interface, index))
+
+    @_prepare.register
+    def _add_veth(self, operation: ops.AddVeth) -> None:
+        a, b = operation.a, operation.b
+        if b.namespace == ops.WIRE:  # the end created first can be up and a port at once
+            a, b = b, a
+        spaces = self._namespace(a.namespace), self._namespace(b.namespace)
+        indices = spaces[0].new_index(a.interface), spaces[1].new_index(b.interface)
+        masters = [
+            0 if end.bridge is None else space.index(end.bridge, operation)
+            for end, space in zip((a, b), spaces, strict=True)
+        ]
+        message = links.new_veth(
+            a, b, indices, (spaces[0].descriptor, spaces[1].descriptor), masters[0]
+        )
+        self._queue(ops.WIRE).route(operation, message)
+        up = links.set_link(indices[1], up=True, master=masters[1])
+        self._queue(b.namespace).route(operation, up)
+        for end in (a, b):
+            if not end.offload:
+                self._queue(end.namespace).disable_offload(operation, end.interface)
+
+    @_prepare.register
+    def _set_sysctl(self, operation: ops.SetSysctl) -> None:
+        self._queue(operation.namespace).sysctl(operation, operation.key, operation.value)
+
+    @_prepare.register
+    def _set_link(self, operation: ops.SetLink) -> None:
+        message = links.set_link(self._index(operation), up=operation.up)
+        self._queue(operation.namespace).route(operation, message)
+
+    @_prepare.register
+    def _add_address(self, operation: ops.AddAddress) -> None:
+        message = addresses.add_address(self._index(operation), operation.address)
+        self._queue(operation.namespace).route(operation, message)
+
+    @_prepare.register
+    def _remove_address(self, operation: ops.RemoveAddress) -> None:
+        message = addresses.remove_address(self._index(operation), operation.address)
+        self._queue(operation.namespace).route(operation, message)
+
+    @_prepare.register
+    def _add_neighbour(self, operation: ops.AddNeighbour) -> None:
+        index = self._index(operation)
+        message = addresses.add_neighbour(index, operation.address, operation.mac)
+        self._queue(operation.namespace).route(operation, message)
+
+    @_prepare.register
+    def _add_rule(self, operation: ops.AddRule) -> None:
+        rule = Rule(source=operation.source, table=operation.table, priority=operation.priority)
+        self._queue(operation.namespace).route(operation, addresses.add_rule(rule))
+
+    @_prepare.register
+    def _add_route(self, operation: ops.AddRoute) -> None:
+        index = None if operation.interface is None else self._index(operation)
+        route = Route(
+            destination=operation.destination,
+            via=operation.via,
+            source=operation.source,
+            table=operation.table,
+            kind=operation.kind,
+        )
+        self._queue(operation.namespace).route(operation, addresses.add_route(route, index))
+
+    @_prepare.register
+    def _set_limits(self, operation: ops.SetLimits) -> None:
+        family = self._features.require_path_manager()
+        limits = Limits(subflows=operation.subflows, add_addr_accepted=operation.add_addr_accepted)
+        self._queue(operation.namespace).generic(operation, mptcp.set_limits(family, limits))
+
+    @_prepare.register
+    def _add_endpoint(self, operation: ops.AddEndpoint) -> None:
+        family = self._features.require_path_manager()
+        endpoint = Endpoint(
+            address=operation.address,
+            id=operation.id,
+            interface=operation.interface,
+            flags=operation.flags,
+            port=operation.port,
+        )
+        message = mptcp.add_endpoint(family, endpoint, self._index(operation))
+        self._queue(operation.namespace).generic(operation, message)
+
+    @_prepare.register
+    def _remove_endpoint(self, operation: ops.RemoveEndpoint) -> None:
+        family = self._features.require_path_manager()
+        message = mptcp.remove_endpoint(family, operation.id)
+        self._queue(operation.namespace).generic(operation, message)
+
+    @_prepare.register
+    def _add_wire(self, operation: ops.AddWire) -> None:
+        self._flush()
+        self._wires.add(operation)
+
+    @_prepare.register
+    def _set_wire(self, operation: ops.SetWire) -> None:
+        self._flush()
+        self._wires.set(operation)
+
+    def _index(
+        self,
+        operation: ops.SetLink
+        | ops.AddAddress
+        | ops.RemoveAddress
+        | ops.AddNeighbour
+        | ops.AddRoute
+        | ops.AddEndpoint,
+    ) -> int:
+        namespace = self._namespace(operation.namespace)
+        return namespace.index(operation.interface or "", operation)

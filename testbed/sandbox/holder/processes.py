@@ -1,0 +1,123 @@
+"""Processes in nodes: started by process 1 of the sandbox, and reaped by it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from testbed.errors import SandboxError
+from testbed.sandbox import protocol
+
+# Received descriptors are moved above every number a child may want, so that no dup2(2) in the
+# child overwrites another's source.
+_MAX_TARGET: Final = 255
+# Python ignores these; a program expects the kernel's defaults.
+_DEFAULT_SIGNALS: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A reaped process."""
+
+    pid: int
+    status: int  # of waitpid(2)
+    usage: resource.struct_rusage
+
+    def message(self) -> protocol.Exited:
+        """Return what its client is told."""
+        return protocol.Exited(
+            pid=self.pid,
+            status=self.status,
+            cpu_user_s=self.usage.ru_utime,
+            cpu_system_s=self.usage.ru_stime,
+            max_rss_bytes=self.usage.ru_maxrss * 1024,
+        )
+
+
+class Limits:
+    """The holder needs a descriptor per node; programs get the limit they would have had."""
+
+    def __init__(self) -> None:
+        self._soft, self._hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.raise_own()
+
+    def raise_own(self) -> None:
+        """Allow this process every descriptor it may have."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._hard, self._hard))
+
+    def restore(self) -> None:
+        """Go back to the limit we were started with."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._soft, self._hard))
+
+
+def spawn(request: protocol.Spawn, descriptors: tuple[int, ...], limits: Limits) -> int:
+    """Start a process where this thread is: its network namespace becomes the child's.
+
+    Takes ``descriptors`` over.  The child leads a session of its own.
+
+    :raises SandboxError: the program or the directory does not exist or cannot be run.
+    """
+    high: list[int] = []
+    try:
+        if any(not 0 <= target <= _MAX_TARGET for target in request.targets):
+            raise SandboxError(f"descriptors of a process are numbered 0 to {_MAX_TARGET}")
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _MAX_TARGET + 1) for fd in descriptors]
+        pairs = zip(high, request.targets, strict=True)
+        actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in pairs]
+        return _start(request, actions, limits)
+    except OSError as error:
+        raise SandboxError(
+            f"cannot start {request.argv[0]} on {request.namespace}: {error.strerror}"
+        ) from error
+    finally:
+        for fd in (*descriptors, *high):
+            os.close(fd)
+
+
+def _start(request: protocol.Spawn, actions: list[tuple[int, int, int]], limits: Limits) -> int:
+    before = os.open(".", os.O_PATH)
+    limits.restore()
+    try:
+        os.chdir(request.cwd)
+        program = shutil.which(request.argv[0], path=request.env.get("PATH"))
+        if program is None:
+            raise FileNotFoundError(0, "no such program")
+        return os.posix_spawn(
+            program,
+            request.argv,
+            request.env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+    finally:
+        limits.raise_own()
+        os.fchdir(before)
+        os.close(before)
+
+
+def reap() -> Iterator[Ended]:
+    """Yield every child that has ended, adopted orphans included."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield Ended(pid, status, usage)
+
+
+def kill_group(pid: int, number: int) -> None:
+    """Signal a process and everything it started in its process group; gone is fine."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,95 @@
+"""What shall be done in one namespace, in order, in as few system calls as that allows."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+import msgspec
+from pyroute2.netlink import NETLINK_GENERIC, nlmsg
+
+from testbed.errors import OperationError
+from testbed.sandbox.holder.namespace import Namespace, sysctl_path
+from testbed.sandbox.netlink import links
+from testbed.sandbox.netlink.transport import KernelError
+from testbed.topology.operations import Operation
+
+
+class _Request(msgspec.Struct, frozen=True):
+    operation: Operation
+    family: int  # of netlink
+    message: nlmsg
+
+
+class _Action(msgspec.Struct, frozen=True):
+    operation: Operation
+    do: Callable[[], None]
+
+
+class Queue:
+    """Requests and actions for one namespace."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._steps: list[_Request | _Action] = []
+        self._last: list[_Request | _Action] = []
+
+    def route(self, operation: Operation, message: nlmsg) -> None:
+        """Add an rtnetlink request."""
+        self._steps.append(_Request(operation, socket.NETLINK_ROUTE, message))
+
+    def generic(self, operation: Operation, message: nlmsg) -> None:
+        """Add a generic netlink request."""
+        self._steps.append(_Request(operation, NETLINK_GENERIC, message))
+
+    def sysctl(self, operation: Operation, key: str, value: str) -> None:
+        """Add writing a sysctl."""
+        self._steps.append(_Action(operation, lambda: _write(key, value)))
+
+    def disable_offload(self, operation: Operation, interface: str) -> None:
+        """Add switching an interface's offload off, after everything else: order is no matter."""
+        netlink = self._namespace.socket
+        self._last.append(_Action(operation, lambda: links.disable_offload(netlink(), interface)))
+
+    def flush(self) -> None:
+        """Carry out what was added; :class:`OperationError` at the first that fails."""
+        steps, self._steps, self._last = self._steps + self._last, [], []
+        for family, group in itertools.groupby(steps, key=_family):
+            if family is None:
+                with self._namespace.entered():
+                    _act([each for each in group if isinstance(each, _Action)])
+            else:
+                self._send(family, [each for each in group if isinstance(each, _Request)])
+
+    def _send(self, family: int, requests: Sequence[_Request]) -> None:
+        answers = self._namespace.socket(family).request([each.message for each in requests])
+        for each, error in zip(requests, answers, strict=True):
+            if error is not None:
+                raise refusal(each.operation, error)
+
+
+def refusal(operation: Operation, error: KernelError) -> OperationError:
+    """Return the error for an operation the kernel refused."""
+    return OperationError(str(operation), wanted="it done", seen=f"answered {error}")
+
+
+def _family(step: _Request | _Action) -> int | None:
+    return step.family if isinstance(step, _Request) else None
+
+
+def _act(actions: Sequence[_Action]) -> None:
+    for each in actions:
+        try:
+            each.do()
+        except OSError as error:
+            raise refusal(each.operation, KernelError(error.errno or 0)) from error
+
+
+def _write(key: str, value: str) -> None:
+    descriptor = os.open(sysctl_path(key), os.O_WRONLY)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)

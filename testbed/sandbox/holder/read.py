@@ -1,0 +1,85 @@
+"""Reading the state of a namespace back from the kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from pyroute2.netlink import NETLINK_GENERIC
+
+from testbed.sandbox import verify
+from testbed.sandbox.holder.listeners import read_listeners
+from testbed.sandbox.holder.namespace import Namespace, sysctl_path
+from testbed.sandbox.netlink import addresses, links, mptcp, qdiscs
+from testbed.sandbox.observation import NamespaceState
+
+# What explains how MPTCP and routing by source behave; read when everything is asked for.
+SYSCTLS: Final = (
+    "net.ipv4.conf.all.rp_filter",
+    "net.ipv4.ip_forward",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv4.tcp_congestion_control",
+    "net.mptcp.enabled",
+    "net.mptcp.checksum_enabled",
+    "net.mptcp.allow_join_initial_addr_port",
+    "net.mptcp.pm_type",
+    "net.mptcp.scheduler",
+    "net.mptcp.add_addr_timeout",
+    "net.mptcp.stale_loss_cnt",
+)
+
+
+def everything(namespace: Namespace, path_manager: int | None) -> NamespaceState:
+    """Read all there is to know about a namespace."""
+    namespace.refresh()
+    filters = [f"net/ipv4/conf/{name}/rp_filter" for name in namespace.indices]
+    parts = [part for part in NamespaceState.__struct_fields__ if part not in ("name", "sysctls")]
+    return _read(namespace, parts, (*SYSCTLS, *filters), path_manager)
+
+
+def facts(
+    namespace: Namespace, wanted: Iterable[verify.Key], path_manager: int | None
+) -> verify.Facts:
+    """Read the parts of the state in which the wanted facts are."""
+    keys = list(wanted)
+    sysctls = [str(key[1]) for key in keys if key[0] == "sysctls"]
+    parts = {str(key[0]) for key in keys} - {"sysctls"}
+    return verify.facts(_read(namespace, parts, sysctls, path_manager))
+
+
+def _read(
+    namespace: Namespace,
+    parts: Iterable[str],
+    sysctls: Collection[str],
+    path_manager: int | None,
+) -> NamespaceState:
+    names = {index: name for name, index in namespace.indices.items()}
+    route = namespace.socket
+    generic = functools.partial(namespace.socket, NETLINK_GENERIC)
+    readers: dict[str, Callable[[], object]] = {
+        "links": lambda: links.read_links(route()),
+        "addresses": lambda: addresses.read_addresses(route(), names),
+        "routes": lambda: addresses.read_routes(route(), names),
+        "rules": lambda: addresses.read_rules(route()),
+        "neighbours": lambda: addresses.read_neighbours(route(), names),
+        "qdiscs": lambda: qdiscs.read_qdiscs(route(), names),
+        "listeners": lambda: read_listeners(namespace),
+    }
+    if path_manager is not None:
+        readers["limits"] = lambda: mptcp.read_limits(generic(), path_manager)
+        readers["endpoints"] = lambda: mptcp.read_endpoints(generic(), path_manager, names)
+    found: dict[str, Any] = {part: readers[part]() for part in parts if part in readers}
+    return NamespaceState(name=namespace.name, sysctls=_read_sysctls(namespace, sysctls), **found)
+
+
+def _read_sysctls(namespace: Namespace, keys: Collection[str]) -> dict[str, str]:
+    """Return key -> value, white space folded; keys this kernel does not have are left out."""
+    found = {}
+    if keys:
+        with namespace.entered():
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError):
+                    found[key] = " ".join(sysctl_path(key).read_text().split())
+    return found

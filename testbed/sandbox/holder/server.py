@@ -1,0 +1,233 @@
+"""The holder's event loop: clients, their requests, and the ends of processes."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from functools import singledispatchmethod
+
+import msgspec
+
+from testbed.errors import SandboxError, TestbedError
+from testbed.sandbox import model, protocol, registry
+from testbed.sandbox.holder import processes
+from testbed.sandbox.holder.connection import Connection
+from testbed.sandbox.holder.features import Features
+from testbed.sandbox.holder.network import Network
+
+_ENTRANCE = ("user", "mnt", "pid")
+
+
+class Stopped(Exception):  # noqa: N818 - a way out of the loop, not an error
+    """Somebody asked for the end."""
+
+
+class Server:
+    """Serves the clients of one sandbox.
+
+    :param control: the creator's connection; its end is the sandbox's end until it is detached.
+    :param listener: where further clients connect.
+    :param release: cuts the ties to the creator.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        control: socket.socket,
+        listener: socket.socket,
+        release: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._owner = os.geteuid()
+        self._started_at = time.time()
+        self._listener = listener
+        self._release = release
+        self._background = False
+        self._fault: str | None = None
+        self._limits = processes.Limits()
+        self._features = Features()
+        self._network = Network(self._features)
+        self._processes: dict[int, tuple[Connection, tuple[str, ...]]] = {}
+        self._selector = selectors.DefaultSelector()
+        self._connections: set[Connection] = set()
+        self._creator = self._adopt(control)
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._watch_children()
+
+    def run(self) -> None:
+        """Serve until asked to stop or until the creator has gone."""
+        try:
+            while True:
+                for key, events in self._selector.select():
+                    key.data(events)
+        except Stopped:
+            return
+
+    def _watch_children(self) -> None:
+        """Have signals wake the loop: a child's end, and SIGTERM, which ends the sandbox."""
+        wake, woken = socket.socketpair()
+        for end in (wake, woken):
+            end.setblocking(False)
+        self._wake = wake
+        signal.set_wakeup_fd(wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        self._selector.register(woken, selectors.EVENT_READ, lambda _: self._signalled(woken))
+
+    def _signalled(self, woken: socket.socket) -> None:
+        if signal.SIGTERM in woken.recv(4096):
+            raise Stopped
+        for ended in processes.reap():
+            entry = self._processes.pop(ended.pid, None)
+            if entry is not None:
+                connection, _ = entry
+                connection.children.discard(ended.pid)
+                connection.send(ended.message())
+            else:
+                self._check_emulator(ended)
+
+    def _check_emulator(self, ended: processes.Ended) -> None:
+        """Fail closed: wires without their emulator carry nothing, and everybody must know."""
+        if ended.pid != self._network.emulator_pid:
+            return
+        status = os.waitstatus_to_exitcode(ended.status)
+        self._fault = f"the emulator ended (status {status}): its wires carry nothing any more"
+        for connection in self._connections:
+            connection.send(protocol.Fault(self._fault))
+
+    def _accept(self, _: int) -> None:
+        sock, _address = self._listener.accept()
+        if registry.peer(sock)[1] != self._owner:
+            sock.close()
+            return
+        self._adopt(sock)
+
+    def _adopt(self, sock: socket.socket) -> Connection:
+        connection = Connection(sock, self._selector)
+        self._connections.add(connection)
+        self._selector.register(
+            connection, selectors.EVENT_READ, lambda events: self._serve(connection, events)
+        )
+        return connection
+
+    def _serve(self, connection: Connection, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            connection.flush()
+        if not events & selectors.EVENT_READ:
+            return
+        try:
+            for request in connection.receive():
+                self._answer(connection, request)
+        except (EOFError, ValueError):  # gone, or not speaking our protocol
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        """A client has gone: what it started goes too, and with the creator everything."""
+        if connection is self._creator and not self._background:
+            raise Stopped
+        for pid in connection.children:
+            self._processes.pop(pid)
+            processes.kill_group(pid, signal.SIGKILL)
+        self._selector.unregister(connection)
+        self._connections.discard(connection)
+        connection.close()
+
+    def _answer(self, connection: Connection, request: protocol.AnyRequest) -> None:
+        try:
+            value = self._do(request, connection)
+        except TestbedError as error:
+            connection.send(protocol.Failed(request.id, protocol.Failure.of(error)))
+        else:
+            if isinstance(value, protocol.Done):
+                return
+            raw = msgspec.Raw(msgspec.msgpack.encode(value))
+            connection.send(protocol.Done(request.id, raw))
+
+    @singledispatchmethod
+    def _do(self, request: protocol.AnyRequest, connection: Connection) -> object:
+        raise NotImplementedError(request)
+
+    @_do.register
+    def _execute(self, request: protocol.Execute, _: Connection) -> model.Execution:
+        self._require_health()
+        return self._network.execute(
+            request.operations, topology=request.topology, verify=request.verify
+        )
+
+    @_do.register
+    def _spawn(self, request: protocol.Spawn, connection: Connection) -> int:
+        descriptors = connection.take_descriptors(len(request.targets))
+        try:
+            self._require_health()
+            place = self._network.inside(request.namespace)
+        except SandboxError:
+            for fd in descriptors:
+                os.close(fd)
+            raise
+        with place:
+            pid = processes.spawn(request, descriptors, self._limits)
+        self._processes[pid] = (connection, request.argv)
+        connection.children.add(pid)
+        return pid
+
+    @_do.register
+    def _signal(self, request: protocol.Signal, connection: Connection) -> None:
+        if request.pid in connection.children:
+            processes.kill_group(request.pid, request.signal)
+
+    @_do.register
+    def _observe(self, request: protocol.Observe, _: Connection) -> object:
+        return self._network.observe(request.namespaces)
+
+    @_do.register
+    def _read_wires(self, _request: protocol.ReadWires, _: Connection) -> model.WireReport:
+        self._require_health()
+        return self._network.wires()
+
+    @_do.register
+    def _probe(self, _request: protocol.ProbeFeatures, _: Connection) -> object:
+        return self._features.all()
+
+    @_do.register
+    def _enter(self, request: protocol.Enter, connection: Connection) -> protocol.Done:
+        network = self._network.descriptor(request.namespace)
+        opened = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in _ENTRANCE]
+        descriptors = (*opened, network)
+        answer = protocol.Done(request.id, descriptors=len(descriptors))
+        connection.send(answer, descriptors)
+        for fd in opened:
+            os.close(fd)
+        return answer
+
+    @_do.register
+    def _detach(self, _request: protocol.Detach, _: Connection) -> None:
+        if not self._background:
+            self._release()
+            self._background = True
+
+    @_do.register
+    def _stop(self, _request: protocol.Stop, _: Connection) -> None:
+        raise Stopped
+
+    @_do.register
+    def _describe(self, _request: protocol.Describe, _: Connection) -> model.Description:
+        return model.Description(
+            name=self._name,
+            topology=self._network.topology,
+            namespaces=tuple(self._network.names()),
+            engine=self._network.engines(),
+            background=self._background,
+            fault=self._fault,
+            started_at=self._started_at,
+            processes={pid: argv for pid, (_, argv) in self._processes.items()},
+            operations=self._network.operations,
+        )
+
+    def _require_health(self) -> None:
+        if self._fault is not None:
+            raise SandboxError(self._fault, hint="take the sandbox down and start again")

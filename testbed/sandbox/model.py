@@ -1,0 +1,65 @@
+"""Values a sandbox answers with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.topology.operations import AnyOperation
+from testbed.wire.netem import Netem, WireCounters
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """What carrying out some operations came to."""
+
+    engine: dict[str, str]  # of each wire added: "netem" or "emulator"
+    seconds: float  # in the holder, reading back included
+
+
+class Exit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended, and what it used (wait4(2))."""
+
+    returncode: int  # negative: the signal that killed it
+    cpu_user_s: float
+    cpu_system_s: float
+    max_rss_bytes: int
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """One direction of one wire; ``toward`` is ``a`` or ``b``."""
+
+    link: str
+    toward: str
+    engine: str
+    netem: Netem
+    counters: WireCounters
+
+
+class WireReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Every direction of every wire, and what the emulator has used of the CPU (0: none runs)."""
+
+    wires: tuple[Wire, ...]
+    emulator_cpu_s: float
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox is and what was done in it."""
+
+    name: str
+    topology: str | None
+    namespaces: tuple[str, ...]
+    engine: dict[str, str]
+    background: bool
+    fault: str | None
+    started_at: float  # seconds since the epoch
+    processes: dict[int, tuple[str, ...]]  # pid in the sandbox -> argv
+    operations: tuple[AnyOperation, ...]
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a kernel may or may not be able to do, as tried out in a scratch namespace."""
+
+    name: str
+    present: bool
+    detail: str  # what was tried, and the kernel's answer
+    why: str  # why it matters
+    instead: str  # what happens or can be done without it

@@ -1,0 +1,1 @@
+"""Netlink, spoken fast: pyroute2's message classes over a transport that sends many at once."""

@@ -1,0 +1,243 @@
+"""Addresses, neighbours, rules and routes (rtnetlink(7)), to the kernel and back."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any, Final
+
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_GETADDR,
+    RTM_GETNEIGH,
+    RTM_GETROUTE,
+    RTM_GETRULE,
+    RTM_NEWADDR,
+    RTM_NEWNEIGH,
+    RTM_NEWROUTE,
+    RTM_NEWRULE,
+    rt_proto,
+    rt_scope,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
+from pyroute2.netlink.rtnl.ifaddrmsg import (
+    IFA_F_DADFAILED,
+    IFA_F_NODAD,
+    IFA_F_TENTATIVE,
+    ifaddrmsg,
+)
+from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from testbed.sandbox.netlink.attributes import Only, attributes
+from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.observation import Address
+from testbed.topology.model import Neighbour, Route, Rule
+
+_LOCAL_TABLE: Final = 255
+_FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_KINDS: Final = {number: name for name, number in rt_type.items()}
+_ADD: Final = NLM_F_CREATE | NLM_F_EXCL
+
+
+class AddressMessage(Only, ifaddrmsg):  # type: ignore[misc]
+    """An address (linux/if_addr.h)."""
+
+    nla_map = ((1, "IFA_ADDRESS", "ipaddr"), (2, "IFA_LOCAL", "ipaddr"), (8, "IFA_FLAGS", "uint32"))
+
+
+class RouteMessage(Only, rtmsg):  # type: ignore[misc]
+    """A route (linux/rtnetlink.h)."""
+
+    nla_map = (
+        (1, "RTA_DST", "target"),
+        (4, "RTA_OIF", "uint32"),
+        (5, "RTA_GATEWAY", "target"),
+        (7, "RTA_PREFSRC", "target"),
+        (15, "RTA_TABLE", "uint32"),
+    )
+
+
+class NeighbourMessage(Only, ndmsg):  # type: ignore[misc]
+    """A neighbour (linux/neighbour.h)."""
+
+    nla_map = ((1, "NDA_DST", "ipaddr"), (2, "NDA_LLADDR", "lladdr"))
+
+
+class RuleMessage(Only, fibmsg):  # type: ignore[misc]
+    """A routing rule (linux/fib_rules.h)."""
+
+    nla_map = (
+        (2, "FRA_SRC", "ipaddr"),
+        (6, "FRA_PRIORITY", "uint32"),
+        (15, "FRA_TABLE", "uint32"),
+    )
+
+
+def add_address(index: int, address: str) -> nlmsg:
+    """Return the request that gives an interface an address, without duplicate detection."""
+    return _address(RTM_NEWADDR, index, address, _ADD)
+
+
+def remove_address(index: int, address: str) -> nlmsg:
+    """Return the request that takes an address away."""
+    return _address(RTM_DELADDR, index, address, 0)
+
+
+def _address(kind: int, index: int, text: str, flags: int) -> nlmsg:
+    interface = ipaddress.ip_interface(text)
+    address = str(interface.ip)
+    return _message(
+        ifaddrmsg(),
+        kind,
+        flags,
+        family=_FAMILIES[interface.version],
+        prefixlen=interface.network.prefixlen,
+        flags_field=IFA_F_NODAD if interface.version == 6 else 0,
+        index=index,
+        attrs=[("IFA_LOCAL", address), ("IFA_ADDRESS", address)],
+    )
+
+
+def add_neighbour(index: int, address: str, mac: str) -> nlmsg:
+    """Return the request for a permanent neighbour, in place of a learnt one."""
+    return _message(
+        ndmsg(),
+        RTM_NEWNEIGH,
+        NLM_F_CREATE | NLM_F_REPLACE,
+        family=_FAMILIES[ipaddress.ip_address(address).version],
+        ifindex=index,
+        state=NUD_PERMANENT,
+        attrs=[("NDA_DST", address), ("NDA_LLADDR", mac)],
+    )
+
+
+def add_rule(rule: Rule) -> nlmsg:
+    """Return the request for a rule that sends packets from a source to a table."""
+    source = ipaddress.ip_network(rule.source)
+    return _message(
+        fibmsg(),
+        RTM_NEWRULE,
+        _ADD,
+        family=_FAMILIES[source.version],
+        src_len=source.prefixlen,
+        action=FR_ACT_TO_TBL,
+        attrs=[
+            ("FRA_SRC", str(source.network_address)),
+            ("FRA_PRIORITY", rule.priority),
+            ("FRA_TABLE", rule.table),
+            ("FRA_PROTOCOL", rt_proto["static"]),
+        ],
+    )
+
+
+def add_route(route: Route, index: int | None) -> nlmsg:
+    """Return the request for a route; ``index`` is that of its interface."""
+    destination = ipaddress.ip_network(route.destination)
+    attrs: list[tuple[str, object]] = [("RTA_TABLE", route.table)]
+    if destination.prefixlen:
+        attrs.append(("RTA_DST", str(destination.network_address)))
+    if route.via is not None:
+        attrs.append(("RTA_GATEWAY", route.via))
+    if index is not None:
+        attrs.append(("RTA_OIF", index))
+    if route.source is not None:
+        attrs.append(("RTA_PREFSRC", route.source))
+    on_link = route.via is None and route.kind == "unicast"
+    return _message(
+        rtmsg(),
+        RTM_NEWROUTE,
+        _ADD,
+        family=_FAMILIES[destination.version],
+        dst_len=destination.prefixlen,
+        proto=rt_proto["static"],
+        scope=rt_scope["link" if on_link and destination.version == 4 else "universe"],
+        type=rt_type[route.kind],
+        attrs=attrs,
+    )
+
+
+def read_addresses(netlink: Netlink, names: dict[int, str]) -> tuple[Address, ...]:
+    """Return all addresses; ``names`` are the interfaces' by index."""
+    request = _message(ifaddrmsg(), RTM_GETADDR, 0)
+    return tuple(_read_address(each, names) for each in netlink.dump(request, AddressMessage))
+
+
+def _read_address(message: nlmsg, names: dict[int, str]) -> Address:
+    attrs = attributes(message)
+    address = attrs.get("IFA_LOCAL", attrs["IFA_ADDRESS"])
+    return Address(
+        interface=names[message["index"]],
+        address=f"{address}/{message['prefixlen']}",
+        usable=not attrs["IFA_FLAGS"] & (IFA_F_TENTATIVE | IFA_F_DADFAILED),
+    )
+
+
+def read_neighbours(netlink: Netlink, names: dict[int, str]) -> tuple[Neighbour, ...]:
+    """Return the permanent neighbours."""
+    request = _message(ndmsg(), RTM_GETNEIGH, 0)
+    found = []
+    for message in netlink.dump(request, NeighbourMessage):
+        if message["state"] & NUD_PERMANENT and message["family"] in _FAMILIES.values():
+            attrs = attributes(message)
+            found.append(
+                Neighbour(
+                    interface=names[message["ifindex"]],
+                    address=attrs["NDA_DST"],
+                    mac=attrs["NDA_LLADDR"],
+                )
+            )
+    return tuple(found)
+
+
+def read_rules(netlink: Netlink) -> tuple[Rule, ...]:
+    """Return the rules of both families; a rule for any source has the source 0.0.0.0/0 or ::/0."""
+    found = []
+    for message in netlink.dump(_message(fibmsg(), RTM_GETRULE, 0), RuleMessage):
+        if message["family"] not in _FAMILIES.values():
+            continue  # multicast routing has rules too
+        attrs = attributes(message)
+        any_source = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"  # noqa: S104
+        found.append(
+            Rule(
+                source=f"{attrs.get('FRA_SRC', any_source)}/{message['src_len']}",
+                table=attrs["FRA_TABLE"],
+                priority=attrs.get("FRA_PRIORITY", 0),
+            )
+        )
+    return tuple(found)
+
+
+def read_routes(netlink: Netlink, names: dict[int, str]) -> tuple[Route, ...]:
+    """Return the routes of both families, without the kernel's table ``local``."""
+    found = []
+    for message in netlink.dump(_message(rtmsg(), RTM_GETROUTE, 0), RouteMessage):
+        if message["table"] != _LOCAL_TABLE and message["family"] in _FAMILIES.values():
+            found.append(_read_route(message, names))
+    return tuple(found)
+
+
+def _read_route(message: nlmsg, names: dict[int, str]) -> Route:
+    attrs = attributes(message)
+    any_address = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"  # noqa: S104
+    kind = _KINDS[message["type"]]
+    index = attrs.get("RTA_OIF") if kind == "unicast" else None  # IPv6 names lo otherwise
+    return Route(
+        destination=f"{attrs.get('RTA_DST', any_address)}/{message['dst_len']}",
+        via=attrs.get("RTA_GATEWAY"),
+        interface=None if index is None else names[index],
+        source=attrs.get("RTA_PREFSRC"),
+        table=attrs.get("RTA_TABLE", message["table"]),
+        kind=kind,
+    )
+
+
+def _message(message: nlmsg, kind: int, flags: int, **fields: Any) -> nlmsg:
+    """Fill a message; ``flags_field`` is the object's own ``flags``."""
+    if "flags_field" in fields:
+        fields["flags"] = fields.pop("flags_field")
+    message.update(fields)
+    message["header"] = {"type": kind, "flags": flags}
+    return message

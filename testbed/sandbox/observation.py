@@ -1,0 +1,101 @@
+"""The observed state of namespaces, as values.
+
+Where a resolved topology has a word for something (a route, a rule, an endpoint, ...), the
+observation uses the same type, so that wanted and seen compare with ``==``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.topology.model import Endpoint, Limits, Neighbour, Route, Rule
+
+__all__ = [
+    "Address",
+    "Endpoint",
+    "Limits",
+    "LinkState",
+    "Listener",
+    "NamespaceState",
+    "Neighbour",
+    "Observation",
+    "QdiscState",
+    "Route",
+    "Rule",
+]
+
+
+class LinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """An interface, as ``ip -d -s link`` shows it.  Counters: packets and octets."""
+
+    index: int
+    name: str
+    kind: str | None  # veth, bridge, ...; None: built in, like the loopback
+    up: bool  # administratively (IFF_UP)
+    carrier: bool  # IFF_LOWER_UP: the other end of a veth pair is up too
+    mtu: int
+    mac: str
+    master: str | None  # the bridge it is a port of
+    offload: bool  # transmit checksums are left to the device, and with them segmentation
+    rx_packets: int
+    rx_bytes: int
+    rx_dropped: int
+    tx_packets: int
+    tx_bytes: int
+    tx_dropped: int
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """``ip address``; ``usable`` is False while duplicate address detection runs or has failed."""
+
+    interface: str
+    address: str  # with prefix length
+    usable: bool = True
+
+
+class QdiscState(msgspec.Struct, frozen=True, kw_only=True):
+    """``tc -s qdisc``."""
+
+    interface: str
+    kind: str
+    parent: int  # 0xffffffff: root; 0xfffffff1: ingress
+    sent_packets: int
+    sent_bytes: int
+    dropped: int
+    queued_packets: int
+    queued_bytes: int
+
+
+class Listener(msgspec.Struct, frozen=True, kw_only=True):
+    """A listening socket; ``address`` is ``0.0.0.0`` or ``::`` for any."""
+
+    protocol: str  # tcp or mptcp
+    address: str
+    port: int
+
+
+class NamespaceState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one namespace.  Routes leave out the kernel's own (table local)."""
+
+    name: str
+    links: tuple[LinkState, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    qdiscs: tuple[QdiscState, ...] = ()
+    limits: Limits | None = None  # None: no MPTCP in this kernel
+    endpoints: tuple[Endpoint, ...] = ()
+    sysctls: dict[str, str] = {}
+    listeners: tuple[Listener, ...] = ()
+
+    def link(self, name: str) -> LinkState | None:
+        """Return the interface of that name."""
+        return next((link for link in self.links if link.name == name), None)
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of some namespaces at one moment (CLOCK_MONOTONIC)."""
+
+    namespaces: dict[str, NamespaceState]
+    time_ns: int

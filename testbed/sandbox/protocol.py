@@ -1,0 +1,195 @@
+"""What the holder of a sandbox and its clients say to each other, and how it is framed.
+
+One message is a 4-octet big-endian length and that many octets of MessagePack.  A request carries
+an ``id`` that its one answer repeats.  Descriptors travel by SCM_RIGHTS with the first octet of
+the frame they belong to; the message says how many there are.  The holder also sends
+:class:`Exited` and :class:`Fault` unasked.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from testbed import errors
+from testbed.topology.operations import AnyOperation
+
+MAX_FRAME: Final = 256 * 1024 * 1024  # octets: a plan of 100,000 operations needs a tenth of it
+_LENGTH: Final = struct.Struct(">I")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="request", tag=True):
+    """Base of what a client asks; ``id`` is chosen by the client."""
+
+    id: int
+
+
+class Execute(Request):
+    """Carry out operations; answered by :class:`~testbed.sandbox.model.Execution`."""
+
+    operations: tuple[AnyOperation, ...]
+    topology: str | None = None
+    verify: bool = True
+
+
+class Spawn(Request):
+    """Start a process; ``targets`` are the numbers its descriptors get; answered by its pid."""
+
+    namespace: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    targets: tuple[int, ...]
+
+
+class Signal(Request):
+    """Send a signal to the process group of a process this client started."""
+
+    pid: int
+    signal: int
+
+
+class Observe(Request):
+    """Read the state of some namespaces, or of all."""
+
+    namespaces: tuple[str, ...] | None = None
+
+
+class ReadWires(Request):
+    """Read shaping and counters of every wire."""
+
+
+class Describe(Request):
+    """Say what the sandbox is and what was done in it."""
+
+
+class ProbeFeatures(Request):
+    """Say what this kernel can do, seen from inside the sandbox."""
+
+
+class Enter(Request):
+    """Send descriptors of the namespaces a process of a node lives in (see ``Entrance``)."""
+
+    namespace: str
+
+
+class Detach(Request):
+    """Live on when the creator goes: the sandbox becomes a background one."""
+
+
+class Stop(Request):
+    """End the sandbox."""
+
+
+AnyRequest = (
+    Execute
+    | Spawn
+    | Signal
+    | Observe
+    | ReadWires
+    | Describe
+    | ProbeFeatures
+    | Enter
+    | Detach
+    | Stop
+)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error of :mod:`testbed.errors` on its way to the client."""
+
+    kind: str
+    arguments: dict[str, str | None]
+
+    @classmethod
+    def of(cls, error: errors.TestbedError) -> Failure:
+        """Take an error apart."""
+        arguments: dict[str, str | None]
+        match error:
+            case errors.OperationError():
+                arguments = {
+                    "operation": error.operation,
+                    "wanted": error.wanted,
+                    "seen": error.seen,
+                    "hint": error.hint,
+                }
+            case errors.PlatformError():
+                arguments = {"what": error.what, "why": error.why, "instead": error.instead}
+            case _:
+                arguments = {"message": error.message, "hint": error.hint}
+        return cls(type(error).__name__, arguments)
+
+    def error(self) -> errors.TestbedError:
+        """Put the error together again."""
+        arguments = dict(self.arguments)
+        first = {"OperationError": "operation", "PlatformError": "what"}.get(self.kind, "message")
+        kind: type[errors.TestbedError] = getattr(errors, self.kind)
+        return kind(arguments.pop(first) or "", **arguments)
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
+    """The first message on a creator's connection: the namespaces stand."""
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
+    """The answer to a request; ``value`` has the type the request's docstring names."""
+
+    id: int
+    value: msgspec.Raw = msgspec.Raw(b"\xc0")  # MessagePack nil
+    descriptors: int = 0
+
+
+class Failed(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
+    """The answer to a request that could not be done; ``id`` 0: the sandbox never stood."""
+
+    id: int
+    failure: Failure
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=True):
+    """A process started by this client has ended; ``status`` is that of waitpid(2)."""
+
+    pid: int
+    status: int
+    cpu_user_s: float
+    cpu_system_s: float
+    max_rss_bytes: int
+
+
+class Fault(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
+    """The sandbox no longer does what it was told (its emulator died): stop trusting it."""
+
+    message: str
+
+
+AnyAnswer = Ready | Done | Failed | Exited | Fault
+
+
+def pack(message: msgspec.Struct) -> bytes:
+    """Return the frame of a message."""
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Cuts a byte stream into the bodies of frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take what arrived and yield each complete body.  :class:`ValueError`: not our stream."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_FRAME:
+                raise ValueError(f"a frame of {length} octets")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield body

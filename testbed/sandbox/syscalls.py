@@ -1,0 +1,68 @@
+"""The few system calls about namespaces and mounts that Python 3.11's ``os`` does not offer.
+
+Each raises :class:`OSError` with the kernel's ``errno``.  ``os.unshare`` and ``os.setns`` exist
+from Python 3.12 on; going through libc keeps one way for all versions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Final
+
+# linux/sched.h
+CLONE_NEWNS: Final = 0x0002_0000
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWPID: Final = 0x2000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+
+# linux/mount.h
+MS_NOSUID: Final = 0x2
+MS_NODEV: Final = 0x4
+MS_NOEXEC: Final = 0x8
+MS_BIND: Final = 0x1000
+MS_REC: Final = 0x4000
+MS_PRIVATE: Final = 1 << 18
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_MNT_DETACH: Final = 2  # linux/fs.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2): give this thread namespaces of its own."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int = 0) -> None:
+    """setns(2): enter the namespace behind ``fd``; ``kind`` is a ``CLONE_NEW*`` check or 0."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    result = _libc.mount(
+        source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
+    )
+    _check(result, f"mount {kind or source} on {target}")
+
+
+def detach_mount(target: str) -> None:
+    """umount2(2) with ``MNT_DETACH``: out of sight now, gone when nobody uses it."""
+    _check(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
+
+
+def set_parent_death_signal(signal: int) -> None:
+    """prctl(2) ``PR_SET_PDEATHSIG``: be sent ``signal`` when the parent thread ends; 0: never.
+
+    The kernel forgets it on fork and on a change of credentials, and a parent that is already
+    dead sends nothing: set it late, then check that the parent still lives.
+    """
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl")

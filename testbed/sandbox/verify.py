@@ -1,0 +1,227 @@
+"""What operations should have brought about, as facts that can be looked up.  Pure.
+
+A *fact* is a key and a value: ``("route", "10.0.0.0/24", 254)`` -> a :class:`Route`.  Operations
+say which facts they expect, or expect gone; the observed state of a namespace says which facts it
+shows; comparing the two is then one rule for everything there is to verify.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from functools import singledispatch
+from typing import TypeAlias
+
+import msgspec
+
+from testbed.errors import OperationError
+from testbed.sandbox.observation import Address, NamespaceState
+from testbed.topology import operations as ops
+from testbed.topology.model import Endpoint, EndpointFlag, Limits, Neighbour, Route, Rule
+
+Key: TypeAlias = tuple[object, ...]  # the first element is the part of the state it is in
+Facts: TypeAlias = Mapping[Key, Set[object]]
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """One fact an operation wants: ``value`` among the values of the key, or (None) none."""
+
+    operation: ops.Operation
+    value: object
+
+
+def expectations(
+    operations: Sequence[ops.AnyOperation],
+) -> dict[str, dict[Key, Expectation]]:
+    """Return namespace -> key -> what the last operation about that key wants."""
+    found: dict[str, dict[Key, Expectation]] = {}
+    for operation in operations:
+        for namespace, key, value in _wanted(operation):
+            found.setdefault(namespace, {})[key] = Expectation(operation, value)
+    return found
+
+
+def namespaces(operation: ops.AnyOperation) -> Iterable[str]:
+    """Return the namespaces an operation changes."""
+    match operation:
+        case ops.AddVeth(a=a, b=b):
+            return (a.namespace, b.namespace)
+        case ops.AddWire() | ops.SetWire():
+            return (ops.WIRE,)
+        case _:
+            return (operation.namespace,)
+
+
+def compare(wanted: Mapping[Key, Expectation], facts: Facts) -> None:
+    """Raise :class:`OperationError` for the first expectation that is not met."""
+    for key, expectation in wanted.items():
+        seen = facts.get(key, frozenset())
+        met = not seen if expectation.value is None else expectation.value in seen
+        if not met:
+            raise OperationError(
+                str(expectation.operation),
+                wanted=_words(key, expectation.value),
+                seen=", ".join(sorted(_words(key, each) for each in seen)) or "nothing of the kind",
+            )
+
+
+def facts(state: NamespaceState) -> Facts:
+    """Return everything a namespace shows, as facts."""
+    found: dict[Key, set[object]] = {}
+    for key, value in _shown(state):
+        if value is not None:
+            found.setdefault(key, set()).add(value)
+    return found
+
+
+def _words(key: Key, value: object) -> str:
+    """Say a fact in words."""
+    if value is None:
+        return "none"
+    if isinstance(value, msgspec.Struct):
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return " ".join(f"{name} {each}" for name, each in fields if each not in (None, ()))
+    return f"{key[-1]} = {value}"
+
+
+def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
+    for link in state.links:
+        for field in ("kind", "up", "mtu", "mac", "master", "offload"):
+            yield ("links", link.name, field), getattr(link, field)
+    for address in state.addresses:
+        yield ("addresses", address.interface, address.address), address
+    for route in state.routes:
+        key = ("routes", route.destination, route.table)
+        yield key, route
+        if route.via is not None:  # the kernel found the interface itself
+            yield key, msgspec.structs.replace(route, interface=None)
+    for rule in state.rules:
+        yield ("rules", rule.source, rule.priority), rule
+    for neighbour in state.neighbours:
+        yield ("neighbours", neighbour.interface, neighbour.address), neighbour
+    for endpoint in state.endpoints:
+        yield ("endpoints", endpoint.id), endpoint
+    yield ("limits",), state.limits
+    for key, text in state.sysctls.items():
+        yield ("sysctls", key), text
+
+
+Wanted: TypeAlias = Iterator[tuple[str, Key, object]]
+
+
+@singledispatch
+def _wanted(operation: ops.AnyOperation) -> Wanted:
+    """Yield (namespace, key, value) of every fact an operation wants."""
+    raise NotImplementedError(operation)
+
+
+@_wanted.register
+def _(operation: ops.AddNamespace) -> Wanted:
+    yield operation.namespace, ("links", "lo", "up"), True
+
+
+@_wanted.register
+def _(operation: ops.AddBridge) -> Wanted:
+    for field, value in (("kind", "bridge"), ("up", True)):
+        yield operation.namespace, ("links", operation.interface, field), value
+
+
+@_wanted.register
+def _(operation: ops.AddVeth) -> Wanted:
+    for end in (operation.a, operation.b):
+        fields: dict[str, object] = {
+            "kind": "veth",
+            "up": True,
+            "mtu": end.mtu,
+            "mac": end.mac.lower(),
+            "master": end.bridge,
+            "offload": end.offload,
+        }
+        for field, value in fields.items():
+            yield end.namespace, ("links", end.interface, field), value
+
+
+@_wanted.register
+def _(operation: ops.SetLink) -> Wanted:
+    yield operation.namespace, ("links", operation.interface, "up"), operation.up
+
+
+@_wanted.register
+def _(operation: ops.SetSysctl) -> Wanted:
+    value = " ".join(operation.value.split())
+    yield operation.namespace, ("sysctls", operation.key), value
+
+
+@_wanted.register
+def _(operation: ops.AddAddress) -> Wanted:
+    address = str(ipaddress.ip_interface(operation.address))
+    wanted = Address(interface=operation.interface, address=address)
+    yield operation.namespace, ("addresses", operation.interface, address), wanted
+
+
+@_wanted.register
+def _(operation: ops.RemoveAddress) -> Wanted:
+    address = str(ipaddress.ip_interface(operation.address))
+    yield operation.namespace, ("addresses", operation.interface, address), None
+
+
+@_wanted.register
+def _(operation: ops.AddNeighbour) -> Wanted:
+    address = str(ipaddress.ip_address(operation.address))
+    wanted = Neighbour(interface=operation.interface, address=address, mac=operation.mac.lower())
+    yield operation.namespace, ("neighbours", operation.interface, address), wanted
+
+
+@_wanted.register
+def _(operation: ops.AddRule) -> Wanted:
+    source = str(ipaddress.ip_network(operation.source))
+    wanted = Rule(source=source, table=operation.table, priority=operation.priority)
+    yield operation.namespace, ("rules", source, operation.priority), wanted
+
+
+@_wanted.register
+def _(operation: ops.AddRoute) -> Wanted:
+    destination = str(ipaddress.ip_network(operation.destination))
+    wanted = Route(
+        destination=destination,
+        via=_canonical(operation.via),
+        interface=operation.interface,
+        source=_canonical(operation.source),
+        table=operation.table,
+        kind=operation.kind,
+    )
+    yield operation.namespace, ("routes", destination, operation.table), wanted
+
+
+@_wanted.register
+def _(operation: ops.SetLimits) -> Wanted:
+    wanted = Limits(subflows=operation.subflows, add_addr_accepted=operation.add_addr_accepted)
+    yield operation.namespace, ("limits",), wanted
+
+
+@_wanted.register
+def _(operation: ops.AddEndpoint) -> Wanted:
+    wanted = Endpoint(
+        address=str(ipaddress.ip_address(operation.address)),
+        id=operation.id,
+        interface=operation.interface,
+        flags=tuple(flag for flag in EndpointFlag if flag in operation.flags),
+        port=operation.port,
+    )
+    yield operation.namespace, ("endpoints", operation.id), wanted
+
+
+@_wanted.register
+def _(operation: ops.RemoveEndpoint) -> Wanted:
+    yield operation.namespace, ("endpoints", operation.id), None
+
+
+@_wanted.register(ops.AddWire)
+@_wanted.register(ops.SetWire)
+def _(_operation: ops.AddWire | ops.SetWire) -> Wanted:
+    """A wire is verified by its engine, as it is set."""
+    yield from ()
+
+
+def _canonical(address: str | None) -> str | None:
+    return None if address is None else str(ipaddress.ip_address(address))
