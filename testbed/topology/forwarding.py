@@ -13,10 +13,9 @@ from typing import Final
 
 import msgspec
 
-from testbed.topology.model import Family, Interface, Kind, Node, Route, Topology
+from testbed.topology.model import MAIN_TABLE, Family, Interface, Kind, Node, Route, Topology
 
 MAX_HOPS: Final = 64  # the default TTL of Linux
-_MAIN: Final = 254
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -122,7 +121,7 @@ class Forwarding:
             for rule in sorted(self._nodes[node].rules, key=lambda rule: rule.priority):
                 if address in ipaddress.ip_network(rule.source):
                     yield rule.table
-        yield _MAIN
+        yield MAIN_TABLE
 
     @functools.cache  # noqa: B019 - lives as long as the object, which is short
     def _tables(self, node: str) -> dict[int, list[tuple[IpNetwork, Route]]]:

@@ -36,9 +36,11 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
     values = {
         # First: writing it resets other settings (Documentation/networking/ip-sysctl.rst).
         "net.ipv4.ip_forward": str(int(router)),
-        "net.ipv4.conf.all.rp_filter": "0",
-        "net.ipv4.conf.default.rp_filter": "0",
     }
+    if len(skeleton.ends[node]) > 1:
+        # The larger of the two values counts (ip-sysctl.rst), so both are written.
+        values["net.ipv4.conf.all.rp_filter"] = "0"
+        values["net.ipv4.conf.default.rp_filter"] = "0"
     segments = [skeleton.segment_of[end] for end in skeleton.ends[node]]
     if len(set(segments)) < len(segments):
         # Two interfaces on one segment: each answers and asks for its own addresses only.

@@ -7,10 +7,13 @@ in the file is decided here: names, addresses, routes, MPTCP limits and endpoint
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 import msgspec
 
 from testbed.wire.netem import Netem
+
+MAIN_TABLE: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
 class Kind(enum.StrEnum):
@@ -63,7 +66,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     via: str | None = None
     interface: str | None = None
     source: str | None = None  # preferred source address
-    table: int = 254  # main
+    table: int = MAIN_TABLE
     kind: str = "unicast"
 
 

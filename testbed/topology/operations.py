@@ -3,7 +3,7 @@
 The same values describe the building of a topology and every later change of it (events, the
 command line), so there is one way in which the sandbox is ever changed.  They carry no behaviour
 beyond ``str()``, which gives the closest iproute2 command line.  They are tagged, so that a plan
-survives a round trip through JSON.
+survives a round trip through JSON.  A wire has no iproute2 command: it is written ``wire ...``.
 
 ``namespace`` is the name of a node, or :data:`WIRE`, the namespace in which wires and switches
 live.
@@ -11,14 +11,23 @@ live.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from testbed.topology.model import EndpointFlag
+from testbed.topology.model import MAIN_TABLE, EndpointFlag
 from testbed.wire.netem import Netem
 
 WIRE: Final = "@wire"
+
+
+class _Placed(Protocol):
+    @property
+    def namespace(self) -> str: ...
+
+
+def _ip(operation: _Placed) -> str:
+    return f"ip -n {operation.namespace}"
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag=True):
@@ -30,12 +39,18 @@ class AddNamespace(Operation, frozen=True, kw_only=True):
 
     namespace: str
 
+    def __str__(self) -> str:
+        return f"ip netns add {self.namespace}"
+
 
 class AddBridge(Operation, frozen=True, kw_only=True):
     """A switch: a bridge without spanning tree or multicast snooping."""
 
     namespace: str
     interface: str
+
+    def __str__(self) -> str:
+        return f"{_ip(self)} link add {self.interface} type bridge stp_state 0 mcast_snooping 0"
 
 
 class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +67,21 @@ class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
     offload: bool = False
     bridge: str | None = None  # the bridge (in the same namespace) it is a port of
 
+    def __str__(self) -> str:
+        words = f"{self.interface} netns {self.namespace} address {self.mac} mtu {self.mtu}"
+        if self.bridge is not None:
+            words += f" master {self.bridge}"
+        return words + (" offload on" if self.offload else "")
+
 
 class AddVeth(Operation, frozen=True, kw_only=True):
     """A veth pair; both ends are up when the operation is done."""
 
     a: VethEnd
     b: VethEnd
+
+    def __str__(self) -> str:
+        return f"ip link add {self.a} type veth peer {self.b}"
 
 
 class SetSysctl(Operation, frozen=True, kw_only=True):
@@ -67,6 +91,9 @@ class SetSysctl(Operation, frozen=True, kw_only=True):
     key: str  # dotted: "net.ipv4.ip_forward"
     value: str
 
+    def __str__(self) -> str:
+        return f"ip netns exec {self.namespace} sysctl -w '{self.key}={self.value}'"
+
 
 class AddAddress(Operation, frozen=True, kw_only=True):
     """``ip address add``; IPv6 without duplicate address detection."""
@@ -75,6 +102,10 @@ class AddAddress(Operation, frozen=True, kw_only=True):
     interface: str
     address: str  # with prefix length
 
+    def __str__(self) -> str:
+        nodad = " nodad" if ":" in self.address else ""
+        return f"{_ip(self)} address add {self.address} dev {self.interface}{nodad}"
+
 
 class RemoveAddress(Operation, frozen=True, kw_only=True):
     """``ip address del``."""
@@ -82,6 +113,9 @@ class RemoveAddress(Operation, frozen=True, kw_only=True):
     namespace: str
     interface: str
     address: str
+
+    def __str__(self) -> str:
+        return f"{_ip(self)} address del {self.address} dev {self.interface}"
 
 
 class AddNeighbour(Operation, frozen=True, kw_only=True):
@@ -92,6 +126,10 @@ class AddNeighbour(Operation, frozen=True, kw_only=True):
     address: str
     mac: str
 
+    def __str__(self) -> str:
+        neighbour = f"{self.address} lladdr {self.mac} dev {self.interface}"
+        return f"{_ip(self)} neighbour replace {neighbour} nud permanent"
+
 
 class AddRule(Operation, frozen=True, kw_only=True):
     """``ip rule add from SOURCE lookup TABLE``."""
@@ -100,6 +138,11 @@ class AddRule(Operation, frozen=True, kw_only=True):
     source: str
     table: int
     priority: int
+
+    def __str__(self) -> str:
+        family = " -6" if ":" in self.source else ""
+        rule = f"from {self.source} lookup {self.table} priority {self.priority}"
+        return f"{_ip(self)}{family} rule add {rule}"
 
 
 class AddRoute(Operation, frozen=True, kw_only=True):
@@ -110,8 +153,20 @@ class AddRoute(Operation, frozen=True, kw_only=True):
     via: str | None = None
     interface: str | None = None
     source: str | None = None
-    table: int = 254
+    table: int = MAIN_TABLE
     kind: str = "unicast"
+
+    def __str__(self) -> str:
+        words = [_ip(self), "route add"]
+        if self.kind != "unicast":
+            words.append(self.kind)
+        words.append(self.destination)
+        for word, value in (("via", self.via), ("dev", self.interface), ("src", self.source)):
+            if value is not None:
+                words.append(f"{word} {value}")
+        if self.table != MAIN_TABLE:
+            words.append(f"table {self.table}")
+        return " ".join(words)
 
 
 class SetLimits(Operation, frozen=True, kw_only=True):
@@ -120,6 +175,10 @@ class SetLimits(Operation, frozen=True, kw_only=True):
     namespace: str
     subflows: int
     add_addr_accepted: int
+
+    def __str__(self) -> str:
+        accepted = f"add_addr_accepted {self.add_addr_accepted}"
+        return f"{_ip(self)} mptcp limits set subflows {self.subflows} {accepted}"
 
 
 class AddEndpoint(Operation, frozen=True, kw_only=True):
@@ -132,12 +191,20 @@ class AddEndpoint(Operation, frozen=True, kw_only=True):
     flags: tuple[EndpointFlag, ...]
     port: int | None = None
 
+    def __str__(self) -> str:
+        port = "" if self.port is None else f" port {self.port}"
+        words = " ".join([f"{self.address}{port} dev {self.interface} id {self.id}", *self.flags])
+        return f"{_ip(self)} mptcp endpoint add {words}"
+
 
 class RemoveEndpoint(Operation, frozen=True, kw_only=True):
     """``ip mptcp endpoint delete id ID``."""
 
     namespace: str
     id: int
+
+    def __str__(self) -> str:
+        return f"{_ip(self)} mptcp endpoint delete id {self.id}"
 
 
 class AddWire(Operation, frozen=True, kw_only=True):
@@ -156,6 +223,15 @@ class AddWire(Operation, frozen=True, kw_only=True):
     seed: int = 0
     offload: bool = False
 
+    def __str__(self) -> str:
+        directions = [
+            f"toward {end} {netem.to_tc() or 'unshaped'}"
+            for end, netem in ((self.b, self.toward_b), (self.a, self.toward_a))
+        ]
+        words = f"wire add {self.link} {self.a} {self.b} {' '.join(directions)}"
+        offload = " offload on" if self.offload else ""
+        return f"{words} mtu {self.mtu} engine {self.engine} seed {self.seed}{offload}"
+
 
 class SetWire(Operation, frozen=True, kw_only=True):
     """Change named options of one direction (``a`` or ``b``: toward which end), keep the others.
@@ -168,6 +244,10 @@ class SetWire(Operation, frozen=True, kw_only=True):
     toward: str
     options: dict[str, str]
 
+    def __str__(self) -> str:
+        options = " ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"wire change {self.link} toward {self.toward} {options}"
+
 
 class SetLink(Operation, frozen=True, kw_only=True):
     """``ip link set IFACE up|down`` in one namespace."""
@@ -175,6 +255,9 @@ class SetLink(Operation, frozen=True, kw_only=True):
     namespace: str
     interface: str
     up: bool
+
+    def __str__(self) -> str:
+        return f"{_ip(self)} link set {self.interface} {'up' if self.up else 'down'}"
 
 
 AnyOperation = (

@@ -19,14 +19,13 @@ import msgspec
 
 from testbed.document import join_path, nearest
 from testbed.topology.addresses import Address, Addressing, IpAddress
-from testbed.topology.model import Family, Kind, Route, Rule
+from testbed.topology.model import MAIN_TABLE, Family, Kind, Route, Rule
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import RouteSpec
 
 if TYPE_CHECKING:
     import networkx as nx
 
-MAIN: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 FIRST_TABLE: Final = 1001  # of a node's first interface; above 255, which the kernel names
 FIRST_PRIORITY: Final = 1001  # of its rules; the kernel's own are 0, 32766 and 32767
 DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
@@ -67,7 +66,7 @@ class Router:
         return [
             route
             for target, (_, end, gateway) in sorted(best.items())
-            for route in self._toward(target, end, gateway, MAIN)
+            for route in self._toward(target, end, gateway, MAIN_TABLE)
         ]
 
     def table(self, end: End, table: int) -> list[Route]:
@@ -96,7 +95,7 @@ class Router:
         if len(gateways) > 1:
             for target, (_, gateway) in sorted(self._hops(end).items()):
                 if gateway is not first:
-                    routes += self._toward(target, end, gateway, MAIN)
+                    routes += self._toward(target, end, gateway, MAIN_TABLE)
         return routes
 
     def _toward(self, target: int, end: End, gateway: End, table: int) -> list[Route]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from testbed.topology.model import Kind
+from testbed.topology.model import MAIN_TABLE, Kind
 from testbed.wire.netem import Netem
 
 MAX_SUBFLOWS = 8  # MPTCP_PM_ADDR_MAX in net/mptcp/protocol.h: every limit, and endpoints per node
@@ -60,7 +60,7 @@ class RouteSpec(Spec, frozen=True, kw_only=True):
     to: str  # a prefix; "default" is 0.0.0.0/0, or ::/0 when ``via`` is IPv6
     via: str | None = None
     interface: str | None = None
-    table: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = 254
+    table: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)] = MAIN_TABLE
     kind: Literal["unicast", "unreachable"] = "unicast"
 
 
