@@ -11,8 +11,9 @@ import contextlib
 
 import msgspec
 
+from testbed.workload.result import Findings
 from testbed.workload.stacks import Stack, Streams
-from testbed.workload.transfer import Activity, Goal, Listener, Report, Transfer, now_ns
+from testbed.workload.transfer import Activity, Goal, Report, Transfer, listening, now_ns
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk"):
@@ -33,18 +34,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk
 
 async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The client's half."""
-    transfer = Transfer(stack, activity, f"{job.seed} client")
-    streams = await transfer.connect(remote)
-    return await _exchange(transfer, streams, job, sends=job.forward)
+    with Transfer(stack, activity, f"{job.seed} client") as transfer:
+        streams = await transfer.connect(remote)
+        return await _exchange(transfer, streams, job, sends=job.forward)
 
 
 async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The server's half."""
-    async with Listener(stack, local, activity) as listener:
-        streams = await listener.accept()
-    transfer = Transfer(stack, activity, f"{job.seed} server")
-    transfer.connected()
-    return await _exchange(transfer, streams, job, sends=job.reverse)
+    async with listening(stack, local, activity) as listener:
+        with Transfer(stack, activity, f"{job.seed} server") as transfer:
+            streams = await transfer.accept(listener)
+            return await _exchange(transfer, streams, job, sends=job.reverse)
 
 
 async def _exchange(transfer: Transfer, streams: Streams, job: Job, *, sends: bool) -> Report:
@@ -67,11 +67,13 @@ async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> N
     writer.write_eof()
 
 
-def metrics(job: Job, client: Report, server: Report) -> dict[str, float]:
-    """Return what this kind adds to the metrics every kind has."""
-    found: dict[str, float] = {}
-    if job.forward and job.reverse:
-        for name, report in (("goodput_forward", server), ("goodput_reverse", client)):
-            elapsed_ns = report.finished_ns - client.started_ns
-            found[name] = report.received.octets * 8e9 / elapsed_ns
-    return found
+def evaluate(job: Job, client: Report, server: Report) -> Findings:
+    """Return the goodput of each direction where there are two."""
+    if not (job.forward and job.reverse):
+        return Findings()
+    return Findings(
+        metrics={
+            name: report.received.octets * 8e9 / max(1, report.finished_ns - client.started_ns)
+            for name, report in (("goodput_forward", server), ("goodput_reverse", client))
+        }
+    )

@@ -20,31 +20,34 @@ class Metric(msgspec.Struct, frozen=True):
     description: str
 
 
+_HIGHER: Final = True
+_LOWER: Final = False
+
 METRICS: Final[dict[str, Metric]] = {
     "goodput": Metric(
         "bit/s",
-        True,
+        _HIGHER,
         "verified payload over the time from the start of connecting to the last octet read; "
         "the sum of both directions where there are two",
     ),
-    "goodput_forward": Metric("bit/s", True, "goodput from the client to the server"),
-    "goodput_reverse": Metric("bit/s", True, "goodput from the server to the client"),
-    "duration": Metric("s", False, "from the start of connecting to the last octet read"),
-    "connect_time": Metric("s", False, "from the start of connecting to an open connection"),
-    "longest_gap": Metric("s", False, "longest time a receiver waited between two reads"),
-    "transactions": Metric("1", True, "requests that were answered in full"),
-    "latency_p50": Metric("s", False, "median time from a request to the end of its response"),
-    "latency_p99": Metric("s", False, "99th percentile of the same"),
-    "latency_max": Metric("s", False, "maximum of the same"),
+    "goodput_forward": Metric("bit/s", _HIGHER, "goodput from the client to the server"),
+    "goodput_reverse": Metric("bit/s", _HIGHER, "goodput from the server to the client"),
+    "duration": Metric("s", _LOWER, "from the start of connecting to the last octet read"),
+    "connect_time": Metric("s", _LOWER, "from the start of connecting to an open connection"),
+    "longest_gap": Metric("s", _LOWER, "longest time a receiver waited between two reads"),
+    "transactions": Metric("1", _HIGHER, "requests that were answered in full"),
+    "latency_p50": Metric("s", _LOWER, "median time from a request to the end of its response"),
+    "latency_p99": Metric("s", _LOWER, "99th percentile of the same"),
+    "latency_max": Metric("s", _LOWER, "maximum of the same"),
     "blocks": Metric("1", None, "blocks that arrived in full"),
     "block_delay_p50": Metric(
-        "s", False, "median time from when a block was due at the sender to its last octet read"
+        "s", _LOWER, "median time from when a block was due at the sender to its last octet read"
     ),
-    "block_delay_p99": Metric("s", False, "99th percentile of the same"),
-    "block_delay_max": Metric("s", False, "maximum of the same"),
-    "retransmits": Metric("1", False, "segments sent again, as iperf3 counts them"),
-    "cpu_source": Metric("s", False, "CPU time, user and system, of the source's process"),
-    "cpu_target": Metric("s", False, "CPU time, user and system, of the target's process"),
+    "block_delay_p99": Metric("s", _LOWER, "99th percentile of the same"),
+    "block_delay_max": Metric("s", _LOWER, "maximum of the same"),
+    "retransmits": Metric("1", _LOWER, "segments sent again, as iperf3 counts them"),
+    "cpu_source": Metric("s", _LOWER, "CPU time, user and system, of the source's process"),
+    "cpu_target": Metric("s", _LOWER, "CPU time, user and system, of the target's process"),
 }
 
 

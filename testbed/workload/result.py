@@ -36,9 +36,17 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[int, ...]
 
 
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind of workload adds to what all of them report."""
+
+    metrics: dict[str, float] = {}
+    samples_ns: dict[str, tuple[int, ...]] = {}
+
+
 class WorkloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """Times are CLOCK_MONOTONIC nanoseconds; ``metrics`` has names of :data:`METRICS`.
 
+    :param samples_ns: single values of what the quantiles in ``metrics`` are taken of, in order.
     :param details: what the two ends or the programs said, for the record.
     """
 
@@ -46,6 +54,7 @@ class WorkloadResult(msgspec.Struct, frozen=True, kw_only=True):
     finished_ns: int
     metrics: dict[str, float]
     series: tuple[Series, ...] = ()
+    samples_ns: dict[str, tuple[int, ...]] = {}
     details: dict[str, Any] = {}
 
 

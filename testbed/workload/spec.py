@@ -42,7 +42,7 @@ class _Base(
     port: Port = 5001
 
 
-class Bulk(_Base, tag="bulk"):
+class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
     """One connection that carries ``size`` octets, or as many as it can for ``duration``.
 
     ``direction`` ``forward`` is from ``from`` to ``to``, ``reverse`` the other way, and ``both``
@@ -68,7 +68,7 @@ class Bulk(_Base, tag="bulk"):
         )
 
 
-class ReqRes(_Base, tag="reqres"):
+class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
     """``count`` transactions, one after the other: ``request`` octets out, ``response`` back.
 
     :param interval: from the start of one transaction to the start of the next; a transaction
@@ -97,7 +97,7 @@ class ReqRes(_Base, tag="reqres"):
         )
 
 
-class Stream(_Base, tag="stream"):
+class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
     """Blocks of ``block`` octets that fall due at ``rate``, for ``duration`` or ``count`` blocks.
 
     ``direction`` ``forward`` is from ``from`` to ``to``.
@@ -133,7 +133,7 @@ class Stream(_Base, tag="stream"):
         )
 
 
-class Iperf3(_Base, tag="iperf3"):
+class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     """iperf3(1): a TCP test of ``duration``, or of ``size`` octets.
 
     :param parallel: number of connections (``-P``).
@@ -187,7 +187,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise ValueError(f"`ready` is not a regular expression: {error}") from error
 
 
-class Command(_Base, tag="command"):
+class Command(_Base, frozen=True, kw_only=True, tag="command"):
     """Any programs on any nodes, started in this order, all on the stack under test.
 
     ``from`` and ``to`` say between which nodes the traffic is expected.

@@ -11,13 +11,14 @@ from __future__ import annotations
 import msgspec
 
 from testbed.workload.metrics import quantiles
+from testbed.workload.result import Findings
 from testbed.workload.stacks import Stack, Streams
 from testbed.workload.transfer import (
     Activity,
     Goal,
-    Listener,
     Report,
     Transfer,
+    listening,
     now_ns,
     sleep_until,
 )
@@ -44,18 +45,17 @@ async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Act
     ``Report.samples_ns`` are times: of the sender when each block was to be handed over, of the
     receiver when its last octet was read.
     """
-    transfer = Transfer(stack, activity, f"{job.seed} client")
-    streams = await transfer.connect(remote)
-    return await _converse(transfer, streams, job, activity, sends=job.forward)
+    with Transfer(stack, activity, f"{job.seed} client") as transfer:
+        streams = await transfer.connect(remote)
+        return await _converse(transfer, streams, job, activity, sends=job.forward)
 
 
 async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The server's half; its report is like the client's."""
-    async with Listener(stack, local, activity) as listener:
-        streams = await listener.accept()
-    transfer = Transfer(stack, activity, f"{job.seed} server")
-    transfer.connected()
-    return await _converse(transfer, streams, job, activity, sends=not job.forward)
+    async with listening(stack, local, activity) as listener:
+        with Transfer(stack, activity, f"{job.seed} server") as transfer:
+            streams = await transfer.accept(listener)
+            return await _converse(transfer, streams, job, activity, sends=not job.forward)
 
 
 async def _converse(
@@ -77,11 +77,14 @@ async def _converse(
     return transfer.report(samples_ns)
 
 
-def metrics(job: Job, client: Report, server: Report) -> dict[str, float]:
-    """Return what this kind adds to the metrics every kind has."""
+def evaluate(job: Job, client: Report, server: Report) -> Findings:
+    """Return the delays of the blocks."""
     sender, receiver = (client, server) if job.forward else (server, client)
-    delays_ns = [
+    delays_ns = tuple(
         arrived - handed
         for handed, arrived in zip(sender.samples_ns, receiver.samples_ns, strict=True)
-    ]
-    return {"blocks": len(delays_ns), **quantiles("block_delay", delays_ns)}
+    )
+    return Findings(
+        metrics={"blocks": len(delays_ns), **quantiles("block_delay", delays_ns)},
+        samples_ns={"block_delay": delays_ns},
+    )

@@ -7,15 +7,16 @@ which is CLOCK_MONOTONIC on a usual loop and may be virtual.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from testbed.errors import WorkloadError
 from testbed.workload.payload import Digest, Flow, Payload
-from testbed.workload.stacks import Server, Stack
+from testbed.workload.stacks import Stack, Streams
 
 T = TypeVar("T")
 
@@ -46,15 +47,24 @@ class Activity:
     """What a half is doing, for whoever watches it.
 
     :param on_ready: called with the port number once the half listens.
+    :param on_start: called when ``started_ns`` has become known.
     """
 
-    def __init__(self, role: str, on_ready: Callable[[int], None] = lambda port: None) -> None:
+    def __init__(
+        self, role: str, on_ready: Callable[[int], object], on_start: Callable[[], object]
+    ) -> None:
         self.role = role  # client or server
         self.on_ready = on_ready
+        self._on_start = on_start
         self.waiting_for = "its turn"
         self.started_ns: int | None = None
         self.octets = 0  # received
         self.samples = 0  # transactions answered or blocks received
+
+    def start(self, started_ns: int) -> None:
+        """Note that the half begins to connect, or has its first connection."""
+        self.started_ns = started_ns
+        self._on_start()
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +102,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transfer:
-    """Both directions of one half, over one connection or several after one another."""
+    """Both directions of one half, over one connection or several after one another.
+
+    ``with Transfer(...)``: a connection that is still open when the half fails is aborted, so that
+    the peer hears of it.
+    """
 
     def __init__(self, stack: Stack, activity: Activity, seed: str) -> None:
         self._stack = stack
@@ -104,22 +118,37 @@ class Transfer:
         self._last_read_ns: int | None = None
         self._longest_gap_ns = 0
         self._view: dict[str, Any] = {}
-        self.started_ns = now_ns()
+        self._open: asyncio.StreamWriter | None = None
         self._connected_ns = 0
+        self.started_ns = now_ns()
 
-    async def connect(
-        self, remote: tuple[str, int]
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    def __enter__(self) -> Transfer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            self._open.transport.abort()
+
+    async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
-        self._activity.started_ns = self.started_ns
+        if self._activity.started_ns is None:
+            self._activity.start(self.started_ns)
         self._activity.waiting_for = f"a connection to {remote[0]} port {remote[1]}"
-        streams = await self._stack.connect(remote)
-        self.connected()
+        return self._opened(await self._stack.connect(remote))
+
+    async def accept(self, listener: Listener) -> Streams:
+        """Wait for a connection; the half begins when the first is there."""
+        self._activity.waiting_for = "a connection"
+        streams = self._opened(await listener.accept())
+        if self._activity.started_ns is None:
+            self.started_ns = self._connected_ns
+            self._activity.start(self.started_ns)
         return streams
 
-    def connected(self) -> None:
-        """Note that a connection is open."""
+    def _opened(self, streams: Streams) -> Streams:
         self._connected_ns = self._connected_ns or now_ns()
+        self._open = streams[1]
+        return streams
 
     async def send(self, writer: asyncio.StreamWriter, octets: int | None) -> None:
         """Send so many octets, or until cancelled."""
@@ -164,6 +193,7 @@ class Transfer:
         self._activity.waiting_for = "the connection to close"
         writer.close()
         await writer.wait_closed()
+        self._open = None
 
     def report(self, samples_ns: Iterable[int] = ()) -> Report:
         """Return what this half saw."""
@@ -194,34 +224,37 @@ class Transfer:
         return data
 
 
+@contextlib.asynccontextmanager
+async def listening(
+    stack: Stack, local: tuple[str, int], activity: Activity
+) -> AsyncIterator[Listener]:
+    """Listen for as long as the context lasts.
+
+    It must outlast the connections: the kernel takes a further subflow (MP_JOIN) only while
+    somebody listens on the port.
+    """
+    listener = Listener()
+    server = await stack.listen(listener.put, local)
+    activity.on_ready(server.port)
+    try:
+        yield listener
+    finally:
+        server.close()
+
+
 class Listener:
-    """The listening side of a half: ``async with Listener(...) as listener``."""
+    """Connections in the order they came."""
 
-    def __init__(self, stack: Stack, local: tuple[str, int], activity: Activity) -> None:
-        self._stack = stack
-        self._local = local
-        self._activity = activity
-        self._accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
-            asyncio.Queue()
-        )
-        self._server: Server | None = None
+    def __init__(self) -> None:
+        self._accepted: asyncio.Queue[Streams] = asyncio.Queue()
 
-    async def __aenter__(self) -> Listener:
-        self._server = await self._stack.listen(self._accept, self._local)
-        self._activity.on_ready(self._server.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-
-    async def accept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Wait for the next connection."""
-        self._activity.waiting_for = "a connection"
-        return await self._accepted.get()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def put(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Add a connection; the stack calls this."""
         self._accepted.put_nowait((reader, writer))
+
+    async def accept(self) -> Streams:
+        """Return the next connection."""
+        return await self._accepted.get()
 
 
 async def limited(half: Coroutine[Any, Any, T], activity: Activity, limit_ns: int) -> T:

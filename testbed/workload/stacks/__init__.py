@@ -1,7 +1,8 @@
 """The stacks a workload can run on.  Each module here defines one as ``STACK``.
 
 A stack gives byte streams.  Adding one is adding one module: its name is found by listing this
-package, and only the one that is asked for is imported.
+package, and only the one that is asked for is imported.  What stacks share is in modules whose
+name starts with an underscore.
 """
 
 from __future__ import annotations

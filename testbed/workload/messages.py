@@ -1,0 +1,75 @@
+"""What a worker process and the one who started it say to each other: JSON, one object a line."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.errors import PlatformError, TestbedError, WorkloadError
+from testbed.workload.kinds import Job
+from testbed.workload.transfer import Report
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is asked, in its first and only line of input.
+
+    :param role: client (dials ``address``) or server (listens on it).
+    """
+
+    role: str
+    stack: str
+    address: str
+    port: int
+    limit_ns: int
+    job: Job
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of what a worker says."""
+
+
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
+    """The server listens."""
+
+    port: int
+
+
+class Doing(Message, frozen=True, kw_only=True, tag="doing"):
+    """How far it is; the first comes when it starts."""
+
+    started_ns: int
+    now_ns: int
+    octets: int
+    samples: int
+
+
+class Done(Message, frozen=True, kw_only=True, tag="done"):
+    """Its half is finished.  ``cpu_s`` is user and system time since it was given the task."""
+
+    report: Report
+    cpu_s: float
+
+
+class Failed(Message, frozen=True, kw_only=True, tag="failed"):
+    """Its half failed; ``platform`` is what, why and instead where the machine cannot do it."""
+
+    message: str
+    hint: str | None = None
+    platform: tuple[str, str, str] | None = None
+
+    @classmethod
+    def of(cls, error: TestbedError) -> Failed:
+        """Put an error into words."""
+        platform = None
+        if isinstance(error, PlatformError):
+            platform = (error.what, error.why, error.instead)
+        return cls(message=error.message, hint=error.hint, platform=platform)
+
+    def error(self) -> TestbedError:
+        """Return the error again."""
+        if self.platform is None:
+            return WorkloadError(self.message, hint=self.hint)
+        what, why, instead = self.platform
+        return PlatformError(what, why=why, instead=instead)
+
+
+AnyMessage = Ready | Doing | Done | Failed

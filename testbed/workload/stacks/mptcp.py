@@ -1,0 +1,78 @@
+"""The kernel's MPTCP."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from testbed import sockinfo
+from testbed.errors import PlatformError
+from testbed.workload.stacks import OnConnection, Server, Streams, _kernel
+
+
+class Mptcp:
+    """MPTCP sockets; programs that do not know of them are run by ``mptcpize run``."""
+
+    name = "mptcp"
+    program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
+
+    async def connect(self, remote: tuple[str, int], *, local: str | None = None) -> Streams:
+        """Open a connection."""
+        return await _kernel.connect(self._socket(remote[0]), remote, local)
+
+    async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
+        """Listen on a port, for MPTCP and (RFC 8684, section 3.7) for plain TCP."""
+        return await _kernel.listen(self._socket(local[0]), on_connection, local)
+
+    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return ``mptcpize run ARGV``, which turns a program's TCP sockets into MPTCP ones.
+
+        It preloads a library, so a statically linked program is left as it is: the proof of
+        what ran is in MPTCP_INFO and the MIB counters, not here.
+
+        :raises PlatformError: there is no mptcpize.
+        """
+        if shutil.which("mptcpize") is None:
+            raise PlatformError(
+                "there is no mptcpize",
+                why=f"{argv[0]} would speak plain TCP without it",
+                instead="install it (Debian: apt install mptcpize)",
+            )
+        return ("mptcpize", "run", *argv)
+
+    def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        """Return MPTCP_INFO and the subflows, or TCP_INFO where the peer spoke plain TCP."""
+        sock = _kernel.socket_of(writer)
+        if not sockinfo.is_mptcp(sock):  # accept(2) gives a TCP socket in that case
+            return {"tcp_info": sockinfo.tcp_info(sock)}
+        found: dict[str, Any] = msgspec.to_builtins(sockinfo.mptcp_info(sock))
+        return {"mptcp_info": found}
+
+    def _socket(self, address: str) -> socket.socket:
+        try:
+            return socket.socket(
+                _kernel.family(address), socket.SOCK_STREAM, sockinfo.IPPROTO_MPTCP
+            )
+        except OSError as error:
+            if error.errno == errno.ENOPROTOOPT:
+                raise PlatformError(
+                    "net.mptcp.enabled is 0 in this node",
+                    why="the kernel refuses MPTCP sockets",
+                    instead="set the node's sysctl net.mptcp.enabled to 1, or use the tcp stack",
+                ) from error
+            if error.errno in (errno.EPROTONOSUPPORT, errno.EINVAL):
+                raise PlatformError(
+                    "this kernel has no MPTCP",
+                    why="it cannot make an MPTCP socket",
+                    instead="use a kernel of version 5.6 or later with CONFIG_MPTCP=y",
+                ) from error
+            raise
+
+
+STACK = Mptcp()

@@ -1,0 +1,84 @@
+"""One half of a workload as a process in a node: ``python -m testbed.workload.worker``.
+
+It reads one :class:`~testbed.workload.messages.Task`, and writes messages as it goes.  SIGTERM
+makes it say what it was waiting for, and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from typing import Final
+
+import msgspec
+
+from testbed.errors import TestbedError, WorkloadError
+from testbed.workload.kinds import kind_of
+from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Ready, Task
+from testbed.workload.stacks import stack
+from testbed.workload.transfer import Activity, Report, limited, now_ns
+
+PROGRESS_S: Final = 0.2
+
+
+def main() -> None:
+    """Read the task, carry it out, say how it ended."""
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    began = time.process_time()
+    try:
+        report = asyncio.run(_work(task))
+    except TestbedError as error:
+        _say(Failed.of(error))
+    else:
+        _say(Done(report=report, cpu_s=time.process_time() - began))
+
+
+async def _work(task: Task) -> Report:
+    activity = Activity(
+        task.role,
+        on_ready=lambda port: _say(Ready(port=port)),
+        on_start=lambda: _say(_doing(activity)),
+    )
+    kind = kind_of(task.job)
+    half = kind.connect if task.role == "client" else kind.serve
+    address = (task.address, task.port)
+    work = asyncio.ensure_future(
+        limited(half(stack(task.stack), address, task.job, activity), activity, task.limit_ns)
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    telling = asyncio.ensure_future(_tell(activity))
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise WorkloadError(
+            f"the {task.role} was waiting for {activity.waiting_for} when it was stopped"
+        ) from None
+    finally:
+        telling.cancel()
+
+
+async def _tell(activity: Activity) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_S)
+        if activity.started_ns is not None:
+            _say(_doing(activity))
+
+
+def _doing(activity: Activity) -> Doing:
+    return Doing(
+        started_ns=activity.started_ns or 0,
+        now_ns=now_ns(),
+        octets=activity.octets,
+        samples=activity.samples,
+    )
+
+
+def _say(message: AnyMessage) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
