@@ -1,0 +1,131 @@
+"""From the events of a file to a time line of operations.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from testbed.document import Document, join_path
+from testbed.errors import InputError
+from testbed.experiment.spec import EventSpec, ExperimentSpec
+from testbed.topology import changes
+from testbed.topology.model import Link, Topology
+from testbed.topology.operations import AnyOperation, SetWire
+
+_EVERYTHING: Final = "100%"
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done at one moment: operations, or a program ``argv`` on ``node``.
+
+    :param at_ns: from the start of the workload.
+    :param text: what it is, for people.
+    """
+
+    at_ns: int
+    text: str
+    operations: tuple[AnyOperation, ...] = ()
+    node: str | None = None
+    argv: tuple[str, ...] = ()
+
+
+def timeline(document: Document[ExperimentSpec], topology: Topology) -> tuple[Action, ...]:
+    """Return the actions in the order of their times.
+
+    :raises InputError: an event names what the topology does not have, at its file and line.
+    """
+    network = _Network(topology)
+    events = enumerate(document.value.events)
+    actions = []
+    for index, event in sorted(events, key=lambda pair: pair[1].at_ns):
+        try:
+            actions.append(network.action(event))
+        except InputError as error:
+            path = join_path("events", index)
+            raise document.error(error.message, path, error.hint) from None
+    return tuple(actions)
+
+
+class _Network:
+    """Knows what loss each link has at the moment, so that the end of a blackhole restores it."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._blackholes: set[str] = set()
+        self._loss = {
+            (link.name, side): netem.options().get("loss", "none")
+            for link in topology.links
+            for side, netem in (("a", link.toward_a), ("b", link.toward_b))
+        }
+
+    def action(self, event: EventSpec) -> Action:
+        if event.link is not None:
+            operations = self._of_link(event, event.link)
+            what = event.state or _shaping(event)
+            toward = f" toward {event.toward}" if event.toward else ""
+            text = f"link {event.link}{toward}: {what}"
+            return Action(at_ns=event.at_ns, text=text, operations=operations)
+        node = event.node or ""
+        if event.run is not None:
+            self._topology_has(node)
+            text = f"node {node}: run {' '.join(event.run)}"
+            return Action(at_ns=event.at_ns, text=text, node=node, argv=event.run)
+        text, operations = self._of_node(event, node)
+        return Action(at_ns=event.at_ns, text=f"node {node}: {text}", operations=operations)
+
+    def _of_link(self, event: EventSpec, link: str) -> Sequence[AnyOperation]:
+        if event.set is not None:
+            if link in self._blackholes and "loss" in event.set:
+                raise InputError(
+                    f"link {link!r} is a blackhole at that time", hint="first set its state to up"
+                )
+            operations = changes.shape(self._topology, link, event.toward, event.set)
+            for operation in operations:
+                if isinstance(operation, SetWire) and "loss" in operation.options:
+                    self._loss[link, operation.toward] = operation.options["loss"]
+            return operations
+        if event.state == "blackhole":
+            self._blackholes.add(link)
+            return changes.shape(self._topology, link, None, {"loss": _EVERYTHING})
+        if event.state == "down":
+            return changes.link_down(self._topology, link)
+        operations = changes.link_up(self._topology, link)
+        if link in self._blackholes:
+            self._blackholes.discard(link)
+            operations += self._restored(self._topology.link(link))
+        return operations
+
+    def _restored(self, link: Link) -> tuple[AnyOperation, ...]:
+        return tuple(
+            SetWire(link=link.name, toward=side, options={"loss": self._loss[link.name, side]})
+            for side in ("a", "b")
+        )
+
+    def _of_node(self, event: EventSpec, node: str) -> tuple[str, Sequence[AnyOperation]]:
+        """Carry out whichever of the four changes of a node the event holds."""
+        topology = self._topology
+        if added := event.add_address:
+            operations = changes.add_address(topology, node, added.interface, added.address)
+            return f"add address {added.address} to {added.interface}", operations
+        if removed := event.remove_address:
+            operations = changes.remove_address(topology, node, removed.interface, removed.address)
+            return f"remove address {removed.address} from {removed.interface}", operations
+        if endpoint := event.add_endpoint:
+            flags = " ".join(endpoint.flags)
+            operations = changes.add_endpoint(topology, node, endpoint)
+            return f"add endpoint {endpoint.interface} {flags}", operations
+        assert event.remove_endpoint  # noqa: S101 - EventSpec has exactly one action
+        interface = event.remove_endpoint.interface
+        operations = changes.remove_endpoint(topology, node, interface)
+        return f"remove endpoint {interface}", operations
+
+    def _topology_has(self, node: str) -> None:
+        names = [each.name for each in self._topology.nodes]
+        if node not in names:
+            raise InputError(f"{node!r} is no node", hint=f"there are: {', '.join(names)}")
+
+
+def _shaping(event: EventSpec) -> str:
+    return "set " + ", ".join(f"{name} {value}" for name, value in (event.set or {}).items())

@@ -1,0 +1,104 @@
+"""Programs in the nodes of a sandbox, with their three streams as asyncio streams."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from testbed.sandbox import Exit, Process, Sandbox
+
+
+class Program:
+    """A program that was started; see :class:`testbed.workload.launcher.Running`."""
+
+    def __init__(
+        self,
+        process: Process,
+        stdin: asyncio.StreamWriter,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader,
+    ) -> None:
+        self._process = process
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+
+    async def wait(self) -> Exit:
+        """Wait for its end.  Raises SandboxError if the sandbox went away first."""
+        return await self._process.wait()
+
+    async def kill(self, signal: int) -> None:
+        """Send ``signal`` to its process group; nothing happens when it has ended already."""
+        await self._process.kill(signal)
+
+
+class Launcher:
+    """Starts programs in a sandbox; leaving the context closes our ends of their pipes."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._transports: list[asyncio.BaseTransport] = []
+
+    async def spawn(
+        self, node: str, argv: Sequence[str], *, pass_fds: Mapping[int, int] | None = None
+    ) -> Program:
+        """Start ``argv`` on ``node``.
+
+        :param pass_fds: as in :meth:`testbed.sandbox.Sandbox.spawn`.
+        :raises SandboxError: it cannot be started.
+        """
+        stdin, stdout, stderr = os.pipe(), os.pipe(), os.pipe()
+        ours, theirs = (stdin[1], stdout[0], stderr[0]), (stdin[0], stdout[1], stderr[1])
+        try:
+            process = await self._sandbox.spawn(
+                node,
+                argv,
+                stdin=theirs[0],
+                stdout=theirs[1],
+                stderr=theirs[2],
+                pass_fds=pass_fds,
+            )
+        except BaseException:
+            for fd in ours:
+                os.close(fd)
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        return Program(
+            process,
+            await self._writer(ours[0]),
+            await self._reader(ours[1]),
+            await self._reader(ours[2]),
+        )
+
+    async def _reader(self, fd: int) -> asyncio.StreamReader:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        pipe = os.fdopen(fd, "rb", buffering=0)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        self._transports.append(transport)
+        return reader
+
+    async def _writer(self, fd: int) -> asyncio.StreamWriter:
+        loop = asyncio.get_running_loop()
+        pipe = os.fdopen(fd, "wb", buffering=0)
+        # StreamReaderProtocol is how asyncio.streams waits for drain(); nothing is ever read.
+        protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
+        transport, _ = await loop.connect_write_pipe(lambda: protocol, pipe)
+        self._transports.append(transport)
+        return asyncio.StreamWriter(transport, protocol, None, loop)
+
+    async def __aenter__(self) -> Launcher:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for transport in self._transports:
+            transport.close()

@@ -1,0 +1,169 @@
+"""Reading experiment files, and what the command line changes about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from testbed import document
+from testbed.document import Data, Document, Positions
+from testbed.errors import InputError
+from testbed.experiment import expectations
+from testbed.experiment.matrix import Cell, check_size, expand
+from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
+from testbed.experiment.spec import ExperimentSpec
+from testbed.results.model import ExperimentRecord
+from testbed.topology.load import load_topology, substitute
+from testbed.topology.spec import TopologySpec
+from testbed.workload import stacks
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked experiment.
+
+    :param topology: the name of the topology.
+    :param raw: the file as plain data, with the topology and all overrides in it: all one needs
+        to read it again.
+    :param scenarios: one for each of ``cells``.
+    """
+
+    name: str
+    topology: str
+    raw: dict[str, Any]
+    spec: ExperimentSpec
+    cells: tuple[Cell, ...]
+    scenarios: tuple[Scenario, ...]
+
+
+class Overrides(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line changes.  ``values`` are paths and YAML texts, as for the matrix."""
+
+    stacks: Sequence[str] = ()
+    repetitions: int | None = None
+    seed: int | None = None
+    wire: str | None = None
+    values: Sequence[tuple[str, str]] = ()
+
+
+NO_OVERRIDES: Final = Overrides()
+
+
+def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
+    """Read the experiment file at ``path``.
+
+    :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
+    """
+    written = document.load(path, ExperimentSpec)
+    expectations.check(written)
+    topology = _topology(written, path)
+    raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
+    raw = _overridden(raw, overrides)
+    return _experiment(
+        path.stem,
+        document.convert(raw, ExperimentSpec, written.positions, str(path)),
+        document.convert(raw["topology"], TopologySpec, topology.positions, topology.name),
+    )
+
+
+def restore(record: ExperimentRecord) -> Experiment:
+    """Return the experiment of a result folder.
+
+    :raises InputError: this version of testbed reads it differently.
+    """
+    written = document.convert(record.spec, ExperimentSpec, Positions({}), record.name)
+    return _experiment(record.name, written, _inline(written, record.topology))
+
+
+def _topology(written: Document[ExperimentSpec], path: Path) -> Document[TopologySpec]:
+    where = written.value.topology
+    if isinstance(where, str):
+        file = path.parent / where
+        if not file.is_file():
+            raise written.error(f"there is no file {file}", "topology")
+        return load_topology(file)
+    return _inline(written, path.stem)
+
+
+def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
+    """Check a topology that is written out in the experiment."""
+    try:
+        raw = cast("Data", written.value.topology)
+        return document.convert(raw, TopologySpec, Positions({}), name)
+    except InputError as error:
+        path = ".".join(filter(None, ("topology", error.path)))
+        raise written.error(error.message, path, error.hint) from None
+
+
+def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """Apply the command line to plain data; what the values mean is checked afterwards."""
+    named = {
+        "stacks": list(overrides.stacks) or None,
+        "repetitions": overrides.repetitions,
+        "seed": overrides.seed,
+        "wire": overrides.wire,
+    }
+    raw = raw | {name: value for name, value in named.items() if value is not None}
+    for path, text in overrides.values:
+        raw = _assigned(raw, path, document.parse(text, f"--set {path}")[0])
+    return raw
+
+
+def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
+    matrix = raw.get("matrix") or {}
+    if path in matrix:  # it stays a parameter, for the expectations that name it
+        return raw | {"matrix": matrix | {path: [value]}}
+    first, *rest = map(str, document.split_path(path))
+    if first in TOPOLOGY_KEYS:
+        return raw | {"topology": substitute(raw["topology"], path, value)}
+    if first == "workload" and len(rest) == 1:
+        return raw | {"workload": raw["workload"] | {rest[0]: value}}
+    fields = [field.name for field in msgspec.structs.fields(ExperimentSpec)]
+    if rest or first not in fields:
+        hint = document.nearest(first, ["workload", *TOPOLOGY_KEYS, *fields])
+        raise InputError(f"--set {path}: leads nowhere in the experiment or topology", hint=hint)
+    return raw | {first: value}
+
+
+def _experiment(
+    name: str, written: Document[ExperimentSpec], topology: Document[TopologySpec]
+) -> Experiment:
+    spec = written.value
+    _check_stacks(written)
+    _check_matrix(written)
+    scenario(written, topology, {})  # without parameters an error has a line of its own
+    cells = expand(spec.matrix, spec.stacks)
+    scenarios = [
+        scenario(written, topology, cell.parameters) for cell in cells[:: len(spec.stacks)]
+    ]
+    return Experiment(
+        name=name,
+        topology=Path(topology.name).stem,
+        raw=cast("dict[str, Any]", written.raw),
+        spec=spec,
+        cells=cells,
+        scenarios=tuple(scenarios[cell.index // len(spec.stacks)] for cell in cells),
+    )
+
+
+def _check_stacks(written: Document[ExperimentSpec]) -> None:
+    for index, stack in enumerate(written.value.stacks):
+        if stack not in stacks.names():
+            hint = document.nearest(stack, stacks.names())
+            raise written.error(f"there is no stack {stack!r}", f"stacks[{index}]", hint)
+
+
+def _check_matrix(written: Document[ExperimentSpec]) -> None:
+    spec = written.value
+    for path in spec.matrix:
+        first = str(document.split_path(path)[0]) if path else ""
+        if first not in ("workload", *TOPOLOGY_KEYS):
+            hint = document.nearest(first, ["workload", *TOPOLOGY_KEYS])
+            place = document.join_path("matrix", path)
+            raise written.error("is no path of the topology or the workload", place, hint)
+    try:
+        check_size(spec.matrix, len(spec.stacks), spec.repetitions)
+    except InputError as error:
+        raise written.error(error.message, "matrix") from None

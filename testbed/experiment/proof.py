@@ -1,0 +1,181 @@
+"""Did the run really run what it says?  A pure function over the evidence.
+
+A run whose protocol cannot be proved is *invalid*: it is shown, and never averaged.  The evidence
+comes from two independent places: the kernel's MIB counters of both ends (``nstat``, from
+``net/mptcp/mib.c``), which count every handshake of the run because each run has namespaces of its
+own, and MPTCP_INFO of the sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from testbed.results.model import Proof
+
+Counters = Mapping[str, int]
+
+PREFIX: Final = "MPTcpExt"
+# Each of these means: a connection asked for MPTCP and went on, or started, without it.
+_FALLBACKS: Final = ("MPCapableSYNTXDrop", "MPCapableSYNTXDisabled", "DSSNoMatchTCP", "Blackhole")
+_FALLBACKS_LIKE: Final = ("Fallback", "InfiniteMap")
+
+
+class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What MPTCP_INFO said about one connection at one moment; ``subflows`` counts the first."""
+
+    node: str
+    fallback: bool
+    subflows: int
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """Frames a wire lost although nobody asked it to."""
+
+    link: str
+    toward: str
+    packets: int
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to judge by.
+
+    :param source: the node that connects; ``target`` the one that listens.
+    :param expected_subflows: of each MPTCP connection, the first included.
+    :param counters: of both nodes: how far each counter moved; a node that is missing has none.
+    :param connections: every view of every MPTCP connection, in any order.
+    :param lost: by the emulator, when the machine was too busy.
+    """
+
+    stack: str
+    source: str
+    target: str
+    expected_subflows: int
+    counters: Mapping[str, Counters]
+    connections: tuple[ConnectionView, ...] = ()
+    lost: tuple[Lost, ...] = ()
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """The proof, or in one sentence why there is none."""
+
+    proof: Proof
+    invalid: str | None
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """Judge one run."""
+    mptcp = evidence.stack == "mptcp"
+    proof = Proof(
+        expected_subflows=evidence.expected_subflows if mptcp else None,
+        subflows=_subflows(evidence) if mptcp else None,
+        counters={
+            node: {name: moved for name, moved in counters.items() if _relevant(name)}
+            for node, counters in evidence.counters.items()
+        },
+    )
+    checks = (_wires, _counters_are_there, _CHECKS.get(evidence.stack, _unknown))
+    return Judgement(
+        proof=proof, invalid=next(filter(None, (check(evidence) for check in checks)), None)
+    )
+
+
+def _wires(evidence: Evidence) -> str | None:
+    for lost in evidence.lost:
+        return (
+            f"the emulator could not keep up: {lost.packets} frames on {lost.link} toward "
+            f"{lost.toward} were lost although no loss was asked for"
+        )
+    return None
+
+
+def _counters_are_there(evidence: Evidence) -> str | None:
+    for node in (evidence.source, evidence.target):
+        if node not in evidence.counters:
+            return f"there are no MIB counters of {node}, so nothing proves which protocol ran"
+    return None
+
+
+def _tcp(evidence: Evidence) -> str | None:
+    for node, counters in evidence.counters.items():
+        for name, moved in counters.items():
+            if name.startswith(PREFIX) and moved:
+                return f"tcp was to run without MPTCP, but {name} of {node} moved by {moved}"
+    if not any(counters.get("TcpActiveOpens") for counters in evidence.counters.values()):
+        return "no TCP connection was opened (TcpActiveOpens stayed 0)"
+    return None
+
+
+def _mptcp(evidence: Evidence) -> str | None:
+    for node, counters in evidence.counters.items():
+        for name, moved in counters.items():
+            if moved and _is_fallback(name):
+                return f"mptcp fell back to TCP: {name} of {node} moved by {moved}"
+    for view in evidence.connections:
+        if view.fallback:
+            return f"mptcp fell back to TCP: MPTCP_INFO of {view.node} has the fallback flag"
+    for node, name in (
+        (evidence.source, "MPCapableSYNACKRX"),
+        (evidence.target, "MPCapableACKRX"),
+    ):
+        if not evidence.counters[node].get(PREFIX + name):
+            return f"no MPTCP connection was set up: {PREFIX}{name} of {node} stayed 0"
+    if not evidence.connections:
+        return "MPTCP_INFO of no connection was seen, so its subflows are not known"
+    return _enough_subflows(evidence)
+
+
+def _enough_subflows(evidence: Evidence) -> str | None:
+    seen, expected = _subflows(evidence), evidence.expected_subflows
+    if seen >= expected:
+        return None
+    joins = evidence.counters[evidence.source].get(f"{PREFIX}MPJoinSynAckRx", 0)
+    why = "stayed 0" if joins == 0 else f"moved by {joins} only"
+    return (
+        f"mptcp never opened its {_ordinal(seen + 1)} subflow: {seen} of {expected} "
+        f"(MPJoinSynAckRx of {evidence.source} {why}); `testbed doctor` explains why"
+    )
+
+
+def _unknown(evidence: Evidence) -> str:
+    return f"nothing here can prove what the stack {evidence.stack!r} ran"
+
+
+# A new stack is proved by a function here; without one all its runs are invalid.
+_CHECKS: Final[Mapping[str, Callable[[Evidence], str | None]]] = {"tcp": _tcp, "mptcp": _mptcp}
+
+
+def _subflows(evidence: Evidence) -> int:
+    """Return the most subflows a connection was seen with at one moment.
+
+    Short connections after one another may all escape the looks at MPTCP_INFO; of those the
+    completed joins tell.  Of a single connection they do not: a subflow that broke and came back
+    would count twice.
+    """
+    looks = max((view.subflows for view in evidence.connections), default=0)
+    connections = _total(evidence, "MPCapableACKRX")
+    if connections < 2:
+        return looks
+    return max(looks, 1 + _total(evidence, "MPJoinAckRx") // connections)
+
+
+def _total(evidence: Evidence, name: str) -> int:
+    return sum(counters.get(PREFIX + name, 0) for counters in evidence.counters.values())
+
+
+def _is_fallback(name: str) -> bool:
+    plain = name.removeprefix(PREFIX)
+    return name.startswith(PREFIX) and (
+        plain in _FALLBACKS or any(word in plain for word in _FALLBACKS_LIKE)
+    )
+
+
+def _relevant(name: str) -> bool:
+    return name.startswith(PREFIX) or name == "TcpActiveOpens"
+
+
+def _ordinal(number: int) -> str:
+    names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+    return names[number - 1]

@@ -1,0 +1,175 @@
+"""What an experiment file may say, as types: the one description of the YAML.
+
+Shapes and ranges are checked here.  What depends on the topology (names of nodes and links) is
+checked by ``load``, for every cell of the matrix, before anything is started.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.topology.spec import EndpointSpec
+from testbed.units import parse_time
+from testbed.workload.spec import Workload
+
+Scalar = str | int | float | bool | None
+Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
+Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric's own unit
+
+MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
+
+
+class EndpointAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The MPTCP endpoints an interface has."""
+
+    interface: str
+
+
+class InterfaceAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An address, with its prefix length, of an interface."""
+
+    interface: str
+    address: str
+
+
+ACTIONS: Final = {
+    "link": ("set", "state"),
+    "node": ("add_address", "remove_address", "add_endpoint", "remove_endpoint", "run"),
+}
+
+
+class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One timed change: ``at`` which time, of which ``link`` or ``node``, and exactly one action.
+
+    Of a link:
+
+    :param set: netem options to change, the others stay; ``toward`` a node, or both directions.
+    :param state: ``down`` and ``up`` are what ``ip link set`` does to both ends, which the hosts
+        notice; ``blackhole`` swallows every packet and tells nobody.  ``up`` ends either.
+
+    Of a node:
+
+    :param add_endpoint: as in a topology's ``mptcp.endpoints``.
+    :param run: a program; it is killed at the end of the run if it is still there.
+    """
+
+    at: str | int
+    link: str | None = None
+    node: str | None = None
+    toward: str | None = None
+    set: dict[str, str | int | float] | None = None
+    state: Literal["up", "down", "blackhole"] | None = None
+    add_address: InterfaceAddress | None = None
+    remove_address: InterfaceAddress | None = None
+    add_endpoint: EndpointSpec | None = None
+    remove_endpoint: EndpointAddress | None = None
+    run: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.at_ns
+        if (self.link is None) == (self.node is None):
+            raise InputError("an event has either a link or a node")
+        where = "node" if self.link is None else "link"
+        given = [name for names in ACTIONS.values() for name in names if getattr(self, name)]
+        if len(given) != 1:
+            raise InputError(
+                f"an event of a {where} has one action, this one has {len(given)}",
+                hint=f"one of: {', '.join(ACTIONS[where])}",
+            )
+        if given[0] not in ACTIONS[where]:
+            raise InputError(
+                f"{given[0]!r} is no action of a {where}",
+                hint=f"one of: {', '.join(ACTIONS[where])}",
+            )
+        if self.toward is not None and self.set is None:
+            raise InputError("'toward' goes with 'set' only")
+
+    @property
+    def at_ns(self) -> int:
+        """When, from the start of the workload."""
+        return parse_time(str(self.at))
+
+
+class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Runs of one stack; ``where`` gives matrix parameters other values than the compared run's."""
+
+    stack: str
+    where: dict[str, Scalar] = {}
+
+
+class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A claim about the mean of a metric, checked in every cell of ``stack`` that fits ``where``.
+
+    :param relative_to: compare with the same cell of another stack, or with the sum over several
+        selectors; without it the bounds are absolute.
+    """
+
+    metric: str
+    stack: str
+    where: dict[str, Scalar] = {}
+    relative_to: str | Selector | Annotated[list[Selector], msgspec.Meta(min_length=1)] | None = (
+        None
+    )
+    at_least: Quantity | None = None
+    at_most: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise InputError("an expectation has 'at_least' or 'at_most', or both")
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """What it is relative to, each of these added up."""
+        if self.relative_to is None:
+            return ()
+        if isinstance(self.relative_to, str):
+            return (Selector(stack=self.relative_to),)
+        if isinstance(self.relative_to, Selector):
+            return (self.relative_to,)
+        return tuple(self.relative_to)
+
+
+class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An experiment file.
+
+    :param topology: a file, relative to this one, or a topology written out here.
+    :param matrix: paths of the topology (``links.wifi.delay``) or of the workload
+        (``workload.size``), each with the values it takes; every combination is a cell.
+    :param probes: what is measured while a run lasts; by default all that cost little.
+    :param pcap: record packets: of every interface of the workload's two nodes, or of the
+        interfaces listed as ``NODE.INTERFACE``.
+    :param timeout: for one run.
+    :param wire: the engine that shapes links.
+    :param subflows: how many an MPTCP connection must have had; by default what the topology's
+        endpoints and limits lead to.
+    """
+
+    description: str = ""
+    topology: str | dict[str, Any]
+    stacks: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("tcp", "mptcp")
+    workload: Workload
+    matrix: dict[str, Values] = {}
+    events: tuple[EventSpec, ...] = ()
+    probes: tuple[str, ...] | None = None
+    pcap: bool | tuple[str, ...] = False
+    repetitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 5
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
+    timeout: str | int = "60s"
+    wire: Literal["auto", "netem", "emulator"] = "auto"
+    subflows: Annotated[int, msgspec.Meta(ge=1, le=MAX_SUBFLOWS)] | None = None
+    expect: tuple[ExpectSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.timeout_ns <= 0:
+            raise InputError("'timeout' must be more than 0")
+        for stack in self.stacks:
+            if self.stacks.count(stack) > 1:
+                raise InputError(f"stack {stack!r} is listed twice")
+
+    @property
+    def timeout_ns(self) -> int:
+        """The time one run may take."""
+        return parse_time(str(self.timeout))

@@ -1,0 +1,151 @@
+"""Where results come from: the machine, the kernel and the software.
+
+Facts only, none of them secret: no environment variables, no host or user names.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed import __version__
+from testbed.results.model import SCHEMA
+
+_PACKAGES: Final = ("pyroute2", "msgspec", "pyyaml", "networkx", "numpy", "scipy")
+_TOOLS: Final = {
+    "ip": ("ip", "-V"),
+    "iperf3": ("iperf3", "--version"),
+    "tcpdump": ("tcpdump", "--version"),
+    "mptcpize": ("mptcpize", "--version"),
+}
+_OPTIONS: Final = (
+    "CONFIG_MPTCP",
+    "CONFIG_MPTCP_IPV6",
+    "CONFIG_NET_SCH_NETEM",
+    "CONFIG_HZ",
+    "CONFIG_PREEMPT",
+    "CONFIG_PREEMPT_DYNAMIC",
+    "CONFIG_PREEMPT_VOLUNTARY",
+)
+
+
+class Kernel(msgspec.Struct, frozen=True, kw_only=True):
+    """``uname``, and what ``/proc/config.gz`` says where the kernel shows it."""
+
+    release: str
+    version: str
+    architecture: str
+    config: dict[str, str] = {}
+
+
+class Cpu(msgspec.Struct, frozen=True, kw_only=True):
+    """The processors this program may use."""
+
+    model: str
+    count: int
+
+
+class Checkout(msgspec.Struct, frozen=True, kw_only=True):
+    """The git checkout testbed runs from; ``dirty``: it differs from the commit."""
+
+    commit: str
+    dirty: bool
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """``environment.json``.
+
+    :param machine: where the runs happen; ``host`` is this kernel.
+    :param memory: octets.
+    """
+
+    schema: int = SCHEMA
+    machine: str = "host"
+    kernel: Kernel
+    cpu: Cpu
+    memory: int
+    root: bool
+    testbed: str
+    checkout: Checkout | None
+    python: str
+    packages: dict[str, str]
+    tools: dict[str, str]
+
+    def differences(self, other: Environment) -> list[str]:
+        """Name every fact in which ``other`` differs, as ``fact: this, that``."""
+        mine, theirs = msgspec.to_builtins(self), msgspec.to_builtins(other)
+        return [
+            f"{name}: {mine[name]}, {theirs[name]}" for name in mine if mine[name] != theirs[name]
+        ]
+
+
+def gather() -> Environment:
+    """Look at this machine."""
+    return Environment(
+        kernel=Kernel(
+            release=platform.release(),
+            version=platform.version(),
+            architecture=platform.machine(),
+            config=_kernel_config(),
+        ),
+        cpu=Cpu(model=_cpu_model(), count=len(os.sched_getaffinity(0))),
+        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        root=os.geteuid() == 0,
+        testbed=__version__,
+        checkout=_checkout(),
+        python=platform.python_version(),
+        packages={name: metadata.version(name) for name in _PACKAGES},
+        tools=_tools(),
+    )
+
+
+def _kernel_config() -> dict[str, str]:
+    try:
+        with gzip.open("/proc/config.gz", "rt") as file:
+            lines = (line.rstrip().partition("=") for line in file)
+            return {name: value for name, _, value in lines if name in _OPTIONS}
+    except OSError:  # CONFIG_IKCONFIG_PROC is off
+        return {}
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()  # not every architecture has the line
+
+
+def _tools() -> dict[str, str]:
+    return {
+        name: (_output(argv) or "?").splitlines()[0]
+        for name, argv in _TOOLS.items()
+        if shutil.which(argv[0])
+    }
+
+
+def _checkout() -> Checkout | None:
+    """Return the commit of our own source, not of whatever directory the user stands in."""
+    source = Path(__file__).resolve().parents[2]
+    if not (source / ".git").exists():
+        return None
+    commit = _output(("git", "-C", str(source), "rev-parse", "HEAD"))
+    status = _output(("git", "-C", str(source), "status", "--porcelain"))
+    return None if commit is None else Checkout(commit=commit, dirty=status is not None)
+
+
+def _output(argv: tuple[str, ...]) -> str | None:
+    """Return what a program says, on either stream; ``None`` if it fails or says nothing."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return (done.stdout or done.stderr).strip() or None

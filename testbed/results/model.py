@@ -1,0 +1,116 @@
+"""What a result folder holds, as types.  Every file says the version of its schema."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Final
+
+import msgspec
+
+from testbed.wire.netem import WireCounters
+
+SCHEMA: Final = 1
+Scalar = str | int | float | bool | None
+
+
+class Status(enum.StrEnum):
+    """What became of a run; only those that are ``ok`` enter a mean."""
+
+    OK = "ok"
+    FAILED = "failed"  # the workload failed, timed out or delivered wrong bytes
+    INVALID = "invalid"  # it ran, but there is no proof that it ran what it should have
+
+
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it really happened; times in nanoseconds from the start of the workload.
+
+    :param error: what went wrong with it; the run is then failed.
+    """
+
+    planned_ns: int
+    started_ns: int
+    finished_ns: int
+    action: str
+    error: str | None = None
+
+
+class WireRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One direction of one link at the end of a run; ``toward`` is a node."""
+
+    link: str
+    toward: str
+    engine: str
+    netem: str
+    counters: WireCounters
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What shows which protocol really ran.
+
+    :param expected_subflows: how many subflows a connection must have had.
+    :param subflows: the most that were seen at the same time, the first included.
+    :param counters: the MIB counters it rests on, per node: how far each moved during the run.
+    """
+
+    expected_subflows: int | None = None
+    subflows: int | None = None
+    counters: dict[str, dict[str, int]] = {}
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: ``runs/NNNN/run.json``.
+
+    :param reason: why the run is not ``ok``, in one sentence.
+    :param started_at: UTC, ISO 8601.
+    :param seconds: of the whole run, building and verifying the network included.
+    :param zero_ns: CLOCK_MONOTONIC at the start of the workload; every other time in the folder
+        is relative to it.
+    :param metrics: names and units of :data:`testbed.workload.metrics.METRICS`.
+    :param counters: per node, every counter of nstat(8) that moved, and by how much.
+    :param sysctls: per node, those that bear on the result, as they were during the run.
+    :param cpu: CPU seconds of the emulator and of the sampler.
+    :param load: the machine's load average over a minute, before and after.
+    """
+
+    schema: int = SCHEMA
+    number: int
+    cell: int
+    stack: str
+    parameters: dict[str, Scalar]
+    repetition: int
+    seed: int
+    status: Status
+    reason: str | None = None
+    started_at: str
+    seconds: float
+    zero_ns: int | None = None
+    metrics: dict[str, float] = {}
+    proof: Proof = Proof()
+    events: tuple[EventRecord, ...] = ()
+    wires: tuple[WireRecord, ...] = ()
+    counters: dict[str, dict[str, int]] = {}
+    sysctls: dict[str, dict[str, str]] = {}
+    cpu: dict[str, float] = {}
+    load: tuple[float, float] = (0.0, 0.0)
+    details: dict[str, Any] = {}
+
+    @property
+    def engine(self) -> str:
+        """The engines that shaped this run's links: ``emulator``, ``netem`` or ``none``."""
+        return "+".join(sorted({wire.engine for wire in self.wires})) or "none"
+
+
+class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: ``experiment.json``, enough to run it again without any other file.
+
+    :param name: of the experiment: its file's name without the suffix.
+    :param topology: the name of the topology.
+    :param spec: the experiment file as plain data, with the topology and all overrides in it.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    topology: str
+    spec: dict[str, Any]
+    created_at: str  # UTC, ISO 8601
+    version: str  # of testbed

@@ -1,0 +1,181 @@
+"""The folder of one experiment's results.
+
+::
+
+    experiment.json          what was asked for, complete
+    environment.json         where it ran
+    runs/0001/run.json       one run; a run without this file did not finish
+    runs/0001/series.jsonl   what the probes saw, one JSON object a line
+    runs/0001/...            logs and packet captures
+    summary.json             what `testbed show` says, written at the end
+
+Each file appears at once and whole, or not at all, so that a folder is readable at any moment:
+after Ctrl-C, on a full disk, while it is being copied.  Nothing in it names a place outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from testbed.errors import InputError, StoreError
+from testbed.results.environment import Environment
+from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
+
+T = TypeVar("T")
+
+
+class Store:
+    """One result folder; :meth:`create` a new one or :meth:`open` one that exists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, experiment: ExperimentRecord, environment: Environment) -> Store:
+        """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
+
+        :raises InputError: it cannot be written, for example without permission.
+        """
+        digest = hashlib.sha256(msgspec.json.encode(experiment.spec, order="sorted")).hexdigest()
+        created = datetime.fromisoformat(experiment.created_at).astimezone(UTC)
+        name = f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}"
+        try:
+            store = cls(_new_directory(root / experiment.name, name))
+            store._write("experiment.json", _pretty(experiment))
+            store._write("environment.json", _pretty(environment))
+        except (OSError, StoreError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.message
+            raise InputError(
+                f"results cannot be written to {root}: {why}", hint="choose another --results"
+            ) from error
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Return an existing folder.
+
+        :raises InputError: it is not a result folder.
+        """
+        if not (path / "experiment.json").is_file():
+            raise InputError(f"{path} is not a result folder: it has no experiment.json")
+        return cls(path)
+
+    def experiment(self) -> ExperimentRecord:
+        """Read what was asked for.  Raises StoreError."""
+        return self._read("experiment.json", ExperimentRecord)
+
+    def environment(self) -> Environment:
+        """Read where it ran.  Raises StoreError."""
+        return self._read("environment.json", Environment)
+
+    def runs(self) -> list[RunRecord]:
+        """Read the runs that finished, in order.  Raises StoreError."""
+        names = sorted(path.parent.name for path in self.path.glob("runs/*/run.json"))
+        return [self._read(f"runs/{name}/run.json", RunRecord) for name in names]
+
+    def begin_run(self, number: int) -> Path:
+        """Return an empty directory for a run's files; what an earlier attempt left is gone.
+
+        :raises StoreError: it cannot be made.
+        """
+        directory = self.path / "runs" / f"{number:04d}"
+        with _failing(directory):
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
+        return directory
+
+    def finish_run(self, record: RunRecord, series: Iterable[bytes]) -> None:
+        """Write a run: its series (JSON lines) first, so that ``run.json`` says it is complete.
+
+        :raises StoreError: it cannot be written; runs written before are as they were.
+        """
+        run = f"runs/{record.number:04d}"
+        self._write(f"{run}/series.jsonl", b"".join(line + b"\n" for line in series))
+        self._write(f"{run}/run.json", _pretty(record))
+
+    def write_summary(self, summary: Any) -> None:
+        """Write ``summary.json``.  Raises StoreError."""
+        self._write("summary.json", _pretty(summary))
+
+    def discard_if_empty(self) -> bool:
+        """Remove a folder in which no run ever finished; return whether that was so."""
+        if any(self.path.glob("runs/*/run.json")):
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other results of the experiment are in it
+            self.path.parent.rmdir()
+        return True
+
+    def _read(self, name: str, type_: type[T]) -> T:
+        path = self.path / name
+        try:
+            content = path.read_bytes()
+            schema = msgspec.json.decode(content, type=_Versioned).schema
+            if schema > SCHEMA:
+                raise StoreError(
+                    f"{path} has schema {schema}, this testbed reads up to {SCHEMA}",
+                    hint="read it with a newer one",
+                )
+            return msgspec.json.decode(content, type=type_)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write to a temporary name, flush it to the disk, rename: POSIX makes that atomic."""
+        path = self.path / name
+        temporary = path.with_name(f".{path.name}.new")
+        with _failing(path):
+            try:
+                with temporary.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+
+
+class _Versioned(msgspec.Struct):
+    schema: int
+
+
+def _new_directory(parent: Path, name: str) -> Path:
+    """Make ``parent/name``, or ``name-2`` ... when two start within a second."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(2, 100):
+        path = parent / name
+        try:
+            path.mkdir()
+        except FileExistsError:
+            name = f"{name.partition('.')[0]}.{attempt}"
+        else:
+            return path
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(parent / name))
+
+
+@contextlib.contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="finished runs are kept; `testbed run --resume` does the rest",
+        ) from error
+
+
+def _pretty(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
