@@ -1,0 +1,163 @@
+"""iperf3(1) at both ends, asked for its own account in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from typing import Any, Final
+
+import msgspec
+
+from testbed.errors import PlatformError, WorkloadError
+from testbed.workload.external import (
+    Capture,
+    captured,
+    complaint,
+    progress_of_time,
+    until_listening,
+)
+from testbed.workload.launcher import Launcher
+from testbed.workload.result import OnProgress, WorkloadResult
+from testbed.workload.spec import Iperf3
+from testbed.workload.stacks import Stack
+
+PROGRAM: Final = "iperf3"
+_OPTION: Final = {"forward": (), "reverse": ("--reverse",), "both": ("--bidir",)}
+# For each direction and way: which end's account has what was received, and under which name.
+_RECEIVED: Final = {
+    "forward": {"forward": ("target", "sum_received")},
+    "reverse": {"reverse": ("source", "sum_received")},
+    "both": {
+        "forward": ("target", "sum_received"),
+        "reverse": ("source", "sum_received_bidir_reverse"),
+    },
+}
+
+
+async def run(
+    workload: Iperf3,
+    stack: Stack,
+    address: str,
+    launcher: Launcher,
+    timeout_ns: int,
+    on_progress: OnProgress,
+) -> WorkloadResult:
+    """Start a server for one test, then the client, and read what both say."""
+    if shutil.which(PROGRAM) is None:
+        raise PlatformError(
+            "there is no iperf3",
+            why="the workload runs it",
+            instead="install it (Debian: apt install iperf3), or use the bulk workload",
+        )
+    waiting_for = "the options of iperf3"
+    try:
+        async with asyncio.timeout(timeout_ns / 1e9):
+            server_argv = await _on_stack(stack, launcher, workload.target, _server(workload))
+            client_argv = await _on_stack(
+                stack, launcher, workload.source, _client(workload, address)
+            )
+            async with captured(launcher, workload.target, server_argv) as server:
+                waiting_for = f"its server on {workload.target} to listen"
+                await until_listening(launcher, server, workload.target, workload.port)
+                async with captured(launcher, workload.source, client_argv) as client:
+                    with progress_of_time(on_progress, _seconds(workload)) as started_ns:
+                        waiting_for = f"its client on {workload.source} to end"
+                        source = await _account(client)
+                        finished_ns = time.monotonic_ns()
+                        waiting_for = f"its server on {workload.target} to end"
+                        target = await _account(server)
+    except TimeoutError:
+        raise WorkloadError(
+            f"iperf3 was still waiting for {waiting_for} when its {timeout_ns / 1e9:g} s were over"
+        ) from None
+    accounts = {"source": source, "target": target}
+    return WorkloadResult(
+        started_ns=started_ns,
+        finished_ns=finished_ns,
+        metrics={
+            **_metrics(
+                workload.direction, {end: said.json["end"] for end, said in accounts.items()}
+            ),
+            **{f"cpu_{end}": said.cpu_s for end, said in accounts.items()},
+        },
+        details={end: said.details for end, said in accounts.items()},
+    )
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """What one end said, and what it cost."""
+
+    program: str
+    json: dict[str, Any]
+    cpu_s: float
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return {"program": self.program, "iperf3": self.json}
+
+
+def _server(workload: Iperf3) -> tuple[str, ...]:
+    return (PROGRAM, "--server", "--one-off", "--json", "--port", str(workload.port))
+
+
+def _seconds(workload: Iperf3) -> int | None:
+    return None if workload.duration_ns is None else workload.duration_ns // 1_000_000_000
+
+
+def _client(workload: Iperf3, address: str) -> tuple[str, ...]:
+    if workload.octets is not None:
+        amount = ("--bytes", str(workload.octets))
+    else:
+        amount = ("--time", str(_seconds(workload)))
+    return (
+        PROGRAM,
+        *("--client", address, "--json", "--port", str(workload.port)),
+        *amount,
+        *("--parallel", str(workload.parallel)),
+        *_OPTION[workload.direction],
+        *workload.options,
+    )
+
+
+async def _on_stack(
+    stack: Stack, launcher: Launcher, node: str, argv: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Use iperf3's own option for the stack where it has one, else the stack's wrapper."""
+    if stack.program_option is not None:
+        async with captured(launcher, node, (PROGRAM, "--help")) as usage:
+            await usage.ended()
+            if stack.program_option in usage.text:
+                return (*argv, stack.program_option)
+    return stack.command(argv)
+
+
+async def _account(capture: Capture) -> _Account:
+    """Wait for the end and the JSON; iperf3 puts its errors there, and may still exit with 0."""
+    exit_ = await capture.ended()
+    try:
+        said: dict[str, Any] = msgspec.json.decode(capture.text)
+    except msgspec.DecodeError:
+        raise WorkloadError(complaint(capture, exit_)) from None
+    if "error" in said:
+        raise WorkloadError(f"{capture.program.name} said: {said['error']}")
+    if exit_.returncode != 0:
+        raise WorkloadError(complaint(capture, exit_))
+    return _Account(capture.program.name, said, exit_.cpu_user_s + exit_.cpu_system_s)
+
+
+def _metrics(direction: str, source: dict[str, Any], target: dict[str, Any]) -> dict[str, float]:
+    """Return iperf3's numbers: received octets by the receiver's own count and clock.
+
+    Its goodput is over the time of the test, which does not hold the connection's handshake.
+    """
+    ends = {"source": source, "target": target}
+    ways = {way: ends[end][name] for way, (end, name) in _RECEIVED[direction].items()}
+    goodputs = {f"goodput_{way}": said["bits_per_second"] for way, said in ways.items()}
+    sent = (source.get(name, {}) for name in ("sum_sent", "sum_sent_bidir_reverse"))
+    return {
+        **(goodputs if len(goodputs) > 1 else {}),
+        "goodput": sum(goodputs.values()),
+        "duration": max(said["seconds"] for said in ways.values()),
+        "retransmits": sum(said.get("retransmits", 0) for said in sent),
+    }

@@ -25,6 +25,7 @@ class Program:
     def __init__(self, name: str, running: Running) -> None:
         self.name = name
         self.running = running
+        self.exit: Exit | None = None  # how it ended, once it has
         self._stderr = bytearray()
         self._draining = asyncio.ensure_future(self._drain())
 
@@ -35,9 +36,9 @@ class Program:
 
     async def wait(self) -> Exit:
         """Wait for its end and the end of its standard error."""
-        exit_ = await self.running.wait()
+        self.exit = await self.running.wait()
         await self._draining
-        return exit_
+        return self.exit
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Give its standard output line by line, without the line ends."""
@@ -56,10 +57,10 @@ class Program:
         await self.running.kill(signal.SIGTERM)
         try:
             async with asyncio.timeout(GRACE_S):
-                await self.running.wait()
+                self.exit = await self.running.wait()
         except TimeoutError:
             await self.running.kill(signal.SIGKILL)
-            await self.running.wait()
+            self.exit = await self.running.wait()
         self._draining.cancel()
 
     async def _drain(self) -> None:

@@ -149,7 +149,8 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
 
     def __post_init__(self) -> None:
         _exactly_one("size", self.size, "duration", self.duration)
-        _ = self.octets, self.duration_ns
+        if self.octets is None and (self.duration_ns or 0) % 1_000_000_000:
+            raise ValueError("`duration` must be whole seconds: iperf3 takes no others")
 
     @property
     def octets(self) -> int | None:
