@@ -21,6 +21,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LENGTH: Final = {Family.IPV4: 24, Family.IPV6: 64}
+_AUTOMATIC: Final = [family.value for family in Family]  # the words for an automatic address
 _MIN_IPV6_MTU: Final = 1280  # octets; RFC 8200, section 5
 
 
@@ -48,7 +49,11 @@ class Addressing(msgspec.Struct, frozen=True):
 def assign(skeleton: Skeleton) -> Addressing:
     """Give every host's and router's end its addresses.  Raises InputError."""
     explicit = {
-        end: [_parse(skeleton, end, i) for i in range(len(end.spec.addresses or ()))]
+        end: [
+            _parse(skeleton, end, index)
+            for index, text in enumerate(end.spec.addresses or ())
+            if text not in _AUTOMATIC
+        ]
         for segment in skeleton.segments
         for end in segment.ends
     }
@@ -63,25 +68,36 @@ def assign(skeleton: Skeleton) -> Addressing:
     return Addressing({end: tuple(found) for end, found in of.items()}, subnets)
 
 
-_Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-_Explicit = dict[End, list[_Interface]]
+class _Given(msgspec.Struct, frozen=True):
+    """An address that stands in the file, and where."""
+
+    ip: IpAddress
+    network: IpNetwork
+    path: str
+
+    @property
+    def family(self) -> Family:
+        return _family(self.network)
 
 
-def _family(value: _Interface | IpNetwork) -> Family:
-    return Family.IPV4 if value.version == 4 else Family.IPV6
+_Explicit = dict[End, list[_Given]]
 
 
-def _parse(skeleton: Skeleton, end: End, index: int) -> _Interface:
+def _family(network: IpNetwork) -> Family:
+    return Family.IPV4 if network.version == 4 else Family.IPV6
+
+
+def _parse(skeleton: Skeleton, end: End, index: int) -> _Given:
     text = (end.spec.addresses or [])[index]
     path = f"{end.path}.addresses[{index}]"
     error = skeleton.document.error
     if "/" not in text:
-        raise error(f"{text!r} has no prefix length", path, f"write for example {text}/24")
+        hint = "write for example 10.1.0.1/24, or ipv4 or ipv6 for an automatic address"
+        raise error(f"{text!r} is no address with a prefix length", path, hint)
     try:
         value = ipaddress.ip_interface(text)
     except ValueError:
-        message = f"{text!r} is no IPv4 or IPv6 address with a prefix length"
-        raise error(message, path) from None
+        raise error(f"{text!r} is no address with a prefix length", path) from None
     if value.ip.is_multicast or value.ip.is_loopback or value.ip.is_unspecified:
         raise error(f"{text} is no unicast address of a host", path)
     if value.ip.is_link_local:
@@ -92,7 +108,7 @@ def _parse(skeleton: Skeleton, end: End, index: int) -> _Interface:
             raise error(f"{text} is the address of the network itself", path)
         if value.version == 4 and value.ip == network.broadcast_address:
             raise error(f"{text} is the broadcast address of {network}", path)
-    return value
+    return _Given(value.ip, network, path)
 
 
 class _Use(msgspec.Struct, frozen=True):
@@ -117,13 +133,12 @@ def _check_explicit(skeleton: Skeleton, explicit: _Explicit) -> None:
     for segment in skeleton.segments:
         main: dict[Family, IpNetwork] = {}
         for end in segment.ends:
-            for index, value in enumerate(explicit[end]):
-                path = f"{end.path}.addresses[{index}]"
-                if value.ip in holder:
-                    message = f"{value.ip} is used twice: {holder[value.ip].node!r} has it already"
-                    raise skeleton.document.error(message, path)
-                holder[value.ip] = end
-                uses.append(_Use(len(uses), value.network, segment, path))
+            for given in explicit[end]:
+                if given.ip in holder:
+                    message = f"{given.ip} is used twice: {holder[given.ip].node!r} has it already"
+                    raise skeleton.document.error(message, given.path)
+                holder[given.ip] = end
+                uses.append(_Use(len(uses), given.network, segment, given.path))
             _check_shared(skeleton, end, explicit[end], main)
     _check_overlap(skeleton, uses)
 
@@ -145,11 +160,11 @@ def _check_overlap(skeleton: Skeleton, uses: list[_Use]) -> None:
 
 
 def _check_shared(
-    skeleton: Skeleton, end: End, values: list[_Interface], main: dict[Family, IpNetwork]
+    skeleton: Skeleton, end: End, values: list[_Given], main: dict[Family, IpNetwork]
 ) -> None:
     """The first explicit address of a segment decides its subnet; the other ends must have one."""
     for family in Family:
-        networks = [value.network for value in values if _family(value) is family]
+        networks = [value.network for value in values if value.family is family]
         if not networks:
             continue
         wanted = main.setdefault(family, networks[0])
@@ -171,7 +186,7 @@ class _Pool:
             (int(value.network.network_address), int(value.network.broadcast_address))
             for values in explicit.values()
             for value in values
-            if _family(value) is family
+            if value.family is family
         )
         if self.network is not None:
             # Number 0 is left out, so that link 1 has 10.0.1.0/24, unless it is all there is.
@@ -215,16 +230,20 @@ def _number(
 ) -> tuple[str, ...]:
     """Fill in the addresses of one segment and return its subnets."""
     own = {
-        end: [value for value in explicit[end] if _family(value) is family] for end in segment.ends
+        end: [value for value in explicit[end] if value.family is family] for end in segment.ends
     }
-    # An end with an empty list wants no addresses; one without this family gets an automatic one.
-    automatic = [e for e in segment.ends if not own[e] and e.spec.addresses != []]
+    automatic = [
+        end
+        for end in segment.ends
+        if family in (_AUTOMATIC if end.spec.addresses is None else end.spec.addresses)
+    ]
     subnets = list(dict.fromkeys(v.network for values in own.values() for v in values))
     for end, values in own.items():
         of[end].extend(
             Address(family, str(v.ip), v.network.prefixlen, str(v.network)) for v in values
         )
-    if not automatic:
+    alone = not subnets and len(automatic) < min(2, len(segment.ends))
+    if alone or not automatic:  # nobody could talk to a lone automatic address
         return tuple(map(str, subnets))
     if subnets:
         first, length = int(subnets[0].network_address), subnets[0].prefixlen

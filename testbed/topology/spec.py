@@ -75,7 +75,11 @@ class NodeSpec(Spec, frozen=True, kw_only=True):
 
 
 class EndSpec(Spec, frozen=True, kw_only=True):
-    """One end of a link.  ``addresses`` replaces the automatic ones of the same family."""
+    """One end of a link.
+
+    ``addresses`` is all the end has: addresses with prefix length, and the words ``ipv4`` and
+    ``ipv6`` for an automatic one.  Left out, it is ``[ipv4, ipv6]``.
+    """
 
     interface: str | None = None
     addresses: list[str] | None = None
