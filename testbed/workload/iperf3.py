@@ -76,9 +76,7 @@ async def run(
         started_ns=started_ns,
         finished_ns=finished_ns,
         metrics={
-            **_metrics(
-                workload.direction, {end: said.json["end"] for end, said in accounts.items()}
-            ),
+            **_metrics(workload.direction, source.json["end"], target.json["end"]),
             **{f"cpu_{end}": said.cpu_s for end, said in accounts.items()},
         },
         details={end: said.details for end, said in accounts.items()},
