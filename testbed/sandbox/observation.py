@@ -88,6 +88,7 @@ class NamespaceState(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...] = ()
     sysctls: dict[str, str] = {}
     listeners: tuple[Listener, ...] = ()
+    counters: dict[str, int] = {}  # the MIB, by nstat's names
 
     def link(self, name: str) -> LinkState | None:
         """Return the interface of that name."""

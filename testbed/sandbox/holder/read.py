@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from pyroute2.netlink import NETLINK_GENERIC
 
+from testbed import mib
 from testbed.sandbox import verify
 from testbed.sandbox.holder.listeners import read_listeners
 from testbed.sandbox.holder.namespace import Namespace, sysctl_path
@@ -66,6 +68,7 @@ def _read(
         "neighbours": lambda: addresses.read_neighbours(route(), names),
         "qdiscs": lambda: qdiscs.read_qdiscs(route(), names),
         "listeners": lambda: read_listeners(namespace),
+        "counters": lambda: _read_counters(namespace),
     }
     if path_manager is not None:
         readers["limits"] = lambda: mptcp.read_limits(generic(), path_manager)
@@ -82,4 +85,14 @@ def _read_sysctls(namespace: Namespace, keys: Collection[str]) -> dict[str, str]
             for key in keys:
                 with contextlib.suppress(FileNotFoundError):
                     found[key] = " ".join(sysctl_path(key).read_text().split())
+    return found
+
+
+def _read_counters(namespace: Namespace) -> dict[str, int]:
+    """Return the MIB; a file this kernel does not have (no IPv6) is left out."""
+    found: dict[str, int] = {}
+    with namespace.entered():
+        for name in mib.FILES:
+            with contextlib.suppress(FileNotFoundError):
+                found |= mib.parse(Path("/proc/thread-self/net", name).read_text())
     return found

@@ -1,0 +1,119 @@
+"""``testbed doctor``: what this machine can do, or why a sandbox has no second subflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from testbed.cli.output import Json, console, print_json
+
+if TYPE_CHECKING:
+    from testbed.experiment.doctor import Diagnosis
+    from testbed.sandbox.model import Feature
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="A running sandbox.")] = None,
+    client: Annotated[str | None, typer.Argument(help="The node that connects.")] = None,
+    server: Annotated[str | None, typer.Argument(help="The node that is connected to.")] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="The server's address that is dialled.")
+    ] = None,
+    ipv6: Annotated[bool, typer.Option("-6", help="Look at IPv6 instead of IPv4.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what this machine can do, or why there is no second subflow.
+
+    Without arguments each feature the testbed uses is tried out in scratch namespaces, with what
+    it is for and what happens without it.
+
+    With the name of a running sandbox its observed state (endpoints, limits, routes by source,
+    listeners, sysctls, MIB counters) is held against what the kernel's path manager needs for a
+    second subflow. Client and server are by default the first and the last host. The exit code
+    is 1 if something stands against it.
+
+    Examples:
+
+        testbed doctor
+        testbed up topologies/two_paths.yaml --name lab
+        testbed doctor lab client server
+        testbed doctor lab --json
+    """
+    import asyncio
+
+    if name is None:
+        features = asyncio.run(_features())
+        if json:
+            print_json({"features": features})
+        else:
+            _print_features(features)
+        return
+    diagnosis = asyncio.run(_diagnose(name, client, server, address, ipv6=ipv6))
+    if json:
+        print_json(diagnosis)
+    else:
+        _print_diagnosis(diagnosis)
+    if not diagnosis.healthy:
+        raise typer.Exit(1)
+
+
+async def _features() -> tuple[Feature, ...]:
+    from testbed.sandbox import Sandbox
+
+    async with await Sandbox.create() as sandbox:
+        return await sandbox.features()
+
+
+async def _diagnose(
+    name: str, client: str | None, server: str | None, address: str | None, *, ipv6: bool
+) -> Diagnosis:
+    from testbed.experiment.doctor import diagnose, first_pair
+    from testbed.experiment.observed import observed_topology
+    from testbed.sandbox import Sandbox
+    from testbed.topology.model import Family
+
+    async with await Sandbox.connect(name) as sandbox:
+        description = await sandbox.describe()
+        observation = await sandbox.observe()
+        wires = await sandbox.wires()
+    topology = observed_topology(
+        description.topology or name, description.operations, observation, wires
+    )
+    first, last = first_pair(topology)
+    return diagnose(
+        topology,
+        observation.namespaces,
+        client or first,
+        server or last,
+        family=Family.IPV6 if ipv6 else Family.IPV4,
+        dialled=address,
+    )
+
+
+def _print_features(features: tuple[Feature, ...]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("feature", "", "found", "what it is for", "without it"):
+        table.add_column(title, overflow="fold")
+    for feature in features:
+        sign = "[green]yes[/]" if feature.present else "[red]no[/]"
+        without = "" if feature.present else feature.instead
+        table.add_row(feature.name, sign, feature.detail, feature.why, without)
+    console().print(table)
+
+
+def _print_diagnosis(diagnosis: Diagnosis) -> None:
+    out = console()
+    out.print(
+        f"{diagnosis.client} -> {diagnosis.server} ({diagnosis.dialled}): "
+        f"{len(diagnosis.subflows)} subflow{'s' * (len(diagnosis.subflows) != 1)} possible, "
+        f"{diagnosis.joined} joined so far"
+    )
+    for subflow in diagnosis.subflows:
+        port = f" port {subflow.port}" if subflow.port else ""
+        out.print(f"  [green]can be set up[/]  {subflow.source} -> {subflow.destination}{port}")
+    for finding in diagnosis.findings:
+        out.print(f"  [red]{finding.cause}[/] at {finding.node}: {finding.seen}", soft_wrap=True)
+        out.print(f"      try: {finding.remedy}", soft_wrap=True)

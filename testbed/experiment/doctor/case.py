@@ -1,0 +1,115 @@
+"""A client, a server, and what was observed about the network between them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from testbed.sandbox.observation import NamespaceState
+from testbed.topology.forwarding import Forwarding, family_of, host
+from testbed.topology.model import Endpoint, EndpointFlag, Family, Limits, Node, Topology
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that stands against a second subflow."""
+
+    cause: str  # stable, for programs
+    node: str
+    seen: str  # what was observed
+    remedy: str  # what to do, as a command where there is one
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A further subflow that the endpoints ask for.  ``source`` None: routing will choose it."""
+
+    endpoint: Endpoint
+    owner: str  # the node whose endpoint it is
+    source: str | None
+    destination: str
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A client, a server, and everything that was observed about their network."""
+
+    topology: Topology  # as observed
+    states: Mapping[str, NamespaceState]
+    client: str
+    server: str
+    dialled: str
+
+    @functools.cached_property
+    def forwarding(self) -> Forwarding:
+        """Looks up routes in the observed network."""
+        return Forwarding(self.topology)
+
+    @functools.cached_property
+    def source(self) -> str | None:
+        """The client's address on the initial subflow."""
+        return self.forwarding.source(self.client, self.dialled)
+
+    @functools.cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every further subflow that the endpoints of both ends ask for."""
+        return (*self._from_subflow_endpoints(), *self._from_announcements())
+
+    def node(self, name: str) -> Node:
+        """Return the observed node."""
+        return self.topology.node(name)
+
+    def limits(self, node: str) -> Limits:
+        """Return a node's limits; zeros where the kernel has no MPTCP."""
+        return self.states[node].limits or Limits(subflows=0, add_addr_accepted=0)
+
+    def count(self, node: str, counter: str) -> int:
+        """Return a MIB counter (``nstat``) of a node."""
+        return self.states[node].counters.get(counter, 0)
+
+    def sysctl(self, node: str, key: str) -> str | None:
+        """Return a sysctl of a node, or None where the kernel does not have it."""
+        return self.states[node].sysctls.get(key)
+
+    def endpoints(self, node: str, flag: EndpointFlag) -> list[Endpoint]:
+        """Return the endpoints that carry a flag and suit the connection's family."""
+        family = family_of(self.dialled)
+        return [
+            endpoint
+            for endpoint in self.node(node).endpoints
+            if flag in endpoint.flags
+            and (family is Family.IPV6 or family_of(endpoint.address) is family)
+        ]
+
+    def interface_of(self, node: str, address: str) -> str | None:
+        """Return the name of the node's interface, up and with carrier, that has an address."""
+        for interface in self.node(node).interfaces:
+            if any(host(own) == address for own in interface.addresses):
+                return interface.name
+        return None
+
+    def has_address(self, node: str, address: str) -> bool:
+        """Whether an interface of the node that can send has the address."""
+        return self.interface_of(node, address) is not None
+
+    def _from_subflow_endpoints(self) -> Iterator[Candidate]:
+        for endpoint in self.endpoints(self.client, EndpointFlag.SUBFLOW):
+            if endpoint.address != self.source:
+                yield Candidate(
+                    endpoint=endpoint,
+                    owner=self.client,
+                    source=endpoint.address,
+                    destination=self.dialled,
+                )
+
+    def _from_announcements(self) -> Iterator[Candidate]:
+        mesh = self.endpoints(self.client, EndpointFlag.FULLMESH)
+        for endpoint in self.endpoints(self.server, EndpointFlag.SIGNAL):
+            if endpoint.address == self.dialled and endpoint.port is None:
+                continue
+            for source in [each.address for each in mesh] or [None]:
+                yield Candidate(
+                    endpoint=endpoint,
+                    owner=self.server,
+                    source=source or self.forwarding.source(self.client, endpoint.address),
+                    destination=endpoint.address,
+                )
