@@ -24,6 +24,7 @@ MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 1 << 18
 
+_SYS_PIDFD_GETFD: Final = 438  # one number for all architectures
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _MNT_DETACH: Final = 2  # linux/fs.h
 
@@ -37,17 +38,17 @@ def _check(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2): give this thread namespaces of its own."""
+    """Give this thread namespaces of its own (unshare(2))."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int = 0) -> None:
-    """setns(2): enter the namespace behind ``fd``; ``kind`` is a ``CLONE_NEW*`` check or 0."""
+    """Enter the namespace behind ``fd`` (setns(2)); ``kind`` is the expected ``CLONE_NEW*``, or 0."""
     _check(_libc.setns(fd, kind), "setns")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Mount a file system, or bind one (mount(2))."""
     result = _libc.mount(
         source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
@@ -55,14 +56,21 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def detach_mount(target: str) -> None:
-    """umount2(2) with ``MNT_DETACH``: out of sight now, gone when nobody uses it."""
+    """Take a mount out of sight; it is gone when nobody uses it (umount2(2), ``MNT_DETACH``)."""
     _check(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
 
 
 def set_parent_death_signal(signal: int) -> None:
-    """prctl(2) ``PR_SET_PDEATHSIG``: be sent ``signal`` when the parent thread ends; 0: never.
+    """Be sent ``signal`` when the parent thread ends; 0: never (prctl(2), ``PR_SET_PDEATHSIG``).
 
     The kernel forgets it on fork and on a change of credentials, and a parent that is already
     dead sends nothing: set it late, then check that the parent still lives.
     """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl")
+
+
+def pidfd_getfd(pidfd: int, target: int) -> int:
+    """Return a duplicate of another process's descriptor (pidfd_getfd(2))."""
+    result = int(_libc.syscall(_SYS_PIDFD_GETFD, pidfd, target, 0))
+    _check(result, "pidfd_getfd")
+    return result

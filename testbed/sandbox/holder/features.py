@@ -1,19 +1,68 @@
-"""What this kernel can do, tried out for real in scratch namespaces."""
+"""What this kernel can do, tried out for real in scratch namespaces of the sandbox."""
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from typing import Final
 
-from pyroute2.netlink import NETLINK_GENERIC
+import msgspec
+from pyroute2.netlink import NETLINK_GENERIC, nlmsg
 
 from testbed.errors import PlatformError
-from testbed.sandbox import model
-from testbed.sandbox.netlink import mptcp
+from testbed.sandbox import model, syscalls
+from testbed.sandbox.netlink import links, mptcp, netem
+from testbed.sandbox.netlink import redirect as redirection
 from testbed.sandbox.netlink.transport import Netlink
+from testbed.topology.model import Endpoint, EndpointFlag
+from testbed.topology.operations import VethEnd
+from testbed.wire.netem import Netem
+
+_IPPROTO_MPTCP: Final = 262
+_ETH_P_ALL: Final = 3
+_TUN: Final = "/dev/net/tun"
+
+
+class _Probe(msgspec.Struct, frozen=True):
+    """One feature: ``attempt`` returns what it found, or raises :class:`OSError`."""
+
+    name: str
+    attempt: Callable[[], str]
+    why: str
+    instead: str
 
 
 class Features:
-    """Probes, each made once."""
+    """Every probe is made at most once, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._probes = {probe.name: probe for probe in _probes()}
+        self._found: dict[str, model.Feature] = {}
+
+    def all(self) -> tuple[model.Feature, ...]:
+        """Try everything."""
+        return tuple(self.feature(name) for name in self._probes)
+
+    def feature(self, name: str) -> model.Feature:
+        """Try one thing."""
+        if name not in self._found:
+            self._found[name] = _try(self._probes[name])
+        return self._found[name]
+
+    def missing(self, name: str) -> PlatformError | None:
+        """Return the error for a feature this kernel lacks; None: it has it."""
+        feature = self.feature(name)
+        if feature.present:
+            return None
+        return PlatformError(
+            f"this kernel has no {feature.name} ({feature.detail})",
+            why=feature.why,
+            instead=feature.instead,
+        )
 
     @functools.cached_property
     def path_manager(self) -> int | None:
@@ -22,11 +71,209 @@ class Features:
             return mptcp.family_number(netlink)
 
     def require_path_manager(self) -> int:
-        """Return :attr:`path_manager` or raise :class:`PlatformError`."""
-        if self.path_manager is None:
-            raise PlatformError("no mptcp", why="x", instead="y")
+        """Return :attr:`path_manager`, or raise :class:`PlatformError`."""
+        missing = self.missing("mptcp-endpoints")
+        if missing is not None or self.path_manager is None:
+            raise missing or RuntimeError("the path manager vanished")
         return self.path_manager
 
-    def all(self) -> tuple[model.Feature, ...]:
-        """Every feature."""
-        return ()
+    def redirect(self) -> redirection.Redirect:
+        """Return the classifier to redirect with; call it when ``redirect`` is present."""
+        return redirection.Redirect(self.feature("redirect").detail)
+
+
+def _try(probe: _Probe) -> model.Feature:
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        detail, present = probe.attempt(), True
+    except OSError as error:
+        detail, present = f"{errno.errorcode.get(error.errno or 0)}: {error.strerror}", False
+    finally:
+        syscalls.setns(here)
+        os.close(here)
+    return model.Feature(
+        name=probe.name, present=present, detail=detail, why=probe.why, instead=probe.instead
+    )
+
+
+def _probes() -> Iterable[_Probe]:
+    yield _Probe(
+        "network namespaces",
+        lambda: "unshare(CLONE_NEWNET)",
+        "every node is one",
+        "use a kernel with CONFIG_NET_NS",
+    )
+    yield _Probe(
+        "user namespaces",
+        _user_namespace,
+        "with them an ordinary user needs no root",
+        "run as root, or allow them (user.max_user_namespaces and the distribution's own switch)",
+    )
+    yield _Probe("veth", _veth, "every link is made of veth pairs", "load the veth module")
+    yield _Probe("bridge", _bridge, "every switch is a bridge", "load the bridge module")
+    yield _Probe(
+        "netem",
+        _netem,
+        "it shapes wires inside the kernel",
+        "wires are shaped by the emulator: --engine auto or emulator; or load sch_netem",
+    )
+    yield _Probe(
+        "redirect",
+        _redirect,
+        "the netem engine passes frames on with a classifier and the mirred action",
+        "use --engine emulator, or load cls_matchall and act_mirred",
+    )
+    yield _Probe(
+        "mptcp",
+        _mptcp,
+        "stack mptcp is the kernel's own Multipath TCP",
+        "use a kernel from 5.6 on with CONFIG_MPTCP",
+    )
+    yield _Probe(
+        "mptcp-endpoints",
+        _endpoints,
+        "the in-kernel path manager opens the additional subflows",
+        "use a kernel from 5.7 on with CONFIG_MPTCP",
+    )
+    yield _Probe(
+        "packet sockets",
+        _packet_socket,
+        "the emulator moves frames with them",
+        "use a kernel with CONFIG_PACKET",
+    )
+    yield _Probe(
+        "cubic",
+        lambda: _congestion_control("cubic"),
+        "it is the congestion control of almost all TCP",
+        "add it to net.ipv4.tcp_allowed_congestion_control on the host, or compare with reno",
+    )
+    yield _Probe(
+        "pidfd_getfd",
+        _pidfd_getfd,
+        "probes read TCP_INFO and MPTCP_INFO of any program's sockets with it",
+        "use a kernel from 5.6 on; the samples of external programs are missing without",
+    )
+    yield _Probe(
+        "tun",
+        _tun,
+        "programs that make their own tunnels need it",
+        "as root load the tun module; nothing of testbed itself needs it",
+    )
+
+
+def _user_namespace() -> str:
+    """Try in a child: a user namespace cannot be left again."""
+    child = os.fork()
+    if child == 0:
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        raise OSError(code, os.strerror(code))
+    return "unshare(CLONE_NEWUSER)"
+
+
+def _request(messages: Iterable[nlmsg], netlink: Netlink) -> None:
+    """Send requests; :class:`OSError` with the kernel's words for the first refused."""
+    for error in netlink.request(list(messages)):
+        if error is not None:
+            raise OSError(error.number, error.text or os.strerror(error.number))
+
+
+def _pair(netlink: Netlink) -> None:
+    """Make interfaces 2 and 3, a veth pair."""
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    ends = [
+        VethEnd(namespace="", interface=name, mac=f"02:00:00:00:00:0{index}", mtu=1500)
+        for index, name in ((2, "a"), (3, "b"))
+    ]
+    try:
+        _request([links.new_veth(ends[0], ends[1], (2, 3), (here, here), 0)], netlink)
+    finally:
+        os.close(here)
+
+
+def _veth() -> str:
+    with Netlink() as netlink:
+        _pair(netlink)
+    return "made a pair"
+
+
+def _bridge() -> str:
+    with Netlink() as netlink:
+        _request([links.new_bridge("bridge", 2)], netlink)
+    return "made one"
+
+
+def _netem() -> str:
+    with Netlink() as netlink:
+        _pair(netlink)
+        _request([netem.new_qdisc(2, Netem.parse("delay 1ms"), 1500, 0)], netlink)
+    return "made a qdisc"
+
+
+def _redirect() -> str:
+    """Return the first classifier that works."""
+    with Netlink() as netlink:
+        _pair(netlink)
+        for way in redirection.Redirect:
+            ingress, classifier = redirection.requests(way, 2, 3)
+            netlink.request([ingress])  # there already at the second attempt
+            (error,) = netlink.request([classifier])
+            if error is None:
+                return str(way)
+    raise OSError(error.number, error.text or os.strerror(error.number))
+
+
+def _mptcp() -> str:
+    socket.socket(socket.AF_INET, socket.SOCK_STREAM, _IPPROTO_MPTCP).close()
+    return "opened a socket"
+
+
+def _endpoints() -> str:
+    with Netlink(NETLINK_GENERIC) as netlink:
+        family = mptcp.family_number(netlink)
+        if family is None:
+            raise OSError(errno.ENOENT, "no mptcp_pm in generic netlink")
+        endpoint = Endpoint(
+            address="192.0.2.1", id=1, interface="lo", flags=(EndpointFlag.SUBFLOW,)
+        )
+        _request([mptcp.add_endpoint(family, endpoint, links.LOOPBACK)], netlink)
+    return "added one"
+
+
+def _packet_socket() -> str:
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)).close()
+    return "opened one"
+
+
+def _congestion_control(name: str) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+    return "TCP_CONGESTION accepted"
+
+
+def _pidfd_getfd() -> str:
+    """Fetch descriptor 0 of a child of ours."""
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    try:
+        pidfd = os.pidfd_open(child)
+        try:
+            os.close(syscalls.pidfd_getfd(pidfd, 0))
+        finally:
+            os.close(pidfd)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return "fetched a descriptor of a child"
+
+
+def _tun() -> str:
+    os.close(os.open(_TUN, os.O_RDWR))
+    return f"opened {_TUN}"

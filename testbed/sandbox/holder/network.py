@@ -131,6 +131,7 @@ class Network:
         for name, wanted in expectations.items():
             facts = read.facts(self._namespace(name), wanted, self._features.path_manager)
             verify.compare(wanted, facts)
+        self._wires.verify(operations)
 
     @singledispatchmethod
     def _prepare(self, operation: ops.AnyOperation) -> None:

@@ -212,11 +212,12 @@ def read_rules(netlink: Netlink) -> tuple[Rule, ...]:
 
 def read_routes(netlink: Netlink, names: dict[int, str]) -> tuple[Route, ...]:
     """Return the routes of both families, without the kernel's table ``local``."""
-    found = []
-    for message in netlink.dump(_message(rtmsg(), RTM_GETROUTE, 0), RouteMessage):
-        if message["table"] != _LOCAL_TABLE and message["family"] in _FAMILIES.values():
-            found.append(_read_route(message, names))
-    return tuple(found)
+    return tuple(
+        _read_route(message, names)
+        for family in _FAMILIES.values()  # a request for any family yields IPv4 only
+        for message in netlink.dump(_message(rtmsg(), RTM_GETROUTE, 0, family=family), RouteMessage)
+        if message["table"] != _LOCAL_TABLE
+    )
 
 
 def _read_route(message: nlmsg, names: dict[int, str]) -> Route:

@@ -7,6 +7,7 @@ from pyroute2.netlink.rtnl import RTM_GETQDISC
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from testbed.sandbox.netlink.attributes import Only, attributes
+from testbed.sandbox.netlink.netem import NetemMessage, Parameters, read_parameters
 from testbed.sandbox.netlink.transport import Netlink
 from testbed.sandbox.observation import QdiscState
 
@@ -22,6 +23,17 @@ def read_qdiscs(netlink: Netlink, names: dict[int, str]) -> tuple[QdiscState, ..
     request = tcmsg()
     request["header"] = {"type": RTM_GETQDISC}
     return tuple(_read(each, names) for each in netlink.dump(request, QdiscMessage))
+
+
+def read_netem(netlink: Netlink) -> dict[int, Parameters]:
+    """Return the options of every netem qdisc, by the index of its interface."""
+    request = tcmsg()
+    request["header"] = {"type": RTM_GETQDISC}
+    return {
+        message["index"]: read_parameters(message)
+        for message in netlink.dump(request, NetemMessage)
+        if message.get_attr("TCA_KIND") == "netem"
+    }
 
 
 def _read(message: nlmsg, names: dict[int, str]) -> QdiscState:
