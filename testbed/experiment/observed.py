@@ -54,21 +54,29 @@ def observed_topology(
 
 
 def _joined(operations: Iterable[AnyOperation]) -> list[tuple[str, VethEnd, VethEnd, bool]]:
-    """Return each link: its name, its two outer ends, whether it has a wire."""
-    pairs: list[tuple[VethEnd, VethEnd]] = []
-    wires: list[AddWire] = []
+    """Return each link in the order they were made: name, the two outer ends, whether wired."""
+    operations = tuple(operations)
+    wire_at = {
+        middle: operation
+        for operation in operations
+        if isinstance(operation, AddWire)
+        for middle in (operation.a, operation.b)
+    }
+    outer: dict[str, VethEnd] = {}
+    found: list[tuple[str, VethEnd, VethEnd, bool]] = []
     for operation in operations:
-        if isinstance(operation, AddVeth):
-            pairs.append((operation.a, operation.b))
-        elif isinstance(operation, AddWire):
-            wires.append(operation)
-    outer = {b.interface: a for a, b in pairs if b.namespace == WIRE}
-    found = [(wire.link, outer[wire.a], outer[wire.b], True) for wire in wires]
-    middles = {name for wire in wires for name in (wire.a, wire.b)}
-    direct = [(a, b) for a, b in pairs if b.interface not in middles]
-    return found + [
-        (b.interface if a.namespace == WIRE else a.interface, a, b, False) for a, b in direct
-    ]
+        if not isinstance(operation, AddVeth):
+            continue
+        a, b = operation.a, operation.b
+        wire = wire_at.get(b.interface) if b.namespace == WIRE else None
+        if wire is None:
+            name = b.interface if a.namespace == WIRE else a.interface
+            found.append((name, a, b, False))
+            continue
+        outer[b.interface] = a
+        if wire.a in outer and wire.b in outer:
+            found.append((wire.link, outer[wire.a], outer[wire.b], True))
+    return found
 
 
 def _interface(states: dict[str, NamespaceState], end: VethEnd, link: str) -> Interface:
@@ -99,6 +107,7 @@ def _node(state: NamespaceState, links: Iterable[Link]) -> Node:
         ),
         rules=state.rules,
         routes=state.routes,
+        all_routes=True,
         neighbours=state.neighbours,
         limits=state.limits,
         endpoints=state.endpoints,

@@ -136,7 +136,8 @@ class Forwarding:
 
 
 def _connected(node: Node) -> Iterator[Route]:
-    for interface in node.interfaces:
+    """Yield the routes that the kernel adds for the addresses of a node."""
+    for interface in () if node.all_routes else node.interfaces:
         for address in interface.addresses:
             network = str(ipaddress.ip_interface(address).network)
             yield Route(destination=network, interface=interface.name, source=host(address))

@@ -103,6 +103,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     interfaces: tuple[Interface, ...] = ()  # in the order of the links in the file
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = ()
+    all_routes: bool = False  # True: observed ones, with those the kernel adds for each address
     neighbours: tuple[Neighbour, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()  # in the order they are written
     limits: Limits | None = None  # None: the kernel's own

@@ -106,7 +106,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         for endpoint in self.endpoints(self.server, EndpointFlag.SIGNAL):
             if endpoint.address == self.dialled and endpoint.port is None:
                 continue
-            for source in [each.address for each in mesh] or [None]:
+            sources: list[str | None] = [each.address for each in mesh]
+            for source in sources or [None]:
                 yield Candidate(
                     endpoint=endpoint,
                     owner=self.server,
