@@ -79,6 +79,7 @@ class LinkModel(Generic[H]):
         self._fifo: deque[tuple[int, H, int]] = deque()  # (departure, handle, size), in order
         self._late: list[tuple[int, int, H, int]] = []  # a heap of those that came out of order
         self._jumped: deque[tuple[H, int]] = deque()  # reordered: they leave next
+        self._ready: list[H] = []  # left, but not yet taken by dequeue()
         self._sequence = 0  # keeps equal departures in the order of arrival
         self._packets = self._bytes = 0  # held
         self._last_ns = 0  # latest departure given so far
@@ -138,9 +139,29 @@ class LinkModel(Generic[H]):
 
     def dequeue(self, now_ns: int) -> list[H]:
         """Return the frames that have left by ``now_ns``, in the order in which they left."""
-        ready: list[H] = []
+        self._settle(now_ns)
+        ready = self._ready
+        self._ready = []
+        return ready
+
+    def next_departure_ns(self) -> int | None:
+        """Return when the next frame leaves (it may be past), or ``None`` if none is held."""
+        if self._ready or self._jumped:
+            return 0
+        if self._late and not (self._fifo and self._fifo[0][0] <= self._late[0][0]):
+            return self._late[0][0]
+        return self._fifo[0][0] if self._fifo else None
+
+    def counters(self) -> WireCounters:
+        """Return what happened so far and what is held now."""
+        held = {"queued_packets": self._packets, "queued_bytes": self._bytes}
+        return WireCounters(**self._counts | held)
+
+    def _settle(self, now_ns: int) -> None:
+        """Let all frames leave that are due, so that they are held no more."""
+        fifo, late, jumped, ready = self._fifo, self._late, self._jumped, self._ready
+        before = len(ready)
         octets = 0
-        fifo, late, jumped = self._fifo, self._late, self._jumped
         while jumped:
             handle, size = jumped.popleft()
             ready.append(handle)
@@ -154,25 +175,16 @@ class LinkModel(Generic[H]):
                 break
             ready.append(handle)
             octets += size
-        if ready:
-            self._packets -= len(ready)
-            self._bytes -= octets
-            self._counts["forwarded_packets"] += len(ready)
-            self._counts["forwarded_bytes"] += octets
-        return ready
+        self._packets -= len(ready) - before
+        self._bytes -= octets
+        self._counts["forwarded_packets"] += len(ready) - before
+        self._counts["forwarded_bytes"] += octets
 
-    def next_departure_ns(self) -> int | None:
-        """Return when the next frame leaves (it may be past), or ``None`` if none is held."""
-        if self._jumped:
-            return 0
-        if self._late and not (self._fifo and self._fifo[0][0] <= self._late[0][0]):
-            return self._late[0][0]
-        return self._fifo[0][0] if self._fifo else None
-
-    def counters(self) -> WireCounters:
-        """Return what happened so far and what is held now."""
-        held = {"queued_packets": self._packets, "queued_bytes": self._bytes}
-        return WireCounters(**self._counts | held)
+    def _full(self, now_ns: int) -> bool:
+        if self._packets < self._limit:
+            return False
+        self._settle(now_ns)
+        return self._packets >= self._limit
 
     def _enqueue_impaired(self, handle: H, size: int, now_ns: int, *, may_duplicate: bool) -> None:
         counts = self._counts
@@ -184,7 +196,7 @@ class LinkModel(Generic[H]):
                 return
             twice = False  # as in netem: one of the two is lost, so one is left
         # The copy is made before the original is corrupted, and goes first.
-        twin = self._frames.copy(handle) if twice and self._packets < self._limit else None
+        twin = self._frames.copy(handle) if twice and not self._full(now_ns) else None
         if self._corrupt is not None and self._corrupt():
             counts["corrupted"] += 1
             handle = self._frames.corrupt(handle, self._random())
@@ -194,7 +206,7 @@ class LinkModel(Generic[H]):
         self._enqueue_intact(handle, size, now_ns)
 
     def _enqueue_intact(self, handle: H, size: int, now_ns: int) -> None:
-        if self._packets >= self._limit:
+        if self._full(now_ns):
             self._counts["dropped_limit"] += 1
             self._frames.drop(handle)
             return

@@ -41,6 +41,18 @@ class _MMsgHdr(ctypes.Structure):
     _fields_ = (("msg_hdr", _MsgHdr), ("msg_len", ctypes.c_uint32))
 
 
+class _Stamp(ctypes.Structure):
+    """The control message of ``SO_TIMESTAMPNS``: ``struct cmsghdr`` and ``struct timespec``."""
+
+    _fields_ = (
+        ("cmsg_len", ctypes.c_size_t),
+        ("cmsg_level", ctypes.c_int),
+        ("cmsg_type", ctypes.c_int),
+        ("tv_sec", ctypes.c_int64),
+        ("tv_nsec", ctypes.c_int64),
+    )
+
+
 class _Timespec(ctypes.Structure):
     _fields_ = (("tv_sec", ctypes.c_long), ("tv_nsec", ctypes.c_long))
 
@@ -62,24 +74,40 @@ _libc.syscall.restype = ctypes.c_long
 
 
 class Vector:
-    """An array of ``struct mmsghdr``, each with one buffer.
+    """An array of ``struct mmsghdr``, each with one buffer and room for a time stamp.
 
     The hot path writes pointers and reads lengths for a whole batch through strided views.
     """
 
     def __init__(self) -> None:
         self._headers = (_MMsgHdr * BATCH)()
+        self._stamps = (_Stamp * BATCH)()
         for header in self._headers:
             header.msg_hdr.msg_iovlen = 1
         stride = ctypes.sizeof(_MMsgHdr)
         octets = memoryview(self._headers).cast("B")
         self._iovecs = octets.cast("Q")[_MsgHdr.msg_iov.offset // _WORD :: stride // _WORD]
         self._lengths = octets.cast("I")[_MMsgHdr.msg_len.offset // 4 :: stride // 4]
+        words = octets.cast("Q")
+        self._controls = words[_MsgHdr.msg_control.offset // _WORD :: stride // _WORD]
+        self._rooms = words[_MsgHdr.msg_controllen.offset // _WORD :: stride // _WORD]
+        stamps = memoryview(self._stamps).cast("B").cast("q")
+        size = ctypes.sizeof(_Stamp)
+        self._seconds = stamps[_Stamp.tv_sec.offset // _WORD :: size // _WORD]
+        self._nanoseconds = stamps[_Stamp.tv_nsec.offset // _WORD :: size // _WORD]
+        self._room = array("Q", [size] * BATCH)
         self._address = ctypes.addressof(self._headers)
 
     def point_to(self, iovecs: Sequence[int]) -> None:
         """Let the first headers use these ``struct iovec``, given by address."""
         self._iovecs[: len(iovecs)] = array("Q", iovecs)
+
+    def make_room_for_stamps(self) -> None:
+        """Prepare for :meth:`stamps`: the socket has ``SO_TIMESTAMPNS``."""
+        start = ctypes.addressof(self._stamps)
+        for index in range(BATCH):
+            self._controls[index] = start + index * ctypes.sizeof(_Stamp)
+        self._rooms[:] = self._room
 
     def receive(self, fd: int) -> list[int]:
         """Receive up to a batch without waiting and return the frames' lengths.
@@ -90,6 +118,11 @@ class Vector:
         if count < 0:
             raise _error()
         return self._lengths[:count].tolist()
+
+    def stamps(self, count: int) -> tuple[list[int], list[int]]:
+        """Return when the frames just received arrived: seconds and nanoseconds of real time."""
+        self._rooms[:count] = self._room[:count]  # the kernel has written what it used
+        return self._seconds[:count].tolist(), self._nanoseconds[:count].tolist()
 
     def send(self, fd: int, count: int) -> int:
         """Send the first ``count`` frames and return how many the kernel took.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from typing import Final
+import time
+from typing import Final, NamedTuple
 
 from testbed.wire.emulator.libc import BATCH, Vector
 from testbed.wire.emulator.pool import VNET_HEADER, Pool
@@ -21,8 +22,19 @@ _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
 _BUFFER: Final = 32 * 2**20  # octets; the kernel counts each frame with its overhead
 
-# The interface is down, or gone: a wire does not die of that.
-_ABSENT: Final = {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}
+_SO_TIMESTAMPNS: Final = 35
+_NS_PER_S: Final = 10**9
+
+# Nothing there, or the interface is down or gone: a wire does not die of that.
+_HARMLESS: Final = {errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.ENXIO, errno.ENODEV}
+
+
+class Batch(NamedTuple):
+    """Frames that were received together: handle, Ethernet length and time of arrival of each."""
+
+    handles: list[int]
+    sizes: list[int]
+    arrivals_ns: list[int]
 
 
 class Receiver:
@@ -31,23 +43,36 @@ class Receiver:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._vector = Vector()
+        self._vector.make_room_for_stamps()
         self._handles: list[int] = []
         self._refill()
 
-    def receive(self, port: Port) -> tuple[list[int], list[int]]:
-        """Return the frames that wait at ``port`` (at most a batch) and their Ethernet lengths."""
+    def receive(self, port: Port) -> Batch:
+        """Return the frames that wait at ``port``, at most :data:`BATCH`.
+
+        They arrived when the kernel says, however late this process woke up.
+        """
         try:
             lengths = self._vector.receive(port.fd)
         except OSError as error:
-            if error.errno not in _ABSENT | {errno.EAGAIN, errno.EINTR}:
+            if error.errno not in _HARMLESS:
                 raise
-            return [], []
+            return Batch([], [], [])
         count = len(lengths)
+        seconds, nanoseconds = self._vector.stamps(count)
+        now_ns = time.monotonic_ns()
+        # Stamps are in real time.  Should that clock be set just now, no frame moves by over 1 s.
+        offset_ns = now_ns - time.time_ns()
+        earliest_ns = now_ns - _NS_PER_S
+        arrivals_ns = [
+            min(now_ns, max(earliest_ns, s * _NS_PER_S + ns + offset_ns))
+            for s, ns in zip(seconds, nanoseconds, strict=True)
+        ]
         handles = self._handles[:count]
         self._pool.set_lengths(handles, lengths)
         del self._handles[:count]
         self._refill()
-        return handles, [length - VNET_HEADER for length in lengths]
+        return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
 
     def _refill(self) -> None:
         taken = self._pool.take(BATCH - len(self._handles))
@@ -85,6 +110,7 @@ class Port:
         index = socket.if_nametoindex(interface)
         sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         promiscuous = struct.pack("=iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
         sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
         for force, ordinary in (
