@@ -32,7 +32,7 @@ class Channel:
     """
 
     def __init__(self, sock: socket.socket, last_words: Callable[[], str | None]) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0)
         self._last_words = last_words
         self._sock = sock
         self._loop = asyncio.get_running_loop()
@@ -64,7 +64,8 @@ class Channel:
         if self._failure is not None:
             raise self._failure
         number = next(self._ids)
-        answer = self._answers[number] = self._loop.create_future()
+        answer: asyncio.Future[protocol.Done] = self._loop.create_future()
+        self._answers[number] = answer
         try:
             async with self._sending:
                 await self._send(protocol.pack(kind(id=number, **fields)), send)
@@ -111,10 +112,10 @@ class Channel:
             raise self._failure or SandboxError(_ENDED) from error
 
     async def _writable(self) -> None:
-        writable: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_writer(self._sock, lambda: writable.done() or writable.set_result(None))
+        writable = asyncio.Event()
+        self._loop.add_writer(self._sock, writable.set)
         try:
-            await writable
+            await writable.wait()
         finally:
             self._loop.remove_writer(self._sock)
 
@@ -160,6 +161,8 @@ class Channel:
     def _fail(self, error: SandboxError) -> None:
         """Fail everything awaited now or later; the first cause stays."""
         self._failure = self._failure or error
-        for future in (self._ready, *self._answers.values(), *self._exits.values()):
+        futures: tuple[asyncio.Future[Any], ...]
+        futures = (self._ready, *self._answers.values(), *self._exits.values())
+        for future in futures:
             if not future.done():
                 future.set_exception(self._failure)

@@ -26,10 +26,10 @@ class Holder:
     async def gone(self) -> None:
         """Wait until the process, and with it the PID namespace, has ended; call it once."""
         loop = asyncio.get_running_loop()
-        ended = loop.create_future()
-        loop.add_reader(self._pidfd, lambda: ended.done() or ended.set_result(None))
+        ended = asyncio.Event()
+        loop.add_reader(self._pidfd, ended.set)
         try:
-            await ended
+            await ended.wait()
         finally:
             loop.remove_reader(self._pidfd)
             os.close(self._pidfd)

@@ -27,7 +27,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="request", ta
     id: int
 
 
-class Execute(Request):
+class Execute(Request, frozen=True, kw_only=True):
     """Carry out operations; answered by :class:`~testbed.sandbox.model.Execution`."""
 
     operations: tuple[AnyOperation, ...]
@@ -35,7 +35,7 @@ class Execute(Request):
     verify: bool = True
 
 
-class Spawn(Request):
+class Spawn(Request, frozen=True, kw_only=True):
     """Start a process; ``targets`` are the numbers its descriptors get; answered by its pid."""
 
     namespace: str
@@ -45,42 +45,42 @@ class Spawn(Request):
     targets: tuple[int, ...]
 
 
-class Signal(Request):
+class Signal(Request, frozen=True, kw_only=True):
     """Send a signal to the process group of a process this client started."""
 
     pid: int
     signal: int
 
 
-class Observe(Request):
+class Observe(Request, frozen=True, kw_only=True):
     """Read the state of some namespaces, or of all."""
 
     namespaces: tuple[str, ...] | None = None
 
 
-class ReadWires(Request):
+class ReadWires(Request, frozen=True, kw_only=True):
     """Read shaping and counters of every wire."""
 
 
-class Describe(Request):
+class Describe(Request, frozen=True, kw_only=True):
     """Say what the sandbox is and what was done in it."""
 
 
-class ProbeFeatures(Request):
+class ProbeFeatures(Request, frozen=True, kw_only=True):
     """Say what this kernel can do, seen from inside the sandbox."""
 
 
-class Enter(Request):
+class Enter(Request, frozen=True, kw_only=True):
     """Send descriptors of the namespaces a process of a node lives in (see ``Entrance``)."""
 
     namespace: str
 
 
-class Detach(Request):
+class Detach(Request, frozen=True, kw_only=True):
     """Live on when the creator goes: the sandbox becomes a background one."""
 
 
-class Stop(Request):
+class Stop(Request, frozen=True, kw_only=True):
     """End the sandbox."""
 
 

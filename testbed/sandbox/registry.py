@@ -1,6 +1,6 @@
-"""Names of running sandboxes: abstract UNIX sockets, so nothing is ever left on a disk.
+r"""Names of running sandboxes: abstract UNIX sockets, so nothing is ever left on a disk.
 
-The address of a sandbox is ``\\0testbed/<uid>/<name>`` in the network namespace its creator ran
+The address of a sandbox is ``\0testbed/<uid>/<name>`` in the network namespace its creator ran
 in.  unix(7): an abstract socket disappears with its last descriptor.
 """
 

@@ -43,7 +43,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int = 0) -> None:
-    """Enter the namespace behind ``fd`` (setns(2)); ``kind`` is the expected ``CLONE_NEW*``, or 0."""
+    """Enter the namespace behind ``fd`` (setns(2)); ``kind`` is what it must be, or 0."""
     _check(_libc.setns(fd, kind), "setns")
 
 

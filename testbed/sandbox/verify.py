@@ -91,10 +91,12 @@ def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
     for address in state.addresses:
         yield ("addresses", address.interface, address.address), address
     for route in state.routes:
-        key = ("routes", route.destination, route.table)
-        yield key, route
+        yield ("routes", route.destination, route.table), route
         if route.via is not None:  # the kernel found the interface itself
-            yield key, msgspec.structs.replace(route, interface=None)
+            yield (
+                ("routes", route.destination, route.table),
+                msgspec.structs.replace(route, interface=None),
+            )
     for rule in state.rules:
         yield ("rules", rule.source, rule.priority), rule
     for neighbour in state.neighbours:

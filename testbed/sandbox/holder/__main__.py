@@ -10,6 +10,7 @@ sandbox is detached the stem goes away alone and nothing but the holder itself c
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -54,12 +55,8 @@ def die_with(creator: int) -> None:
 def hold(name: str, control: socket.socket, listener: socket.socket, stem: socket.socket) -> None:
     """Be process 1: make the namespaces habitable, then serve until told or made to end."""
     syscalls.set_parent_death_signal(signal.SIGKILL)
-    stem.setblocking(False)
-    try:
-        stem.recv(1)
-        return  # the stem ended before the death signal was set: getppid() is 0 in any case
-    except BlockingIOError:
-        stem.setblocking(True)
+    if select.select([stem], [], [], 0)[0]:
+        return  # the stem ended before the signal was set; getppid() is 0 in any case
     try:
         birth.furnish()
     except TestbedError as error:
@@ -67,9 +64,7 @@ def hold(name: str, control: socket.socket, listener: socket.socket, stem: socke
         return
     listener.listen()
     control.sendall(protocol.pack(protocol.Ready()))
-    # Imported late: netlink takes longer to import than the rest takes to run, and the creator
-    # can plan meanwhile.
-    from testbed.sandbox.holder.server import Server
+    from testbed.sandbox.holder.server import Server  # noqa: PLC0415 - the creator plans meanwhile
 
     Server(name, control, listener, release=lambda: detach(stem)).run()
 

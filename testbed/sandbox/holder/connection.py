@@ -21,7 +21,7 @@ class Connection:
     """Frames in, frames out, never waiting for a slow client."""
 
     def __init__(self, sock: socket.socket, selector: selectors.BaseSelector) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0)
         self.sock = sock
         self.children: set[int] = set()  # pids of the processes it started
         self._selector = selector

@@ -218,15 +218,17 @@ def _netem() -> str:
 
 def _redirect() -> str:
     """Return the first classifier that works."""
+    errors: list[str] = []
     with Netlink() as netlink:
         _pair(netlink)
         for way in redirection.Redirect:
             ingress, classifier = redirection.requests(way, 2, 3)
             netlink.request([ingress])  # there already at the second attempt
-            (error,) = netlink.request([classifier])
-            if error is None:
+            refused = netlink.request([classifier])[0]
+            if refused is None:
                 return str(way)
-    raise OSError(error.number, error.text or os.strerror(error.number))
+            errors.append(f"{way} {refused}")
+    raise OSError(errno.EOPNOTSUPP, "; ".join(errors))
 
 
 def _mptcp() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import singledispatchmethod
 
 from testbed.errors import SandboxError
@@ -93,7 +93,7 @@ class Network:
         return Observation(namespaces=states, time_ns=time.monotonic_ns())
 
     @contextlib.contextmanager
-    def _sockets(self):
+    def _sockets(self) -> Iterator[None]:
         """Let namespaces open netlink sockets, and close them at the end."""
         self._queues.clear()
         try:

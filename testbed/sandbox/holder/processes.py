@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -117,7 +118,5 @@ def reap() -> Iterator[Ended]:
 
 def kill_group(pid: int, number: int) -> None:
     """Signal a process and everything it started in its process group; gone is fine."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass

@@ -8,21 +8,29 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pyroute2.netlink import NETLINK_GENERIC
+from pyroute2.netlink import NETLINK_GENERIC, NETLINK_SOCK_DIAG
 
 from testbed import mib
 from testbed.sandbox import verify
-from testbed.sandbox.holder.listeners import read_listeners
 from testbed.sandbox.holder.namespace import Namespace, sysctl_path
-from testbed.sandbox.netlink import addresses, links, mptcp, qdiscs
+from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs
 from testbed.sandbox.observation import NamespaceState
 
-# What explains how MPTCP and routing by source behave; read when everything is asked for.
+# What explains how TCP, MPTCP and routing by source behave; read when everything is asked for.
 SYSCTLS: Final = (
     "net.ipv4.conf.all.rp_filter",
     "net.ipv4.ip_forward",
     "net.ipv6.conf.all.forwarding",
     "net.ipv4.tcp_congestion_control",
+    "net.ipv4.tcp_ecn",
+    "net.ipv4.tcp_no_metrics_save",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_sack",
+    "net.ipv4.tcp_slow_start_after_idle",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_wmem",
+    "net.core.rmem_max",
+    "net.core.wmem_max",
     "net.mptcp.enabled",
     "net.mptcp.checksum_enabled",
     "net.mptcp.allow_join_initial_addr_port",
@@ -36,7 +44,7 @@ SYSCTLS: Final = (
 def everything(namespace: Namespace, path_manager: int | None) -> NamespaceState:
     """Read all there is to know about a namespace."""
     namespace.refresh()
-    filters = [f"net/ipv4/conf/{name}/rp_filter" for name in namespace.indices]
+    filters = [f"net.ipv4.conf.{name}.rp_filter" for name in namespace.indices if "." not in name]
     parts = [part for part in NamespaceState.__struct_fields__ if part not in ("name", "sysctls")]
     return _read(namespace, parts, (*SYSCTLS, *filters), path_manager)
 
@@ -59,6 +67,7 @@ def _read(
 ) -> NamespaceState:
     names = {index: name for name, index in namespace.indices.items()}
     route = namespace.socket
+    diagnosis = functools.partial(namespace.socket, NETLINK_SOCK_DIAG)
     generic = functools.partial(namespace.socket, NETLINK_GENERIC)
     readers: dict[str, Callable[[], object]] = {
         "links": lambda: links.read_links(route()),
@@ -67,7 +76,7 @@ def _read(
         "rules": lambda: addresses.read_rules(route()),
         "neighbours": lambda: addresses.read_neighbours(route(), names),
         "qdiscs": lambda: qdiscs.read_qdiscs(route(), names),
-        "listeners": lambda: read_listeners(namespace),
+        "listeners": lambda: listeners.read_listeners(diagnosis()),
         "counters": lambda: _read_counters(namespace),
     }
     if path_manager is not None:

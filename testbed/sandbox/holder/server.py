@@ -55,7 +55,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
         self._creator = self._adopt(control)
-        listener.setblocking(False)
+        listener.settimeout(0)
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._watch_children()
 
@@ -72,7 +72,7 @@ class Server:
         """Have signals wake the loop: a child's end, and SIGTERM, which ends the sandbox."""
         wake, woken = socket.socketpair()
         for end in (wake, woken):
-            end.setblocking(False)
+            end.settimeout(0)
         self._wake = wake
         signal.set_wakeup_fd(wake.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -23,6 +23,14 @@ from testbed.sandbox.netlink.transport import Netlink
 from testbed.sandbox.observation import LinkState
 from testbed.topology.operations import VethEnd
 
+_COUNTERS: Final = (
+    "rx_packets",
+    "rx_bytes",
+    "rx_dropped",
+    "tx_packets",
+    "tx_bytes",
+    "tx_dropped",
+)
 LOOPBACK: Final = 1  # the index of lo in every namespace
 
 
@@ -110,7 +118,6 @@ def _state(
 ) -> LinkState:
     statistics = attrs["IFLA_STATS64"]
     information = attrs.get("IFLA_LINKINFO")
-    counters = ("packets", "bytes", "dropped")
     return LinkState(
         index=message["index"],
         name=attrs["IFLA_IFNAME"],
@@ -121,11 +128,7 @@ def _state(
         mac=attrs["IFLA_ADDRESS"],
         master=names.get(attrs.get("IFLA_MASTER", 0)),
         offload=bool(_ethtool(netlink, attrs["IFLA_IFNAME"], ETHTOOL_GTXCSUM, 0)),
-        **{
-            f"{way}_{each}": statistics[f"{way}_{each}"]
-            for way in ("rx", "tx")
-            for each in counters
-        },
+        **{name: statistics[name] for name in _COUNTERS},
     )
 
 

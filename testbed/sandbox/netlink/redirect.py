@@ -47,11 +47,11 @@ class FilterMessage(Only, tcmsg):  # type: ignore[misc]
     nla_map = ((1, "TCA_KIND", "asciiz"), (2, "TCA_OPTIONS", "options"))
 
     @staticmethod
-    def options(self: Any, *_: object, **__: object) -> type[Any]:
+    def options(message: Any, *_: object, **__: object) -> Any:
         """Choose the class of TCA_OPTIONS by TCA_KIND, for encoding and for decoding."""
-        if self.get_attr("TCA_KIND") == Redirect.BPF:
+        if message.get_attr("TCA_KIND") == Redirect.BPF:
             return _BpfOptions
-        return tcmsg.get_options(self)  # type: ignore[no-any-return]
+        return tcmsg.get_options(message)
 
 
 def requests(way: Redirect, source: int, target: int) -> list[nlmsg]:

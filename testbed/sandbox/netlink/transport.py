@@ -149,7 +149,7 @@ class Netlink:
 
 
 def _decode(kind: type[Message], body: memoryview) -> Message:
-    message = kind(bytes(body))
+    message: Message = kind(bytes(body))
     message.decode()
     return message
 

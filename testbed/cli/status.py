@@ -1,0 +1,149 @@
+"""``testbed status``: which sandboxes run, or what one of them looks like."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from testbed.cli.output import Json, console, print_json
+
+if TYPE_CHECKING:
+    from testbed.sandbox import Description, Observation, WireReport
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A sandbox and its observed state."""
+
+    description: Description
+    wires: WireReport | None  # None: the sandbox is at fault
+    observation: Observation
+
+
+def command(
+    name: Annotated[
+        str | None, typer.Argument(help="A running sandbox; default: list all.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the running sandboxes, or show one: nodes, addresses, wires and their counters.
+
+    What is shown is read from the kernel, not from the topology file.
+
+    Examples:
+
+        testbed status
+        testbed status lab
+        testbed status lab --json
+    """
+    import asyncio
+
+    if name is None:
+        descriptions = asyncio.run(_list())
+        print_json(descriptions) if json else _print_list(descriptions)
+        return
+    status = asyncio.run(_show(name))
+    print_json(status) if json else _print(status)
+
+
+async def _list() -> list[Description]:
+    from testbed.errors import NoSuchSandbox
+    from testbed.sandbox import Sandbox
+
+    found = []
+    for name in Sandbox.running():
+        try:
+            async with await Sandbox.connect(name) as sandbox:
+                found.append(await sandbox.describe())
+        except NoSuchSandbox:
+            continue  # ended since it was listed
+    return found
+
+
+async def _show(name: str) -> Status:
+    from testbed.sandbox import Sandbox
+
+    async with await Sandbox.connect(name) as sandbox:
+        description = await sandbox.describe()
+        wires = None if description.fault else await sandbox.wires()
+        return Status(description, wires, await sandbox.observe())
+
+
+def _print_list(descriptions: list[Description]) -> None:
+    from rich.table import Table
+
+    if not descriptions:
+        console().print("no sandbox is running")
+        return
+    table = Table("name", "topology", "nodes", "wires", "since", "ends with", box=None)
+    for each in descriptions:
+        table.add_row(
+            each.name,
+            each.topology or "",
+            str(len(each.namespaces) - 1),
+            ", ".join(sorted(set(each.engine.values()))),
+            _when(each.started_at),
+            "testbed down" if each.background else "its creator",
+        )
+    console().print(table)
+
+
+def _print(status: Status) -> None:
+    from rich.table import Table
+
+    description = status.description
+    console().print(
+        f"{description.name}: {description.topology or 'no topology'}, "
+        f"since {_when(description.started_at)}"
+    )
+    if description.fault:
+        console().print(f"FAULT: {description.fault}")
+    table = Table("node", "interface", "state", "addresses", "received", "sent", box=None)
+    for state in status.observation.namespaces.values():
+        for link in state.links:
+            if link.name == "lo" or state.name.startswith("@"):
+                continue
+            addresses = [a.address for a in state.addresses if a.interface == link.name]
+            table.add_row(
+                state.name,
+                link.name,
+                "up" if link.up and link.carrier else "no carrier" if link.up else "down",
+                " ".join(addresses),
+                f"{link.rx_packets} packets",
+                f"{link.tx_packets} packets",
+            )
+    console().print(table)
+    if status.wires is not None and status.wires.wires:
+        console().print(_wires(status.wires))
+
+
+def _wires(report: WireReport) -> object:
+    from rich.table import Table
+
+    table = Table(
+        "wire", "toward", "engine", "netem", "forwarded", "lost", "full", "queued", box=None
+    )
+    for wire in report.wires:
+        counters = wire.counters
+        table.add_row(
+            wire.link,
+            wire.toward,
+            wire.engine,
+            wire.netem.to_tc(),
+            *(
+                str(number)
+                for number in (
+                    counters.forwarded_packets,
+                    counters.dropped_loss,
+                    counters.dropped_limit,
+                    counters.queued_packets,
+                )
+            ),
+        )
+    return table
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

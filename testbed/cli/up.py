@@ -1,0 +1,58 @@
+"""``testbed up``: build a topology and leave it running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.output import Json, console, print_json
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="The topology, a YAML file.")],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="What to call it; default: the file's name.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="What shapes the wires: auto, netem or emulator.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Of the wires' randomness.")] = 0,
+    json: Json = False,
+) -> None:
+    """Build a topology and leave it running in the background.
+
+    Everything lives in namespaces of its own; nothing of this machine's network is touched. End
+    it with "testbed down". Interrupted or failed, it leaves nothing behind.
+
+    Examples:
+
+        testbed up topologies/two_paths.yaml
+        testbed up topologies/two_paths.yaml --name lab --engine emulator
+        testbed exec lab client -- ip -br address
+        testbed down lab
+    """
+    import asyncio
+
+    from testbed.sandbox import Sandbox
+    from testbed.topology.load import load_topology
+    from testbed.topology.plan import plan
+    from testbed.topology.resolve import resolve
+
+    wanted = plan(resolve(load_topology(file)), engine=engine, seed=seed)
+
+    async def build() -> dict[str, object]:
+        sandbox = await Sandbox.create(name or file.stem)
+        try:
+            execution = await sandbox.execute(wanted)
+            await sandbox.detach()
+        finally:
+            await sandbox.close()
+        return {"name": sandbox.name, "topology": wanted.topology, "execution": execution}
+
+    result = asyncio.run(build())
+    if json:
+        print_json(result)
+    else:
+        console().print(f"{result['name']} is up; testbed down {result['name']} ends it")

@@ -1,0 +1,56 @@
+"""Listening TCP and MPTCP sockets, by sock_diag(7)."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.diag import (
+    SOCK_DIAG_BY_FAMILY,
+    SS_LISTEN,
+    inet_diag_msg,
+    inet_diag_req,
+)
+
+from testbed.sandbox.netlink.attributes import Only, attributes
+from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.observation import Listener
+
+_ULP_MPTCP: Final = "INET_ULP_INFO_MPTCP"
+
+
+class SocketMessage(Only, inet_diag_msg):  # type: ignore[misc]
+    """A socket; its upper layer protocol tells an MPTCP listener (linux/inet_diag.h)."""
+
+    nla_map = ((19, "INET_DIAG_ULP_INFO", "upper_layer"),)
+
+    class upper_layer(Only, inet_diag_msg.inet_diag_meminfo):  # type: ignore[misc] # noqa: N801 - found by this name
+        """INET_DIAG_ULP_INFO."""
+
+        fields = ()
+        nla_map = ((1, "INET_ULP_INFO_NAME", "asciiz"), (3, _ULP_MPTCP, "hex"))
+
+
+def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:
+    """Return the listening sockets of a NETLINK_SOCK_DIAG socket's namespace."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = inet_diag_req()
+        request.update(
+            sdiag_family=family,
+            sdiag_protocol=socket.IPPROTO_TCP,
+            idiag_states=1 << SS_LISTEN,
+        )
+        request["header"] = {"type": SOCK_DIAG_BY_FAMILY}
+        found += [_read(message) for message in netlink.dump(request, SocketMessage)]
+    return tuple(found)
+
+
+def _read(message: nlmsg) -> Listener:
+    upper = attributes(message).get("INET_DIAG_ULP_INFO")
+    return Listener(
+        protocol="mptcp" if upper is not None and _ULP_MPTCP in attributes(upper) else "tcp",
+        address=message["idiag_src"],
+        port=message["idiag_sport"],
+    )
