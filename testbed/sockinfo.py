@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 import sys
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -166,8 +166,8 @@ def mptcp_info(sock: socket.socket) -> MptcpInfo:
         raise OSError(errno.EOPNOTSUPP, "not an MPTCP socket")
     only = Subflow(
         id=None,
-        local=_text(sock.getsockname()),
-        remote=_text(sock.getpeername()),
+        local=address_text(sock.getsockname()),
+        remote=address_text(sock.getpeername()),
         tcp=tcp_info(sock),
     )
     return MptcpInfo(fallback=True, info={}, subflows=(only,))
@@ -240,10 +240,11 @@ def decode_sockaddr(data: bytes) -> str:
     (family,) = struct.unpack_from("@H", data)
     (port,) = struct.unpack_from("!H", data, 2)
     start, end = (4, 8) if family == socket.AF_INET else (8, 24)
-    return _text((socket.inet_ntop(family, data[start:end]), port))
+    return address_text((socket.inet_ntop(family, data[start:end]), port))
 
 
-def _text(address: tuple[str, int]) -> str:
+def address_text(address: tuple[Any, ...]) -> str:
+    """Return a socket's address as text; an IPv4 address mapped into IPv6 as the former."""
     host, port = address[:2]
     host = host.removeprefix("::ffff:")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

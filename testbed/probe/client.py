@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from testbed.errors import SandboxError
+from testbed.probe.job import Job
+from testbed.probe.messages import AnyMessage, Failed, Ready, Stopped, Summary
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to sample.
+__all__ = ["Job", "Sampler", "Summary", "command"]
 
-    :param probes: names from :func:`testbed.probe.probes.names`.
-    :param nodes: names of network namespaces bound in ``directory``.
-    :param options: per probe, what it lets one choose: ``{"pcap": {"snaplen": 128}}``.
-    """
+M = TypeVar("M", Ready, Stopped)
 
-    probes: tuple[str, ...]
-    nodes: tuple[str, ...]
-    interval_ns: int = 100_000_000
-    directory: str = "/run/netns"
-    options: dict[str, dict[str, Any]] = {}
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sampler did, its own cost included.
-
-    :param missed: samples that were due while an earlier one was still being taken.
-    """
-
-    samples: int
-    records: int
-    missed: int
-    cpu_s: float
+LIMIT_S: Final = 30.0  # for it to start, and to stop
 
 
 class Input(Protocol):
@@ -63,9 +46,6 @@ def command(records_fd: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "testbed.probe.sampler", "--records", str(records_fd))
 
 
-LIMIT_S: Final = 30.0
-
-
 class Sampler:
     """A running sampler.  Its records are complete once :meth:`stop` has returned."""
 
@@ -77,13 +57,32 @@ class Sampler:
         """Give the process its job; return when every probe is at work and has a first sample.
 
         :raises PlatformError: a probe cannot work here.
-        :raises TestbedError: the process failed.
+        :raises SandboxError: the process failed.
         """
-        raise NotImplementedError
+        process.stdin.write(msgspec.json.encode(job) + b"\n")
+        sampler = cls(process)
+        await sampler._expect(Ready)
+        return sampler
 
     async def stop(self) -> Summary:
         """Take a last sample, write everything and end.
 
-        :raises TestbedError: a probe or the writing of records failed while it ran.
+        :raises SandboxError: a probe or the writing of records failed while it ran.
         """
-        raise NotImplementedError
+        self._process.stdin.close()
+        return (await self._expect(Stopped)).summary
+
+    async def _expect(self, kind: type[M]) -> M:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            raise SandboxError(f"the sampler did not answer within {LIMIT_S:g} s") from None
+        if not line:
+            raise SandboxError("the sampler ended without a word")
+        message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
+        if isinstance(message, Failed):
+            raise message.error()
+        if not isinstance(message, kind):
+            raise SandboxError(f"the sampler said {message} out of turn")
+        return message

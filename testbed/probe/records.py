@@ -19,7 +19,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="probe", omit_
     node: str
 
 
-class WireRecord(Record, tag="wire"):
+class SocketRecord(Record, frozen=True, kw_only=True):
+    """Base of what is said about one socket of one process."""
+
+    pid: int
+    process: str  # at most 15 characters
+    inode: int  # tells sockets apart for as long as they live
+    local: str  # "10.0.1.1:5001", "[fd00::1]:5001"
+    remote: str
+
+
+class WireRecord(Record, frozen=True, kw_only=True, tag="wire"):
     """The counters of one direction of a wire.
 
     Wires answer to whoever holds the sandbox, so these are written there and not by the sampler.

@@ -158,6 +158,7 @@ class Transfer:
             writer.write(data)
             self._activity.waiting_for = f"room to send after {self._sent.octets} octets"
             await writer.drain()
+            await asyncio.sleep(0)  # drain() does not when there is room: let timers and reads run
             if octets is not None:
                 octets -= len(data)
 

@@ -1,0 +1,22 @@
+"""What a sampler is asked to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to sample.
+
+    :param probes: names from :func:`testbed.probe.probes.names`.
+    :param nodes: names of network namespaces bound in ``directory``.
+    :param options: per probe, what it lets one choose: ``{"pcap": {"folder": "/tmp/x"}}``.
+    """
+
+    probes: tuple[str, ...]
+    nodes: tuple[str, ...]
+    interval_ns: int = 100_000_000
+    directory: str = "/run/netns"
+    options: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,115 @@
+"""The kernel's SNMP and MIB counters of every node, as nstat(8) names them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from testbed.probe.nodes import Nodes
+from testbed.probe.probes import Probe
+from testbed.probe.records import Record
+
+FILES = ("netstat", "snmp", "snmp6")  # in /proc/net: TcpExt, IpExt, MPTcpExt; Ip, Icmp, Tcp; Ip6
+
+
+class NstatRecord(Record, frozen=True, kw_only=True, tag="nstat"):
+    """Counters such as ``TcpRetransSegs``, ``TcpExtTCPTimeouts``, ``MPTcpExtMPCapableSYNRX``.
+
+    :param span: what ``values`` are: ``absolute`` for the counters themselves, at the start;
+        ``sample`` for what changed since the record before; ``total`` for what changed since
+        the start, at the end.  What did not change is left out.
+    """
+
+    span: str
+    values: dict[str, int]
+
+
+class Nstat(Probe):
+    """Keeps the files of each node's /proc/net open: they stay bound to its namespace."""
+
+    def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
+        super().__init__(nodes, options)
+        self._files: dict[str, list[int]] = {}
+        self._first: dict[str, dict[str, int]] = {}
+        self._last: dict[str, dict[str, int]] = {}
+
+    def start(self) -> Iterator[NstatRecord]:
+        """Note the counters of all nodes."""
+        for node in self.nodes.names:
+            with self.nodes.inside(node):
+                self._files[node] = [
+                    os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    for name in FILES
+                    if (path := Path("/proc/thread-self/net") / name).exists()
+                ]
+            values = self._read(node)
+            self._first[node] = self._last[node] = values
+            yield NstatRecord(t_ns=time.monotonic_ns(), node=node, span="absolute", values=values)
+
+    def sample(self) -> Iterator[NstatRecord]:
+        """Note what changed since the last time."""
+        for node in self.nodes.names:
+            values = self._read(node)
+            changed = _difference(values, self._last[node])
+            self._last[node] = values
+            if changed:
+                yield NstatRecord(
+                    t_ns=time.monotonic_ns(), node=node, span="sample", values=changed
+                )
+
+    def stop(self) -> Iterator[NstatRecord]:
+        """Note what changed since the start."""
+        for node, first in self._first.items():
+            changed = _difference(self._last[node], first)
+            yield NstatRecord(t_ns=time.monotonic_ns(), node=node, span="total", values=changed)
+        for files in self._files.values():
+            for fd in files:
+                os.close(fd)
+
+    def _read(self, node: str) -> dict[str, int]:
+        values: dict[str, int] = {}
+        for fd in self._files[node]:
+            values |= parse(_whole(fd))
+        return values
+
+
+def parse(text: str) -> dict[str, int]:
+    """Read a table of /proc/net.
+
+    ``netstat`` and ``snmp`` have pairs of lines, names above values, each with a prefix:
+    ``Tcp: InSegs OutSegs`` and ``Tcp: 5 6``.  ``snmp6`` has a name and a value per line.
+    """
+    values: dict[str, int] = {}
+    lines = iter(text.splitlines())
+    for line in lines:
+        prefix, colon, names = line.partition(": ")
+        if colon:
+            numbers = next(lines).partition(": ")[2].split()
+            pairs = zip(names.split(), numbers, strict=True)
+            values.update((prefix + name, int(number)) for name, number in pairs)
+        else:
+            name, number = line.split()
+            values[name] = int(number)
+    return values
+
+
+def _difference(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {
+        name: value - before.get(name, 0)
+        for name, value in now.items()
+        if value != before.get(name, 0)
+    }
+
+
+def _whole(fd: int) -> str:
+    parts: list[bytes] = []
+    offset = 0
+    while part := os.pread(fd, 65536, offset):
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts).decode()
+
+
+PROBE = Nstat

@@ -1,0 +1,155 @@
+"""Packets, by one tcpdump(8) per interface."""
+
+from __future__ import annotations
+
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.errors import InputError, PlatformError, SandboxError
+from testbed.probe.nodes import Nodes
+from testbed.probe.probes import Probe
+from testbed.probe.records import Record
+
+START_S: Final = 10.0
+STOP_S: Final = 10.0
+_COUNTS: Final = re.compile(r"^(\d+) packets? (captured|received|dropped)", re.MULTILINE)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one can choose.
+
+    :param folder: where the files ``NODE-INTERFACE.pcap`` go.
+    :param interfaces: which, per node; by default all but the loopbacks.
+    :param snaplen: octets of each packet that are kept; the default holds every header of a TCP
+        packet with the longest options.
+    """
+
+    folder: str
+    interfaces: dict[str, tuple[str, ...]] | None = None
+    snaplen: int = 160
+
+
+class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
+    """One file, when it was complete.
+
+    :param file: its name in the folder.
+    :param realtime_offset_ns: what to take from the packets' times, which are CLOCK_REALTIME, to
+        have CLOCK_MONOTONIC.
+    :param dropped: packets that came faster than tcpdump took them, and are not in the file.
+    """
+
+    interface: str
+    file: str
+    realtime_offset_ns: int
+    captured: int
+    dropped: int
+
+
+class _Capture(msgspec.Struct, frozen=True):
+    node: str
+    interface: str
+    file: str
+    process: subprocess.Popen[bytes]
+
+
+class Pcap(Probe):
+    """Captures on interfaces of the nodes."""
+
+    def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
+        super().__init__(nodes, {})
+        try:
+            self._options = msgspec.convert(options, Options)
+        except msgspec.ValidationError as error:
+            raise InputError(f"pcap: {error}") from error
+        self._captures: list[_Capture] = []
+
+    def start(self) -> tuple[Record, ...]:
+        """Start every tcpdump, then wait until each captures."""
+        if shutil.which("tcpdump") is None:
+            raise PlatformError(
+                "there is no tcpdump",
+                why="the probe pcap runs it",
+                instead="install it (Debian: apt install tcpdump), or leave the probe out",
+            )
+        for node in self.nodes.names:
+            with self.nodes.inside(node):
+                there = [name for _, name in socket.if_nameindex() if name != "lo"]
+                wanted = self._options.interfaces
+                names = there if wanted is None else wanted.get(node, ())
+                self._captures += [self._launch(node, name) for name in names]
+        for capture in self._captures:
+            _until_listening(capture)
+        return ()
+
+    def stop(self) -> Iterator[PcapRecord]:
+        """End every tcpdump and read its counts."""
+        for capture in self._captures:
+            capture.process.send_signal(signal.SIGINT)
+        offset_ns = time.time_ns() - time.monotonic_ns()
+        for capture in self._captures:
+            try:
+                said = capture.process.communicate(timeout=STOP_S)[1].decode(errors="replace")
+            except subprocess.TimeoutExpired:
+                capture.process.kill()
+                raise SandboxError(f"{_name(capture)} did not end") from None
+            if capture.process.returncode != 0:
+                raise SandboxError(f"{_name(capture)} failed: {said.strip()}")
+            counts = {word: int(count) for count, word in _COUNTS.findall(said)}
+            yield PcapRecord(
+                t_ns=time.monotonic_ns(),
+                node=capture.node,
+                interface=capture.interface,
+                file=capture.file,
+                realtime_offset_ns=offset_ns,
+                captured=counts.get("captured", 0),
+                dropped=counts.get("dropped", 0),
+            )
+
+    def _launch(self, node: str, interface: str) -> _Capture:
+        file = f"{node}-{interface}.pcap"
+        process = subprocess.Popen(
+            [
+                "tcpdump",
+                *("-i", interface, "-w", str(Path(self._options.folder) / file)),
+                *("-s", str(self._options.snaplen), "-U", "-n"),
+                "--time-stamp-precision=nano",
+                *("-Z", "root"),  # stay: there may be no other user in the sandbox
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        return _Capture(node, interface, file, process)
+
+
+def _until_listening(capture: _Capture) -> None:
+    """Wait for the line that tcpdump writes once it captures."""
+    assert capture.process.stderr is not None  # noqa: S101 - it was made a pipe
+    said = b""
+    deadline = time.monotonic() + START_S
+    while b"listening on" not in said:
+        left_s = max(0, deadline - time.monotonic())
+        if not select.select([capture.process.stderr], [], [], left_s)[0]:
+            raise SandboxError(f"{_name(capture)} did not begin within {START_S:g} s")
+        data = capture.process.stderr.read(4096)
+        if not data:
+            raise SandboxError(f"{_name(capture)} failed: {said.decode(errors='replace').strip()}")
+        said += data
+
+
+def _name(capture: _Capture) -> str:
+    return f"tcpdump on {capture.interface} of {capture.node}"
+
+
+PROBE = Pcap

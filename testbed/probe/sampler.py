@@ -1,0 +1,136 @@
+"""The sampler: ``python -m testbed.probe.sampler --records FD``.
+
+One process for a whole run, root in the sandbox.  Its standard input is one line, the job, and its
+end is the request to stop; its standard output is what it says about itself; records go to the
+descriptor it inherits.  It is one thread that sleeps in poll(2) until the next sample is due or an
+event comes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import selectors
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from testbed.probe.job import Job
+from testbed.probe.messages import AnyMessage, Failed, Ready, Stopped, Summary
+from testbed.probe.nodes import Nodes
+from testbed.probe.probes import probe
+from testbed.probe.records import Record
+
+_CONTROL = 0  # standard input
+
+
+class Sampler:
+    """Probes at work.
+
+    :param records: where records are written to.
+    """
+
+    def __init__(self, job: Job, records: BinaryIO) -> None:
+        self._nodes = Nodes(job.nodes, Path(job.directory))
+        self._probes = [
+            probe(name)(self._nodes, job.options.get(name, {}))
+            for name in dict.fromkeys(job.probes)
+        ]
+        self._interval_ns = job.interval_ns
+        self._records = records
+        self._encoder = msgspec.json.Encoder()
+        self._selector = selectors.DefaultSelector()
+        self._samples = self._written = self._missed = 0
+
+    def start(self) -> None:
+        """Start every probe and take the first sample."""
+        for each in self._probes:
+            self._write(each.start())
+            for fd, read in each.watched().items():
+                self._selector.register(fd, selectors.EVENT_READ, read)
+        self._sample()
+
+    def run(self) -> None:
+        """Sample at every interval until standard input ends."""
+        self._selector.register(_CONTROL, selectors.EVENT_READ)
+        due_ns = time.monotonic_ns() + self._interval_ns
+        stopping = False
+        while not stopping:
+            left_ns = due_ns - time.monotonic_ns()
+            for key, _ in self._selector.select(max(0, left_ns) / 1e9):
+                if key.fd == _CONTROL:
+                    stopping = os.read(_CONTROL, 4096) == b""
+                else:
+                    self._write(key.data())
+            if time.monotonic_ns() >= due_ns:
+                self._sample()
+                behind = max(0, time.monotonic_ns() - due_ns) // self._interval_ns
+                self._missed += behind
+                due_ns += (behind + 1) * self._interval_ns
+
+    def stop(self) -> Summary:
+        """Take a last sample, stop the probes and write everything out."""
+        self._sample()
+        for each in self._probes:
+            self._write(each.stop())
+        self._records.flush()
+        self._nodes.close()
+        return Summary(
+            samples=self._samples,
+            records=self._written,
+            missed=self._missed,
+            cpu_s=time.process_time(),
+        )
+
+    def _sample(self) -> None:
+        self._nodes.refresh()
+        for each in self._probes:
+            self._write(each.sample())
+        self._records.flush()
+        self._samples += 1
+
+    def _write(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._records.write(self._encoder.encode(record) + b"\n")
+            self._written += 1
+
+
+def main() -> None:
+    """Sample from the job to the end of standard input."""
+    parser = argparse.ArgumentParser(prog="python -m testbed.probe.sampler")
+    parser.add_argument("--records", type=int, required=True, metavar="FD")
+    arguments = parser.parse_args()
+    try:
+        job = msgspec.json.decode(_first_line(), type=Job)
+        with os.fdopen(arguments.records, "wb") as records:
+            sampler = Sampler(job, records)
+            sampler.start()
+            _say(Ready())
+            sampler.run()
+            summary = sampler.stop()
+    except Exception as error:  # whatever it is, the one who waits for us must hear of it
+        _say(Failed.of(error))
+        raise SystemExit(1) from error
+    _say(Stopped(summary=summary))
+
+
+def _first_line() -> bytes:
+    """Read a line from standard input, and nothing of what follows it."""
+    line = io.BytesIO()
+    while (octet := os.read(_CONTROL, 1)) not in (b"", b"\n"):
+        line.write(octet)
+    return line.getvalue()
+
+
+def _say(message: AnyMessage) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
