@@ -215,14 +215,13 @@ def _bursts(seconds: float, rate: float) -> Callable[[socket.socket], None]:
         iovec = array.array("Q", (ctypes.addressof(frame), FRAME))
         vector = Vector()
         vector.point_to([iovec.buffer_info()[0]] * burst)
-        gap = burst * FRAME * 8 / rate
+        gap = FRAME * 8 / rate
         start = time.monotonic()
         sent = 0
         while (now := time.monotonic()) < start + seconds:
             time.sleep(max(0.0, start + sent * gap - now))
             with contextlib.suppress(BlockingIOError):
-                vector.send(sender.fileno(), burst)
-                sent += 1
+                sent += vector.send(sender.fileno(), burst)
 
     return send
 
@@ -307,11 +306,15 @@ def loss(bed: Bed, percent: float) -> Iterator[Row]:
 def throughput(bed: Bed, offered: float, seconds: float = 3) -> Iterator[Row]:
     """Count what an unshaped wire carries of what one sender offers."""
     with bed.wire("") as emulator:
-        start = time.monotonic()
-        os.waitpid(_start_sender(bed, _bursts(seconds, offered)), 0)
-        span = time.monotonic() - start
+        sender = _start_sender(bed, _bursts(seconds + 1, offered))
+        time.sleep(0.5)
+        start, before = time.monotonic(), _counters(emulator)
+        time.sleep(seconds)
+        end, after = time.monotonic(), _counters(emulator)
+        os.waitpid(sender, 0)
         counters = _counters(emulator)
-    carried = counters.forwarded_bytes * 8 / span / MBIT
+    octets = after.forwarded_bytes - before.forwarded_bytes
+    carried = octets * 8 / (end - start) / MBIT
     unasked = counters.dropped_overrun + counters.dropped_send
     if offered == math.inf:
         what, lossless = "as many as one sender can send", True
@@ -349,8 +352,7 @@ def measure() -> Iterator[Row]:
 def as_markdown(rows: list[Row]) -> str:
     """Return the rows as a Markdown table with the machine they were measured on."""
     lines = ["| what | measured | required | met |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        lines.append(f"| {' | '.join(row[:3])} | {'yes' if row.met else 'no'} |")
+    lines += [f"| {' | '.join(row[:3])} | {'yes' if row.met else 'no'} |" for row in rows]
     machine = f"{os.cpu_count()} cores, Linux {platform.release()}, {platform.machine()}"
     python = f"Python {platform.python_version()}"
     return "\n".join([*lines, "", f"`python bench/wire.py` on {machine}, {python}."])
