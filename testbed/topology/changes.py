@@ -121,7 +121,7 @@ def add_endpoint(topology: Topology, node: str, wanted: EndpointSpec) -> Operati
             namespace=node,
             address=address,
             id=wanted.id if wanted.id is not None and not index else ids[address],
-            interface=found.name,
+            interface="" if owner.rules else found.name,
             flags=tuple(map(EndpointFlag, wanted.flags)),
             port=wanted.port,
         )

@@ -70,6 +70,7 @@ def endpoints(
     if spec.kind is not Kind.HOST or spec.mptcp is False:
         return ()
     found: list[Endpoint] = []
+    by_source = spec.policy_routing and len(skeleton.ends[node]) > 1
     used = {item.spec.id for item in _per_end(skeleton, node)}
     free = (number for number in range(1, 256) if number not in used)
     for item in _per_end(skeleton, node):
@@ -89,7 +90,7 @@ def endpoints(
                 Endpoint(
                     address=address.host,
                     id=number,
-                    interface=item.end.name,
+                    interface="" if by_source else item.end.name,
                     flags=tuple(EndpointFlag(flag) for flag in item.spec.flags),
                     port=item.spec.port,
                 )

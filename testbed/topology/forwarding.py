@@ -59,17 +59,27 @@ class Forwarding:
         :param source: the address the sender is bound to, which decides about rules.
         :param interface: the interface it is bound to: other interfaces' routes do not match.
         """
+        route = self._route(node, destination, source, interface)
+        if route is not None and route.kind == "unicast":
+            out = self._nodes[node].interface(route.interface or "")
+            return Hop(out, route.via or destination, route.source)
+        if interface is not None and family_of(destination) is Family.IPV4:
+            # ip_route_output_key_hash_rcu: "Apparently, routing tables are wrong.  Assume, that
+            # the destination is on link."
+            return Hop(self._nodes[node].interface(interface), destination, None)
+        return None
+
+    def _route(
+        self, node: str, destination: str, source: str | None, interface: str | None
+    ) -> Route | None:
         wanted = ipaddress.ip_address(destination)
         tables = self._tables(node)
         for number in self._table_order(node, source):
             for network, route in tables.get(number, ()):
                 if wanted.version != network.version or wanted not in network:
                     continue
-                if route.kind == "unreachable":
-                    return None
-                if interface is None or route.interface == interface:
-                    out = self._nodes[node].interface(route.interface or "")
-                    return Hop(out, route.via or destination, route.source)
+                if interface in (None, route.interface) or route.kind == "unreachable":
+                    return route
         return None
 
     def source(self, node: str, destination: str) -> str | None:

@@ -86,11 +86,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """``ip mptcp endpoint``: one address the in-kernel path manager may use."""
+    """``ip mptcp endpoint``: one address the in-kernel path manager may use.
+
+    ``interface`` binds its subflows, as ``dev`` does in ip-mptcp(8); empty, routing by source
+    decides.  A bound IPv4 socket takes any destination without a route to be on its own link, so
+    binding where the source's table already says "unreachable" would only send SYNs to nowhere.
+    """
 
     address: str  # without prefix length
     id: int
-    interface: str
+    interface: str = ""
     flags: tuple[EndpointFlag, ...]
     port: int | None = None
 

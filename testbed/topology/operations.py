@@ -182,7 +182,7 @@ class SetLimits(Operation, frozen=True, kw_only=True):
 
 
 class AddEndpoint(Operation, frozen=True, kw_only=True):
-    """``ip mptcp endpoint add``."""
+    """``ip mptcp endpoint add``; an empty ``interface`` binds to none."""
 
     namespace: str
     address: str
@@ -193,7 +193,8 @@ class AddEndpoint(Operation, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         port = "" if self.port is None else f" port {self.port}"
-        words = " ".join([f"{self.address}{port} dev {self.interface} id {self.id}", *self.flags])
+        dev = f" dev {self.interface}" if self.interface else ""
+        words = " ".join([f"{self.address}{port}{dev} id {self.id}", *self.flags])
         return f"{_ip(self)} mptcp endpoint add {words}"
 
 

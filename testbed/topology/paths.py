@@ -82,6 +82,7 @@ class _PathManager:
         self, forwarding: Forwarding, client: Node, server: Node, initial: Subflow
     ) -> None:
         self.subflows = [initial]
+        self._unanswered = 0
         self._forwarding = forwarding
         self._client = client
         self._server = server
@@ -126,7 +127,8 @@ class _PathManager:
 
     @property
     def _room(self) -> int:
-        return self._limits.subflows - (len(self.subflows) - 1)
+        """How many more subflows may be begun; an unanswered SYN keeps its place for minutes."""
+        return self._limits.subflows - (len(self.subflows) - 1) - self._unanswered
 
     def _announcements(self) -> list[Endpoint]:
         dialled = self.subflows[0].destination
@@ -147,7 +149,7 @@ class _PathManager:
 
     def _connect(self, endpoint: Endpoint | None, destination: str, port: int | None) -> bool:
         """Try one subflow.  Return whether a SYN leaves, answered or not."""
-        interface = None if endpoint is None else endpoint.interface
+        interface = endpoint.interface or None if endpoint else None
         if endpoint is None:
             source = self._forwarding.source(self._client.name, destination)
         else:
@@ -156,7 +158,8 @@ class _PathManager:
             return False
         if self._forwarding.hop(self._client.name, destination, source, interface) is None:
             return False
-        answered = self._forwarding.connects(source, destination, interface)
-        if answered and len(self.subflows) - 1 < self._accepted:
+        if not self._forwarding.connects(source, destination, interface):
+            self._unanswered += 1
+        elif len(self.subflows) - 1 < self._accepted:
             self.subflows.append(Subflow(source, destination, port))
         return True

@@ -234,7 +234,8 @@ class Network:
             flags=operation.flags,
             port=operation.port,
         )
-        message = mptcp.add_endpoint(family, endpoint, self._index(operation))
+        index = self._index(operation) if operation.interface else 0
+        message = mptcp.add_endpoint(family, endpoint, index)
         self._queue(operation.namespace).generic(operation, message)
 
     @_prepare.register

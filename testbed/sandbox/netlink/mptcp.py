@@ -76,7 +76,7 @@ def set_limits(family: int, limits: Limits) -> nlmsg:
 
 
 def add_endpoint(family: int, endpoint: Endpoint, index: int) -> nlmsg:
-    """Return the request for an endpoint on the interface with that index."""
+    """Return the request for an endpoint bound to the interface with that index; 0: to none."""
     attrs: list[tuple[str, object]] = [
         *_address(endpoint.address),
         ("MPTCP_PM_ADDR_ATTR_ID", endpoint.id),
