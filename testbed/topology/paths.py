@@ -55,8 +55,9 @@ def subflows(
 ) -> tuple[Subflow, ...]:
     """Return the subflows of a connection from ``client`` to ``server``, in order of creation.
 
-    The client's socket is unbound, the server's listens on all addresses.  Nothing is lost, and
-    each ADD_ADDR comes after the subflows to the dialled address.
+    The client's socket is unbound, the server's listens on all addresses, nothing is lost.  Each
+    ADD_ADDR is taken to come after the subflows to the dialled address are begun.  The kernel may
+    do it the other way round; where limits are short that changes which subflows there are.
 
     :param address: the address that is dialled; by default the server's first of ``family``.
 

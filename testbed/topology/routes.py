@@ -148,11 +148,11 @@ class Router:
         return any(self._gateways)
 
     @functools.cached_property
-    def _graph(self) -> nx.Graph:
+    def _graph(self) -> nx.Graph[str | int]:
         """Segments (numbers) and routers (names): an edge where a router has an address."""
         import networkx as nx  # noqa: PLC0415
 
-        graph: nx.Graph = nx.Graph()
+        graph: nx.Graph[str | int] = nx.Graph()
         graph.add_nodes_from(range(len(self._gateways)))
         for index, gateways in enumerate(self._gateways):
             graph.add_edges_from((index, gateway.node) for gateway in gateways)
