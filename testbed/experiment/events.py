@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -75,7 +74,7 @@ class _Network:
         text, operations = self._of_node(event, node)
         return Action(at_ns=event.at_ns, text=f"node {node}: {text}", operations=operations)
 
-    def _of_link(self, event: EventSpec, link: str) -> Sequence[AnyOperation]:
+    def _of_link(self, event: EventSpec, link: str) -> tuple[AnyOperation, ...]:
         if event.set is not None:
             if link in self._blackholes and "loss" in event.set:
                 raise InputError(
@@ -103,7 +102,7 @@ class _Network:
             for side in ("a", "b")
         )
 
-    def _of_node(self, event: EventSpec, node: str) -> tuple[str, Sequence[AnyOperation]]:
+    def _of_node(self, event: EventSpec, node: str) -> tuple[str, tuple[AnyOperation, ...]]:
         """Carry out whichever of the four changes of a node the event holds."""
         topology = self._topology
         if added := event.add_address:

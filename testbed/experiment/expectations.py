@@ -31,10 +31,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One expectation in one cell.
 
     :param text: the claim in words.
+    :param metric: whose unit ``value`` and the bounds have; ``None``: they are ratios.
     :param value: the mean, or the ratio of means; ``None`` where no run gave one.
     """
 
     text: str
+    metric: str | None
     parameters: dict[str, Scalar]
     value: float | None
     interval: Interval | None
@@ -120,6 +122,7 @@ def _evaluate(expect: ExpectSpec, cell: Cell, others: Sequence[Cell], samples: S
         value, interval = result.value, result.interval
     return Check(
         text=_text(expect),
+        metric=expect.metric if expect.relative_to is None else None,
         parameters=cell.parameters,
         value=value,
         interval=interval,

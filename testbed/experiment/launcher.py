@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from types import TracebackType
+from typing import Final, SupportsIndex
 
 from testbed.sandbox import Exit, Process, Sandbox
+
+_LOG_LIMIT: Final = 1024 * 1024  # octets of standard error kept per program: the first ones
 
 
 class Program:
@@ -40,6 +44,16 @@ class Launcher:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._transports: list[asyncio.BaseTransport] = []
+        self._logs: list[tuple[str, bytearray]] = []
+
+    @property
+    def logs(self) -> dict[str, bytes]:
+        """What each program wrote to its standard error, by ``NUMBER-NODE-PROGRAM``."""
+        return {
+            f"{number}-{name}": bytes(log)
+            for number, (name, log) in enumerate(self._logs, 1)
+            if log
+        }
 
     async def spawn(
         self, node: str, argv: Sequence[str], *, pass_fds: Mapping[int, int] | None = None
@@ -67,15 +81,16 @@ class Launcher:
         finally:
             for fd in theirs:
                 os.close(fd)
+        log = _Log()
+        self._logs.append((f"{node}-{PurePath(argv[0]).name}", log.kept))
         return Program(
             process,
             await self._writer(ours[0]),
-            await self._reader(ours[1]),
-            await self._reader(ours[2]),
+            await self._reader(ours[1], asyncio.StreamReader()),
+            await self._reader(ours[2], log),
         )
 
-    async def _reader(self, fd: int) -> asyncio.StreamReader:
-        reader = asyncio.StreamReader()
+    async def _reader(self, fd: int, reader: asyncio.StreamReader) -> asyncio.StreamReader:
         protocol = asyncio.StreamReaderProtocol(reader)
         pipe = os.fdopen(fd, "rb", buffering=0)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
@@ -102,3 +117,15 @@ class Launcher:
     ) -> None:
         for transport in self._transports:
             transport.close()
+
+
+class _Log(asyncio.StreamReader):
+    """Standard error: whoever reads it gets it, and it is kept for the results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = bytearray()
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        self.kept += bytes(data)[: _LOG_LIMIT - len(self.kept)]
+        super().feed_data(data)

@@ -24,7 +24,7 @@ _FALLBACKS_LIKE: Final = ("Fallback", "InfiniteMap")
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """What MPTCP_INFO said about one connection at one moment; ``subflows`` counts the first."""
+    """One connection at one moment; ``subflows`` counts the established ones, the first too."""
 
     node: str
     fallback: bool
@@ -150,15 +150,10 @@ _CHECKS: Final[Mapping[str, Callable[[Evidence], str | None]]] = {"tcp": _tcp, "
 def _subflows(evidence: Evidence) -> int:
     """Return the most subflows a connection was seen with at one moment.
 
-    Short connections after one another may all escape the looks at MPTCP_INFO; of those the
-    completed joins tell.  Of a single connection they do not: a subflow that broke and came back
-    would count twice.
+    Never more than the joins that the passive end saw completed: both have to show a subflow.
     """
     looks = max((view.subflows for view in evidence.connections), default=0)
-    connections = _total(evidence, "MPCapableACKRX")
-    if connections < 2:
-        return looks
-    return max(looks, 1 + _total(evidence, "MPJoinAckRx") // connections)
+    return min(looks, 1 + _total(evidence, "MPJoinAckRx"))
 
 
 def _total(evidence: Evidence, name: str) -> int:

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.probe import probes
 from testbed.topology.spec import EndpointSpec
 from testbed.units import parse_time
 from testbed.workload.spec import Workload
@@ -19,6 +21,8 @@ Scalar = str | int | float | bool | None
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric's own unit
 
+# All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
+DEFAULT_PROBES: Final = (*(name for name in probes.names() if name != "pcap"), "wire")
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
 
@@ -153,7 +157,7 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     workload: Workload
     matrix: dict[str, Values] = {}
     events: tuple[EventSpec, ...] = ()
-    probes: tuple[str, ...] | None = None
+    probes: tuple[str, ...] = DEFAULT_PROBES
     pcap: bool | tuple[str, ...] = False
     repetitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 5
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
@@ -165,6 +169,10 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if self.timeout_ns <= 0:
             raise InputError("'timeout' must be more than 0")
+        for name in self.probes:
+            if name not in DEFAULT_PROBES:
+                hint = "write 'pcap: true'" if name == "pcap" else nearest(name, DEFAULT_PROBES)
+                raise InputError(f"there is no probe {name!r}", hint=hint)
         for stack in self.stacks:
             if self.stacks.count(stack) > 1:
                 raise InputError(f"stack {stack!r} is listed twice")

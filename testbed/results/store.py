@@ -20,7 +20,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,13 +94,19 @@ class Store:
             directory.mkdir(parents=True)
         return directory
 
-    def finish_run(self, record: RunRecord, series: Iterable[bytes]) -> None:
-        """Write a run: its series (JSON lines) first, so that ``run.json`` says it is complete.
+    def finish_run(
+        self, record: RunRecord, series: Iterable[bytes], logs: Mapping[str, bytes]
+    ) -> None:
+        """Write a run, ``run.json`` last, as it says that the run is complete.
 
+        :param series: JSON lines.
+        :param logs: what programs wrote, by name.
         :raises StoreError: it cannot be written; runs written before are as they were.
         """
         run = f"runs/{record.number:04d}"
         self._write(f"{run}/series.jsonl", b"".join(line + b"\n" for line in series))
+        for name, content in logs.items():
+            self._write(f"{run}/{name}.log", content)
         self._write(f"{run}/run.json", _pretty(record))
 
     def write_summary(self, summary: Any) -> None:

@@ -1,0 +1,130 @@
+"""How far an experiment is, on stderr: a live line on a terminal, one line per run elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from testbed.cli import numbers
+from testbed.cli.output import console
+from testbed.experiment.matrix import PlannedRun
+from testbed.results.model import RunRecord, Status
+from testbed.workload.result import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class Lines:
+    """One line when a run is over."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self._name = name
+        self._total = total
+        self._count = 0
+        self._console = console(stderr=True)
+
+    def begin(self, run: PlannedRun) -> None:
+        """Say nothing yet."""
+
+    def progress(self, progress: Progress) -> None:
+        """Say nothing yet."""
+
+    def end(self, record: RunRecord) -> None:
+        """Say how the run ended."""
+        self._count += 1
+        self._console.print(
+            f"{self._name}: {self._count}/{self._total} {_finished(record)}", markup=False
+        )
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class Live(Lines):
+    """A bar over all runs, with the one that runs now; runs that do not count get a line."""
+
+    def __init__(self, name: str, total: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Display
+
+        super().__init__(name, total)
+        self._display = Display(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[now]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            speed_estimate_period=3600,  # runs are few and slow: estimate from all of them
+        )
+        self._task: TaskID = self._display.add_task(name, total=total, now="")
+        self._run = ""
+        self._drawn = 0.0
+
+    def begin(self, run: PlannedRun) -> None:
+        """Show which run it is."""
+        values = " ".join(str(value) for value in run.cell.parameters.values())
+        self._run = f"{run.cell.stack} {values}".strip()
+        self._display.update(self._task, now=self._run)
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far its workload is."""
+        now = time.monotonic()
+        if progress.total and now - self._drawn > 0.1:
+            self._drawn = now
+            share = min(1.0, progress.done / progress.total)
+            self._display.update(self._task, now=f"{self._run} {share:4.0%}")
+
+    def end(self, record: RunRecord) -> None:
+        """Advance; keep a line about what went wrong."""
+        self._display.advance(self._task)
+        if record.status is not Status.OK:
+            self._console.print(_finished(record), markup=False)
+
+    def __enter__(self) -> Live:
+        self._display.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._display.stop()
+
+
+def watcher(name: str, total: int) -> Lines:
+    """Return what suits stderr."""
+    return Live(name, total) if console(stderr=True).is_terminal else Lines(name, total)
+
+
+def _finished(record: RunRecord) -> str:
+    values = ", ".join(f"{name} = {value}" for name, value in record.parameters.items())
+    of = f"{record.stack} ({values})" if values else record.stack
+    if record.status is not Status.OK:
+        return f"{of}: {record.status}: {record.reason}"
+    shown = ("goodput", "latency_p50", "block_delay_p50", "duration")
+    name = next((name for name in shown if name in record.metrics), None)
+    if name is None:
+        return f"{of}: ok"
+    return f"{of}: ok, {name.replace('_', ' ')} {numbers.number(name, record.metrics[name], None)}"

@@ -1,0 +1,137 @@
+"""`testbed run`: carry out experiments."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from testbed.cli.output import Json, console, print_json
+from testbed.errors import InputError
+
+if TYPE_CHECKING:
+    from testbed.experiment.load import Experiment
+    from testbed.experiment.outcome import Outcome
+    from testbed.results.store import Store
+
+
+def command(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Experiment files.")
+    ] = None,
+    stack: Annotated[
+        list[str] | None, typer.Option(help="Run this stack only; may be given again.")
+    ] = None,
+    repetitions: Annotated[int | None, typer.Option(min=1, help="Runs of each cell.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of order, wires and payloads.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a value; may be given again."),
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Where result folders go.")] = Path("results"),
+    wire: Annotated[
+        str | None, typer.Option(help="What shapes links: auto, netem or emulator.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --resume: also those that do not count.")
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop after the first run that does not count.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Carry out experiments: every stack, every cell, several times, interleaved.
+
+    Each run has a network of its own, which is verified before and gone after. A run that cannot
+    prove which protocol it ran is invalid and enters no mean.
+
+        testbed run experiments/quickstart.yaml
+
+        testbed run experiments/quickstart.yaml --repetitions 2 --set links.wifi.delay=50ms
+
+        testbed run --resume results/quickstart/20260314T150926Z-1a2b3c4d
+
+    Ctrl-C stops; finished runs are kept.
+    """
+    from testbed.experiment import runner
+    from testbed.experiment.load import Overrides, load
+    from testbed.results.store import Store
+
+    changes = Overrides(
+        stacks=stack or (),
+        repetitions=repetitions,
+        seed=seed,
+        wire=wire,
+        values=[_assignment(text) for text in set_ or ()],
+    )
+    if resume is not None:
+        if files or changes != Overrides():
+            raise InputError("--resume goes on as it was begun: without files or changes")
+        store = Store.open(resume)
+        jobs = iter([(runner.resume(store), store)])
+    elif files:
+        experiments = [load(file, changes) for file in files]  # all are checked before one begins
+        jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
+    else:
+        raise InputError("there is nothing to run", hint="name an experiment file")
+    code = 0
+    for experiment, store in jobs:
+        outcome = _carry_out(experiment, store, again=again, fail_fast=fail_fast, json=json)
+        code = max(code, _exit_code(outcome))
+        if fail_fast and outcome.problems:
+            break
+    sys.exit(code)
+
+
+def _carry_out(
+    experiment: Experiment, store: Store, *, again: bool, fail_fast: bool, json: bool
+) -> Outcome:
+    """Carry out one experiment and print what came out, even if it ends too early."""
+    from testbed.cli.progress import watcher
+    from testbed.experiment import runner
+
+    runs = runner.missing(experiment, store, again=again)
+    work = runner.carry_out
+    try:
+        with watcher(experiment.name, len(runs)) as watching:
+            asyncio.run(work(experiment, store, runs, watching, fail_fast=fail_fast))
+    except BaseException:
+        if not store.discard_if_empty():
+            _conclude(store, json=json)
+        raise
+    outcome = _conclude(store, json=json)
+    store.write_summary(outcome)
+    return outcome
+
+
+def _conclude(store: Store, *, json: bool) -> Outcome:
+    from testbed.cli.tables import print_outcome
+    from testbed.experiment import runner
+
+    outcome = runner.conclude(store)
+    if json:
+        name = store.experiment().name
+        print_json({"experiment": name, "folder": str(store.path), "summary": outcome})
+    else:
+        print_outcome(console(), outcome, store.path)
+    return outcome
+
+
+def _exit_code(outcome: Outcome) -> int:
+    """1: some runs do not count; 3: an expectation is not met."""
+    return 1 if outcome.problems else 3 if outcome.regressed else 0
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(
+            f"--set {text}: is not PATH=VALUE", hint="for example links.wifi.delay=20ms"
+        )
+    return path, value

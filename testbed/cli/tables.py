@@ -1,0 +1,123 @@
+"""The outcome of an experiment, for people: what `run` prints at its end and `show` again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from testbed.cli import numbers
+from testbed.experiment.expectations import Check, Verdict
+from testbed.experiment.outcome import CellOutcome, Outcome, Problem
+from testbed.results.model import RunRecord, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_COLOURS: Final = {
+    Verdict.PASS: "green",
+    Verdict.REGRESSED: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Status.OK: "green",
+    Status.FAILED: "red",
+    Status.INVALID: "yellow",
+}
+_SHOWN_PROBLEMS: Final = 10
+
+
+def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
+    """Print the table, the expectations, what went wrong and where all of it lies."""
+    console.print(_cells(outcome))
+    for check in outcome.checks:
+        console.print(_check(check))
+    for problem in outcome.problems[:_SHOWN_PROBLEMS]:
+        console.print(_problem(problem))
+    if len(outcome.problems) > _SHOWN_PROBLEMS:
+        console.print(
+            f"... and {len(outcome.problems) - _SHOWN_PROBLEMS} more runs that do not count"
+        )
+    if outcome.missing:
+        console.print(
+            f"{outcome.missing} runs are missing; `testbed run --resume {path}` does them"
+        )
+    console.print(f"Results: {path}", soft_wrap=True)
+
+
+def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[str]) -> None:
+    """Print one line per run."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    columns = ("run", *_parameters(runs), "stack", "status", *headline, "subflows", "reason")
+    for column in columns:
+        table.add_column(column)
+    for run in runs:
+        metrics = (_metric(run, name) for name in headline)
+        table.add_row(
+            f"{run.number:04d}",
+            *map(str, run.parameters.values()),
+            run.stack,
+            f"[{_COLOURS[run.status]}]{run.status}[/]",
+            *metrics,
+            str(run.proof.subflows or "-"),
+            run.reason or "",
+        )
+    console.print(table)
+
+
+def _cells(outcome: Outcome) -> Table:
+    from rich.table import Table
+
+    reference = outcome.cells[0].stack
+    table = Table(box=None, pad_edge=False)
+    several = len({cell.stack for cell in outcome.cells}) > 1
+    columns = [*_parameters(outcome.cells), "stack", "runs", *outcome.headline]
+    columns += [
+        "subflows",
+        "engine",
+        *([f"{outcome.headline[0]} to {reference}"] if several else []),
+    ]
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for cell in outcome.cells:
+        table.add_row(*_row(cell, outcome.headline, several=several))
+    return table
+
+
+def _row(cell: CellOutcome, headline: Sequence[str], *, several: bool) -> Iterator[str]:
+    yield from map(str, cell.parameters.values())
+    yield cell.stack
+    yield f"{cell.ok}/{cell.planned}"
+    for name in headline:
+        estimate = cell.metrics.get(name)
+        yield numbers.quantity(name, estimate) if estimate else "-"
+    yield " ".join(map(str, cell.subflows)) or "-"
+    yield " ".join(cell.engines) or "-"
+    if several:
+        yield numbers.times(cell.relative) if cell.relative else "-"
+
+
+def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord]) -> list[str]:
+    return list(of[0].parameters) if of else []
+
+
+def _check(check: Check) -> str:
+    seen = "no run gave it"
+    if check.value is not None:
+        seen = numbers.number(check.metric, check.value, check.interval)
+    values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
+    where = f" (with {values})" if values else ""
+    return f"[{_COLOURS[check.verdict]}]{check.verdict}[/]: {check.text}{where}: {seen}"
+
+
+def _problem(problem: Problem) -> str:
+    colour = _COLOURS[problem.status]
+    return (
+        f"[{colour}]{problem.status}[/]: run {problem.run:04d}, {problem.stack}: {problem.reason}"
+    )
+
+
+def _metric(run: RunRecord, name: str) -> str:
+    value = run.metrics.get(name)
+    return "-" if value is None else numbers.number(name, value, None)

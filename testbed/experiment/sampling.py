@@ -1,0 +1,106 @@
+"""The probes of one run: the sampler process in the sandbox, and the wires asked from here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from testbed.experiment.evidence import toward
+from testbed.experiment.launcher import Launcher
+from testbed.probe.client import Sampler, command
+from testbed.probe.job import Job
+from testbed.probe.messages import Summary
+from testbed.probe.records import WireRecord
+from testbed.sandbox import Sandbox
+from testbed.topology.model import Topology
+from testbed.topology.operations import WIRE
+
+INTERVAL_NS: Final = 100_000_000
+_RECORDS_FD: Final = 3
+
+
+class Sampling:
+    """Started probes; :meth:`stop` them to have their records.
+
+    The sampler's records go to memory that only the two of us have: a full disk cannot spoil a
+    run, and nothing is left behind whoever is killed.
+    """
+
+    def __init__(self, sandbox: Sandbox, topology: Topology) -> None:
+        self._sandbox = sandbox
+        self._topology = topology
+        self._memory = os.memfd_create("records", os.MFD_CLOEXEC)
+        self._sampler: Sampler | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self._wires: list[WireRecord] = []
+        self.summary: Summary | None = None
+
+    async def start(self, launcher: Launcher, job: Job) -> None:
+        """Start what ``job`` names; return when every probe is at work.
+
+        :raises PlatformError: a probe cannot work here.
+        """
+        if "wire" in job.probes:
+            self._polling = asyncio.create_task(self._poll())
+        others = tuple(name for name in job.probes if name != "wire")
+        if others:
+            process = await launcher.spawn(
+                WIRE, command(_RECORDS_FD), pass_fds={_RECORDS_FD: self._memory}
+            )
+            self._sampler = await Sampler.start(
+                process, msgspec.structs.replace(job, probes=others)
+            )
+
+    async def stop(self) -> None:
+        """Take the last samples.
+
+        :raises TestbedError: some are missing.
+        """
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
+            if not self._polling.cancelled() and (error := self._polling.exception()):
+                raise error
+            await self._ask()
+        if self._sampler is not None:
+            self.summary = await self._sampler.stop()
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield what was seen, as plain data, in no order."""
+        size = os.fstat(self._memory).st_size
+        for line in os.pread(self._memory, size, 0).splitlines():
+            yield msgspec.json.decode(line)
+        for record in self._wires:
+            yield msgspec.to_builtins(record)
+
+    def close(self) -> None:
+        """Free the memory."""
+        if self._polling is not None:
+            self._polling.cancel()
+        os.close(self._memory)
+
+    async def _poll(self) -> None:
+        """Ask at equal distances; an answer that comes late costs the samples it overslept."""
+        start_ns = time.monotonic_ns()
+        while True:
+            await self._ask()
+            left_ns = INTERVAL_NS - (time.monotonic_ns() - start_ns) % INTERVAL_NS
+            await asyncio.sleep(left_ns / 1e9)
+
+    async def _ask(self) -> None:
+        report = await self._sandbox.wires()
+        now_ns = time.monotonic_ns()
+        self._wires += [
+            WireRecord(
+                t_ns=now_ns,
+                link=wire.link,
+                toward=toward(self._topology, wire),
+                counters=wire.counters,
+            )
+            for wire in report.wires
+        ]
