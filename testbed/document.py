@@ -10,6 +10,7 @@ a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``.
 from __future__ import annotations
 
 import difflib
+import enum
 import re
 import types
 import typing
@@ -295,13 +296,14 @@ def _mistakes(data: Data, type_: Any, keys: Keys) -> Iterator[tuple[Keys, InputE
                 yield (*keys, step), inner
             else:
                 yield from _mistakes(inner, inner_type, (*keys, step))
-        yield keys, _in_words(error)
+        yield keys, _in_words(error, data, type_)
 
 
 def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
     """Yield ``(key, value, type)`` of what ``data`` holds; an unknown key has an error as value."""
     chosen = _choose(data, type_)
     if isinstance(data, dict):
+        yield from _bad_tag(data, type_)
         if isinstance(chosen, type) and issubclass(chosen, msgspec.Struct):
             yield from _fields(data, chosen)
         elif typing.get_origin(chosen) is dict:
@@ -313,6 +315,24 @@ def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
         for index, value in enumerate(data):
             if arguments:
                 yield index, value, arguments[min(index, len(arguments) - 1)]
+
+
+def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputError, Any]]:
+    """Yield the mistake of a tag that no member of a union has."""
+    configs = [
+        member.__struct_config__
+        for member in typing.get_args(type_)
+        if isinstance(member, type) and issubclass(member, msgspec.Struct)
+    ]
+    tags = {str(config.tag): config.tag_field for config in configs if config.tag_field}
+    for field in sorted(set(tags.values())):
+        found = data.get(field)
+        if field in data and found not in tags:
+            yield (
+                field,
+                InputError(f"unknown {field} {found!r}", hint=nearest(str(found), tags)),
+                None,
+            )
 
 
 def _fields(data: dict[str, Data], struct: type[msgspec.Struct]) -> Iterator[tuple[str, Any, Any]]:
@@ -361,7 +381,7 @@ _NAMES: Final = {"object": "a mapping", "array": "a list", "str": "text", "int":
 _NAMES_TOO: Final = {"bool": "true or false", "float": "a number", "null": "nothing"}
 
 
-def _in_words(error: msgspec.ValidationError | InputError) -> InputError:
+def _in_words(error: msgspec.ValidationError | InputError, data: Data, type_: Any) -> InputError:
     if isinstance(error, InputError):
         return error
     message = re.sub(r" - at `[^`]*`$", "", str(error))
@@ -373,4 +393,16 @@ def _in_words(error: msgspec.ValidationError | InputError) -> InputError:
         return " or ".join(names)
 
     message = re.sub(r"`([^`]*)`", word, message)
-    return InputError(message[:1].lower() + message[1:])
+    hint = nearest(data, _choices(type_)) if isinstance(data, str) and _choices(type_) else None
+    return InputError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _choices(type_: Any) -> list[str]:
+    """Return the words that a value of an enum or of literals may be."""
+    if isinstance(type_, type) and issubclass(type_, enum.Enum):
+        return [str(member.value) for member in type_]
+    if typing.get_origin(type_) is typing.Literal:
+        return [str(value) for value in typing.get_args(type_)]
+    if typing.get_origin(type_) in (typing.Union, types.UnionType):
+        return [word for member in typing.get_args(type_) for word in _choices(member)]
+    return []

@@ -1,0 +1,57 @@
+"""``testbed plan``: what would be done to build a topology."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from testbed.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from testbed.topology.operations import Plan
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="A topology, as YAML.")],
+    other: Annotated[
+        Path | None, typer.Option("--diff", help="Show what building this one does differently.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the wires' randomness.")] = 0,
+    json: Json = False,
+) -> None:
+    """Print the operations that build a topology, as iproute2 command lines.
+
+    Nothing is done. ``@wire`` is the namespace in which wires and switches live.
+
+    Examples:
+
+        testbed plan topologies/two_paths.yaml
+        testbed plan topologies/two_paths.yaml --diff topologies/three_paths.yaml
+    """
+    from testbed.topology.diff import diff
+
+    mine = _plan(file, seed)
+    if other is None:
+        if json:
+            print_json(mine)
+            return
+        for operation in mine.operations:
+            typer.echo(str(operation))
+        return
+    difference = diff(mine, _plan(other, seed))
+    if json:
+        print_json(difference)
+        return
+    for sign, operations in (("-", difference.removed), ("+", difference.added)):
+        for operation in operations:
+            typer.echo(f"{sign} {operation}")
+
+
+def _plan(file: Path, seed: int) -> Plan:
+    from testbed.topology.load import load_topology
+    from testbed.topology.plan import plan
+    from testbed.topology.resolve import resolve
+
+    return plan(resolve(load_topology(file)), seed=seed)

@@ -1,0 +1,47 @@
+"""``testbed schema``: what a file may say."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from testbed.cli.output import print_json
+
+
+class Document(StrEnum):
+    """The files that have a schema."""
+
+    TOPOLOGY = "topology"
+    EXPERIMENT = "experiment"
+
+
+def command(
+    document: Annotated[Document, typer.Argument(help="Which file.")] = Document.TOPOLOGY,
+) -> None:
+    """Print the JSON Schema of topologies or experiments.
+
+    Editors use it to complete and check YAML: with the YAML language server, begin a file with
+    ``# yaml-language-server: $schema=topology.schema.json``.
+
+    Examples:
+
+        testbed schema > topology.schema.json
+        testbed schema experiment > experiment.schema.json
+    """
+    import msgspec
+
+    if document is Document.TOPOLOGY:
+        from testbed.topology.spec import TopologySpec as Spec
+    else:
+        from testbed.experiment.spec import ExperimentSpec as Spec  # type: ignore[assignment]
+    (root,), components = msgspec.json.schema_components([Spec])
+    print_json(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"testbed {document.value}",
+            **root,
+            "$defs": components,
+        }
+    )
