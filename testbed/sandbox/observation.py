@@ -32,17 +32,17 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str | None  # veth, bridge, ...; None: built in, like the loopback
     up: bool  # administratively (IFF_UP)
-    carrier: bool  # IFF_LOWER_UP: the other end of a veth pair is up too
+    carrier: bool  # IFF_RUNNING: it sends; the other end of a veth pair is up too
     mtu: int
     mac: str
     master: str | None  # the bridge it is a port of
     offload: bool  # transmit checksums are left to the device, and with them segmentation
-    rx_packets: int
-    rx_bytes: int
-    rx_dropped: int
-    tx_packets: int
-    tx_bytes: int
-    tx_dropped: int
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    rx_dropped: int = 0
+    tx_packets: int = 0
+    tx_bytes: int = 0
+    tx_dropped: int = 0
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,7 +86,7 @@ def _words(key: Key, value: object) -> str:
 
 def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
     for link in state.links:
-        for field in ("kind", "up", "mtu", "mac", "master", "offload"):
+        for field in ("kind", "up", "carrier", "mtu", "mac", "master", "offload"):
             yield ("links", link.name, field), getattr(link, field)
     for address in state.addresses:
         yield ("addresses", address.interface, address.address), address
@@ -134,6 +134,7 @@ def _(operation: ops.AddVeth) -> Wanted:
         fields: dict[str, object] = {
             "kind": "veth",
             "up": True,
+            "carrier": True,
             "mtu": end.mtu,
             "mac": end.mac.lower(),
             "master": end.bridge,
@@ -146,6 +147,8 @@ def _(operation: ops.AddVeth) -> Wanted:
 @_wanted.register
 def _(operation: ops.SetLink) -> Wanted:
     yield operation.namespace, ("links", operation.interface, "up"), operation.up
+    if not operation.up:
+        yield operation.namespace, ("links", operation.interface, "carrier"), False
 
 
 @_wanted.register

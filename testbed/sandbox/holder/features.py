@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NETLINK_GENERIC, nlmsg
+from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import PlatformError
 from testbed.sandbox import model, syscalls
 from testbed.sandbox.netlink import links, mptcp, netem
 from testbed.sandbox.netlink import redirect as redirection
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, Request
 from testbed.topology.model import Endpoint, EndpointFlag
 from testbed.topology.operations import VethEnd
 from testbed.wire.netem import Netem
@@ -177,7 +177,7 @@ def _user_namespace() -> str:
     return "unshare(CLONE_NEWUSER)"
 
 
-def _request(messages: Iterable[nlmsg], netlink: Netlink) -> None:
+def _request(messages: Iterable[Request], netlink: Netlink) -> None:
     """Send requests; :class:`OSError` with the kernel's words for the first refused."""
     for error in netlink.request(list(messages)):
         if error is not None:

@@ -22,7 +22,6 @@ class Namespace:
         self.name = name
         self.descriptor = descriptor
         self.indices = {"lo": LOOPBACK}
-        self._next = LOOPBACK + 1
         self._sockets: dict[int, Netlink] = {}
 
     @classmethod
@@ -33,12 +32,6 @@ class Namespace:
         place.touch()
         syscalls.mount(f"/proc/self/fd/{descriptor}", str(place), flags=syscalls.MS_BIND)
         return cls(name, descriptor)
-
-    def new_index(self, interface: str) -> int:
-        """Choose the index of an interface about to be made; the kernel takes it."""
-        index = self.indices[interface] = self._next
-        self._next += 1
-        return index
 
     def index(self, interface: str, operation: object) -> int:
         """Return the index of an interface an operation names; :class:`OperationError`: none."""
@@ -53,8 +46,7 @@ class Namespace:
 
     def refresh(self) -> None:
         """Learn what others have changed since (a user with ``ip link`` in a shell)."""
-        self.indices = {link.name: link.index for link in read_links(self.socket())}
-        self._next = max(self._next, *(index + 1 for index in self.indices.values()))
+        self.indices = {link.name: link.index for link in read_links(self.socket(), counters=False)}
 
     def socket(self, family: int = socket.NETLINK_ROUTE) -> Netlink:
         """Return this namespace's netlink socket; open until :meth:`release`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatchmethod
+from typing import Final
 
-from testbed.errors import SandboxError
+from testbed.errors import OperationError, SandboxError
 from testbed.sandbox import model, syscalls, verify
 from testbed.sandbox.holder import read
 from testbed.sandbox.holder.features import Features
@@ -18,6 +19,9 @@ from testbed.sandbox.netlink import addresses, links, mptcp
 from testbed.sandbox.observation import Observation
 from testbed.topology import operations as ops
 from testbed.topology.model import Endpoint, Limits, Route, Rule
+
+_SETTLING_S: Final = 0.5  # a carrier comes on in a work queue of the kernel
+_POLL_S: Final = 0.002
 
 
 class Network:
@@ -37,6 +41,7 @@ class Network:
         self._wires = Wires(wire, features)
         self._namespaces = {ops.WIRE: wire}
         self._queues: dict[str, Queue] = {}
+        self._last_index = links.LOOPBACK
 
     @property
     def emulator_pid(self) -> int | None:
@@ -118,6 +123,8 @@ class Network:
         for name in {name for each in operations for name in verify.namespaces(each)}:
             if name in self._namespaces:
                 self._namespaces[name].refresh()
+                last = max(self._namespaces[name].indices.values())
+                self._last_index = max(self._last_index, last)
 
     def _flush(self) -> None:
         """Send what is queued, the wire namespace's first."""
@@ -128,10 +135,26 @@ class Network:
 
     def _verify(self, operations: Sequence[ops.AnyOperation]) -> None:
         expectations = verify.expectations(operations)
+        patience = time.monotonic() + _SETTLING_S
         for name, wanted in expectations.items():
-            facts = read.facts(self._namespace(name), wanted, self._features.path_manager)
-            verify.compare(wanted, facts)
+            self._verify_in(self._namespace(name), wanted, patience)
         self._wires.verify(operations)
+
+    def _verify_in(
+        self,
+        namespace: Namespace,
+        wanted: Mapping[verify.Key, verify.Expectation],
+        patience: float,
+    ) -> None:
+        """Compare until it is met or patience has run out: the kernel does some things later."""
+        while True:
+            facts = read.facts(namespace, wanted, self._features.path_manager)
+            try:
+                return verify.compare(wanted, facts)
+            except OperationError:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(_POLL_S)
 
     @singledispatchmethod
     def _prepare(self, operation: ops.AnyOperation) -> None:
@@ -151,7 +174,7 @@ class Network:
 
     @_prepare.register
     def _add_bridge(self, operation: ops.AddBridge) -> None:
-        index = self._namespace(operation.namespace).new_index(operation.interface)
+        index = self._new_index(operation.namespace, operation.interface)
         queue = self._queue(operation.namespace)
         queue.route(operation, links.new_bridge(operation.interface, index))
 
@@ -161,13 +184,17 @@ class Network:
         if b.namespace == ops.WIRE:  # the end created first can be up and a port at once
             a, b = b, a
         spaces = self._namespace(a.namespace), self._namespace(b.namespace)
-        indices = spaces[0].new_index(a.interface), spaces[1].new_index(b.interface)
+        indices = [self._new_index(end.namespace, end.interface) for end in (a, b)]
         masters = [
             0 if end.bridge is None else space.index(end.bridge, operation)
             for end, space in zip((a, b), spaces, strict=True)
         ]
         message = links.new_veth(
-            a, b, indices, (spaces[0].descriptor, spaces[1].descriptor), masters[0]
+            a,
+            b,
+            (indices[0], indices[1]),
+            (spaces[0].descriptor, spaces[1].descriptor),
+            masters[0],
         )
         self._queue(ops.WIRE).route(operation, message)
         up = links.set_link(indices[1], up=True, master=masters[1])
@@ -253,6 +280,18 @@ class Network:
     def _set_wire(self, operation: ops.SetWire) -> None:
         self._flush()
         self._wires.set(operation)
+
+    def _new_index(self, namespace: str, interface: str) -> int:
+        """Choose the index of an interface about to be made; the kernel takes it.
+
+        None is used twice in a sandbox: of a veth pair whose ends have the same index the kernel
+        does not see that it is one, and is up to a second late in letting it send
+        (linkwatch_urgent_event).
+        """
+        known = self._namespace(namespace).indices
+        self._last_index += 1
+        known[interface] = self._last_index
+        return self._last_index
 
     def _index(
         self,

@@ -8,19 +8,19 @@ import socket
 from collections.abc import Callable, Sequence
 
 import msgspec
-from pyroute2.netlink import NETLINK_GENERIC, nlmsg
+from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import OperationError
 from testbed.sandbox.holder.namespace import Namespace, sysctl_path
 from testbed.sandbox.netlink import links
-from testbed.sandbox.netlink.transport import KernelError
+from testbed.sandbox.netlink.transport import KernelError, Request
 from testbed.topology.operations import Operation
 
 
 class _Request(msgspec.Struct, frozen=True):
     operation: Operation
     family: int  # of netlink
-    message: nlmsg
+    message: Request
 
 
 class _Action(msgspec.Struct, frozen=True):
@@ -36,11 +36,11 @@ class Queue:
         self._steps: list[_Request | _Action] = []
         self._last: list[_Request | _Action] = []
 
-    def route(self, operation: Operation, message: nlmsg) -> None:
+    def route(self, operation: Operation, message: Request) -> None:
         """Add an rtnetlink request."""
         self._steps.append(_Request(operation, socket.NETLINK_ROUTE, message))
 
-    def generic(self, operation: Operation, message: nlmsg) -> None:
+    def generic(self, operation: Operation, message: Request) -> None:
         """Add a generic netlink request."""
         self._steps.append(_Request(operation, NETLINK_GENERIC, message))
 

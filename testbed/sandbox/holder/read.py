@@ -56,7 +56,7 @@ def facts(
     keys = list(wanted)
     sysctls = [str(key[1]) for key in keys if key[0] == "sysctls"]
     parts = {str(key[0]) for key in keys} - {"sysctls"}
-    return verify.facts(_read(namespace, parts, sysctls, path_manager))
+    return verify.facts(_read(namespace, parts, sysctls, path_manager, ours=True))
 
 
 def _read(
@@ -64,15 +64,18 @@ def _read(
     parts: Iterable[str],
     sysctls: Collection[str],
     path_manager: int | None,
+    *,
+    ours: bool = False,
 ) -> NamespaceState:
+    """Read parts of the state; with ``ours``, leave out what no operation brings about."""
     names = {index: name for name, index in namespace.indices.items()}
     route = namespace.socket
     diagnosis = functools.partial(namespace.socket, NETLINK_SOCK_DIAG)
     generic = functools.partial(namespace.socket, NETLINK_GENERIC)
     readers: dict[str, Callable[[], object]] = {
-        "links": lambda: links.read_links(route()),
+        "links": lambda: links.read_links(route(), counters=not ours),
         "addresses": lambda: addresses.read_addresses(route(), names),
-        "routes": lambda: addresses.read_routes(route(), names),
+        "routes": lambda: addresses.read_routes(route(), names, ours=ours),
         "rules": lambda: addresses.read_rules(route()),
         "neighbours": lambda: addresses.read_neighbours(route(), names),
         "qdiscs": lambda: qdiscs.read_qdiscs(route(), names),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
-from typing import Any, Final
+from typing import Final
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg
+import msgspec
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
     RTM_DELADDR,
     RTM_GETADDR,
@@ -32,12 +34,14 @@ from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from testbed.sandbox.netlink.attributes import Only, attributes
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 from testbed.sandbox.observation import Address
 from testbed.topology.model import Neighbour, Route, Rule
 
 _LOCAL_TABLE: Final = 255
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - not bound to
+_REMEMBERED: Final = 4096  # decoded objects: most are the same in every namespace
 _KINDS: Final = {number: name for name, number in rt_type.items()}
 _ADD: Final = NLM_F_CREATE | NLM_F_EXCL
 
@@ -73,38 +77,44 @@ class RuleMessage(Only, fibmsg):  # type: ignore[misc]
         (2, "FRA_SRC", "ipaddr"),
         (6, "FRA_PRIORITY", "uint32"),
         (15, "FRA_TABLE", "uint32"),
+        (21, "FRA_PROTOCOL", "uint8"),
     )
 
 
-def add_address(index: int, address: str) -> nlmsg:
+_GET_ADDRESSES: Final = encode(AddressMessage(), RTM_GETADDR)
+_GET_NEIGHBOURS: Final = encode(NeighbourMessage(), RTM_GETNEIGH)
+_GET_RULES: Final = encode(RuleMessage(), RTM_GETRULE)
+
+
+def add_address(index: int, address: str) -> Request:
     """Return the request that gives an interface an address, without duplicate detection."""
     return _address(RTM_NEWADDR, index, address, _ADD)
 
 
-def remove_address(index: int, address: str) -> nlmsg:
+def remove_address(index: int, address: str) -> Request:
     """Return the request that takes an address away."""
     return _address(RTM_DELADDR, index, address, 0)
 
 
-def _address(kind: int, index: int, text: str, flags: int) -> nlmsg:
+def _address(kind: int, index: int, text: str, header: int) -> Request:
     interface = ipaddress.ip_interface(text)
     address = str(interface.ip)
-    return _message(
-        ifaddrmsg(),
+    return encode(
+        AddressMessage(),
         kind,
-        flags,
+        header,
         family=_FAMILIES[interface.version],
         prefixlen=interface.network.prefixlen,
-        flags_field=IFA_F_NODAD if interface.version == 6 else 0,
+        flags=IFA_F_NODAD if interface.version == 6 else 0,
         index=index,
         attrs=[("IFA_LOCAL", address), ("IFA_ADDRESS", address)],
     )
 
 
-def add_neighbour(index: int, address: str, mac: str) -> nlmsg:
+def add_neighbour(index: int, address: str, mac: str) -> Request:
     """Return the request for a permanent neighbour, in place of a learnt one."""
-    return _message(
-        ndmsg(),
+    return encode(
+        NeighbourMessage(),
         RTM_NEWNEIGH,
         NLM_F_CREATE | NLM_F_REPLACE,
         family=_FAMILIES[ipaddress.ip_address(address).version],
@@ -114,11 +124,11 @@ def add_neighbour(index: int, address: str, mac: str) -> nlmsg:
     )
 
 
-def add_rule(rule: Rule) -> nlmsg:
+def add_rule(rule: Rule) -> Request:
     """Return the request for a rule that sends packets from a source to a table."""
     source = ipaddress.ip_network(rule.source)
-    return _message(
-        fibmsg(),
+    return encode(
+        RuleMessage(),
         RTM_NEWRULE,
         _ADD,
         family=_FAMILIES[source.version],
@@ -133,7 +143,7 @@ def add_rule(rule: Rule) -> nlmsg:
     )
 
 
-def add_route(route: Route, index: int | None) -> nlmsg:
+def add_route(route: Route, index: int | None) -> Request:
     """Return the request for a route; ``index`` is that of its interface."""
     destination = ipaddress.ip_network(route.destination)
     attrs: list[tuple[str, object]] = [("RTA_TABLE", route.table)]
@@ -146,8 +156,8 @@ def add_route(route: Route, index: int | None) -> nlmsg:
     if route.source is not None:
         attrs.append(("RTA_PREFSRC", route.source))
     on_link = route.via is None and route.kind == "unicast"
-    return _message(
-        rtmsg(),
+    return encode(
+        RouteMessage(),
         RTM_NEWROUTE,
         _ADD,
         family=_FAMILIES[destination.version],
@@ -161,26 +171,27 @@ def add_route(route: Route, index: int | None) -> nlmsg:
 
 def read_addresses(netlink: Netlink, names: dict[int, str]) -> tuple[Address, ...]:
     """Return all addresses; ``names`` are the interfaces' by index."""
-    request = _message(ifaddrmsg(), RTM_GETADDR, 0)
-    return tuple(_read_address(each, names) for each in netlink.dump(request, AddressMessage))
-
-
-def _read_address(message: nlmsg, names: dict[int, str]) -> Address:
-    attrs = attributes(message)
-    address = attrs.get("IFA_LOCAL", attrs["IFA_ADDRESS"])
-    return Address(
-        interface=names[message["index"]],
-        address=f"{address}/{message['prefixlen']}",
-        usable=not attrs["IFA_FLAGS"] & (IFA_F_TENTATIVE | IFA_F_DADFAILED),
-    )
+    found = []
+    for body in netlink.dump(_GET_ADDRESSES):
+        message = decode(AddressMessage, body)
+        attrs = attributes(message)
+        address = attrs.get("IFA_LOCAL", attrs["IFA_ADDRESS"])
+        found.append(
+            Address(
+                interface=names[message["index"]],
+                address=f"{address}/{message['prefixlen']}",
+                usable=not attrs["IFA_FLAGS"] & (IFA_F_TENTATIVE | IFA_F_DADFAILED),
+            )
+        )
+    return tuple(found)
 
 
 def read_neighbours(netlink: Netlink, names: dict[int, str]) -> tuple[Neighbour, ...]:
     """Return the permanent neighbours."""
-    request = _message(ndmsg(), RTM_GETNEIGH, 0)
     found = []
-    for message in netlink.dump(request, NeighbourMessage):
-        if message["state"] & NUD_PERMANENT and message["family"] in _FAMILIES.values():
+    for body in netlink.dump(_GET_NEIGHBOURS):
+        message = decode(NeighbourMessage, body)
+        if message["state"] & NUD_PERMANENT and message["family"] in _ANY:
             attrs = attributes(message)
             found.append(
                 Neighbour(
@@ -193,52 +204,54 @@ def read_neighbours(netlink: Netlink, names: dict[int, str]) -> tuple[Neighbour,
 
 
 def read_rules(netlink: Netlink) -> tuple[Rule, ...]:
-    """Return the rules of both families; a rule for any source has the source 0.0.0.0/0 or ::/0."""
-    found = []
-    for message in netlink.dump(_message(fibmsg(), RTM_GETRULE, 0), RuleMessage):
-        if message["family"] not in _FAMILIES.values():
-            continue  # multicast routing has rules too
-        attrs = attributes(message)
-        any_source = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"  # noqa: S104
-        found.append(
-            Rule(
-                source=f"{attrs.get('FRA_SRC', any_source)}/{message['src_len']}",
-                table=attrs["FRA_TABLE"],
-                priority=attrs.get("FRA_PRIORITY", 0),
-            )
-        )
-    return tuple(found)
+    """Return the rules of both families; one for any source has the source 0.0.0.0/0 or ::/0."""
+    rules = (_rule(body) for body in netlink.dump(_GET_RULES))
+    return tuple(rule for rule in rules if rule is not None)
 
 
-def read_routes(netlink: Netlink, names: dict[int, str]) -> tuple[Route, ...]:
-    """Return the routes of both families, without the kernel's table ``local``."""
-    return tuple(
-        _read_route(message, names)
-        for family in _FAMILIES.values()  # a request for any family yields IPv4 only
-        for message in netlink.dump(_message(rtmsg(), RTM_GETROUTE, 0, family=family), RouteMessage)
-        if message["table"] != _LOCAL_TABLE
+@functools.lru_cache(_REMEMBERED)
+def _rule(body: bytes) -> Rule | None:
+    message = decode(RuleMessage, body)
+    if message["family"] not in _ANY:
+        return None  # multicast routing has rules too
+    attrs = attributes(message)
+    return Rule(
+        source=f"{attrs.get('FRA_SRC', _ANY[message['family']])}/{message['src_len']}",
+        table=attrs["FRA_TABLE"],
+        priority=attrs.get("FRA_PRIORITY", 0),
     )
 
 
-def _read_route(message: nlmsg, names: dict[int, str]) -> Route:
+def read_routes(
+    netlink: Netlink, names: dict[int, str], *, ours: bool = False
+) -> tuple[Route, ...]:
+    """Return the routes of both families, without the kernel's table ``local``.
+
+    :param ours: only those that :func:`add_route` made; the kernel leaves the others out.
+    """
+    found = []
+    protocol = rt_proto["static" if ours else "unspec"]
+    for family in _ANY:  # a request for any family yields IPv4 only
+        request = encode(RouteMessage(), RTM_GETROUTE, family=family, proto=protocol)
+        for body in netlink.dump(request):
+            route, index = _route(body)
+            if route.table != _LOCAL_TABLE:
+                interface = None if index is None else names[index]
+                found.append(msgspec.structs.replace(route, interface=interface))
+    return tuple(found)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _route(body: bytes) -> tuple[Route, int | None]:
+    """Return a route and the index of its interface."""
+    message = decode(RouteMessage, body)
     attrs = attributes(message)
-    any_address = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"  # noqa: S104
     kind = _KINDS[message["type"]]
-    index = attrs.get("RTA_OIF") if kind == "unicast" else None  # IPv6 names lo otherwise
-    return Route(
-        destination=f"{attrs.get('RTA_DST', any_address)}/{message['dst_len']}",
+    route = Route(
+        destination=f"{attrs.get('RTA_DST', _ANY[message['family']])}/{message['dst_len']}",
         via=attrs.get("RTA_GATEWAY"),
-        interface=None if index is None else names[index],
         source=attrs.get("RTA_PREFSRC"),
         table=attrs.get("RTA_TABLE", message["table"]),
         kind=kind,
     )
-
-
-def _message(message: nlmsg, kind: int, flags: int, **fields: Any) -> nlmsg:
-    """Fill a message; ``flags_field`` is the object's own ``flags``."""
-    if "flags_field" in fields:
-        fields["flags"] = fields.pop("flags_field")
-    message.update(fields)
-    message["header"] = {"type": kind, "flags": flags}
-    return message
+    return route, attrs.get("RTA_OIF") if kind == "unicast" else None  # IPv6 names lo otherwise

@@ -11,7 +11,16 @@ _HEADER = struct.Struct("=HH")  # struct nlattr: length, type
 _TYPE = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
 
 
-class Only:
+class Plain:
+    """Mixin for a pyroute2 message: ``get`` is that of ``dict``.
+
+    pyroute2's own looks through nested attributes too, for each field it encodes.
+    """
+
+    get = dict.get
+
+
+class Only(Plain):
     """Mixin for a pyroute2 message: skip every attribute that ``nla_map`` does not name.
 
     The kernel describes a link by some fifty attributes; making an object of each takes ten times

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 from typing import Any, Final
 
 from pyroute2.ethtool.ioctl import (
@@ -14,15 +15,16 @@ from pyroute2.ethtool.ioctl import (
     EthtoolValue,
     IfReq,
 )
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, nlmsg
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOWER_UP, IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP, ifinfmsg
 
-from testbed.sandbox.netlink.attributes import Only, attributes
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.attributes import Only, Plain, attributes
+from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 from testbed.sandbox.observation import LinkState
 from testbed.topology.operations import VethEnd
 
+_RTEXT_FILTER_SKIP_STATS: Final = 1 << 3  # linux/rtnetlink.h
 _COUNTERS: Final = (
     "rx_packets",
     "rx_bytes",
@@ -52,9 +54,19 @@ class LinkMessage(Only, ifinfmsg):  # type: ignore[misc]
         nla_map = ((1, "IFLA_INFO_KIND", "asciiz"),)
 
 
+class LinkRequest(Plain, ifinfmsg):  # type: ignore[misc]
+    """A link as pyroute2 encodes it."""
+
+
+_GET_LINKS: Final = encode(LinkRequest(), RTM_GETLINK)
+_GET_LINKS_ONLY: Final = encode(
+    LinkRequest(), RTM_GETLINK, attrs=[("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
+)
+
+
 def new_veth(
     a: VethEnd, b: VethEnd, indices: tuple[int, int], namespaces: tuple[int, int], master: int
-) -> nlmsg:
+) -> Request:
     """Return the request for a veth pair, ``a`` up and in bridge ``master`` (0: in none).
 
     ``b`` cannot be born up: a veth comes up only when it has a peer.  The kernel takes the indices
@@ -71,7 +83,7 @@ def new_veth(
     return _request(message, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def new_bridge(name: str, index: int) -> nlmsg:
+def new_bridge(name: str, index: int) -> Request:
     """Return the request for a bridge, up, that neither waits (STP) nor snoops on multicast."""
     data = [
         ("IFLA_BR_FORWARD_DELAY", 0),
@@ -88,7 +100,8 @@ def new_bridge(name: str, index: int) -> nlmsg:
     return _request(message, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def set_link(index: int, *, up: bool, master: int = 0) -> nlmsg:
+@functools.cache
+def set_link(index: int, *, up: bool, master: int = 0) -> Request:
     """Return the request that sets an interface up or down, and makes it a port of a bridge."""
     attrs = [("IFLA_MASTER", master)] if master else []
     message = {"index": index, "flags": IFF_UP if up else 0, "change": IFF_UP, "attrs": attrs}
@@ -104,31 +117,31 @@ def disable_offload(netlink: Netlink, interface: str) -> None:
     _ethtool(netlink, interface, ETHTOOL_STXCSUM, 0)
 
 
-def read_links(netlink: Netlink) -> tuple[LinkState, ...]:
-    """Return all interfaces of the socket's namespace."""
-    request = ifinfmsg()
-    request["header"] = {"type": RTM_GETLINK}
-    found = [(message, attributes(message)) for message in netlink.dump(request, LinkMessage)]
+def read_links(netlink: Netlink, *, counters: bool = True) -> tuple[LinkState, ...]:
+    """Return all interfaces of the socket's namespace; without counters these stay 0."""
+    request = _GET_LINKS if counters else _GET_LINKS_ONLY
+    messages = [decode(LinkMessage, body) for body in netlink.dump(request)]
+    found = [(message, attributes(message)) for message in messages]
     names = {message["index"]: attrs["IFLA_IFNAME"] for message, attrs in found}
     return tuple(_state(netlink, message, attrs, names) for message, attrs in found)
 
 
 def _state(
-    netlink: Netlink, message: nlmsg, attrs: dict[str, Any], names: dict[int, str]
+    netlink: Netlink, message: LinkMessage, attrs: dict[str, Any], names: dict[int, str]
 ) -> LinkState:
-    statistics = attrs["IFLA_STATS64"]
+    statistics = attrs.get("IFLA_STATS64", {})
     information = attrs.get("IFLA_LINKINFO")
     return LinkState(
         index=message["index"],
         name=attrs["IFLA_IFNAME"],
         kind=None if information is None else attributes(information).get("IFLA_INFO_KIND"),
         up=bool(message["flags"] & IFF_UP),
-        carrier=bool(message["flags"] & IFF_LOWER_UP),
+        carrier=bool(message["flags"] & IFF_RUNNING),
         mtu=attrs["IFLA_MTU"],
         mac=attrs["IFLA_ADDRESS"],
         master=names.get(attrs.get("IFLA_MASTER", 0)),
         offload=bool(_ethtool(netlink, attrs["IFLA_IFNAME"], ETHTOOL_GTXCSUM, 0)),
-        **{name: statistics[name] for name in _COUNTERS},
+        **{name: statistics[name] for name in _COUNTERS if statistics},
     )
 
 
@@ -144,11 +157,8 @@ def _end(end: VethEnd, index: int, namespace: int) -> dict[str, Any]:
     }
 
 
-def _request(fields: dict[str, Any], flags: int) -> nlmsg:
-    message = ifinfmsg()
-    message.update(fields)
-    message["header"] = {"type": RTM_NEWLINK, "flags": flags}
-    return message
+def _request(fields: dict[str, Any], flags: int) -> Request:
+    return encode(LinkRequest(), RTM_NEWLINK, flags, **fields)
 
 
 def _ethtool(netlink: Netlink, interface: str, command: int, value: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from pyroute2.netlink import nlmsg
 from pyroute2.netlink.diag import (
     SOCK_DIAG_BY_FAMILY,
     SS_LISTEN,
@@ -14,7 +13,7 @@ from pyroute2.netlink.diag import (
 )
 
 from testbed.sandbox.netlink.attributes import Only, attributes
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, decode, encode
 from testbed.sandbox.observation import Listener
 
 _ULP_MPTCP: Final = "INET_ULP_INFO_MPTCP"
@@ -36,18 +35,18 @@ def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:
     """Return the listening sockets of a NETLINK_SOCK_DIAG socket's namespace."""
     found = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        request = inet_diag_req()
-        request.update(
+        request = encode(
+            inet_diag_req(),
+            SOCK_DIAG_BY_FAMILY,
             sdiag_family=family,
             sdiag_protocol=socket.IPPROTO_TCP,
             idiag_states=1 << SS_LISTEN,
         )
-        request["header"] = {"type": SOCK_DIAG_BY_FAMILY}
-        found += [_read(message) for message in netlink.dump(request, SocketMessage)]
+        found += [_read(decode(SocketMessage, body)) for body in netlink.dump(request)]
     return tuple(found)
 
 
-def _read(message: nlmsg) -> Listener:
+def _read(message: SocketMessage) -> Listener:
     upper = attributes(message).get("INET_DIAG_ULP_INFO")
     return Listener(
         protocol="mptcp" if upper is not None and _ULP_MPTCP in attributes(upper) else "tcp",

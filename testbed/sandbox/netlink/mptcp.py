@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from typing import Any, Final
 
-from pyroute2.netlink import CTRL_CMD_GETFAMILY, GENL_ID_CTRL, NLA_F_NESTED, ctrlmsg, nlmsg
+from pyroute2.netlink import CTRL_CMD_GETFAMILY, GENL_ID_CTRL, NLA_F_NESTED, ctrlmsg
 from pyroute2.netlink.generic.mptcp import (
     MPTCP_GENL_NAME,
     MPTCP_PM_CMD_ADD_ADDR,
@@ -19,7 +19,7 @@ from pyroute2.netlink.generic.mptcp import (
 )
 
 from testbed.sandbox.netlink.attributes import attributes
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 from testbed.topology.model import Endpoint, EndpointFlag, Limits
 
 _VERSION: Final = 1  # MPTCP_PM_VER
@@ -47,15 +47,15 @@ class PathManagerMessage(mptcp_msg):  # type: ignore[misc]
 
 def family_number(netlink: Netlink) -> int | None:
     """Return the generic netlink number of the path manager; None: this kernel has none."""
-    request = ctrlmsg()
-    request.update(
+    request = encode(
+        ctrlmsg(),
+        GENL_ID_CTRL,
         cmd=CTRL_CMD_GETFAMILY,
         version=1,
         attrs=[("CTRL_ATTR_FAMILY_NAME", MPTCP_GENL_NAME)],
     )
-    request["header"] = {"type": GENL_ID_CTRL}
     try:
-        answer = netlink.get(request, ctrlmsg)
+        answer = decode(ctrlmsg, netlink.get(request))
     except OSError as error:
         if error.errno == errno.ENOENT:
             return None
@@ -63,7 +63,7 @@ def family_number(netlink: Netlink) -> int | None:
     return int(answer.get_attr("CTRL_ATTR_FAMILY_ID"))
 
 
-def set_limits(family: int, limits: Limits) -> nlmsg:
+def set_limits(family: int, limits: Limits) -> Request:
     """Return the request that sets both limits."""
     return _message(
         family,
@@ -75,7 +75,7 @@ def set_limits(family: int, limits: Limits) -> nlmsg:
     )
 
 
-def add_endpoint(family: int, endpoint: Endpoint, index: int) -> nlmsg:
+def add_endpoint(family: int, endpoint: Endpoint, index: int) -> Request:
     """Return the request for an endpoint bound to the interface with that index; 0: to none."""
     attrs: list[tuple[str, object]] = [
         *_address(endpoint.address),
@@ -88,14 +88,15 @@ def add_endpoint(family: int, endpoint: Endpoint, index: int) -> nlmsg:
     return _endpoint(family, MPTCP_PM_CMD_ADD_ADDR, attrs)
 
 
-def remove_endpoint(family: int, number: int) -> nlmsg:
+def remove_endpoint(family: int, number: int) -> Request:
     """Return the request that removes the endpoint with that id (1 to 255)."""
     return _endpoint(family, MPTCP_PM_CMD_DEL_ADDR, [("MPTCP_PM_ADDR_ATTR_ID", number)])
 
 
 def read_limits(netlink: Netlink, family: int) -> Limits:
     """Return the limits of the socket's namespace."""
-    answer = netlink.get(_message(family, MPTCP_PM_CMD_GET_LIMITS, []), PathManagerMessage)
+    body = netlink.get(_message(family, MPTCP_PM_CMD_GET_LIMITS, []))
+    answer = decode(PathManagerMessage, body)
     return Limits(
         subflows=answer.get_attr("MPTCP_PM_ATTR_SUBFLOWS"),
         add_addr_accepted=answer.get_attr("MPTCP_PM_ATTR_RCV_ADD_ADDRS"),
@@ -104,8 +105,9 @@ def read_limits(netlink: Netlink, family: int) -> Limits:
 
 def read_endpoints(netlink: Netlink, family: int, names: dict[int, str]) -> tuple[Endpoint, ...]:
     """Return the endpoints of the socket's namespace."""
-    found = netlink.dump(_message(family, MPTCP_PM_CMD_GET_ADDR, []), PathManagerMessage)
-    return tuple(_read(attributes(each.get_attr("MPTCP_PM_ATTR_ADDR")), names) for each in found)
+    bodies = netlink.dump(_message(family, MPTCP_PM_CMD_GET_ADDR, []))
+    found = (decode(PathManagerMessage, body).get_attr("MPTCP_PM_ATTR_ADDR") for body in bodies)
+    return tuple(_read(attributes(each), names) for each in found)
 
 
 def _read(attrs: dict[str, Any], names: dict[int, str]) -> Endpoint:
@@ -132,13 +134,10 @@ def _address(text: str) -> list[tuple[str, object]]:
     ]
 
 
-def _endpoint(family: int, command: int, attrs: list[tuple[str, object]]) -> nlmsg:
+def _endpoint(family: int, command: int, attrs: list[tuple[str, object]]) -> Request:
     nested = ("MPTCP_PM_ATTR_ADDR", {"attrs": attrs}, NLA_F_NESTED)
     return _message(family, command, [nested])
 
 
-def _message(family: int, command: int, attrs: list[tuple[Any, ...]]) -> nlmsg:
-    message = PathManagerMessage()
-    message.update(cmd=command, version=_VERSION, attrs=attrs)
-    message["header"] = {"type": family}
-    return message
+def _message(family: int, command: int, attrs: list[tuple[Any, ...]]) -> Request:
+    return encode(PathManagerMessage(), family, cmd=command, version=_VERSION, attrs=attrs)

@@ -9,11 +9,12 @@ from array import array
 from typing import Any, Final
 
 import msgspec
-from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, nla, nlmsg
+from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, nla
 from pyroute2.netlink.rtnl import RTM_NEWQDISC, TC_H_ROOT
 from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 
 from testbed.sandbox.netlink.attributes import attributes
+from testbed.sandbox.netlink.transport import Request, encode
 from testbed.wire.distribution import SCALE, SIZE, table
 from testbed.wire.netem import Distribution, GilbertElliott, Netem, RandomLoss
 
@@ -117,14 +118,14 @@ def parameters(netem: Netem, mtu: int) -> Parameters:
     )
 
 
-def new_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> nlmsg:
+def new_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> Request:
     """Return the request that makes netem the root qdisc of an interface."""
     table_ = None if netem.delay is None else table(netem.delay.distribution)
     options = _options(parameters(netem, mtu), table_, seed)
     return _request(index, options, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def change_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> nlmsg:
+def change_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> Request:
     """Return the request that changes netem in place; what it holds stays.
 
     netem keeps some options it is not told about and forgets others, so all are told.  It never
@@ -140,7 +141,7 @@ def uniform_table() -> array[int]:
     return array("h", ((2 * i + 1) * SCALE // SIZE - SCALE for i in range(SIZE)))
 
 
-def read_parameters(message: nlmsg) -> Parameters:
+def read_parameters(message: NetemMessage) -> Parameters:
     """Return what a dumped netem qdisc (a :class:`NetemMessage`) holds."""
     options = message.get_attr("TCA_OPTIONS")
     attrs = attributes(options)
@@ -246,13 +247,13 @@ def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> dict[s
     }
 
 
-def _request(index: int, options: dict[str, Any], flags: int) -> nlmsg:
-    message = NetemMessage()
-    message.update(
+def _request(index: int, options: dict[str, Any], flags: int) -> Request:
+    return encode(
+        NetemMessage(),
+        RTM_NEWQDISC,
+        flags,
         index=index,
         handle=HANDLE,
         parent=TC_H_ROOT,
         attrs=[("TCA_KIND", "netem"), ("TCA_OPTIONS", options)],
     )
-    message["header"] = {"type": RTM_NEWQDISC, "flags": flags}
-    return message

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pyroute2.netlink import nlmsg
+from typing import Final
+
 from pyroute2.netlink.rtnl import RTM_GETQDISC
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from testbed.sandbox.netlink.attributes import Only, attributes
 from testbed.sandbox.netlink.netem import NetemMessage, Parameters, read_parameters
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, decode, encode
 from testbed.sandbox.observation import QdiscState
 
 
@@ -18,25 +19,25 @@ class QdiscMessage(Only, tcmsg):  # type: ignore[misc]
     nla_map = ((1, "TCA_KIND", "asciiz"), (3, "TCA_STATS", "stats"))
 
 
+_GET_QDISCS: Final = encode(tcmsg(), RTM_GETQDISC)
+
+
 def read_qdiscs(netlink: Netlink, names: dict[int, str]) -> tuple[QdiscState, ...]:
     """Return all qdiscs of the socket's namespace."""
-    request = tcmsg()
-    request["header"] = {"type": RTM_GETQDISC}
-    return tuple(_read(each, names) for each in netlink.dump(request, QdiscMessage))
+    return tuple(_read(decode(QdiscMessage, body), names) for body in netlink.dump(_GET_QDISCS))
 
 
 def read_netem(netlink: Netlink) -> dict[int, Parameters]:
     """Return the options of every netem qdisc, by the index of its interface."""
-    request = tcmsg()
-    request["header"] = {"type": RTM_GETQDISC}
+    messages = (decode(NetemMessage, body) for body in netlink.dump(_GET_QDISCS))
     return {
         message["index"]: read_parameters(message)
-        for message in netlink.dump(request, NetemMessage)
+        for message in messages
         if message.get_attr("TCA_KIND") == "netem"
     }
 
 
-def _read(message: nlmsg, names: dict[int, str]) -> QdiscState:
+def _read(message: QdiscMessage, names: dict[int, str]) -> QdiscState:
     attrs = attributes(message)
     counters = attrs["TCA_STATS"]
     return QdiscState(

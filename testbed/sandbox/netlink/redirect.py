@@ -7,12 +7,12 @@ import socket
 import struct
 from typing import Any, Final
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, nlmsg
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS
 from pyroute2.netlink.rtnl.tcmsg import act_mirred, sched_bpf, tcmsg
 
 from testbed.sandbox.netlink.attributes import Only, attributes
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 
 _INGRESS_HANDLE: Final = 0xFFFF_0000  # "ffff:"
 _ETH_P_ALL: Final = 3
@@ -54,33 +54,32 @@ class FilterMessage(Only, tcmsg):  # type: ignore[misc]
         return tcmsg.get_options(message)
 
 
-def requests(way: Redirect, source: int, target: int) -> list[nlmsg]:
+def requests(way: Redirect, source: int, target: int) -> list[Request]:
     """Return the requests after which what arrives at ``source`` leaves through ``target``."""
-    ingress = tcmsg()
-    ingress.update(
+    ingress = encode(
+        tcmsg(),
+        RTM_NEWQDISC,
+        NLM_F_CREATE | NLM_F_EXCL,
         index=source,
         handle=_INGRESS_HANDLE,
         parent=TC_H_INGRESS,
         attrs=[("TCA_KIND", "ingress")],
     )
-    ingress["header"] = {"type": RTM_NEWQDISC, "flags": NLM_F_CREATE | NLM_F_EXCL}
     return [ingress, _filter(way, source, target)]
 
 
 def target_of(netlink: Netlink, source: int) -> int | None:
     """Return the index of the interface ``source`` is redirected to; None: it is not."""
-    request = tcmsg()
-    request.update(index=source, parent=_INGRESS_HANDLE)
-    request["header"] = {"type": RTM_GETTFILTER}
-    for message in netlink.dump(request, FilterMessage):
-        attrs = attributes(message)
+    request = encode(tcmsg(), RTM_GETTFILTER, index=source, parent=_INGRESS_HANDLE)
+    for body in netlink.dump(request):
+        attrs = attributes(decode(FilterMessage, body))
         action = _action_of(attrs.get("TCA_OPTIONS"))
         if action is not None:
             return action
     return None
 
 
-def _filter(way: Redirect, source: int, target: int) -> nlmsg:
+def _filter(way: Redirect, source: int, target: int) -> Request:
     mirred = act_mirred.get_parameters(
         {"direction": "egress", "action": "redirect", "ifindex": target}
     )
@@ -98,15 +97,15 @@ def _filter(way: Redirect, source: int, target: int) -> nlmsg:
                 ("TCA_BPF_OPS_LEN", len(_MATCH) // 8),
                 ("TCA_BPF_OPS", _MATCH),
             ]
-    message = FilterMessage()
-    message.update(
+    return encode(
+        FilterMessage(),
+        RTM_NEWTFILTER,
+        NLM_F_CREATE | NLM_F_EXCL,
         index=source,
         parent=_INGRESS_HANDLE,
         info=_PRIORITY << 16 | socket.htons(_ETH_P_ALL),
         attrs=[("TCA_KIND", str(way)), ("TCA_OPTIONS", {"attrs": options})],
     )
-    message["header"] = {"type": RTM_NEWTFILTER, "flags": NLM_F_CREATE | NLM_F_EXCL}
-    return message
 
 
 def _action_of(options: Any) -> int | None:

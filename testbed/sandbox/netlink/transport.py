@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from pyroute2.netlink import (
@@ -35,6 +35,7 @@ _RECEIVE: Final = 1 << 18
 _HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _INT: Final = struct.Struct("=i")
 
+Request: TypeAlias = bytes  # an encoded message, see :func:`encode`
 Message = TypeVar("Message", bound=nlmsg)
 
 
@@ -72,36 +73,35 @@ class Netlink:
         """The socket, for ioctl(2) calls about its namespace's interfaces."""
         return self._sock.fileno()
 
-    def request(self, messages: Sequence[nlmsg]) -> list[KernelError | None]:
-        """Send requests whose ``header`` says type and flags; return the answer to each."""
+    def request(self, requests: Sequence[Request]) -> list[KernelError | None]:
+        """Send requests; return the answer to each."""
         answers: list[KernelError | None] = []
-        for start in range(0, len(messages), BATCH):
-            answers += self._batch(messages[start : start + BATCH])
+        for start in range(0, len(requests), BATCH):
+            answers += self._batch(requests[start : start + BATCH])
         return answers
 
-    def dump(self, message: nlmsg, kind: type[Message]) -> list[Message]:
-        """Return all objects a dump request yields, each a ``kind``.
+    def dump(self, request: Request) -> list[bytes]:
+        """Return all objects a dump request yields, for :func:`decode`.
 
         :raises OSError: the kernel refused the request.
         """
         while True:
-            bodies, interrupted = self._dump(message)
+            bodies, interrupted = self._dump(request)
             if not interrupted:  # else the table changed under us
-                return [_decode(kind, body) for body in bodies]
+                return bodies
 
-    def get(self, message: nlmsg, kind: type[Message]) -> Message:
+    def get(self, request: Request) -> bytes:
         """Return the one object a request yields; :class:`OSError` if it is refused."""
-        sequence = self._send([message], NLM_F_REQUEST)
-        for number, _, _, body in self._receive():
-            if number == NLMSG_ERROR:
-                _raise(body)
-            return _decode(kind, body)
-        raise AssertionError(sequence)
+        self._send([request], NLM_F_REQUEST)
+        number, _, _, body = next(self._receive())
+        if number == NLMSG_ERROR:
+            _raise(body)
+        return _anonymous(body)
 
-    def _batch(self, messages: Sequence[nlmsg]) -> list[KernelError | None]:
-        first = self._send(messages, NLM_F_REQUEST | NLM_F_ACK)
-        answers: list[KernelError | None] = [None] * len(messages)
-        missing = len(messages)
+    def _batch(self, requests: Sequence[Request]) -> list[KernelError | None]:
+        first = self._send(requests, NLM_F_REQUEST | NLM_F_ACK)
+        answers: list[KernelError | None] = [None] * len(requests)
+        missing = len(requests)
         while missing:
             for number, flags, sequence, body in self._receive():
                 if number != NLMSG_ERROR:
@@ -112,9 +112,9 @@ class Netlink:
                     answers[sequence - first] = KernelError(error, _explanation(flags, body))
         return answers
 
-    def _dump(self, message: nlmsg) -> tuple[list[memoryview], bool]:
-        self._send([message], NLM_F_REQUEST | NLM_F_DUMP)
-        bodies: list[memoryview] = []
+    def _dump(self, request: Request) -> tuple[list[bytes], bool]:
+        self._send([request], NLM_F_REQUEST | NLM_F_DUMP)
+        bodies: list[bytes] = []
         interrupted = False
         while True:
             for number, flags, _, body in self._receive():
@@ -122,19 +122,17 @@ class Netlink:
                 if number in (NLMSG_ERROR, NLMSG_DONE):
                     _raise(body)
                     return bodies, interrupted
-                bodies.append(body)
+                bodies.append(_anonymous(body))
 
-    def _send(self, messages: Sequence[nlmsg], flags: int) -> int:
-        """Encode and send; return the sequence number of the first."""
+    def _send(self, requests: Sequence[Request], flags: int) -> int:
+        """Number and send; return the sequence number of the first."""
         first = self._sequence + 1
         data = bytearray()
-        for message in messages:
+        for request in requests:
             self._sequence += 1
-            message["header"]["flags"] = message["header"].get("flags", 0) | flags
-            message["header"]["sequence_number"] = self._sequence
-            message.reset()
-            message.encode()
-            data += message.data
+            length, kind, own, _, _ = _HEADER.unpack_from(request)
+            data += _HEADER.pack(length, kind, own | flags, self._sequence, 0)
+            data += request[_HEADER.size :]
         self._sock.send(data)
         return first
 
@@ -148,10 +146,30 @@ class Netlink:
             offset += (length + 3) & ~3
 
 
-def _decode(kind: type[Message], body: memoryview) -> Message:
-    message: Message = kind(bytes(body))
+def encode(message: nlmsg, kind: int, flags: int = 0, /, **fields: object) -> Request:
+    """Fill a message of pyroute2's and return it encoded.
+
+    :param kind: the type of the message (``RTM_*``, or a generic netlink family's number).
+    :param flags: ``NLM_F_*`` of the request beyond those the transport adds.
+    :param fields: of the message, ``attrs`` among them.
+    """
+    message.update(fields)
+    message["header"] = {"type": kind, "flags": flags}
+    message.encode()
+    return bytes(message.data)
+
+
+def decode(kind: type[Message], body: bytes) -> Message:
+    """Return what the kernel sent as a ``kind``."""
+    message: Message = kind(body)
     message.decode()
     return message
+
+
+def _anonymous(body: memoryview) -> bytes:
+    """Return a message without sequence number and port: equal objects are then equal bytes."""
+    length, kind, flags, _, _ = _HEADER.unpack_from(body)
+    return _HEADER.pack(length, kind, flags, 0, 0) + body[_HEADER.size :]
 
 
 def _raise(body: memoryview) -> None:
@@ -172,5 +190,5 @@ def _explanation(flags: int, body: memoryview) -> str | None:
     start = _HEADER.size + _INT.size
     data = bytearray(body[:start]) + body[start + _HEADER.size :]
     struct.pack_into("=I", data, 0, len(data))
-    text = _decode(nlmsgerr, memoryview(data)).get_attr("NLMSGERR_ATTR_MSG")
+    text = decode(nlmsgerr, bytes(data)).get_attr("NLMSGERR_ATTR_MSG")
     return None if text is None else str(text)
