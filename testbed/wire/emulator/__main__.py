@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 
-from testbed.errors import InputError
+from testbed.errors import InputError, SandboxError
 from testbed.wire.emulator.libc import set_timer_slack
 from testbed.wire.emulator.loop import Loop
 from testbed.wire.emulator.messages import (
@@ -60,7 +60,7 @@ class Server:
             self._change(request)
         except InputError as error:
             return Failed(message=str(error), bad_input=True)
-        except (OSError, LookupError, ValueError) as error:
+        except (OSError, SandboxError) as error:
             return Failed(message=f"wire {request.link!r}: {error}")
         gc.collect()
         return Done()

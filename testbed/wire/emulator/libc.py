@@ -8,6 +8,7 @@ nanoseconds where ``epoll_wait`` has milliseconds.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from array import array
 from collections.abc import Sequence
@@ -161,6 +162,8 @@ class Poller:
     def wait(self, timeout_ns: int | None) -> list[int]:
         """Return the descriptors that have input, after at most ``timeout_ns``.
 
+        It may return early with none, for example when the process was stopped and continued.
+
         :raises OSError: what epoll_pwait2(2) reports.
         """
         timeout = None
@@ -171,6 +174,8 @@ class Poller:
             _SYS_EPOLL_PWAIT2, self._epoll.fileno(), self._address, self._EVENTS, timeout, None, 0
         )
         if count < 0:
+            if ctypes.get_errno() == errno.EINTR:
+                return []
             raise _error()
         return self._view[self._data : self._stride * count : self._stride].tolist()
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from testbed.errors import SandboxError
 from testbed.wire.emulator.libc import Poller, Vector
 from testbed.wire.emulator.messages import Add, Direction
 from testbed.wire.emulator.pool import Pool
@@ -67,18 +68,18 @@ class Loop:
         """Start to carry frames.
 
         :raises InputError: options that cannot be carried out.
-        :raises OSError: an interface that cannot be used.
-        :raises ValueError: there is such a link.
+        :raises SandboxError: there is such a link already, or no such interface.
+        :raises OSError: an interface that cannot be listened to.
         """
         if (wire.link, "a") in self._lanes:
-            raise ValueError(f"there is a wire {wire.link!r} already")
+            raise SandboxError("it exists already")
         models = {
             toward: self._model(wire, toward, getattr(wire, f"toward_{toward}")) for toward in "ab"
         }
         a = Port(wire.a, self._pool)
         try:
             b = Port(wire.b, self._pool)
-        except OSError:
+        except (OSError, SandboxError):
             a.close()
             raise
         for toward, source, target in (("a", b, a), ("b", a, b)):
@@ -91,10 +92,10 @@ class Loop:
         """Change one direction's options in place.
 
         :raises InputError: options that cannot be carried out.
-        :raises LookupError: there is no such link or direction.
+        :raises SandboxError: there is no such link or direction.
         """
         if (link, toward) not in self._lanes:
-            raise LookupError(f"there is nothing toward {toward!r}")
+            raise SandboxError(f"there is no direction {toward!r} of it")
         self._lanes[link, toward].model.change(netem, time.monotonic_ns())
 
     def report(self) -> tuple[Direction, ...]:

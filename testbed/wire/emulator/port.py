@@ -8,6 +8,7 @@ import struct
 import time
 from typing import Final, NamedTuple
 
+from testbed.errors import SandboxError
 from testbed.wire.emulator.libc import BATCH, Vector
 from testbed.wire.emulator.pool import VNET_HEADER, Pool
 
@@ -88,7 +89,8 @@ class Port:
     one side to the other untouched.
 
     :param interface: a middle interface, in this process's network namespace.
-    :raises OSError: there is no such interface, or no permission.
+    :raises SandboxError: there is no such interface.
+    :raises OSError: it cannot be listened to.
     """
 
     def __init__(self, interface: str, pool: Pool) -> None:
@@ -100,14 +102,17 @@ class Port:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             self._configure(interface)
-        except OSError:
+        except (OSError, SandboxError):
             self._socket.close()
             raise
         self.fd = self._socket.fileno()
 
     def _configure(self, interface: str) -> None:
         sock = self._socket
-        index = socket.if_nametoindex(interface)
+        try:
+            index = socket.if_nametoindex(interface)
+        except OSError:
+            raise SandboxError(f"there is no interface {interface!r}") from None
         sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

@@ -1,0 +1,385 @@
+"""The emulator process between two real interfaces.
+
+Each test runs in a child process with a network namespace of its own, in which two veth pairs
+stand for two hosts: frames sent into ``host_a`` come out of ``host_b`` and the other way round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import InputError, SandboxError
+from testbed.wire.emulator.client import Emulator, command
+from testbed.wire.netem import Netem, WireCounters
+
+pytestmark = pytest.mark.sandbox
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
+ETHERTYPE = 0x88B5  # local experimental
+VNET_HEADER = 10
+NO_VNET = bytes(VNET_HEADER)
+
+
+def in_namespace(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test in a forked child with a network namespace of its own."""
+
+    @functools.wraps(test)
+    def wrapper(**fixtures: object) -> None:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            report = ""
+            try:
+                make_namespace()
+                test(**fixtures)
+            except BaseException:
+                report = traceback.format_exc()
+            os.write(writer, report.encode()[-60_000:])
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as pipe:
+            report = pipe.read()
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        assert not report, report
+
+    return wrapper
+
+
+def make_namespace() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    uid, gid = os.getuid(), os.getgid()
+    flags = CLONE_NEWNET if uid == 0 else CLONE_NEWNET | CLONE_NEWUSER
+    if libc.unshare(flags):
+        raise OSError(ctypes.get_errno(), "unshare")
+    if uid:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+class Lab:
+    """One wire with hosts on both ends, and the process that emulates it."""
+
+    def __init__(self, toward_b: str = "", toward_a: str = "", *, start: bool = True) -> None:
+        Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+        self.hosts = {}
+        for name in "ab":
+            ip("link", "add", f"host_{name}", "type", "veth", "peer", "name", f"wire_{name}")
+            ip("link", "set", f"host_{name}", "up")
+            ip("link", "set", f"wire_{name}", "up")
+            self.hosts[name] = self.host(f"host_{name}")
+        ours, theirs = socket.socketpair()
+        descriptor = theirs.fileno()
+        self.process = subprocess.Popen(command(descriptor), pass_fds=(descriptor,))
+        theirs.close()
+        self.emulator = Emulator(ours)
+        if start:
+            self.add(toward_b, toward_a)
+
+    def add(self, toward_b: str = "", toward_a: str = "") -> None:
+        self.emulator.add(
+            link="lan",
+            a="wire_a",
+            b="wire_b",
+            mtu=1500,
+            toward_a=Netem.parse(toward_a),
+            toward_b=Netem.parse(toward_b),
+            seed=1,
+        )
+
+    @staticmethod
+    def host(interface: str) -> socket.socket:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
+        sock.bind((interface, 3))
+        sock.settimeout(20)
+        return sock
+
+    def send(self, sender: str, *frames: bytes, vnet: bytes = NO_VNET) -> None:
+        for frame in frames:
+            self.hosts[sender].send(vnet + frame)
+
+    def receive(self, receiver: str) -> bytes:
+        """Return the next frame with its virtio header."""
+        return self.hosts[receiver].recv(70_000)
+
+    def receive_frames(self, receiver: str, count: int) -> list[bytes]:
+        return [self.receive(receiver)[VNET_HEADER:] for _ in range(count)]
+
+    def counters(self, toward: str = "b") -> WireCounters:
+        return self.emulator.counters()["lan", toward]
+
+    def wait_for(
+        self, condition: Callable[[WireCounters], bool], toward: str = "b"
+    ) -> WireCounters:
+        """Ask for the counters until they are as wanted; the test's time-out ends it."""
+        while not condition(counters := self.counters(toward)):
+            os.sched_yield()
+        return counters
+
+    def close(self) -> None:
+        self.emulator.close()
+        assert self.process.wait(20) == 0
+
+
+@contextlib.contextmanager
+def lab(toward_b: str = "", toward_a: str = ""):
+    it = Lab(toward_b, toward_a)
+    try:
+        yield it
+    finally:
+        it.close()
+
+
+def frames(count: int, seed: int = 1) -> list[bytes]:
+    """Frames of all lengths with random content."""
+    draw = random.Random(seed)
+    head = b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02" + struct.pack("!H", ETHERTYPE)
+    return [head + draw.randbytes(draw.randint(1, 1500)) for _ in range(count)]
+
+
+@in_namespace
+def test_frames_pass_unchanged_and_in_order_both_ways() -> None:
+    with lab() as wire:
+        there, back = frames(300, seed=1), frames(300, seed=2)
+        for one, other in zip(there, back, strict=True):
+            wire.send("a", one)
+            wire.send("b", other)
+        assert wire.receive_frames("b", 300) == there
+        assert wire.receive_frames("a", 300) == back
+        for toward, sent in (("b", there), ("a", back)):
+            counters = wire.counters(toward)
+            assert counters.forwarded_packets == 300
+            assert counters.forwarded_bytes == sum(map(len, sent))
+
+
+@in_namespace
+def test_delayed_frames_stay_in_order_and_are_counted_while_held() -> None:
+    with lab("delay 300ms") as wire:
+        sent = frames(50)
+        wire.send("a", *sent)
+        held = wire.wait_for(lambda counters: counters.queued_packets == 50)
+        assert held.queued_bytes == sum(map(len, sent))
+        assert wire.receive_frames("b", 50) == sent
+        assert wire.counters().queued_packets == 0
+
+
+@in_namespace
+def test_each_direction_has_options_of_its_own() -> None:
+    with lab(toward_b="loss 100%") as wire:
+        wire.send("a", *frames(10))
+        wire.send("b", *frames(10))
+        assert wire.receive_frames("a", 10) == frames(10)
+        assert wire.wait_for(lambda counters: counters.dropped_loss == 10).forwarded_packets == 0
+        assert wire.counters("a").dropped_loss == 0
+
+
+@in_namespace
+def test_options_change_in_place_and_what_is_held_survives() -> None:
+    with lab("delay 300ms") as wire:
+        before, during, after = frames(3)
+        wire.send("a", before)
+        wire.wait_for(lambda counters: counters.queued_packets == 1)
+        wire.emulator.set("lan", "b", Netem.parse("delay 300ms loss 100%"))
+        wire.send("a", during)
+        wire.wait_for(lambda counters: counters.dropped_loss == 1)
+        wire.emulator.set("lan", "b", Netem.parse("delay 300ms"))
+        wire.send("a", after)
+        assert wire.receive_frames("b", 2) == [before, after]
+        (toward_b,) = (d for d in wire.emulator.report().directions if d.toward == "b")
+        assert toward_b.netem == Netem.parse("delay 300ms")
+
+
+@in_namespace
+def test_duplicates_are_whole_frames() -> None:
+    with lab("duplicate 100%") as wire:
+        one, other = frames(2)
+        wire.send("a", one, other)
+        assert wire.receive_frames("b", 4) == [one, one, other, other]
+        assert wire.counters().duplicated == 2
+
+
+@in_namespace
+def test_a_seed_decides_which_frames_are_lost() -> None:
+    def survivors() -> list[bytes]:
+        with lab("loss 50%") as wire:
+            wire.send("a", *frames(100))
+            counters = wire.wait_for(lambda c: c.forwarded_packets + c.dropped_loss == 100)
+            return wire.receive_frames("b", counters.forwarded_packets)
+
+    first = survivors()
+    for name in "ab":
+        ip("link", "delete", f"host_{name}")
+    assert 20 < len(first) < 80
+    assert survivors() == first
+
+
+def unfinished_tcp_frame(payload: int) -> bytes:
+    """An IPv4 TCP frame whose checksum the sender leaves to the hardware."""
+    ipv4 = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 40 + payload, 0, 0, 64, 6, 0, b"\n\0\0\1", b"\n\0\0\2"
+    )
+    tcp = struct.pack("!HHIIBBHHH", 1, 2, 3, 4, 0x50, 0x10, 5, 0x1234, 0)
+    return b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x08\0" + ipv4 + tcp + bytes(payload)
+
+
+@in_namespace
+def test_unfinished_checksums_and_segments_pass_as_they_are() -> None:
+    needs_checksum, tcp_segments = 1, 1
+    vnet = struct.pack("=BBHHHH", needs_checksum, tcp_segments, 54, 1448, 34, 16)
+    frame = unfinished_tcp_frame(40_000)
+    with lab() as wire:
+        wire.send("a", frame, vnet=vnet)
+        seen = wire.receive("b")
+        assert seen[VNET_HEADER:] == frame
+        assert seen[:VNET_HEADER] == vnet
+        assert wire.counters().forwarded_bytes == len(frame)
+
+
+@in_namespace
+def test_corruption_leaves_a_checksum_that_tells() -> None:
+    vnet = struct.pack("=BBHHHH", 1, 0, 0, 0, 34, 16)
+    frame = unfinished_tcp_frame(100)
+    with lab("corrupt 100%") as wire:
+        wire.send("a", frame, vnet=vnet)
+        seen = wire.receive("b")
+        assert seen[0] & 1 == 0  # nothing is left to the receiver's hardware
+        words = struct.unpack(f"!{(len(frame) - 34) // 2}H", frame[34:])
+        checksum = sum(words)
+        while checksum >> 16:
+            checksum = (checksum & 0xFFFF) + (checksum >> 16)
+        whole = frame[:50] + struct.pack("!H", ~checksum & 0xFFFF) + frame[52:]
+        differing = int.from_bytes(whole) ^ int.from_bytes(seen[VNET_HEADER:])
+        assert differing.bit_count() == 1
+        assert wire.counters().corrupted == 1
+
+
+@in_namespace
+def test_a_link_that_is_down_loses_frames_and_comes_back() -> None:
+    with lab() as wire:
+        first, second, third = frames(3)
+        ip("link", "set", "wire_b", "down")
+        wire.send("a", first)
+        counters = wire.wait_for(lambda counters: counters.dropped_send == 1)
+        assert (counters.forwarded_packets, counters.forwarded_bytes) == (0, 0)
+        ip("link", "set", "wire_b", "up")
+        wire.send("a", second)
+        wire.send("b", third)
+        assert wire.receive_frames("b", 1) == [second]
+        assert wire.receive_frames("a", 1) == [third]
+
+
+@in_namespace
+def test_a_wire_whose_interface_is_deleted_does_not_stop_the_others() -> None:
+    with lab() as wire:
+        for name in "xy":
+            ip("link", "add", f"host_{name}", "type", "veth", "peer", "name", f"wire_{name}")
+            ip("link", "set", f"host_{name}", "up")
+            ip("link", "set", f"wire_{name}", "up")
+        plain = {"mtu": 1500, "toward_a": Netem(), "toward_b": Netem()}
+        wire.emulator.add(link="other", a="wire_x", b="wire_y", **plain)
+        ip("link", "delete", "wire_x")
+        wire.send("a", *frames(5))
+        assert wire.receive_frames("b", 5) == frames(5)
+        assert wire.emulator.counters()["other", "b"] == WireCounters()
+
+
+@in_namespace
+def test_frames_that_come_faster_than_they_are_read_are_counted() -> None:
+    with lab() as wire:
+        os.kill(wire.process.pid, signal.SIGSTOP)
+        (frame,) = frames(1)
+        big = frame.ljust(1514, b"\0")
+        for _ in range(50_000):
+            wire.send("a", big)
+        os.kill(wire.process.pid, signal.SIGCONT)
+        counters = wire.wait_for(lambda c: c.forwarded_packets + c.dropped_overrun == 50_000)
+        assert counters.dropped_overrun > 0
+
+
+@in_namespace
+def test_memory_stays_as_large_as_the_longest_queue() -> None:
+    def resident() -> int:
+        return int(Path(f"/proc/{wire.process.pid}/statm").read_text().split()[1])
+
+    def push(total: int) -> None:
+        for frame in frames(2000):
+            wire.send("a", frame)
+        wire.wait_for(lambda counters: counters.forwarded_packets == total)
+
+    with lab("delay 1ms 1ms limit 5000 rate 1gbit") as wire:
+        push(2000)
+        before = resident()
+        for number in range(2, 8):
+            push(2000 * number)
+        assert resident() - before < 256  # pages, 1 MiB
+
+
+@in_namespace
+def test_refusals_are_explained_and_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("5\n4\n")
+    wire = Lab(start=False)
+    with pytest.raises(SandboxError, match="wire 'gone': there is no interface 'nowhere'"):
+        wire.emulator.add(
+            link="gone", a="wire_a", b="nowhere", mtu=1500, toward_a=Netem(), toward_b=Netem()
+        )
+    with pytest.raises(InputError, match=r"bad:2: times must not go down"):
+        wire.add(f"trace {tmp_path}/bad")
+    with pytest.raises(SandboxError, match="wire 'lan': there is no direction 'b'"):
+        wire.emulator.set("lan", "b", Netem())
+    assert wire.emulator.counters() == {}
+    wire.add("delay 1ms")
+    with pytest.raises(SandboxError, match="wire 'lan': it exists already"):
+        wire.add()
+    with pytest.raises(InputError, match="cannot be read"):
+        wire.emulator.set("lan", "b", Netem(trace=f"{tmp_path}/none"))
+    wire.send("a", *frames(3))
+    assert wire.receive_frames("b", 3) == frames(3)
+    wire.close()
+
+
+@in_namespace
+def test_it_ends_with_its_control_connection() -> None:
+    wire = Lab()
+    assert wire.process.poll() is None
+    wire.emulator.close()
+    assert wire.process.wait(20) == 0
+
+
+@in_namespace
+def test_its_death_is_noticed() -> None:
+    wire = Lab()
+    wire.process.kill()
+    wire.process.wait(20)
+    with pytest.raises(SandboxError, match="emulator"):
+        wire.emulator.counters()
+
+
+@in_namespace
+def test_it_reports_what_it_costs_and_how_it_is_scheduled() -> None:
+    with lab() as wire:
+        report = wire.emulator.report()
+        assert report.cpu_seconds > 0
+        assert report.scheduling in {"fifo", "nice", "normal"}
+        assert wire.emulator.cpu_seconds() >= report.cpu_seconds
