@@ -29,8 +29,8 @@ def number(metric: str | None, value: float, interval: Interval | None) -> str:
 
 
 def times(ratio: Ratio) -> str:
-    """Write a ratio: ``2.39 x [2.31, 2.44]``."""
-    return f"{ratio.value:.2f} x{_bounds(ratio.interval, 1)}"
+    """Write a ratio: ``2.39x [2.31, 2.44]``."""
+    return f"{ratio.value:.2f}x{_bounds(ratio.interval, 1)}"
 
 
 def _scale(metric: str, value: float) -> tuple[float, str]:

@@ -116,8 +116,7 @@ def _conclude(store: Store, *, json: bool) -> Outcome:
 
     outcome = runner.conclude(store)
     if json:
-        name = store.experiment().name
-        print_json({"experiment": name, "folder": str(store.path), "summary": outcome})
+        print_json({"folder": str(store.path), "summary": outcome})
     else:
         print_outcome(console(), outcome, store.path)
     return outcome

@@ -29,7 +29,7 @@ def command(
     outcome = conclude(store)
     if json:
         records = {"runs": store.runs()} if runs else {}
-        print_json({"experiment": store.experiment().name, "summary": outcome, **records})
+        print_json({"folder": str(directory), "summary": outcome, **records})
         return
     print_outcome(console(), outcome, directory)
     if runs:

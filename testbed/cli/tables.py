@@ -28,7 +28,10 @@ _SHOWN_PROBLEMS: Final = 10
 
 def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     """Print the table, the expectations, what went wrong and where all of it lies."""
+    title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
+    console.print(title, style="bold")
     console.print(_cells(outcome))
+    console.print("means, each with its 95 % confidence interval in brackets\n", style="dim")
     for check in outcome.checks:
         console.print(_check(check))
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
@@ -46,6 +49,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
 
 def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[str]) -> None:
     """Print one line per run."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -61,7 +65,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
             f"[{_COLOURS[run.status]}]{run.status}[/]",
             *metrics,
             str(run.proof.subflows or "-"),
-            run.reason or "",
+            escape(run.reason or ""),
         )
     console.print(table)
 
@@ -70,22 +74,18 @@ def _cells(outcome: Outcome) -> Table:
     from rich.table import Table
 
     reference = outcome.cells[0].stack
-    table = Table(box=None, pad_edge=False)
-    several = len({cell.stack for cell in outcome.cells}) > 1
+    several = any(cell.stack != reference for cell in outcome.cells)
     columns = [*_parameters(outcome.cells), "stack", "runs", *outcome.headline]
-    columns += [
-        "subflows",
-        "engine",
-        *([f"{outcome.headline[0]} to {reference}"] if several else []),
-    ]
+    columns += ["subflows", "engine", *([f"{outcome.headline[0]} vs {reference}"] * several)]
+    table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column.replace("_", " "))
     for cell in outcome.cells:
-        table.add_row(*_row(cell, outcome.headline, several=several))
+        table.add_row(*list(_row(cell, outcome.headline))[: len(columns)])
     return table
 
 
-def _row(cell: CellOutcome, headline: Sequence[str], *, several: bool) -> Iterator[str]:
+def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
     yield from map(str, cell.parameters.values())
     yield cell.stack
     yield f"{cell.ok}/{cell.planned}"
@@ -94,8 +94,7 @@ def _row(cell: CellOutcome, headline: Sequence[str], *, several: bool) -> Iterat
         yield numbers.quantity(name, estimate) if estimate else "-"
     yield " ".join(map(str, cell.subflows)) or "-"
     yield " ".join(cell.engines) or "-"
-    if several:
-        yield numbers.times(cell.relative) if cell.relative else "-"
+    yield numbers.times(cell.relative) if cell.relative else "-"
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord]) -> list[str]:
@@ -108,14 +107,17 @@ def _check(check: Check) -> str:
         seen = numbers.number(check.metric, check.value, check.interval)
     values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
     where = f" (with {values})" if values else ""
-    return f"[{_COLOURS[check.verdict]}]{check.verdict}[/]: {check.text}{where}: {seen}"
+    return _line(check.verdict, f"{check.text}{where}: {seen}")
 
 
 def _problem(problem: Problem) -> str:
-    colour = _COLOURS[problem.status]
-    return (
-        f"[{colour}]{problem.status}[/]: run {problem.run:04d}, {problem.stack}: {problem.reason}"
-    )
+    return _line(problem.status, f"run {problem.run:04d}, {problem.stack}: {problem.reason}")
+
+
+def _line(word: Verdict | Status, text: str) -> str:
+    from rich.markup import escape
+
+    return f"[{_COLOURS[word]}]{word}[/]: {escape(text)}"
 
 
 def _metric(run: RunRecord, name: str) -> str:

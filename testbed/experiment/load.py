@@ -69,12 +69,24 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
 
 
 def restore(record: ExperimentRecord) -> Experiment:
-    """Return the experiment of a result folder.
+    """Return the experiment of a result folder, ready to run.
 
     :raises InputError: this version of testbed reads it differently.
     """
-    written = document.convert(record.spec, ExperimentSpec, Positions({}), record.name)
+    written = _recorded(record)
     return _experiment(record.name, written, _inline(written, record.topology))
+
+
+def read_spec(record: ExperimentRecord) -> ExperimentSpec:
+    """Return just the specification of a result folder: enough to sum its runs up.
+
+    :raises InputError: as :func:`restore`.
+    """
+    return _recorded(record).value
+
+
+def _recorded(record: ExperimentRecord) -> Document[ExperimentSpec]:
+    return document.convert(record.spec, ExperimentSpec, Positions({}), record.name)
 
 
 def _topology(written: Document[ExperimentSpec], path: Path) -> Document[TopologySpec]:

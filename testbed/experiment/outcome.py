@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -31,7 +31,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
     :param metrics: of the ``ok`` runs alone.
     :param subflows: every number of subflows its ``ok`` runs had; empty where that is no question.
     :param engines: what shaped the links.
-    :param relative: the first headline metric over that of the first stack.
+    :param relative: the first headline metric over that of the first stack; not for itself.
     """
 
     cell: int
@@ -65,6 +65,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     schema: int = SCHEMA
+    experiment: str
+    description: str
     headline: tuple[str, ...]
     cells: tuple[CellOutcome, ...]
     checks: tuple[Check, ...]
@@ -77,7 +79,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return any(check.verdict is Verdict.REGRESSED for check in self.checks)
 
 
-def outcome(spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outcome:
+def outcome(name: str, spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outcome:
     """Sum up what is there; runs may be missing."""
     cells = expand(spec.matrix, spec.stacks)
     headline = HEADLINES[str(spec.workload.__struct_config__.tag)]
@@ -86,6 +88,8 @@ def outcome(spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outcome:
         of_cell[run.cell].append(run)
     samples = {cell.index: _samples(of_cell[cell.index]) for cell in cells}
     return Outcome(
+        experiment=name,
+        description=spec.description,
         headline=headline,
         cells=tuple(
             _cell(
@@ -93,8 +97,7 @@ def outcome(spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outcome:
                 of_cell[cell.index],
                 spec.repetitions,
                 samples[cell.index],
-                # The first stack's cell of the same parameters comes right at their start.
-                samples[cell.index - cell.index % len(spec.stacks)].get(headline[0], []),
+                _reference(cell, len(spec.stacks), samples, headline[0]),
                 headline[0],
             )
             for cell in cells
@@ -124,12 +127,20 @@ def _samples(runs: Sequence[RunRecord]) -> dict[str, list[float]]:
     return values
 
 
+def _reference(
+    cell: Cell, stacks: int, samples: Mapping[int, Mapping[str, list[float]]], metric: str
+) -> list[float] | None:
+    """Return the values of the first stack, whose cell is the first with these parameters."""
+    first = cell.index - cell.index % stacks
+    return None if cell.index == first else samples[first].get(metric)
+
+
 def _cell(
     cell: Cell,
     runs: Sequence[RunRecord],
     planned: int,
     samples: dict[str, list[float]],
-    reference: Sequence[float],
+    reference: Sequence[float] | None,
     headline: str,
 ) -> CellOutcome:
     good = [run for run in runs if run.status is Status.OK]
@@ -146,5 +157,5 @@ def _cell(
         metrics={name: estimate(values) for name, values in samples.items()},
         subflows=tuple(sorted({run.proof.subflows for run in good if run.proof.subflows})),
         engines=tuple(sorted({run.engine for run in runs})),
-        relative=ratio(own, [reference]) if own and any(reference) else None,
+        relative=ratio(own, [reference]) if own and reference and any(reference) else None,
     )

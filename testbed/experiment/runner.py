@@ -9,7 +9,7 @@ from typing import Protocol
 
 from testbed import __version__
 from testbed.errors import InputError
-from testbed.experiment.load import Experiment, restore
+from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.outcome import Outcome, outcome
 from testbed.experiment.run import run_once
@@ -105,4 +105,5 @@ def conclude(store: Store) -> Outcome:
 
     :raises StoreError: it cannot be read.
     """
-    return outcome(restore(store.experiment()).spec, store.runs())
+    record = store.experiment()
+    return outcome(record.name, read_spec(record), store.runs())
