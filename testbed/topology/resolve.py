@@ -12,6 +12,7 @@ from testbed.topology.addresses import Addressing, assign
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import LinkSpec, NetemSpec, TopologySpec
+from testbed.wire import grammar
 from testbed.wire.netem import Netem
 
 
@@ -100,9 +101,14 @@ def _link(bones: Skeleton, name: str, spec: LinkSpec, interfaces: Mapping[End, I
 
 
 def _shaped(bones: Skeleton, base: Netem, options: NetemSpec, path: str) -> Netem:
+    where = path
     try:
         if isinstance(options, str):
             options = {**Netem.parse(options).options()}
+        for name, value in options.items():
+            where = f"{path}.{join_path(name)}"
+            grammar.parse_option(grammar.option_name(name), str(value))
+        where = path  # what is still wrong is how options go together
         return base.merge(options)
     except InputError as error:
-        raise bones.document.error(error.message, path, error.hint) from None
+        raise bones.document.error(error.message, where, error.hint) from None
