@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -56,10 +56,22 @@ class Activity:
         self.role = role  # client or server
         self.on_ready = on_ready
         self._on_start = on_start
-        self.waiting_for = "its turn"
+        self._waits: list[str] = []
         self.started_ns: int | None = None
         self.octets = 0  # received
         self.samples = 0  # transactions answered or blocks received
+
+    @property
+    def waiting_for(self) -> str:
+        """What it is waiting for, or was when it failed."""
+        return " and ".join(self._waits) or "its turn"
+
+    @contextlib.contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Wait for something; when that fails or is cancelled, it stays on record."""
+        self._waits.append(what)
+        yield
+        self._waits.remove(what)
 
     def start(self, started_ns: int) -> None:
         """Note that the half begins to connect, or has its first connection."""
@@ -133,13 +145,13 @@ class Transfer:
         """Open a connection."""
         if self._activity.started_ns is None:
             self._activity.start(self.started_ns)
-        self._activity.waiting_for = f"a connection to {remote[0]} port {remote[1]}"
-        return self._opened(await self._stack.connect(remote))
+        with self._activity.waiting(f"a connection to {remote[0]} port {remote[1]}"):
+            return self._opened(await self._stack.connect(remote))
 
     async def accept(self, listener: Listener) -> Streams:
         """Wait for a connection; the half begins when the first is there."""
-        self._activity.waiting_for = "a connection"
-        streams = self._opened(await listener.accept())
+        with self._activity.waiting("a connection"):
+            streams = self._opened(await listener.accept())
         if self._activity.started_ns is None:
             self.started_ns = self._connected_ns
             self._activity.start(self.started_ns)
@@ -156,8 +168,8 @@ class Transfer:
             data = self._payload.take(CHUNK if octets is None else min(octets, CHUNK))
             self._sent.update(data)
             writer.write(data)
-            self._activity.waiting_for = f"room to send after {self._sent.octets} octets"
-            await writer.drain()
+            with self._activity.waiting(f"room to send after {self._sent.octets} octets"):
+                await writer.drain()
             await asyncio.sleep(0)  # drain() does not when there is room: let timers and reads run
             if octets is not None:
                 octets -= len(data)
@@ -172,8 +184,8 @@ class Transfer:
             data = await self._read(reader, min(left, CHUNK))
             if not data:
                 raise WorkloadError(
-                    f"the {self._activity.role} was waiting for {self._activity.waiting_for}: "
-                    "the peer ended the connection"
+                    f"the {self._activity.role} was waiting for data after "
+                    f"{self._received.octets} octets: the peer ended the connection"
                 )
             left -= len(data)
 
@@ -191,9 +203,9 @@ class Transfer:
     async def close(self, writer: asyncio.StreamWriter) -> None:
         """Note the stack's view of the connection, then close it."""
         self._view = self._stack.inspect(writer)
-        self._activity.waiting_for = "the connection to close"
         writer.close()
-        await writer.wait_closed()
+        with self._activity.waiting("the connection to close"):
+            await writer.wait_closed()
         self._open = None
 
     def report(self, samples_ns: Iterable[int] = ()) -> Report:
@@ -212,8 +224,8 @@ class Transfer:
         )
 
     async def _read(self, reader: asyncio.StreamReader, most: int) -> bytes:
-        self._activity.waiting_for = f"data after {self._received.octets} octets"
-        data = await reader.read(most)
+        with self._activity.waiting(f"data after {self._received.octets} octets"):
+            data = await reader.read(most)
         if data:
             now = now_ns()
             self._received.update(data)

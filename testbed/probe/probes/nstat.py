@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from testbed import mib
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
 from testbed.probe.records import Record
-
-FILES = ("netstat", "snmp", "snmp6")  # in /proc/net: TcpExt, IpExt, MPTcpExt; Ip, Icmp, Tcp; Ip6
 
 
 class NstatRecord(Record, frozen=True, kw_only=True, tag="nstat"):
@@ -41,7 +40,7 @@ class Nstat(Probe):
             with self.nodes.inside(node):
                 self._files[node] = [
                     os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    for name in FILES
+                    for name in mib.FILES
                     if (path := Path("/proc/thread-self/net") / name).exists()
                 ]
             values = self._read(node)
@@ -71,28 +70,8 @@ class Nstat(Probe):
     def _read(self, node: str) -> dict[str, int]:
         values: dict[str, int] = {}
         for fd in self._files[node]:
-            values |= parse(_whole(fd))
+            values |= mib.parse(_whole(fd))
         return values
-
-
-def parse(text: str) -> dict[str, int]:
-    """Read a table of /proc/net.
-
-    ``netstat`` and ``snmp`` have pairs of lines, names above values, each with a prefix:
-    ``Tcp: InSegs OutSegs`` and ``Tcp: 5 6``.  ``snmp6`` has a name and a value per line.
-    """
-    values: dict[str, int] = {}
-    lines = iter(text.splitlines())
-    for line in lines:
-        prefix, colon, names = line.partition(": ")
-        if colon:
-            numbers = next(lines).partition(": ")[2].split()
-            pairs = zip(names.split(), numbers, strict=True)
-            values.update((prefix + name, int(number)) for name, number in pairs)
-        else:
-            name, number = line.split()
-            values[name] = int(number)
-    return values
 
 
 def _difference(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

@@ -1,0 +1,57 @@
+"""Requests and responses over a stack in memory, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import WorkloadError
+from testbed.workload import pair, reqres
+
+
+def job(**changes):
+    fields = {"request": 100, "response": 1000, "count": 10, "interval_ns": 0, "reconnect": False}
+    return reqres.Job(**{**fields, "seed": 1, **changes})
+
+
+def test_a_latency_is_one_round_trip(halves):
+    client, server = halves.run(reqres, job(), halves.stack(delay_s=0.03, rate=1e12))
+    pair.verify(client, server)
+    assert client.samples_ns == pytest.approx([60_000_000] * 10, rel=1e-3)
+
+
+def test_a_new_connection_for_each_adds_its_handshake(halves):
+    stack = halves.stack(delay_s=0.03, rate=1e12)
+    client, server = halves.run(reqres, job(reconnect=True), stack)
+    pair.verify(client, server)
+    assert client.samples_ns == pytest.approx([120_000_000] * 10, rel=1e-3)
+
+
+def test_an_interval_spaces_the_starts(halves):
+    spaced = job(interval_ns=1_000_000_000)
+    client, server = halves.run(reqres, spaced, halves.stack(delay_s=0.03, rate=1e12))
+    pair.verify(client, server)
+    assert client.finished_ns - client.started_ns == pytest.approx(9.06e9, rel=1e-3)
+    assert client.longest_gap_ns == pytest.approx(1e9, rel=0.1)
+
+
+def test_the_metrics_are_of_the_latencies(halves):
+    stack = halves.stack(delay_s=0.03, rate=1e12)
+    findings = reqres.evaluate(job(), *halves.run(reqres, job(), stack))
+    assert findings.metrics["transactions"] == 10
+    assert findings.metrics["latency_p99"] == pytest.approx(0.06, rel=1e-3)
+    assert len(findings.samples_ns["latency"]) == 10
+
+
+def test_a_peer_that_ends_early_is_an_error(halves):
+    class Short:
+        connect = staticmethod(reqres.connect)
+
+        @staticmethod
+        async def serve(stack, local, _, activity):
+            return await reqres.serve(stack, local, job(count=3), activity)
+
+    client, _ = halves.run(Short, job(), halves.stack())
+    assert isinstance(client, WorkloadError)
+    assert str(client) == (
+        "the client was waiting for data after 3000 octets: the peer ended the connection"
+    )
