@@ -16,7 +16,8 @@ from testbed.sandbox.netlink.attributes import Only, attributes
 from testbed.sandbox.netlink.transport import Netlink, decode, encode
 from testbed.sandbox.observation import Listener
 
-_ULP_MPTCP: Final = "INET_ULP_INFO_MPTCP"
+_INFO: Final = 1 << 1  # INET_DIAG_INFO: with it the upper layer protocol comes as well
+_ULP_NAME: Final = "INET_ULP_INFO_NAME"  # all a listening socket tells of its protocol
 
 
 class SocketMessage(Only, inet_diag_msg):  # type: ignore[misc]
@@ -28,7 +29,7 @@ class SocketMessage(Only, inet_diag_msg):  # type: ignore[misc]
         """INET_DIAG_ULP_INFO."""
 
         fields = ()
-        nla_map = ((1, "INET_ULP_INFO_NAME", "asciiz"), (3, _ULP_MPTCP, "hex"))
+        nla_map = ((1, _ULP_NAME, "asciiz"),)
 
 
 def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:
@@ -40,6 +41,7 @@ def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:
             SOCK_DIAG_BY_FAMILY,
             sdiag_family=family,
             sdiag_protocol=socket.IPPROTO_TCP,
+            idiag_ext=_INFO,
             idiag_states=1 << SS_LISTEN,
         )
         found += [_read(decode(SocketMessage, body)) for body in netlink.dump(request)]
@@ -48,8 +50,9 @@ def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:
 
 def _read(message: SocketMessage) -> Listener:
     upper = attributes(message).get("INET_DIAG_ULP_INFO")
+    mptcp = upper is not None and attributes(upper).get(_ULP_NAME) == "mptcp"
     return Listener(
-        protocol="mptcp" if upper is not None and _ULP_MPTCP in attributes(upper) else "tcp",
+        protocol="mptcp" if mptcp else "tcp",
         address=message["idiag_src"],
         port=message["idiag_sport"],
     )
