@@ -370,7 +370,7 @@ def _others_work(case: Case, candidate: Candidate) -> bool:
 
 def _reverse_path_filter(case: Case, node: str, interface: str) -> int:
     """Return the filter in force: the stricter of ``all`` and the interface (ip-sysctl.rst)."""
-    keys = ("net.ipv4.conf.all.rp_filter", f"net/ipv4/conf/{interface}/rp_filter")
+    keys = ("net.ipv4.conf.all.rp_filter", f"net.ipv4.conf.{interface}.rp_filter")
     return max(int(case.sysctl(node, key) or 0) for key in keys)
 
 
