@@ -16,8 +16,6 @@ import msgspec
 from testbed.errors import SandboxError
 from testbed.sandbox import protocol
 
-_CHUNK = 256 * 1024
-_MAX_FDS = 16
 _answers = msgspec.msgpack.Decoder(protocol.AnyAnswer)
 _ENDED = "the sandbox ended"
 
@@ -121,7 +119,7 @@ class Channel:
 
     def _receive(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._sock, _CHUNK, _MAX_FDS)
+            data, descriptors = protocol.receive(self._sock)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -8,6 +8,7 @@ the frame they belong to; the message says how many there are.  The holder also 
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -18,6 +19,9 @@ from testbed import errors
 from testbed.topology.operations import AnyOperation
 
 MAX_FRAME: Final = 256 * 1024 * 1024  # octets: a plan of 100,000 operations needs a tenth of it
+_CHUNK: Final = 256 * 1024
+_MAX_FDS: Final = 64
+_DESCRIPTOR: Final = struct.Struct("i")
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -172,6 +176,22 @@ def pack(message: msgspec.Struct) -> bytes:
     """Return the frame of a message."""
     body = msgspec.msgpack.encode(message)
     return _LENGTH.pack(len(body)) + body
+
+
+def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Return what has arrived on a socket, and the descriptors that came with it.
+
+    No data: the other side has gone.  Children do not inherit the descriptors.
+    """
+    space = socket.CMSG_LEN(_MAX_FDS * _DESCRIPTOR.size)
+    # Not socket.recv_fds: up to Python 3.12 it forgets its flags.
+    data, ancillary, _, _ = sock.recvmsg(_CHUNK, space, socket.MSG_CMSG_CLOEXEC)
+    return data, [
+        descriptor
+        for level, kind, content in ancillary
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (descriptor,) in _DESCRIPTOR.iter_unpack(content)
+    ]
 
 
 class Frames:

@@ -25,6 +25,7 @@ DETACHED = b"detached"
 def main(name: str, creator: int, control: socket.socket) -> None:
     """Run the stem; never returns in the holder."""
     die_with(creator)
+    control.set_inheritable(False)
     try:
         listener = registry.bind(name)
         birth.unshare_all()

@@ -12,8 +12,6 @@ import msgspec
 
 from testbed.sandbox import protocol
 
-_CHUNK = 256 * 1024
-_MAX_FDS = 64
 _requests = msgspec.msgpack.Decoder(protocol.AnyRequest)
 
 
@@ -36,7 +34,7 @@ class Connection:
     def receive(self) -> Iterator[protocol.AnyRequest]:
         """Yield the requests that have arrived; :class:`EOFError` when the client has gone."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.sock, _CHUNK, _MAX_FDS)
+            data, descriptors = protocol.receive(self.sock)
         except BlockingIOError:
             return
         except ConnectionError as error:

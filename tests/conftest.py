@@ -1,0 +1,37 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+
+import pytest
+
+from testbed.errors import PlatformError
+from testbed.sandbox import Sandbox
+
+
+@functools.cache
+def why_no_sandbox() -> str | None:
+    """Why this machine cannot make a sandbox; None: it can."""
+
+    async def attempt() -> None:
+        async with await Sandbox.create():
+            pass
+
+    try:
+        asyncio.run(attempt())
+    except PlatformError as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine or this user cannot run, saying why."""
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+    if item.get_closest_marker("sandbox"):
+        reason = why_no_sandbox()
+        if reason is not None:
+            pytest.skip(reason)

@@ -1,0 +1,199 @@
+"""Processes in nodes, clients of a sandbox, and what happens when one of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import types
+
+import pytest
+
+from testbed.errors import InputError, NoSuchSandbox, SandboxError
+from testbed.sandbox import Sandbox
+from testbed.topology.operations import WIRE, AddNamespace, SetLink
+
+pytestmark = pytest.mark.sandbox
+
+KILL_EMULATOR = """
+for process in /proc/[0-9]*; do
+  if tr '\\0' ' ' <$process/cmdline | grep -q -- '-m testbed.wire.emulator'; then
+    kill -9 ${process#/proc/}
+  fi
+done
+"""
+NODE = AddNamespace(namespace="node")
+
+
+def test_exit_status_signal_and_usage_are_reported() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            process = await sandbox.spawn(
+                "node", [sys.executable, "-c", "sum(range(10**6)); raise SystemExit(7)"]
+            )
+            ended = await process.wait(20)
+            assert ended.returncode == 7
+            assert ended.cpu_user_s > 0
+            assert ended.max_rss_bytes > 1_000_000
+            process = await sandbox.spawn("node", ["sleep", "1000"])
+            with pytest.raises(TimeoutError):
+                await process.wait(0.01)
+            await process.kill(signal.SIGKILL)
+            assert (await process.wait(20)).returncode == -signal.SIGKILL
+            await process.kill()  # no error when it has ended
+
+    asyncio.run(run())
+
+
+def test_descriptors_environment_and_directory_are_passed() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            reader, writer = os.pipe()
+            process = await sandbox.spawn(
+                "node",
+                ["sh", "-c", 'cat <&9; echo "$COLOUR $PWD $(ls /proc/self/fd | wc -l)"'],
+                env={"COLOUR": "blue", "PATH": os.environ["PATH"]},
+                cwd="/usr",
+                stdout=writer,
+                pass_fds={9: os.open("/proc/self/comm", os.O_RDONLY)},
+            )
+            os.close(writer)
+            assert (await process.wait(20)).returncode == 0
+            lines = os.read(reader, 4096).decode().splitlines()
+            os.close(reader)
+            # 0, 1, 2, 9, and the one ls itself has open: nothing of the holder's leaks.
+            assert lines[1:] == ["blue /usr 5"]
+
+    asyncio.run(run())
+
+
+def test_processes_see_only_the_sandbox() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            reader, writer = os.pipe()
+            process = await sandbox.spawn(
+                "node",
+                ["sh", "-c", "ls /run/netns; ls -d /proc/[0-9]* | wc -l; cat /proc/1/comm"],
+                stdout=writer,
+            )
+            os.close(writer)
+            await process.wait(20)
+            text = os.read(reader, 4096).decode()
+            os.close(reader)
+            assert text.split()[:2] == [WIRE, "node"]
+            assert int(text.split()[2]) <= 4  # the holder, the shell, ls and wc
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("argv", [["/no/such/program"], ["/etc/passwd"]])
+def test_program_that_cannot_run_is_an_error(argv: list[str]) -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            with pytest.raises(SandboxError, match=argv[0]):
+                await sandbox.spawn("node", argv)
+            process = await sandbox.spawn("node", ["true"])  # it still works
+            assert (await process.wait(20)).returncode == 0
+
+    asyncio.run(run())
+
+
+def test_processes_end_with_the_client_that_started_them() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            other = await Sandbox.connect(sandbox.name)
+            await other.spawn("node", ["sleep", "1000"])
+            mine = await sandbox.spawn("node", ["sleep", "1000"])
+            assert len((await sandbox.describe()).processes) == 2
+            await other.close()
+            assert list((await sandbox.describe()).processes) == [mine.pid]
+
+    asyncio.run(run())
+
+
+def test_several_clients_at_once() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            assert sandbox.name in Sandbox.running()
+            others = [await Sandbox.connect(sandbox.name) for _ in range(5)]
+            await others[0].execute([NODE])
+            found = await asyncio.gather(*(each.describe() for each in others))
+            assert all("node" in each.namespaces for each in found)
+            for each in others:
+                await each.close()
+        with pytest.raises(NoSuchSandbox):
+            await Sandbox.connect(sandbox.name)
+
+    asyncio.run(run())
+
+
+def test_name_is_taken_once_and_must_be_a_name() -> None:
+    async def run() -> None:
+        async with await Sandbox.create("taken-once") as sandbox:
+            with pytest.raises(SandboxError, match="already running"):
+                await Sandbox.create(sandbox.name)
+        with pytest.raises(InputError):
+            await Sandbox.create("a/b")
+
+    asyncio.run(run())
+
+
+def test_background_sandbox_outlives_its_creators_connection() -> None:
+    async def run() -> None:
+        sandbox = await Sandbox.create(background=True)
+        await sandbox.execute([NODE])
+        await sandbox.close()
+        again = await Sandbox.connect(sandbox.name)
+        description = await again.describe()
+        assert description.background
+        assert "node" in description.namespaces
+        await again.stop()
+        assert sandbox.name not in Sandbox.running()
+
+    asyncio.run(run())
+
+
+def test_death_of_the_emulator_fails_everything_that_is_awaited(
+    plans: types.SimpleNamespace,
+) -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute(plans.wired())
+            process = await sandbox.spawn("client", ["sleep", "1000"])
+            killer = await Sandbox.connect(sandbox.name)
+            await killer.spawn(
+                WIRE,
+                ["sh", "-c", KILL_EMULATOR],
+            )
+            with pytest.raises(SandboxError, match="emulator"):
+                await process.wait(20)
+            with pytest.raises(SandboxError, match="emulator"):
+                await sandbox.execute([SetLink(namespace="client", interface="eth0", up=True)])
+            await killer.close()
+            late = await Sandbox.connect(sandbox.name)
+            assert "emulator" in str((await late.describe()).fault)
+            with pytest.raises(SandboxError, match="emulator"):
+                await late.spawn("client", ["true"])
+            await late.close()
+
+    asyncio.run(run())
+
+
+def test_death_of_the_holder_fails_everything_that_is_awaited() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            process = await sandbox.spawn("node", ["sleep", "1000"])
+            os.kill(sandbox.holder_pid, signal.SIGKILL)
+            with pytest.raises(SandboxError, match="ended"):
+                await process.wait(20)
+            with pytest.raises(SandboxError, match="ended"):
+                await sandbox.describe()
+
+    asyncio.run(run())
