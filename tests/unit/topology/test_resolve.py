@@ -60,8 +60,8 @@ BAD = {
     "interface of 16": (
         "nodes: {a: {}, b: {}}\nlinks:\n  abcdefghijklmnop: {between: [a, b]}",
         (
-            "lab.yaml:3: links.abcdefghijklmnop: interface 'abcdefghijklmnop' at 'a' has 16 characters;"
-            " Linux takes 1 to 15; set links.abcdefghijklmnop.between.a.interface"
+            "lab.yaml:3: links.abcdefghijklmnop: interface 'abcdefghijklmnop' at 'a' has 16"
+            " characters; Linux takes 1 to 15; set links.abcdefghijklmnop.between.a.interface"
         ),
     ),
     "interface with slash": (
@@ -179,8 +179,8 @@ BAD = {
     "sysctl of the host": (
         "nodes:\n  a: {sysctls: {kernel.hostname: x}}",
         (
-            "lab.yaml:2: nodes.a.sysctls.\"kernel.hostname\": 'kernel.hostname' is no sysctl of a node;"
-            " only net.* belongs to a network namespace"
+            "lab.yaml:2: nodes.a.sysctls.\"kernel.hostname\": 'kernel.hostname' is no sysctl of a"
+            " node; only net.* belongs to a network namespace"
         ),
     ),
     "sysctl of two lines": (
@@ -201,8 +201,8 @@ BAD = {
     "endpoint nowhere": (
         TWO.replace("client: {}", "client: {mptcp: {endpoints: [{interface: wfi, flags: []}]}}"),
         (
-            "lab.yaml:1: nodes.client.mptcp.endpoints[0].interface: 'client' has no interface 'wfi';"
-            " did you mean 'wifi'?"
+            "lab.yaml:1: nodes.client.mptcp.endpoints[0].interface: 'client' has no interface"
+            " 'wfi'; did you mean 'wifi'?"
         ),
     ),
     "route via a stranger": (
