@@ -158,11 +158,15 @@ class Halves:
     async def _both(
         self, kind: Any, job: Any, stack: MemoryStack, limit_s: float, *, serve: bool
     ) -> list[Any]:
-        def activity(role: str) -> Activity:
-            return Activity(role, on_ready=lambda port: None, on_start=lambda: None)
+        both_done = asyncio.Barrier(2)
 
         async def half(run: Any, role: str) -> Any:
-            mine = activity(role)
+            mine = Activity(
+                role,
+                on_ready=lambda port: None,
+                on_start=lambda: None,
+                on_done=lambda report: both_done.wait(),
+            )
             return await limited(run(stack, ("", 1), job, mine), mine, round(limit_s * 1e9))
 
         halves = [half(kind.connect, "client")]

@@ -1,0 +1,97 @@
+"""YAML documents: read once, checked against a type, every mistake named by file, line and path.
+
+The scalars follow the core schema of YAML 1.2 (section 10.3): ``no`` and ``1:30`` are text, not a
+boolean and a number of seconds.  There are no merge keys and no tags; anchors and aliases work.
+
+A *path* names one place in a document, as in ``links.wifi.netem.delay``, ``events[0].at`` or, where
+a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from testbed.document.mistakes import mistakes
+from testbed.document.paths import Positions, join_path, nearest, split_path
+from testbed.document.reader import MAX_BYTES, Data, parse
+from testbed.errors import InputError
+
+__all__ = [
+    "MAX_BYTES",
+    "Data",
+    "Document",
+    "Positions",
+    "convert",
+    "join_path",
+    "load",
+    "loads",
+    "nearest",
+    "parse",
+    "split_path",
+]
+
+T = TypeVar("T")
+
+
+class Document(Generic[T]):
+    """A checked value together with the text it came from.
+
+    ``raw`` is the plain data, ``name`` the file, for messages.
+    """
+
+    __slots__ = ("name", "positions", "raw", "value")
+
+    def __init__(self, value: T, raw: Data, name: str, positions: Positions) -> None:
+        self.value = value
+        self.raw = raw
+        self.name = name
+        self.positions = positions
+
+    def error(self, message: str, path: str = "", hint: str | None = None) -> InputError:
+        """Return (not raise) the error that names ``path`` in this document."""
+        return InputError(
+            message, file=self.name, line=self.positions.line(path), path=path or None, hint=hint
+        )
+
+
+def load(path: Path, as_type: type[T]) -> Document[T]:
+    """Read the YAML file at ``path``.  Whatever is wrong with it is an InputError."""
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=name) from error
+    return loads(content, as_type, name)
+
+
+def loads(text: str | bytes, as_type: type[T], name: str) -> Document[T]:
+    """Read YAML ``text``; ``name`` stands for the file in messages."""
+    raw, positions = parse(text, name)
+    return convert(raw, as_type, positions, name)
+
+
+def convert(raw: Data, as_type: type[T], positions: Positions, name: str) -> Document[T]:
+    """Check plain data against a type.
+
+    An InputError raised by a ``__post_init__`` is given file, line and path too.
+    """
+    try:
+        value = msgspec.convert(raw, as_type)
+    except (msgspec.ValidationError, InputError):
+        error = next(mistakes(raw, as_type, ()), None)
+        if error is None:
+            raise
+        keys, found = error
+        path = join_path(*keys)
+        raise InputError(
+            found.message,
+            file=name,
+            line=positions.line(path),
+            path=path or None,
+            hint=found.hint,
+        ) from None
+    return Document(value, raw, name, positions)

@@ -1,0 +1,68 @@
+"""Paths: the names of places in a document."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from testbed.errors import InputError
+
+Keys = tuple[str | int, ...]
+
+_PATH: Final = re.compile(r'\.?(?:"(?P<quoted>[^"]*)"|\[(?P<index>\d+)\]|(?P<plain>[^.\[\]"]+))')
+
+
+class Positions:
+    """Where each path of a document stands."""
+
+    def __init__(self, lines: Mapping[str, int]) -> None:
+        self._lines = lines
+
+    def line(self, path: str) -> int | None:
+        """Return the line, from 1, of ``path`` or of the nearest value that encloses it."""
+        keys = split_path(path)
+        for end in range(len(keys), -1, -1):
+            line = self._lines.get(join_path(*keys[:end]))
+            if line is not None:
+                return line
+        return None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the hint that names the known word nearest to ``word``, or all of them."""
+    candidates = list(known)
+    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if not candidates:
+        return "nothing is known here"
+    shown = ", ".join(candidates[:12])
+    return f"known: {shown}" + (", ..." if len(candidates) > 12 else "")
+
+
+def join_path(*keys: str | int) -> str:
+    """Write keys as a path; the inverse of :func:`split_path`."""
+    parts: list[str] = []
+    for key in keys:
+        if isinstance(key, int):
+            parts.append(f"[{key}]")
+            continue
+        quoted = f'"{key}"' if not key or any(c in '.[]"' for c in key) else key
+        parts.append(f".{quoted}" if parts else quoted)
+    return "".join(parts)
+
+
+def split_path(path: str) -> Keys:
+    """Read a path into its keys; a list index becomes an ``int``."""
+    keys: list[str | int] = []
+    at = 0
+    while at < len(path):
+        match = _PATH.match(path, at)
+        if match is None:
+            raise InputError(f"{path!r} is not a path", hint='write a.b, a[0] or a."key.with.dots"')
+        index = match["index"]
+        keys.append(int(index) if index is not None else match["quoted"] or match["plain"] or "")
+        at = match.end()
+    return tuple(keys)
