@@ -64,11 +64,11 @@ def command(
     from testbed.results.store import Store
 
     changes = Overrides(
-        stacks=stack or (),
+        stacks=tuple(stack or ()),
         repetitions=repetitions,
         seed=seed,
         wire=wire,
-        values=[_assignment(text) for text in set_ or ()],
+        values=tuple(_assignment(text) for text in set_ or ()),
     )
     if resume is not None:
         if files or changes != Overrides():

@@ -14,7 +14,7 @@ from testbed.errors import InputError
 from testbed.experiment import expectations
 from testbed.experiment.matrix import Cell, check_size, expand
 from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
-from testbed.experiment.spec import ExperimentSpec
+from testbed.experiment.spec import DEFAULT_PROBES, ExperimentSpec
 from testbed.results.model import ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.spec import TopologySpec
@@ -143,7 +143,7 @@ def _experiment(
     name: str, written: Document[ExperimentSpec], topology: Document[TopologySpec]
 ) -> Experiment:
     spec = written.value
-    _check_stacks(written)
+    _check_names(written)
     _check_matrix(written)
     scenario(written, topology, {})  # without parameters an error has a line of its own
     cells = expand(spec.matrix, spec.stacks)
@@ -160,11 +160,26 @@ def _experiment(
     )
 
 
-def _check_stacks(written: Document[ExperimentSpec]) -> None:
-    for index, stack in enumerate(written.value.stacks):
+def _check_names(written: Document[ExperimentSpec]) -> None:
+    """Check stacks and probes against those there are, and the timeout."""
+    spec = written.value
+    for index, stack in enumerate(spec.stacks):
+        place = document.join_path("stacks", index)
         if stack not in stacks.names():
             hint = document.nearest(stack, stacks.names())
-            raise written.error(f"there is no stack {stack!r}", f"stacks[{index}]", hint)
+            raise written.error(f"there is no stack {stack!r}", place, hint)
+        if stack in spec.stacks[:index]:
+            raise written.error(f"stack {stack!r} is listed twice", place)
+    for index, probe in enumerate(spec.probes):
+        if probe not in DEFAULT_PROBES:
+            known = document.nearest(probe, DEFAULT_PROBES)
+            hint = "write 'pcap: true'" if probe == "pcap" else known
+            place = document.join_path("probes", index)
+            raise written.error(f"there is no probe {probe!r}", place, hint)
+    try:
+        _ = spec.timeout_ns
+    except InputError as error:
+        raise written.error(error.message, "timeout", error.hint) from None
 
 
 def _check_matrix(written: Document[ExperimentSpec]) -> None:

@@ -1,0 +1,108 @@
+"""The command line as such: names, help, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from testbed import cli
+from testbed.cli import show
+from testbed.errors import InputError, NoSuchSandbox, PlatformError, StoreError
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.application, list(arguments))
+
+
+@pytest.fixture
+def raising(monkeypatch):
+    """Make the command `show` raise."""
+
+    def install(error):
+        def command() -> None:
+            """Raise."""
+            raise error
+
+        monkeypatch.setattr(show, "command", command)
+
+    return install
+
+
+def test_help_names_every_command_with_a_summary():
+    output = invoke("--help").output
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in output
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    result = invoke(name, "--help")
+    assert result.exit_code == 0
+    assert f"testbed {name}" in result.output.partition("Usage:")[2].partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("bad", file="x.yaml", line=3), 2),
+        (NoSuchSandbox("gone"), 2),
+        (StoreError("full"), 1),
+        (PlatformError("no netem", why="x", instead="y"), 4),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(raising, error, code):
+    raising(error)
+    result = invoke("show")
+    assert result.exit_code == code
+    assert result.stderr == f"testbed: {error}\n"
+    assert result.stdout == ""
+
+
+def test_an_interrupt_is_130(raising):
+    raising(KeyboardInterrupt())
+    assert invoke("show").exit_code == 130
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["--frobnicate"], ["show"], []])
+def test_wrong_usage_is_2(arguments):
+    assert invoke(*arguments).exit_code == 2
+
+
+def test_it_runs_as_a_module_and_tells_its_version():
+    result = subprocess.run(
+        [sys.executable, "-m", "testbed", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("testbed ")
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "sys.argv[1:] = ['--help']\n"
+        "from testbed.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'scipy', 'networkx', 'pyroute2', 'rich', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_completion_knows_the_commands():
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed"],
+        env={
+            "_TESTBED_COMPLETE": "complete_bash",
+            "COMP_WORDS": "testbed sh",
+            "COMP_CWORD": "1",
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert {"show", "shell"} <= set(done.stdout.split())

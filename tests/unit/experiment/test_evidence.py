@@ -1,0 +1,172 @@
+"""From samples and observations to what a proof rests on."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.experiment import evidence
+from testbed.experiment.evidence import Seen
+from testbed.experiment.scenario import Scenario
+from testbed.sandbox import NamespaceState, Observation, Wire, WireReport
+from testbed.topology.load import loads_topology
+from testbed.topology.resolve import resolve
+from testbed.wire.netem import Netem, WireCounters
+from testbed.workload.result import Series, WorkloadResult
+from testbed.workload.spec import Bulk, Command, Program
+
+TOPOLOGY = resolve(
+    loads_topology("""
+nodes: {client: {}, server: {}}
+links: {wifi: {between: [client, server], netem: rate 20mbit}}
+""")
+)
+SCENARIO = Scenario(
+    topology=TOPOLOGY,
+    workload=Bulk(source="client", target="server", size="1MB"),
+    address="10.0.0.2",
+    timeline=(),
+    subflows=2,
+    captures={},
+)
+
+
+def observed(**counters):
+    return Observation(
+        time_ns=0,
+        namespaces={
+            name: NamespaceState(name=name, counters=values) for name, values in counters.items()
+        },
+    )
+
+
+def mptcp(*states, fallback=False):
+    flows = [
+        {"id": i, "local": "", "remote": "", "tcp": {"state": s}} for i, s in enumerate(states)
+    ]
+    # The kernel's own count has those that never came up; it must not be believed.
+    return {"fallback": fallback, "info": {"subflows_total": 9}, "subflows": flows}
+
+
+def views(**seen):
+    found = evidence.of(SCENARIO, "mptcp", Seen(**seen)).connections
+    return [(view.node, view.subflows, view.fallback) for view in found]
+
+
+def test_counters_are_differences_and_only_those_that_moved():
+    before = observed(client={"TcpActiveOpens": 5, "TcpInSegs": 7}, server={"TcpInSegs": 1})
+    after = observed(
+        client={"TcpActiveOpens": 6, "TcpInSegs": 7, "MPTcpExtMPCapableSYNTX": 1},
+        server={"TcpInSegs": 1},
+    )
+    assert evidence.moved(before, after) == {
+        "client": {"TcpActiveOpens": 1, "MPTcpExtMPCapableSYNTX": 1},
+        "server": {},
+    }
+    assert evidence.moved(None, after) == {}
+
+
+def test_a_node_without_any_counter_has_no_evidence():
+    assert evidence.moved(observed(client={}), observed(client={})) == {}
+
+
+def test_only_established_subflows_count():
+    record = {"probe": "mptcp_info", "t_ns": 1, "node": "client", "mptcp": mptcp(1, 2, 7)}
+    assert views(records=[record]) == [("client", 1, False)]
+    record["mptcp"] = mptcp(1, 1, 8)
+    assert views(records=[record]) == [("client", 3, False)]
+
+
+def test_a_fallback_is_seen():
+    record = {"probe": "mptcp_info", "t_ns": 1, "node": "server", "mptcp": mptcp(1, fallback=True)}
+    assert views(records=[record]) == [("server", 1, True)]
+
+
+def test_the_path_managers_events_count_per_connection():
+    events = [
+        ("client", 1, "created"),
+        ("client", 1, "established"),
+        ("client", 2, "created"),
+        ("client", 1, "sub_established"),
+        ("client", 1, "sub_closed"),
+        ("server", None, "listener_created"),
+    ]
+    records = [
+        {"probe": "pm_events", "t_ns": 0, "node": node, "token": token, "event": event}
+        for node, token, event in events
+    ]
+    assert [view[1] for view in views(records=records)] == [1, 1, 2, 1]
+
+
+def test_the_ends_own_last_look_counts():
+    result = WorkloadResult(
+        started_ns=0,
+        finished_ns=1,
+        metrics={},
+        details={
+            "source": {"node": "client", "view": {"mptcp_info": mptcp(1, 1)}},
+            "target": {"node": "server", "view": {"tcp_info": {}}},
+            "programs": [],
+        },
+    )
+    assert views(result=result) == [("client", 2, False)]
+
+
+def test_frames_the_emulator_lost_are_evidence():
+    report = WireReport(
+        wires=(
+            Wire(
+                link="wifi",
+                toward="b",
+                engine="emulator",
+                netem=Netem.parse("rate 20mbit"),
+                counters=WireCounters(dropped_overrun=3, dropped_loss=5),
+            ),
+        ),
+        emulator_cpu_s=0,
+    )
+    (lost,) = evidence.of(SCENARIO, "tcp", Seen(wires=report)).lost
+    assert (lost.link, lost.toward, lost.packets) == ("wifi", "server", 3)
+    (wire,) = evidence.wires(TOPOLOGY, report)
+    assert (wire.toward, wire.netem) == ("server", "rate 20mbit")
+
+
+def test_the_series_has_one_time_axis():
+    seen = Seen(
+        zero_ns=1000,
+        records=[{"probe": "nstat", "t_ns": 900, "node": "client"}],
+        result=WorkloadResult(
+            started_ns=1000,
+            finished_ns=2000,
+            metrics={},
+            series=(
+                Series(
+                    name="received",
+                    node="server",
+                    unit="octets",
+                    start_ns=1000,
+                    step_ns=100,
+                    values=(5, 7),
+                ),
+            ),
+        ),
+    )
+    lines = [msgspec.json.decode(line) for line in evidence.series(seen)]
+    assert lines == [
+        {"probe": "nstat", "t_ns": -100, "node": "client"},
+        {"probe": "workload", "t_ns": 100, "node": "server", "received": 5},
+        {"probe": "workload", "t_ns": 200, "node": "server", "received": 7},
+    ]
+
+
+def test_a_run_that_never_started_has_a_series_from_its_first_record():
+    seen = Seen(records=[{"probe": "nstat", "t_ns": 900, "node": "client"}])
+    assert evidence.series(seen) == (b'{"probe":"nstat","t_ns":0,"node":"client"}',)
+
+
+def test_nodes_of_a_command_are_those_of_its_programs_too():
+    workload = Command(
+        source="client",
+        target="server",
+        programs=(Program(node="proxy", argv=("true",)), Program(node="client", argv=("true",))),
+    )
+    assert evidence.nodes(workload) == ("client", "server", "proxy")

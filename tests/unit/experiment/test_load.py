@@ -1,0 +1,216 @@
+"""Experiment files: what they become, and every mistake named by file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import InputError
+from testbed.experiment.load import Overrides, load, restore
+from testbed.results.model import ExperimentRecord
+
+ROOT = Path(__file__).parents[3]
+TOPOLOGY = """\
+nodes: {client: {}, server: {}}
+links:
+  wifi: {between: [client, server], netem: rate 20mbit delay 10ms}
+  lte: {between: [client, server], netem: {rate: 30mbit, delay: 30ms}}
+"""
+EXPERIMENT = """\
+topology: topology.yaml
+workload: {kind: bulk, from: client, to: server, size: 1MB}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read an experiment given as text."""
+
+    def read_text(text=EXPERIMENT, **overrides):
+        (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+        (tmp_path / "try.yaml").write_text(text)
+        return load(tmp_path / "try.yaml", Overrides(**overrides))
+
+    return read_text
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_shipped_experiment_can_be_read(path):
+    experiment = load(path)
+    assert experiment.spec.description
+    assert experiment.spec.expect
+
+
+def test_defaults(read):
+    experiment = read()
+    assert experiment.name == "try"
+    assert experiment.topology == "topology"
+    assert experiment.spec.stacks == ("tcp", "mptcp")
+    assert "pcap" not in experiment.spec.probes
+    assert {"wire", "mptcp_info", "nstat"} <= set(experiment.spec.probes)
+    scenario = experiment.scenarios[0]
+    assert scenario.subflows == 2
+    assert scenario.captures == {}
+
+
+def test_a_matrix_changes_topology_and_workload(read):
+    experiment = read(
+        EXPERIMENT + "matrix: {links.wifi.delay: [20ms, 40ms], workload.via: [wifi, lte]}\n"
+    )
+    delays = [it.topology.link("wifi").toward_b.delay.delay_ns for it in experiment.scenarios]
+    assert delays == [20_000_000] * 4 + [40_000_000] * 4
+    rates = {it.topology.link("wifi").toward_b.rate.bits_per_second for it in experiment.scenarios}
+    assert rates == {20_000_000}
+    addresses = [scenario.address for scenario in experiment.scenarios]
+    assert addresses[0] == addresses[1] != addresses[2]
+
+
+def test_an_experiment_is_self_contained(read, tmp_path):
+    experiment = read(EXPERIMENT + "matrix: {links.lte.rate: [1mbit, 2mbit]}\n", repetitions=3)
+    (tmp_path / "topology.yaml").unlink()
+    record = ExperimentRecord(
+        name=experiment.name,
+        topology=experiment.topology,
+        spec=experiment.raw,
+        created_at="",
+        version="",
+    )
+    assert restore(record) == experiment
+
+
+def test_overrides(read):
+    experiment = read(
+        stacks=["mptcp"],
+        repetitions=2,
+        seed=9,
+        wire="emulator",
+        values=[("links.wifi.loss", "1%"), ("workload.size", "64KB"), ("timeout", "5s")],
+    )
+    spec = experiment.spec
+    assert (spec.stacks, spec.repetitions, spec.seed, spec.wire) == (("mptcp",), 2, 9, "emulator")
+    assert spec.timeout_ns == 5_000_000_000
+    assert experiment.scenarios[0].topology.link("wifi").toward_a.loss.probability == 0.01
+    assert experiment.scenarios[0].workload.size == "64KB"
+
+
+def test_an_override_of_a_parameter_leaves_it_one(read):
+    text = EXPERIMENT + "matrix: {links.wifi.delay: [20ms, 40ms]}\n"
+    experiment = read(text, values=[("links.wifi.delay", "5ms")])
+    assert [cell.parameters for cell in experiment.cells] == [{"links.wifi.delay": "5ms"}] * 2
+
+
+def test_captures(read):
+    assert read(EXPERIMENT + "pcap: true\n").scenarios[0].captures == {
+        "client": ("wifi", "lte"),
+        "server": ("wifi", "lte"),
+    }
+    assert read(EXPERIMENT + "pcap: [client.lte]\n").scenarios[0].captures == {"client": ("lte",)}
+
+
+def test_the_expected_subflows_can_be_given(read):
+    assert read(EXPERIMENT + "subflows: 4\n").scenarios[0].subflows == 4
+
+
+def test_a_topology_can_be_written_in_place(read):
+    inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())
+    experiment = read(inline + EXPERIMENT.partition("\n")[2])
+    assert experiment.topology == "try"
+    with pytest.raises(
+        InputError, match=r"try.yaml:5: topology.links.lte.mtuu: unknown key.*'mtu'"
+    ):
+        read(inline.replace("lte: {", "lte: {mtuu: 5, ") + EXPERIMENT.partition("\n")[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("repetition: 3", r"try.yaml:3: repetition: unknown key; did you mean 'repetitions'\?"),
+        ("repetitions: 0", r"try.yaml:3: repetitions: expected a whole number >= 1"),
+        ("stacks: [tcp, mtcp]", r"try.yaml:3: stacks\[1\]: there is no stack 'mtcp'.*'mptcp'"),
+        ("stacks: [tcp, tcp]", r"try.yaml:3: stacks\[1\]: stack 'tcp' is listed twice"),
+        ("stacks: []", r"try.yaml:3: stacks: "),
+        ("timeout: 60", r"try.yaml:3: timeout: '60' is a time without a unit"),
+        ("timeout: 0", r"try.yaml:3: timeout: must be more than 0"),
+        (
+            "probes: [nstart]",
+            r"try.yaml:3: probes\[0\]: there is no probe 'nstart'; did you mean 'nstat'\?",
+        ),
+        ("probes: [pcap]", r"there is no probe 'pcap'; write 'pcap: true'"),
+        ("pcap: [client.wlan]", r"try.yaml:3: pcap\[0\]: there is no interface 'client.wlan'"),
+        ("wire: hardware", r"try.yaml:3: wire: invalid enum value 'hardware'"),
+        ("matrix: {links.wify.delay: [1ms]}", r"try.yaml:3: matrix.*there is no 'wify'.*'wifi'"),
+        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or the workload"),
+        ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix: .*-5ms.*negative"),
+        ("matrix: {workload.size: []}", r"try.yaml:3: matrix."),
+        ("matrix: {workload.sise: [1]}", r"try.yaml:3: matrix: .*unknown key; did you mean 'size'"),
+        ("matrix: {workload.via: [wlan]}", r"try.yaml:3: matrix: .*is not at a link 'wlan'"),
+        ("events: [{at: 1s, link: wify, state: down}]", r"try.yaml:3: events\[0\]: 'wify' is no"),
+        ("events: [{at: 1s, link: wifi, set: {los: 1%}}]", r"try.yaml:3: events\[0\]: .*los"),
+        (
+            "events: [{at: 1s, link: wifi}]",
+            r"try.yaml:3: events\[0\]: .*one action, this one has 0",
+        ),
+        ("events: [{at: 1s, node: client, state: down}]", r"'state' is no action of a node"),
+        ("events: [{at: 1s, state: down}]", r"either a link or a node"),
+        ("events: [{at: 1s, link: wifi, state: up, toward: client}]", r"goes with 'set' only"),
+        ("events: [{at: soon, link: wifi, state: up}]", r"try.yaml:3: events\[0\].*'soon'"),
+        ("events: [{at: 1s, node: nobody, run: ['true']}]", r"try.yaml:3: .*'nobody' is no node"),
+        ("expect: [{metric: goodput, stack: tcp}]", r"try.yaml:3: expect\[0\].*at_least"),
+        (
+            "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",
+            r"try.yaml:3: expect\[0\].metric: there is no metric 'goodputt'; did you mean 'goodput",
+        ),
+        (
+            "expect: [{metric: goodput, stack: userspace, at_least: 1}]",
+            r"try.yaml:3: expect\[0\]: stack 'userspace' does not run here",
+        ),
+        (
+            "expect: [{metric: goodput, stack: tcp, where: {workload.via: wifi}, at_least: 1}]",
+            r"try.yaml:3: expect\[0\]: 'workload.via' is no parameter of the matrix",
+        ),
+        (
+            "expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 5mbit}]",
+            r"try.yaml:3: expect\[0\].at_least: '5mbit' is not a number",
+        ),
+        (
+            "expect: [{metric: duration, stack: mptcp, at_most: 5mbit}]",
+            r"try.yaml:3: expect\[0\].at_most: '5mbit' is not a time",
+        ),
+    ],
+)
+def test_mistakes(read, text, message):
+    with pytest.raises(InputError, match=message):
+        read(EXPERIMENT + text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("topology.yaml", "nowhere.yaml", r"try.yaml:1: topology: there is no file .*nowhere.yaml"),
+        ("to: server", "to: servr", r"try.yaml:2: workload: there is no host 'servr'.*'server'"),
+        ("size: 1MB", "size: 1MB, via: wlan", r"try.yaml:2: workload: 'server' is not at a link"),
+        ("size: 1MB", "size: -1MB", r"try.yaml:2: workload"),
+        ("kind: bulk", "kind: bulky", r"try.yaml:2: workload"),
+        ("size: 1MB", "size: 1MB, family: ipv5", r"try.yaml:2: workload.family"),
+    ],
+)
+def test_mistakes_in_the_workload(read, old, new, message):
+    with pytest.raises(InputError, match=message):
+        read(EXPERIMENT.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("repetition", r"--set repetition: leads nowhere.*'repetitions'"),
+        ("workload.sise", "unknown key"),
+        ("links.wify.delay", "there is no 'wify'"),
+        ("events[0].at", "leads nowhere"),
+    ],
+)
+def test_mistakes_on_the_command_line(read, path, message):
+    with pytest.raises(InputError, match=message):
+        read(values=[(path, "1")])

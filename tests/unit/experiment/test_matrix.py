@@ -1,0 +1,77 @@
+"""Which runs there are, and in which order."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.errors import InputError
+from testbed.experiment.matrix import MAX_RUNS, check_size, expand, run_seed, schedule
+
+MATRIX = {"links.wifi.delay": ["10ms", "40ms"], "workload.via": ["wifi", "lte", None]}
+
+
+def test_every_combination_is_a_cell_once():
+    cells = expand(MATRIX, ["tcp", "mptcp"])
+    assert [cell.index for cell in cells] == list(range(12))
+    assert len({(cell.stack, *cell.parameters.values()) for cell in cells}) == 12
+    assert cells[0].stack == "tcp"
+    assert cells[1].stack == "mptcp"
+    assert cells[0].parameters == cells[1].parameters
+    assert cells[0].parameters == {"links.wifi.delay": "10ms", "workload.via": "wifi"}
+
+
+def test_without_a_matrix_each_stack_is_a_cell():
+    assert [cell.parameters for cell in expand({}, ["tcp", "mptcp"])] == [{}, {}]
+
+
+@given(
+    repetitions=st.integers(1, 8),
+    seed=st.integers(0, 2**63 - 1),
+    values=st.lists(st.integers(), min_size=1, max_size=5, unique=True),
+)
+def test_each_repetition_is_a_block_with_every_cell_once(repetitions, seed, values):
+    cells = expand({"workload.count": values}, ["tcp", "mptcp"])
+    runs = schedule(cells, repetitions, seed)
+    assert [run.number for run in runs] == list(range(1, len(cells) * repetitions + 1))
+    for index in range(repetitions):
+        block = runs[index * len(cells) : (index + 1) * len(cells)]
+        assert {run.repetition for run in block} == {index + 1}
+        assert Counter(run.cell.index for run in block) == Counter(range(len(cells)))
+
+
+def test_blocks_are_shuffled_and_the_seed_decides():
+    cells = expand({"workload.count": list(range(10))}, ["tcp", "mptcp"])
+    runs = schedule(cells, 3, 1)
+    orders = [tuple(run.cell.index for run in runs[start : start + 20]) for start in (0, 20, 40)]
+    assert len({tuple(range(20)), *orders}) == 4
+    assert schedule(cells, 3, 1) == runs
+    assert schedule(cells, 3, 2) != runs
+
+
+def test_more_repetitions_leave_the_first_ones_alone():
+    cells = expand(MATRIX, ["tcp", "mptcp"])
+    assert schedule(cells, 9, 1)[:36] == schedule(cells, 3, 1)
+
+
+def test_runs_have_seeds_of_their_own():
+    runs = schedule(expand(MATRIX, ["tcp", "mptcp"]), 5, 1)
+    assert len({run.seed for run in runs}) == len(runs)
+    assert all(0 <= run.seed < 2**63 for run in runs)
+
+
+def test_a_seed_does_not_depend_on_the_place_in_the_matrix():
+    small = expand({"workload.count": [7]}, ["mptcp"])[0]
+    large = expand({"workload.count": [1, 2, 7]}, ["tcp", "mptcp"])[5]
+    assert small.index != large.index
+    assert run_seed(1, small, 2) == run_seed(1, large, 2)
+
+
+def test_what_could_never_end_is_refused_before_it_is_expanded():
+    axis = list(range(1000))
+    check_size({"workload.count": axis}, 2, MAX_RUNS // 2000)
+    with pytest.raises(InputError, match="2000000000000 runs"):
+        check_size({"a": axis, "b": axis, "c": axis, "d": axis}, 2, 1)

@@ -1,0 +1,139 @@
+"""The truth table of what proves a run."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from testbed.experiment.proof import ConnectionView, Evidence, Lost, judge
+
+CLIENT = {
+    "TcpActiveOpens": 2,
+    "MPTcpExtMPCapableSYNTX": 1,
+    "MPTcpExtMPCapableSYNACKRX": 1,
+    "MPTcpExtMPJoinSynAckRx": 1,
+}
+SERVER = {"MPTcpExtMPCapableSYNRX": 1, "MPTcpExtMPCapableACKRX": 1, "MPTcpExtMPJoinAckRx": 1}
+GOOD = Evidence(
+    stack="mptcp",
+    source="client",
+    target="server",
+    expected_subflows=2,
+    counters={"client": CLIENT, "server": SERVER},
+    connections=(
+        ConnectionView(node="client", fallback=False, subflows=1),
+        ConnectionView(node="client", fallback=False, subflows=2),
+    ),
+)
+TCP = Evidence(
+    stack="tcp",
+    source="client",
+    target="server",
+    expected_subflows=2,
+    counters={"client": {"TcpActiveOpens": 1}, "server": {"TcpInSegs": 9}},
+)
+
+
+def change(evidence, **changes):
+    return judge(msgspec.structs.replace(evidence, **changes)).invalid
+
+
+def test_a_proved_mptcp_run_is_valid_and_says_by_what():
+    judgement = judge(GOOD)
+    assert judgement.invalid is None
+    assert judgement.proof.subflows == judgement.proof.expected_subflows == 2
+    assert judgement.proof.counters["server"] == SERVER
+
+
+def test_a_proved_tcp_run_is_valid():
+    judgement = judge(TCP)
+    assert judgement.invalid is None
+    assert judgement.proof.subflows is None
+
+
+@pytest.mark.parametrize("node", ["client", "server"])
+@pytest.mark.parametrize(
+    "counter",
+    [
+        "MPCapableFallbackACK",
+        "MPCapableFallbackSYNACK",
+        "MPCapableDataFallback",
+        "DSSCorruptionFallback",
+        "InfiniteMapTx",
+        "MPCapableSYNTXDrop",
+        "Blackhole",
+    ],
+)
+def test_a_fallback_counter_at_either_end_makes_it_invalid(node, counter):
+    counters = {name: dict(values) for name, values in GOOD.counters.items()}
+    counters[node]["MPTcpExt" + counter] = 1
+    invalid = change(GOOD, counters=counters)
+    assert invalid == f"mptcp fell back to TCP: MPTcpExt{counter} of {node} moved by 1"
+
+
+def test_the_fallback_flag_makes_it_invalid():
+    view = ConnectionView(node="server", fallback=True, subflows=2)
+    invalid = change(GOOD, connections=(*GOOD.connections, view))
+    assert invalid == "mptcp fell back to TCP: MPTCP_INFO of server has the fallback flag"
+
+
+def test_a_plain_tcp_connection_under_the_name_of_mptcp_is_invalid():
+    assert "no MPTCP connection was set up" in change(GOOD, counters=TCP.counters)
+
+
+def test_without_a_second_subflow_the_sentence_says_which_and_where_to_ask():
+    client = CLIENT | {"MPTcpExtMPJoinSynAckRx": 0}
+    server = SERVER | {"MPTcpExtMPJoinAckRx": 0}
+    invalid = change(
+        GOOD,
+        counters={"client": client, "server": server},
+        connections=(ConnectionView(node="client", fallback=False, subflows=1),),
+    )
+    assert invalid == (
+        "mptcp never opened its second subflow: 1 of 2 (MPJoinSynAckRx of client stayed 0); "
+        "`testbed doctor` explains why"
+    )
+
+
+def test_a_subflow_needs_both_kinds_of_evidence():
+    no_join = {"client": CLIENT, "server": SERVER | {"MPTcpExtMPJoinAckRx": 0}}
+    assert "1 of 2" in change(GOOD, counters=no_join)
+    one_look = (ConnectionView(node="client", fallback=False, subflows=1),)
+    assert "1 of 2" in change(GOOD, connections=one_look)
+
+
+def test_more_subflows_than_expected_are_no_harm():
+    assert change(GOOD, expected_subflows=1) is None
+
+
+@pytest.mark.parametrize("node", ["client", "server"])
+@pytest.mark.parametrize("evidence", [GOOD, TCP], ids=["mptcp", "tcp"])
+def test_missing_counters_are_missing_evidence(evidence, node):
+    counters = {name: it for name, it in evidence.counters.items() if name != node}
+    assert f"no MIB counters of {node}" in change(evidence, counters=counters)
+
+
+def test_missing_views_are_missing_evidence():
+    assert "MPTCP_INFO of no connection was seen" in change(GOOD, connections=())
+
+
+def test_tcp_must_not_touch_mptcp():
+    counters = {"client": {"TcpActiveOpens": 1}, "server": {"MPTcpExtMPCapableSYNRX": 1}}
+    invalid = change(TCP, counters=counters)
+    assert invalid is not None
+    assert "MPTcpExtMPCapableSYNRX of server moved by 1" in invalid
+
+
+def test_tcp_must_have_opened_a_connection():
+    assert "TcpActiveOpens" in change(TCP, counters={"client": {}, "server": {}})
+
+
+def test_frames_the_emulator_lost_make_any_run_invalid():
+    lost = (Lost(link="wifi", toward="server", packets=3),)
+    for evidence in (GOOD, TCP):
+        invalid = change(evidence, lost=lost)
+        assert invalid.startswith("the emulator could not keep up: 3 frames on wifi toward server")
+
+
+def test_a_stack_nobody_can_prove_is_invalid():
+    assert change(TCP, stack="quic") == "nothing here can prove what the stack 'quic' ran"

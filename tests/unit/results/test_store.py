@@ -1,0 +1,151 @@
+"""Result folders: whole or not there, readable at any moment."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from testbed.errors import InputError, StoreError
+from testbed.results.environment import gather
+from testbed.results.model import SCHEMA, ExperimentRecord, Proof, RunRecord, Status
+from testbed.results.store import Store
+
+EXPERIMENT = ExperimentRecord(
+    name="quick",
+    topology="two_paths",
+    spec={"stacks": ["tcp"]},
+    created_at="2026-03-14T15:09:26.535+00:00",
+    version="0.1.0",
+)
+
+
+def record(number, status=Status.OK, reason=None):
+    return RunRecord(
+        number=number,
+        cell=0,
+        stack="mptcp",
+        parameters={"links.wifi.delay": "10ms"},
+        repetition=1,
+        seed=2**63 - 1,
+        status=status,
+        reason=reason,
+        started_at="2026-03-14T15:09:26.535+00:00",
+        seconds=1.5,
+        metrics={"goodput": 1e7},
+        proof=Proof(expected_subflows=2, subflows=2, counters={"client": {"TcpActiveOpens": 1}}),
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.create(tmp_path / "results", EXPERIMENT, gather())
+
+
+def test_a_folder_is_named_by_experiment_time_and_specification(store, tmp_path):
+    assert store.path.parent == tmp_path / "results" / "quick"
+    assert store.path.name.startswith("20260314T150926Z-")
+    other = msgspec.structs.replace(EXPERIMENT, spec={"stacks": ["mptcp"]})
+    assert Store.create(tmp_path, other, gather()).path.name != store.path.name
+
+
+def test_two_within_a_second_do_not_share_a_folder(store, tmp_path):
+    again = Store.create(tmp_path / "results", EXPERIMENT, gather())
+    third = Store.create(tmp_path / "results", EXPERIMENT, gather())
+    assert len({store.path, again.path, third.path}) == 3
+
+
+def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
+    store.begin_run(2)
+    store.finish_run(record(2), [b'{"t_ns":1}'], {"1-client-python": b"hello"})
+    store.begin_run(1)
+    store.finish_run(record(1, status=Status.FAILED, reason="why"), [], {})
+    copy = Path(shutil.copytree(store.path, tmp_path / "elsewhere"))
+    shutil.rmtree(store.path)
+    read = Store.open(copy)
+    assert read.experiment() == EXPERIMENT
+    assert read.environment() == gather()
+    assert read.runs() == [record(1, status=Status.FAILED, reason="why"), record(2)]
+    assert (copy / "runs/0002/series.jsonl").read_text() == '{"t_ns":1}\n'
+    assert (copy / "runs/0002/1-client-python.log").read_text() == "hello"
+
+
+def test_nothing_in_a_folder_names_the_place_it_was_made_in(store, tmp_path):
+    store.begin_run(1)
+    store.finish_run(record(1), [], {})
+    for path in store.path.rglob("*.json"):
+        assert str(tmp_path) not in path.read_text()
+
+
+def test_a_run_that_did_not_finish_is_not_there_and_is_begun_afresh(store):
+    (store.begin_run(1) / "client-wifi.pcap").write_bytes(b"half")
+    assert store.runs() == []
+    assert list(store.begin_run(1).iterdir()) == []
+
+
+def test_without_any_run_the_folder_can_be_discarded(store, tmp_path):
+    store.begin_run(1)
+    assert store.discard_if_empty()
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_with_a_run_it_cannot(store):
+    store.begin_run(1)
+    store.finish_run(record(1), [], {})
+    assert not store.discard_if_empty()
+    assert store.runs() == [record(1)]
+
+
+@pytest.fixture
+def full_disk():
+    """Let no file grow beyond 4 KiB: the kernel's answer is EFBIG, as ENOSPC is on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_on_a_full_disk_the_error_is_clear_and_finished_runs_stay(store, full_disk):
+    store.begin_run(1)
+    store.finish_run(record(1), [], {})
+    store.begin_run(2)
+    with pytest.raises(StoreError, match=r"0002/series.jsonl cannot be written: File too large"):
+        store.finish_run(record(2), [b"x" * 8192], {})
+    assert store.runs() == [record(1)]
+    assert list((store.path / "runs/0002").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_the_users_mistake(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Not a directory; choose another --results"):
+        Store.create(tmp_path / "file", EXPERIMENT, gather())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_place_without_permission_is_the_users_mistake(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"):
+        Store.create(tmp_path, EXPERIMENT, gather())
+
+
+def test_what_is_no_result_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no experiment\.json"):
+        Store.open(tmp_path)
+
+
+def test_a_damaged_file_is_named(store):
+    (store.begin_run(3) / "run.json").write_text('{"schema": 1, "number": ')
+    with pytest.raises(StoreError, match=r"0003/run.json is damaged"):
+        store.runs()
+
+
+def test_a_folder_of_a_newer_version_is_not_misread(store):
+    content = msgspec.json.decode((store.path / "experiment.json").read_bytes())
+    newer = msgspec.json.encode(content | {"schema": SCHEMA + 1})
+    (store.path / "experiment.json").write_bytes(newer)
+    with pytest.raises(StoreError, match="read it with a newer one"):
+        store.experiment()
