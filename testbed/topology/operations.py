@@ -50,7 +50,8 @@ class AddBridge(Operation, frozen=True, kw_only=True):
     interface: str
 
     def __str__(self) -> str:
-        return f"{_ip(self)} link add {self.interface} type bridge stp_state 0 mcast_snooping 0"
+        options = "type bridge stp_state 0 mcast_snooping 0"
+        return f"{_ip(self)} link add name {self.interface} {options}"
 
 
 class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class AddVeth(Operation, frozen=True, kw_only=True):
     b: VethEnd
 
     def __str__(self) -> str:
-        return f"ip link add {self.a} type veth peer {self.b}"
+        return f"ip link add name {self.a} type veth peer name {self.b}"
 
 
 class SetSysctl(Operation, frozen=True, kw_only=True):
@@ -258,7 +259,7 @@ class SetLink(Operation, frozen=True, kw_only=True):
     up: bool
 
     def __str__(self) -> str:
-        return f"{_ip(self)} link set {self.interface} {'up' if self.up else 'down'}"
+        return f"{_ip(self)} link set dev {self.interface} {'up' if self.up else 'down'}"
 
 
 AnyOperation = (

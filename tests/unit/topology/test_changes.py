@@ -29,23 +29,23 @@ def lines(operations: tuple[AnyOperation, ...]) -> list[str]:
 
 def test_a_wire_is_cut_in_the_middle() -> None:
     assert lines(changes.link_down(LAB, "wifi")) == [
-        "ip -n @wire link set w0a down",
-        "ip -n @wire link set w0b down",
+        "ip -n @wire link set dev w0a down",
+        "ip -n @wire link set dev w0b down",
     ]
     assert lines(changes.link_up(LAB, "wifi")) == [
-        "ip -n @wire link set w0a up",
-        "ip -n @wire link set w0b up",
+        "ip -n @wire link set dev w0a up",
+        "ip -n @wire link set dev w0b up",
     ]
 
 
 def test_a_direct_link_gets_back_what_the_kernel_flushed() -> None:
     assert lines(changes.link_down(LAB, "lte")) == [
-        "ip -n client link set lte down",
-        "ip -n r link set lte down",
+        "ip -n client link set dev lte down",
+        "ip -n r link set dev lte down",
     ]
     assert lines(changes.link_up(LAB, "lte")) == [
-        "ip -n client link set lte up",
-        "ip -n r link set lte up",
+        "ip -n client link set dev lte up",
+        "ip -n r link set dev lte up",
         "ip -n client address add fd00:0:0:2::1/64 dev lte nodad",
         "ip -n client neighbour replace 10.0.2.2 lladdr 02:00:00:00:00:03 dev lte nud permanent",
         (
@@ -66,8 +66,8 @@ def test_a_direct_link_gets_back_what_the_kernel_flushed() -> None:
 
 def test_the_port_of_a_switch_is_in_the_wire_namespace() -> None:
     assert lines(changes.link_down(LAB, "down")) == [
-        "ip -n @wire link set p3a down",
-        "ip -n server link set down down",
+        "ip -n @wire link set dev p3a down",
+        "ip -n server link set dev down down",
     ]
 
 

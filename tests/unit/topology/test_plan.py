@@ -38,8 +38,8 @@ def test_an_unshaped_link_is_one_veth_pair() -> None:
     made = of("nodes: {a: {}, s: {kind: switch}}\nlinks: {x: {between: [a, s], offload: true}}")
     assert [str(op) for op in made.operations if isinstance(op, AddVeth)] == [
         (
-            "ip link add x netns a address 02:00:00:00:00:00 mtu 1500 offload on type veth"
-            " peer p0b netns @wire address 02:00:00:00:00:01 mtu 1500 master s offload on"
+            "ip link add name x netns a address 02:00:00:00:00:00 mtu 1500 offload on type veth"
+            " peer name p0b netns @wire address 02:00:00:00:00:01 mtu 1500 master s offload on"
         )
     ]
     assert not any(isinstance(op, AddWire) for op in made.operations)
@@ -49,12 +49,12 @@ def test_a_shaped_link_to_a_switch_has_a_wire_before_the_port() -> None:
     made = of("nodes: {a: {}, s: {kind: switch}}\nlinks: {x: {between: [a, s], netem: {}}}")
     assert [str(op) for op in made.operations if isinstance(op, AddVeth)] == [
         (
-            "ip link add x netns a address 02:00:00:00:00:00 mtu 1500 type veth"
-            " peer w0a netns @wire address 02:01:00:00:00:00 mtu 1500"
+            "ip link add name x netns a address 02:00:00:00:00:00 mtu 1500 type veth"
+            " peer name w0a netns @wire address 02:01:00:00:00:00 mtu 1500"
         ),
         (
-            "ip link add p0b netns @wire address 02:00:00:00:00:01 mtu 1500 master s type veth"
-            " peer w0b netns @wire address 02:01:00:00:00:01 mtu 1500"
+            "ip link add name p0b netns @wire address 02:00:00:00:00:01 mtu 1500 master s type veth"
+            " peer name w0b netns @wire address 02:01:00:00:00:01 mtu 1500"
         ),
     ]
     wire = made.operations[-1]
@@ -72,7 +72,7 @@ def test_a_sysctl_of_an_interface_waits_for_it() -> None:
     ]
     late = lines.index("ip netns exec a sysctl -w 'net.ipv4.conf.x.accept_local=1'")
     early = lines.index("ip netns exec a sysctl -w 'net.ipv4.ip_forward=0'")
-    veth = next(i for i, line in enumerate(lines) if line.startswith("ip link add x "))
+    veth = next(i for i, line in enumerate(lines) if line.startswith("ip link add name x "))
     assert early < veth < late
 
 

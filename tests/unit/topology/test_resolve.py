@@ -350,6 +350,26 @@ def test_an_end_decides_about_its_own_endpoint() -> None:
     assert [e.address for e in topology.node("server").endpoints] == ["10.0.1.2"]
 
 
+def test_only_eight_endpoints_of_a_node() -> None:
+    links = "".join(f"  l{i}: {{between: [client, server]}}\n" for i in range(9))
+    text = f"nodes: {{client: {{}}, server: {{}}}}\nlinks:\n{links}"
+    assert len(load(text).node("client").endpoints) == 8
+    written = text.replace("client: {}", "client: {mptcp: {endpoints: subflow}}")
+    assert error_of(written).startswith(
+        "lab.yaml:1: nodes.client.mptcp.endpoints: 'client' has more than 8 endpoints"
+    )
+
+
+def test_ids_of_endpoints_are_different() -> None:
+    text = TWO + "  lte: {between: [client, server]}\n"
+    entries = "{interface: wifi, flags: [subflow], id: 2}, {interface: lte, flags: [subflow]}"
+    client = f"client: {{mptcp: {{endpoints: [{entries}]}}}}"
+    ids = [e.id for e in load(text.replace("client: {}", client)).node("client").endpoints]
+    assert ids == [2, 1]
+    twice = client.replace("lte, flags: [subflow]", "lte, flags: [subflow], id: 2")
+    assert "two endpoints have the id 2" in error_of(text.replace("client: {}", twice))
+
+
 def test_limits() -> None:
     topology = load(
         "nodes: {a: {mptcp: {limits: {subflows: 2}}}, b: {mptcp: false}, r: {kind: router}, c: {}}"
