@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-from testbed.wire.distribution import SCALE, table
+from testbed.wire.distribution import LARGEST, SCALE, table
 from testbed.wire.netem import (
     DEFAULT_LIMIT,
     ETHERNET_HEADER,
@@ -71,7 +71,7 @@ class LinkModel(Generic[H]):
     """
 
     def __init__(
-        self, netem: Netem, *, mtu: int, seed: int, frames: Frames[H], now_ns: int = 0
+        self, netem: Netem, *, mtu: int, seed: int | str, frames: Frames[H], now_ns: int = 0
     ) -> None:
         self._mtu = mtu
         self._random = random.Random(seed).random
@@ -101,6 +101,14 @@ class LinkModel(Generic[H]):
     def netem(self) -> Netem:
         """The options in force."""
         return self._netem
+
+    @property
+    def least_delay_ns(self) -> int:
+        """No frame leaves earlier than this after its arrival."""
+        delay = self._netem.delay
+        if delay is None or self._netem.reorder is not None:
+            return 0
+        return max(0, delay.delay_ns - LARGEST * delay.jitter_ns)
 
     def change(self, netem: Netem, now_ns: int) -> None:
         """Put new options in force for the frames to come; nothing that is held is touched.

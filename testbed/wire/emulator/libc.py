@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 from array import array
 from collections.abc import Sequence
 from typing import Final
@@ -143,8 +144,7 @@ class Poller:
     _EPOLLIN: Final = 1
 
     def __init__(self) -> None:
-        import select  # noqa: PLC0415  only its constructor and register() are of use here
-
+        self.watched = 0  # descriptors
         self._epoll = select.epoll()
         # struct epoll_event is packed on x86-64 only: 12 octets there, 16 elsewhere.
         packed = os.uname().machine == "x86_64"
@@ -155,9 +155,19 @@ class Poller:
         self._timeout = _Timespec()
         self._timeout_address = ctypes.addressof(self._timeout)
 
+    def fileno(self) -> int:
+        """Return the descriptor of the epoll instance, which has input when one of its own has."""
+        return self._epoll.fileno()
+
     def register(self, fd: int) -> None:
         """Watch a descriptor for input."""
         self._epoll.register(fd, self._EPOLLIN)
+        self.watched += 1
+
+    def unregister(self, fd: int) -> None:
+        """Watch a descriptor no more."""
+        self._epoll.unregister(fd)
+        self.watched -= 1
 
     def wait(self, timeout_ns: int | None) -> list[int]:
         """Return the descriptors that have input, after at most ``timeout_ns``.

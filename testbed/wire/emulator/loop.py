@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from testbed.errors import SandboxError
-from testbed.wire.emulator.libc import Poller, Vector
+from testbed.errors import InputError, SandboxError
+from testbed.wire.emulator.libc import BATCH, Poller, Vector
 from testbed.wire.emulator.messages import Add, Direction
 from testbed.wire.emulator.pool import Pool
 from testbed.wire.emulator.port import Port, Receiver
@@ -18,18 +18,22 @@ from testbed.wire.model import LinkModel
 from testbed.wire.netem import Netem, WireCounters
 
 _MAX_EARLY_NS: Final = 400_000
+_NAP_NS: Final = 2_000_000
+_PATIENCE_NS: Final = 2 * _NAP_NS  # leaves time to wake up late
 
 
 class Lane:
     """One direction of a wire: from one port, through a model, to another port."""
 
-    __slots__ = ("armed_ns", "model", "source", "target")
+    __slots__ = ("armed_ns", "model", "offload", "poller", "source", "target")
 
-    def __init__(self, model: LinkModel[int], source: Port, target: Port) -> None:
+    def __init__(self, model: LinkModel[int], source: Port, target: Port, *, offload: bool) -> None:
         self.model = model
         self.source = source
         self.target = target
+        self.offload = offload
         self.armed_ns: int | None = None  # when the loop will look after it next
+        self.poller: Poller | None = None  # the one that watches its source
 
     def counters(self) -> WireCounters:
         """Return the model's counters, corrected by what the sockets know."""
@@ -46,6 +50,11 @@ class Lane:
 class Loop:
     """All wires of one namespace.
 
+    Waking up is what costs most, so it is done when a frame has to leave rather than when one
+    comes: frames that will be held for a while anyhow are read on the way.  While anything is held,
+    only the *prompt* poller can end a sleep; the *patient* one, with the sources of all lanes that
+    have a delay, is looked at afterwards.
+
     :param control_fd: watched beside the wires.
     :param on_control: called when it has input; returns whether to go on.
     """
@@ -53,8 +62,10 @@ class Loop:
     def __init__(self, control_fd: int, on_control: Callable[[], bool]) -> None:
         self._control_fd = control_fd
         self._on_control = on_control
-        self._poller = Poller()
-        self._poller.register(control_fd)
+        self._prompt, self._patient, self._any = Poller(), Poller(), Poller()
+        self._prompt.register(control_fd)
+        self._any.register(self._prompt.fileno())
+        self._any.register(self._patient.fileno())
         self._pool = Pool()
         self._receiver = Receiver(self._pool)
         self._vector = Vector()
@@ -62,6 +73,7 @@ class Loop:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._timers: list[tuple[int, int, Lane]] = []
         self._sequence = 0
+        self._behind = False  # a source may have more to read
         self._lateness_ns = 0  # of recent wake-ups, on average
 
     def add(self, wire: Add) -> None:
@@ -74,7 +86,8 @@ class Loop:
         if (wire.link, "a") in self._lanes:
             raise SandboxError("it exists already")
         models = {
-            toward: self._model(wire, toward, getattr(wire, f"toward_{toward}")) for toward in "ab"
+            toward: self._model(wire, toward, netem)
+            for toward, netem in (("a", wire.toward_a), ("b", wire.toward_b))
         }
         a = Port(wire.a, self._pool)
         try:
@@ -83,10 +96,10 @@ class Loop:
             a.close()
             raise
         for toward, source, target in (("a", b, a), ("b", a, b)):
-            lane = Lane(models[toward], source, target)
+            lane = Lane(models[toward], source, target, offload=wire.offload)
             self._lanes[wire.link, toward] = lane
             self._by_fd[source.fd] = lane
-            self._poller.register(source.fd)
+            self._watch(lane)
 
     def change(self, link: str, toward: str, netem: Netem) -> None:
         """Change one direction's options in place.
@@ -96,7 +109,10 @@ class Loop:
         """
         if (link, toward) not in self._lanes:
             raise SandboxError(f"there is no direction {toward!r} of it")
-        self._lanes[link, toward].model.change(netem, time.monotonic_ns())
+        lane = self._lanes[link, toward]
+        _check(netem, offload=lane.offload)
+        lane.model.change(netem, time.monotonic_ns())
+        self._watch(lane)
 
     def report(self) -> tuple[Direction, ...]:
         """Return the state of every direction."""
@@ -107,21 +123,17 @@ class Loop:
 
     def run(self) -> None:
         """Carry frames until the control connection ends."""
-        timers, by_fd = self._timers, self._by_fd
-        clock = time.monotonic_ns
-        while True:
-            for fd in self._wait():
-                if fd == self._control_fd:
-                    if not self._on_control():
-                        return
-                else:
-                    self._receive(by_fd[fd])
-            now_ns = clock()
-            while timers and timers[0][0] <= now_ns:
-                due_ns, _, lane = heapq.heappop(timers)
-                if lane.armed_ns == due_ns:
-                    lane.armed_ns = None
-                    self._forward(lane, now_ns)
+        going_on = True
+        while going_on:
+            ready = self._wait()
+            self._forward_due()
+            self._behind = False
+            for fd in ready:
+                if fd != self._control_fd:
+                    self._receive(self._by_fd[fd])
+            # Last, so that a change is for the frames that come after it.
+            if self._control_fd in ready:
+                going_on = self._on_control()
 
     def _wait(self) -> list[int]:
         """Wait for input or the next departure and return the descriptors that have input.
@@ -131,27 +143,49 @@ class Loop:
         eighth of the wait, so that precision never costs more than an eighth of a processor.
         """
         if not self._timers:
-            return self._poller.wait(None)
+            if not self._patient.watched:
+                return self._prompt.wait(None)
+            self._any.wait(None)
+            return self._prompt.wait(0) + self._patient.wait(0)
         clock = time.monotonic_ns
         now_ns = clock()
-        due_ns = self._timers[0][0]
-        wait_ns = due_ns - now_ns
-        if wait_ns <= 0:
-            return self._poller.wait(0)
-        early_ns = min(self._lateness_ns, wait_ns >> 3)
-        ready = self._poller.wait(wait_ns - early_ns)
+        until_ns = now_ns if self._behind else min(self._timers[0][0], now_ns + _NAP_NS)
+        early_ns = min(self._lateness_ns, max(0, until_ns - now_ns) >> 3)
+        ready = self._prompt.wait(until_ns - early_ns - now_ns)
         if not ready:
-            late_ns = clock() - (due_ns - early_ns)
-            self._lateness_ns += (min(late_ns, _MAX_EARLY_NS) - self._lateness_ns) >> 2
-            while not ready and clock() < due_ns:
-                ready = self._poller.wait(0)
-        return ready
+            late_ns = clock() - (until_ns - early_ns)
+            late_ns = max(0, min(late_ns, _MAX_EARLY_NS))
+            self._lateness_ns += (late_ns - self._lateness_ns) >> 2
+            while not ready and clock() < until_ns:
+                ready = self._prompt.wait(0)
+        return ready + self._patient.wait(0) if self._patient.watched else ready
+
+    def _watch(self, lane: Lane) -> None:
+        """Let the poller that fits the lane's options watch its source."""
+        poller = self._patient if lane.model.least_delay_ns >= _PATIENCE_NS else self._prompt
+        if poller is not lane.poller:
+            if lane.poller is not None:
+                lane.poller.unregister(lane.source.fd)
+            poller.register(lane.source.fd)
+            lane.poller = poller
 
     def _receive(self, lane: Lane) -> None:
+        batch = self._receiver.receive(lane.source)
         enqueue = lane.model.enqueue
-        for handle, size, arrival_ns in zip(*self._receiver.receive(lane.source), strict=True):
+        for handle, size, arrival_ns in zip(*batch, strict=True):
             enqueue(handle, size, arrival_ns)
+        if len(batch.handles) == BATCH:
+            self._behind = True
         self._forward(lane, time.monotonic_ns())
+
+    def _forward_due(self) -> None:
+        timers = self._timers
+        now_ns = time.monotonic_ns()
+        while timers and timers[0][0] <= now_ns:
+            due_ns, _, lane = heapq.heappop(timers)
+            if lane.armed_ns == due_ns:
+                lane.armed_ns = None
+                self._forward(lane, now_ns)
 
     def _forward(self, lane: Lane, now_ns: int) -> None:
         handles = lane.model.dequeue(now_ns)
@@ -164,10 +198,19 @@ class Loop:
             heapq.heappush(self._timers, (next_ns, self._sequence, lane))
 
     def _model(self, wire: Add, toward: str, netem: Netem) -> LinkModel[int]:
+        _check(netem, offload=wire.offload)
         return LinkModel(
             netem,
             mtu=wire.mtu,
-            seed=2 * wire.seed + (toward == "b"),
+            seed=f"{wire.seed} {wire.link} {toward}",  # each direction has its own luck
             frames=self._pool,
             now_ns=time.monotonic_ns(),
+        )
+
+
+def _check(netem: Netem, *, offload: bool) -> None:
+    if offload and netem.corrupt:
+        raise InputError(
+            "corrupt: not possible with offload, whose checksums are not computed yet",
+            hint="set offload: false",
         )

@@ -62,13 +62,14 @@ class Receiver:
         count = len(lengths)
         seconds, nanoseconds = self._vector.stamps(count)
         now_ns = time.monotonic_ns()
-        # Stamps are in real time.  Should that clock be set just now, no frame moves by over 1 s.
+        # Stamps are in real time.  One that makes no sense (somebody has set that clock just now)
+        # must not take a frame's delay away.
         offset_ns = now_ns - time.time_ns()
         earliest_ns = now_ns - _NS_PER_S
-        arrivals_ns = [
-            min(now_ns, max(earliest_ns, s * _NS_PER_S + ns + offset_ns))
-            for s, ns in zip(seconds, nanoseconds, strict=True)
-        ]
+        stamps = (
+            s * _NS_PER_S + ns + offset_ns for s, ns in zip(seconds, nanoseconds, strict=True)
+        )
+        arrivals_ns = [ns if earliest_ns <= ns <= now_ns else now_ns for ns in stamps]
         handles = self._handles[:count]
         self._pool.set_lengths(handles, lengths)
         del self._handles[:count]
