@@ -252,17 +252,31 @@ def _number(
         if taken is None:
             return ()
         first, length = taken
+    used = {int(given.ip) for values in own.values() for given in values}
+    network = _count(automatic, family, (first, length), used, pool, of)
+    return tuple(dict.fromkeys((network, *map(str, subnets))))
+
+
+def _count(
+    ends: list[End],
+    family: Family,
+    subnet: tuple[int, int],
+    used: set[int],
+    pool: _Pool,
+    of: dict[End, list[Address]],
+) -> str:
+    """Give each end the next free address of a subnet (its number, its prefix length)."""
+    first, length = subnet
     make = ipaddress.IPv4Address if family is Family.IPV4 else ipaddress.IPv6Address
     network = f"{make(first)}/{length}"
-    used = {int(value.ip) for values in own.values() for value in values}
     last = first + (1 << (make(0).max_prefixlen - length)) - (1 if family is Family.IPV4 else 0)
     free = (number for number in range(first + 1, last) if number not in used)
-    for end in automatic:
+    for end in ends:
         number = next(free, None)
         if number is None:
             raise pool.document.error(f"{network} has no address left for {end.node!r}", end.path)
         of[end].append(Address(family, str(make(number)), length, network))
-    return tuple(dict.fromkeys((network, *map(str, subnets))))
+    return network
 
 
 def _check_mtu(skeleton: Skeleton, of: dict[End, list[Address]]) -> None:

@@ -46,19 +46,7 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
         # Two interfaces on one segment: each answers and asks for its own addresses only.
         values["net.ipv4.conf.all.arp_ignore"] = "1"
         values["net.ipv4.conf.all.arp_announce"] = "2"
-    own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
-    if not any(address.family is Family.IPV6 for address in own):
-        values["net.ipv6.conf.default.disable_ipv6"] = "1"
-    elif router:
-        values["net.ipv6.conf.all.forwarding"] = "1"
-        # A router asks for a neighbour on behalf of others from its link-local address only.
-        # Where neighbours are permanent nothing is asked, and the wire stays quiet without one.
-        if all(len(segment.ends) == 2 for segment in segments):
-            values["net.ipv6.conf.default.addr_gen_mode"] = "1"
-        else:
-            values["net.ipv6.conf.default.accept_dad"] = "0"
-    else:
-        values["net.ipv6.conf.default.addr_gen_mode"] = "1"
+    values |= _ipv6(skeleton, addressing, node)
     for path, wanted in (
         ("sysctls", skeleton.spec.sysctls),
         (join_path("nodes", node, "sysctls"), skeleton.nodes[node].sysctls),
@@ -67,6 +55,22 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
             _check(skeleton, f"{path}.{join_path(key)}", key, str(value))
             values[key] = str(value)
     return tuple(values.items())
+
+
+def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, str]:
+    """Keep IPv6 quiet: no address that is not the topology's, unless a router needs it."""
+    own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
+    if not any(address.family is Family.IPV6 for address in own):
+        return {"net.ipv6.conf.default.disable_ipv6": "1"}
+    quiet = {"net.ipv6.conf.default.addr_gen_mode": "1"}
+    if skeleton.nodes[node].kind is not Kind.ROUTER:
+        return quiet
+    forwarding = {"net.ipv6.conf.all.forwarding": "1"}
+    # A router asks for a neighbour on behalf of others from its link-local address only.  Where
+    # neighbours are permanent nothing is asked, and it needs none.
+    if all(len(skeleton.segment_of[end].ends) == 2 for end in skeleton.ends[node]):
+        return forwarding | quiet
+    return forwarding | {"net.ipv6.conf.default.accept_dad": "0"}
 
 
 def _check(skeleton: Skeleton, path: str, key: str, value: str) -> None:
