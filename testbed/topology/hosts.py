@@ -29,8 +29,8 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
     """Return the sysctls of a node: what the topology needs, then what the file says.
 
     A new namespace copies the IPv4 settings of the host's first one
-    (``net.core.devconf_inherit_init_net``), so forwarding and filtering by source are always
-    written.  IPv6 starts from the kernel's own values.
+    (``net.core.devconf_inherit_init_net``), so forwarding is always written, and filtering by
+    source where there are several ways.  IPv6 starts from the kernel's own values.
     """
     router = skeleton.nodes[node].kind is Kind.ROUTER
     values = {
