@@ -1,7 +1,6 @@
 """Bulk transfer: as much as one connection carries.
 
-Each side that sends half-closes when it is done; a side that sends nothing half-closes after it has
-read the other's end.  So each knows that everything arrived before it closes.
+Each side that sends half-closes when it is done, and so tells the other that this was all.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Act
     """The client's half."""
     with Transfer(stack, activity, f"{job.seed} client") as transfer:
         streams = await transfer.connect(remote)
-        return await _exchange(transfer, streams, job, sends=job.forward)
+        return await _exchange(transfer, streams, job, sends=job.forward, receives=job.reverse)
 
 
 async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
@@ -44,18 +43,18 @@ async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activi
     async with listening(stack, local, activity) as listener:
         with Transfer(stack, activity, f"{job.seed} server") as transfer:
             streams = await transfer.accept(listener)
-            return await _exchange(transfer, streams, job, sends=job.reverse)
+            return await _exchange(transfer, streams, job, sends=job.reverse, receives=job.forward)
 
 
-async def _exchange(transfer: Transfer, streams: Streams, job: Job, *, sends: bool) -> Report:
+async def _exchange(
+    transfer: Transfer, streams: Streams, job: Job, *, sends: bool, receives: bool
+) -> Report:
     reader, writer = streams
-    if sends:
-        await asyncio.gather(_send(transfer, writer, job), transfer.receive_to_end(reader))
-    else:
-        await transfer.receive_to_end(reader)
-        writer.write_eof()
-    await transfer.close(writer)
-    return transfer.report()
+    ways = [_send(transfer, writer, job)] if sends else []
+    if receives:
+        ways.append(transfer.receive_to_end(reader))
+    await asyncio.gather(*ways)
+    return await transfer.complete(reader, writer)
 
 
 async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> None:
@@ -64,7 +63,7 @@ async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> N
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await transfer.send(writer, job.octets)
-    writer.write_eof()
+    transfer.half_close(writer)
 
 
 def evaluate(job: Job, client: Report, server: Report) -> Findings:

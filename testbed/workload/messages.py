@@ -10,7 +10,7 @@ from testbed.workload.transfer import Report
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is asked, in its first and only line of input.
+    """What a worker is asked, in its first line of input; any further one is a :class:`Meeting`.
 
     :param role: client (dials ``address``) or server (listens on it).
     """
@@ -40,6 +40,10 @@ class Doing(Message, frozen=True, kw_only=True, tag="doing"):
     now_ns: int
     octets: int
     samples: int
+
+
+class Meeting(Message, frozen=True, kw_only=True, tag="meeting"):
+    """It waits for the other half; an empty line says that it has met it."""
 
 
 class Done(Message, frozen=True, kw_only=True, tag="done"):
@@ -72,4 +76,4 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
         return PlatformError(what, why=why, instead=instead)
 
 
-AnyMessage = Ready | Doing | Done | Failed
+AnyMessage = Ready | Doing | Meeting | Done | Failed

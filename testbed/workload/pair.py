@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from testbed.errors import WorkloadError
 from testbed.topology.model import Family
 from testbed.workload.kinds import Job, kind_of
 from testbed.workload.launcher import Launcher
-from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Ready, Task
+from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Meeting, Ready, Task
 from testbed.workload.payload import Flow
 from testbed.workload.program import Program, launched
 from testbed.workload.result import OnProgress, Progress, Series, WorkloadResult
@@ -51,8 +52,9 @@ async def run(
         launched(launcher, workload.target, COMMAND, f"the server on {workload.target}") as target,
         launched(launcher, workload.source, COMMAND, f"the client on {workload.source}") as source,
     ):
-        server = _Worker(target, progress.server)
-        client = _Worker(source, progress.client)
+        both = asyncio.Barrier(2)
+        server = _Worker(target, both, progress.server)
+        client = _Worker(source, both, progress.client)
         try:
             async with asyncio.timeout((timeout_ns + GRACE_NS) / 1e9):
                 await server.give(
@@ -75,8 +77,11 @@ async def run(
 class _Worker:
     """The near end of a worker process."""
 
-    def __init__(self, program: Program, on_doing: Callable[[Doing], None]) -> None:
+    def __init__(
+        self, program: Program, both: asyncio.Barrier, on_doing: Callable[[Doing], None]
+    ) -> None:
         self.program = program
+        self._both = both
         self._on_doing = on_doing
         self._lines = program.lines()
 
@@ -100,9 +105,14 @@ class _Worker:
                     return done
                 case Doing() as doing:
                     self._on_doing(doing)
+                case Meeting():
+                    with contextlib.suppress(asyncio.BrokenBarrierError):
+                        await self._both.wait()
+                        self.program.running.stdin.write(b"\n")
 
     async def interrupt(self) -> None:
         """Make it say what it waits for, and end."""
+        await self._both.abort()
         await self.program.running.kill(signal.SIGTERM)
 
     async def _next(self) -> AnyMessage:

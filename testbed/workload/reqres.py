@@ -51,9 +51,9 @@ async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Act
             await transfer.receive(reader, job.response)
             latencies.append(now_ns() - began_ns)
             activity.samples = len(latencies)
-            if job.reconnect or index == job.count - 1:
-                await transfer.finish(reader, writer)
-        return transfer.report(latencies)
+            if job.reconnect and index < job.count - 1:
+                await transfer.shut(reader, writer)
+        return await transfer.complete(reader, writer, latencies)
 
 
 async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
@@ -61,13 +61,14 @@ async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activi
     connections, each = (job.count, 1) if job.reconnect else (1, job.count)
     async with listening(stack, local, activity) as listener:
         with Transfer(stack, activity, f"{job.seed} server") as transfer:
-            for _ in range(connections):
+            for index in range(connections):
                 reader, writer = await transfer.accept(listener)
                 for _ in range(each):
                     await transfer.receive(reader, job.request)
                     await transfer.send(writer, job.response)
-                await transfer.finish(reader, writer)
-            return transfer.report()
+                if index < connections - 1:
+                    await transfer.shut(reader, writer)
+            return await transfer.complete(reader, writer)
 
 
 def evaluate(job: Job, client: Report, server: Report) -> Findings:

@@ -73,8 +73,7 @@ async def _converse(
             await transfer.receive(reader, job.block)
             samples_ns.append(now_ns())
             activity.samples = len(samples_ns)
-    await transfer.finish(reader, writer)
-    return transfer.report(samples_ns)
+    return await transfer.complete(reader, writer, samples_ns)
 
 
 def evaluate(job: Job, client: Report, server: Report) -> Findings:

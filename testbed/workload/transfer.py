@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -24,6 +24,7 @@ CHUNK: Final = (
     256 * 1024
 )  # octets per write and read; also what asyncio reads from a socket at once
 BIN_NS: Final = 100_000_000
+_WAYS: Final = ("sending", "receiving")
 
 
 def now_ns() -> int:
@@ -46,15 +47,23 @@ async def sleep_until(due_ns: int) -> int:
 class Activity:
     """What a half is doing, for whoever watches it.
 
+    :param role: client or server.
     :param on_ready: called with the port number once the half listens.
     :param on_start: called when ``started_ns`` has become known.
+    :param meet: returns when the other half has called it too.
     """
 
     def __init__(
-        self, role: str, on_ready: Callable[[int], object], on_start: Callable[[], object]
+        self,
+        role: str,
+        *,
+        on_ready: Callable[[int], object],
+        on_start: Callable[[], object],
+        meet: Callable[[], Awaitable[object]],
     ) -> None:
-        self.role = role  # client or server
+        self.role = role
         self.on_ready = on_ready
+        self.meet = meet
         self._on_start = on_start
         self._waits: list[str] = []
         self.started_ns: int | None = None
@@ -131,6 +140,7 @@ class Transfer:
         self._longest_gap_ns = 0
         self._view: dict[str, Any] = {}
         self._open: asyncio.StreamWriter | None = None
+        self._ended: set[str] = set()
         self._connected_ns = 0
         self.started_ns = now_ns()
 
@@ -160,6 +170,7 @@ class Transfer:
     def _opened(self, streams: Streams) -> Streams:
         self._connected_ns = self._connected_ns or now_ns()
         self._open = streams[1]
+        self._ended = set()
         return streams
 
     async def send(self, writer: asyncio.StreamWriter, octets: int | None) -> None:
@@ -193,23 +204,48 @@ class Transfer:
         """Read until the peer half-closes."""
         while await self._read(reader, CHUNK):
             pass
+        self._ended.add("receiving")
 
-    async def finish(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Half-close, read to the peer's end and close."""
+    def half_close(self, writer: asyncio.StreamWriter) -> None:
+        """Say that nothing more will be sent."""
+        self._look(writer)
+        self._ended.add("sending")
         writer.write_eof()
-        await self.receive_to_end(reader)
-        await self.close(writer)
 
-    async def close(self, writer: asyncio.StreamWriter) -> None:
-        """Note the stack's view of the connection, then close it."""
-        self._view = self._stack.inspect(writer)
+    async def shut(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Close a connection in both directions, as far as it is not, and let go of it."""
+        if "sending" not in self._ended:
+            self.half_close(writer)
+        if "receiving" not in self._ended:
+            await self.receive_to_end(reader)
         writer.close()
         with self._activity.waiting("the connection to close"):
             await writer.wait_closed()
         self._open = None
 
-    def report(self, samples_ns: Iterable[int] = ()) -> Report:
-        """Return what this half saw."""
+    async def complete(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        samples_ns: Iterable[int] = (),
+    ) -> Report:
+        """Meet the other half when all has arrived, close the last connection, and report.
+
+        The stack is asked for its view of the connection when neither half has anything more to
+        send and neither has closed: after that a stack tears its subflows down.
+        """
+        with self._activity.waiting("the other half"):
+            await self._activity.meet()
+            self._look(writer)
+            await self._activity.meet()
+        await self.shut(reader, writer)
+        return self._report(samples_ns)
+
+    def _look(self, writer: asyncio.StreamWriter) -> None:
+        if len(self._ended) < len(_WAYS):
+            self._view = self._stack.inspect(writer)
+
+    def _report(self, samples_ns: Iterable[int]) -> Report:
         last = max(self._bins, default=-1)
         return Report(
             started_ns=self.started_ns,

@@ -7,6 +7,7 @@ makes it say what it was waiting for, and end.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ import msgspec
 
 from testbed.errors import TestbedError, WorkloadError
 from testbed.workload.kinds import kind_of
-from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Ready, Task
+from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Meeting, Ready, Task
 from testbed.workload.stacks import stack
 from testbed.workload.transfer import Activity, Report, limited, now_ns
 
@@ -40,6 +41,7 @@ async def _work(task: Task) -> Report:
         task.role,
         on_ready=lambda port: _say(Ready(port=port)),
         on_start=lambda: _say(_doing(activity)),
+        meet=_meet,
     )
     kind = kind_of(task.job)
     half = kind.connect if task.role == "client" else kind.serve
@@ -57,6 +59,16 @@ async def _work(task: Task) -> Report:
         ) from None
     finally:
         telling.cancel()
+
+
+async def _meet() -> None:
+    _say(Meeting())
+    loop = asyncio.get_running_loop()
+    met = asyncio.Event()
+    loop.add_reader(sys.stdin, met.set)
+    await met.wait()
+    loop.remove_reader(sys.stdin)
+    os.read(sys.stdin.fileno(), 1)
 
 
 async def _tell(activity: Activity) -> None:

@@ -22,7 +22,8 @@ from testbed.probe.records import Record
 
 START_S: Final = 10.0
 STOP_S: Final = 10.0
-_COUNTS: Final = re.compile(r"^(\d+) packets? (captured|received|dropped)", re.MULTILINE)
+POLL_S: Final = 0.01
+_COUNTS: Final = re.compile(r"(\d+) packets? (captured|received by filter|dropped by kernel)")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,15 +89,15 @@ class Pcap(Probe):
                 names = there if wanted is None else wanted.get(node, ())
                 self._captures += [self._launch(node, name) for name in names]
         for capture in self._captures:
-            _until_listening(capture)
+            _said(capture, b"listening on", START_S)
         return ()
 
     def stop(self) -> Iterator[PcapRecord]:
-        """End every tcpdump and read its counts."""
-        for capture in self._captures:
-            capture.process.send_signal(signal.SIGINT)
+        """End every tcpdump once it has written all it was given, and read its counts."""
         offset_ns = time.time_ns() - time.monotonic_ns()
         for capture in self._captures:
+            counts = _drained(capture)
+            capture.process.send_signal(signal.SIGINT)
             try:
                 said = capture.process.communicate(timeout=STOP_S)[1].decode(errors="replace")
             except subprocess.TimeoutExpired:
@@ -104,15 +105,15 @@ class Pcap(Probe):
                 raise SandboxError(f"{_name(capture)} did not end") from None
             if capture.process.returncode != 0:
                 raise SandboxError(f"{_name(capture)} failed: {said.strip()}")
-            counts = {word: int(count) for count, word in _COUNTS.findall(said)}
+            counts |= _counts(said)
             yield PcapRecord(
                 t_ns=time.monotonic_ns(),
                 node=capture.node,
                 interface=capture.interface,
                 file=capture.file,
                 realtime_offset_ns=offset_ns,
-                captured=counts.get("captured", 0),
-                dropped=counts.get("dropped", 0),
+                captured=counts["captured"],
+                dropped=counts["dropped by kernel"],
             )
 
     def _launch(self, node: str, interface: str) -> _Capture:
@@ -133,19 +134,45 @@ class Pcap(Probe):
         return _Capture(node, interface, file, process)
 
 
-def _until_listening(capture: _Capture) -> None:
-    """Wait for the line that tcpdump writes once it captures."""
+def _drained(capture: _Capture) -> dict[str, int]:
+    """Wait until tcpdump has taken all that its filter let through, and return its counts.
+
+    On SIGINT it would leave what still lies in the kernel's buffer, which is handed over once a
+    second.  SIGUSR1 makes it tell its counts.
+    """
+    deadline = time.monotonic() + STOP_S
+    while True:
+        capture.process.send_signal(signal.SIGUSR1)
+        counts = _counts(_said(capture, b"dropped by kernel", STOP_S))
+        if counts["captured"] >= counts["received by filter"] - counts["dropped by kernel"]:
+            return counts
+        if time.monotonic() > deadline:
+            raise SandboxError(f"{_name(capture)} did not write all packets: {counts}")
+        time.sleep(POLL_S)
+
+
+def _said(capture: _Capture, wanted: bytes, limit_s: float) -> str:
+    """Return what tcpdump writes on its standard error up to something that is wanted."""
     assert capture.process.stderr is not None  # noqa: S101 - it was made a pipe
     said = b""
-    deadline = time.monotonic() + START_S
-    while b"listening on" not in said:
+    deadline = time.monotonic() + limit_s
+    while wanted not in said:
         left_s = max(0, deadline - time.monotonic())
         if not select.select([capture.process.stderr], [], [], left_s)[0]:
-            raise SandboxError(f"{_name(capture)} did not begin within {START_S:g} s")
+            raise SandboxError(f"{_name(capture)} did not answer within {limit_s:g} s")
         data = capture.process.stderr.read(4096)
         if not data:
             raise SandboxError(f"{_name(capture)} failed: {said.decode(errors='replace').strip()}")
         said += data
+    return said.decode(errors="replace")
+
+
+def _counts(said: str) -> dict[str, int]:
+    """Read the counts of ``5 packets captured, 5 packets received by filter, 0 packets dropped``.
+
+    With a line break instead of each comma when it ends.
+    """
+    return {word: int(count) for count, word in _COUNTS.findall(said)}
 
 
 def _name(capture: _Capture) -> str:

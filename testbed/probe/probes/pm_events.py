@@ -28,7 +28,7 @@ from testbed.errors import PlatformError, SandboxError
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
 from testbed.probe.records import Record
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.sandbox.netlink.transport import Netlink, decode, encode
 
 GROUP: Final = "mptcp_pm_events"
 EVENTS: Final = {
@@ -137,13 +137,12 @@ class PmEvents(Probe):
                 if error.errno != errno.ENOBUFS:
                     raise
                 raise SandboxError(f"too many events at once in {node}: some are lost") from error
-            yield decode(data, t_ns=time.monotonic_ns(), node=node)
+            yield event(data, t_ns=time.monotonic_ns(), node=node)
 
 
-def decode(data: bytes, *, t_ns: int, node: str) -> PmEventRecord:
+def event(data: bytes, *, t_ns: int, node: str) -> PmEventRecord:
     """Decode one netlink message."""
-    message = Event(data)
-    message.decode()
+    message = decode(Event, data)
     found: dict[str, Any] = {
         name.removeprefix("MPTCP_ATTR_").lower(): value for name, value in message["attrs"]
     }
@@ -174,14 +173,16 @@ def _address(found: Mapping[str, Any], end: str) -> str | None:
 
 def _group() -> int:
     """Return the number of the group, which is the same in every namespace."""
-    request = ctrlmsg()
-    request.update(
-        cmd=CTRL_CMD_GETFAMILY, version=1, attrs=[("CTRL_ATTR_FAMILY_NAME", MPTCP_GENL_NAME)]
+    request = encode(
+        ctrlmsg(),
+        GENL_ID_CTRL,
+        cmd=CTRL_CMD_GETFAMILY,
+        version=1,
+        attrs=[("CTRL_ATTR_FAMILY_NAME", MPTCP_GENL_NAME)],
     )
-    request["header"] = {"type": GENL_ID_CTRL}
     try:
         with Netlink(NETLINK_GENERIC) as netlink:
-            answer = netlink.get(request, ctrlmsg)
+            answer = decode(ctrlmsg, netlink.get(request))
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise

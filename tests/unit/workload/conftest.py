@@ -158,14 +158,14 @@ class Halves:
     async def _both(
         self, kind: Any, job: Any, stack: MemoryStack, limit_s: float, *, serve: bool
     ) -> list[Any]:
-        both_done = asyncio.Barrier(2)
+        both = asyncio.Barrier(2)
 
         async def half(run: Any, role: str) -> Any:
             mine = Activity(
                 role,
                 on_ready=lambda port: None,
                 on_start=lambda: None,
-                on_done=lambda report: both_done.wait(),
+                meet=both.wait,
             )
             return await limited(run(stack, ("", 1), job, mine), mine, round(limit_s * 1e9))
 

@@ -103,14 +103,15 @@ def test_a_refused_connection_names_the_address(halves):
 
 
 def test_a_half_that_fails_resets_the_connection(halves):
-    failing = halves.stack(rate=8e6)
-    inspect = failing.inspect
+    written = []
 
-    def broken(writer):
-        failing.inspect = inspect
-        raise OSError(5, "Input/output error")
+    def break_down(data):
+        written.append(data)
+        if len(written) == 3:
+            raise OSError(5, "Input/output error")
+        return [data]
 
-    failing.inspect = broken
-    client, server = halves.run(bulk, job(), failing)
+    reverse = job(forward=False, reverse=True)
+    client, server = halves.run(bulk, reverse, halves.stack(rate=8e6, tamper=break_down))
     assert "Input/output error" in str(server)
     assert "reset by peer" in str(client)

@@ -48,10 +48,27 @@ def test_a_peer_that_ends_early_is_an_error(halves):
 
         @staticmethod
         async def serve(stack, local, _, activity):
-            return await reqres.serve(stack, local, job(count=3), activity)
+            def answer_in_part(reader, writer):
+                writer.write(b"x" * 300)
+                writer.write_eof()
+                writer.close()
+
+            await stack.listen(answer_in_part, local)
 
     client, _ = halves.run(Short, job(), halves.stack())
     assert isinstance(client, WorkloadError)
     assert str(client) == (
-        "the client was waiting for data after 3000 octets: the peer ended the connection"
+        "the client was waiting for data after 300 octets: the peer ended the connection"
     )
+
+
+def test_octets_after_the_last_response_are_found(halves):
+    written = []
+
+    def add_to_the_last(data):
+        written.append(data)
+        return [data, b"again"] if len(written) == 20 else [data]
+
+    client, server = halves.run(reqres, job(), halves.stack(tamper=add_to_the_last))
+    with pytest.raises(WorkloadError, match="the client received 10005 octets"):
+        pair.verify(client, server)
