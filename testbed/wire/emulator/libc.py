@@ -152,8 +152,9 @@ class Poller:
         self._events = (ctypes.c_uint32 * (self._stride * self._EVENTS))()
         self._view = memoryview(self._events).cast("B").cast("I")
         self._address = ctypes.addressof(self._events)
-        self._timeout = _Timespec()
-        self._timeout_address = ctypes.addressof(self._timeout)
+        timeout = _Timespec()
+        self._timeout_address = ctypes.addressof(timeout)
+        self._timeout = memoryview(timeout).cast("B").cast("l")
 
     def fileno(self) -> int:
         """Return the descriptor of the epoll instance, which has input when one of its own has."""
@@ -178,7 +179,7 @@ class Poller:
         """
         timeout = None
         if timeout_ns is not None:
-            self._timeout.tv_sec, self._timeout.tv_nsec = divmod(max(0, timeout_ns), 10**9)
+            self._timeout[0], self._timeout[1] = divmod(max(0, timeout_ns), 10**9)
             timeout = self._timeout_address
         count = _libc.syscall(
             _SYS_EPOLL_PWAIT2, self._epoll.fileno(), self._address, self._EVENTS, timeout, None, 0

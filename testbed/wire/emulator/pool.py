@@ -29,10 +29,13 @@ _NEEDS_CHECKSUM: Final = 1  # VIRTIO_NET_HDR_F_NEEDS_CSUM
 
 
 class Pool:
-    """Slots for frames; the owner of the frames that :class:`LinkModel` handles."""
+    """Slots for frames; the owner of the frames that :class:`LinkModel` handles.
 
-    def __init__(self) -> None:
-        self._memory = _reserve()
+    :param octets: address space to reserve; less if the system does not allow it.
+    """
+
+    def __init__(self, octets: int = _RESERVATION) -> None:
+        self._memory = _reserve(octets)
         self._anchor = ctypes.c_char.from_buffer(self._memory)
         self._base = ctypes.addressof(self._anchor)
         self._octets = memoryview(self._memory)
@@ -123,14 +126,14 @@ def complete_checksum(frame: memoryview) -> None:
         frame[:VNET_HEADER] = bytes(VNET_HEADER)
 
 
-def _reserve() -> mmap.mmap:
-    size = _RESERVATION
+def _reserve(octets: int) -> mmap.mmap:
+    size = octets
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
     while True:
         try:
             memory = mmap.mmap(-1, size, flags=flags)
         except OSError:  # a limit on address space or strict overcommit
-            if size == _SMALLEST:
+            if size <= _SMALLEST:
                 raise
             size //= 2
         else:

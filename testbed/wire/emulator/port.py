@@ -46,7 +46,7 @@ class Receiver:
         self._vector = Vector()
         self._vector.make_room_for_stamps()
         self._handles: list[int] = []
-        self._refill()
+        self._refill(pool.take(BATCH))
 
     def receive(self, port: Port) -> Batch:
         """Return the frames that wait at ``port``, at most :data:`BATCH`.
@@ -60,6 +60,18 @@ class Receiver:
                 raise
             return Batch([], [], [])
         count = len(lengths)
+        empty = self._pool.take(count)
+        if len(empty) < count:  # memory has ended: these frames are overwritten by the next
+            self._pool.give_back(empty)
+            port.overrun_frames += count
+            return Batch([], [], [])
+        arrivals_ns = self._arrivals(count)
+        handles = self._handles[:count]
+        self._pool.set_lengths(handles, lengths)
+        self._refill(empty)
+        return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
+
+    def _arrivals(self, count: int) -> list[int]:
         seconds, nanoseconds = self._vector.stamps(count)
         now_ns = time.monotonic_ns()
         # Stamps are in real time.  One that makes no sense (somebody has set that clock just now)
@@ -69,18 +81,13 @@ class Receiver:
         stamps = (
             s * _NS_PER_S + ns + offset_ns for s, ns in zip(seconds, nanoseconds, strict=True)
         )
-        arrivals_ns = [ns if earliest_ns <= ns <= now_ns else now_ns for ns in stamps]
-        handles = self._handles[:count]
-        self._pool.set_lengths(handles, lengths)
-        del self._handles[:count]
-        self._refill()
-        return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
+        return [ns if earliest_ns <= ns <= now_ns else now_ns for ns in stamps]
 
-    def _refill(self) -> None:
-        taken = self._pool.take(BATCH - len(self._handles))
-        self._pool.set_empty(taken)
-        self._handles += taken
-        self._vector.point_to(self._handles)
+    def _refill(self, empty: list[int]) -> None:
+        """Put empty slots in the place of the first ones, which are in use now."""
+        self._pool.set_empty(empty)
+        self._handles[: len(empty)] = empty
+        self._vector.point_to(empty)
 
 
 class Port:
@@ -96,7 +103,7 @@ class Port:
 
     def __init__(self, interface: str, pool: Pool) -> None:
         self._pool = pool
-        self._overrun = 0
+        self.overrun_frames = 0  # lost because they were not read in time, or no memory was left
         self.send_failures = 0  # frames
         self.unsent_octets = 0
         # Protocol 0 hears nothing: no frame comes in before the options are set.
@@ -153,8 +160,8 @@ class Port:
             handles = handles[sent:]
 
     def overrun(self) -> int:
-        """Return how many frames the kernel has dropped because they were not read in time."""
+        """Return how many frames were lost because nobody could take them in time."""
         # struct tpacket_stats: tp_packets, tp_drops; reading resets both.
         data = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
-        self._overrun += struct.unpack("=II", data)[1]
-        return self._overrun
+        self.overrun_frames += struct.unpack("=II", data)[1]
+        return self.overrun_frames

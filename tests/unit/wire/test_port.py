@@ -1,0 +1,99 @@
+"""Receiving in batches, on sockets that need no privilege."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.wire.emulator.libc import BATCH, Poller
+from testbed.wire.emulator.pool import VNET_HEADER, Pool
+from testbed.wire.emulator.port import Receiver
+
+SO_TIMESTAMPNS = 35
+
+
+class Source:
+    """Stands for a port: frames are datagrams."""
+
+    def __init__(self) -> None:
+        self.inside, self.outside = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.inside.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.fd = self.inside.fileno()
+        self.overrun_frames = 0
+
+    def send(self, *frames: bytes) -> None:
+        for frame in frames:
+            self.outside.send(bytes(VNET_HEADER) + frame)
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    it = Source()
+    with it.inside, it.outside:
+        yield it
+
+
+def frame_of(pool: Pool, handle: int) -> bytes:
+    return bytes(pool._frame(handle, pool.length(handle)))[VNET_HEADER:]
+
+
+def test_a_batch_has_frames_and_lengths(source: Source) -> None:
+    pool = Pool()
+    receiver = Receiver(pool)
+    source.send(b"one", b"three")
+    batch = receiver.receive(source)  # type: ignore[arg-type]
+    assert [frame_of(pool, handle) for handle in batch.handles] == [b"one", b"three"]
+    assert batch.sizes == [3, 5]
+    assert receiver.receive(source) == ([], [], [])  # type: ignore[arg-type]
+
+
+def test_frames_arrive_when_they_came_and_not_when_they_are_read(source: Source) -> None:
+    receiver = Receiver(Pool())
+    before_ns = time.monotonic_ns()
+    source.send(b"x")
+    while time.monotonic_ns() < before_ns + 200_000_000:
+        pass
+    (arrival_ns,) = receiver.receive(source).arrivals_ns  # type: ignore[arg-type]
+    assert abs(arrival_ns - before_ns) < 100_000_000
+
+
+def test_slots_are_not_overwritten_while_in_use(source: Source) -> None:
+    pool = Pool()
+    receiver = Receiver(pool)
+    kept = []
+    for number in range(3 * BATCH):
+        source.send(b"%d" % number)
+        kept += receiver.receive(source).handles  # type: ignore[arg-type]
+    assert [frame_of(pool, handle) for handle in kept] == [b"%d" % n for n in range(3 * BATCH)]
+
+
+def test_frames_without_memory_for_them_are_counted_and_harm_nobody(source: Source) -> None:
+    pool = Pool(2**24)
+    receiver = Receiver(pool)
+    kept: list[int] = []
+    number = 0
+    while not source.overrun_frames:
+        source.send(b"%d" % number)
+        kept += receiver.receive(source).handles  # type: ignore[arg-type]
+        number += 1
+    assert len(kept) == number - 1 > 100
+    assert [frame_of(pool, handle) for handle in kept] == [b"%d" % n for n in range(len(kept))]
+    assert pool.copy(kept[0]) is None
+    pool.give_back(kept[:1])
+    source.send(b"again")
+    (handle,) = receiver.receive(source).handles  # type: ignore[arg-type]
+    assert frame_of(pool, handle) == b"again"
+
+
+def test_the_poller_waits_shorter_than_a_millisecond_and_sees_input(source: Source) -> None:
+    poller = Poller()
+    poller.register(source.fd)
+    assert poller.wait(0) == []
+    assert poller.wait(1000) == []
+    source.send(b"x")
+    assert poller.wait(None) == [source.fd]
+    poller.unregister(source.fd)
+    assert poller.wait(0) == []
