@@ -43,6 +43,21 @@ class Only(Plain):
             offset += (max(length, _HEADER.size) + 3) & ~3
 
 
+class OwnMap:
+    """Mixin for a pyroute2 message with another ``nla_map`` than its parent's.
+
+    pyroute2 compiles a map when the first message of a class is made, and a class made later
+    inherits the compiled one: without this the result depends on what was decoded before.
+    """
+
+    _nlmsg_base__compiled_nla: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        """Have the map compiled for this class itself."""
+        super().__init_subclass__()
+        cls._nlmsg_base__compiled_nla = False
+
+
 def attributes(message: Any) -> dict[str, Any]:
     """Return name -> value of a message's attributes."""
     return {slot.name: slot.value for slot in message["attrs"]}

@@ -13,7 +13,7 @@ from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, nla
 from pyroute2.netlink.rtnl import RTM_NEWQDISC, TC_H_ROOT
 from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 
-from testbed.sandbox.netlink.attributes import attributes
+from testbed.sandbox.netlink.attributes import OwnMap, attributes
 from testbed.sandbox.netlink.transport import Request, encode
 from testbed.wire.distribution import SCALE, SIZE, table
 from testbed.wire.netem import Distribution, GilbertElliott, Netem, RandomLoss
@@ -46,14 +46,14 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     cell_overhead: int = 0
 
 
-class NetemMessage(tcmsg):  # type: ignore[misc]
+class NetemMessage(OwnMap, tcmsg):  # type: ignore[misc]
     """A qdisc message whose options are netem's, with the attributes pyroute2 leaves out."""
 
     nla_map = tuple(
         (name, "netem" if name == "TCA_OPTIONS" else kind) for name, kind in tcmsg.nla_map
     )
 
-    class netem(sched_netem.options):  # type: ignore[misc] # noqa: N801 - pyroute2 looks it up by this name
+    class netem(OwnMap, sched_netem.options):  # type: ignore[misc] # noqa: N801 - pyroute2 looks it up by this name
         """TCA_OPTIONS of netem."""
 
         nla_map = (
