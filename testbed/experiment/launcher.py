@@ -48,12 +48,13 @@ class Launcher:
 
     @property
     def logs(self) -> dict[str, bytes]:
-        """What each program wrote to its standard error, by ``NUMBER-NODE-PROGRAM``."""
-        return {
-            f"{number}-{name}": bytes(log)
-            for number, (name, log) in enumerate(self._logs, 1)
-            if log
-        }
+        """What programs wrote to their standard error, by ``NODE-PROGRAM``."""
+        found: dict[str, bytes] = {}
+        for name, log in self._logs:
+            if log:
+                number = sum(other.rpartition(".")[0] == name for other in found) + 1
+                found[f"{name}.{number}"] = bytes(log)
+        return found
 
     async def spawn(
         self, node: str, argv: Sequence[str], *, pass_fds: Mapping[int, int] | None = None

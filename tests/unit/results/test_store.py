@@ -61,7 +61,7 @@ def test_two_within_a_second_do_not_share_a_folder(store, tmp_path):
 
 def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
     store.begin_run(2)
-    store.finish_run(record(2), [b'{"t_ns":1}'], {"1-client-python": b"hello"})
+    store.finish_run(record(2), [b'{"t_ns":1}'], {"client-python": b"hello"})
     store.begin_run(1)
     store.finish_run(record(1, status=Status.FAILED, reason="why"), [], {})
     copy = Path(shutil.copytree(store.path, tmp_path / "elsewhere"))
@@ -71,7 +71,7 @@ def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
     assert read.environment() == gather()
     assert read.runs() == [record(1, status=Status.FAILED, reason="why"), record(2)]
     assert (copy / "runs/0002/series.jsonl").read_text() == '{"t_ns":1}\n'
-    assert (copy / "runs/0002/1-client-python.log").read_text() == "hello"
+    assert (copy / "runs/0002/client-python.log").read_text() == "hello"
 
 
 def test_nothing_in_a_folder_names_the_place_it_was_made_in(store, tmp_path):

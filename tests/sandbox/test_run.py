@@ -1,0 +1,244 @@
+"""Experiments end to end: every kind of ending a run can have, and what is left of it on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+import msgspec
+import pytest
+
+from testbed.experiment import runner
+from testbed.experiment.load import load
+from testbed.results.model import Status
+
+pytestmark = pytest.mark.sandbox
+
+TOPOLOGY = """
+  nodes: {client: {}, server: {}}
+  links:
+    wifi: {between: [client, server], netem: rate 50mbit delay 2ms}
+    lte: {between: [client, server], netem: rate 50mbit delay 3ms}
+"""
+# The kernel takes a further subflow once the first is fully established: a few round trips.
+BULK = "workload: {kind: bulk, from: client, to: server, size: 200KB}\n"
+LONG = "workload: {kind: bulk, from: client, to: server, duration: 1s}\n"
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def begin(self, run):
+        pass
+
+    def progress(self, progress):
+        pass
+
+    def end(self, record):
+        pass
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Carry out an experiment given as text; return its records, its outcome and its folder."""
+
+    def carry_out(text, *, topology=TOPOLOGY, fail_fast=False):
+        path = tmp_path / "try.yaml"
+        path.write_text(f"topology:{topology}wire: emulator\n{text}")
+        experiment = load(path)
+        store = runner.create(experiment, tmp_path / "results")
+        runs = runner.plan(experiment)
+        asyncio.run(runner.carry_out(experiment, store, runs, Silent(), fail_fast=fail_fast))
+        return store.runs(), runner.conclude(store), store.path
+
+    return carry_out
+
+
+def series(path, number):
+    lines = (path / f"runs/{number:04d}/series.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line) for line in lines]
+
+
+def test_a_run_of_each_stack_is_proved_and_recorded(run):
+    records, outcome, _ = run(BULK + "repetitions: 1\n")
+    assert [record.reason for record in records] == [None, None]
+    by_stack = {record.stack: record for record in records}
+    assert by_stack["mptcp"].proof.subflows == 2
+    assert by_stack["mptcp"].proof.counters["server"]["MPTcpExtMPJoinAckRx"] == 1
+    assert by_stack["tcp"].proof.counters["client"] == {"TcpActiveOpens": 1}
+    for record in records:
+        assert 1e6 < record.metrics["goodput"] < 100e6
+        assert record.engine == "emulator"
+        assert {(wire.link, wire.toward) for wire in record.wires} == {
+            ("wifi", "client"),
+            ("wifi", "server"),
+            ("lte", "client"),
+            ("lte", "server"),
+        }
+        assert record.sysctls["client"]["net.mptcp.enabled"] == "1"
+        assert record.cpu["emulator"] > 0
+    assert [cell.ok for cell in outcome.cells] == [1, 1]
+
+
+def test_all_probes_write_on_one_time_axis(run):
+    records, _, path = run(LONG + "stacks: [mptcp]\nrepetitions: 1\n")
+    seen = series(path, 1)
+    assert {record["probe"] for record in seen} == {
+        "cpu",
+        "mptcp_info",
+        "nstat",
+        "pm_events",
+        "wire",
+        "workload",
+    }
+    times = [record["t_ns"] for record in seen]
+    assert times == sorted(times)
+    created = next(it for it in seen if it["probe"] == "pm_events" and it["event"] == "created")
+    assert 0 <= created["t_ns"] < 1e9
+    received = sum(it["received"] for it in seen if it["probe"] == "workload" and "received" in it)
+    assert received == records[0].details["target"]["received"]["octets"]
+
+
+def test_mptcp_without_its_second_subflow_is_invalid_and_not_averaged(run):
+    alone = TOPOLOGY.replace("client: {}", "client: {mptcp: {endpoints: none}}").replace(
+        "server: {}", "server: {mptcp: {endpoints: none}}"
+    )
+    (record,), outcome, _ = run(
+        BULK + "stacks: [mptcp]\nrepetitions: 1\nsubflows: 2\n", topology=alone
+    )
+    assert record.status is Status.INVALID
+    assert record.reason == (
+        "mptcp never opened its second subflow: 1 of 2 (MPJoinSynAckRx of client stayed 0); "
+        "`testbed doctor` explains why"
+    )
+    assert record.metrics["goodput"] > 0
+    assert outcome.cells[0].metrics == {}
+
+
+def test_mptcp_that_falls_back_is_invalid(run):
+    """The server listens with plain TCP: what mptcpize preloads is taken away again."""
+    workload = """
+workload:
+  kind: command
+  from: client
+  to: server
+  programs:
+    - {node: server, argv: [env, -u, LD_PRELOAD, python3, -c, "SERVER"], ready: 5001}
+    - {node: client, argv: [python3, -c, "CLIENT"], ends: true}
+"""
+    server = "import socket; s = socket.create_server(('', 5001)); s.accept()[0].recv(9)"
+    client = (
+        "import socket, sys; s = socket.socket(2, 1, 262); "
+        "s.connect((sys.argv[1], 5001)); s.send(b'x')"
+    )
+    text = workload.replace("SERVER", server).replace('"CLIENT"', f'"{client}", "{{address}}"')
+    (record,), *_ = run(text + "stacks: [mptcp]\nrepetitions: 1\n")
+    assert record.status is Status.INVALID
+    assert "mptcp fell back to TCP: MPTcpExt" in record.reason
+
+
+def test_a_program_that_fails_makes_the_run_fail_and_the_others_go_on(run):
+    text = """
+workload:
+  kind: command
+  from: client
+  to: server
+  programs: [{node: client, argv: [sh, -c, "echo broken >&2; exit 7"], ends: true}]
+stacks: [tcp]
+repetitions: 2
+"""
+    records, outcome, path = run(text)
+    assert [record.status for record in records] == [Status.FAILED, Status.FAILED]
+    assert "exit status 7" in records[0].reason
+    assert "broken" in (path / "runs/0001/client-sh.1.log").read_text()
+    assert len(outcome.problems) == 2
+
+
+def test_fail_fast_stops_after_the_first(run):
+    text = """
+workload: {kind: command, from: client, to: server, programs: [{node: client, argv: ["false"]}]}
+stacks: [tcp]
+repetitions: 5
+"""
+    records, outcome, _ = run(text, fail_fast=True)
+    assert len(records) == 1
+    assert outcome.missing == 4
+
+
+def test_a_run_that_takes_too_long_has_failed(run):
+    (record,), *_ = run(
+        "workload: {kind: bulk, from: client, to: server, size: 100MB}\n"
+        "stacks: [tcp]\nrepetitions: 1\ntimeout: 500ms\n"
+    )
+    assert record.status is Status.FAILED
+    assert record.seconds < 10
+
+
+def test_events_happen_and_are_recorded_with_their_times(run):
+    text = """
+stacks: [mptcp]
+repetitions: 1
+events:
+  - {at: 200ms, link: wifi, state: blackhole}
+  - {at: 300ms, node: client, run: [sh, -c, "echo hello; ip -o link"]}
+  - {at: 400ms, link: wifi, state: up}
+  - {at: 500ms, link: lte, toward: server, set: {delay: 5ms}}
+"""
+    (record,), _, path = run(LONG + text)
+    assert (record.status, record.reason) == (Status.OK, None)
+    planned = [event.planned_ns for event in record.events]
+    assert planned == [200_000_000, 300_000_000, 400_000_000, 500_000_000]
+    for event in record.events:
+        assert event.planned_ns <= event.started_ns <= event.finished_ns
+        assert event.error is None
+    by_direction = {(wire.link, wire.toward): wire for wire in record.wires}
+    dropped = sum(by_direction["wifi", end].counters.dropped_loss for end in ("client", "server"))
+    assert dropped > 0
+    assert by_direction["wifi", "server"].netem == "delay 2ms rate 50mbit"
+    assert by_direction["lte", "server"].netem == "delay 5ms rate 50mbit"
+    assert by_direction["lte", "client"].netem == "delay 3ms rate 50mbit"
+    said = (path / "runs/0001/event-2.log").read_text()
+    assert said.startswith("hello\n")
+    assert "wifi" in said
+
+
+def test_an_event_whose_program_fails_makes_the_run_fail(run):
+    events = 'events: [{at: 0, node: client, run: [sh, -c, "echo no >&2; exit 3"]}]\n'
+    (record,), *_ = run(LONG + "stacks: [tcp]\nrepetitions: 1\n" + events)
+    assert record.status is Status.FAILED
+    assert record.reason.endswith("exit status 3: no")
+
+
+def test_an_event_the_workload_did_not_wait_for_makes_the_run_invalid(run):
+    events = "events: [{at: 30s, link: wifi, state: down}]\n"
+    (record,), *_ = run(BULK + "stacks: [tcp]\nrepetitions: 1\n" + events)
+    assert record.status is Status.INVALID
+    assert record.reason == "the workload ended before the event at 30s (`link wifi: down`)"
+    assert record.events == ()
+
+
+def test_removing_a_path_leaves_a_run_valid_by_what_was_reached(run):
+    text = """
+stacks: [mptcp]
+repetitions: 1
+events: [{at: 500ms, node: client, remove_endpoint: {interface: lte}}]
+"""
+    (record,), *_ = run(LONG + text)
+    assert (record.status, record.reason) == (Status.OK, None)
+    assert record.proof.subflows == 2
+    assert record.counters["client"]["MPTcpExtRmAddrTx"] == 1
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
+def test_packets_are_captured_where_asked_for(run):
+    (record,), _, path = run(BULK + "stacks: [tcp]\nrepetitions: 1\npcap: [client.wifi]\n")
+    assert (record.status, record.reason) == (Status.OK, None)
+    (capture,) = (path / "runs/0001").glob("*.pcap")
+    assert capture.name == "client-wifi.pcap"
+    assert capture.stat().st_size > 1000
+
+
+def test_ipv6(run):
+    workload = BULK.replace("size:", "family: ipv6, size:")
+    records, *_ = run(workload + "repetitions: 1\n")
+    assert [(record.status, record.reason) for record in records] == [(Status.OK, None)] * 2
