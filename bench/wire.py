@@ -275,7 +275,7 @@ def delay(bed: Bed, options: str, mbit: float) -> Iterator[Row]:
     """Compare each frame's departure with the one its arrival calls for."""
     netem = Netem.parse(options)
     with bed.wire(options) as emulator:
-        entered, left = _carry(bed, emulator, 10_000, mbit * MBIT)
+        entered, left = _carry(bed, emulator, min(10_000, int(mbit * 1000)), mbit * MBIT)
     at_exit = dict(left)
     errors = []
     last_ns = 0
