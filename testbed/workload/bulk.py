@@ -6,7 +6,6 @@ Each side that sends half-closes when it is done, and so tells the other that th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import msgspec
 
@@ -60,9 +59,12 @@ async def _exchange(
 async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> None:
     limit_ns = job.duration_ns
     seconds = None if limit_ns is None else (transfer.started_ns + limit_ns - now_ns()) / 1e9
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+    try:
+        async with asyncio.timeout(seconds) as timer:
             await transfer.send(writer, job.octets)
+    except TimeoutError:
+        if not timer.expired():  # it is the network's: ETIMEDOUT
+            raise
     transfer.half_close(writer)
 
 

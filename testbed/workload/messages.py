@@ -30,8 +30,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The server listens."""
 
-    port: int
-
 
 class Doing(Message, frozen=True, kw_only=True, tag="doing"):
     """How far it is; the first comes when it starts."""

@@ -86,10 +86,11 @@ class _Worker:
         self._lines = program.lines()
 
     async def give(self, task: Task) -> None:
-        """Give it its task."""
+        """Give it its task; if it has died, reading from it says so."""
         stdin = self.program.running.stdin
-        stdin.write(msgspec.json.encode(task) + b"\n")
-        await stdin.drain()
+        with contextlib.suppress(ConnectionError):
+            stdin.write(msgspec.json.encode(task) + b"\n")
+            await stdin.drain()
 
     async def ready(self) -> None:
         """Wait until it listens."""

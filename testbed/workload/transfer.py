@@ -20,11 +20,8 @@ from testbed.workload.stacks import Stack, Streams
 
 T = TypeVar("T")
 
-CHUNK: Final = (
-    256 * 1024
-)  # octets per write and read; also what asyncio reads from a socket at once
+CHUNK: Final = 256 * 1024  # octets a write and a read: what asyncio takes from a socket at once
 BIN_NS: Final = 100_000_000
-_WAYS: Final = ("sending", "receiving")
 
 
 def now_ns() -> int:
@@ -48,7 +45,7 @@ class Activity:
     """What a half is doing, for whoever watches it.
 
     :param role: client or server.
-    :param on_ready: called with the port number once the half listens.
+    :param on_ready: called once the half listens.
     :param on_start: called when ``started_ns`` has become known.
     :param meet: returns when the other half has called it too.
     """
@@ -57,7 +54,7 @@ class Activity:
         self,
         role: str,
         *,
-        on_ready: Callable[[int], object],
+        on_ready: Callable[[], object],
         on_start: Callable[[], object],
         meet: Callable[[], Awaitable[object]],
     ) -> None:
@@ -140,7 +137,7 @@ class Transfer:
         self._longest_gap_ns = 0
         self._view: dict[str, Any] = {}
         self._open: asyncio.StreamWriter | None = None
-        self._ended: set[str] = set()
+        self._half_closed = self._peer_half_closed = False
         self._connected_ns = 0
         self.started_ns = now_ns()
 
@@ -170,7 +167,7 @@ class Transfer:
     def _opened(self, streams: Streams) -> Streams:
         self._connected_ns = self._connected_ns or now_ns()
         self._open = streams[1]
-        self._ended = set()
+        self._half_closed = self._peer_half_closed = False
         return streams
 
     async def send(self, writer: asyncio.StreamWriter, octets: int | None) -> None:
@@ -204,19 +201,19 @@ class Transfer:
         """Read until the peer half-closes."""
         while await self._read(reader, CHUNK):
             pass
-        self._ended.add("receiving")
+        self._peer_half_closed = True
 
     def half_close(self, writer: asyncio.StreamWriter) -> None:
         """Say that nothing more will be sent."""
         self._look(writer)
-        self._ended.add("sending")
+        self._half_closed = True
         writer.write_eof()
 
     async def shut(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Close a connection in both directions, as far as it is not, and let go of it."""
-        if "sending" not in self._ended:
+        if not self._half_closed:
             self.half_close(writer)
-        if "receiving" not in self._ended:
+        if not self._peer_half_closed:
             await self.receive_to_end(reader)
         writer.close()
         with self._activity.waiting("the connection to close"):
@@ -242,7 +239,7 @@ class Transfer:
         return self._report(samples_ns)
 
     def _look(self, writer: asyncio.StreamWriter) -> None:
-        if len(self._ended) < len(_WAYS):
+        if not (self._half_closed and self._peer_half_closed):
             self._view = self._stack.inspect(writer)
 
     def _report(self, samples_ns: Iterable[int]) -> Report:
@@ -284,7 +281,7 @@ async def listening(
     """
     listener = Listener()
     server = await stack.listen(listener.put, local)
-    activity.on_ready(server.port)
+    activity.on_ready()
     try:
         yield listener
     finally:
@@ -309,14 +306,14 @@ class Listener:
 async def limited(half: Coroutine[Any, Any, T], activity: Activity, limit_ns: int) -> T:
     """Run a half; whatever stops it is a WorkloadError that says what it was waiting for."""
     try:
-        async with asyncio.timeout(limit_ns / 1e9):
+        async with asyncio.timeout(limit_ns / 1e9) as timer:
             return await half
-    except TimeoutError:
-        raise WorkloadError(
-            f"the {activity.role} was still waiting for {activity.waiting_for} "
-            f"when its {limit_ns / 1e9:g} s were over"
-        ) from None
     except OSError as error:
+        if timer.expired():  # else a TimeoutError is the network's: ETIMEDOUT
+            raise WorkloadError(
+                f"the {activity.role} was still waiting for {activity.waiting_for} "
+                f"when its {limit_ns / 1e9:g} s were over"
+            ) from None
         raise WorkloadError(
             f"the {activity.role} was waiting for {activity.waiting_for}: {error}"
         ) from error

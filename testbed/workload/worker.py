@@ -39,7 +39,7 @@ def main() -> None:
 async def _work(task: Task) -> Report:
     activity = Activity(
         task.role,
-        on_ready=lambda port: _say(Ready(port=port)),
+        on_ready=lambda: _say(Ready()),
         on_start=lambda: _say(_doing(activity)),
         meet=_meet,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed.errors import InputError, SandboxError
+from testbed.errors import InputError, PlatformError, SandboxError
 from testbed.experiment.launcher import Launcher, Program
 from testbed.probe.client import Job, Sampler, Summary, command
 from testbed.probe.probes import names
@@ -211,6 +211,7 @@ def test_a_program_that_is_not_ours_is_sampled_too(lab, stack, probe):
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="there is no tcpdump")
+@pytest.mark.skipif(os.geteuid() != 0, reason="tcpdump needs to set its groups")
 def test_packets_of_every_interface_are_in_files(lab, tmp_path):
     done = lab(
         lambda lab: lab.sampled(
@@ -263,6 +264,16 @@ def test_what_cannot_be_sampled_is_said(lab, probes, options, words):
 
     with pytest.raises((SandboxError, InputError), match=words):
         lab(lambda lab: lab.sampled(nothing, *probes, **options))
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="there is no tcpdump")
+@pytest.mark.skipif(os.geteuid() == 0, reason="tcpdump works for root")
+def test_packets_cannot_be_had_by_an_ordinary_user(lab, tmp_path):
+    async def nothing() -> None:
+        raise AssertionError("it began")
+
+    with pytest.raises(PlatformError, match="tcpdump cannot run in the sandbox of an ordinary"):
+        lab(lambda lab: lab.sampled(nothing, "pcap", pcap={"folder": str(tmp_path)}))
 
 
 def test_a_full_disk_is_said(lab):

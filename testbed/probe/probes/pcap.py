@@ -76,12 +76,7 @@ class Pcap(Probe):
 
     def start(self) -> tuple[Record, ...]:
         """Start every tcpdump, then wait until each captures."""
-        if shutil.which("tcpdump") is None:
-            raise PlatformError(
-                "there is no tcpdump",
-                why="the probe pcap runs it",
-                instead="install it (Debian: apt install tcpdump), or leave the probe out",
-            )
+        _check_platform()
         for node in self.nodes.names:
             with self.nodes.inside(node):
                 there = [name for _, name in socket.if_nameindex() if name != "lo"]
@@ -132,6 +127,21 @@ class Pcap(Probe):
             bufsize=0,
         )
         return _Capture(node, interface, file, process)
+
+
+def _check_platform() -> None:
+    if shutil.which("tcpdump") is None:
+        raise PlatformError(
+            "there is no tcpdump",
+            why="the probe pcap runs it",
+            instead="install it (Debian: apt install tcpdump), or leave the probe out",
+        )
+    if Path("/proc/self/setgroups").read_text().strip() == "deny":  # user_namespaces(7)
+        raise PlatformError(
+            "tcpdump cannot run in the sandbox of an ordinary user",
+            why="as root it sets its groups, which is forbidden there",
+            instead="run as root, or leave the probe pcap out",
+        )
 
 
 def _drained(capture: _Capture) -> dict[str, int]:

@@ -22,10 +22,6 @@ OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 class Server(Protocol):
     """Something that listens."""
 
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-
     def close(self) -> None:
         """Stop listening; connections stay."""
 
@@ -45,11 +41,11 @@ class Stack(Protocol):
     def program_option(self) -> str | None:
         """The option by which programs that know this stack are told to use it."""
 
-    async def connect(self, remote: tuple[str, int], *, local: str | None = None) -> Streams:
+    async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection to an address and port; ``OSError`` when it is refused."""
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
-        """Listen on an address and port; port 0 lets the stack choose."""
+        """Listen on an address and port."""
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the command line that makes a program use this stack."""

@@ -13,29 +13,11 @@ from testbed.workload.stacks import OnConnection, Streams
 READ_LIMIT: Final = 1024 * 1024  # octets; asyncio stops reading a socket at twice as many unread
 
 
-class KernelServer:
-    """A listening socket and the asyncio server on it."""
-
-    def __init__(self, server: asyncio.Server) -> None:
-        self._server = server
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._server.sockets[0].getsockname()[1])
-
-    def close(self) -> None:
-        """Stop listening; connections stay."""
-        self._server.close()
-
-
-async def connect(sock: socket.socket, remote: tuple[str, int], local: str | None) -> Streams:
+async def connect(sock: socket.socket, remote: tuple[str, int]) -> Streams:
     """Connect a fresh socket; it is closed if that fails."""
     try:
         sock.settimeout(0)
         _send_at_once(sock)
-        if local is not None:
-            sock.bind((local, 0))
         await _connected(sock, remote)
         return await asyncio.open_connection(sock=sock, limit=READ_LIMIT)
     except BaseException:
@@ -48,10 +30,10 @@ async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
     number = sock.connect_ex(remote)
     if number == errno.EINPROGRESS:
         loop = asyncio.get_running_loop()
-        writable: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(sock, writable.set_result, None)
+        writable = asyncio.Event()
+        loop.add_writer(sock, writable.set)
         try:
-            await writable
+            await writable.wait()
         finally:
             loop.remove_writer(sock)
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -61,7 +43,7 @@ async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
 
 async def listen(
     sock: socket.socket, on_connection: OnConnection, local: tuple[str, int]
-) -> KernelServer:
+) -> asyncio.Server:
     """Listen on a fresh socket; it is closed if that fails."""
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,11 +54,10 @@ async def listen(
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(local)
-        server = await asyncio.start_server(accepted, sock=sock, limit=READ_LIMIT)
+        return await asyncio.start_server(accepted, sock=sock, limit=READ_LIMIT)
     except BaseException:
         sock.close()
         raise
-    return KernelServer(server)
 
 
 def family(address: str) -> socket.AddressFamily:

@@ -22,9 +22,9 @@ class Mptcp:
     name = "mptcp"
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
 
-    async def connect(self, remote: tuple[str, int], *, local: str | None = None) -> Streams:
+    async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
-        return await _kernel.connect(self._socket(remote[0]), remote, local)
+        return await _kernel.connect(self._socket(remote[0]), remote)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port, for MPTCP and (RFC 8684, section 3.7) for plain TCP."""

@@ -17,9 +17,9 @@ class Tcp:
     name = "tcp"
     program_option = None
 
-    async def connect(self, remote: tuple[str, int], *, local: str | None = None) -> Streams:
+    async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
-        return await _kernel.connect(self._socket(remote[0]), remote, local)
+        return await _kernel.connect(self._socket(remote[0]), remote)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port."""

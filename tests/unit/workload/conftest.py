@@ -97,7 +97,6 @@ class MemoryStack:
 
     name = "memory"
     program_option = None
-    port = 1
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class MemoryStack:
         self.tamper = tamper
         self._accept: Any = None
 
-    async def connect(self, remote: tuple[str, int], *, local: str | None = None) -> Any:
+    async def connect(self, remote: tuple[str, int]) -> Any:
         await asyncio.sleep(2 * self.delay_s)
         if self._accept is None:
             raise ConnectionRefusedError(111, "Connection refused")
@@ -163,7 +162,7 @@ class Halves:
         async def half(run: Any, role: str) -> Any:
             mine = Activity(
                 role,
-                on_ready=lambda port: None,
+                on_ready=lambda: None,
                 on_start=lambda: None,
                 meet=both.wait,
             )

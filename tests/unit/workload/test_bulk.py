@@ -115,3 +115,19 @@ def test_a_half_that_fails_resets_the_connection(halves):
     client, server = halves.run(bulk, reverse, halves.stack(rate=8e6, tamper=break_down))
     assert "Input/output error" in str(server)
     assert "reset by peer" in str(client)
+
+
+def test_a_connection_that_times_out_is_not_the_end_of_the_duration(halves):
+    """The kernel's ETIMEDOUT is a TimeoutError, as is the end of the time to send."""
+    written = []
+
+    def time_out(data):
+        written.append(data)
+        if len(written) == 3:
+            raise TimeoutError(110, "Connection timed out")
+        return [data]
+
+    timed = job(octets=None, duration_ns=2_000_000_000)
+    client, _ = halves.run(bulk, timed, halves.stack(rate=8e6, tamper=time_out))
+    assert isinstance(client, WorkloadError)
+    assert "Connection timed out" in str(client)
