@@ -78,7 +78,6 @@ class LinkModel(Generic[H]):
         self._frames = frames
         self._fifo: deque[tuple[int, H, int]] = deque()  # (departure, handle, size), in order
         self._late: list[tuple[int, int, H, int]] = []  # a heap of those that came out of order
-        self._jumped: deque[tuple[H, int]] = deque()  # reordered: they leave next
         self._ready: list[H] = []  # left, but not yet taken by dequeue()
         self._sequence = 0  # keeps equal departures in the order of arrival
         self._packets = self._bytes = 0  # held
@@ -154,7 +153,7 @@ class LinkModel(Generic[H]):
 
     def next_departure_ns(self) -> int | None:
         """Return when the next frame leaves (it may be past), or ``None`` if none is held."""
-        if self._ready or self._jumped:
+        if self._ready:
             return 0
         if self._late and not (self._fifo and self._fifo[0][0] <= self._late[0][0]):
             return self._late[0][0]
@@ -167,13 +166,9 @@ class LinkModel(Generic[H]):
 
     def _settle(self, now_ns: int) -> None:
         """Let all frames leave that are due, so that they are held no more."""
-        fifo, late, jumped, ready = self._fifo, self._late, self._jumped, self._ready
+        fifo, late, ready = self._fifo, self._late, self._ready
         before = len(ready)
         octets = 0
-        while jumped:
-            handle, size = jumped.popleft()
-            ready.append(handle)
-            octets += size
         while True:
             if fifo and fifo[0][0] <= now_ns and not (late and late[0][0] < fifo[0][0]):
                 _, handle, size = fifo.popleft()
@@ -183,9 +178,13 @@ class LinkModel(Generic[H]):
                 break
             ready.append(handle)
             octets += size
-        self._packets -= len(ready) - before
+        packets = len(ready) - before
+        self._packets -= packets
         self._bytes -= octets
-        self._counts["forwarded_packets"] += len(ready) - before
+        self._count_forwarded(packets, octets)
+
+    def _count_forwarded(self, packets: int, octets: int) -> None:
+        self._counts["forwarded_packets"] += packets
         self._counts["forwarded_bytes"] += octets
 
     def _full(self, now_ns: int) -> bool:
@@ -218,12 +217,14 @@ class LinkModel(Generic[H]):
             self._counts["dropped_limit"] += 1
             self._frames.drop(handle)
             return
+        if self._reorder is not None and self._reorder():
+            self._settle(now_ns)  # who is due has left before
+            self._ready.append(handle)
+            self._counts["reordered"] += 1
+            self._count_forwarded(1, size)
+            return
         self._packets += 1
         self._bytes += size
-        if self._reorder is not None and self._reorder():
-            self._counts["reordered"] += 1
-            self._jumped.appendleft((handle, size))
-            return
         departure_ns = now_ns + self._delay_ns
         if self._jitter is not None:
             departure_ns = max(now_ns, departure_ns + self._jitter())

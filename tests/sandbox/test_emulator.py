@@ -291,6 +291,36 @@ def test_a_link_that_is_down_loses_frames_and_comes_back() -> None:
 
 
 @in_namespace
+def test_every_frame_that_cannot_be_sent_is_counted() -> None:
+    with lab("delay 300ms") as wire:
+        sent = frames(5)
+        wire.send("a", *sent)
+        held = wire.wait_for(lambda counters: counters.queued_packets == 5)
+        ip("link", "set", "wire_b", "down")
+        counters = wire.wait_for(lambda counters: counters.dropped_send == 5)
+        assert held.forwarded_packets == counters.forwarded_packets == 0
+
+
+@in_namespace
+def test_a_frame_that_is_held_long_does_not_hold_up_others() -> None:
+    with lab(toward_b="delay 60s", toward_a="delay 10ms") as wire:
+        wire.send("a", *frames(1))
+        wire.wait_for(lambda counters: counters.queued_packets == 1)
+        wire.send("b", *frames(3))
+        assert wire.receive_frames("a", 3) == frames(3)
+
+
+@in_namespace
+def test_what_others_send_through_a_middle_end_does_not_cross_the_wire() -> None:
+    with lab() as wire, Lab.host("wire_a") as other:
+        stray, wanted = frames(2)
+        other.send(NO_VNET + stray)
+        assert wire.receive_frames("a", 1) == [stray]
+        wire.send("a", wanted)
+        assert wire.receive_frames("b", 1) == [wanted]
+
+
+@in_namespace
 def test_a_wire_whose_interface_is_deleted_does_not_stop_the_others() -> None:
     with lab() as wire:
         for name in "xy":

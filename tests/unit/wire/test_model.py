@@ -163,6 +163,14 @@ def test_jitter_reorders_without_a_rate_and_not_with_one() -> None:
     assert Wire("delay 50ms 20ms rate 1gbit").send(sent).names_left == order
 
 
+def test_the_order_does_not_depend_on_when_frames_are_taken() -> None:
+    sent = [n * MS for n in range(200)]
+    late = Wire("delay 50ms 20ms")
+    for number, now_ns in enumerate(sent):
+        late.model.enqueue(str(number), 1514, now_ns)
+    assert late.model.dequeue(SECOND) == Wire("delay 50ms 20ms").send(sent).names_left
+
+
 @pytest.mark.parametrize("percent", [0, 1, 10, 100])
 def test_random_loss(percent: int) -> None:
     wire = Wire(f"loss {percent}%").send(range(20_000))
@@ -200,6 +208,14 @@ def test_gap_lets_every_nth_frame_jump_the_queue() -> None:
     assert wire.names_left == ["2", "5", "0", "1", "3", "4"]
     assert wire.left[0][0] <= 2
     assert wire.model.counters().reordered == 2
+
+
+def test_frames_that_jump_keep_their_own_order_however_late_they_are_taken() -> None:
+    wire = Wire("delay 10ns reorder 100% gap 2")
+    for number in range(6):
+        wire.model.enqueue(str(number), 1514, 5 * number)
+    # 0, 2 and 4 leave at 10, 20 and 30; 1, 3 and 5 at once, at 5, 15 and 25.
+    assert wire.model.dequeue(100) == ["1", "0", "3", "2", "5", "4"]
 
 
 def test_reorder_lets_a_share_of_the_frames_jump() -> None:
