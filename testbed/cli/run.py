@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,46 +82,46 @@ def command(
         jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
     else:
         raise InputError("there is nothing to run", hint="name an experiment file")
-    code = 0
-    for experiment, store in jobs:
-        outcome = _carry_out(experiment, store, again=again, fail_fast=fail_fast, json=json)
-        code = max(code, _exit_code(outcome))
-        if fail_fast and outcome.problems:
-            break
-    sys.exit(code)
+    outcomes: dict[str, Outcome] = {}
+    try:
+        for experiment, store in jobs:
+            with _concluded(store, outcomes, json=json):
+                _carry_out(experiment, store, again=again, fail_fast=fail_fast)
+            if fail_fast and outcomes[str(store.path)].problems:
+                break
+    finally:
+        if json:
+            print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
+    sys.exit(max(map(_exit_code, outcomes.values())))
 
 
-def _carry_out(
-    experiment: Experiment, store: Store, *, again: bool, fail_fast: bool, json: bool
-) -> Outcome:
-    """Carry out one experiment and print what came out, even if it ends too early."""
+def _carry_out(experiment: Experiment, store: Store, *, again: bool, fail_fast: bool) -> None:
     from testbed.cli.progress import watcher
     from testbed.experiment import runner
 
     runs = runner.missing(experiment, store, again=again)
     work = runner.carry_out
-    try:
-        with watcher(experiment.name, len(runs)) as watching:
-            asyncio.run(work(experiment, store, runs, watching, fail_fast=fail_fast))
-    except BaseException:
-        if not store.discard_if_empty():
-            _conclude(store, json=json)
-        raise
-    outcome = _conclude(store, json=json)
-    store.write_summary(outcome)
-    return outcome
+    with watcher(experiment.name, len(runs)) as watching:
+        asyncio.run(work(experiment, store, runs, watching, fail_fast=fail_fast))
 
 
-def _conclude(store: Store, *, json: bool) -> Outcome:
+@contextlib.contextmanager
+def _concluded(store: Store, outcomes: dict[str, Outcome], *, json: bool) -> Iterator[None]:
+    """Print what came out and note it; of a part, too, when the experiment ends too early."""
     from testbed.cli.tables import print_outcome
     from testbed.experiment import runner
 
-    outcome = runner.conclude(store)
-    if json:
-        print_json({"folder": str(store.path), "summary": outcome})
-    else:
-        print_outcome(console(), outcome, store.path)
-    return outcome
+    whole = False
+    try:
+        yield
+        whole = True
+    finally:
+        if not store.discard_if_empty():
+            outcome = outcomes[str(store.path)] = runner.conclude(store)
+            if not json:
+                print_outcome(console(), outcome, store.path)
+            if whole:
+                store.write_summary(outcome)
 
 
 def _exit_code(outcome: Outcome) -> int:

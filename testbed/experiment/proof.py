@@ -131,11 +131,14 @@ def _enough_subflows(evidence: Evidence) -> str | None:
     seen, expected = _subflows(evidence), evidence.expected_subflows
     if seen >= expected:
         return None
-    joins = evidence.counters[evidence.source].get(f"{PREFIX}MPJoinSynAckRx", 0)
-    why = "stayed 0" if joins == 0 else f"moved by {joins} only"
+    sent, answered = (
+        evidence.counters[evidence.source].get(PREFIX + name, 0)
+        for name in ("MPJoinSynTx", "MPJoinSynAckRx")
+    )
     return (
         f"mptcp never opened its {_ordinal(seen + 1)} subflow: {seen} of {expected} "
-        f"(MPJoinSynAckRx of {evidence.source} {why}); `testbed doctor` explains why"
+        f"({evidence.source} has MPJoinSynTx {sent}, MPJoinSynAckRx {answered}); "
+        "try `testbed doctor`"
     )
 
 

@@ -37,7 +37,7 @@ class Timeline:
     async def play(self) -> None:
         """Carry out every action at its time; one that fails does not keep the others from it."""
         for action in self._actions:
-            due_ns = await self._zero + action.at_ns
+            due_ns = await asyncio.shield(self._zero) + action.at_ns
             await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             started_ns = time.monotonic_ns()
             error = None

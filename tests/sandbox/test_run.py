@@ -20,8 +20,8 @@ TOPOLOGY = """
     wifi: {between: [client, server], netem: rate 50mbit delay 2ms}
     lte: {between: [client, server], netem: rate 50mbit delay 3ms}
 """
-# The kernel takes a further subflow once the first is fully established: a few round trips.
-BULK = "workload: {kind: bulk, from: client, to: server, size: 200KB}\n"
+# Long enough for a second subflow on a busy machine: it is a few round trips later than the first.
+BULK = "workload: {kind: bulk, from: client, to: server, size: 2MB}\n"
 LONG = "workload: {kind: bulk, from: client, to: server, duration: 1s}\n"
 
 
@@ -108,8 +108,8 @@ def test_mptcp_without_its_second_subflow_is_invalid_and_not_averaged(run):
     )
     assert record.status is Status.INVALID
     assert record.reason == (
-        "mptcp never opened its second subflow: 1 of 2 (MPJoinSynAckRx of client stayed 0); "
-        "`testbed doctor` explains why"
+        "mptcp never opened its second subflow: 1 of 2 "
+        "(client has MPJoinSynTx 0, MPJoinSynAckRx 0); try `testbed doctor`"
     )
     assert record.metrics["goodput"] > 0
     assert outcome.cells[0].metrics == {}
@@ -163,6 +163,24 @@ repetitions: 5
     records, outcome, _ = run(text, fail_fast=True)
     assert len(records) == 1
     assert outcome.missing == 4
+
+
+def test_a_workload_that_never_starts_has_failed_and_its_events_never_come(run):
+    text = """
+workload:
+  kind: command
+  from: client
+  to: server
+  programs:
+    - {node: server, argv: ["false"], ready: 5001}
+    - {node: client, argv: ["true"]}
+events: [{at: 0, link: wifi, state: down}]
+stacks: [tcp]
+repetitions: 1
+"""
+    (record,), *_ = run(text)
+    assert record.status is Status.FAILED
+    assert (record.zero_ns, record.events) == (None, ())
 
 
 def test_a_run_that_takes_too_long_has_failed(run):

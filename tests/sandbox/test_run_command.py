@@ -22,7 +22,7 @@ topology:
   links:
     wifi: {between: [client, server], netem: rate 50mbit delay 2ms}
     lte: {between: [client, server], netem: rate 50mbit delay 3ms}
-workload: {kind: bulk, from: client, to: server, size: 200KB}
+workload: {kind: bulk, from: client, to: server, size: 2MB}
 wire: emulator
 repetitions: 2
 expect: [{metric: goodput, stack: mptcp, at_least: 1kbit}]
@@ -68,7 +68,8 @@ def test_an_expectation_that_is_not_met_is_3(file, tmp_path):
     file.write_text(TEXT.replace("1kbit", "10gbit"))
     done = run(*TESTBED, "run", file, "--results", tmp_path, "--json")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["summary"]["checks"][0]["verdict"] == "regressed"
+    (document,) = json.loads(done.stdout)
+    assert document["summary"]["checks"][0]["verdict"] == "regressed"
 
 
 def test_ctrl_c_keeps_what_is_finished_and_resume_does_the_rest(file, tmp_path):
@@ -100,7 +101,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_does_the_rest(file, tmp_path):
 
 
 def test_interrupted_before_any_run_is_over_nothing_is_left(file, tmp_path):
-    file.write_text(TEXT.replace("size: 200KB", "duration: 50s"))
+    file.write_text(TEXT.replace("size: 2MB", "duration: 50s"))
     process = subprocess.Popen(
         [*TESTBED, "run", str(file), "--results", str(tmp_path / "r")],
         cwd=ROOT,

@@ -11,6 +11,7 @@ CLIENT = {
     "TcpActiveOpens": 2,
     "MPTcpExtMPCapableSYNTX": 1,
     "MPTcpExtMPCapableSYNACKRX": 1,
+    "MPTcpExtMPJoinSynTx": 1,
     "MPTcpExtMPJoinSynAckRx": 1,
 }
 SERVER = {"MPTcpExtMPCapableSYNRX": 1, "MPTcpExtMPCapableACKRX": 1, "MPTcpExtMPJoinAckRx": 1}
@@ -90,8 +91,8 @@ def test_without_a_second_subflow_the_sentence_says_which_and_where_to_ask():
         connections=(ConnectionView(node="client", fallback=False, subflows=1),),
     )
     assert invalid == (
-        "mptcp never opened its second subflow: 1 of 2 (MPJoinSynAckRx of client stayed 0); "
-        "`testbed doctor` explains why"
+        "mptcp never opened its second subflow: 1 of 2 "
+        "(client has MPJoinSynTx 1, MPJoinSynAckRx 0); try `testbed doctor`"
     )
 
 
