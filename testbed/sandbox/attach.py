@@ -41,28 +41,47 @@ def run(entrance: Entrance, argv: Sequence[str], *, environment: dict[str, str])
     from the main thread with no other threads running: it forks.
     """
     creator = os.getpid()
+    terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
     child = os.fork()
     if child == 0:
         _enter(entrance)
         _die_with(creator)  # only now: new credentials would make the kernel forget it
-        _become(argv, environment)
+        _stand_by(argv, environment, terminal=terminal)
     entrance.close()
-    return _wait(child)
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return _wait(child)
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
-def _become(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
-    """Fork once more, for only a child is in the PID namespace; stand by with its status."""
+def _stand_by(argv: Sequence[str], environment: dict[str, str], *, terminal: bool) -> NoReturn:
+    """Fork once more, for only a child is in the PID namespace; end with its status."""
     lifeline, held = os.pipe()
     child = os.fork()
-    if child != 0:
-        os.close(lifeline)
-        status = _wait(child)
+    if child == 0:
         os.close(held)
-        os._exit(status)
+        _become(argv, environment, lifeline, terminal=terminal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.close(lifeline)
+    status = _wait(child, terminal=terminal)
     os.close(held)
+    os._exit(status)
+
+
+def _become(
+    argv: Sequence[str], environment: dict[str, str], lifeline: int, *, terminal: bool
+) -> NoReturn:
+    """Turn into the program, in a process group of its own that has the terminal.
+
+    A shell that started in a group from outside its PID namespace could not give the terminal back.
+    """
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if select.select([lifeline], [], [], 0)[0]:
         os._exit(1)  # the parent ended before the signal was set; getppid() is 0 in any case
+    if terminal:
+        os.setpgid(0, 0)
+        _give_terminal(os.getpid())
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -90,11 +109,26 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _wait(child: int) -> int:
-    """Wait, leaving Ctrl-C to the child; return 128 + the signal that killed it, or its status."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    return code if code >= 0 else 128 - code
+def _give_terminal(group: int) -> None:
+    """Put a process group in the foreground, also from the background."""
+    previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, group)
+    signal.signal(signal.SIGTTOU, previous)
+
+
+def _wait(child: int, *, terminal: bool = False) -> int:
+    """Return 128 + the signal that killed the child, or its status; stop while it is stopped.
+
+    :param terminal: the child has it: take it back whenever the child stops or ends.
+    """
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if terminal:
+            _give_terminal(os.getpgrp())
+        if not os.WIFSTOPPED(status):
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+        os.kill(os.getpid(), signal.SIGSTOP)  # Ctrl-Z is for all of us; "fg" continues here
+        if terminal:
+            _give_terminal(child)
+            os.killpg(child, signal.SIGCONT)

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from testbed import errors
+from testbed.failure import Failure
 from testbed.topology.operations import AnyOperation
 
 MAX_FRAME: Final = 256 * 1024 * 1024  # octets: a plan of 100,000 operations needs a tenth of it
@@ -100,38 +100,6 @@ AnyRequest = (
     | Detach
     | Stop
 )
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """An error of :mod:`testbed.errors` on its way to the client."""
-
-    kind: str
-    arguments: dict[str, str | None]
-
-    @classmethod
-    def of(cls, error: errors.TestbedError) -> Failure:
-        """Take an error apart."""
-        arguments: dict[str, str | None]
-        match error:
-            case errors.OperationError():
-                arguments = {
-                    "operation": error.operation,
-                    "wanted": error.wanted,
-                    "seen": error.seen,
-                    "hint": error.hint,
-                }
-            case errors.PlatformError():
-                arguments = {"what": error.what, "why": error.why, "instead": error.instead}
-            case _:
-                arguments = {"message": error.message, "hint": error.hint}
-        return cls(type(error).__name__, arguments)
-
-    def error(self) -> errors.TestbedError:
-        """Put the error together again."""
-        arguments = dict(self.arguments)
-        first = {"OperationError": "operation", "PlatformError": "what"}.get(self.kind, "message")
-        kind: type[errors.TestbedError] = getattr(errors, self.kind)
-        return kind(arguments.pop(first) or "", **arguments)
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="answer", tag=True):

@@ -16,6 +16,7 @@ import socket
 import sys
 
 from testbed.errors import SandboxError, TestbedError
+from testbed.failure import Failure
 from testbed.sandbox import protocol, registry, syscalls
 from testbed.sandbox.holder import birth
 
@@ -30,7 +31,7 @@ def main(name: str, creator: int, control: socket.socket) -> None:
         listener = registry.bind(name)
         birth.unshare_all()
     except TestbedError as error:
-        control.sendall(protocol.pack(protocol.Failed(0, protocol.Failure.of(error))))
+        control.sendall(protocol.pack(protocol.Failed(0, Failure.of(error))))
         return
     die_with(creator)  # new credentials made the kernel forget it
     ours, theirs = socket.socketpair()
@@ -61,7 +62,7 @@ def hold(name: str, control: socket.socket, listener: socket.socket, stem: socke
     try:
         birth.furnish()
     except TestbedError as error:
-        control.sendall(protocol.pack(protocol.Failed(0, protocol.Failure.of(error))))
+        control.sendall(protocol.pack(protocol.Failed(0, Failure.of(error))))
         return
     listener.listen()
     control.sendall(protocol.pack(protocol.Ready()))

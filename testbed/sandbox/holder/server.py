@@ -13,6 +13,7 @@ from functools import singledispatchmethod
 import msgspec
 
 from testbed.errors import SandboxError, TestbedError
+from testbed.failure import Failure
 from testbed.sandbox import model, protocol, registry
 from testbed.sandbox.holder import processes
 from testbed.sandbox.holder.connection import Connection
@@ -141,7 +142,7 @@ class Server:
         try:
             value = self._do(request, connection)
         except TestbedError as error:
-            connection.send(protocol.Failed(request.id, protocol.Failure.of(error)))
+            connection.send(protocol.Failed(request.id, Failure.of(error)))
         else:
             if isinstance(value, protocol.Done):
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import types
 from typing import Any, ClassVar
 
 from pyroute2.netlink import NLA_F_NESTED, NLA_F_NET_BYTEORDER, nla_slot
@@ -11,16 +12,24 @@ _HEADER = struct.Struct("=HH")  # struct nlattr: length, type
 _TYPE = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
 
 
-class Plain:
-    """Mixin for a pyroute2 message: ``get`` is that of ``dict``.
+class OwnMap:
+    """Mixin for a pyroute2 class that we extend: its ``nla_map`` is its own, its ``get`` plain.
 
-    pyroute2's own looks through nested attributes too, for each field it encodes.
+    pyroute2 compiles a map when the first message of a class is made, and a class made later
+    inherits the compiled one: without this the result depends on what was decoded before.  Its
+    own ``get`` looks through nested attributes too, for every field it encodes.
     """
 
+    _nlmsg_base__compiled_nla: ClassVar[bool]
     get = dict.get
 
+    def __init_subclass__(cls) -> None:
+        """Have the map compiled for this class itself."""
+        super().__init_subclass__()
+        cls._nlmsg_base__compiled_nla = False
 
-class Only(Plain):
+
+class Only(OwnMap):
     """Mixin for a pyroute2 message: skip every attribute that ``nla_map`` does not name.
 
     The kernel describes a link by some fifty attributes; making an object of each takes ten times
@@ -38,24 +47,11 @@ class Only(Plain):
             known = names.get(number & _TYPE)
             if known is not None:
                 kind = getattr(self, known[1])
+                if isinstance(kind, types.FunctionType):  # it chooses the class
+                    kind = kind(self)
                 slot = kind(data=self.data, offset=offset, parent=self, length=length)
                 self["attrs"].append(nla_slot(known[0], slot))
             offset += (max(length, _HEADER.size) + 3) & ~3
-
-
-class OwnMap:
-    """Mixin for a pyroute2 message with another ``nla_map`` than its parent's.
-
-    pyroute2 compiles a map when the first message of a class is made, and a class made later
-    inherits the compiled one: without this the result depends on what was decoded before.
-    """
-
-    _nlmsg_base__compiled_nla: ClassVar[bool]
-
-    def __init_subclass__(cls) -> None:
-        """Have the map compiled for this class itself."""
-        super().__init_subclass__()
-        cls._nlmsg_base__compiled_nla = False
 
 
 def attributes(message: Any) -> dict[str, Any]:

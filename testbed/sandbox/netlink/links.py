@@ -19,7 +19,7 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP, ifinfmsg
 
-from testbed.sandbox.netlink.attributes import Only, Plain, attributes
+from testbed.sandbox.netlink.attributes import Only, OwnMap, attributes
 from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 from testbed.sandbox.observation import LinkState
 from testbed.topology.operations import VethEnd
@@ -54,7 +54,7 @@ class LinkMessage(Only, ifinfmsg):  # type: ignore[misc]
         nla_map = ((1, "IFLA_INFO_KIND", "asciiz"),)
 
 
-class LinkRequest(Plain, ifinfmsg):  # type: ignore[misc]
+class LinkRequest(OwnMap, ifinfmsg):  # type: ignore[misc]
     """A link as pyroute2 encodes it."""
 
 

@@ -18,7 +18,7 @@ from pyroute2.netlink.generic.mptcp import (
     mptcp_msg,
 )
 
-from testbed.sandbox.netlink.attributes import attributes
+from testbed.sandbox.netlink.attributes import OwnMap, attributes
 from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 from testbed.topology.model import Endpoint, EndpointFlag, Limits
 
@@ -31,12 +31,12 @@ _FLAGS: Final = {  # MPTCP_PM_ADDR_FLAG_*
 }
 
 
-class PathManagerMessage(mptcp_msg):  # type: ignore[misc]
+class PathManagerMessage(OwnMap, mptcp_msg):  # type: ignore[misc]
     """pyroute2's message with the interface index as the number it is."""
 
     nla_map = mptcp_msg.nla_map
 
-    class pm_addr(mptcp_msg.pm_addr):  # type: ignore[misc] # noqa: N801 - pyroute2's name
+    class pm_addr(OwnMap, mptcp_msg.pm_addr):  # type: ignore[misc] # noqa: N801 - pyroute2's name
         """One endpoint."""
 
         nla_map = (

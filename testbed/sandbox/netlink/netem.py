@@ -74,13 +74,13 @@ class NetemMessage(OwnMap, tcmsg):  # type: ignore[misc]
             (14, "TCA_NETEM_PRNG_SEED", "uint64"),  # Linux 6.6; older kernels skip it
         )
 
-        class netem_loss(nla):  # type: ignore[misc] # noqa: N801
+        class netem_loss(OwnMap, nla):  # type: ignore[misc] # noqa: N801
             """TCA_NETEM_LOSS."""
 
             nla_flags = NLA_F_NESTED
             nla_map = ((2, "NETEM_LOSS_GE", "gemodel"),)
 
-            class gemodel(nla):  # type: ignore[misc] # noqa: N801
+            class gemodel(OwnMap, nla):  # type: ignore[misc] # noqa: N801
                 """``struct tc_netem_gemodel``; the kernel wants h where tc(8) takes 1-h."""
 
                 fields = (("p", "I"), ("r", "I"), ("h", "I"), ("k1", "I"))

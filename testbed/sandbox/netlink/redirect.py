@@ -11,7 +11,7 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS
 from pyroute2.netlink.rtnl.tcmsg import act_mirred, sched_bpf, tcmsg
 
-from testbed.sandbox.netlink.attributes import Only, attributes
+from testbed.sandbox.netlink.attributes import Only, OwnMap, attributes
 from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
 
 _INGRESS_HANDLE: Final = 0xFFFF_0000  # "ffff:"
@@ -29,7 +29,7 @@ class Redirect(enum.StrEnum):
     BPF = "bpf"
 
 
-class _BpfOptions(sched_bpf.options):  # type: ignore[misc]
+class _BpfOptions(OwnMap, sched_bpf.options):  # type: ignore[misc]
     """pyroute2's, with room for a program in classic BPF."""
 
     nla_map = tuple(

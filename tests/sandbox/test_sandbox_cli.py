@@ -1,0 +1,165 @@
+"""up, status, exec, shell and down, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.sandbox
+
+PROJECT = Path(__file__).parent.parent.parent
+TESTBED = [sys.executable, "-m", "testbed"]
+TOPOLOGY = PROJECT / "topologies" / "two_paths.yaml"
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TESTBED, *words], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[str]:
+    """A running sandbox of two paths."""
+    name = f"lab-{secrets.token_hex(3)}"
+    done = run("up", str(TOPOLOGY), "--name", name)
+    assert done.returncode == 0, done.stderr
+    try:
+        yield name
+    finally:
+        assert run("down", name).returncode == 0
+
+
+def test_status_lists_and_shows(lab: str) -> None:
+    listed = json.loads(run("status", "--json").stdout)
+    (mine,) = (each for each in listed if each["name"] == lab)
+    assert mine["topology"] == "two_paths"
+    assert mine["background"] is True
+    assert lab in run("status").stdout
+    shown = json.loads(run("status", lab, "--json").stdout)
+    assert {"client", "server", "@wire"} == set(shown["observation"]["namespaces"])
+    assert {wire["link"] for wire in shown["wires"]["wires"]} == {"wifi", "lte"}
+    assert "10.0.1.1/24" in run("status", lab).stdout
+
+
+def test_exec_passes_output_and_status_on(lab: str) -> None:
+    done = run("exec", lab, "client", "--", "ip", "-br", "address")
+    assert "10.0.1.1/24" in done.stdout
+    assert run("exec", lab, "client", "sh", "-c", "exit 7").returncode == 7
+    killed = run("exec", lab, "client", "--", "sh", "-c", "kill -9 $$")
+    assert killed.returncode == 128 + signal.SIGKILL
+    missing = run("exec", lab, "client", "--", "/no/such/program")
+    assert missing.returncode == 127
+    assert "/no/such/program" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("down", "nosuchlab"),
+        ("status", "nosuchlab"),
+        ("exec", "nosuchlab", "client", "--", "true"),
+        ("shell", "nosuchlab", "client"),
+    ],
+)
+def test_unknown_sandbox_is_one_line_and_2(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("testbed: no sandbox named nosuchlab is running")
+    assert done.stderr.count("\n") == 1
+
+
+def test_name_can_be_taken_once(lab: str) -> None:
+    done = run("up", str(TOPOLOGY), "--name", lab)
+    assert done.returncode == 1
+    assert "already running" in done.stderr
+
+
+class Terminal:
+    """A terminal with a program in front of it."""
+
+    def __init__(self, *words: str) -> None:
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(PROJECT)
+            os.environ.update(SHELL="/bin/sh", PS1="prompt> ", TERM="dumb")
+            os.execv(TESTBED[0], [*TESTBED, *words])
+        self._seen = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def expect(self, text: str) -> None:
+        """Wait for a text to appear after what has been waited for before."""
+        deadline = time.monotonic() + 20
+        while text not in self._seen:
+            ready, _, _ = select.select([self._fd], [], [], deadline - time.monotonic())
+            assert ready, f"{text!r} is not in {self._seen!r}"
+            self._seen += os.read(self._fd, 4096).decode()
+        self._seen = self._seen.partition(text)[2]
+
+    def end(self) -> int:
+        """Wait for the program's end and return its status."""
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+def test_shell_has_the_terminal_and_job_control(lab: str) -> None:
+    terminal = Terminal("shell", lab, "client")
+    terminal.expect("prompt> ")
+    terminal.type('echo "in $TESTBED_SANDBOX $TESTBED_NODE"; tty\n')
+    terminal.expect(f"in {lab} client")
+    terminal.expect("/dev/pts/")
+    terminal.expect("prompt> ")
+    terminal.type("sh -c 'echo wait''ing; sleep 1000'\n")
+    terminal.expect("waiting")
+    terminal.type("\x1a")  # Ctrl-Z
+    terminal.expect("Stopped")
+    terminal.expect("prompt> ")
+    terminal.type("fg\n")
+    terminal.expect("sleep 1000")
+    terminal.type("\x03")  # Ctrl-C
+    terminal.expect("prompt> ")
+    terminal.type("ip netns exec server ip -br address show wifi\n")
+    terminal.expect("10.0.1.2/24")
+    terminal.type("exit 5\n")
+    assert terminal.end() == 5
+
+
+def test_killed_exec_takes_its_program_along(lab: str) -> None:
+    word = f"{secrets.randbelow(10**6) + 10**6}"
+    process = subprocess.Popen(
+        [*TESTBED, "exec", lab, "client", "--", "sh", "-c", f"echo up; exec sleep {word}"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.kill()
+        process.stdout.read()  # until nobody holds the other end any more
+    assert not [
+        each
+        for each in Path("/proc").glob("[0-9]*/cmdline")
+        if _read(each).split(b"\0")[:2] == [b"sleep", word.encode()]
+    ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
