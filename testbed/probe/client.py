@@ -82,7 +82,7 @@ class Sampler:
             raise SandboxError("the sampler ended without a word")
         message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
         if isinstance(message, Failed):
-            raise message.error()
+            raise message.failure.error()
         if not isinstance(message, kind):
             raise SandboxError(f"the sampler said {message} out of turn")
         return message

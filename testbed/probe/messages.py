@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.errors import PlatformError, SandboxError, TestbedError
+from testbed.failure import Failure
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,30 +35,9 @@ class Stopped(Message, frozen=True, kw_only=True, tag="stopped"):
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
-    """It cannot go on; ``platform`` is what, why and instead where the machine cannot do it."""
+    """It cannot go on."""
 
-    message: str
-    hint: str | None = None
-    platform: tuple[str, str, str] | None = None
-
-    @classmethod
-    def of(cls, error: Exception) -> Failed:
-        """Put an error into words."""
-        match error:
-            case PlatformError():
-                platform = (error.what, error.why, error.instead)
-                return cls(message=error.message, platform=platform)
-            case TestbedError():
-                return cls(message=error.message, hint=error.hint)
-            case _:
-                return cls(message=f"{type(error).__name__}: {error}")
-
-    def error(self) -> TestbedError:
-        """Return the error again."""
-        if self.platform is None:
-            return SandboxError(f"the sampler failed: {self.message}", hint=self.hint)
-        what, why, instead = self.platform
-        return PlatformError(what, why=why, instead=instead)
+    failure: Failure
 
 
 AnyMessage = Ready | Stopped | Failed

@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from testbed.errors import SandboxError, TestbedError
+from testbed.failure import Failure
 from testbed.probe.job import Job
 from testbed.probe.messages import AnyMessage, Failed, Ready, Stopped, Summary
 from testbed.probe.nodes import Nodes
@@ -113,10 +115,17 @@ def main() -> None:
             _say(Ready())
             sampler.run()
             summary = sampler.stop()
+    except TestbedError as error:
+        _fail(error)
     except Exception as error:  # whatever it is, the one who waits for us must hear of it
-        _say(Failed.of(error))
-        raise SystemExit(1) from error
-    _say(Stopped(summary=summary))
+        _fail(SandboxError(f"the sampler failed: {type(error).__name__}: {error}"))
+    else:
+        _say(Stopped(summary=summary))
+
+
+def _fail(error: TestbedError) -> None:
+    _say(Failed(failure=Failure.of(error)))
+    raise SystemExit(1) from error
 
 
 def _first_line() -> bytes:

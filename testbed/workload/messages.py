@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.errors import PlatformError, TestbedError, WorkloadError
+from testbed.failure import Failure
 from testbed.workload.kinds import Job
 from testbed.workload.transfer import Report
 
@@ -52,26 +52,9 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):
-    """Its half failed; ``platform`` is what, why and instead where the machine cannot do it."""
+    """Its half failed."""
 
-    message: str
-    hint: str | None = None
-    platform: tuple[str, str, str] | None = None
-
-    @classmethod
-    def of(cls, error: TestbedError) -> Failed:
-        """Put an error into words."""
-        platform = None
-        if isinstance(error, PlatformError):
-            platform = (error.what, error.why, error.instead)
-        return cls(message=error.message, hint=error.hint, platform=platform)
-
-    def error(self) -> TestbedError:
-        """Return the error again."""
-        if self.platform is None:
-            return WorkloadError(self.message, hint=self.hint)
-        what, why, instead = self.platform
-        return PlatformError(what, why=why, instead=instead)
+    failure: Failure
 
 
 AnyMessage = Ready | Doing | Meeting | Done | Failed

@@ -122,7 +122,7 @@ class _Worker:
             raise await self.program.died()
         message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
         if isinstance(message, Failed):
-            raise message.error()
+            raise message.failure.error()
         return message
 
 

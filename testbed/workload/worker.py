@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import TestbedError, WorkloadError
+from testbed.failure import Failure
 from testbed.workload.kinds import kind_of
 from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Meeting, Ready, Task
 from testbed.workload.stacks import stack
@@ -31,7 +32,7 @@ def main() -> None:
     try:
         report = asyncio.run(_work(task))
     except TestbedError as error:
-        _say(Failed.of(error))
+        _say(Failed(failure=Failure.of(error)))
     else:
         _say(Done(report=report, cpu_s=time.process_time() - began))
 
