@@ -16,21 +16,24 @@ _SCALES: Final = {
 
 
 def quantity(metric: str, estimate: Estimate) -> str:
-    """Write a mean with its interval: ``45.3 Mbit/s [45.1, 45.6]``."""
+    """Write a mean and how far it may be off: ``45.3 ±0.2 Mbit/s``."""
     scale, unit = _scale(metric, estimate.mean)
-    text = f"{_short(estimate.mean / scale)} {unit}".rstrip()
-    return text + _bounds(estimate.interval, scale)
-
-
-def number(metric: str | None, value: float, interval: Interval | None) -> str:
-    """Write a value of ``metric``, or a plain ratio."""
-    scale, unit = (1.0, "") if metric is None else _scale(metric, value)
-    return f"{_short(value / scale)} {unit}".rstrip() + _bounds(interval, scale)
+    off = _off(estimate.mean, estimate.interval, scale)
+    return f"{_short(estimate.mean / scale)}{off} {unit}".rstrip()
 
 
 def times(ratio: Ratio) -> str:
-    """Write a ratio: ``2.39x [2.31, 2.44]``."""
-    return f"{ratio.value:.2f}x{_bounds(ratio.interval, 1)}"
+    """Write a ratio and how far it may be off: ``2.39 ±0.04``."""
+    return f"{ratio.value:.2f}{_off(ratio.value, ratio.interval, 1)}"
+
+
+def number(metric: str | None, value: float, interval: Interval | None) -> str:
+    """Write a value of ``metric``, or a plain ratio: ``45.3 Mbit/s [45.1, 45.5]``."""
+    scale, unit = (1.0, "") if metric is None else _scale(metric, value)
+    text = f"{_short(value / scale)} {unit}".rstrip()
+    if interval is None:
+        return text
+    return f"{text} [{_short(interval.low / scale)}, {_short(interval.high / scale)}]"
 
 
 def _scale(metric: str, value: float) -> tuple[float, str]:
@@ -38,13 +41,19 @@ def _scale(metric: str, value: float) -> tuple[float, str]:
     return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
 
 
-def _bounds(interval: Interval | None, scale: float) -> str:
+def _off(value: float, interval: Interval | None, scale: float) -> str:
+    """Return the wider half of the interval, in as many digits as the value has."""
     if interval is None:
         return ""
-    return f" [{_short(interval.low / scale)}, {_short(interval.high / scale)}]"
+    half = max(interval.high - value, value - interval.low) / scale
+    return f" ±{half:.{_digits(value / scale)}f}"
 
 
 def _short(value: float) -> str:
     """Write three significant digits at least, and all of the integer part."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:.{digits}f}"
+    return f"{value:.{_digits(value)}f}"
+
+
+def _digits(value: float) -> int:
+    """Return how many decimals make three significant digits."""
+    return 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2

@@ -31,7 +31,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
     console.print(_cells(outcome))
-    console.print("means, each with its 95 % confidence interval in brackets\n", style="dim")
+    console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for check in outcome.checks:
         console.print(_check(check))
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:

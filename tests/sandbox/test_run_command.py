@@ -66,7 +66,7 @@ def test_run_prints_the_table_and_writes_everything(file, tmp_path):
 
 def test_an_expectation_that_is_not_met_is_3(file, tmp_path):
     file.write_text(TEXT.replace("1kbit", "10gbit"))
-    done = run(*TESTBED, "run", file, "--results", tmp_path, "--json")
+    done = run(*TESTBED, "run", file, "--results", tmp_path, "--json", "--stack", "mptcp")
     assert done.returncode == 3
     (document,) = json.loads(done.stdout)
     assert document["summary"]["checks"][0]["verdict"] == "regressed"
