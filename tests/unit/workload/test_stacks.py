@@ -1,0 +1,64 @@
+"""The stacks: found by name, and never silently another."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from testbed.errors import InputError, PlatformError
+from testbed.workload import stacks
+from testbed.workload.stacks import mptcp
+
+
+def test_every_stack_is_found_by_its_name():
+    assert {"tcp", "mptcp"} <= set(stacks.names())
+    assert all(stacks.stack(name).name == name for name in stacks.names())
+
+
+@pytest.mark.parametrize("name", ["quic", "_kernel", ""])
+def test_what_is_not_a_stack_is_refused(name):
+    with pytest.raises(InputError, match="unknown stack"):
+        stacks.stack(name)
+
+
+def test_programs_speak_tcp_by_themselves():
+    assert stacks.stack("tcp").command(["curl", "-s"]) == ("curl", "-s")
+
+
+def test_programs_are_made_to_speak_mptcp(tmp_path, monkeypatch):
+    wrapper = tmp_path / "mptcpize"
+    wrapper.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert stacks.stack("mptcp").command(["curl"]) == ("mptcpize", "run", "curl")
+
+
+def test_without_the_wrapper_no_program_runs_on_mptcp(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PlatformError, match="apt install mptcpize"):
+        stacks.stack("mptcp").command(["curl"])
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.EPROTONOSUPPORT, "has no MPTCP"), (errno.ENOPROTOOPT, "mptcp.enabled is 0")],
+)
+def test_a_kernel_that_refuses_mptcp_is_said_to(monkeypatch, number, words):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    refusing = SimpleNamespace(socket=refuse, SOCK_STREAM=socket.SOCK_STREAM)
+    monkeypatch.setattr(mptcp, "socket", refusing)
+    with pytest.raises(PlatformError, match=words):
+        asyncio.run(stacks.stack("mptcp").connect(("127.0.0.1", 1)))
+
+
+def test_an_address_nobody_listens_on_refuses():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        asyncio.run(stacks.stack("tcp").connect(("127.0.0.1", port)))
