@@ -355,7 +355,8 @@ def as_markdown(rows: list[Row]) -> str:
     lines += [f"| {' | '.join(row[:3])} | {'yes' if row.met else 'no'} |" for row in rows]
     machine = f"{os.cpu_count()} cores, Linux {platform.release()}, {platform.machine()}"
     python = f"Python {platform.python_version()}"
-    return "\n".join([*lines, "", f"`python bench/wire.py` on {machine}, {python}."])
+    load = f"load {os.getloadavg()[1]:.1f} before and during"
+    return "\n".join([*lines, "", f"`python bench/wire.py` on {machine}, {python}, {load}."])
 
 
 def write_region(path: Path, text: str) -> None:
