@@ -19,6 +19,7 @@ from testbed.probe.records import WireRecord
 from testbed.sandbox import Sandbox
 from testbed.topology.model import Topology
 from testbed.topology.operations import WIRE
+from testbed.wire.netem import WireCounters
 
 INTERVAL_NS: Final = 100_000_000
 _RECORDS_FD: Final = 3
@@ -38,6 +39,7 @@ class Sampling:
         self._sampler: Sampler | None = None
         self._polling: asyncio.Task[None] | None = None
         self._wires: list[WireRecord] = []
+        self._counters: dict[tuple[str, str], WireCounters] = {}
         self.summary: Summary | None = None
 
     async def start(self, launcher: Launcher, job: Job) -> None:
@@ -93,14 +95,14 @@ class Sampling:
             await asyncio.sleep(left_ns / 1e9)
 
     async def _ask(self) -> None:
+        """Note the counters that have changed: most wires of a large network are idle."""
         report = await self._sandbox.wires()
         now_ns = time.monotonic_ns()
-        self._wires += [
-            WireRecord(
-                t_ns=now_ns,
-                link=wire.link,
-                toward=toward(self._topology, wire),
-                counters=wire.counters,
-            )
-            for wire in report.wires
-        ]
+        for wire in report.wires:
+            direction = wire.link, toward(self._topology, wire)
+            if self._counters.get(direction) != wire.counters:
+                self._counters[direction] = wire.counters
+                link, node = direction
+                self._wires.append(
+                    WireRecord(t_ns=now_ns, link=link, toward=node, counters=wire.counters)
+                )
