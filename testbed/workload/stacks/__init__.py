@@ -56,7 +56,8 @@ class Stack(Protocol):
 
 def names() -> tuple[str, ...]:
     """Return the names of all stacks."""
-    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
 
 
 def stack(name: str) -> Stack:
