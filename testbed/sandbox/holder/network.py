@@ -41,6 +41,7 @@ class Network:
         self._wires = Wires(wire, features)
         self._namespaces = {ops.WIRE: wire}
         self._queues: dict[str, Queue] = {}
+        self._bridges: list[tuple[ops.AddBridge, int]] = []  # still down
         self._last_index = links.LOOPBACK
 
     @property
@@ -101,6 +102,7 @@ class Network:
     def _sockets(self) -> Iterator[None]:
         """Let namespaces open netlink sockets, and close them at the end."""
         self._queues.clear()
+        self._bridges.clear()
         try:
             yield
         finally:
@@ -127,11 +129,21 @@ class Network:
                 self._last_index = max(self._last_index, last)
 
     def _flush(self) -> None:
-        """Send what is queued, the wire namespace's first."""
+        """Send what is queued, the wire namespace's first, and bring new bridges up.
+
+        These come last: each host that comes up sends some multicast, and a bridge that is up
+        floods it to all others, which takes time that grows with the square of their number.
+        """
         first = self._queues.pop(ops.WIRE, None)
         for queue in filter(None, (first, *self._queues.values())):
             queue.flush()
         self._queues.clear()
+        for operation, index in self._bridges:
+            self._queue(operation.namespace).route(operation, links.set_link(index, up=True))
+        for queue in self._queues.values():
+            queue.flush()
+        self._queues.clear()
+        self._bridges.clear()
 
     def _verify(self, operations: Sequence[ops.AnyOperation]) -> None:
         expectations = verify.expectations(operations)
@@ -177,6 +189,7 @@ class Network:
         index = self._new_index(operation.namespace, operation.interface)
         queue = self._queue(operation.namespace)
         queue.route(operation, links.new_bridge(operation.interface, index))
+        self._bridges.append((operation, index))
 
     @_prepare.register
     def _add_veth(self, operation: ops.AddVeth) -> None:

@@ -84,7 +84,7 @@ def new_veth(
 
 
 def new_bridge(name: str, index: int) -> Request:
-    """Return the request for a bridge, up, that neither waits (STP) nor snoops on multicast."""
+    """Return the request for a bridge, down, that neither waits (STP) nor snoops on multicast."""
     data = [
         ("IFLA_BR_FORWARD_DELAY", 0),
         ("IFLA_BR_STP_STATE", 0),
@@ -93,8 +93,6 @@ def new_bridge(name: str, index: int) -> Request:
     information = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", {"attrs": data})]
     message = {
         "index": index,
-        "flags": IFF_UP,
-        "change": IFF_UP,
         "attrs": [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": information})],
     }
     return _request(message, NLM_F_CREATE | NLM_F_EXCL)
