@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +92,7 @@ def command(
     finally:
         if json:
             print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
-    sys.exit(max(map(_exit_code, outcomes.values())))
+    sys.exit(_exit_code(outcomes.values()))
 
 
 def _carry_out(experiment: Experiment, store: Store, *, again: bool, fail_fast: bool) -> None:
@@ -100,9 +100,8 @@ def _carry_out(experiment: Experiment, store: Store, *, again: bool, fail_fast: 
     from testbed.experiment import runner
 
     runs = runner.missing(experiment, store, again=again)
-    work = runner.carry_out
     with watcher(experiment.name, len(runs)) as watching:
-        asyncio.run(work(experiment, store, runs, watching, fail_fast=fail_fast))
+        asyncio.run(runner.carry_out(experiment, store, runs, watching, fail_fast=fail_fast))
 
 
 @contextlib.contextmanager
@@ -124,9 +123,11 @@ def _concluded(store: Store, outcomes: dict[str, Outcome], *, json: bool) -> Ite
                 store.write_summary(outcome)
 
 
-def _exit_code(outcome: Outcome) -> int:
+def _exit_code(outcomes: Collection[Outcome]) -> int:
     """1: some runs do not count; 3: an expectation is not met."""
-    return 1 if outcome.problems else 3 if outcome.regressed else 0
+    if any(outcome.problems for outcome in outcomes):
+        return 1
+    return 3 if any(outcome.regressed for outcome in outcomes) else 0
 
 
 def _assignment(text: str) -> tuple[str, str]:

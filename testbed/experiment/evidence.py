@@ -102,7 +102,7 @@ def toward(topology: Topology, wire: Wire) -> str:
     return link.a.node if wire.toward == "a" else link.b.node
 
 
-def series(seen: Seen) -> tuple[bytes, ...]:
+def series(seen: Seen) -> bytes:
     """Return all records as JSON lines in the order of their times.
 
     ``t_ns`` becomes relative to the start of the workload, or of the records if it never started.
@@ -113,8 +113,9 @@ def series(seen: Seen) -> tuple[bytes, ...]:
     zero_ns = seen.zero_ns
     if zero_ns is None:
         zero_ns = records[0]["t_ns"] if records else 0
-    return tuple(
-        msgspec.json.encode(record | {"t_ns": record["t_ns"] - zero_ns}) for record in records
+    return b"".join(
+        msgspec.json.encode(record | {"t_ns": record["t_ns"] - zero_ns}) + b"\n"
+        for record in records
     )
 
 

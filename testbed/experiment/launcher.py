@@ -48,12 +48,12 @@ class Launcher:
 
     @property
     def logs(self) -> dict[str, bytes]:
-        """What programs wrote to their standard error, by ``NODE-PROGRAM``."""
+        """What programs wrote to their standard error, by file: ``NODE-PROGRAM.NUMBER.log``."""
         found: dict[str, bytes] = {}
         for name, log in self._logs:
             if log:
-                number = sum(other.rpartition(".")[0] == name for other in found) + 1
-                found[f"{name}.{number}"] = bytes(log)
+                number = sum(other.startswith(f"{name}.") for other in found) + 1
+                found[f"{name}.{number}.log"] = bytes(log)
         return found
 
     async def spawn(

@@ -38,8 +38,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """A run, and what belongs into its directory beside the record."""
 
     record: RunRecord
-    series: tuple[bytes, ...]
-    logs: dict[str, bytes]
+    files: dict[str, bytes]
 
 
 async def run_once(
@@ -55,27 +54,43 @@ async def run_once(
     :raises TestbedError: the sandbox or a probe cannot be had, so that no other run would fare
         better.
     """
-    started_at, start_ns, load = datetime.now(UTC), time.monotonic_ns(), os.getloadavg()[0]
-    seen = Seen()
+    seen, start = Seen(), _Start()
     try:
         async with asyncio.timeout(spec.timeout_ns / 1e9 + _AROUND_S):
             await _observe(spec, scenario, planned, directory, seen, on_progress)
     except TimeoutError:
         seen.failure = f"the run was not over after {format_time(spec.timeout_ns)} and a minute"
+    record = _record(scenario, planned, seen, start)
+    files = {"series.jsonl": evidence.series(seen)} | seen.logs
+    if seen.result and seen.result.samples_ns:
+        files["samples.json"] = msgspec.json.encode(seen.result.samples_ns)
+    return Finished(record=record, files=files)
+
+
+class _Start:
+    """How things were before the run."""
+
+    def __init__(self) -> None:
+        self.at = datetime.now(UTC)
+        self.ns = time.monotonic_ns()
+        self.load = os.getloadavg()[0]
+
+
+def _record(scenario: Scenario, planned: PlannedRun, seen: Seen, start: _Start) -> RunRecord:
     judgement = judge(evidence.of(scenario, planned.cell.stack, seen))
     doubt = seen.doubt or judgement.invalid
-    status = Status.FAILED if seen.failure else Status.INVALID if doubt else Status.OK
-    record = RunRecord(
+    emulator_cpu_s = seen.wires.emulator_cpu_s if seen.wires else 0.0
+    return RunRecord(
         number=planned.number,
         cell=planned.cell.index,
         stack=planned.cell.stack,
         parameters=planned.cell.parameters,
         repetition=planned.repetition,
         seed=planned.seed,
-        status=status,
+        status=Status.FAILED if seen.failure else Status.INVALID if doubt else Status.OK,
         reason=seen.failure or doubt,
-        started_at=started_at.isoformat(timespec="milliseconds"),
-        seconds=(time.monotonic_ns() - start_ns) / 1e9,
+        started_at=start.at.isoformat(timespec="milliseconds"),
+        seconds=(time.monotonic_ns() - start.ns) / 1e9,
         zero_ns=seen.zero_ns,
         metrics=seen.result.metrics if seen.result else {},
         proof=judgement.proof,
@@ -83,14 +98,10 @@ async def run_once(
         wires=evidence.wires(scenario.topology, seen.wires),
         counters=evidence.moved(seen.before, seen.after),
         sysctls=evidence.sysctls(seen.after),
-        cpu={
-            "emulator": seen.wires.emulator_cpu_s if seen.wires else 0.0,
-            "sampler": seen.sampler_cpu_s,
-        },
-        load=(load, os.getloadavg()[0]),
+        cpu={"emulator": emulator_cpu_s, "sampler": seen.sampler_cpu_s},
+        load=(start.load, os.getloadavg()[0]),
         details=seen.result.details if seen.result else {},
     )
-    return Finished(record=record, series=evidence.series(seen), logs=seen.logs)
 
 
 async def _observe(

@@ -94,7 +94,7 @@ async def carry_out(
         directory = store.begin_run(run.number)
         scenario = experiment.scenarios[run.cell.index]
         done = await run_once(experiment.spec, scenario, run, directory, watcher.progress)
-        store.finish_run(done.record, done.series, done.logs)
+        store.finish_run(done.record, done.files)
         watcher.end(done.record)
         if fail_fast and done.record.status is not Status.OK:
             return

@@ -75,7 +75,7 @@ class Timeline:
     @property
     def logs(self) -> dict[str, bytes]:
         """What the programs wrote."""
-        outputs = {f"event-{index + 1}": _read(output) for index, _, output in self._programs}
+        outputs = {f"event-{index + 1}.log": _read(output) for index, _, output in self._programs}
         return {name: text for name, text in outputs.items() if text}
 
     def close(self) -> None:

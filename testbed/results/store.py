@@ -6,6 +6,7 @@
     environment.json         where it ran
     runs/0001/run.json       one run; a run without this file did not finish
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
+    runs/0001/samples.json   single latencies or delays, where the workload has them
     runs/0001/...            logs and packet captures
     summary.json             what `testbed show` says, written at the end
 
@@ -20,7 +21,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,19 +95,15 @@ class Store:
             directory.mkdir(parents=True)
         return directory
 
-    def finish_run(
-        self, record: RunRecord, series: Iterable[bytes], logs: Mapping[str, bytes]
-    ) -> None:
+    def finish_run(self, record: RunRecord, files: Mapping[str, bytes]) -> None:
         """Write a run, ``run.json`` last, as it says that the run is complete.
 
-        :param series: JSON lines.
-        :param logs: what programs wrote, by name.
+        :param files: what else belongs into its directory, by name.
         :raises StoreError: it cannot be written; runs written before are as they were.
         """
         run = f"runs/{record.number:04d}"
-        self._write(f"{run}/series.jsonl", b"".join(line + b"\n" for line in series))
-        for name, content in logs.items():
-            self._write(f"{run}/{name}.log", content)
+        for name, content in files.items():
+            self._write(f"{run}/{name}", content)
         self._write(f"{run}/run.json", _pretty(record))
 
     def write_summary(self, summary: Any) -> None:

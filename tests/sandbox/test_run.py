@@ -260,3 +260,12 @@ def test_ipv6(run):
     workload = BULK.replace("size:", "family: ipv6, size:")
     records, *_ = run(workload + "repetitions: 1\n")
     assert [(record.status, record.reason) for record in records] == [(Status.OK, None)] * 2
+
+
+def test_the_single_latencies_are_kept(run):
+    workload = "workload: {kind: reqres, from: client, to: server, response: 1KB, count: 20}\n"
+    (record,), _, path = run(workload + "stacks: [tcp]\nrepetitions: 1\n")
+    assert (record.status, record.reason) == (Status.OK, None)
+    samples = msgspec.json.decode((path / "runs/0001/samples.json").read_bytes())
+    (latencies,) = samples.values()
+    assert len(latencies) == record.metrics["transactions"] == 20

@@ -55,7 +55,7 @@ def folder(file, tmp_path):
             proof=Proof(subflows=2 if mptcp else None),
         )
         store.begin_run(planned.number)
-        store.finish_run(record, [], {})
+        store.finish_run(record, {})
     return store.path
 
 

@@ -150,7 +150,7 @@ def test_the_series_has_one_time_axis():
             ),
         ),
     )
-    lines = [msgspec.json.decode(line) for line in evidence.series(seen)]
+    lines = [msgspec.json.decode(line) for line in evidence.series(seen).splitlines()]
     assert lines == [
         {"probe": "nstat", "t_ns": -100, "node": "client"},
         {"probe": "workload", "t_ns": 100, "node": "server", "received": 5},
@@ -160,7 +160,7 @@ def test_the_series_has_one_time_axis():
 
 def test_a_run_that_never_started_has_a_series_from_its_first_record():
     seen = Seen(records=[{"probe": "nstat", "t_ns": 900, "node": "client"}])
-    assert evidence.series(seen) == (b'{"probe":"nstat","t_ns":0,"node":"client"}',)
+    assert evidence.series(seen) == b'{"probe":"nstat","t_ns":0,"node":"client"}\n'
 
 
 def test_nodes_of_a_command_are_those_of_its_programs_too():

@@ -102,7 +102,7 @@ def store(tmp_path):
     for planned in runner.plan(experiment)[:3]:
         status = Status.INVALID if planned.number == 2 else Status.OK
         store.begin_run(planned.number)
-        store.finish_run(run(planned.number, planned.cell.index, 10.0, status), [], {})
+        store.finish_run(run(planned.number, planned.cell.index, 10.0, status), {})
     store.begin_run(4)  # and then it was killed
     return store
 

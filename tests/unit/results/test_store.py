@@ -61,9 +61,9 @@ def test_two_within_a_second_do_not_share_a_folder(store, tmp_path):
 
 def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
     store.begin_run(2)
-    store.finish_run(record(2), [b'{"t_ns":1}'], {"client-python": b"hello"})
+    store.finish_run(record(2), {"series.jsonl": b'{"t_ns":1}\n', "client-python.log": b"hello"})
     store.begin_run(1)
-    store.finish_run(record(1, status=Status.FAILED, reason="why"), [], {})
+    store.finish_run(record(1, status=Status.FAILED, reason="why"), {})
     copy = Path(shutil.copytree(store.path, tmp_path / "elsewhere"))
     shutil.rmtree(store.path)
     read = Store.open(copy)
@@ -76,7 +76,7 @@ def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
 
 def test_nothing_in_a_folder_names_the_place_it_was_made_in(store, tmp_path):
     store.begin_run(1)
-    store.finish_run(record(1), [], {})
+    store.finish_run(record(1), {})
     for path in store.path.rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
 
@@ -95,7 +95,7 @@ def test_without_any_run_the_folder_can_be_discarded(store, tmp_path):
 
 def test_with_a_run_it_cannot(store):
     store.begin_run(1)
-    store.finish_run(record(1), [], {})
+    store.finish_run(record(1), {})
     assert not store.discard_if_empty()
     assert store.runs() == [record(1)]
 
@@ -111,10 +111,10 @@ def full_disk():
 
 def test_on_a_full_disk_the_error_is_clear_and_finished_runs_stay(store, full_disk):
     store.begin_run(1)
-    store.finish_run(record(1), [], {})
+    store.finish_run(record(1), {})
     store.begin_run(2)
     with pytest.raises(StoreError, match=r"0002/series.jsonl cannot be written: File too large"):
-        store.finish_run(record(2), [b"x" * 8192], {})
+        store.finish_run(record(2), {"series.jsonl": b"x" * 8192})
     assert store.runs() == [record(1)]
     assert list((store.path / "runs/0002").iterdir()) == []
 
