@@ -41,9 +41,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
             f"... and {len(outcome.problems) - _SHOWN_PROBLEMS} more runs that do not count"
         )
     if outcome.missing:
-        console.print(
-            f"{outcome.missing} runs are missing; `testbed run --resume {path}` does them"
-        )
+        console.print(f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
     console.print(f"Results: {path}", soft_wrap=True)
 
 

@@ -67,7 +67,7 @@ def test_show_prints_the_table_again(folder):
     assert "250 ms" in result.stdout
     assert "invalid: run 0003, " in result.stdout
     assert "it [proves] nothing" in result.stdout
-    assert "1 runs are missing" in result.stdout
+    assert "runs to do: 1" in result.stdout
     assert "inconclusive: goodput of mptcp" in result.stdout
 
 
