@@ -40,9 +40,10 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
         console.print(
             f"... and {len(outcome.problems) - _SHOWN_PROBLEMS} more runs that do not count"
         )
+    last = [f"Results: {path}"]
     if outcome.missing:
-        console.print(f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
-    console.print(f"Results: {path}", soft_wrap=True)
+        last.insert(0, f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
+    console.print("\n".join(last), soft_wrap=True, markup=False)
 
 
 def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[str]) -> None:
