@@ -90,7 +90,7 @@ class Sandbox:
 
     @classmethod
     async def connect(cls, name: str) -> Sandbox:
-        """Connect to a running sandbox; :class:`NoSuchSandbox` if there is none."""
+        """Connect to a running sandbox; :class:`NoSuchSandboxError` if there is none."""
         connection = registry.connect(name)
         holder = launch.Holder(registry.peer(connection)[0])
         return cls(name, Channel(connection, holder.last_words), holder)

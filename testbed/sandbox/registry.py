@@ -13,7 +13,7 @@ import socket
 import struct
 from pathlib import Path
 
-from testbed.errors import InputError, NoSuchSandbox, SandboxError
+from testbed.errors import InputError, NoSuchSandboxError, SandboxError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LISTENING = "00010000"  # __SO_ACCEPTCON in the flags column of /proc/net/unix
@@ -64,7 +64,7 @@ def running() -> list[tuple[int, str]]:
 
 
 def connect(name: str) -> socket.socket:
-    """Connect to a running sandbox, preferring one's own.  :class:`NoSuchSandbox`."""
+    """Connect to a running sandbox, preferring one's own.  :class:`NoSuchSandboxError`."""
     check_name(name)
     me = os.geteuid()
     candidates = sorted((uid for uid, each in running() if each == name), key=lambda u: u != me)
@@ -73,7 +73,7 @@ def connect(name: str) -> socket.socket:
         if connection is not None:
             return connection
     names = ", ".join(each for _, each in running()) or "none"
-    raise NoSuchSandbox(f"no sandbox named {name} is running", hint=f"running: {names}")
+    raise NoSuchSandboxError(f"no sandbox named {name} is running", hint=f"running: {names}")
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:

@@ -82,7 +82,10 @@ class Network:
                 self._prepare(operation)
             self._flush()
             if verify:
-                self._verify(operations)
+                self._verify([each for each in operations if not isinstance(each, ops.AddBridge)])
+            bridges = self._raise_bridges()
+            if verify:
+                self._verify(bridges)
         self.operations += tuple(operations)
         added = {each.link for each in operations if isinstance(each, ops.AddWire)}
         engine = {link: name for link, name in self.engines().items() if link in added}
@@ -129,21 +132,22 @@ class Network:
                 self._last_index = max(self._last_index, last)
 
     def _flush(self) -> None:
-        """Send what is queued, the wire namespace's first, and bring new bridges up.
-
-        These come last: each host that comes up sends some multicast, and a bridge that is up
-        floods it to all others, which takes time that grows with the square of their number.
-        """
+        """Send what is queued, the wire namespace's first."""
         first = self._queues.pop(ops.WIRE, None)
         for queue in filter(None, (first, *self._queues.values())):
             queue.flush()
         self._queues.clear()
+
+    def _raise_bridges(self) -> list[ops.AddBridge]:
+        """Bring new bridges up, at the very end; return them.
+
+        Each host that comes up sends some multicast, and a bridge that is up floods it to all
+        others: while a big network is built, that takes time with the square of its hosts.
+        """
         for operation, index in self._bridges:
             self._queue(operation.namespace).route(operation, links.set_link(index, up=True))
-        for queue in self._queues.values():
-            queue.flush()
-        self._queues.clear()
-        self._bridges.clear()
+        self._flush()
+        return [operation for operation, _ in self._bridges]
 
     def _verify(self, operations: Sequence[ops.AnyOperation]) -> None:
         expectations = verify.expectations(operations)
