@@ -11,7 +11,9 @@ def main() -> int:
     """Run each benchmark in a process of its own, one after the other."""
     here = Path(__file__).parent
     scripts = sorted(path for path in here.glob("*.py") if not path.name.startswith("_"))
-    codes = [subprocess.run([sys.executable, str(path)], check=False).returncode for path in scripts]
+    codes = [
+        subprocess.run([sys.executable, str(path)], check=False).returncode for path in scripts
+    ]
     return max(codes, default=0)
 
 

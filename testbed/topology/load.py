@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,13 +11,44 @@ import msgspec
 from testbed import document
 from testbed.document import Data, Document
 from testbed.errors import InputError
-from testbed.topology.spec import LinkSpec, NodeSpec, Spec, TopologySpec
+from testbed.topology.spec import LinkSpec, NetemSpec, NodeSpec, Spec, TopologySpec
+from testbed.wire import trace
 from testbed.wire.netem import OPTIONS, Netem
 
 
 def load_topology(path: Path) -> Document[TopologySpec]:
-    """Read a topology file.  Raises InputError."""
-    return document.load(path, TopologySpec)
+    """Read a topology file.  Raises InputError.
+
+    A ``trace`` is a file beside it.  It is checked here and made absolute, so that it is found
+    from wherever the wire is built.
+    """
+    written = document.load(path, TopologySpec)
+    raw = written.raw
+    for place, options in _shapings(written.value):
+        name = Netem.parse(options).trace
+        if name is None:
+            continue
+        file = (path.parent / name).absolute()
+        where = document.join_path(*place)
+        try:
+            trace.load(file)
+        except InputError as error:
+            raise written.error(str(error), where, error.hint) from None
+        raw = _replace(raw, (*place, "trace"), 0, str(file))
+    return document.convert(raw, TopologySpec, written.positions, written.name)
+
+
+def _shapings(spec: TopologySpec) -> Iterator[tuple[tuple[str, ...], NetemSpec]]:
+    """Yield each netem block that names a trace, and its keys."""
+    for name, link in spec.links.items():
+        blocks: dict[tuple[str, ...], NetemSpec] = {
+            ("links", name, "toward", node): netem for node, netem in link.toward.items()
+        }
+        if not isinstance(link.netem, msgspec.UnsetType):
+            blocks["links", name, "netem"] = link.netem
+        for place, netem in blocks.items():
+            if "trace" in netem:
+                yield place, netem
 
 
 def loads_topology(text: str, name: str = "topology.yaml") -> Document[TopologySpec]:
