@@ -7,7 +7,7 @@
     ├── PlatformError            4  this kernel or machine cannot do it: what, why, what instead
     ├── SandboxError             1  the sandbox could not be built, reached or kept alive
     │   ├── OperationError       1  one operation of a plan failed, or read back differently
-    │   └── NoSuchSandbox        2  no running sandbox has that name
+    │   └── NoSuchSandboxError   2  no running sandbox has that name
     ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
     └── StoreError               1  a result folder cannot be written or read
 
@@ -109,7 +109,7 @@ class OperationError(SandboxError):
         self.seen = seen
 
 
-class NoSuchSandbox(SandboxError):
+class NoSuchSandboxError(SandboxError):
     """No running sandbox has that name."""
 
     exit_code = 2

@@ -49,7 +49,7 @@ def command(
 
 
 async def _list() -> list[Description]:
-    from testbed.errors import NoSuchSandbox
+    from testbed.errors import NoSuchSandboxError
     from testbed.sandbox import Sandbox
 
     found = []
@@ -57,7 +57,7 @@ async def _list() -> list[Description]:
         try:
             async with await Sandbox.connect(name) as sandbox:
                 found.append(await sandbox.describe())
-        except NoSuchSandbox:
+        except NoSuchSandboxError:
             continue  # ended since it was listed
     return found
 
