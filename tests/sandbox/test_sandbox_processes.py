@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from testbed.errors import InputError, NoSuchSandbox, SandboxError
+from testbed.errors import InputError, NoSuchSandboxError, SandboxError
 from testbed.sandbox import Sandbox
 from testbed.topology.operations import WIRE, AddNamespace, SetLink
 
@@ -127,7 +127,7 @@ def test_several_clients_at_once() -> None:
             assert all("node" in each.namespaces for each in found)
             for each in others:
                 await each.close()
-        with pytest.raises(NoSuchSandbox):
+        with pytest.raises(NoSuchSandboxError):
             await Sandbox.connect(sandbox.name)
 
     asyncio.run(run())

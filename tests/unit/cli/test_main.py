@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from testbed import cli
 from testbed.cli import show
-from testbed.errors import InputError, NoSuchSandbox, PlatformError, StoreError
+from testbed.errors import InputError, NoSuchSandboxError, PlatformError, StoreError
 
 
 def invoke(*arguments):
@@ -48,7 +48,7 @@ def test_every_command_has_help_with_an_example(name):
     ("error", "code"),
     [
         (InputError("bad", file="x.yaml", line=3), 2),
-        (NoSuchSandbox("gone"), 2),
+        (NoSuchSandboxError("gone"), 2),
         (StoreError("full"), 1),
         (PlatformError("no netem", why="x", instead="y"), 4),
     ],
