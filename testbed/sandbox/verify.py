@@ -185,6 +185,12 @@ def _(operation: ops.AddRule) -> Wanted:
 
 
 @_wanted.register
+def _(operation: ops.RemoveRule) -> Wanted:
+    source = str(ipaddress.ip_network(operation.source))
+    yield operation.namespace, ("rules", source, operation.priority), None
+
+
+@_wanted.register
 def _(operation: ops.AddRoute) -> Wanted:
     destination = str(ipaddress.ip_network(operation.destination))
     wanted = Route(

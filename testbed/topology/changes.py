@@ -23,6 +23,7 @@ from testbed.topology.operations import (
     AnyOperation,
     RemoveAddress,
     RemoveEndpoint,
+    RemoveRule,
     SetLink,
     SetWire,
 )
@@ -84,8 +85,7 @@ def shape(
 def add_address(topology: Topology, node: str, interface: str, address: str) -> Operations:
     """Give an interface an address (with prefix length) it had before, or another one.
 
-    Where the node routes by source, another one gets a rule for the interface's table; the rule
-    stays when the address goes.
+    Where the node routes by source, another one gets a rule for the interface's table.
     """
     owner, found = _interface(topology, node, interface)
     text = _address(address)
@@ -99,14 +99,21 @@ def add_address(topology: Topology, node: str, interface: str, address: str) -> 
         return (add, *rest)
     return (
         AddAddress(namespace=node, interface=interface, address=text),
-        *_rule_for(owner, found, text),
+        *_rule_for(owner, found, text, AddRule),
+        *_route_for(owner, found, text),
     )
 
 
 def remove_address(topology: Topology, node: str, interface: str, address: str) -> Operations:
-    """Take an address (with prefix length) from an interface."""
-    _interface(topology, node, interface)
-    return (RemoveAddress(namespace=node, interface=interface, address=_address(address)),)
+    """Take an address (with prefix length) from an interface.
+
+    The rule of an address of the topology's own stays; that of another one goes with it.
+    """
+    owner, found = _interface(topology, node, interface)
+    text = _address(address)
+    remove = RemoveAddress(namespace=node, interface=interface, address=text)
+    own = text in found.addresses
+    return (remove, *(() if own else _rule_for(owner, found, text, RemoveRule)))
 
 
 def add_endpoint(topology: Topology, node: str, wanted: EndpointSpec) -> Operations:
@@ -171,17 +178,23 @@ def _routes_and_neighbours(
             yield route_operation(node.name, route)
 
 
-def _rule_for(node: Node, interface: Interface, address: str) -> Iterator[AddRule | AddRoute]:
-    own = {host(a) for a in interface.addresses}
-    table = next((r.table for r in node.rules if r.source.partition("/")[0] in own), None)
-    if table is None:
-        return
+def _rule_for(
+    node: Node, interface: Interface, address: str, kind: type[AddRule] | type[RemoveRule]
+) -> Iterator[AddRule | RemoveRule]:
+    table = _source_table(node, interface)
+    if table is not None:
+        value = ipaddress.ip_interface(address)
+        priority = max(rule.priority for rule in node.rules) + 1
+        source = f"{value.ip}/{value.max_prefixlen}"
+        yield kind(namespace=node.name, source=source, table=table, priority=priority)
+
+
+def _route_for(node: Node, interface: Interface, address: str) -> Iterator[AddRoute]:
+    table = _source_table(node, interface)
     value = ipaddress.ip_interface(address)
-    priority = max(rule.priority for rule in node.rules) + 1
-    source = f"{value.ip}/{value.max_prefixlen}"
-    yield AddRule(namespace=node.name, source=source, table=table, priority=priority)
     network = str(value.network)
-    if all((r.table, r.destination) != (table, network) for r in node.routes):
+    known = any((r.table, r.destination) == (table, network) for r in node.routes)
+    if table is not None and not known:
         yield AddRoute(
             namespace=node.name,
             destination=network,
@@ -189,6 +202,12 @@ def _rule_for(node: Node, interface: Interface, address: str) -> Iterator[AddRul
             source=str(value.ip),
             table=table,
         )
+
+
+def _source_table(node: Node, interface: Interface) -> int | None:
+    """Return the table of packets from the interface's addresses; None: the node has no such."""
+    own = {host(a) for a in interface.addresses}
+    return next((r.table for r in node.rules if r.source.partition("/")[0] in own), None)
 
 
 def _endpoint_ids(node: Node) -> dict[str, int]:

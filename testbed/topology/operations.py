@@ -146,8 +146,22 @@ class AddRule(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)}{family} rule add {rule}"
 
 
+class RemoveRule(Operation, frozen=True, kw_only=True):
+    """``ip rule del from SOURCE lookup TABLE``."""
+
+    namespace: str
+    source: str
+    table: int
+    priority: int
+
+    def __str__(self) -> str:
+        family = " -6" if ":" in self.source else ""
+        rule = f"from {self.source} lookup {self.table} priority {self.priority}"
+        return f"{_ip(self)}{family} rule del {rule}"
+
+
 class AddRoute(Operation, frozen=True, kw_only=True):
-    """``ip route add``; ``kind`` is ``unicast`` or ``unreachable``."""
+    """``ip route replace``; ``kind`` is ``unicast`` or ``unreachable``."""
 
     namespace: str
     destination: str
@@ -158,7 +172,7 @@ class AddRoute(Operation, frozen=True, kw_only=True):
     kind: str = "unicast"
 
     def __str__(self) -> str:
-        words = [_ip(self), "route add"]
+        words = [_ip(self), "route replace"]
         if self.kind != "unicast":
             words.append(self.kind)
         words.append(self.destination)
@@ -271,6 +285,7 @@ AnyOperation = (
     | RemoveAddress
     | AddNeighbour
     | AddRule
+    | RemoveRule
     | AddRoute
     | SetLimits
     | AddEndpoint

@@ -251,6 +251,11 @@ class Network:
         self._queue(operation.namespace).route(operation, addresses.add_rule(rule))
 
     @_prepare.register
+    def _remove_rule(self, operation: ops.RemoveRule) -> None:
+        rule = Rule(source=operation.source, table=operation.table, priority=operation.priority)
+        self._queue(operation.namespace).route(operation, addresses.remove_rule(rule))
+
+    @_prepare.register
     def _add_route(self, operation: ops.AddRoute) -> None:
         index = None if operation.interface is None else self._index(operation)
         route = Route(

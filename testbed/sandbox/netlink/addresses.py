@@ -11,6 +11,7 @@ import msgspec
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
     RTM_DELADDR,
+    RTM_DELRULE,
     RTM_GETADDR,
     RTM_GETNEIGH,
     RTM_GETROUTE,
@@ -126,11 +127,20 @@ def add_neighbour(index: int, address: str, mac: str) -> Request:
 
 def add_rule(rule: Rule) -> Request:
     """Return the request for a rule that sends packets from a source to a table."""
+    return _rule_request(RTM_NEWRULE, rule, _ADD)
+
+
+def remove_rule(rule: Rule) -> Request:
+    """Return the request that takes a rule away."""
+    return _rule_request(RTM_DELRULE, rule, 0)
+
+
+def _rule_request(kind: int, rule: Rule, header: int) -> Request:
     source = ipaddress.ip_network(rule.source)
     return encode(
         RuleMessage(),
-        RTM_NEWRULE,
-        _ADD,
+        kind,
+        header,
         family=_FAMILIES[source.version],
         src_len=source.prefixlen,
         action=FR_ACT_TO_TBL,
@@ -159,7 +169,7 @@ def add_route(route: Route, index: int | None) -> Request:
     return encode(
         RouteMessage(),
         RTM_NEWROUTE,
-        _ADD,
+        NLM_F_CREATE | NLM_F_REPLACE,
         family=_FAMILIES[destination.version],
         dst_len=destination.prefixlen,
         proto=rt_proto["static"],

@@ -52,12 +52,12 @@ def test_a_direct_link_gets_back_what_the_kernel_flushed() -> None:
             "ip -n client neighbour replace fd00:0:0:2::2 lladdr 02:00:00:00:00:03 dev lte"
             " nud permanent"
         ),
-        "ip -n client route add 10.0.2.0/24 dev lte src 10.0.2.1 table 1002",
-        "ip -n client route add 10.0.1.0/24 via 10.0.2.2 dev lte table 1002",
-        "ip -n client route add 10.0.3.0/24 via 10.0.2.2 dev lte table 1002",
-        "ip -n client route add fd00:0:0:2::/64 dev lte src fd00:0:0:2::1 table 1002",
-        "ip -n client route add fd00:0:0:1::/64 via fd00:0:0:2::2 dev lte table 1002",
-        "ip -n client route add fd00:0:0:3::/64 via fd00:0:0:2::2 dev lte table 1002",
+        "ip -n client route replace 10.0.2.0/24 dev lte src 10.0.2.1 table 1002",
+        "ip -n client route replace 10.0.1.0/24 via 10.0.2.2 dev lte table 1002",
+        "ip -n client route replace 10.0.3.0/24 via 10.0.2.2 dev lte table 1002",
+        "ip -n client route replace fd00:0:0:2::/64 dev lte src fd00:0:0:2::1 table 1002",
+        "ip -n client route replace fd00:0:0:1::/64 via fd00:0:0:2::2 dev lte table 1002",
+        "ip -n client route replace fd00:0:0:3::/64 via fd00:0:0:2::2 dev lte table 1002",
         "ip -n r address add fd00:0:0:2::2/64 dev lte nodad",
         "ip -n r neighbour replace 10.0.2.1 lladdr 02:00:00:00:00:02 dev lte nud permanent",
         "ip -n r neighbour replace fd00:0:0:2::1 lladdr 02:00:00:00:00:02 dev lte nud permanent",
@@ -89,10 +89,10 @@ def test_an_address_of_the_topology_comes_back_with_its_routes() -> None:
     assert lines(changes.add_address(LAB, "client", "wifi", "10.0.1.1/24")) == [
         "ip -n client address add 10.0.1.1/24 dev wifi",
         "ip -n client neighbour replace 10.0.1.2 lladdr 02:00:00:00:00:01 dev wifi nud permanent",
-        "ip -n client route add 10.0.3.0/24 via 10.0.1.2 dev wifi",
-        "ip -n client route add 10.0.1.0/24 dev wifi src 10.0.1.1 table 1001",
-        "ip -n client route add 10.0.2.0/24 via 10.0.1.2 dev wifi table 1001",
-        "ip -n client route add 10.0.3.0/24 via 10.0.1.2 dev wifi table 1001",
+        "ip -n client route replace 10.0.3.0/24 via 10.0.1.2 dev wifi",
+        "ip -n client route replace 10.0.1.0/24 dev wifi src 10.0.1.1 table 1001",
+        "ip -n client route replace 10.0.2.0/24 via 10.0.1.2 dev wifi table 1001",
+        "ip -n client route replace 10.0.3.0/24 via 10.0.1.2 dev wifi table 1001",
     ]
     assert lines(changes.add_address(LAB, "client", "wifi", "fd00:0:0:1::1/64")) == [
         "ip -n client address add fd00:0:0:1::1/64 dev wifi nodad"
@@ -103,7 +103,11 @@ def test_a_new_address_is_routed_by_source_too() -> None:
     assert lines(changes.add_address(LAB, "client", "lte", "10.9.0.1/24")) == [
         "ip -n client address add 10.9.0.1/24 dev lte",
         "ip -n client rule add from 10.9.0.1/32 lookup 1002 priority 1005",
-        "ip -n client route add 10.9.0.0/24 dev lte src 10.9.0.1 table 1002",
+        "ip -n client route replace 10.9.0.0/24 dev lte src 10.9.0.1 table 1002",
+    ]
+    assert lines(changes.remove_address(LAB, "client", "lte", "10.9.0.1/24")) == [
+        "ip -n client address del 10.9.0.1/24 dev lte",
+        "ip -n client rule del from 10.9.0.1/32 lookup 1002 priority 1005",
     ]
     assert lines(changes.add_address(LAB, "server", "down", "10.0.3.9/24")) == [
         "ip -n server address add 10.0.3.9/24 dev down"

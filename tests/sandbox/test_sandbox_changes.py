@@ -1,0 +1,60 @@
+"""Changes of a built topology, carried out: what comes and goes can come again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from testbed.sandbox import Sandbox
+from testbed.sandbox.observation import NamespaceState
+from testbed.topology import changes
+from testbed.topology.load import loads_topology
+from testbed.topology.plan import plan
+from testbed.topology.resolve import resolve
+
+pytestmark = pytest.mark.sandbox
+
+TOPOLOGY = resolve(
+    loads_topology("""
+nodes: {client: {}, server: {}}
+links:
+  wifi: {between: [client, server]}
+  lte: {between: [client, server]}
+""")
+)
+
+
+async def client_of(sandbox: Sandbox) -> NamespaceState:
+    return (await sandbox.observe(["client"])).namespaces["client"]
+
+
+@pytest.mark.parametrize("address", ["10.9.0.1/24", "fd09::1/64", "10.0.2.9/24"])
+def test_an_address_can_come_and_go_twice(address: str) -> None:
+    async def scenario() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute(plan(TOPOLOGY))
+            rules = (await client_of(sandbox)).rules
+            for _ in range(2):
+                await sandbox.execute(changes.add_address(TOPOLOGY, "client", "lte", address))
+                assert len((await client_of(sandbox)).rules) == len(rules) + 1
+                await sandbox.execute(changes.remove_address(TOPOLOGY, "client", "lte", address))
+                assert (await client_of(sandbox)).rules == rules
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_link_without_a_wire_comes_back_as_it_was() -> None:
+    async def scenario() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute(plan(TOPOLOGY))
+            before = await client_of(sandbox)
+            await sandbox.execute(changes.link_down(TOPOLOGY, "lte"))
+            assert set((await client_of(sandbox)).routes) < set(before.routes)
+            await sandbox.execute(changes.link_up(TOPOLOGY, "lte"))
+            after = await client_of(sandbox)
+            assert set(after.routes) == set(before.routes)
+            assert set(after.neighbours) == set(before.neighbours)
+            assert after.rules == before.rules
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
