@@ -124,13 +124,17 @@ def test_shell_has_the_terminal_and_job_control(lab: str) -> None:
     terminal.expect(f"in {lab} client")
     terminal.expect("/dev/pts/")
     terminal.expect("prompt> ")
-    terminal.type("sh -c 'echo wait''ing; read line'\n")
+    # The words are split, so that what is typed and echoed is not taken for what is printed.
+    terminal.type("sh -c 'echo wait''ing; read line; echo \"read $line\"'\n")
     terminal.expect("waiting")
     terminal.type("\x1a")  # Ctrl-Z
     terminal.expect("Stopped")
     terminal.expect("prompt> ")
-    terminal.type("fg\n")
-    terminal.expect("read line")
+    terminal.type("fg\nthis\n")
+    terminal.expect("read this")
+    terminal.expect("prompt> ")
+    terminal.type("sh -c 'echo wait''ing; read line'\n")
+    terminal.expect("waiting")
     terminal.type("\x03")  # Ctrl-C
     terminal.expect("prompt> ")
     terminal.type("ip netns exec server ip -br address show wifi\n")
