@@ -23,7 +23,7 @@ def command(
     ipv6: Annotated[bool, typer.Option("-6", help="Look at IPv6 instead of IPv4.")] = False,
     json: Json = False,
 ) -> None:
-    """Say what this machine can do, or why there is no second subflow.
+    """Say what this machine can do, or what keeps MPTCP from it.
 
     Without arguments each feature the testbed uses is tried out in scratch namespaces, with what
     it is for and what happens without it.

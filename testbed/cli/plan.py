@@ -21,7 +21,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the wires' randomness.")] = 0,
     json: Json = False,
 ) -> None:
-    """Print the operations that build a topology, as iproute2 command lines.
+    """Print how a topology is built, as iproute2 commands.
 
     Nothing is done. ``@wire`` is the namespace in which wires and switches live.
 

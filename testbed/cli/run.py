@@ -48,9 +48,9 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Carry out experiments: every stack, every cell, several times, interleaved.
+    """Run experiments and print what came out.
 
-    Each run has a network of its own, which is verified before and gone after. A run that cannot
+    Every stack runs in every cell of the matrix, several times, interleaved. Each run has a network of its own, which is verified before and gone after. A run that cannot
     prove which protocol it ran is invalid and enters no mean.
 
         testbed run experiments/quickstart.yaml

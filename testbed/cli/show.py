@@ -15,11 +15,13 @@ def command(
     runs: Annotated[bool, typer.Option("--runs", help="Also show every single run.")] = False,
     json: Json = False,
 ) -> None:
-    """Print the results in a folder again; it may be a copy, or hold only some of its runs.
+    """Print the results in a folder again.
 
-    testbed show results/quickstart/20260314T150926Z-1a2b3c4d
+    The folder may be a copy, or hold only some of its runs.
 
-    testbed show --runs DIR
+        testbed show results/quickstart/20260314T150926Z-1a2b3c4d
+
+        testbed show --runs DIR
     """
     from testbed.cli.tables import print_outcome, print_runs
     from testbed.experiment.runner import conclude

@@ -28,9 +28,9 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the running sandboxes, or show one: nodes, addresses, wires and their counters.
+    """List the running sandboxes, or show one of them.
 
-    What is shown is read from the kernel, not from the topology file.
+    Of one: nodes, interfaces, addresses, wires and their counters. What is shown is read from the kernel, not from the topology file.
 
     Examples:
 
