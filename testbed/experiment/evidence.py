@@ -12,6 +12,7 @@ from testbed.experiment.scenario import Scenario
 from testbed.results.model import EventRecord, WireRecord
 from testbed.sandbox import Observation, Wire, WireReport
 from testbed.topology.model import Topology
+from testbed.workload import stacks
 from testbed.workload.result import WorkloadResult
 from testbed.workload.spec import Command, Workload
 
@@ -52,7 +53,7 @@ def of(scenario: Scenario, stack: str, seen: Seen) -> Evidence:
     """Return what there is to judge the run by."""
     workload = scenario.workload
     return Evidence(
-        stack=stack,
+        protocol=stacks.stack(stack).protocol,
         source=workload.source,
         target=workload.target,
         expected_subflows=scenario.subflows,

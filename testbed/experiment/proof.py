@@ -42,6 +42,7 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to judge by.
 
+    :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``, the kernel's.
     :param source: the node that connects; ``target`` the one that listens.
     :param expected_subflows: of each MPTCP connection, the first included.
     :param counters: of both nodes: how far each counter moved; a node that is missing has none.
@@ -49,7 +50,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     :param lost: by the emulator, when the machine was too busy.
     """
 
-    stack: str
+    protocol: str
     source: str
     target: str
     expected_subflows: int
@@ -67,7 +68,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(evidence: Evidence) -> Judgement:
     """Judge one run."""
-    mptcp = evidence.stack == "mptcp"
+    mptcp = evidence.protocol == "mptcp"
     proof = Proof(
         expected_subflows=evidence.expected_subflows if mptcp else None,
         subflows=_subflows(evidence) if mptcp else None,
@@ -76,7 +77,7 @@ def judge(evidence: Evidence) -> Judgement:
             for node, counters in evidence.counters.items()
         },
     )
-    checks = (_wires, _counters_are_there, _CHECKS.get(evidence.stack, _unknown))
+    checks = (_wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
     return Judgement(
         proof=proof, invalid=next(filter(None, (check(evidence) for check in checks)), None)
     )
@@ -143,10 +144,10 @@ def _enough_subflows(evidence: Evidence) -> str | None:
 
 
 def _unknown(evidence: Evidence) -> str:
-    return f"nothing here can prove what the stack {evidence.stack!r} ran"
+    return f"nothing here can prove that {evidence.protocol!r} was spoken"
 
 
-# A new stack is proved by a function here; without one all its runs are invalid.
+# A new protocol is proved by a function here; without one all its runs are invalid.
 _CHECKS: Final[Mapping[str, Callable[[Evidence], str | None]]] = {"tcp": _tcp, "mptcp": _mptcp}
 
 

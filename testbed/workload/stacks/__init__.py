@@ -38,6 +38,10 @@ class Stack(Protocol):
         """The name experiments use."""
 
     @property
+    def protocol(self) -> str:
+        """What it speaks, ``tcp`` or ``mptcp``: a run has to prove that (experiment/proof.py)."""
+
+    @property
     def program_option(self) -> str | None:
         """The option by which programs that know this stack are told to use it."""
 

@@ -19,7 +19,7 @@ from testbed.workload.stacks import OnConnection, Server, Streams, _kernel
 class Mptcp:
     """MPTCP sockets; programs that do not know of them are run by ``mptcpize run``."""
 
-    name = "mptcp"
+    name = protocol = "mptcp"
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
 
     async def connect(self, remote: tuple[str, int]) -> Streams:

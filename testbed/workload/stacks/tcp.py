@@ -14,7 +14,7 @@ from testbed.workload.stacks import OnConnection, Server, Streams, _kernel
 class Tcp:
     """Plain TCP sockets, and programs as they are."""
 
-    name = "tcp"
+    name = protocol = "tcp"
     program_option = None
 
     async def connect(self, remote: tuple[str, int]) -> Streams:

@@ -16,7 +16,7 @@ CLIENT = {
 }
 SERVER = {"MPTcpExtMPCapableSYNRX": 1, "MPTcpExtMPCapableACKRX": 1, "MPTcpExtMPJoinAckRx": 1}
 GOOD = Evidence(
-    stack="mptcp",
+    protocol="mptcp",
     source="client",
     target="server",
     expected_subflows=2,
@@ -27,7 +27,7 @@ GOOD = Evidence(
     ),
 )
 TCP = Evidence(
-    stack="tcp",
+    protocol="tcp",
     source="client",
     target="server",
     expected_subflows=2,
@@ -136,5 +136,5 @@ def test_frames_the_emulator_lost_make_any_run_invalid():
         assert invalid.startswith("the emulator could not keep up: 3 frames on wifi toward server")
 
 
-def test_a_stack_nobody_can_prove_is_invalid():
-    assert change(TCP, stack="quic") == "nothing here can prove what the stack 'quic' ran"
+def test_a_protocol_nobody_can_prove_is_invalid():
+    assert change(TCP, protocol="quic") == "nothing here can prove that 'quic' was spoken"

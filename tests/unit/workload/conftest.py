@@ -96,6 +96,7 @@ class MemoryStack:
     """A stack with one server; ``tamper`` sees, and may change, every write."""
 
     name = "memory"
+    protocol = "tcp"
     program_option = None
 
     def __init__(
