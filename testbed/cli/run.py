@@ -50,8 +50,9 @@ def command(
 ) -> None:
     """Run experiments and print what came out.
 
-    Every stack runs in every cell of the matrix, several times, interleaved. Each run has a network of its own, which is verified before and gone after. A run that cannot
-    prove which protocol it ran is invalid and enters no mean.
+    Every stack runs in every cell of the matrix, several times, interleaved. Each run has a
+    network of its own, which is verified before and gone after. A run that cannot prove which
+    protocol it ran is invalid and enters no mean.
 
         testbed run experiments/quickstart.yaml
 

@@ -30,7 +30,8 @@ def command(
 ) -> None:
     """List the running sandboxes, or show one of them.
 
-    Of one: nodes, interfaces, addresses, wires and their counters. What is shown is read from the kernel, not from the topology file.
+    Of one: nodes, interfaces, addresses, wires and their counters. What is shown is read from
+    the kernel, not from the topology file.
 
     Examples:
 
