@@ -6,7 +6,6 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON := $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
 
 .PHONY: demo test check bench clean
 
@@ -30,8 +29,7 @@ bench: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
 	@scripts/system-packages demo
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@scripts/virtual-environment $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 

@@ -16,7 +16,7 @@ def command(
         str | None, typer.Option("--name", "-n", help="What to call it; default: the file's name.")
     ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", help="What shapes the wires: auto, netem or emulator.")
+        str, typer.Option("--wire", help="What shapes the wires: auto, netem or emulator.")
     ] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Of the wires' randomness.")] = 0,
     json: Json = False,
@@ -29,7 +29,7 @@ def command(
     Examples:
 
         testbed up topologies/two_paths.yaml
-        testbed up topologies/two_paths.yaml --name lab --engine emulator
+        testbed up topologies/two_paths.yaml --name lab --wire emulator
         testbed exec lab client -- ip -br address
         testbed down lab
     """

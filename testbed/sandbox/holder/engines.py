@@ -110,7 +110,7 @@ class NetemEngine:
             return PlatformError(
                 "netem cannot replay a trace",
                 why=f"link {wire.link} gives its rate as one",
-                instead="use the emulator: --engine emulator, or auto",
+                instead="use the emulator: --wire emulator, or auto",
             )
         return self._features.missing("netem") or self._features.missing("redirect")
 

@@ -116,13 +116,13 @@ def _probes() -> Iterable[_Probe]:
         "netem",
         _netem,
         "it shapes wires inside the kernel",
-        "wires are shaped by the emulator: --engine auto or emulator; or load sch_netem",
+        "wires are shaped by the emulator: --wire auto or emulator; or load sch_netem",
     )
     yield _Probe(
         "redirect",
         _redirect,
         "the netem engine passes frames on with a classifier and the mirred action",
-        "use --engine emulator, or load cls_matchall and act_mirred",
+        "use --wire emulator, or load cls_matchall and act_mirred",
     )
     yield _Probe(
         "mptcp",
