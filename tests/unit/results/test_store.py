@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -100,20 +101,26 @@ def test_with_a_run_it_cannot(store):
     assert store.runs() == [record(1)]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """Let no file grow beyond 4 KiB: the kernel's answer is EFBIG, as ENOSPC is on a full disk."""
+    """Let no file grow beyond 4 KiB: the kernel's answer is EFBIG, as ENOSPC is on a full disk.
+
+    For a moment only: the report of the tests may go to a file as well.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_on_a_full_disk_the_error_is_clear_and_finished_runs_stay(store, full_disk):
+def test_on_a_full_disk_the_error_is_clear_and_finished_runs_stay(store):
     store.begin_run(1)
     store.finish_run(record(1), {})
     store.begin_run(2)
-    with pytest.raises(StoreError, match=r"0002/series.jsonl cannot be written: File too large"):
+    message = r"0002/series.jsonl cannot be written: File too large"
+    with pytest.raises(StoreError, match=message), full_disk():
         store.finish_run(record(2), {"series.jsonl": b"x" * 8192})
     assert store.runs() == [record(1)]
     assert list((store.path / "runs/0002").iterdir()) == []
