@@ -8,8 +8,7 @@ the marked region of a Markdown file with the table.
 when the kernel has freed the last network namespace.  That is seen from outside: the measurement
 runs in a user namespace, the kernel counts the network namespaces each one has, also those
 without a process, and with a limit of one a new one can be made only when all others are gone
-(namespaces(7), /proc/sys/user).  Each figure is the best of several rounds: whatever else the
-machine does can only add to it.
+(namespaces(7), /proc/sys/user).  Each figure is the median of several rounds.
 
 Mininet builds the same star with its LinuxBridge in a private network namespace.
 """
@@ -22,6 +21,7 @@ import gc
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -111,7 +111,7 @@ def ours() -> list[dict[str, float]]:
         wanted = star(size)
         planned = time.monotonic() - started
         rounds = [asyncio.run(measure(wanted)) for _ in range(ROUNDS)]
-        up, down = (min(column) for column in zip(*rounds, strict=True))
+        up, down = (statistics.median(column) for column in zip(*rounds, strict=True))
         rows.append(
             {
                 "hosts": size,

@@ -11,7 +11,7 @@ live.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
@@ -132,32 +132,32 @@ class AddNeighbour(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} neighbour replace {neighbour} nud permanent"
 
 
-class AddRule(Operation, frozen=True, kw_only=True):
+class _OfRule(Operation, frozen=True, kw_only=True):
+    """What is done with a rule of routing by source."""
+
+    verb: ClassVar[str]
+
+    namespace: str
+    source: str
+    table: int
+    priority: int
+
+    def __str__(self) -> str:
+        family = " -6" if ":" in self.source else ""
+        rule = f"from {self.source} lookup {self.table} priority {self.priority}"
+        return f"{_ip(self)}{family} rule {self.verb} {rule}"
+
+
+class AddRule(_OfRule, frozen=True, kw_only=True):
     """``ip rule add from SOURCE lookup TABLE``."""
 
-    namespace: str
-    source: str
-    table: int
-    priority: int
-
-    def __str__(self) -> str:
-        family = " -6" if ":" in self.source else ""
-        rule = f"from {self.source} lookup {self.table} priority {self.priority}"
-        return f"{_ip(self)}{family} rule add {rule}"
+    verb = "add"
 
 
-class RemoveRule(Operation, frozen=True, kw_only=True):
+class RemoveRule(_OfRule, frozen=True, kw_only=True):
     """``ip rule del from SOURCE lookup TABLE``."""
 
-    namespace: str
-    source: str
-    table: int
-    priority: int
-
-    def __str__(self) -> str:
-        family = " -6" if ":" in self.source else ""
-        rule = f"from {self.source} lookup {self.table} priority {self.priority}"
-        return f"{_ip(self)}{family} rule del {rule}"
+    verb = "del"
 
 
 class AddRoute(Operation, frozen=True, kw_only=True):
