@@ -25,6 +25,28 @@ links:
 )
 
 
+def test_interfaces_take_on_the_settings_that_the_plan_writes_before_them() -> None:
+    topology = resolve(
+        loads_topology("""
+nodes:
+  client: {sysctls: {net.ipv4.conf.default.rp_filter: 2}}
+  server: {}
+links:
+  wifi: {between: [client, server]}
+""")
+    )
+
+    async def scenario() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute(plan(topology))
+            client = await client_of(sandbox)
+            assert client.sysctls["net.ipv4.conf.wifi.rp_filter"] == "2"
+            # addr_gen_mode was "none" when the interface came: nothing chatters on the wire.
+            assert [a for a in client.addresses if a.address.startswith("fe80")] == []
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
 async def client_of(sandbox: Sandbox) -> NamespaceState:
     return (await sandbox.observe(["client"])).namespaces["client"]
 

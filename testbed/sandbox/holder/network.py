@@ -42,6 +42,7 @@ class Network:
         self._namespaces = {ops.WIRE: wire}
         self._queues: dict[str, Queue] = {}
         self._bridges: list[tuple[ops.AddBridge, int]] = []  # still down
+        self._has_settings = False  # sysctls are queued
         self._last_index = links.LOOPBACK
 
     @property
@@ -106,6 +107,7 @@ class Network:
         """Let namespaces open netlink sockets, and close them at the end."""
         self._queues.clear()
         self._bridges.clear()
+        self._has_settings = False
         try:
             yield
         finally:
@@ -137,6 +139,7 @@ class Network:
         for queue in filter(None, (first, *self._queues.values())):
             queue.flush()
         self._queues.clear()
+        self._has_settings = False
 
     def _raise_bridges(self) -> list[ops.AddBridge]:
         """Bring new bridges up, at the very end; return them.
@@ -198,6 +201,8 @@ class Network:
     @_prepare.register
     def _add_veth(self, operation: ops.AddVeth) -> None:
         a, b = operation.a, operation.b
+        if self._has_settings:  # an interface takes on what its namespace has when it is made
+            self._flush()
         if b.namespace == ops.WIRE:  # the end created first can be up and a port at once
             a, b = b, a
         spaces = self._namespace(a.namespace), self._namespace(b.namespace)
@@ -222,6 +227,7 @@ class Network:
 
     @_prepare.register
     def _set_sysctl(self, operation: ops.SetSysctl) -> None:
+        self._has_settings = True
         self._queue(operation.namespace).sysctl(operation, operation.key, operation.value)
 
     @_prepare.register
