@@ -41,7 +41,7 @@ def run(entrance: Entrance, argv: Sequence[str], *, environment: dict[str, str])
     from the main thread with no other threads running: it forks.
     """
     creator = os.getpid()
-    terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    terminal = _has_terminal()
     child = os.fork()
     if child == 0:
         _enter(entrance)
@@ -53,6 +53,14 @@ def run(entrance: Entrance, argv: Sequence[str], *, environment: dict[str, str])
         return _wait(child)
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _has_terminal() -> bool:
+    """Whether we are in the foreground of the terminal on our standard input."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # no terminal, or one that is not our session's
+        return False
 
 
 def _stand_by(argv: Sequence[str], environment: dict[str, str], *, terminal: bool) -> NoReturn:

@@ -64,6 +64,25 @@ def test_exec_passes_output_and_status_on(lab: str) -> None:
     assert "/no/such/program" in missing.stderr
 
 
+def test_exec_works_on_a_terminal_that_is_not_ours(lab: str) -> None:
+    """A console without job control: a terminal that controls no session."""
+    near, far = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*TESTBED, "exec", lab, "client", "--", "echo", "hello"],
+            stdin=far,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            check=False,
+        )
+    finally:
+        os.close(near)
+        os.close(far)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
+
+
 @pytest.mark.parametrize(
     "words",
     [
