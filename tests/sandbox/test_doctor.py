@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
+import msgspec
 import pytest
 
 from testbed import document
@@ -89,7 +91,25 @@ def connect(address: str, protocol: int = 262, port: int = 5001) -> str:
     )
 
 
-def examine(topology: str, *breaks: Break) -> Diagnosis:
+def counted(node: str, counter: str) -> Break:
+    """Wait until the kernel has counted something: what it does on its own takes its time."""
+
+    async def wait(sandbox: Sandbox) -> None:
+        async with asyncio.timeout(10):
+            while not (await sandbox.observe([node])).namespaces[node].counters[counter]:
+                pass
+
+    return wait
+
+
+def examine(
+    topology: str, *breaks: Break, counters: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+) -> Diagnosis:
+    """Build and break a network and ask the doctor.
+
+    :param counters: per node, MIB counters to pretend: of what only a middlebox could bring about.
+    """
+
     async def build_and_look() -> Diagnosis:
         resolved = resolve(document.loads(topology, TopologySpec, "topology.yaml"))
         async with await Sandbox.create() as sandbox:
@@ -101,7 +121,13 @@ def examine(topology: str, *breaks: Break) -> Diagnosis:
             observed = observed_topology(
                 "test", description.operations, observation, await sandbox.wires()
             )
-            return diagnose(observed, observation.namespaces, "client", "server")
+            states = {
+                name: msgspec.structs.replace(
+                    state, counters=state.counters | counters.get(name, {})
+                )
+                for name, state in observation.namespaces.items()
+            }
+            return diagnose(observed, states, "client", "server")
 
     return asyncio.run(asyncio.wait_for(build_and_look(), 60))
 
@@ -119,19 +145,11 @@ def test_nothing_is_held_against_a_working_network(topology: str) -> None:
 
 
 def test_it_predicts_what_the_kernel_does() -> None:
-    async def joined(sandbox: Sandbox) -> None:
-        """Wait for the join: the kernel makes it on its own after the first data."""
-        async with asyncio.timeout(10):
-            while True:
-                counters = (await sandbox.observe(["client"])).namespaces["client"].counters
-                if counters["MPTcpExtMPJoinSynAckRx"]:
-                    return
-
     diagnosis = examine(
         TWO_PATHS,
         program("server", listen("0.0.0.0")),
         program("client", connect("10.0.1.2")),
-        joined,
+        counted("client", "MPTcpExtMPJoinSynAckRx"),  # after the first data
     )
     assert diagnosis.healthy
     assert diagnosis.joined == 1
@@ -194,6 +212,15 @@ links:
         TWO_PATHS.replace("lte: {", "lte: {netem: {}, "),
         [do(SetWire(link="lte", toward="b", options={"loss": "100%"}))],
     ),
+    "rejected": (
+        ONE_SERVER_ADDRESS,
+        [
+            run("server: ip mptcp limits set subflows 0 add_addr_accepted 0"),
+            program("server", listen("0.0.0.0")),
+            program("client", connect("10.0.3.2")),
+            counted("server", "MPTcpExtMPJoinRejected"),
+        ],
+    ),
     "checksum_mismatch": (TWO_PATHS, [run("client: sysctl -qw net.mptcp.checksum_enabled=1")]),
 }
 
@@ -204,6 +231,21 @@ def test_each_cause_is_named_when_it_is_there(cause: str) -> None:
     diagnosis = examine(topology, *breaks)
     assert not diagnosis.healthy
     assert cause in causes(diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("cause", "node", "counter"),
+    [
+        ("checksum_failed", "server", "MPTcpExtDataCsumErr"),
+        ("unknown_token", "server", "MPTcpExtMPJoinNoTokenFound"),
+        ("hmac", "client", "MPTcpExtMPJoinSynAckHMacFailure"),
+        ("hmac", "server", "MPTcpExtMPJoinAckHMacFailure"),
+        ("fallback", "server", "MPTcpExtMPCapableFallbackACK"),
+    ],
+)
+def test_what_the_kernel_counted_is_explained(cause: str, node: str, counter: str) -> None:
+    diagnosis = examine(TWO_PATHS, counters={node: {counter: 3}})
+    assert [(finding.cause, finding.node) for finding in diagnosis.findings] == [(cause, node)]
 
 
 def test_a_flag_is_missing() -> None:
