@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ def command(
         str | None, typer.Option("--name", "-n", help="What to call it; default: the file's name.")
     ] = None,
     engine: Annotated[
-        str, typer.Option("--wire", help="What shapes the wires: auto, netem or emulator.")
+        Literal["auto", "netem", "emulator"], typer.Option("--wire", help="What shapes the wires.")
     ] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Of the wires' randomness.")] = 0,
     json: Json = False,

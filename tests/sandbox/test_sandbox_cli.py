@@ -100,6 +100,12 @@ def test_unknown_sandbox_is_one_line_and_2(words: tuple[str, ...]) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_an_unknown_engine_is_bad_input() -> None:
+    done = run("up", str(TOPOLOGY), "--wire", "nettem")
+    assert done.returncode == 2
+    assert "'nettem' is not one of 'auto', 'netem', 'emulator'" in done.stderr
+
+
 def test_name_can_be_taken_once(lab: str) -> None:
     done = run("up", str(TOPOLOGY), "--name", lab)
     assert done.returncode == 1
