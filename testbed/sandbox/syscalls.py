@@ -26,7 +26,6 @@ MS_PRIVATE: Final = 1 << 18
 
 _SYS_PIDFD_GETFD: Final = 438  # one number for all architectures
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-_MNT_DETACH: Final = 2  # linux/fs.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,11 +52,6 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
         source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
     _check(result, f"mount {kind or source} on {target}")
-
-
-def detach_mount(target: str) -> None:
-    """Take a mount out of sight; it is gone when nobody uses it (umount2(2), ``MNT_DETACH``)."""
-    _check(_libc.umount2(target.encode(), _MNT_DETACH), f"umount {target}")
 
 
 def set_parent_death_signal(signal: int) -> None:

@@ -248,6 +248,14 @@ def test_what_the_kernel_counted_is_explained(cause: str, node: str, counter: st
     assert [(finding.cause, finding.node) for finding in diagnosis.findings] == [(cause, node)]
 
 
+def test_a_remedy_is_a_whole_command() -> None:
+    """Also where the endpoint is bound to no interface."""
+    topology, breaks = BROKEN["endpoint_without_address"]
+    diagnosis = examine(topology, *breaks)
+    remedies = [f.remedy for f in diagnosis.findings if f.cause == "endpoint_without_address"]
+    assert remedies == ["ip address add 10.0.9.9/... dev INTERFACE on server"]
+
+
 def test_a_flag_is_missing() -> None:
     """Endpoints that are there, but for nothing: the finding names them."""
     diagnosis = examine(

@@ -90,11 +90,12 @@ def endpoint_without_address(case: Case) -> Iterator[Finding]:
         own = {host(a.address) for a in case.states[node].addresses}
         for endpoint in case.node(node).endpoints:
             if endpoint.address not in own:
+                interface = endpoint.interface or "INTERFACE"  # it may be bound to none
                 yield Finding(
                     "endpoint_without_address",
                     node,
                     f"endpoint {endpoint.id} is for {endpoint.address}, which no interface has",
-                    f"ip address add {endpoint.address}/... dev {endpoint.interface} on {node}",
+                    f"ip address add {endpoint.address}/... dev {interface} on {node}",
                 )
 
 
