@@ -8,6 +8,7 @@
     ├── SandboxError             1  the sandbox could not be built, reached or kept alive
     │   ├── OperationError       1  one operation of a plan failed, or read back differently
     │   └── NoSuchSandboxError   2  no running sandbox has that name
+    ├── PacketError              1  octets that are no packet, or values that fit into none
     ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
     └── StoreError               1  a result folder cannot be written or read
 
@@ -113,6 +114,10 @@ class NoSuchSandboxError(SandboxError):
     """No running sandbox has that name."""
 
     exit_code = 2
+
+
+class PacketError(TestbedError):
+    """Octets are no packet, or a packet cannot hold the values it is to hold."""
 
 
 class WorkloadError(TestbedError):

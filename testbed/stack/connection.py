@@ -1,0 +1,171 @@
+r"""What every kind of endpoint and connection of this stack looks like to whoever drives it.
+
+``tcp.TcpEndpoint`` and ``mptcp.MptcpEndpoint`` are :class:`Endpoint`\ s; ``tcp.TcpConnection`` and
+``mptcp.MptcpConnection`` are :class:`Connection`\ s.  Drivers and applications need no more.
+
+A driver's whole duty is::
+
+    endpoint.receive(segment, now)        for each segment that comes in
+    endpoint.handle_timer(now)            when next_timer() is reached
+    endpoint.segments_to_send(now)        after anything was done, until it is empty
+    endpoint.next_event()                 likewise
+
+Times are integers: nanoseconds of a clock that never goes back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.icmp import IcmpError
+from testbed.stack.packet.segment import Segment
+
+
+class Randomness(Protocol):
+    """Where random bits come from (``random.Random`` and ``secrets.SystemRandom`` are such)."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """Return ``k`` random bits."""
+
+
+class ErrorKind(enum.Enum):
+    """Why a connection ended too early; the driver gives each the errno of the same meaning."""
+
+    REFUSED = "connection refused"  # ECONNREFUSED
+    RESET = "connection reset by peer"  # ECONNRESET
+    TIMED_OUT = "connection timed out"  # ETIMEDOUT
+    ABORTED = "connection aborted"  # ECONNABORTED: by this side
+    UNREACHABLE = "no route to host"  # EHOSTUNREACH
+    MESSAGE_SIZE = "message too long"  # EMSGSIZE
+    PROTOCOL = "protocol error"  # EPROTO
+
+
+class ConnectionFailure(msgspec.Struct, frozen=True):
+    """An error, and what led to it in one clause."""
+
+    kind: ErrorKind
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Base of what a connection reports."""
+
+
+class Connected(Event, frozen=True):
+    """The handshake is done; on a listener's side, the connection can be accepted."""
+
+
+class Readable(Event, frozen=True):
+    """``read`` gives something it did not give before: octets, or the end of the stream."""
+
+
+class Writable(Event, frozen=True):
+    """After ``send`` took less than it was given: there is room again."""
+
+
+class Closed(Event, frozen=True):
+    """Nothing more happens; without ``failure`` both sides have closed in order."""
+
+    failure: ConnectionFailure | None = None
+
+
+class Connection(Protocol):
+    """A byte stream both ways."""
+
+    @property
+    def flow(self) -> Flow:
+        """Its two ends (of MPTCP: of the first subflow)."""
+
+    @property
+    def failure(self) -> ConnectionFailure | None:
+        """Why it ended too early, if it did."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more happens."""
+
+    def send(self, data: bytes) -> int:
+        """Take octets to send and return how many there was room for.
+
+        :raises BrokenPipeError: the sending side is closed, or the connection is.
+        """
+
+    def read(self, limit: int) -> bytes:
+        """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
+
+    @property
+    def at_eof(self) -> bool:
+        """Whether the peer has closed its side and all it sent has been read."""
+
+    @property
+    def unsent(self) -> int:
+        """Octets taken by ``send`` that the peer has not acknowledged."""
+
+    def shutdown(self) -> None:
+        """Close the sending side, after what was sent."""
+
+    def close(self) -> None:
+        """Close both sides: nothing is read any more; data that still comes is answered by RST."""
+
+    def abort(self) -> None:
+        """End it at once, with RST."""
+
+    def info(self) -> dict[str, Any]:
+        """Return the connection's own view of itself, as JSON can hold it.
+
+        For TCP the keys are those of TCP_INFO, for MPTCP those of MPTCP_INFO, as
+        :mod:`testbed.sockinfo` names them, as far as they have a meaning here.
+        """
+
+
+class Listener(Protocol):
+    """An open port.  The connections to it are reported with :class:`Connected`."""
+
+    @property
+    def local(self) -> Address:
+        """Where it listens; the host ``0.0.0.0`` or ``::`` means any address of the family."""
+
+    def close(self) -> None:
+        """Accept no more; connections stay."""
+
+
+class Endpoint(Protocol):
+    """A host's transport: all its connections and open ports."""
+
+    def connect(self, flow: Flow, now: int) -> Connection:
+        """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
+
+        :raises OSError: EADDRINUSE, there is such a connection already.
+        """
+
+    def listen(self, local: Address) -> Listener:
+        """Open a port.
+
+        :raises OSError: EADDRINUSE, it is open already.
+        """
+
+    def receive(self, segment: Segment, now: int) -> None:
+        """Take a segment whose checksum is right and that is for this host."""
+
+    def receive_icmp(self, error: IcmpError, now: int) -> None:
+        """Take an ICMP error about a segment that this host has sent (RFC 5927)."""
+
+    def handle_timer(self, now: int) -> None:
+        """Do what is due."""
+
+    def next_timer(self) -> int | None:
+        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+
+    def segments_to_send(self, now: int) -> Sequence[Segment]:
+        """Return the segments that can leave now, in order; the caller sends all of them."""
+
+    def next_event(self) -> tuple[Connection, Event] | None:
+        """Return one thing that happened, or ``None``."""

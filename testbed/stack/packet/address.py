@@ -1,0 +1,39 @@
+"""Where a segment comes from or goes to."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """A numeric IP address, in the form of RFC 5952 if it is IPv6, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Flow(NamedTuple):
+    """The two ends of a connection, as one of them sees it."""
+
+    local: Address
+    remote: Address
+
+    def __str__(self) -> str:
+        return f"{self.local} -> {self.remote}"
+
+
+@functools.lru_cache(maxsize=4096)
+def pack(host: str) -> bytes:
+    """Return the 4 or 16 octets of an address; ``ValueError`` if it is none."""
+    return ipaddress.ip_address(host).packed
+
+
+@functools.lru_cache(maxsize=4096)
+def unpack(octets: bytes) -> str:
+    """Return the text of an address of 4 or 16 octets; ``ValueError`` for another length."""
+    return str(ipaddress.ip_address(octets))

@@ -1,0 +1,166 @@
+"""Whole IP packets with a TCP segment in them (RFC 791, RFC 8200, RFC 9293)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from testbed.errors import PacketError
+from testbed.stack.packet import mptcp  # noqa: F401 - registers the decoder of option kind 30
+from testbed.stack.packet.address import Address, pack, unpack
+from testbed.stack.packet.checksum import checksum, total
+from testbed.stack.packet.options import emit_options, parse_options
+from testbed.stack.packet.segment import CWR, FIN, PSH, Segment
+
+TCP: Final = 6  # IP protocol number
+HOP_LIMIT: Final = 64
+
+_IPV4: Final = struct.Struct("!BBHHHBBH4s4s")
+_IPV6: Final = struct.Struct("!IHBB16s16s")
+_TCP: Final = struct.Struct("!HHIIBBHHH")
+_DONT_FRAGMENT: Final = 0x4000
+
+
+def header_length(segment: Segment) -> int:
+    """Return the octets of IP and TCP header of a segment."""
+    ip = _IPV6.size if ":" in segment.source.host else _IPV4.size
+    return ip + _TCP.size + len(emit_options(segment.options))
+
+
+def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:
+    """Return the IP packet of a segment.
+
+    :param partial_checksum: leave the TCP checksum to the kernel: only the pseudo-header is in
+        it, as ``VIRTIO_NET_HDR_F_NEEDS_CSUM`` wants.
+    :raises PacketError: the options or the payload do not fit.
+    """
+    options = emit_options(segment.options)
+    source, destination = pack(segment.source.host), pack(segment.destination.host)
+    length = _TCP.size + len(options) + len(segment.payload)
+    header = _TCP.pack(
+        segment.source.port,
+        segment.destination.port,
+        segment.seq,
+        segment.ack,
+        (5 + len(options) // 4) << 4,
+        segment.flags,
+        segment.window,
+        0,
+        segment.urgent,
+    )
+    pseudo = total(source) + total(destination) + TCP + length
+    if partial_checksum:
+        sum_ = pseudo % 0xFFFF
+    else:
+        sum_ = checksum(pseudo, total(header), total(options), total(segment.payload))
+    ip = _ip_header(source, destination, length, segment.ecn)
+    return b"".join((ip, header[:16], sum_.to_bytes(2, "big"), header[18:], options,
+                     segment.payload))  # fmt: skip
+
+
+def _ip_header(source: bytes, destination: bytes, length: int, ecn: int) -> bytes:
+    if len(source) != len(destination):
+        raise PacketError("one address is IPv4 and the other IPv6")
+    if len(source) == 16:
+        if length > 0xFFFF:
+            raise PacketError(f"{length} octets do not fit into an IPv6 packet")
+        return _IPV6.pack(6 << 28 | ecn << 20, length, TCP, HOP_LIMIT, source, destination)
+    if length + _IPV4.size > 0xFFFF:
+        raise PacketError(f"{length} octets do not fit into an IPv4 packet")
+    fields = (0x45, ecn, _IPV4.size + length, 0, _DONT_FRAGMENT, HOP_LIMIT, TCP)
+    sum_ = checksum(total(_IPV4.pack(*fields, 0, source, destination)))
+    return _IPV4.pack(*fields, sum_, source, destination)
+
+
+def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
+    """Read an IP packet.
+
+    :param verify: check the TCP checksum; a kernel that has checked it already, or that has left
+        it unfinished between two hosts of one machine, says so in the virtio header.
+    :param gso_size: as the virtio header tells of a packet that was put together.
+    :raises PacketError: it is not a whole, correct TCP segment.
+    """
+    try:
+        source, destination, ecn, tcp = _parse_ip(packet)
+        (
+            source_port,
+            destination_port,
+            seq,
+            ack,
+            offset,
+            flags,
+            window,
+            _,
+            urgent,
+        ) = _TCP.unpack_from(tcp)
+    except (struct.error, IndexError) as error:
+        raise PacketError(f"{len(packet)} octets are no whole TCP segment") from error
+    header = (offset >> 4) * 4
+    if not _TCP.size <= header <= len(tcp):
+        raise PacketError(f"a TCP header of {header} octets in a segment of {len(tcp)}")
+    if verify and (total(source) + total(destination) + TCP + len(tcp) + total(tcp)) % 0xFFFF:
+        raise PacketError("the TCP checksum is wrong")
+    return Segment(
+        source=Address(unpack(source), source_port),
+        destination=Address(unpack(destination), destination_port),
+        seq=seq,
+        ack=ack,
+        flags=flags,
+        window=window,
+        options=parse_options(tcp[_TCP.size : header]) if header > _TCP.size else (),
+        payload=tcp[header:],
+        gso_size=gso_size,
+        ecn=ecn,
+        urgent=urgent,
+    )
+
+
+def _parse_ip(packet: bytes) -> tuple[bytes, bytes, int, bytes]:
+    """Return source, destination, ECN codepoint and what IP carries."""
+    version = packet[0] >> 4
+    if version == 4:
+        header = (packet[0] & 0x0F) * 4
+        _, tos, length, _, fragment, _, protocol, _, source, destination = _IPV4.unpack_from(packet)
+        if header < _IPV4.size or not header <= length <= len(packet):
+            raise PacketError(f"an IPv4 header says {header} of {length} octets")
+        if protocol != TCP or fragment & 0x3FFF:
+            raise PacketError("an IPv4 packet that is a fragment or not TCP")
+        if total(packet[:header]):
+            raise PacketError("the IPv4 header checksum is wrong")
+        return source, destination, tos & 3, packet[header:length]
+    if version == 6:
+        word, length, protocol, _, source, destination = _IPV6.unpack_from(packet)
+        if protocol != TCP:
+            raise PacketError(f"an IPv6 packet whose next header is {protocol}, not TCP")
+        if _IPV6.size + length > len(packet):
+            raise PacketError(f"an IPv6 packet of {len(packet)} octets says {length}")
+        return source, destination, word >> 20 & 3, packet[_IPV6.size : _IPV6.size + length]
+    raise PacketError(f"IP version {version}")
+
+
+def split(segment: Segment) -> Iterator[Segment]:
+    """Cut a segment into the ones that go on the wire, as generic segmentation offload does.
+
+    FIN and PSH go with the last piece, CWR with the first (RFC 3168, section 6.1.2).
+    """
+    size = segment.gso_size
+    if not size or len(segment.payload) <= size:
+        yield msgspec.structs.replace(segment, gso_size=0) if size else segment
+        return
+    for start in range(0, len(segment.payload), size):
+        payload = segment.payload[start : start + size]
+        flags = segment.flags
+        if start + size < len(segment.payload):
+            flags &= ~(FIN | PSH)
+        if start:
+            flags &= ~CWR
+        yield msgspec.structs.replace(
+            segment,
+            seq=(segment.seq + start) & 0xFFFF_FFFF,
+            flags=flags,
+            payload=payload,
+            gso_size=0,
+        )

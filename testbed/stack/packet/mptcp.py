@@ -1,0 +1,362 @@
+"""MPTCP options, TCP option kind 30: one class per subtype of RFC 8684 (section 3, figure 3).
+
+Numbers of the wire are integers, HMACs are octets.  An option whose length fits none of the forms
+of its subtype is an :class:`~testbed.stack.packet.options.UnknownOption`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from testbed.stack.packet.address import pack, unpack
+from testbed.stack.packet.options import DECODERS, Option, UnknownOption
+
+KIND: Final = 30
+VERSION: Final = 1
+
+# Flags of MP_CAPABLE (section 3.1).
+CHECKSUM_REQUIRED: Final = 0x80  # A
+EXTENSIBILITY: Final = 0x40  # B
+DENY_JOIN_INITIAL: Final = 0x20  # C: no further subflow to this address and port
+HMAC_SHA256: Final = 0x01  # H
+
+
+class MptcpOption(Option, frozen=True):
+    """Base of all MPTCP options."""
+
+    kind = KIND
+    subtype: ClassVar[int]
+
+
+class MpCapable(MptcpOption, frozen=True, kw_only=True):
+    """MP_CAPABLE (section 3.1).
+
+    Without keys it is that of a SYN, with the sender's that of a SYN/ACK, with both that of the
+    third ACK; ``data_length`` is there when that ACK carries data, ``checksum`` when that data
+    has one.
+
+    :param flags: the bits A to H; those that mean nothing are kept.
+    :param sender_key: 64 bits, as ``receiver_key``.
+    """
+
+    subtype = 0
+    version: int = VERSION
+    flags: int = HMAC_SHA256
+    sender_key: int | None = None
+    receiver_key: int | None = None
+    data_length: int | None = None
+    checksum: int | None = None
+
+    def encode(self) -> bytes:
+        """Return 4, 12, 20, 22 or 24 octets."""
+        parts = [bytes((self.version & 0x0F, self.flags))]
+        for value, octets in (
+            (self.sender_key, 8),
+            (self.receiver_key, 8),
+            (self.data_length, 2),
+            (self.checksum, 2),
+        ):
+            if value is None:
+                break
+            parts.append(value.to_bytes(octets, "big"))
+        return _with_header(b"".join(parts))
+
+
+class MpJoinSyn(MptcpOption, frozen=True, kw_only=True):
+    """MP_JOIN of a SYN (section 3.2, figure 5)."""
+
+    subtype = 1
+    backup: bool = False
+    address_id: int
+    token: int  # of the receiver: 32 bits
+    nonce: int  # 32 bits
+
+    def encode(self) -> bytes:
+        """Return 12 octets."""
+        return struct.pack(
+            "!BBBBII", KIND, 12, 0x10 | self.backup, self.address_id, self.token, self.nonce
+        )
+
+
+class MpJoinSynAck(MptcpOption, frozen=True, kw_only=True):
+    """MP_JOIN of a SYN/ACK (figure 6); ``hmac`` is the leftmost 64 bits."""
+
+    subtype = 1
+    backup: bool = False
+    address_id: int
+    hmac: bytes
+    nonce: int
+
+    def encode(self) -> bytes:
+        """Return 16 octets."""
+        return struct.pack(
+            "!BBBB8sI", KIND, 16, 0x10 | self.backup, self.address_id, self.hmac, self.nonce
+        )
+
+
+class MpJoinAck(MptcpOption, frozen=True, kw_only=True):
+    """MP_JOIN of the third ACK (figure 7); ``hmac`` is the leftmost 160 bits."""
+
+    subtype = 1
+    hmac: bytes
+
+    def encode(self) -> bytes:
+        """Return 24 octets."""
+        return struct.pack("!BBBB20s", KIND, 24, 0x10, 0, self.hmac)
+
+
+class Dss(MptcpOption, frozen=True, kw_only=True):
+    """Data Sequence Signal (section 3.3, figure 9): a Data ACK, a mapping, or both.
+
+    :param data_ack: next data sequence number expected; ``None`` without the A flag.
+    :param wide_ack: it has 8 octets (a), else 4.
+    :param dsn: first data sequence number of the mapping; ``None`` without the M flag.
+    :param wide_dsn: it has 8 octets (m), else 4.
+    :param subflow_seq: where the mapping starts, relative to the subflow's ISN; 0 for a DATA_FIN
+        on its own and for an infinite mapping's length 0.
+    :param length: octets the mapping covers, DATA_FIN included.
+    :param checksum: ``None`` where checksums are not in use.
+    """
+
+    subtype = 2
+    data_ack: int | None = None
+    wide_ack: bool = True
+    dsn: int | None = None
+    wide_dsn: bool = True
+    subflow_seq: int = 0
+    length: int = 0
+    checksum: int | None = None
+    data_fin: bool = False
+
+    def encode(self) -> bytes:
+        """Return 4 to 28 octets."""
+        flags = 0x10 if self.data_fin else 0
+        parts = []
+        if self.data_ack is not None:
+            flags |= 0x03 if self.wide_ack else 0x01
+            parts.append(self.data_ack.to_bytes(8 if self.wide_ack else 4, "big"))
+        if self.dsn is not None:
+            flags |= 0x0C if self.wide_dsn else 0x04
+            parts.append(self.dsn.to_bytes(8 if self.wide_dsn else 4, "big"))
+            parts.append(_MAPPING.pack(self.subflow_seq, self.length))
+            if self.checksum is not None:
+                parts.append(self.checksum.to_bytes(2, "big"))
+        return _with_header(bytes((0x20, flags)) + b"".join(parts))
+
+
+class AddAddr(MptcpOption, frozen=True, kw_only=True):
+    """ADD_ADDR (section 3.4.1, figure 12); without ``hmac`` it is the echo.
+
+    :param hmac: the rightmost 64 bits.
+    """
+
+    subtype = 3
+    address_id: int
+    address: str
+    port: int | None = None
+    hmac: bytes | None = None
+
+    def encode(self) -> bytes:
+        """Return 8 to 30 octets."""
+        port = b"" if self.port is None else self.port.to_bytes(2, "big")
+        echo = 0x01 if self.hmac is None else 0x00
+        return _with_header(
+            bytes((0x30 | echo, self.address_id)) + pack(self.address) + port + (self.hmac or b"")
+        )
+
+
+class RemoveAddr(MptcpOption, frozen=True, kw_only=True):
+    """REMOVE_ADDR (section 3.4.2, figure 13)."""
+
+    subtype = 4
+    address_ids: tuple[int, ...]
+
+    def encode(self) -> bytes:
+        """Return 3 octets and one for each id."""
+        return _with_header(b"\x40" + bytes(self.address_ids))
+
+
+class MpPrio(MptcpOption, frozen=True, kw_only=True):
+    """MP_PRIO (section 3.3.8, figure 11): whether this subflow is a backup from now on."""
+
+    subtype = 5
+    backup: bool
+
+    def encode(self) -> bytes:
+        """Return 3 octets."""
+        return bytes((KIND, 3, 0x50 | self.backup))
+
+
+class MpFail(MptcpOption, frozen=True, kw_only=True):
+    """MP_FAIL (section 3.7, figure 16): data from ``dsn`` (64 bits) on failed its checksum."""
+
+    subtype = 6
+    dsn: int
+
+    def encode(self) -> bytes:
+        """Return 12 octets."""
+        return _with_header(b"\x60\x00" + self.dsn.to_bytes(8, "big"))
+
+
+class MpFastclose(MptcpOption, frozen=True, kw_only=True):
+    """MP_FASTCLOSE (section 3.5, figure 14): the connection is over.
+
+    :param receiver_key: 64 bits: the key of the host that gets this.
+    """
+
+    subtype = 7
+    receiver_key: int
+
+    def encode(self) -> bytes:
+        """Return 12 octets."""
+        return _with_header(b"\x70\x00" + self.receiver_key.to_bytes(8, "big"))
+
+
+class MpTcprst(MptcpOption, frozen=True, kw_only=True):
+    """MP_TCPRST (section 3.6, figure 15): why this subflow is reset.
+
+    :param transient: the T flag: the path may be tried again.
+    :param flags: the bits U, V and W, which mean nothing yet.
+    """
+
+    subtype = 8
+    reason: int
+    transient: bool = False
+    flags: int = 0
+
+    def encode(self) -> bytes:
+        """Return 4 octets."""
+        return bytes((KIND, 4, 0x80 | (self.flags & 0x0E) | self.transient, self.reason))
+
+
+_MAPPING: Final = struct.Struct("!IH")
+_FAMILIES: Final = {4: 4, 6: 4, 12: 4, 14: 4, 16: 16, 18: 16, 24: 16, 26: 16}  # octets -> address
+
+
+def _with_header(body: bytes) -> bytes:
+    return bytes((KIND, 2 + len(body))) + body
+
+
+def _capable(data: bytes) -> Option | None:
+    values: list[int] = []
+    if len(data) not in (2, 10, 18, 20, 22):
+        return None
+    at = 2
+    for octets in (8, 8, 2, 2):
+        if at < len(data):
+            values.append(int.from_bytes(data[at : at + octets], "big"))
+            at += octets
+    names = ("sender_key", "receiver_key", "data_length", "checksum")
+    return MpCapable(
+        version=data[0] & 0x0F, flags=data[1], **dict(zip(names, values, strict=False))
+    )
+
+
+def _join(data: bytes) -> Option | None:
+    backup = bool(data[0] & 0x01)
+    if len(data) == 10:
+        token, nonce = struct.unpack("!II", data[2:])
+        return MpJoinSyn(backup=backup, address_id=data[1], token=token, nonce=nonce)
+    if len(data) == 14:
+        (nonce,) = struct.unpack("!I", data[10:])
+        return MpJoinSynAck(backup=backup, address_id=data[1], hmac=data[2:10], nonce=nonce)
+    if len(data) == 22:
+        return MpJoinAck(hmac=data[2:])
+    return None
+
+
+def _dss(data: bytes) -> Option | None:
+    if len(data) < 2:
+        return None
+    flags = data[1]
+    at = 2
+    data_ack = dsn = checksum = None
+    subflow_seq = length = 0
+    if flags & 0x01:
+        octets = 8 if flags & 0x02 else 4
+        data_ack = int.from_bytes(data[at : at + octets], "big")
+        at += octets
+    if flags & 0x04:
+        octets = 8 if flags & 0x08 else 4
+        dsn = int.from_bytes(data[at : at + octets], "big")
+        at += octets
+        if len(data) < at + _MAPPING.size:
+            return None
+        subflow_seq, length = _MAPPING.unpack_from(data, at)
+        at += _MAPPING.size
+        if len(data) == at + 2:
+            checksum = int.from_bytes(data[at:], "big")
+            at += 2
+    if at != len(data):
+        return None
+    return Dss(
+        data_ack=data_ack,
+        wide_ack=data_ack is None or bool(flags & 0x02),
+        dsn=dsn,
+        wide_dsn=dsn is None or bool(flags & 0x08),
+        subflow_seq=subflow_seq,
+        length=length,
+        checksum=checksum,
+        data_fin=bool(flags & 0x10),
+    )
+
+
+def _add_addr(data: bytes) -> Option | None:
+    size = _FAMILIES.get(len(data) - 2)
+    if size is None:
+        return None
+    echo = bool(data[0] & 0x01)
+    rest = data[2 + size :]
+    hmac = None
+    if len(rest) >= 8:
+        rest, hmac = rest[:-8], rest[-8:]
+    if echo != (hmac is None):
+        return None
+    port = int.from_bytes(rest, "big") if rest else None
+    return AddAddr(address_id=data[1], address=unpack(data[2 : 2 + size]), port=port, hmac=hmac)
+
+
+def _remove_addr(data: bytes) -> Option | None:
+    return RemoveAddr(address_ids=tuple(data[1:])) if len(data) > 1 else None
+
+
+def _prio(data: bytes) -> Option | None:
+    return MpPrio(backup=bool(data[0] & 0x01)) if len(data) == 1 else None
+
+
+def _fail(data: bytes) -> Option | None:
+    return MpFail(dsn=int.from_bytes(data[2:], "big")) if len(data) == 10 else None
+
+
+def _fastclose(data: bytes) -> Option | None:
+    return MpFastclose(receiver_key=int.from_bytes(data[2:], "big")) if len(data) == 10 else None
+
+
+def _tcprst(data: bytes) -> Option | None:
+    if len(data) != 2:
+        return None
+    return MpTcprst(reason=data[1], transient=bool(data[0] & 0x01), flags=data[0] & 0x0E)
+
+
+_SUBTYPES: Final[dict[int, Callable[[bytes], Option | None]]] = {
+    0: _capable,
+    1: _join,
+    2: _dss,
+    3: _add_addr,
+    4: _remove_addr,
+    5: _prio,
+    6: _fail,
+    7: _fastclose,
+    8: _tcprst,
+}
+
+
+def decode(data: bytes) -> Option:
+    """Read an MPTCP option, given what follows its kind and length."""
+    decoder = _SUBTYPES.get(data[0] >> 4) if data else None
+    return (decoder and decoder(data)) or UnknownOption(KIND, data)
+
+
+DECODERS[KIND] = decode

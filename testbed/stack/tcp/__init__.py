@@ -1,0 +1,1 @@
+"""TCP: RFC 9293 and its companions.  It knows nothing of MPTCP."""
