@@ -81,6 +81,12 @@ def decode_file(path: pathlib.Path, *, check_tcp_checksum: bool = True) -> list[
     return [_packet(packet["_source"]["layers"]) for packet in json.loads(ran.stdout)]
 
 
+def version() -> str:
+    """Return the version of tshark, as in 4.0.17."""
+    ran = subprocess.run(["tshark", "--version"], capture_output=True, check=True, text=True)
+    return ran.stdout.split()[2].rstrip(".")
+
+
 def write_pcap(path: pathlib.Path, packets: Iterable[bytes]) -> None:
     """Write IP packets, 1 ms apart, as a capture."""
     parts = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0x40000, LINKTYPE_RAW)]
