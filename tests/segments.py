@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from testbed.errors import PacketError
 from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address
+from testbed.stack.packet.address import Address, unpack
 from testbed.stack.packet.options import (
     DECODERS,
     MaximumSegmentSize,
@@ -27,7 +27,7 @@ u16: Final = st.integers(0, 0xFFFF)
 u32: Final = st.integers(0, 0xFFFF_FFFF)
 u64: Final = st.integers(0, 0xFFFF_FFFF_FFFF_FFFF)
 ipv4: Final = st.ip_addresses(v=4).map(str)
-ipv6: Final = st.ip_addresses(v=6).map(str)
+ipv6: Final = st.ip_addresses(v=6).map(lambda address: unpack(address.packed))
 
 
 def octets(size: int) -> st.SearchStrategy[bytes]:
