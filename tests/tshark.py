@@ -43,19 +43,25 @@ class Decoded(msgspec.Struct, frozen=True):
         return int(self.fields[name][0], 0)
 
 
-def decode_packets(packets: Iterable[bytes], *, check_tcp_checksum: bool = True) -> list[Decoded]:
+def decode_packets(
+    packets: Iterable[bytes], *, check_tcp_checksum: bool = True, analyze: bool = True
+) -> list[Decoded]:
     """Decode IP packets, 1 ms apart, as one capture."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "packets.pcap")
         write_pcap(path, packets)
-        return decode_file(path, check_tcp_checksum=check_tcp_checksum)
+        return decode_file(path, check_tcp_checksum=check_tcp_checksum, analyze=analyze)
 
 
-def decode_file(path: pathlib.Path, *, check_tcp_checksum: bool = True) -> list[Decoded]:
+def decode_file(
+    path: pathlib.Path, *, check_tcp_checksum: bool = True, analyze: bool = True
+) -> list[Decoded]:
     """Decode a capture, pcap or pcapng; sequence numbers are absolute.
 
     :param check_tcp_checksum: switch it off for what was captured before the kernel filled in
         the checksum.
+    :param analyze: look at connections as wholes; for packets that belong to none, switch it off,
+        for tshark 4.0 may crash on mappings that make no sense.
     :raises AssertionError: tshark cannot read the file to its end.
     """
     if shutil.which("tshark") is None:
@@ -65,7 +71,9 @@ def decode_file(path: pathlib.Path, *, check_tcp_checksum: bool = True) -> list[
         "tcp.check_checksum": check_tcp_checksum,
         "ip.check_checksum": True,
         "mptcp.relative_sequence_numbers": False,
-        "mptcp.analyze_mappings": True,
+        "tcp.analyze_sequence_numbers": analyze,
+        "mptcp.analyze_mptcp": analyze,
+        "mptcp.analyze_mappings": analyze,
     }
     command = ["tshark", "-n", "-r", str(path), "-T", "json", "--no-duplicate-keys"]
     # Only these: what is in the payload is no matter of TCP, whatever the port.
