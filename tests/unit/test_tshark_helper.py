@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.codec import emit
-from testbed.stack.packet.mptcp import Dss, MpFastclose
-from testbed.stack.packet.segment import ACK, Segment
+from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose
+from testbed.stack.packet.segment import ACK, SYN, Segment
 from tests import tshark
 
 SEGMENT = Segment(
@@ -48,3 +49,24 @@ def test_a_capture_file_keeps_its_order(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "two.pcap"
     tshark.write_pcap(path, [emit(SEGMENT), emit(SEGMENT)])
     assert [packet.number("frame.number") for packet in tshark.decode_file(path)] == [1, 2]
+
+
+def test_tshark_is_not_believed_where_it_is_wrong_about_mappings() -> None:
+    """Data mapped by MP_CAPABLE, a bare ACK, data without a mapping: only the last is wrong."""
+    a, b = Address("10.0.0.1", 40000), Address("10.0.0.2", 4000)
+    syn, syn_ack = MpCapable(flags=0x21), MpCapable(flags=0x21, sender_key=2)
+    ack = MpCapable(flags=0x21, sender_key=1, receiver_key=2)
+    data = MpCapable(flags=0x21, sender_key=1, receiver_key=2, data_length=4)
+    from_a = functools.partial(Segment, source=a, destination=b, window=100)
+    from_b = functools.partial(Segment, source=b, destination=a, window=100)
+    flow = [
+        from_a(seq=0, flags=SYN, options=(syn,)),
+        from_b(seq=0, ack=1, flags=SYN | ACK, options=(syn_ack,)),
+        from_a(seq=1, ack=1, flags=ACK, options=(ack,)),
+        from_a(seq=1, ack=1, flags=ACK, options=(data,), payload=b"four"),
+        from_b(seq=1, ack=5, flags=ACK, options=(Dss(data_ack=9),)),
+        from_a(seq=5, ack=1, flags=ACK, options=(Dss(data_ack=9),), payload=b"!"),
+    ]
+    *right, wrong = tshark.decode_packets(map(emit, flow))
+    assert [packet.warnings for packet in right] == [()] * len(right)
+    assert wrong.warnings == ("No mapping available",)
