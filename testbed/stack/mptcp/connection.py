@@ -179,21 +179,10 @@ class MptcpConnection:
 
     def step(self, now: int) -> None:
         """Act on all that was recorded since the last step."""
-        if self.closed:
-            self._end_subflows()
-            return
-        for subflow in self.subflows[:]:
-            self._absorb(subflow, now)
-        if self.closed:
-            return
-        self._close_in_order(now)
-        self.paths.step(now)
-        self.sender.give()
-        self._send_data_fin(now)
-        self._update_window()
-        self._report()
-        if self.closed:
-            self._end_subflows()
+        if not self.closed:
+            self._advance(now)
+        if self.state is DataState.CLOSED:
+            self._end_subflows(now)
 
     def next_timer(self, now: int) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
@@ -224,6 +213,18 @@ class MptcpConnection:
             )
 
     # The parts of a step.
+
+    def _advance(self, now: int) -> None:
+        for subflow in self.subflows[:]:
+            self._absorb(subflow, now)
+            if self.failure is not None:
+                return
+        self._close_in_order(now)
+        self.paths.step(now)
+        self.sender.give()
+        self._send_data_fin(now)
+        self._update_window()
+        self._report()
 
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""
@@ -398,10 +399,13 @@ class MptcpConnection:
                 self._events.append(Readable())
             self._events.append(Closed(self.failure))
 
-    def _end_subflows(self) -> None:
+    def _end_subflows(self, now: int) -> None:
         """Close every subflow: with FIN after DATA_FIN is acknowledged, with RST when it failed."""
-        for subflow in self.subflows:
+        for subflow in self.subflows[:]:
             if self.failure is not None:
                 subflow.tcp.abort()
             else:
                 subflow.tcp.close()
+            if subflow.tcp.closed:
+                self.subflows.remove(subflow)
+                self.paths.forget(subflow, now)

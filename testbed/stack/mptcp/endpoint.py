@@ -30,8 +30,9 @@ from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.endpoint import TcpEndpoint, TcpListener
+from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
+from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
 _MAX_ID: Final = 255

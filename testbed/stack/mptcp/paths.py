@@ -134,13 +134,17 @@ class PathControl:
             self._handle(subflow.inbox.popleft(), subflow, now)
 
     def lost(self, subflow: Subflow, now: int) -> None:
+        """A subflow of a living connection is gone."""
+        self.forget(subflow, now)
+        if self._started:
+            self._do(self._manager.subflow_closed(self, subflow.path), now)
+
+    def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone."""
         if subflow.initiated and subflow.number:
             self._joiner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
             self._connection.trace("sub_closed", now, **_described(subflow))
-        if self._started:
-            self._do(self._manager.subflow_closed(self, subflow.path), now)
 
     def step(self, now: int) -> None:
         """Send the signals that are due."""
