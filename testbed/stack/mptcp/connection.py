@@ -312,9 +312,7 @@ class MptcpConnection:
         outgoing = self.outgoing
         outgoing.edge = outgoing.end
         for subflow in self.subflows:
-            if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT) or (
-                subflow.tcp.closed and subflow.tcp.failure is None
-            ):
+            if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT):
                 outgoing.fin_acked = outgoing.closed
 
     def _finish(self, now: int) -> None:
@@ -368,17 +366,15 @@ class MptcpConnection:
         self.sender.lost(subflow)
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:
-            if failure is not None or not self._done:
+            # Without a failure, TCP has closed in order: our FIN was acknowledged.
+            self.outgoing.fin_acked = self.outgoing.closed and failure is None
+            if not (self.outgoing.fin_acked and self.incoming.finished):
                 self._fail(failure or ConnectionFailure(ErrorKind.RESET))
             return
         self.paths.lost(subflow, now)
         if not self.subflows:
             self._alone_ns = now + self.config.close_timeout_ns
             self._last_words = failure
-
-    @property
-    def _done(self) -> bool:
-        return self.outgoing.fin_acked and self.incoming.finished
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up."""
