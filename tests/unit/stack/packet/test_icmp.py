@@ -123,7 +123,7 @@ def test_a_quoted_header_shorter_than_any_is_an_error() -> None:
         parse_icmp(error(4, 3, 3, about))
 
 
-@settings(deterministic, max_examples=1000)
+@settings(deterministic, max_examples=400)
 @given(st.sampled_from((4, 6)), st.integers(0, 4), st.integers(0, 5), st.data())
 def test_any_octets_are_an_error_nothing_or_a_packet_error(
     version: int, kind: int, code: int, data: st.DataObject

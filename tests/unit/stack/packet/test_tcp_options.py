@@ -73,7 +73,7 @@ def test_options_begin_on_any_octet_and_stop_at_the_end_of_the_list() -> None:
 def test_the_options_of_a_syn_fit_with_a_join() -> None:
     join = MpJoinSyn(address_id=1, token=2, nonce=3)
     assert len(emit_options((*SYN, join))) == 36
-    assert room_after(SYN) == 16
+    assert room_after(SYN) == 21
     answer = MpJoinSynAck(address_id=1, hmac=bytes(8), nonce=3)
     assert len(emit_options((*SYN, answer))) == MAX_LENGTH
 
@@ -105,12 +105,13 @@ def test_what_fits_not_even_without_padding_is_an_error() -> None:
         emit_options((Dss(data_ack=1), address))
 
 
-def test_room_is_what_is_left_after_padding() -> None:
+def test_room_is_what_is_left_without_padding() -> None:
     assert room_after(()) == MAX_LENGTH
-    assert room_after((MpPrio(backup=True),)) == 36
-    whole = (Timestamps(1, 2), Dss(data_ack=1, dsn=2, length=3, checksum=4))
-    assert room_after(whole) == 0
-    assert len(emit_options(whole)) == MAX_LENGTH
+    assert room_after((MpPrio(backup=True),)) == 37
+    timestamps = (Timestamps(1, 2),)
+    announcement = AddAddr(address_id=1, address="2001:db8::1", port=1, hmac=bytes(8))
+    assert room_after(timestamps) == len(announcement.encode()) == 30
+    assert len(emit_options((*timestamps, announcement))) == MAX_LENGTH
 
 
 def test_find_gives_the_first_of_a_class() -> None:
