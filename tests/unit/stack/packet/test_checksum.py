@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from testbed.stack.packet.checksum import checksum, total
-
-deterministic = settings(derandomize=True, deadline=None)
+from tests.segments import deterministic
 
 
 def by_words(octets: bytes) -> int:

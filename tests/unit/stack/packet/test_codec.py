@@ -14,8 +14,7 @@ from testbed.stack.packet.codec import emit, header_length, parse, split
 from testbed.stack.packet.options import Timestamps
 from testbed.stack.packet.segment import ACK, CE, CWR, ECE, ECT_0, FIN, PSH, SYN, URG, Segment
 from tests import segments
-
-deterministic = settings(derandomize=True, deadline=None)
+from tests.segments import deterministic
 
 V4 = Segment(
     source=Address("192.0.2.1", 40000),

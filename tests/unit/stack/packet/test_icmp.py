@@ -14,8 +14,7 @@ from testbed.stack.packet.checksum import checksum, total
 from testbed.stack.packet.codec import emit
 from testbed.stack.packet.icmp import IcmpError, IcmpKind, parse_icmp
 from testbed.stack.packet.segment import SYN, Segment
-
-deterministic = settings(derandomize=True, deadline=None)
+from tests.segments import deterministic
 
 FLOWS = {
     4: Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80)),

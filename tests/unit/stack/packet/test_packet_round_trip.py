@@ -11,9 +11,9 @@ from testbed.stack.packet.codec import emit, header_length, parse
 from testbed.stack.packet.options import Option, UnknownOption, emit_options, parse_options
 from testbed.stack.packet.segment import Segment
 from tests import segments
+from tests.segments import deterministic
 
 FORMS = segments.tcp_options | segments.mptcp_options
-deterministic = settings(derandomize=True, deadline=None)
 
 
 @pytest.mark.parametrize("form", FORMS)

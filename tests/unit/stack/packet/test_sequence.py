@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.stack.packet.sequence import expand, expand_64
+from tests.segments import deterministic
 
-deterministic = settings(derandomize=True, deadline=None)
 position = st.integers(1 << 33, 1 << 70)
 
 
