@@ -40,9 +40,10 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
                 _retransmissions(tcb, now, out)
             if not tcb.sender.board.lost:
                 _new_data(tcb, now, out)
-        receiver = tcb.receiver
-        if receiver.ack_now or (tcb.extension is None and receiver.window_update_due()):
+        if tcb.receiver.ack_now:
             out.append(pure_ack(tcb, now))
+        if tcb.orphaned and tcb.state is State.FIN_WAIT_2 and tcb.close_at == NEVER:
+            tcb.close_at = now + tcb.config.fin_timeout_ns
     tcb.segments_sent += len(out)
     return out
 
@@ -308,10 +309,10 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     ext = queue.ext
     options, taken = _options(tcb, ACK, ext, now)
     fits = sender.segment_limit - taken
-    size = fits
-    if tcb.config.gso and limit > fits:
-        size = min(limit, _MAX_PAYLOAD) // fits * fits
-    payload = queue.take(min(size, limit))
+    size = min(fits, limit)
+    if tcb.config.gso and limit > fits:  # full segments only: the rest is a segment of its own
+        size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
+    payload = queue.take(size)
     start = sender.next
     end = start + len(payload)
     flags = ACK

@@ -223,6 +223,7 @@ class Recovery:
         self.congestion.undo()
         self.board.mark_all_in_flight()
         self.phase = Phase.OPEN
+        self._set_window(0)
 
     def _finish(self) -> None:
         """Leave recovery: all that was outstanding when it began has been acknowledged."""
@@ -253,6 +254,7 @@ class Recovery:
         else:
             allowed = max(self._prr_delivered - self._prr_sent, delivered) + self.mss
             allowed = min(target - flight, allowed)
-        if not self._prr_sent:
-            allowed = max(allowed, self.mss)  # the fast retransmission itself
+        if not self._prr_sent or (not self.sack and self.board.lost):
+            # The fast retransmission itself, and that of a partial ACK (RFC 6582, step 3).
+            allowed = max(allowed, self.mss)
         return max(0, allowed)

@@ -69,6 +69,11 @@ class Sender:
         return self.queue.octets + max(0, outstanding)
 
     @property
+    def acknowledged(self) -> int:
+        """SND.UNA without SYN and FIN: the octets of the stream the peer has got."""
+        return max(0, self.una - self.fin_acknowledged)
+
+    @property
     def window_left(self) -> int:
         """Octets the peer's window still allows."""
         return max(0, self.una + self.window - self.next)
@@ -102,8 +107,9 @@ class Sender:
         self.window = window
         if window > self.max_window:
             self.max_window = window
-        if window:
+        if window and self.persist_at != NEVER:
             self.persist_at = NEVER
+            self.backoffs = 0
         return changed
 
     def acknowledge(
