@@ -14,10 +14,10 @@ import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import PlatformError
+from testbed.netlink.transport import Netlink, Request
 from testbed.sandbox import model, syscalls
 from testbed.sandbox.netlink import links, mptcp, netem
 from testbed.sandbox.netlink import redirect as redirection
-from testbed.sandbox.netlink.transport import Netlink, Request
 from testbed.topology.model import Endpoint, EndpointFlag
 from testbed.topology.operations import VethEnd
 from testbed.wire.netem import Netem

@@ -18,8 +18,8 @@ from pyroute2.netlink.generic.mptcp import (
     mptcp_msg,
 )
 
-from testbed.sandbox.netlink.attributes import OwnMap, attributes
-from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink.attributes import OwnMap, attributes
+from testbed.netlink.transport import Netlink, Request, decode, encode
 from testbed.topology.model import Endpoint, EndpointFlag, Limits
 
 _VERSION: Final = 1  # MPTCP_PM_VER
