@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
@@ -14,6 +17,7 @@ from testbed.host import frames
 from testbed.host.gro import merge
 from testbed.host.network import Network, Path
 from testbed.host.ports import Ports
+from testbed.host.recording import NullTap, Tap
 from testbed.host.sockets import Input, Output, Receiver
 from testbed.libc import Timer
 from testbed.stack.connection import Closed, Connected, Connection, Endpoint, Event
@@ -44,14 +48,23 @@ class Host:
     The addresses are the kernel's own; the ports are shared with it (:mod:`testbed.host.ports`).
     Make it where an event loop runs, and close it in the end.
 
-    :param endpoint: what has the connections.
+    :param make: makes the endpoint, given what is known of the network.
+    :param tap: sees all segments.
     :param rng: chooses ports.
     :raises PlatformError: this process may not open packet sockets.
     """
 
-    def __init__(self, endpoint: Endpoint, rng: random.Random | None = None) -> None:
-        self.endpoint = endpoint
+    def __init__(
+        self,
+        make: Callable[[Network], Endpoint],
+        *,
+        tap: Tap | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.network = Network(self._addresses_changed, self._retry)
+        self.endpoint = make(self.network)
         self.streams = Streams(self)
+        self._tap = tap or NullTap()
         self._loop = asyncio.get_running_loop()
         self._ports = Ports(rng or random.SystemRandom())
         self._users: Counter[int] = Counter()  # listeners and connections per port
@@ -64,7 +77,6 @@ class Host:
         self._timer = Timer()
         self._armed: int | None = None
         self._work = self._scheduled = self._stepping = False
-        self.network = Network(self._addresses_changed, self._retry)
         for each in self._inputs:
             self._loop.add_reader(each, self._receive, each.fileno())
         self._loop.add_reader(self._timer, self._timer_expired)
@@ -99,7 +111,10 @@ class Host:
 
         :raises OSError: it is refused, times out, or there is no way there.
         """
-        local = Address(source or self.network.source_for(remote.host), self._ports.take())
+        source = source or self.network.source_for(remote.host)
+        if source is None:
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+        local = Address(source, self._ports.take())
         self._hold(local.port)
         try:
             return await self.streams.open_connection(Flow(local, remote))
@@ -162,24 +177,25 @@ class Host:
         segments: list[Segment] = []
         for received in self._receiver.receive(fd):
             try:
-                self._take(received, segments)
+                self._take(received, segments, now)
             except PacketError:
                 continue  # as RFC 9293 has it: damaged segments are dropped silently
         for segment in merge(segments):
             self.endpoint.receive(segment, now)
         self._step()
 
-    def _take(self, received: frames.Received, segments: list[Segment]) -> None:
+    def _take(self, received: frames.Received, segments: list[Segment], now: int) -> None:
         packet = received.packet
         if packet[9 if packet[0] >> 4 == 4 else 6] != _TCP:
             error = parse_icmp(packet)
             if error is not None and error.flow.local.port in self._ports:
-                self.endpoint.receive_icmp(error, self.now())
+                self.endpoint.receive_icmp(error, now)
             return
         segment = parse(packet, verify=not received.verified, gso_size=received.gso_size)
         # The kernel's own connections, and those it forwards, are none of our business.
         host, port = segment.destination
         if port in self._ports and self.network.is_local(host):
+            self._tap.segment(segment, now)
             segments.append(segment)
 
     def _timer_expired(self) -> None:
@@ -234,6 +250,7 @@ class Host:
         if size and header_length(segment) + (gso_size or size) > path.mtu:
             self._tell(IcmpKind.TOO_BIG, segment, path.mtu)
             return
+        self._tap.segment(segment, self.now())
         packet = emit(segment, partial_checksum=True)
         output = self._output(path)
         if output is not None and not output.send(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -69,7 +70,7 @@ class Network:
         self._asked: set[Key] = set()  # the kernel is resolving or confirming them
         self._failed: set[Key] = set()  # it could not, and nobody was told yet
         self._paths: dict[tuple[str, str], Path] = {}
-        self._read_all()
+        self._read_tables()
 
     def fileno(self) -> int:
         """Return the descriptor that has input when something has changed."""
@@ -84,12 +85,18 @@ class Network:
         """Tell whether packets to that address are for this host."""
         return host in self.addresses or host.startswith("127.")
 
-    def source_for(self, destination: str) -> str:
-        """Return the address the kernel would send from.
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses that other hosts may know."""
+        addresses = (ipaddress.ip_address(host) for host in sorted(self.addresses))
+        return [str(each) for each in addresses if not (each.is_loopback or each.is_link_local)]
 
-        :raises OSError: there is no route.
-        """
-        return rtnetlink.find_route(self._netlink, None, destination).source
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the kernel would send from; ``None`` if there is no route."""
+        try:
+            return rtnetlink.find_route(self._netlink, None, remote_host).source
+        except OSError:
+            return None
 
     def path(self, source: str, destination: str) -> Path | None:
         """Return how packets leave; ``None`` while the kernel resolves the neighbour.
@@ -134,7 +141,10 @@ class Network:
             changed, resolved = changed or links, resolved or neighbours
         self._paths.clear()
         if changed:
-            self._read_all()
+            before = self.addresses
+            self._read_tables()
+            if self.addresses != before:
+                self._on_addresses(self.addresses - before, before - self.addresses)
         if changed or resolved:
             self._on_neighbour()
 
@@ -189,16 +199,13 @@ class Network:
                 raise OSError(error.number, str(error))
             self._asked.add(key)
 
-    def _read_all(self) -> None:
+    def _read_tables(self) -> None:
         netlink = self._netlink
         self._interfaces = rtnetlink.read_interfaces(netlink)
         self._neighbours = {
             (each.interface, each.host): each for each in rtnetlink.read_neighbours(netlink)
         }
         running = {index for index, each in self._interfaces.items() if each.running}
-        before = self.addresses
         self.addresses = frozenset(
             host for index, host in rtnetlink.read_addresses(netlink) if index in running
         )
-        if self.addresses != before:
-            self._on_addresses(self.addresses - before, before - self.addresses)
