@@ -37,7 +37,8 @@ class Extension(Protocol):
 
         Called once for each segment that is made, retransmissions too, also for RST.
 
-        :param flags: the segment's control bits.
+        :param flags: the segment's control bits; PSH, and FIN on a segment with data, are decided
+            on later and are not among them.
         :param ext: what its octets were sent with; ``None`` for a segment without any.
         :param room: octets TCP's own options leave, padding included.
         """
