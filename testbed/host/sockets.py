@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -68,11 +69,12 @@ class Input:
 
     def __init__(self, family: socket.AddressFamily) -> None:
         self._family = family
-        self._socket = _open()
+        self._socket = _open(socket.htons(_PROTOCOLS[family]))
         filters.attach(self._socket, filters.NOTHING)
         _enlarge(self._socket, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        # Only now does it hear anything. The interface "" is all of them.
-        self._socket.bind(("", _PROTOCOLS[family]))
+        with contextlib.suppress(BlockingIOError):
+            while True:  # throw away what came before the filter
+                self._socket.recv(1)
 
     def fileno(self) -> int:
         """Return the descriptor."""
@@ -94,11 +96,11 @@ class Output:
     """
 
     def __init__(self, interface: str) -> None:
-        self._socket = _open()
+        self._socket = _open(0)  # protocol 0: it hears nothing
         _enlarge(self._socket, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER)
         self._waiting: deque[tuple[bytes, bytes]] = deque()
         try:
-            self._socket.bind((interface, 0))  # protocol 0: it hears nothing
+            self._socket.bind((interface, 0))
         except OSError:
             self._socket.close()
             raise
@@ -140,9 +142,9 @@ class Output:
         self._socket.close()
 
 
-def _open() -> socket.socket:
+def _open(protocol: int) -> socket.socket:
     try:
-        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
     except PermissionError as error:
         raise PlatformError(
             "this process may not open packet sockets",
