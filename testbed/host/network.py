@@ -62,6 +62,7 @@ class Network:
         self._events = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         )
+        self._events.bind((0, 0))  # without a port of its own, a socket hears nothing of the kernel
         for group in _GROUPS:
             self._events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self.addresses: frozenset[str] = frozenset()
