@@ -50,6 +50,16 @@ class ReceivedMappings:
         self._mappings: deque[Mapping] = deque()  # by their place in the subflow, disjoint
         self._passed = 0  # position in the subflow before which nothing is needed any more
 
+    def __bool__(self) -> bool:
+        return bool(self._mappings)
+
+    def start_after(self, position: int) -> int | None:
+        """Return where the first mapping after a position of the subflow starts."""
+        for mapping in self._mappings:
+            if mapping.subflow > position:
+                return mapping.subflow
+        return None
+
     def add(self, mapping: Mapping) -> None:
         """Note a mapping; what is known already of its octets stays as it is."""
         last = self._mappings[-1] if self._mappings else None

@@ -36,16 +36,25 @@ class TcpEndpoint:
     something to send are in a set, and timers in a heap whose entries may be out of date.
     """
 
-    def __init__(self, config: TcpConfig, rng: Randomness, secret: bytes) -> None:
+    def __init__(
+        self,
+        config: TcpConfig,
+        rng: Randomness,
+        secret: bytes,
+        *,
+        stray: Acceptor | None = None,
+    ) -> None:
         """Make an endpoint without connections.
 
         :param rng: for what an attacker must not guess.
         :param secret: key of RFC 6528's F, at least 16 octets.
+        :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
         """
         self.config = config
         self.challenges = ChallengeLimit(config.challenge_acks_per_second, rng)
         self._rng = rng
         self._secret = secret
+        self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._connections: dict[Flow, TcpConnection] = {}
         self._listeners: dict[Address, TcpListener] = {}
         self._awake: dict[TcpConnection, None] = {}
@@ -143,6 +152,8 @@ class TcpEndpoint:
         flags = segment.flags
         if flags & RST:
             return
+        if listener is None and self._stray.acceptor is not None:
+            listener = self._stray
         if listener is None or flags & ACK:
             self._answer_with_reset(segment)
             return

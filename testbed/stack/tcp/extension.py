@@ -60,8 +60,11 @@ class Extension(Protocol):
         TCP still accepts whatever it has advertised before.
         """
 
-    def window_counts(self, segment: Segment) -> bool:
-        """Tell whether the window field of a received segment may be used as send window."""
+    def window_counts(self, window: int) -> bool:
+        """Tell whether the window of the segment just received may be used as send window.
+
+        :param window: its window field, scaled: octets.
+        """
 
     def state_changed(self, old: State, new: State) -> None:
         """Note a transition of the connection."""

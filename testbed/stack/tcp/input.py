@@ -264,8 +264,9 @@ def _fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice,
     sender = tcb.sender
     una = sender.una
     changed = False
-    if ack >= una and (tcb.extension is None or tcb.extension.window_counts(segment)):
-        changed = sender.take_window(segment.window << sender.shift, start, ack)
+    window = segment.window << sender.shift
+    if ack >= una and (tcb.extension is None or tcb.extension.window_counts(window)):
+        changed = sender.take_window(window, start, ack)
     blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
     if ack > una or blocks:
         sender.acknowledge(max(ack, una), blocks, now, _echo(tcb, segment, now))
