@@ -9,7 +9,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
@@ -48,7 +48,7 @@ class Host:
     The addresses are the kernel's own; the ports are shared with it (:mod:`testbed.host.ports`).
     Make it where an event loop runs, and close it in the end.
 
-    :param make: makes the endpoint, given what is known of the network.
+    :param make: makes the endpoint, which may ask the host for addresses and ports.
     :param tap: sees all segments.
     :param rng: chooses ports.
     :raises PlatformError: this process may not open packet sockets.
@@ -56,16 +56,13 @@ class Host:
 
     def __init__(
         self,
-        make: Callable[[Network], Endpoint],
+        make: Callable[[Host], Endpoint],
         *,
         tap: Tap | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.network = Network(self._addresses_changed, self._retry)
-        self.endpoint = make(self.network)
-        self.streams = Streams(self)
-        self._tap = tap or NullTap()
         self._loop = asyncio.get_running_loop()
+        self._tap = tap or NullTap()
         self._ports = Ports(rng or random.SystemRandom())
         self._users: Counter[int] = Counter()  # listeners and connections per port
         self._port_of: dict[Connection, int] = {}
@@ -77,6 +74,9 @@ class Host:
         self._timer = Timer()
         self._armed: int | None = None
         self._work = self._scheduled = self._stepping = False
+        self.network = Network(self._addresses_changed, self._retry)
+        self.endpoint = make(self)
+        self.streams = Streams(self)
         for each in self._inputs:
             self._loop.add_reader(each, self._receive, each.fileno())
         self._loop.add_reader(self._timer, self._timer_expired)
@@ -104,6 +104,27 @@ class Host:
             self._scheduled = True
             self._loop.call_soon(self._step)
 
+    # What an endpoint asks (testbed.stack.mptcp.paths.LocalNetwork)
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses by which others may reach this host."""
+        return self.network.hosts
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the kernel would use towards another; ``None`` if there is no way."""
+        return self.network.source_for(remote_host)
+
+    def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - of all addresses
+        """Return a free port and keep it from the kernel."""
+        port = self._ports.take()
+        self._hold(port)
+        return port
+
+    def release_port(self, local: Address) -> None:
+        """Take a port of :meth:`port_for` back."""
+        self._let_go(local.port)
+
     # Connections
 
     async def open_connection(self, remote: Address, source: str | None = None) -> StreamPair:
@@ -114,12 +135,11 @@ class Host:
         source = source or self.network.source_for(remote.host)
         if source is None:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-        local = Address(source, self._ports.take())
-        self._hold(local.port)
+        local = Address(source, self.port_for(source, remote))
         try:
             return await self.streams.open_connection(Flow(local, remote))
         finally:
-            self._let_go(local.port)
+            self.release_port(local)
 
     async def start_server(self, on_connection: OnConnection, local: Address) -> HostServer:
         """Listen on an address (``0.0.0.0`` or ``::``: on all of the family) and a port.

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
-from testbed.host.network import Network
+from testbed.host.driver import Host
 from testbed.netlink import mptcp as kernel
 from testbed.netlink.transport import Netlink
 from testbed.stack.connection import Endpoint
@@ -28,7 +28,7 @@ TCP: Final = TcpConfig(gso=True, time_wait_ns=500_000_000)
 
 MPTCP: Final = MptcpConfig(tcp=TCP)
 
-Make = Callable[[Network], Endpoint]
+Make = Callable[[Host], Endpoint]
 
 
 def tcp(config: TcpConfig = TCP) -> Make:
@@ -38,8 +38,8 @@ def tcp(config: TcpConfig = TCP) -> Make:
 
 def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
     """Return what makes an endpoint that speaks MPTCP."""
-    return lambda network: MptcpEndpoint(
-        config, _RANDOM, secrets.token_bytes(_SECRET), network=network, tracer=tracer
+    return lambda host: MptcpEndpoint(
+        config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
     )
 
 
@@ -74,9 +74,7 @@ def _path_endpoint(endpoint: kernel.KernelEndpoint) -> PathEndpoint:
     )
 
 
-def using(
-    config: MptcpConfig, hosts: Sequence[str], *, signal: bool
-) -> MptcpConfig:
+def using(config: MptcpConfig, hosts: Sequence[str], *, signal: bool) -> MptcpConfig:
     """Return a configuration whose path manager uses these local addresses and no others.
 
     :param signal: announce them to the peer, as a server does, and do not connect from them.

@@ -91,4 +91,3 @@ def _address(text: str) -> list[tuple[str, object]]:
 def _endpoint(family: int, command: int, attrs: list[tuple[str, object]]) -> Request:
     nested = ("MPTCP_PM_ATTR_ADDR", {"attrs": attrs}, NLA_F_NESTED)
     return message(family, command, [nested])
-

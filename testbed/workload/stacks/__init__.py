@@ -57,6 +57,9 @@ class Stack(Protocol):
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the stack's own view of an open connection, as JSON can hold it."""
 
+    async def finish(self) -> None:
+        """Return when this process is needed for no connection any more; all are closed."""
+
 
 def names() -> tuple[str, ...]:
     """Return the names of all stacks."""

@@ -54,6 +54,9 @@ class Mptcp:
         found: dict[str, Any] = msgspec.to_builtins(sockinfo.mptcp_info(sock))
         return {"mptcp_info": found}
 
+    async def finish(self) -> None:
+        """Return at once: the kernel ends connections by itself."""
+
     def _socket(self, address: str) -> socket.socket:
         try:
             return socket.socket(

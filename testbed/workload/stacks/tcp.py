@@ -33,6 +33,9 @@ class Tcp:
         """Return TCP_INFO."""
         return {"tcp_info": sockinfo.tcp_info(_kernel.socket_of(writer))}
 
+    async def finish(self) -> None:
+        """Return at once: the kernel ends connections by itself."""
+
     def _socket(self, address: str) -> socket.socket:
         return socket.socket(_kernel.family(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
