@@ -21,16 +21,15 @@ class Userspace:
 
     :param name: as experiments call it.
     :param protocol: what it speaks.
-    :param view: under what name :meth:`inspect` gives a connection's information.
     :param host: makes the driver; called where an event loop runs.
     """
 
     program_option = None
+    in_kernel = False
 
-    def __init__(self, name: str, protocol: str, view: str, host: Callable[[], Host]) -> None:
+    def __init__(self, name: str, protocol: str, host: Callable[[], Host]) -> None:
         self._name = name
         self._protocol = protocol
-        self._view = view
         self._make = host
         self._hosts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Host] = (
             weakref.WeakKeyDictionary()
@@ -70,9 +69,10 @@ class Userspace:
         )
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
-        """Return the connection's own view of itself."""
+        """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
         connection: Connection = writer.get_extra_info("connection")
-        return {self._view: connection.info()}
+        info = connection.info()
+        return {"mptcp_info" if "subflows" in info else "tcp_info": info}
 
     async def finish(self) -> None:
         """Wait until all connections are closed at both ends, and leave the network."""

@@ -20,6 +20,7 @@ class Mptcp:
     """MPTCP sockets; programs that do not know of them are run by ``mptcpize run``."""
 
     name = protocol = "mptcp"
+    in_kernel = True
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
 
     async def connect(self, remote: tuple[str, int]) -> Streams:

@@ -15,6 +15,7 @@ class Tcp:
     """Plain TCP sockets, and programs as they are."""
 
     name = protocol = "tcp"
+    in_kernel = True
     program_option = None
 
     async def connect(self, remote: tuple[str, int]) -> Streams:

@@ -18,4 +18,4 @@ def _host() -> Host:
     return Host(endpoints.mptcp(config))
 
 
-STACK = Userspace("userspace", protocol="mptcp", view="mptcp_info", host=_host)
+STACK = Userspace("userspace", protocol="mptcp", host=_host)

@@ -17,4 +17,4 @@ def _host() -> Host:
     return Host(endpoints.tcp())
 
 
-STACK = Userspace("userspace-tcp", protocol="tcp", view="tcp_info", host=_host)
+STACK = Userspace("userspace-tcp", protocol="tcp", host=_host)
