@@ -284,6 +284,8 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
             return
         out.append(_data(tcb, min(window, max(recovery.window - in_flight, mss)), now))
+    # Whoever gives data only as the window has room, as MPTCP does, leaves none in the queue.
+    sender.limited = recovery.in_flight + mss > recovery.window
 
 
 def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
