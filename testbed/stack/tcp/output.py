@@ -226,7 +226,7 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
         in_flight = recovery.in_flight
         length = min(record.end - record.start, sender.mss)
         if in_flight and in_flight + length > recovery.window:
-            sender.limited = True
+            sender.window_used(used_up=True)
             return
         room = max(recovery.window - in_flight, sender.mss)
         out.append(retransmit(tcb, record, room, now))
@@ -273,19 +273,17 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send new data as far as both windows, Nagle's rule and silly window avoidance let it."""
     sender = tcb.sender
     queue, recovery, mss = sender.queue, sender.recovery, sender.mss
-    sender.limited = False
     while queue.octets:
         window = sender.window_left
         in_flight = recovery.in_flight
         run = queue.run(mss)
         if in_flight and in_flight + run > recovery.window:
-            sender.limited = True
-            return
+            break
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
-            return
+            break
         out.append(_data(tcb, min(window, max(recovery.window - in_flight, mss)), now))
     # Whoever gives data only as the window has room, as MPTCP does, leaves none in the queue.
-    sender.limited = recovery.in_flight + mss > recovery.window
+    sender.window_used(used_up=recovery.in_flight + mss > recovery.window)
 
 
 def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:

@@ -104,10 +104,10 @@ class Recovery:
         new += sum([record.end - record.start for record in sacked]) if sacked else 0
         if self._undo_after >= 0 and echo_sent_ns is not None and octets:
             self._undo_if_spurious(echo_sent_ns)
-        if self.phase != Phase.OPEN and self.phase != Phase.DISORDER and position >= self.point:
-            self._finish()
-        if self.phase in (Phase.OPEN, Phase.DISORDER, Phase.LOSS) and new and limited:
+        if new and limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
             self.congestion.acked(new, self.rtt.smoothed, now)
+        if self.phase >= Phase.REDUCING and position >= self.point:
+            self._finish()
         if self.sack and (self.board.sacked or self.recovering):
             self.detect_losses(position, end, now)
         elif not self.board.records:
