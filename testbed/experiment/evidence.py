@@ -51,14 +51,16 @@ def nodes(workload: Workload) -> tuple[str, ...]:
 
 def of(scenario: Scenario, stack: str, seen: Seen) -> Evidence:
     """Return what there is to judge the run by."""
-    workload = scenario.workload
+    workload, transport = scenario.workload, stacks.stack(stack)
     return Evidence(
-        protocol=stacks.stack(stack).protocol,
+        protocol=transport.protocol,
+        userspace=not transport.in_kernel,
         source=workload.source,
         target=workload.target,
         expected_subflows=scenario.subflows,
         counters=moved(seen.before, seen.after),
         connections=(*_sampled(seen.records), *_counted(seen.records), *_final(seen)),
+        plain=tuple(node for node, view in _views(seen) if "tcp_info" in view),
         lost=tuple(_lost(wires(scenario.topology, seen.wires))),
     )
 
@@ -160,17 +162,28 @@ def _counted(records: Iterable[Record]) -> Iterator[ConnectionView]:
 
 def _final(seen: Seen) -> Iterator[ConnectionView]:
     """Yield what the ends themselves saw just before they closed their connections."""
-    details = seen.result.details if seen.result else {}
-    for end in details.values():
-        view = end.get("view", {}) if isinstance(end, Mapping) else {}
+    for node, view in _views(seen):
         if "mptcp_info" in view:
-            yield _view(end["node"], view["mptcp_info"])
+            yield _view(node, view["mptcp_info"])
+
+
+def _views(seen: Seen) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each end's node and what its stack said of its connection."""
+    for end in (seen.result.details if seen.result else {}).values():
+        if isinstance(end, Mapping) and "view" in end:
+            yield end["node"], end["view"]
 
 
 def _view(node: str, mptcp: Mapping[str, Any]) -> ConnectionView:
     """Count subflows by their states: the numbers in MPTCP_INFO hold those that never came up."""
     established = [one for one in mptcp["subflows"] if one["tcp"]["state"] not in _NOT_ESTABLISHED]
-    return ConnectionView(node=node, fallback=mptcp["fallback"], subflows=len(established))
+    token, remote = (mptcp.get("info", {}).get(name) for name in ("token", "remote_token"))
+    return ConnectionView(
+        node=node,
+        fallback=mptcp["fallback"],
+        subflows=len(established),
+        tokens=None if token is None or remote is None else (token, remote),
+    )
 
 
 def _lost(found: Iterable[WireRecord]) -> Iterator[Lost]:

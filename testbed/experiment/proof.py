@@ -4,6 +4,9 @@ A run whose protocol cannot be proved is *invalid*: it is shown, and never avera
 comes from two independent places: the kernel's MIB counters of both ends (``nstat``, from
 ``net/mptcp/mib.c``), which count every handshake of the run because each run has namespaces of its
 own, and MPTCP_INFO of the sockets.
+
+The kernel knows nothing of what a userspace stack does: there its counters prove that it carried
+nothing itself, and the two ends' own views of the connection have to fit together.
 """
 
 from __future__ import annotations
@@ -21,14 +24,19 @@ PREFIX: Final = "MPTcpExt"
 # Each of these means: a connection asked for MPTCP and went on, or started, without it.
 _FALLBACKS: Final = ("MPCapableSYNTXDrop", "MPCapableSYNTXDisabled", "DSSNoMatchTCP", "Blackhole")
 _FALLBACKS_LIKE: Final = ("Fallback", "InfiniteMap")
+_OPENS: Final = ("TcpActiveOpens", "TcpPassiveOpens")
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection at one moment; ``subflows`` counts the established ones, the first too."""
+    """One connection at one moment; ``subflows`` counts the established ones, the first too.
+
+    :param tokens: of MPTCP, this end's and the peer's; ``None`` where only one end's is known.
+    """
 
     node: str
     fallback: bool
     subflows: int
+    tokens: tuple[int, int] | None = None
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,20 +50,24 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to judge by.
 
-    :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``, the kernel's.
+    :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``.
+    :param userspace: the stack is ours, not the kernel's.
     :param source: the node that connects; ``target`` the one that listens.
     :param expected_subflows: of each MPTCP connection, the first included.
     :param counters: of both nodes: how far each counter moved; a node that is missing has none.
     :param connections: every view of every MPTCP connection, in any order.
+    :param plain: nodes whose stack says of a connection that it is plain TCP.
     :param lost: by the emulator, when the machine was too busy.
     """
 
     protocol: str
+    userspace: bool = False
     source: str
     target: str
     expected_subflows: int
     counters: Mapping[str, Counters]
     connections: tuple[ConnectionView, ...] = ()
+    plain: tuple[str, ...] = ()
     lost: tuple[Lost, ...] = ()
 
 
@@ -77,7 +89,8 @@ def judge(evidence: Evidence) -> Judgement:
             for node, counters in evidence.counters.items()
         },
     )
-    checks = (_wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
+    kind = evidence.protocol, evidence.userspace
+    checks = (_wires, _counters_are_there, _CHECKS.get(kind, _unknown))
     return Judgement(
         proof=proof, invalid=next(filter(None, (check(evidence) for check in checks)), None)
     )
@@ -143,19 +156,66 @@ def _enough_subflows(evidence: Evidence) -> str | None:
     )
 
 
+def _userspace_tcp(evidence: Evidence) -> str | None:
+    for node in (evidence.source, evidence.target):
+        if node not in evidence.plain:
+            return f"{node} has no view of a TCP connection of ours"
+    return _kernel_carried_nothing(evidence)
+
+
+def _userspace_mptcp(evidence: Evidence) -> str | None:
+    if evidence.plain:
+        return f"mptcp fell back to TCP: {evidence.plain[0]} has a connection without MPTCP"
+    for view in evidence.connections:
+        if view.fallback:
+            return f"mptcp fell back to TCP: {view.node} says so of its connection"
+    here, there = (
+        {view.tokens for view in evidence.connections if view.node == node and view.tokens}
+        for node in (evidence.source, evidence.target)
+    )
+    if not here or here != {(theirs, ours) for ours, theirs in there}:
+        return (
+            f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "
+            f"{sorted(there)}, the other way round: they do not speak of the same connection"
+        )
+    seen, expected = _subflows(evidence), evidence.expected_subflows
+    if seen < expected:
+        return f"mptcp never opened its {_ordinal(seen + 1)} subflow: {seen} of {expected}"
+    return _kernel_carried_nothing(evidence)
+
+
+def _kernel_carried_nothing(evidence: Evidence) -> str | None:
+    for node, counters in evidence.counters.items():
+        for name, moved in counters.items():
+            if moved and (name.startswith(PREFIX) or name in _OPENS):
+                return f"the kernel's own stack took part: {name} of {node} moved by {moved}"
+    return None
+
+
 def _unknown(evidence: Evidence) -> str:
     return f"nothing here can prove that {evidence.protocol!r} was spoken"
 
 
 # A new protocol is proved by a function here; without one all its runs are invalid.
-_CHECKS: Final[Mapping[str, Callable[[Evidence], str | None]]] = {"tcp": _tcp, "mptcp": _mptcp}
+_CHECKS: Final[Mapping[tuple[str, bool], Callable[[Evidence], str | None]]] = {
+    ("tcp", False): _tcp,
+    ("mptcp", False): _mptcp,
+    ("tcp", True): _userspace_tcp,
+    ("mptcp", True): _userspace_mptcp,
+}
 
 
 def _subflows(evidence: Evidence) -> int:
     """Return the most subflows a connection was seen with at one moment.
 
-    Never more than the joins that the passive end saw completed: both have to show a subflow.
+    Never more than both ends can show: the joins that the passive end saw completed, by the
+    kernel's counters, or (of a userspace stack) each end's own view.
     """
+    if evidence.userspace:
+        return min(
+            max((view.subflows for view in evidence.connections if view.node == node), default=0)
+            for node in (evidence.source, evidence.target)
+        )
     looks = max((view.subflows for view in evidence.connections), default=0)
     return min(looks, 1 + _total(evidence, "MPJoinAckRx"))
 

@@ -44,20 +44,23 @@ async def _work(task: Task) -> Report:
         on_start=lambda: _say(_doing(activity)),
         meet=_meet,
     )
-    kind = kind_of(task.job)
+    kind, transport = kind_of(task.job), stack(task.stack)
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
     work = asyncio.ensure_future(
-        limited(half(stack(task.stack), address, task.job, activity), activity, task.limit_ns)
+        limited(half(transport, address, task.job, activity), activity, task.limit_ns)
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     telling = asyncio.ensure_future(_tell(activity))
     try:
-        return await work
+        report = await work
+        await transport.finish()
     except asyncio.CancelledError:
         raise WorkloadError(
             f"the {task.role} was waiting for {activity.waiting_for} when it was stopped"
         ) from None
+    else:
+        return report
     finally:
         telling.cancel()
 

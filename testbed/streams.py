@@ -1,0 +1,407 @@
+"""asyncio's streams over an :class:`~testbed.stack.connection.Endpoint`, for every kind of driver.
+
+A driver has an endpoint, a clock and an event loop; it carries segments and timers.  What happens
+to connections it hands to :meth:`Streams.dispatch`, and gets asyncio's own ``StreamReader`` and
+``StreamWriter`` for that.
+
+Closing is as it is with sockets: ``wait_closed`` of a writer returns when the stack has taken
+everything, and the stack then goes on by itself.  :meth:`Streams.finished` waits for that too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from testbed.stack.connection import (
+    Closed,
+    Connected,
+    Connection,
+    ConnectionFailure,
+    Endpoint,
+    ErrorKind,
+    Event,
+    Listener,
+    Readable,
+    Writable,
+)
+from testbed.stack.packet.address import Address, Flow
+
+READ_LIMIT: Final = 1024 * 1024  # octets; reading stops at twice as many that nobody has taken
+HIGH_WATER: Final = 64 * 1024  # octets; of what the stack has not taken: asyncio's own default
+_PIECE: Final = 64 * 1024  # octets offered to the stack at once
+_READ: Final = 256 * 1024  # octets taken from the stack at once: asyncio's size of recv(2)
+
+StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+
+_ERRNO: Final = {
+    ErrorKind.REFUSED: errno.ECONNREFUSED,
+    ErrorKind.RESET: errno.ECONNRESET,
+    ErrorKind.TIMED_OUT: errno.ETIMEDOUT,
+    ErrorKind.ABORTED: errno.ECONNABORTED,
+    ErrorKind.UNREACHABLE: errno.EHOSTUNREACH,
+    ErrorKind.MESSAGE_SIZE: errno.EMSGSIZE,
+    ErrorKind.PROTOCOL: errno.EPROTO,
+}
+
+
+def error_of(failure: ConnectionFailure) -> OSError:
+    """Return the OSError that sockets give for such a failure."""
+    number = _ERRNO[failure.kind]
+    detail = f" ({failure.detail})" if failure.detail else ""
+    return OSError(number, os.strerror(number) + detail)
+
+
+class Driver(Protocol):
+    """What carries an endpoint's segments."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint whose connections the streams are."""
+
+    def now(self) -> int:
+        """Return the time that the endpoint is given, in nanoseconds."""
+
+    def wake(self) -> None:
+        """Note that something was asked of the endpoint.
+
+        Soon, but not before this returns, the driver must send what there is to send, hand events
+        to ``dispatch`` and look at ``next_timer`` again.
+        """
+
+
+class Streams:
+    """All streams of one endpoint.
+
+    :param limit: octets a reader holds before the transport is paused, at twice as many.
+    """
+
+    def __init__(self, driver: Driver, *, limit: int = READ_LIMIT) -> None:
+        self._driver = driver
+        self._limit = limit
+        self._opening: dict[Connection, asyncio.Future[StreamPair]] = {}
+        self._servers: list[Server] = []
+        self._transports: dict[Connection, StreamTransport] = {}
+        self._idle: list[asyncio.Future[None]] = []
+
+    async def open_connection(self, flow: Flow) -> StreamPair:
+        """Open a connection.
+
+        :raises OSError: it is refused, times out, or there is such a connection already.
+        """
+        connection = self._driver.endpoint.connect(flow, self._driver.now())
+        opening = asyncio.get_running_loop().create_future()
+        self._opening[connection] = opening
+        self._driver.wake()
+        try:
+            pair: StreamPair = await opening
+        except asyncio.CancelledError:
+            connection.abort()
+            self._driver.wake()
+            raise
+        finally:
+            del self._opening[connection]
+        return pair
+
+    async def start_server(self, on_connection: OnConnection, local: Address) -> Server:
+        """Listen; ``on_connection`` may be a coroutine function, as with asyncio's.
+
+        :raises OSError: the port is open already.
+        """
+        server = Server(self, self._driver.endpoint.listen(local), on_connection)
+        self._servers.append(server)
+        return server
+
+    def dispatch(self, connection: Connection, event: Event) -> None:
+        """Take one event of the endpoint."""
+        if isinstance(event, Connected):
+            self._connected(connection)
+            return
+        if isinstance(event, Closed):
+            self._closed(connection, event.failure)
+            return
+        transport = self._transports.get(connection)
+        if transport is None:
+            return
+        if isinstance(event, Readable):
+            transport.read_ready()
+        elif isinstance(event, Writable):
+            transport.write_ready()
+
+    async def finished(self) -> None:
+        """Wait until the stack is through with every connection."""
+        while self._transports:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            await idle
+
+    def forget(self, server: Server) -> None:
+        """Give no more connections to a server."""
+        self._servers.remove(server)
+
+    def _connected(self, connection: Connection) -> None:
+        opening = self._opening.get(connection)
+        if opening is not None:
+            if not opening.done():
+                opening.set_result(self._opened(connection))
+            return
+        server = self._server_of(connection.flow.local)
+        if server is None:
+            connection.abort()
+            self._driver.wake()
+        else:
+            loop = asyncio.get_running_loop()
+            reader = asyncio.StreamReader(limit=self._limit, loop=loop)
+            # The protocol makes the writer.
+            self._attach(
+                connection, asyncio.StreamReaderProtocol(reader, server.on_connection, loop=loop)
+            )
+
+    def _opened(self, connection: Connection) -> StreamPair:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=self._limit, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport = self._attach(connection, protocol)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def _attach(
+        self, connection: Connection, protocol: asyncio.StreamReaderProtocol
+    ) -> StreamTransport:
+        transport = StreamTransport(asyncio.get_running_loop(), self._driver, connection, protocol)
+        self._transports[connection] = transport
+        protocol.connection_made(transport)
+        return transport
+
+    def _closed(self, connection: Connection, failure: ConnectionFailure | None) -> None:
+        opening = self._opening.get(connection)
+        if opening is not None and not opening.done():
+            opening.set_exception(
+                error_of(failure or ConnectionFailure(ErrorKind.ABORTED, "before it was open"))
+            )
+        transport = self._transports.pop(connection, None)
+        if transport is not None:
+            transport.ended(failure)
+        if not self._transports:
+            for idle in self._idle:
+                if not idle.done():
+                    idle.set_result(None)
+            self._idle.clear()
+
+    def _server_of(self, local: Address) -> Server | None:
+        """Return the server that listens there; one on that very address comes first."""
+        anywhere = Address("::" if ":" in local.host else "0.0.0.0", local.port)  # noqa: S104
+        for wanted in (local, anywhere):
+            for server in self._servers:
+                if server.local == wanted:
+                    return server
+        return None
+
+
+class Server:
+    """An open port."""
+
+    def __init__(self, streams: Streams, listener: Listener, on_connection: OnConnection) -> None:
+        self._streams: Streams | None = streams
+        self._listener = listener
+        self.on_connection = on_connection
+
+    @property
+    def local(self) -> Address:
+        """Where it listens."""
+        return self._listener.local
+
+    def close(self) -> None:
+        """Stop listening; connections stay."""
+        if self._streams is not None:
+            self._streams.forget(self)
+            self._streams = None
+            self._listener.close()
+
+
+class StreamTransport(asyncio.Transport):
+    """A connection as asyncio's transports are.
+
+    ``get_extra_info`` knows ``connection``, ``sockname`` and ``peername``.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        driver: Driver,
+        connection: Connection,
+        protocol: asyncio.StreamReaderProtocol,
+    ) -> None:
+        flow = connection.flow
+        super().__init__(
+            {
+                "connection": connection,
+                "sockname": tuple(flow.local),
+                "peername": tuple(flow.remote),
+            }
+        )
+        self._loop = loop
+        self._driver = driver
+        self._connection = connection
+        self._protocol: asyncio.BaseProtocol = protocol
+        self._buffer: deque[memoryview] = deque()  # what the stack has not taken
+        self._buffered = 0  # octets in there
+        self._high, self._low = HIGH_WATER, HIGH_WATER // 4
+        self._writing_paused = self._reading_paused = False
+        self._eof_received = self._eof_written = False
+        self._closing = self._lost = False
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol that is told what happens."""
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Tell another protocol from now on."""
+        self._protocol = protocol
+
+    def is_closing(self) -> bool:
+        """Tell whether it is closed or about to be."""
+        return self._closing
+
+    def is_reading(self) -> bool:
+        """Tell whether data is passed on as it comes."""
+        return not (self._reading_paused or self._closing)
+
+    def pause_reading(self) -> None:
+        """Leave data in the stack, whose window closes."""
+        self._reading_paused = True
+
+    def resume_reading(self) -> None:
+        """Pass data on again."""
+        if self._reading_paused:
+            self._reading_paused = False
+            self._loop.call_soon(self.read_ready)
+
+    def read_ready(self) -> None:
+        """Pass on what there is to read."""
+        taken = False
+        while self.is_reading() and (data := self._connection.read(_READ)):
+            taken = True
+            self._protocol.data_received(data)  # type: ignore[attr-defined]
+        if taken:
+            self._driver.wake()  # the window has opened
+        if self.is_reading() and self._connection.at_eof and not self._eof_received:
+            self._eof_received = True
+            if not self._protocol.eof_received():  # type: ignore[attr-defined]
+                self.close()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send data, in order, as fast as the stack takes it; ignored once the connection is lost.
+
+        :raises RuntimeError: after ``write_eof``.
+        """
+        if self._eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._closing or not data:
+            return
+        self._buffer.append(memoryview(bytes(data)))
+        self._buffered += len(data)
+        if len(self._buffer) == 1:
+            self._flush()
+        if self._buffered > self._high and not self._writing_paused:
+            self._writing_paused = True
+            self._protocol.pause_writing()
+
+    def write_ready(self) -> None:
+        """Go on sending what is buffered."""
+        if self._lost or not self._buffer:
+            return
+        self._flush()
+        if self._writing_paused and self._buffered <= self._low:
+            self._writing_paused = False
+            self._protocol.resume_writing()
+
+    def can_write_eof(self) -> bool:
+        """Return True."""
+        return True
+
+    def write_eof(self) -> None:
+        """Close the sending side, after what was written."""
+        if self._eof_written or self._closing:
+            return
+        self._eof_written = True
+        self._end_output()
+
+    def close(self) -> None:
+        """Read no more; send what was written, then close."""
+        if not self._closing:
+            self._closing = True
+            self._end_output()
+
+    def abort(self) -> None:
+        """Reset the connection; what was written but not sent is lost."""
+        if not self._lost:
+            self._connection.abort()
+            self._driver.wake()
+            self._lose(None)
+
+    def ended(self, failure: ConnectionFailure | None) -> None:
+        """Take that nothing more happens; after an orderly end, what has come can still be read."""
+        if self._lost:
+            return
+        self.read_ready()
+        if failure is not None:
+            self._lose(error_of(failure))
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many octets the stack has not taken."""
+        return self._buffered
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low and the high water mark in octets."""
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which writing is paused (above high) and resumed (at low or below).
+
+        :raises ValueError: not ``high >= low >= 0``.
+        """
+        if high is None:
+            high = HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high, self._low = high, low
+
+    def _flush(self) -> None:
+        """Give the stack as much as it takes."""
+        buffer = self._buffer
+        # BrokenPipeError: the connection is over, and the event that says why is on its way.
+        with contextlib.suppress(BrokenPipeError):
+            while buffer:
+                view = buffer[0]
+                taken = self._connection.send(bytes(view[:_PIECE]))
+                self._buffered -= taken
+                if taken == len(view):
+                    buffer.popleft()
+                else:
+                    buffer[0] = view[taken:]
+                if taken < min(_PIECE, len(view)):
+                    break
+        self._end_output()
+
+    def _end_output(self) -> None:
+        if not self._buffer and not self._lost:
+            if self._closing:
+                self._connection.close()
+                self._lose(None)
+            elif self._eof_written:
+                self._connection.shutdown()
+        self._driver.wake()
+
+    def _lose(self, error: OSError | None) -> None:
+        self._closing = self._lost = True
+        self._buffer.clear()
+        self._buffered = 0
+        self._loop.call_soon(self._protocol.connection_lost, error)

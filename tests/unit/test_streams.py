@@ -1,0 +1,410 @@
+"""Streams over an endpoint that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from testbed.stack.connection import (
+    Closed,
+    Connected,
+    ConnectionFailure,
+    ErrorKind,
+    Event,
+    Readable,
+    Writable,
+)
+from testbed.stack.packet.address import Address, Flow
+from testbed.streams import Streams, error_of
+
+CLIENT = Address("10.0.0.1", 40000)
+SERVER = Address("10.0.0.2", 80)
+OUTGOING = Flow(CLIENT, SERVER)
+
+
+class ScriptedConnection:
+    """Takes ``room`` octets; what "arrives" is put there by the test."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.room = 1_000_000_000
+        self.sent = bytearray()
+        self.arrived = bytearray()
+        self.calls: list[str] = []
+        self.ended = False
+        self.broken = False
+        self.failure = None
+        self.closed = False
+        self.unsent = 0
+
+    def send(self, data: bytes) -> int:
+        if self.broken:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        taken = data[: self.room]
+        self.sent += taken
+        self.room -= len(taken)
+        return len(taken)
+
+    def read(self, limit: int) -> bytes:
+        data = bytes(self.arrived[:limit])
+        del self.arrived[:limit]
+        return data
+
+    @property
+    def at_eof(self) -> bool:
+        return self.ended and not self.arrived
+
+    def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+    def info(self) -> dict[str, Any]:
+        return {}
+
+
+class ScriptedListener:
+    def __init__(self, local: Address) -> None:
+        self.local = local
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedEndpoint:
+    def __init__(self) -> None:
+        self.connections: list[ScriptedConnection] = []
+        self.listeners: list[ScriptedListener] = []
+
+    def connect(self, flow: Flow, now: int) -> ScriptedConnection:
+        self.connections.append(ScriptedConnection(flow))
+        return self.connections[-1]
+
+    def listen(self, local: Address) -> ScriptedListener:
+        self.listeners.append(ScriptedListener(local))
+        return self.listeners[-1]
+
+
+class ScriptedDriver:
+    def __init__(self) -> None:
+        self.endpoint: Any = ScriptedEndpoint()
+        self.woken = 0
+
+    def now(self) -> int:
+        return 7
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+class Bench:
+    """Streams with everything below them in the test's hands."""
+
+    def __init__(self) -> None:
+        self.driver = ScriptedDriver()
+        self.streams = Streams(self.driver, limit=1000)
+        self._writers: list[asyncio.StreamWriter] = []
+        self.accepted: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def opened(
+        self,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, ScriptedConnection]:
+        opening = asyncio.ensure_future(self.streams.open_connection(OUTGOING))
+        await asyncio.sleep(0)
+        connection = self.driver.endpoint.connections[-1]
+        self.tell(connection, Connected())
+        reader, writer = await opening
+        self._writers.append(writer)
+        return reader, writer, connection
+
+    def tidy(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def tell(self, connection: ScriptedConnection, event: Event) -> None:
+        self.streams.dispatch(connection, event)
+
+    def arrive(self, connection: ScriptedConnection, data: bytes) -> None:
+        connection.arrived += data
+        self.tell(connection, Readable())
+
+    def end(self, connection: ScriptedConnection) -> None:
+        connection.ended = True
+        self.tell(connection, Readable())
+
+    def fail(self, connection: ScriptedConnection, kind: ErrorKind) -> None:
+        self.tell(connection, Closed(ConnectionFailure(kind)))
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted.append((reader, writer))
+
+
+def run(test: Callable[[Bench], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        bench = Bench()
+        try:
+            async with asyncio.timeout(10):
+                await test(bench)
+        finally:
+            bench.tidy()
+
+    asyncio.run(bounded())
+
+
+def test_a_connection_opens_when_the_stack_says_so() -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, connection = await bench.opened()
+        assert writer.get_extra_info("connection") is connection
+        assert writer.get_extra_info("sockname") == ("10.0.0.1", 40000)
+        assert writer.get_extra_info("peername") == ("10.0.0.2", 80)
+        assert bench.driver.woken
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        (ErrorKind.REFUSED, errno.ECONNREFUSED),
+        (ErrorKind.TIMED_OUT, errno.ETIMEDOUT),
+        (ErrorKind.UNREACHABLE, errno.EHOSTUNREACH),
+    ],
+)
+def test_opening_fails_with_the_errno_of_the_failure(kind: ErrorKind, number: int) -> None:
+    async def test(bench: Bench) -> None:
+        opening = asyncio.ensure_future(bench.streams.open_connection(OUTGOING))
+        await asyncio.sleep(0)
+        bench.fail(bench.driver.endpoint.connections[0], kind)
+        with pytest.raises(OSError, match=r".") as caught:
+            await opening
+        assert caught.value.errno == number
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", list(ErrorKind))
+def test_every_kind_of_failure_has_an_errno(kind: ErrorKind) -> None:
+    error = error_of(ConnectionFailure(kind, "why"))
+    assert error.errno
+    assert "why" in str(error)
+
+
+def test_opening_that_is_cancelled_aborts_the_connection() -> None:
+    async def test(bench: Bench) -> None:
+        opening = asyncio.ensure_future(bench.streams.open_connection(OUTGOING))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        connection = bench.driver.endpoint.connections[0]
+        assert connection.calls == ["abort"]
+        bench.fail(connection, ErrorKind.ABORTED)  # nobody is interested any more
+
+    run(test)
+
+
+def test_data_and_its_end_reach_the_reader() -> None:
+    async def test(bench: Bench) -> None:
+        reader, _, connection = await bench.opened()
+        bench.arrive(connection, b"one")
+        bench.arrive(connection, b"two")
+        bench.end(connection)
+        assert await reader.read() == b"onetwo"
+
+    run(test)
+
+
+def test_a_full_reader_leaves_data_in_the_stack() -> None:
+    async def test(bench: Bench) -> None:
+        reader, _, connection = await bench.opened()
+        bench.arrive(connection, b"x" * 2001)
+        bench.arrive(connection, b"y" * 500)
+        bench.end(connection)
+        assert len(connection.arrived) == 500
+        assert await reader.readexactly(2001) == b"x" * 2001
+        assert await reader.read() == b"y" * 500
+
+    run(test)
+
+
+def test_data_left_in_the_stack_outlives_an_orderly_end() -> None:
+    async def test(bench: Bench) -> None:
+        reader, _, connection = await bench.opened()
+        bench.arrive(connection, b"x" * 2001)
+        bench.arrive(connection, b"y")
+        connection.ended = True
+        bench.tell(connection, Closed())
+        assert await reader.read() == b"x" * 2001 + b"y"
+
+    run(test)
+
+
+def test_the_writer_waits_while_the_stack_is_full() -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, connection = await bench.opened()
+        connection.room = 10
+        data = bytes(range(256)) * 1024
+        writer.write(data)
+        draining = asyncio.ensure_future(writer.drain())
+        await asyncio.sleep(0)
+        assert not draining.done()
+        connection.room = 100_000
+        bench.tell(connection, Writable())
+        await asyncio.sleep(0)
+        assert not draining.done()
+        connection.room = 1_000_000
+        bench.tell(connection, Writable())
+        await draining
+        assert connection.sent == data
+        assert writer.transport.get_write_buffer_size() == 0
+
+    run(test)
+
+
+def test_the_end_is_written_after_the_data() -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, connection = await bench.opened()
+        connection.room = 3
+        writer.write(b"abcdef")
+        writer.write_eof()
+        assert connection.calls == []
+        connection.room = 3
+        bench.tell(connection, Writable())
+        assert connection.sent == b"abcdef"
+        assert connection.calls == ["shutdown"]
+        with pytest.raises(RuntimeError):
+            writer.write(b"more")
+
+    run(test)
+
+
+def test_closing_flushes_first() -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, connection = await bench.opened()
+        connection.room = 3
+        writer.write(b"abcdef")
+        writer.close()
+        closing = asyncio.ensure_future(writer.wait_closed())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        assert connection.calls == []
+        connection.room = 3
+        bench.tell(connection, Writable())
+        await closing
+        assert connection.sent == b"abcdef"
+        assert connection.calls == ["close"]
+
+    run(test)
+
+
+def test_a_reset_reaches_reader_and_writer() -> None:
+    async def test(bench: Bench) -> None:
+        reader, writer, connection = await bench.opened()
+        connection.room = 0
+        writer.write(b"x" * 100_000)
+        draining = asyncio.ensure_future(writer.drain())
+        await asyncio.sleep(0)
+        bench.fail(connection, ErrorKind.RESET)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        with pytest.raises(ConnectionResetError):
+            await draining
+        writer.close()
+        with pytest.raises(ConnectionResetError):
+            await writer.wait_closed()
+
+    run(test)
+
+
+def test_a_broken_pipe_waits_for_the_event_that_says_why() -> None:
+    async def test(bench: Bench) -> None:
+        reader, writer, connection = await bench.opened()
+        connection.broken = True
+        writer.write(b"into the void")
+        bench.fail(connection, ErrorKind.TIMED_OUT)
+        with pytest.raises(TimeoutError):
+            await reader.read()
+        writer.write(b"ignored")
+
+    run(test)
+
+
+def test_aborting_resets_at_once() -> None:
+    async def test(bench: Bench) -> None:
+        reader, writer, connection = await bench.opened()
+        connection.room = 0
+        writer.write(b"x" * 100_000)
+        writer.transport.abort()
+        writer.transport.abort()
+        assert connection.calls == ["abort"]
+        assert await reader.read() == b""
+        bench.fail(connection, ErrorKind.ABORTED)
+        await writer.wait_closed()
+
+    run(test)
+
+
+def incoming(local: Address) -> ScriptedConnection:
+    return ScriptedConnection(Flow(local, CLIENT))
+
+
+def test_a_server_gets_its_connections_and_no_others() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.streams.start_server(bench.accept, Address("0.0.0.0", 80))
+        server = await bench.streams.start_server(bench.accept, SERVER)
+        connections = [incoming(SERVER), incoming(Address("10.9.9.9", 80))]
+        for connection in connections:
+            bench.tell(connection, Connected())
+        stranger = incoming(Address("fd00::1", 80))
+        bench.tell(stranger, Connected())
+        await asyncio.sleep(0)
+        assert stranger.calls == ["abort"]
+        got = [writer.get_extra_info("connection") for _, writer in bench.accepted]
+        assert got == connections
+        server.close()
+        server.close()
+        assert [listener.closed for listener in bench.driver.endpoint.listeners] == [False, True]
+        reader, writer = bench.accepted[0]
+        bench.arrive(connections[0], b"still here")
+        assert await reader.read(100) == b"still here"
+        for _, writer in bench.accepted:
+            writer.close()
+            await writer.wait_closed()
+
+    run(test)
+
+
+def test_finished_waits_for_the_stack() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.streams.finished()
+        _, writer, connection = await bench.opened()
+        writer.close()
+        await writer.wait_closed()
+        finished = asyncio.ensure_future(bench.streams.finished())
+        await asyncio.sleep(0)
+        assert not finished.done()
+        bench.tell(connection, Closed())
+        await finished
+
+    run(test)
+
+
+def test_water_marks() -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, _ = await bench.opened()
+        transport: Any = writer.transport
+        transport.set_write_buffer_limits(high=8)
+        assert transport.get_write_buffer_limits() == (2, 8)
+        with pytest.raises(ValueError, match="low"):
+            transport.set_write_buffer_limits(high=1, low=2)
+
+    run(test)
