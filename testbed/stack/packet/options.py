@@ -175,8 +175,8 @@ def _tight(options: Iterable[Option]) -> bytes:
 
 
 def room_after(options: Iterable[Option]) -> int:
-    """Return how many octets are left for further options."""
-    return MAX_LENGTH - sum(-(-len(option.encode()) // 4) * 4 for option in options)
+    """Return how many octets are left for further options, which may have to do without padding."""
+    return MAX_LENGTH - sum(len(option.encode()) for option in options)
 
 
 def find(options: Iterable[Option], kind: type[Any]) -> Any:

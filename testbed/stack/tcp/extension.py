@@ -37,7 +37,8 @@ class Extension(Protocol):
 
         Called once for each segment that is made, retransmissions too, also for RST.
 
-        :param flags: the segment's control bits.
+        :param flags: the segment's control bits; PSH, and FIN on a segment with data, are decided
+            on later and are not among them.
         :param ext: what its octets were sent with; ``None`` for a segment without any.
         :param room: octets TCP's own options leave, padding included.
         """
@@ -59,8 +60,11 @@ class Extension(Protocol):
         TCP still accepts whatever it has advertised before.
         """
 
-    def window_counts(self, segment: Segment) -> bool:
-        """Tell whether the window field of a received segment may be used as send window."""
+    def window_counts(self, window: int) -> bool:
+        """Tell whether the window of the segment just received may be used as send window.
+
+        :param window: its window field, scaled: octets.
+        """
 
     def state_changed(self, old: State, new: State) -> None:
         """Note a transition of the connection."""

@@ -1,0 +1,137 @@
+"""Starting a connection: MP_CAPABLE (RFC 8684, section 3.1) and its fallback (section 3.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from testbed.stack.mptcp.handshake import Outcome
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.packet.mptcp import (
+    CHECKSUM_REQUIRED,
+    DENY_JOIN_INITIAL,
+    EXTENSIBILITY,
+    HMAC_SHA256,
+    VERSION,
+    Dss,
+    MpCapable,
+    MptcpOption,
+)
+from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+
+SYN_TRIES: Final = 3  # SYNs with the option; a middlebox may swallow them, so then it is left out
+
+
+def usable(option: MpCapable) -> bool:
+    """Tell whether an MP_CAPABLE's flags allow MPTCP.
+
+    The H flag is the one algorithm we have.  With B set the option must be ignored; bits D to G
+    mean nothing.  A checksum (A), which we do not make, must not be left out when it is asked for.
+    """
+    flags = option.flags
+    return bool(flags & HMAC_SHA256) and not flags & (EXTENSIBILITY | CHECKSUM_REQUIRED)
+
+
+class CapableInitiator:
+    """The side that sends the SYN.
+
+    :param keys: with our key; the peer's is filled in.
+    :param deny_join: send the C flag.
+    """
+
+    def __init__(self, keys: Keys, *, deny_join: bool) -> None:
+        self._keys = keys
+        self._flags = HMAC_SHA256 | (DENY_JOIN_INITIAL if deny_join else 0)
+        self._syns = 0
+        self.join_denied = False  # by the peer
+        self.reason = ""
+
+    def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
+        """Return MP_CAPABLE without keys, then with both until a Data ACK has come.
+
+        Data but the first goes with DSS: MP_CAPABLE and a mapping do not fit together.
+        """
+        if flags & SYN:
+            self._syns += 1
+            return (MpCapable(flags=self._flags),) if self._syns <= SYN_TRIES else ()
+        if mapping is not None and not mapping.in_capable:
+            return None
+        if self._keys.remote is None:
+            return ()
+        local, remote = self._keys.pair()
+        length = mapping.length if mapping else None
+        option = MpCapable(
+            flags=self._flags, sender_key=local, receiver_key=remote, data_length=length
+        )
+        return (option,)
+
+    def received(self, segment: Segment) -> Outcome:
+        """Take the peer's key from its SYN/ACK; a Data ACK after that confirms it all.
+
+        A segment without any option of MPTCP before that is a fallback (section 3.7).
+        """
+        if segment.flags & SYN:
+            return self._syn_ack(segment)
+        if self._keys.remote is None or segment.flags & RST:
+            return Outcome.PENDING
+        dss = find(segment.options, Dss)
+        if dss is not None and (dss.data_ack is not None or dss.dsn is not None):
+            return Outcome.CONFIRMED
+        if find(segment.options, MptcpOption) is not None:
+            return Outcome.PENDING  # a signal that left no room for DSS
+        self.reason = "a segment without DSS came before the first Data ACK"
+        return Outcome.FALLBACK
+
+    def _syn_ack(self, segment: Segment) -> Outcome:
+        if self._keys.remote is not None:
+            return Outcome.PENDING  # a retransmission: our third ACK was lost
+        option: MpCapable | None = find(segment.options, MpCapable)
+        if option is None or option.sender_key is None or option.receiver_key is not None:
+            self.reason = "the SYN/ACK has no MP_CAPABLE with a key"
+        elif option.version != VERSION or not usable(option):
+            self.reason = "the SYN/ACK's MP_CAPABLE asks for what we do not have"
+        else:
+            self.join_denied = bool(option.flags & DENY_JOIN_INITIAL)
+            self._keys.learn(option.sender_key)
+            return Outcome.ACCEPTED
+        return Outcome.FALLBACK
+
+
+class CapableResponder:
+    """The side that gets the SYN, which had a usable MP_CAPABLE.
+
+    :param deny_join: send the C flag.
+    :param syn: the option of the SYN.
+    """
+
+    def __init__(self, keys: Keys, *, deny_join: bool, syn: MpCapable) -> None:
+        self._keys = keys
+        self._flags = HMAC_SHA256 | (DENY_JOIN_INITIAL if deny_join else 0)
+        self.join_denied = bool(syn.flags & DENY_JOIN_INITIAL)
+        self.reason = ""
+
+    def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
+        """Return MP_CAPABLE with our key for the SYN/ACK."""
+        return (MpCapable(flags=self._flags, sender_key=self._keys.local),) if flags & SYN else ()
+
+    def received(self, segment: Segment) -> Outcome:
+        """Take the peer's key from the third ACK, with or without data.
+
+        Without the option this is plain TCP.  DSS instead of it means that the third ACK was lost:
+        its sender believes in MPTCP, and sends it again with our next SYN/ACK.
+        """
+        if segment.flags & (SYN | RST) or not segment.flags & ACK:
+            return Outcome.PENDING
+        option: MpCapable | None = find(segment.options, MpCapable)
+        if option is not None and option.sender_key is not None:
+            if option.receiver_key == self._keys.local:
+                self._keys.learn(option.sender_key)
+                return Outcome.CONFIRMED
+            self.reason = "the third ACK's MP_CAPABLE does not have our key"
+            return Outcome.FALLBACK
+        if find(segment.options, Dss) is not None:
+            return Outcome.IGNORED
+        self.reason = "the third ACK has no MP_CAPABLE"
+        return Outcome.FALLBACK

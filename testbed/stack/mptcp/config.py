@@ -1,0 +1,36 @@
+"""What can be chosen of MPTCP."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.tcp.config import TcpConfig
+
+_MIB = 2**20
+_S = 10**9
+
+
+class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Knobs of an endpoint; the defaults act like Linux on the wire.
+
+    :param tcp: of each subflow.
+    :param send_buffer: octets of data that a connection keeps until their Data ACK.
+    :param receive_buffer: octets of the window that all subflows of a connection share.
+    :param deny_join_initial: send the C flag: no join to the address of the first subflow.
+    :param join_retries: how often the third ACK of a join is sent again.
+    :param announce_ns: after which an ADD_ADDR without echo is sent again; doubled each time.
+    :param close_timeout_ns: how long a connection without any subflow lives on.
+    """
+
+    tcp: TcpConfig = TcpConfig()
+    send_buffer: int = 4 * _MIB
+    receive_buffer: int = 6 * _MIB
+    scheduler: str = "minrtt"
+    path_manager: str = "kernel_like"
+    endpoints: tuple[PathEndpoint, ...] = ()
+    limits: PathLimits = PathLimits()
+    deny_join_initial: bool = False
+    join_retries: int = 6
+    announce_ns: int = 1 * _S
+    close_timeout_ns: int = 60 * _S

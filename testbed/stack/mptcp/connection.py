@@ -1,0 +1,411 @@
+"""A connection: one byte stream each way over all its subflows (RFC 8684)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from testbed.stack.connection import (
+    Closed,
+    Connected,
+    ConnectionFailure,
+    ErrorKind,
+    Event,
+    Readable,
+    Writable,
+)
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.handshake import Handshake
+from testbed.stack.mptcp.info import describe
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.path_manager import SubflowPath
+from testbed.stack.mptcp.paths import PathControl
+from testbed.stack.mptcp.scheduler import create as create_scheduler
+from testbed.stack.mptcp.sender import Sender
+from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
+from testbed.stack.mptcp.streams import ReceiveStream, SendStream
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.address import Flow
+from testbed.stack.tcp.state import State
+
+_FIN_RETRY_NS: Final = 200_000_000
+_MAX_FIN_RETRY_NS: Final = 60_000_000_000
+# A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
+_WORTH_TELLING: Final = 4
+
+
+class Host(Protocol):
+    """What a connection needs of its endpoint."""
+
+    def touch(self, connection: MptcpConnection) -> None:
+        """Ask for a step."""
+
+    def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
+        """Tell of an event."""
+
+
+class MptcpConnection:
+    """See :class:`testbed.stack.connection.Connection`.
+
+    Nothing happens in the methods the application calls: they record, and :meth:`step` acts.
+
+    :param flow: the two ends of the first subflow.
+    :param paths: makes the path control, once the connection exists.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        config: MptcpConfig,
+        keys: Keys,
+        flow: Flow,
+        paths: Callable[[MptcpConnection], PathControl],
+    ) -> None:
+        self.keys = keys
+        self.flow = flow
+        self.config = config
+        self.outgoing = SendStream(config.send_buffer)
+        self.incoming = ReceiveStream(config.receive_buffer)
+        self.subflows: list[Subflow] = []
+        self.state = DataState.OPENING
+        self.failure: ConnectionFailure | None = None
+        self.fin_due = False
+        self.aborting = False
+        self.confirmed = False  # joins are possible
+        self.sender = Sender(self.outgoing, self.subflows, create_scheduler(config.scheduler))
+        self.paths = paths(self)
+        self._host = host
+        self._count = 0  # of subflows there ever were
+        self._events: deque[Event] = deque()
+        self._starved = False  # the application wants room
+        self._detached = False  # the application has gone
+        self._told_edge = 0  # of the window, when it was last told on purpose
+        self._told_readable = False
+        self._fin_retry_ns: int | None = None
+        self._fin_interval_ns = _FIN_RETRY_NS
+        self._alone_ns: int | None = None  # when it is given up for want of a subflow
+        self._last_words: ConnectionFailure | None = None  # of the last subflow
+
+    # What the application and its driver call.
+
+    @property
+    def fallback(self) -> bool:
+        """Whether it goes on as plain TCP (section 3.7)."""
+        return any(subflow.fallback for subflow in self.subflows)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more happens at the data level."""
+        return self.state is DataState.CLOSED
+
+    def send(self, data: bytes) -> int:
+        """Take octets to send and return how many there was room for.
+
+        :raises BrokenPipeError: the sending side is closed.
+        """
+        if self.outgoing.closed or self.closed:
+            raise BrokenPipeError("the sending side is closed")
+        taken = self.outgoing.write(data)
+        self._starved |= taken < len(data)
+        self.touch()
+        return taken
+
+    def read(self, limit: int) -> bytes:
+        """Return at most ``limit`` octets that have arrived."""
+        data = self.incoming.read(limit)
+        self._told_readable = False
+        if self._window_worth_telling():
+            self.touch()
+        return data
+
+    @property
+    def at_eof(self) -> bool:
+        """Whether the peer's DATA_FIN has come and all before it was read."""
+        return self.incoming.finished and not self.incoming.readable
+
+    @property
+    def unsent(self) -> int:
+        """Octets without Data ACK."""
+        return self.outgoing.end - self.outgoing.una
+
+    def shutdown(self) -> None:
+        """Send DATA_FIN after all data (section 3.3.3)."""
+        if not self.outgoing.closed and not self.closed:
+            self.outgoing.closed = True
+            self.touch()
+
+    def close(self) -> None:
+        """Close both sides; data that is or comes unread is answered by MP_FASTCLOSE."""
+        self.shutdown()
+        self._detached = True
+        self.touch()
+
+    def abort(self) -> None:
+        """End it at once: RST with MP_FASTCLOSE on every subflow (section 3.5)."""
+        if not self.closed:
+            self.aborting = True
+            self._fail(ConnectionFailure(ErrorKind.ABORTED))
+
+    def info(self) -> dict[str, Any]:
+        """Return what MPTCP_INFO tells, and both tokens."""
+        return describe(self)
+
+    def next_event(self) -> Event | None:
+        """Return one thing that happened, or ``None``."""
+        return self._events.popleft() if self._events else None
+
+    # What the endpoint calls.
+
+    def touch(self) -> None:
+        """Ask for a step."""
+        self._host.touch(self)
+
+    def trace(self, name: str, now: int, **fields: Any) -> None:
+        """Tell of an event of this connection."""
+        self._host.trace(name, now, self, **fields)
+
+    def new_subflow(
+        self, handshake: Handshake, path: SubflowPath, *, backup: bool, initiated: bool
+    ) -> Subflow:
+        """Make a subflow: the first one, or one that joins."""
+        subflow = Subflow(
+            self, handshake, number=self._count, path=path, backup=backup, initiated=initiated
+        )
+        self._count += 1
+        self._alone_ns = None
+        self.subflows.append(subflow)
+        return subflow
+
+    def step(self, now: int) -> None:
+        """Act on all that was recorded since the last step."""
+        if not self.closed:
+            self._advance(now)
+        if self.state is DataState.CLOSED:
+            self._end_subflows(now)
+
+    def next_timer(self, now: int) -> int | None:
+        """Return when :meth:`handle_timer` has something to do."""
+        if self.closed:
+            return None
+        times = (
+            self._fin_retry_ns,
+            self._alone_ns,
+            None if self.fallback else self.sender.next_retry(now),
+            self.paths.next_timer(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: int) -> None:
+        """Do what is due; a step follows."""
+        if self.closed:
+            return
+        retry = None if self.fallback else self.sender.next_retry(now)
+        if retry is not None and retry <= now:
+            self.sender.retry(now)
+        if self._fin_retry_ns is not None and self._fin_retry_ns <= now:
+            self._fin_retry_ns = None
+            self._fin_interval_ns = min(2 * self._fin_interval_ns, _MAX_FIN_RETRY_NS)
+        self.paths.handle_timer(now)
+        if self._alone_ns is not None and self._alone_ns <= now:
+            self._fail(
+                self._last_words or ConnectionFailure(ErrorKind.TIMED_OUT, "no subflow is left")
+            )
+
+    # The parts of a step.
+
+    def _advance(self, now: int) -> None:
+        for subflow in self.subflows[:]:
+            self._absorb(subflow, now)
+            if self.failure is not None:
+                return
+        self._close_in_order(now)
+        self.paths.step(now)
+        self.sender.give()
+        self._send_data_fin(now)
+        self._update_window()
+        self._report()
+
+    def _absorb(self, subflow: Subflow, now: int) -> None:
+        """Act on what one subflow has recorded."""
+        if subflow.refused is not None:
+            subflow.tcp.abort()
+        if subflow.fastclosed:
+            self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
+            return
+        self._move(subflow)
+        if self.state is DataState.OPENING and subflow.accepted:
+            self._establish(subflow, now)
+        if subflow.confirmed and not self.confirmed and not subflow.fallback:
+            self.confirmed = True
+            self.paths.start(now)
+        self.paths.absorb(subflow, now)
+        if subflow.tcp.closed:
+            self._lose(subflow, now)
+
+    def _establish(self, subflow: Subflow, now: int) -> None:
+        """The handshake of the first subflow is done: data can flow."""
+        self._transit(Step.ESTABLISH)
+        # Until the first Data ACK, the window is that of the handshake (section 3.1).
+        self.outgoing.edge = max(self.outgoing.edge, subflow.tcp.send_window)
+        self._events.append(Connected())
+        self.trace("created", now)
+        self.trace("established", now)
+
+    def _move(self, subflow: Subflow) -> None:
+        """Move what arrived in order on a subflow into the data stream (section 3.3.4)."""
+        tcp = subflow.tcp
+        while tcp.readable:
+            if subflow.fallback:
+                data = tcp.read(tcp.readable)
+                self.incoming.insert(subflow.position, data)
+                subflow.position += len(data)
+                continue
+            mapping = subflow.mappings.at(subflow.position)
+            if mapping is not None:
+                data = tcp.read(min(tcp.readable, mapping.subflow_end - subflow.position))
+                self.incoming.insert(mapping.data + subflow.position - mapping.subflow, data)
+                subflow.position += len(data)
+            elif not self._move_unmapped(subflow):
+                return
+        if subflow.fallback and tcp.at_eof and self.incoming.fin is None:
+            self.incoming.fin = self.incoming.next
+
+    def _move_unmapped(self, subflow: Subflow) -> bool:
+        """Deal with octets that have no mapping; tell whether there is more to move.
+
+        On the first data of a connection it means that a middlebox takes options away: fallback
+        (section 3.7).  Otherwise the mapping may still come, unless later data is mapped already:
+        then these octets are dropped.  They were never acknowledged at the data level, so the peer
+        sends them again, and they are not lost.
+        """
+        if subflow.position == 0 and subflow.number == 0 and not subflow.mappings:
+            subflow.fall_back()
+            return True
+        start = subflow.mappings.start_after(subflow.position)
+        if start is None or start > subflow.position + subflow.tcp.readable:
+            return False
+        subflow.tcp.read(start - subflow.position)
+        subflow.position = start
+        return True
+
+    def _close_in_order(self, now: int) -> None:
+        """Move through the states of appendix D."""
+        if self.outgoing.closed:
+            self._transit(Step.CLOSE)
+        if self.fallback:
+            self._fall_through()
+        if self.outgoing.fin_acked:
+            self._transit(Step.FIN_ACKED)
+        if self.incoming.finished:
+            before = self.state
+            self._transit(Step.FIN_RECEIVED)
+            if self.state is not before:
+                self._ack_everywhere()
+        if self._detached and self.incoming.readable:
+            self.abort()
+        if self.closed:
+            self.trace("closed", now)
+
+    def _fall_through(self) -> None:
+        """After a fallback the subflow's FIN is DATA_FIN, and its ACK the Data ACK."""
+        outgoing = self.outgoing
+        for subflow in self.subflows:
+            outgoing.edge = outgoing.end
+            if outgoing.closed and outgoing.next == outgoing.end:
+                subflow.tcp.shutdown()
+            if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT) or (
+                subflow.tcp.closed and subflow.tcp.failure is None
+            ):
+                outgoing.fin_acked = outgoing.closed
+
+    def _send_data_fin(self, now: int) -> None:
+        """Send DATA_FIN once all data has been given to subflows, until its Data ACK comes."""
+        outgoing = self.outgoing
+        unsent = outgoing.next < outgoing.end or bool(outgoing.again)
+        self.fin_due = (
+            outgoing.closed and not unsent and not outgoing.fin_acked and not self.fallback
+        )
+        if not self.fin_due:
+            self._fin_retry_ns = None
+            return
+        if self._fin_retry_ns is None:
+            self._fin_retry_ns = now + max(self._fin_interval_ns, self._longest_rto())
+            self._ack_everywhere()
+
+    def _longest_rto(self) -> int:
+        return max((one.tcp.rto_ns for one in self.subflows if one.usable), default=0)
+
+    def _ack_everywhere(self) -> None:
+        for subflow in self.subflows:
+            if subflow.confirmed and subflow.sends and not subflow.fallback:
+                subflow.tcp.request_ack()
+
+    def _window_worth_telling(self) -> bool:
+        """Tell whether reading has opened the window so far that the peer must hear of it.
+
+        Each subflow's TCP tells of it with every ACK it sends anyway.
+        """
+        gain = self.incoming.edge - self._told_edge
+        return gain >= self.config.receive_buffer // _WORTH_TELLING
+
+    def _update_window(self) -> None:
+        if self._window_worth_telling() and self.state is not DataState.OPENING:
+            self._told_edge = self.incoming.edge
+            self._ack_everywhere()
+
+    def _report(self) -> None:
+        """Tell the application what it waits for."""
+        if not self._told_readable and (self.incoming.readable or self.incoming.finished):
+            self._told_readable = True
+            self._events.append(Readable())
+        if self._starved and self.outgoing.room * 2 >= self.config.send_buffer:
+            self._starved = False
+            self._events.append(Writable())
+
+    def _lose(self, subflow: Subflow, now: int) -> None:
+        """A subflow is gone: reinject what it carried, and tell the path manager."""
+        self.subflows.remove(subflow)
+        self.sender.lost(subflow)
+        failure = subflow.tcp.failure
+        if subflow.fallback or self.state is DataState.OPENING:
+            if failure is not None or not self._done:
+                self._fail(failure or ConnectionFailure(ErrorKind.RESET))
+            return
+        self.paths.lost(subflow, now)
+        if not self.subflows:
+            self._alone_ns = now + self.config.close_timeout_ns
+            self._last_words = failure
+
+    @property
+    def _done(self) -> bool:
+        return self.outgoing.fin_acked and self.incoming.finished
+
+    def _fail(self, failure: ConnectionFailure) -> None:
+        """Give the connection up."""
+        self.failure = failure
+        self._transit(Step.ABORT)
+        self.touch()
+
+    def _transit(self, step: Step) -> None:
+        """Change the state: the only place where it is done."""
+        new = TRANSITIONS.get((self.state, step))
+        if new is None or new is self.state:
+            return
+        unborn = self.state is DataState.OPENING and not self.paths.initiator
+        self.state = new
+        if new is DataState.CLOSED and not unborn:
+            if not self._told_readable:
+                self._events.append(Readable())
+            self._events.append(Closed(self.failure))
+
+    def _end_subflows(self, now: int) -> None:
+        """Close every subflow: with FIN after DATA_FIN is acknowledged, with RST when it failed."""
+        for subflow in self.subflows[:]:
+            if self.failure is not None:
+                subflow.tcp.abort()
+            else:
+                subflow.tcp.close()
+            if subflow.tcp.closed:
+                self.subflows.remove(subflow)
+                self.paths.forget(subflow, now)

@@ -1,0 +1,337 @@
+"""A host's MPTCP: all its connections, and the TCP endpoint whose connections are subflows.
+
+Segments go to TCP first, where the subflows' hooks record what they say.  Then each connection that
+has something recorded makes a step, and what it asks of its subflows' TCP leaves with the next
+``segments_to_send``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from testbed.stack.connection import Connection, Event, Randomness
+from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.path_manager import OpenSubflow, SubflowPath
+from testbed.stack.mptcp.path_manager import create as create_manager
+from testbed.stack.mptcp.paths import LocalNetwork, PathControl
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.icmp import IcmpError
+from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
+from testbed.stack.tcp.extension import Extension, Refuse
+from testbed.stack.tcp.listener import TcpListener
+from testbed.trace import NullTracer, Tracer
+
+_MAX_ID: Final = 255
+
+
+class MptcpEndpoint:
+    """See :class:`testbed.stack.connection.Endpoint`.
+
+    :param rng: where keys, nonces and ports come from.
+    :param secret: for initial sequence numbers (RFC 6528).
+    :param network: what the host knows of its addresses; the path managers ask it.
+    """
+
+    def __init__(
+        self,
+        config: MptcpConfig,
+        rng: Randomness,
+        secret: bytes,
+        network: LocalNetwork,
+        *,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self.config = config
+        self.tcp = TcpEndpoint(_subflow_config(config), rng, secret, stray=_Joins(self))
+        self._rng = rng
+        self._network = network
+        self._tracer = tracer or NullTracer()
+        self._by_token: dict[int, MptcpConnection] = {}
+        self._touched: dict[MptcpConnection, None] = {}
+        self._new: list[tuple[Subflow, Flow]] = []  # accepted, and not yet attached to its TCP
+        self._events: deque[tuple[Connection, Event]] = deque()
+        self._timers: list[tuple[int, int, MptcpConnection]] = []  # a heap; some are outdated
+        self._due: dict[MptcpConnection, int] = {}
+        self._order = 0
+        self._now = 0
+
+    # What a driver calls.
+
+    def connect(self, flow: Flow, now: int) -> MptcpConnection:
+        """Open a connection (section 3.1).
+
+        :raises OSError: EADDRINUSE, there is such a connection already.
+        """
+        self._now = now
+        keys = self._new_keys()
+        handshake = CapableInitiator(keys, deny_join=self.config.deny_join_initial)
+        connection, subflow = self._connection(keys, handshake, flow, initiator=True)
+        subflow.attach(self.tcp.connect(flow, now, extension=subflow))
+        self._by_token[keys.token] = connection
+        return connection
+
+    def listen(self, local: Address) -> TcpListener:
+        """Open a port, for MPTCP and for plain TCP (section 3.7).
+
+        :raises OSError: EADDRINUSE, it is open already.
+        """
+        return self.tcp.listen(local, acceptor=self)
+
+    def receive(self, segment: Segment, now: int) -> None:
+        """Take a segment whose checksum is right and that is for this host."""
+        self._now = now
+        self.tcp.receive(segment, now)
+        if self._new:
+            self._attach()
+
+    def receive_icmp(self, error: IcmpError, now: int) -> None:
+        """Take an ICMP error about a segment that this host has sent."""
+        self.tcp.receive_icmp(error, now)
+
+    def handle_timer(self, now: int) -> None:
+        """Do what is due."""
+        self._now = now
+        self.tcp.handle_timer(now)
+        while self._timers and self._timers[0][0] <= now:
+            due, _, connection = heapq.heappop(self._timers)
+            if self._due.get(connection) == due:
+                del self._due[connection]
+                connection.handle_timer(now)
+                self.touch(connection)
+
+    def next_timer(self) -> int | None:
+        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+        while self._timers and self._due.get(self._timers[0][2]) != self._timers[0][0]:
+            heapq.heappop(self._timers)
+        times = (self.tcp.next_timer(), self._timers[0][0] if self._timers else None)
+        return min((time for time in times if time is not None), default=None)
+
+    def segments_to_send(self, now: int) -> Sequence[Segment]:
+        """Return the segments that can leave now, in order."""
+        self._settle(now)
+        return self.tcp.segments_to_send(now)
+
+    def next_event(self) -> tuple[Connection, Event] | None:
+        """Return one thing that happened, or ``None``."""
+        self._settle(self._now)
+        return self._events.popleft() if self._events else None
+
+    def address_added(self, host: str, now: int) -> None:
+        """The host has a further address, or the interface of an address has come up."""
+        self._now = now
+        for connection in list(self._by_token.values()):
+            connection.paths.address_added(host, now)
+            self.touch(connection)
+
+    def address_removed(self, host: str, now: int) -> None:
+        """The host has an address no more, or its interface has gone down."""
+        self._now = now
+        for connection in list(self._by_token.values()):
+            connection.paths.address_removed(host, now)
+            self.touch(connection)
+
+    # What TCP asks at accept time (testbed.stack.tcp.extension.Acceptor).
+
+    def accept(self, syn: Segment) -> Extension | None:
+        """Decide what rides on the connection a SYN asks for: MPTCP, a join, or nothing.
+
+        :raises Refuse: a join with a token nobody here has, or one too many.
+        """
+        flow = Flow(syn.destination, syn.source)
+        join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
+        if join is not None:
+            return self.accept_join(join, flow)
+        capable: MpCapable | None = find(syn.options, MpCapable)
+        if capable is None or capable.sender_key is not None:
+            return None
+        # A version above ours is answered with ours; version 0 we do not speak (section 3.1).
+        if capable.version < VERSION or not usable(capable):
+            return None
+        keys = self._new_keys()
+        handshake = CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
+        connection, subflow = self._connection(keys, handshake, flow, initiator=False)
+        connection.paths.join_initial_denied = handshake.join_denied
+        self._by_token[keys.token] = connection
+        self._new.append((subflow, flow))
+        return subflow
+
+    def accept_join(self, join: MpJoinSyn, flow: Flow) -> Extension:
+        """Let a join in (section 3.2); joins are told apart by token, not by port.
+
+        :raises Refuse: nobody here has its token, or it is one too many.
+        """
+        connection = self._by_token.get(join.token)
+        if connection is None or connection.closed or connection.keys.remote is None:
+            raise Refuse("no connection has this token")
+        if not connection.paths.accepts_join():
+            raise Refuse("the connection takes no further subflow")
+        offer = JoinOffer(
+            address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
+        )
+        handshake = JoinResponder(connection.keys, offer, join)
+        path = SubflowPath(
+            local_host=flow.local.host,
+            local_id=offer.address_id,
+            remote=flow.remote,
+            remote_id=join.address_id,
+        )
+        subflow = connection.new_subflow(handshake, path, backup=join.backup, initiated=False)
+        self._new.append((subflow, flow))
+        return subflow
+
+    def _local_id(self, connection: MptcpConnection, flow: Flow) -> int:
+        """Return the id of the address a join has come to."""
+        host = flow.local.host
+        if host == connection.paths.initial.local_host:
+            return 0
+        ids = (endpoint.id for endpoint in self.config.endpoints if endpoint.host == host)
+        return next(ids, connection.paths.signals.id_of(host) or _MAX_ID)
+
+    # What connections ask (testbed.stack.mptcp.connection.Host, paths.Joiner).
+
+    def touch(self, connection: MptcpConnection) -> None:
+        """Note that a connection wants to make a step."""
+        self._touched[connection] = None
+
+    def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
+        """Tell of an event."""
+        self._tracer.event(name, now, {"token": connection.keys.token, **fields})
+
+    def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
+        """Send MP_JOIN (section 3.2); nothing happens where that cannot be done."""
+        offer = JoinOffer(
+            address_id=command.local_id, nonce=self._rng.getrandbits(32), backup=command.backup
+        )
+        remote = command.remote
+        path = SubflowPath(
+            local_host=command.local_host,
+            local_id=command.local_id,
+            remote=remote.address,
+            remote_id=remote.id,
+        )
+        handshake = JoinInitiator(connection.keys, offer)
+        port = self._network.port_for(command.local_host, remote.address)
+        flow = Flow(Address(command.local_host, port), remote.address)
+        subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
+        try:
+            subflow.attach(self.tcp.connect(flow, now, extension=subflow))
+        except OSError:  # there is such a connection already
+            connection.subflows.remove(subflow)
+            self.release(flow.local)
+
+    def release(self, local: Address) -> None:
+        """Give back the port of a subflow that joined and has ended."""
+        self._network.release_port(local)
+
+    # How it works.
+
+    def _settle(self, now: int) -> None:
+        """Let connections make their steps, until none has anything recorded."""
+        self._now = now
+        self._take_events()
+        while self._touched:
+            touched, self._touched = self._touched, {}
+            for connection in touched:
+                connection.step(now)
+                self._arm(connection, now)
+                while (event := connection.next_event()) is not None:
+                    self._events.append((connection, event))
+                if connection.closed and not connection.subflows:
+                    self._by_token.pop(connection.keys.token, None)
+            self._take_events()
+
+    def _take_events(self) -> None:
+        """Take TCP's events: a subflow's are for its connection, others for the application."""
+        while (found := self.tcp.next_event()) is not None:
+            tcp, event = found
+            if isinstance(tcp.extension, Subflow):
+                tcp.extension.touch_owner()
+            else:
+                self._events.append((tcp, event))
+
+    def _arm(self, connection: MptcpConnection, now: int) -> None:
+        due = connection.next_timer(now)
+        if due == self._due.get(connection):
+            return
+        if due is None:
+            del self._due[connection]
+            return
+        self._due[connection] = due
+        self._order += 1
+        heapq.heappush(self._timers, (due, self._order, connection))
+
+    def _attach(self) -> None:
+        """Tell new subflows of the TCP connections that were made for them."""
+        new, self._new = self._new, []
+        for subflow, flow in new:
+            tcp = self.tcp.connection(flow)
+            if tcp is not None and tcp.extension is subflow:
+                subflow.attach(tcp)
+            else:  # TCP had no room for it
+                subflow.discard()
+
+    def _connection(
+        self,
+        keys: Keys,
+        handshake: CapableInitiator | CapableResponder,
+        flow: Flow,
+        *,
+        initiator: bool,
+    ) -> tuple[MptcpConnection, Subflow]:
+        initial = SubflowPath(
+            local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
+        )
+        config = self.config
+
+        def paths(connection: MptcpConnection) -> PathControl:
+            manager = create_manager(config.path_manager, config.endpoints, config.limits)
+            return PathControl(
+                connection, manager, self._network, self, initiator=initiator, initial=initial
+            )
+
+        connection = MptcpConnection(self, config, keys, flow, paths)
+        subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
+        return connection, subflow
+
+    def _new_keys(self) -> Keys:
+        """Return keys whose token no other connection has (section 3.1)."""
+        while True:
+            keys = Keys(self._rng.getrandbits(64))
+            if keys.token not in self._by_token:
+                return keys
+
+
+class _Joins:
+    """Takes the SYNs that come to ports nobody listens on: only joins get in (section 3.2)."""
+
+    def __init__(self, endpoint: MptcpEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def accept(self, syn: Segment) -> Extension:
+        """Decide on a SYN.
+
+        :raises Refuse: it is no join, or not to be let in.
+        """
+        join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
+        if join is None:
+            raise Refuse("nobody listens on this port")
+        return self._endpoint.accept_join(join, Flow(syn.destination, syn.source))
+
+
+def _subflow_config(config: MptcpConfig) -> TcpConfig:
+    """Return what a subflow's TCP must be like: Nagle's algorithm is the connection's business."""
+    return msgspec.structs.replace(config.tcp, nagle=False, receive_buffer=config.receive_buffer)

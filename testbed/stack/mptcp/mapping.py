@@ -1,0 +1,99 @@
+"""Data sequence mappings (RFC 8684, section 3.3.1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+MAX_LENGTH: Final = 0xFFFF  # the data-level length has 16 bits
+
+
+class Mapping(msgspec.Struct, frozen=True, eq=False):
+    """Octets of a subflow that are octets of the data stream.
+
+    It is what rides as ``ext`` with the octets that are sent, and never changes.
+
+    :param data: position of its first octet in the data stream.
+    :param subflow: position of its first octet in the subflow's stream.
+    :param in_capable: it leaves in MP_CAPABLE, not in DSS: the first data of a connection's
+        initiator (section 3.1).
+    """
+
+    data: int
+    subflow: int
+    length: int
+    in_capable: bool = False
+
+    @property
+    def data_end(self) -> int:
+        """Position after its last octet in the data stream."""
+        return self.data + self.length
+
+    @property
+    def subflow_end(self) -> int:
+        """Position after its last octet in the subflow's stream."""
+        return self.subflow + self.length
+
+
+class ReceivedMappings:
+    """What the peer has said of its octets on one subflow.
+
+    A mapping may span segments, and may arrive before or after the octets it covers.  It is
+    immutable: where two disagree, the one that came first stays.
+    """
+
+    __slots__ = ("_mappings", "_passed")
+
+    def __init__(self) -> None:
+        self._mappings: deque[Mapping] = deque()  # by their place in the subflow, disjoint
+        self._passed = 0  # position in the subflow before which nothing is needed any more
+
+    def __bool__(self) -> bool:
+        return bool(self._mappings)
+
+    def start_after(self, position: int) -> int | None:
+        """Return where the first mapping after a position of the subflow starts."""
+        for mapping in self._mappings:
+            if mapping.subflow > position:
+                return mapping.subflow
+        return None
+
+    def add(self, mapping: Mapping) -> None:
+        """Note a mapping; what is known already of its octets stays as it is."""
+        last = self._mappings[-1] if self._mappings else None
+        if last is not None and last.subflow <= mapping.subflow < last.subflow_end:
+            if mapping.subflow_end <= last.subflow_end:
+                return  # each segment of a long mapping repeats it
+        elif mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
+            self._mappings.append(mapping)
+            return
+        self._insert(mapping)
+
+    def at(self, position: int) -> Mapping | None:
+        """Return the mapping of the octet at a position of the subflow, in order."""
+        mappings = self._mappings
+        while mappings and mappings[0].subflow_end <= position:
+            mappings.popleft()
+        self._passed = max(self._passed, position)
+        if mappings and mappings[0].subflow <= position:
+            return mappings[0]
+        return None
+
+    def _insert(self, new: Mapping) -> None:
+        """Put what is new of a mapping between those that are there."""
+        start, found = max(new.subflow, self._passed), []
+        for old in self._mappings:
+            if start < old.subflow and start < new.subflow_end:
+                found.append(_part(new, start, min(old.subflow, new.subflow_end)))
+            found.append(old)
+            start = max(start, old.subflow_end)
+        if start < new.subflow_end:
+            found.append(_part(new, start, new.subflow_end))
+        self._mappings = deque(found)
+
+
+def _part(mapping: Mapping, start: int, end: int) -> Mapping:
+    """Return what a mapping says of the subflow's positions from ``start`` up to ``end``."""
+    return Mapping(data=mapping.data + start - mapping.subflow, subflow=start, length=end - start)

@@ -1,0 +1,20 @@
+"""The subflow with the smallest smoothed round-trip time that has room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.stack.mptcp.scheduler import C, Scheduler
+
+
+def create() -> Scheduler:
+    """Return the scheduler, which has no state."""
+    return MinRtt()
+
+
+class MinRtt:
+    """A subflow without a sample counts as the fastest, so that it gets one."""
+
+    def select(self, candidates: Sequence[C]) -> C:
+        """Return the candidate with the smallest round-trip time, the oldest of equals."""
+        return min(candidates, key=lambda one: (one.smoothed_rtt_ns or 0, one.number))

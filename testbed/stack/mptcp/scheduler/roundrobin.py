@@ -1,0 +1,26 @@
+"""One subflow after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.stack.mptcp.scheduler import C, Scheduler
+
+
+def create() -> Scheduler:
+    """Return the scheduler, with its turn."""
+    return RoundRobin()
+
+
+class RoundRobin:
+    """Remembers whose turn it was."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def select(self, candidates: Sequence[C]) -> C:
+        """Return the next candidate after the last one, in the order of their numbers."""
+        after = [one for one in candidates if one.number > self._last]
+        chosen = min(after or candidates, key=lambda one: one.number)
+        self._last = chosen.number
+        return chosen

@@ -1,0 +1,109 @@
+"""Address signals: ADD_ADDR and REMOVE_ADDR (RFC 8684, section 3.4).
+
+An option is an unreliable signal: it rides on an ACK, and nobody acknowledges ACKs.  So ADD_ADDR is
+connection state that is sent again until its echo comes, and REMOVE_ADDR leaves on every subflow
+that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.mptcp import AddAddr, RemoveAddr
+from testbed.stack.packet.options import Option
+
+_MAX_INTERVAL_NS: Final = 120 * 10**9
+
+
+class _Pending(msgspec.Struct):
+    """An ADD_ADDR without echo."""
+
+    option: AddAddr
+    due_ns: int
+    interval_ns: int
+    sent: int = 0
+
+
+class Signals:
+    """What of our addresses the peer must still be told.
+
+    :param interval_ns: after which an ADD_ADDR is sent again at first.
+    """
+
+    def __init__(self, keys: Keys, subflows: Sequence[Subflow], interval_ns: int) -> None:
+        self._keys = keys
+        self._subflows = subflows
+        self._interval_ns = interval_ns
+        self._pending: dict[int, _Pending] = {}
+        self._ids: dict[str, int] = {}
+        self._turn = 0
+
+    def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
+        """Begin to send ADD_ADDR."""
+        self._ids[host] = address_id
+        local, remote = self._keys.pair()
+        hmac = crypto.add_addr_hmac(local, remote, address_id, host, port)
+        option = AddAddr(address_id=address_id, address=host, port=port, hmac=hmac)
+        self._pending[address_id] = _Pending(option, now, self._interval_ns)
+
+    def withdraw(self, address_id: int) -> None:
+        """Send REMOVE_ADDR on every subflow that can send."""
+        self._pending.pop(address_id, None)
+        for subflow in self._able():
+            _signal(subflow, RemoveAddr(address_ids=(address_id,)))
+
+    def id_of(self, host: str) -> int | None:
+        """Return the id under which an address was announced."""
+        return self._ids.get(host)
+
+    def echoed(self, echo: AddAddr) -> None:
+        """Take an echo: the address has arrived."""
+        pending = self._pending.get(echo.address_id)
+        if pending is not None and pending.option.address == echo.address:
+            del self._pending[echo.address_id]
+
+    def authentic(self, option: AddAddr) -> bool:
+        """Tell whether the HMAC of an ADD_ADDR is the peer's."""
+        local, remote = self._keys.pair()
+        expected = crypto.add_addr_hmac(
+            remote, local, option.address_id, option.address, option.port
+        )
+        return option.hmac is not None and crypto.same(option.hmac, expected)
+
+    def echo(self, subflow: Subflow, option: AddAddr) -> None:
+        """Answer an ADD_ADDR: the same without its HMAC."""
+        _signal(subflow, msgspec.structs.replace(option, hmac=None))
+
+    def next_due(self) -> int | None:
+        """Return when something has to be sent."""
+        if not self._pending or not self._able():
+            return None
+        return min(pending.due_ns for pending in self._pending.values())
+
+    def send_due(self, now: int) -> None:
+        """Send what is due, each time on another subflow."""
+        for subflow in self._subflows:
+            if subflow.signals:
+                subflow.tcp.request_ack()
+        able = self._able()
+        for pending in self._pending.values() if able else ():
+            if pending.due_ns <= now:
+                _signal(able[self._turn % len(able)], pending.option)
+                self._turn += 1
+                pending.sent += 1
+                pending.due_ns = now + pending.interval_ns
+                pending.interval_ns = min(2 * pending.interval_ns, _MAX_INTERVAL_NS)
+
+    def _able(self) -> list[Subflow]:
+        return [one for one in self._subflows if one.confirmed and one.sends and not one.fallback]
+
+
+def _signal(subflow: Subflow, option: Option) -> None:
+    subflow.signals.append(option)
+    subflow.tcp.request_ack()

@@ -1,0 +1,44 @@
+"""The states of a connection at the data level and their one table (RFC 8684, appendix D)."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+
+class DataState(enum.Enum):
+    """What TCP's states are to SYN and FIN, these are to MP_CAPABLE and DATA_FIN."""
+
+    OPENING = "M_OPENING"
+    ESTABLISHED = "M_ESTABLISHED"
+    FIN_WAIT_1 = "M_FIN_WAIT_1"
+    FIN_WAIT_2 = "M_FIN_WAIT_2"
+    CLOSING = "M_CLOSING"
+    CLOSE_WAIT = "M_CLOSE_WAIT"
+    LAST_ACK = "M_LAST_ACK"
+    CLOSED = "M_CLOSED"
+
+
+class Step(enum.Enum):
+    """What moves a connection from one state to another."""
+
+    ESTABLISH = "the keys are exchanged"
+    CLOSE = "the application has closed its side: DATA_FIN is sent"
+    FIN_ACKED = "the Data ACK of our DATA_FIN has come"
+    FIN_RECEIVED = "the peer's DATA_FIN has come, and all data before it"
+    ABORT = "the connection is given up"
+
+
+_S, _D = Step, DataState
+TRANSITIONS: Final[dict[tuple[DataState, Step], DataState]] = {
+    (_D.OPENING, _S.ESTABLISH): _D.ESTABLISHED,
+    (_D.ESTABLISHED, _S.CLOSE): _D.FIN_WAIT_1,
+    (_D.ESTABLISHED, _S.FIN_RECEIVED): _D.CLOSE_WAIT,
+    (_D.FIN_WAIT_1, _S.FIN_ACKED): _D.FIN_WAIT_2,
+    (_D.FIN_WAIT_1, _S.FIN_RECEIVED): _D.CLOSING,
+    (_D.FIN_WAIT_2, _S.FIN_RECEIVED): _D.CLOSED,
+    (_D.CLOSING, _S.FIN_ACKED): _D.CLOSED,
+    (_D.CLOSE_WAIT, _S.CLOSE): _D.LAST_ACK,
+    (_D.LAST_ACK, _S.FIN_ACKED): _D.CLOSED,
+    **{(state, _S.ABORT): _D.CLOSED for state in _D},
+}

@@ -1,0 +1,173 @@
+"""The two directions of a connection at the data level (RFC 8684, section 3.3).
+
+A position is a plain integer: 0 is the first octet of data, so its data sequence number is the
+IDSN plus 1 (the IDSN itself is taken by MP_CAPABLE as a sequence number is by SYN).  DATA_FIN takes
+the position after the last octet.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from typing import Final
+
+from testbed.stack.packet.sequence import BITS_32, BITS_64, expand, expand_64
+from testbed.stack.ranges import Ranges
+from testbed.stack.reassembly import Reassembly
+
+_JOINED: Final = 16 * 1024  # writes smaller than this are put together
+
+
+class DataSequence:
+    """Positions as data sequence numbers and back.
+
+    :param initial: the IDSN of the stream's sender.
+    """
+
+    __slots__ = ("_first",)
+
+    def __init__(self, initial: int) -> None:
+        self._first = initial + 1
+
+    def number(self, position: int, *, wide: bool = True) -> int:
+        """Return the data sequence number of a position: 64 bits, or the lowest 32 of them."""
+        return (self._first + position) & (BITS_64 if wide else BITS_32)
+
+    def position(self, number: int, *, wide: bool, near: int) -> int:
+        """Return the position of a data sequence number closest to the position ``near``.
+
+        So 32 bits become 64 safely: a window is far smaller than half of their range
+        (section 3.3.1).
+        """
+        near += self._first
+        return (expand_64(number, near) if wide else expand(number, near)) - self._first
+
+
+class SendStream:
+    """What the application has written, until the peer's Data ACK covers it.
+
+    :param capacity: octets it takes.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._starts: list[int] = []
+        self._chunks: list[bytes | bytearray] = []
+        self.una = 0  # everything before is acknowledged
+        self.next = 0  # everything before was given to a subflow at least once
+        self.end = 0  # everything before was written
+        self.edge = 0  # right edge of the peer's window: nothing from here on may be sent
+        self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
+        self.fin_acked = False
+        self.again = Ranges()  # to be given to another subflow (reinjection)
+
+    @property
+    def room(self) -> int:
+        """Octets ``write`` would take."""
+        return max(0, self._capacity - (self.end - self.una))
+
+    @property
+    def sendable(self) -> int:
+        """Octets never given to a subflow that the window allows."""
+        return max(0, min(self.end, self.edge) - self.next)
+
+    def write(self, data: bytes) -> int:
+        """Take octets, as many as there is room for."""
+        data = data[: self.room]
+        if data:
+            last = self._chunks[-1] if self._chunks else None
+            if isinstance(last, bytearray) and len(last) < _JOINED:
+                last += data
+            else:
+                self._starts.append(self.end)
+                self._chunks.append(bytearray(data) if len(data) < _JOINED else data)
+            self.end += len(data)
+        return len(data)
+
+    def peek(self, start: int, most: int) -> bytes:
+        """Return at most so many octets from position ``start``, at least one if there is one."""
+        index = bisect_right(self._starts, start) - 1
+        chunk = self._chunks[index]
+        at = start - self._starts[index]
+        piece = bytes(chunk[at : at + most])
+        if len(piece) < most and index + 1 < len(self._chunks):
+            return piece + self.peek(start + len(piece), most - len(piece))
+        return piece
+
+    def acked(self, position: int) -> None:
+        """Free what lies before a position that the peer has acknowledged."""
+        if self.closed and position == self.end + 1:
+            self.fin_acked = True
+            position = self.end
+        if position <= self.una:
+            return
+        self.una = position
+        self.next = max(self.next, position)
+        self.again.remove_before(position)
+        gone = bisect_right(self._starts, position) - 1
+        if position == self.end:
+            gone = len(self._starts)
+        del self._starts[:gone], self._chunks[:gone]
+
+
+class ReceiveStream:
+    """What the peer has sent, until the application reads it.
+
+    :param capacity: octets between what was read and the right edge of the window.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._ready: deque[bytes] = deque()
+        self._beyond = Reassembly()
+        self._read = 0  # octets the application has read
+        self.next = 0  # position expected
+        self.fin: int | None = None  # position of DATA_FIN, once it is known
+
+    @property
+    def ack(self) -> int:
+        """The position a Data ACK names: DATA_FIN is acknowledged when all before it is there."""
+        return self.next + (self.fin == self.next)
+
+    @property
+    def edge(self) -> int:
+        """The right edge of the window; it never moves back, since reading never does."""
+        return self._read + self._capacity
+
+    @property
+    def readable(self) -> int:
+        """Octets that can be read."""
+        return self.next - self._read
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything up to DATA_FIN has arrived."""
+        return self.fin == self.next
+
+    def insert(self, start: int, data: bytes) -> bool:
+        """Take data for position ``start``; tell whether there is more to read now."""
+        end = start + len(data)
+        if end <= self.next:
+            return False
+        if start > self.next or self._beyond:
+            self._beyond.add(start, data[: max(0, self.edge - start)])
+            pieces = self._beyond.take(self.next)
+        else:
+            pieces = [data[self.next - start :] if start < self.next else data]
+        for piece in pieces:
+            self._ready.append(piece)
+            self.next += len(piece)
+        return bool(pieces)
+
+    def read(self, limit: int) -> bytes:
+        """Return at most ``limit`` octets in order."""
+        parts: list[bytes] = []
+        while self._ready and limit > 0:
+            piece = self._ready.popleft()
+            if len(piece) > limit:
+                self._ready.appendleft(piece[limit:])
+                piece = piece[:limit]
+            limit -= len(piece)
+            self._read += len(piece)
+            parts.append(piece)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

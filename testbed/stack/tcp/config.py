@@ -1,0 +1,68 @@
+"""Every knob of TCP, with defaults that act like Linux on the wire."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+MILLISECOND: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+
+
+class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of an endpoint and of all its connections.
+
+    :param send_buffer: octets ``send`` takes that the peer has not acknowledged.
+    :param receive_buffer: octets that wait for ``read``, and so the window.
+    :param mtu: of the path until it is known better; octets of an IP packet.
+    :param window_scaling: whether RFC 7323's option is offered; ``timestamps`` likewise.
+    :param sack: whether SACK (RFC 2018), and with it RACK-TLP (RFC 8985), is offered.
+    :param ecn: whether ECN (RFC 3168) is asked for; it is always granted to a peer that asks, if
+        this is on.
+    :param nagle: hold back small segments while one is unacknowledged (RFC 9293, section 3.7.4).
+    :param gso: make segments of up to 64 KiB with a ``gso_size``.
+    :param congestion: a name of :mod:`testbed.stack.tcp.congestion`.
+    :param delayed_ack_ns: the longest an ACK is put off (RFC 9293, section 3.8.6.3).
+    :param rto_initial_ns: before the first sample (RFC 6298, section 2.1).
+    :param rto_min_ns: least variance term of the RTO, as Linux has it: 200 ms, not 1 s.
+    :param syn_retries: retransmissions of SYN before giving up; ``syn_ack_retries`` of SYN,ACK.
+    :param retries: consecutive expiries of the RTO before giving up (R2 of RFC 9293, 3.8.3).
+    :param orphan_retries: the same after ``close``.
+    :param time_wait_ns: 2 MSL.
+    :param fin_timeout_ns: how long a closed connection stays in FIN-WAIT-2.
+    :param keepalive: probe idle connections after ``keepalive_idle_ns`` of silence, then each
+        ``keepalive_interval_ns``; ``keepalive_probes`` unanswered ones end the connection.
+    :param challenge_acks_per_second: limit of RFC 5961, section 7, for the whole endpoint.
+    """
+
+    send_buffer: int = 4 << 20
+    receive_buffer: int = 4 << 20
+    mtu: int = 1500
+    window_scaling: bool = True
+    timestamps: bool = True
+    sack: bool = True
+    ecn: bool = False
+    nagle: bool = True
+    gso: bool = False
+    congestion: str = "cubic"
+    delayed_ack_ns: int = 40 * MILLISECOND
+    rto_initial_ns: int = SECOND
+    rto_min_ns: int = 200 * MILLISECOND
+    rto_max_ns: int = 120 * SECOND
+    syn_retries: int = 6
+    syn_ack_retries: int = 5
+    retries: int = 15
+    orphan_retries: int = 8
+    time_wait_ns: int = 60 * SECOND
+    fin_timeout_ns: int = 60 * SECOND
+    keepalive: bool = False
+    keepalive_idle_ns: int = 7200 * SECOND
+    keepalive_interval_ns: int = 75 * SECOND
+    keepalive_probes: int = 9
+    challenge_acks_per_second: int = 1000
+
+    @property
+    def window_shift(self) -> int:
+        """The shift to offer: the least that can express the whole receive buffer."""
+        return min(14, max(0, self.receive_buffer.bit_length() - 16))

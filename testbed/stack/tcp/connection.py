@@ -1,0 +1,250 @@
+"""A TCP connection, as applications and whatever rides on it see it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from testbed.stack.connection import ConnectionFailure, ErrorKind
+from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.stack.tcp import info, output, timers
+from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.input import segment_arrives
+from testbed.stack.tcp.state import HANDSHAKE, SHUT, State, Trigger
+from testbed.stack.tcp.tcb import Tcb
+
+_LEAST_MTU: Final = {4: 576, 6: 1280}  # RFC 1191's practical least, RFC 8201
+_FAILURES: Final = {
+    IcmpKind.UNREACHABLE: ErrorKind.UNREACHABLE,
+    IcmpKind.PORT_UNREACHABLE: ErrorKind.REFUSED,
+    IcmpKind.PROHIBITED: ErrorKind.UNREACHABLE,
+    IcmpKind.TIME_EXCEEDED: ErrorKind.UNREACHABLE,
+}
+
+
+class TcpConnection(Tcb):
+    """Implements :class:`~testbed.stack.connection.Connection`.
+
+    Made by :class:`~testbed.stack.tcp.endpoint.TcpEndpoint`.  None of the calls here sends or
+    waits: what they cause leaves with the endpoint's next ``segments_to_send``.
+    """
+
+    __slots__ = ()
+
+    # The application's calls (RFC 9293, section 3.9.1).
+
+    def send(self, data: bytes, ext: Any = None) -> int:
+        """Take octets to send and return how many there was room for.
+
+        :param ext: goes to the extension with each segment that has some of these octets.  No
+            segment has octets with another one besides.
+        :raises BrokenPipeError: the sending side is closed, or the connection is.
+        """
+        sender = self.sender
+        if sender.closing or self.state is State.CLOSED:
+            raise BrokenPipeError(str(self.failure or "the sending side is closed"))
+        room = self.room
+        if len(data) > room:
+            self.wants_room = True
+            data = data[:room]
+        if data:
+            sender.queue.append(bytes(data), ext)
+            self.owner.wake(self)
+        return len(data)
+
+    def read(self, limit: int) -> bytes:
+        """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
+        data = self.receiver.buffer.read(limit)
+        if data:
+            self.owner.wake(self)  # for the window
+        return data
+
+    def shutdown(self) -> None:
+        """Close the sending side, after what was sent (RFC 9293, section 3.10.4)."""
+        sender = self.sender
+        if sender.closing or self.state is State.CLOSED:
+            return
+        sender.closing = True
+        if self.state not in HANDSHAKE:  # else it is done when the connection is established
+            self.transition(Trigger.CLOSE)
+        self.owner.wake(self)
+
+    def close(self) -> None:
+        """Close both sides; with octets unread, end it with RST (RFC 9293, section 3.6.1)."""
+        if self.state is State.CLOSED or self.orphaned:
+            return
+        if self.state is State.SYN_SENT:
+            self.end(None)
+            return
+        self.reading_closed = self.orphaned = True
+        if self.receiver.buffer.readable:
+            self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "closed with octets unread"))
+            return
+        self.shutdown()
+        self.owner.wake(self)
+
+    def abort(self) -> None:
+        """End it at once, with RST (RFC 9293, section 3.10.5)."""
+        self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "by this side"))
+
+    def request_ack(self) -> None:
+        """Have a pure ACK leave with the next segments, even if TCP has no reason for one.
+
+        It is never left out because another segment acknowledges as much.
+        """
+        self.pure_ack = True
+        self.owner.wake(self)
+
+    # What can be known of it.
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more happens."""
+        return self.state is State.CLOSED
+
+    @property
+    def readable(self) -> int:
+        """Octets in order that have not been read."""
+        return self.receiver.buffer.readable
+
+    @property
+    def at_eof(self) -> bool:
+        """Whether the peer has closed its side and all it sent has been read."""
+        receiver = self.receiver
+        return receiver.finished == receiver.buffer.next and not receiver.buffer.readable
+
+    @property
+    def room(self) -> int:
+        """Octets ``send`` would take now."""
+        if self.sender.closing or self.state is State.CLOSED:
+            return 0
+        return max(0, self.config.send_buffer - self.sender.unsent)
+
+    @property
+    def unsent(self) -> int:
+        """Octets taken by ``send`` that the peer has not acknowledged."""
+        return self.sender.unsent
+
+    @property
+    def queued(self) -> int:
+        """Octets taken by ``send`` that have not been transmitted once."""
+        return self.sender.queue.octets
+
+    @property
+    def acknowledged(self) -> int:
+        """Octets of the stream that the peer has acknowledged: a position."""
+        return max(0, self.sender.una - self.sender.fin_acknowledged)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued and nothing unacknowledged."""
+        return not self.sender.queue.octets and not self.sender.board.records
+
+    @property
+    def smoothed_rtt_ns(self) -> int | None:
+        """SRTT of RFC 6298, ``None`` before a sample."""
+        return self.sender.rtt.smoothed
+
+    @property
+    def rto_ns(self) -> int:
+        """The retransmission timeout, backed off."""
+        return self.sender.rtt.backed_off(self.sender.backoffs)
+
+    @property
+    def backoffs(self) -> int:
+        """Expiries of the retransmission timer in a row without an answer."""
+        return self.sender.backoffs
+
+    @property
+    def cwnd(self) -> int:
+        """Octets that may be in flight now."""
+        return self.sender.recovery.window
+
+    @property
+    def in_flight(self) -> int:
+        """Octets sent and neither acknowledged, selectively or not, nor lost."""
+        return self.sender.recovery.in_flight
+
+    @property
+    def mss(self) -> int:
+        """Octets of payload in a segment with the usual options; 0 before the handshake."""
+        return self.sender.mss
+
+    @property
+    def send_window(self) -> int:
+        """Octets the peer's window still allows."""
+        return self.sender.window_left
+
+    @property
+    def recovering(self) -> bool:
+        """Whether losses are being repaired."""
+        return self.sender.recovery.recovering
+
+    @property
+    def syn_acked(self) -> bool:
+        """Whether the peer has acknowledged our SYN."""
+        return self.sender.una >= 0
+
+    @property
+    def congestion(self) -> CongestionControl:
+        """What decides on ``cwnd``; it can be exchanged before the connection is established."""
+        return self.sender.recovery.congestion
+
+    @congestion.setter
+    def congestion(self, value: CongestionControl) -> None:
+        self.sender.recovery.congestion = value
+
+    def info(self) -> dict[str, Any]:
+        """Return what TCP_INFO tells, by the names of :mod:`testbed.sockinfo`."""
+        return info.tcp_info(self)
+
+    # The endpoint's calls.
+
+    def receive(self, segment: Segment, now: int) -> None:
+        """Take a segment of this connection."""
+        segment_arrives(self, segment, now)
+
+    def segments_to_send(self, now: int) -> list[Segment]:
+        """Return what can leave now."""
+        return output.segments_to_send(self, now)
+
+    def handle_timers(self, now: int) -> list[Segment]:
+        """Do what is due, and return the probes that leave for it."""
+        return timers.handle_timers(self, now)
+
+    def receive_icmp(self, error: IcmpError) -> None:
+        """Take an ICMP error about a segment of this connection (RFC 5927).
+
+        One whose sequence number is not outstanding is not believed (section 4.1).  Without a
+        connection yet it ends the attempt, as in Linux; later it is kept as the reason in case
+        the peer never answers again (RFC 9293, section 3.9.2.2).
+        """
+        sender = self.sender
+        position = expand((error.seq - sender.base) & BITS_32, max(sender.una, 0))
+        if not sender.una <= position < max(sender.next, sender.una + 1):
+            return
+        if error.kind is IcmpKind.TOO_BIG:
+            self._packet_too_big(error.mtu)
+            return
+        failure = ConnectionFailure(_FAILURES[error.kind], f"ICMP: {error.kind.value}")
+        if self.state is State.SYN_SENT:
+            self.end(failure)
+        else:
+            self.soft_error = failure
+
+    def _packet_too_big(self, mtu: int) -> None:
+        """Make smaller segments, and send again what was too large (RFC 1191, RFC 8201)."""
+        sender = self.sender
+        least = _LEAST_MTU[6 if ":" in self.flow.local.host else 4]
+        limit = max(mtu, least) - self.headers
+        if self.state in HANDSHAKE or limit >= sender.segment_limit:
+            return
+        self.limit_segments(limit)
+        sender.path_changed()
+        self.owner.wake(self)
+
+    @property
+    def sending_closed(self) -> bool:
+        """Whether ``shutdown`` or ``close`` has been called."""
+        return self.sender.closing or self.state in SHUT

@@ -1,0 +1,306 @@
+"""All TCP connections and open ports of a host."""
+
+from __future__ import annotations
+
+import errno
+import heapq
+from collections import deque
+from collections.abc import Sequence
+
+from testbed.stack.connection import Closed, Connected, Event, Randomness, Readable
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.icmp import IcmpError
+from testbed.stack.packet.options import Option, Timestamps, find
+from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.stack.tcp import congestion as congestion_controls
+from testbed.stack.tcp.challenge import ChallengeLimit
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
+from testbed.stack.tcp.input import listen_accept
+from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
+from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
+from testbed.stack.tcp.receiver import NEVER
+from testbed.stack.tcp.state import State, Trigger
+
+_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
+_ANY_IPV6 = "::"
+
+
+class TcpEndpoint:
+    """Implements :class:`~testbed.stack.connection.Endpoint`.
+
+    The cost of an event does not grow with the number of connections: those that may have
+    something to send are in a set, and timers in a heap whose entries may be out of date.
+    """
+
+    def __init__(
+        self,
+        config: TcpConfig,
+        rng: Randomness,
+        secret: bytes,
+        *,
+        stray: Acceptor | None = None,
+    ) -> None:
+        """Make an endpoint without connections.
+
+        :param rng: for what an attacker must not guess.
+        :param secret: key of RFC 6528's F, at least 16 octets.
+        :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
+        """
+        self.config = config
+        self.challenges = ChallengeLimit(config.challenge_acks_per_second, rng)
+        self._rng = rng
+        self._secret = secret
+        self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
+        self._connections: dict[Flow, TcpConnection] = {}
+        self._listeners: dict[Address, TcpListener] = {}
+        self._awake: dict[TcpConnection, None] = {}
+        self._timers: list[tuple[int, int, TcpConnection]] = []
+        self._timer_count = 0
+        self._events: deque[tuple[TcpConnection, Event]] = deque()
+        self._ready: list[Segment] = []  # answers that belong to no connection, and probes
+
+    # OPEN
+
+    def connect(
+        self,
+        flow: Flow,
+        now: int,
+        extension: Extension | None = None,
+        congestion: CongestionControl | None = None,
+    ) -> TcpConnection:
+        """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
+
+        :param congestion: instead of a new one of the configuration's name.
+        :raises OSError: EADDRINUSE, there is such a connection already.
+        """
+        if flow in self._connections:
+            raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
+        isn = initial_sequence_number(flow, self._secret, now)
+        connection = self._make(flow, State.CLOSED, isn, extension, congestion)
+        connection.last_received_ns = now
+        connection.transition(Trigger.ACTIVE_OPEN)
+        return connection
+
+    def listen(
+        self, local: Address, acceptor: Acceptor | None = None, backlog: int = DEFAULT_BACKLOG
+    ) -> TcpListener:
+        """Open a port.
+
+        :param acceptor: decides what rides on each connection.
+        :param backlog: how many connections may be in the handshake at a time.
+        :raises OSError: EADDRINUSE, it is open already.
+        """
+        if local in self._listeners:
+            raise OSError(errno.EADDRINUSE, f"{local} is open")
+        listener = TcpListener(local, acceptor, backlog, self._listeners)
+        self._listeners[local] = listener
+        return listener
+
+    def connection(self, flow: Flow) -> TcpConnection | None:
+        """Return the connection of a flow, also one still in the handshake."""
+        return self._connections.get(flow)
+
+    # SEGMENT ARRIVES
+
+    def receive(self, segment: Segment, now: int) -> None:
+        """Take a segment whose checksum is right and that is for this host."""
+        flow = Flow(segment.destination, segment.source)
+        connection = self._connections.get(flow)
+        if connection is not None and self._is_new_incarnation(connection, segment):
+            isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
+            connection.end(None, Trigger.TIMEOUT)
+            self._connections.pop(flow, None)
+            self._listen(segment, flow, now, isn)
+        elif connection is None or connection.state is State.CLOSED:
+            self._listen(segment, flow, now, None)
+        elif connection.state in (State.SYN_SENT, State.SYN_RECEIVED) and _bad_ack(
+            connection, segment
+        ):
+            self._answer_with_reset(segment)
+        else:
+            connection.receive(segment, now)
+            self._awake[connection] = None
+
+    def receive_icmp(self, error: IcmpError, now: int) -> None:
+        """Take an ICMP error about a segment that this host has sent (RFC 5927)."""
+        del now
+        connection = self._connections.get(error.flow)
+        if connection is not None:
+            connection.receive_icmp(error)
+
+    @staticmethod
+    def _is_new_incarnation(connection: TcpConnection, segment: Segment) -> bool:
+        """Tell whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
+        if connection.state is not State.TIME_WAIT:
+            return False
+        if segment.flags & (SYN | ACK | RST) != SYN:
+            return False
+        timestamps = find(segment.options, Timestamps)
+        if timestamps is not None and connection.timestamps:
+            age = (timestamps.value - connection.ts_recent) & BITS_32
+            if age:
+                return bool(age < 1 << 31)
+        return connection.position_of(segment) > connection.receiver.next
+
+    def _listen(self, segment: Segment, flow: Flow, now: int, isn: int | None) -> None:
+        """Take a segment for no connection (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
+        listener = self._listener(segment.destination)
+        flags = segment.flags
+        if flags & RST:
+            return
+        if listener is None and self._stray.acceptor is not None:
+            listener = self._stray
+        if listener is None or flags & ACK:
+            self._answer_with_reset(segment)
+            return
+        if not flags & SYN or not listener.has_place:
+            return
+        extension: Extension | None = None
+        if listener.acceptor is not None:
+            try:
+                extension = listener.acceptor.accept(segment)
+            except Refuse as refusal:
+                self._answer_with_reset(segment, tuple(refusal.options))
+                return
+        if isn is None:
+            isn = initial_sequence_number(flow, self._secret, now)
+        connection = self._make(flow, State.LISTEN, isn, extension, None)
+        listener.hold(connection)
+        listen_accept(connection, segment, now)
+
+    def _listener(self, local: Address) -> TcpListener | None:
+        found = self._listeners.get(local)
+        if found is None:
+            any_host = _ANY_IPV6 if ":" in local.host else _ANY_IPV4
+            found = self._listeners.get(Address(any_host, local.port))
+        return found
+
+    def _answer_with_reset(self, segment: Segment, options: tuple[Option, ...] = ()) -> None:
+        """Answer a segment that fits nothing here (RFC 9293, section 3.10.7.1)."""
+        if segment.flags & RST:
+            return
+        if segment.flags & ACK:
+            flags, seq, ack = RST, segment.ack, 0
+        else:
+            flags, seq, ack = RST | ACK, 0, (segment.seq + segment.length) & BITS_32
+        self._ready.append(
+            Segment(
+                source=segment.destination,
+                destination=segment.source,
+                seq=seq,
+                ack=ack,
+                flags=flags,
+                options=options,
+            )
+        )
+
+    def _make(
+        self,
+        flow: Flow,
+        state: State,
+        isn: int,
+        extension: Extension | None,
+        congestion: CongestionControl | None,
+    ) -> TcpConnection:
+        if congestion is None:
+            congestion = congestion_controls.make(self.config.congestion)
+        connection = TcpConnection(flow, self.config, self, congestion, extension, state)
+        connection.sender.base = (isn + 1) & BITS_32
+        if self.config.timestamps:
+            connection.timestamp_offset = timestamp_offset(flow, self._secret)
+        self._connections[flow] = connection
+        self._awake[connection] = None
+        return connection
+
+    # Timers
+
+    def handle_timer(self, now: int) -> None:
+        """Do what is due."""
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            at, _, connection = heapq.heappop(timers)
+            if connection.timer_at != at:
+                continue  # out of date: an earlier entry has taken its place
+            connection.timer_at = NEVER
+            if connection.next_timer() <= now:
+                self._ready += connection.handle_timers(now)
+                self._awake[connection] = None
+            else:
+                self._schedule(connection)
+
+    def next_timer(self) -> int | None:
+        """Return when ``handle_timer`` has something to do, or ``None``: never."""
+        timers = self._timers
+        while timers:
+            at, _, connection = timers[0]
+            if connection.timer_at == connection.next_timer() == at:
+                return at
+            heapq.heappop(timers)
+            if connection.timer_at == at:
+                connection.timer_at = NEVER
+                self._schedule(connection)
+        return None
+
+    def _schedule(self, connection: TcpConnection) -> None:
+        """See that the heap has an entry not later than the connection's next deadline."""
+        at = connection.next_timer()
+        if at < connection.timer_at:
+            connection.timer_at = at
+            self._timer_count += 1
+            heapq.heappush(self._timers, (at, self._timer_count, connection))
+
+    # What comes out
+
+    def segments_to_send(self, now: int) -> Sequence[Segment]:
+        """Return the segments that can leave now, in order; the caller sends all of them."""
+        out, self._ready = self._ready, []
+        while self._awake:
+            awake, self._awake = self._awake, {}
+            for connection in awake:
+                out += connection.segments_to_send(now)
+                self._schedule(connection)
+                if connection.state is State.CLOSED:
+                    self._forget(connection)
+        return out
+
+    def _forget(self, connection: TcpConnection) -> None:
+        if self._connections.get(connection.flow) is connection:
+            del self._connections[connection.flow]
+
+    def next_event(self) -> tuple[TcpConnection, Event] | None:
+        """Return one thing that happened, or ``None``."""
+        if not self._events:
+            return None
+        connection, event = self._events.popleft()
+        if type(event) is Readable:
+            connection.readable_reported = False
+        return connection, event
+
+    # What connections ask for
+
+    def wake(self, connection: TcpConnection) -> None:
+        """Ask a connection for its segments at the next opportunity."""
+        self._awake[connection] = None
+
+    def report(self, connection: TcpConnection, event: Event) -> None:
+        """Queue an event; of a connection nobody has accepted, only that it is established."""
+        listener = connection.backlogged
+        if listener is not None and type(event) in (Connected, Closed):
+            listener.release(connection)
+            if type(event) is Closed:
+                return
+        self._events.append((connection, event))
+
+
+def _bad_ack(connection: TcpConnection, segment: Segment) -> bool:
+    """Tell whether a segment acknowledges what was not sent, in SYN-SENT or SYN-RECEIVED."""
+    if not segment.flags & ACK:
+        return False
+    if connection.state is State.SYN_RECEIVED and segment.flags & (RST | SYN):
+        return False
+    sender = connection.sender
+    return not sender.una < expand((segment.ack - sender.base) & BITS_32, 0) <= sender.next

@@ -1,0 +1,77 @@
+"""A connection's own TCP_INFO."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from testbed.stack.tcp.recovery import Phase
+from testbed.stack.tcp.state import State
+from testbed.stack.tcp.tcb import Tcb
+
+# include/net/tcp_states.h
+_STATES: Final = {
+    State.ESTABLISHED: 1,
+    State.SYN_SENT: 2,
+    State.SYN_RECEIVED: 3,
+    State.FIN_WAIT_1: 4,
+    State.FIN_WAIT_2: 5,
+    State.TIME_WAIT: 6,
+    State.CLOSED: 7,
+    State.CLOSE_WAIT: 8,
+    State.LAST_ACK: 9,
+    State.LISTEN: 10,
+    State.CLOSING: 11,
+}
+# include/uapi/linux/tcp.h: TCPI_OPT_*
+_TIMESTAMPS: Final = 1
+_SACK: Final = 2
+_WINDOW_SCALING: Final = 4
+_ECN: Final = 8
+
+
+def tcp_info(tcb: Tcb) -> dict[str, Any]:
+    """Return the fields of TCP_INFO that have a meaning here.
+
+    Times are in microseconds, windows in segments where the kernel has them so.
+    """
+    sender, receiver = tcb.sender, tcb.receiver
+    recovery, rtt, board = sender.recovery, sender.rtt, sender.board
+    mss = max(1, sender.mss)
+    phase: Phase = recovery.phase
+    return {
+        "state": _STATES[tcb.state],
+        "ca_state": int(phase),
+        "retransmits": sender.backoffs if board.records else 0,
+        "probes": tcb.probes,
+        "backoff": sender.backoffs,
+        "options": _TIMESTAMPS * tcb.timestamps
+        | _SACK * tcb.sack
+        | _WINDOW_SCALING * bool(receiver.shift or sender.shift)
+        | _ECN * tcb.ecn,
+        "snd_wscale": sender.shift,
+        "rcv_wscale": receiver.shift,
+        "rto": rtt.backed_off(sender.backoffs) // 1000,
+        "ato": receiver.delay_ns // 1000,
+        "snd_mss": sender.mss,
+        "rcv_mss": receiver.segment,
+        "unacked": -(-(sender.next - sender.una) // mss),
+        "sacked": -(-board.sacked // mss),
+        "lost": -(-board.lost // mss),
+        "pmtu": sender.segment_limit + tcb.headers,
+        "rtt": (rtt.smoothed or 0) // 1000,
+        "rttvar": rtt.variance // 1000,
+        "min_rtt": (rtt.minimum or 0) // 1000,
+        "snd_ssthresh": min(recovery.congestion.ssthresh // mss, 0x7FFFFFFF),
+        "snd_cwnd": recovery.congestion.cwnd // mss,
+        "advmss": tcb.advertised_mss,
+        "total_retrans": sender.total_resent,
+        "bytes_acked": max(0, sender.una - sender.fin_acknowledged),
+        "bytes_received": receiver.buffer.next,
+        "segs_out": tcb.segments_sent,
+        "segs_in": tcb.segments_received,
+        "notsent_bytes": sender.queue.octets,
+        "dsack_dups": recovery.spurious,
+        "snd_wnd": sender.window,
+        "rcv_wnd": max(0, receiver.edge - receiver.next),
+        "total_rto": sender.timeouts,
+    }

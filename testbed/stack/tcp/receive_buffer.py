@@ -1,0 +1,114 @@
+"""Octets that have arrived: those in order wait for the reader, the others for what is missing."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from testbed.stack.tcp.ranges import RangeSet
+
+_REMEMBERED: Final = 4  # blocks whose order of arrival is known: no option has room for more
+
+
+class ReceiveBuffer:
+    """A stream put together from pieces.  Positions are those of the peer's stream.
+
+    :ivar next: position of the first octet that is missing.
+    :ivar readable: octets in order that have not been read.
+    """
+
+    __slots__ = ("_offset", "_pieces", "_ranges", "_ready", "_recent", "next", "readable")
+
+    def __init__(self) -> None:
+        self.next = 0
+        self.readable = 0
+        self._ready: deque[bytes] = deque()
+        self._offset = 0  # octets of the first ready piece that have been read
+        self._ranges = RangeSet()
+        self._pieces: dict[int, bytes] = {}  # by position; no two overlap
+        self._recent: deque[int] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether octets wait for others before them."""
+        return bool(self._pieces)
+
+    def add(self, start: int, payload: bytes) -> list[tuple[int, int]]:
+        """Take octets that lie in the window; return the ranges of them that are new."""
+        end = start + len(payload)
+        if start <= self.next and not self._pieces:
+            new = [(self.next, end)] if end > self.next else []
+            if new:
+                self._append(payload[self.next - start :] if start < self.next else payload)
+            return new
+        if start < self.next:
+            payload, start = payload[self.next - start :], self.next
+        if not payload:
+            return []
+        new = self._ranges.add(start, end)
+        for new_start, new_end in new:
+            self._pieces[new_start] = payload[new_start - start : new_end - start]
+        if self._ranges.starts[0] == self.next:
+            self._join()
+        else:
+            self._recent.append(start)
+        return new
+
+    def blocks(self, limit: int) -> list[tuple[int, int]]:
+        """Return what SACK reports: the latest block first (RFC 2018, section 4)."""
+        found: list[tuple[int, int]] = []
+        for position in reversed(self._recent):
+            block = self._ranges.around(position)
+            if block is not None and block not in found:
+                found.append(block)
+        for block in zip(self._ranges.starts, self._ranges.ends, strict=True):
+            if len(found) >= limit:
+                break
+            if block not in found:
+                found.append(block)
+        return found[:limit]
+
+    def around(self, position: int) -> tuple[int, int] | None:
+        """Return the block out of order that has ``position`` in it."""
+        return self._ranges.around(position)
+
+    def read(self, limit: int) -> bytes:
+        """Remove and return at most ``limit`` octets."""
+        ready = self._ready
+        if not ready or limit <= 0:
+            return b""
+        if not self._offset and len(ready[0]) <= limit and len(ready) == 1:
+            self.readable = 0
+            return ready.popleft()
+        parts = []
+        missing = limit
+        while ready and missing:
+            part = ready[0][self._offset : self._offset + missing]
+            parts.append(part)
+            missing -= len(part)
+            self._offset += len(part)
+            if self._offset == len(ready[0]):
+                ready.popleft()
+                self._offset = 0
+        self.readable -= limit - missing
+        return b"".join(parts)
+
+    def clear(self) -> None:
+        """Throw everything away."""
+        self._ready.clear()
+        self._pieces.clear()
+        self._ranges.clear()
+        self._recent.clear()
+        self.readable = self._offset = 0
+
+    def _append(self, payload: bytes) -> None:
+        self._ready.append(payload)
+        self.next += len(payload)
+        self.readable += len(payload)
+
+    def _join(self) -> None:
+        """Move the pieces that are in order now."""
+        end = self._ranges.ends[0]
+        while self.next < end:
+            self._append(self._pieces.pop(self.next))
+        self._ranges.discard_before(end)

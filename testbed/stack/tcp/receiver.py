@@ -1,0 +1,114 @@
+"""The receiving half: the window it advertises, and when it acknowledges."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.receive_buffer import ReceiveBuffer
+
+NEVER: Final = 1 << 62  # a time that does not come
+_QUICK_ACKS: Final = 16  # Linux' TCP_MAX_QUICKACKS: a sender in slow start needs its ACKs at once
+_LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segment size
+
+
+class Receiver:
+    """RCV.NXT, RCV.WND and what follows from them.
+
+    :ivar base: sequence number of position 0, IRS + 1.
+    :ivar edge: position after the last one ever offered to the peer; it never goes back.
+    :ivar acknowledged: RCV.NXT when an ACK was last sent (Last.ACK.sent of RFC 7323).
+    :ivar finished: position of the peer's FIN, once it has come.
+    :ivar ack_now: an ACK must leave; ``ack_at``: not later than then.
+    :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
+    :ivar echo_congestion: ECE must be set (RFC 3168, section 6.1.3).
+    """
+
+    __slots__ = ("_capacity", "_quick", "_segment", "ack_at", "ack_now", "acknowledged", "base",
+                 "buffer", "delay_ns", "duplicate", "echo_congestion", "edge", "finished",
+                 "shift")  # fmt: skip
+
+    def __init__(self, config: TcpConfig) -> None:
+        self.buffer = ReceiveBuffer()
+        self.base = 0
+        self.edge = 0
+        self.shift = 0
+        self.acknowledged = 0
+        self.finished: int | None = None
+        self.ack_now = False
+        self.ack_at = NEVER
+        self.delay_ns = config.delayed_ack_ns
+        self.duplicate: tuple[int, int] | None = None
+        self.echo_congestion = False
+        self._capacity = config.receive_buffer
+        self._segment = _LEAST_SEGMENT
+        self._quick = _QUICK_ACKS
+
+    @property
+    def next(self) -> int:
+        """RCV.NXT as a position: behind the FIN if all before it has come."""
+        position = self.buffer.next
+        return position + 1 if position == self.finished else position
+
+    @property
+    def ack_number(self) -> int:
+        """RCV.NXT as the wire has it."""
+        return (self.base + self.next) & BITS_32
+
+    def window_to_advertise(self) -> int:
+        """Return RCV.WND in octets, as far as the buffer is the limit.
+
+        The right edge stays until it can go on by a segment or half the buffer (silly window
+        avoidance, RFC 9293, section 3.8.6.2.2), and never goes back (section 3.8.6.2.1).
+        """
+        buffer = self.buffer
+        edge = buffer.next + max(0, self._capacity - buffer.readable)
+        if edge - self.edge < min(self._segment, self._capacity // 2):
+            edge = self.edge
+        return max(0, edge - self.next)
+
+    def window_field(self, window: int) -> int:
+        """Return the header's field for a window, and note that it has been offered."""
+        shift = self.shift
+        field = min(window >> shift, 0xFFFF)
+        edge = self.next + (field << shift)
+        if edge > self.edge:
+            self.edge = edge
+        return field
+
+    def window_update_due(self) -> bool:
+        """Tell whether reading has opened a window that the peer may be waiting for.
+
+        As in Linux: when it is twice what the peer believes it to be.
+        """
+        offered = self.edge - self.next
+        window = self.window_to_advertise()
+        return window >= 2 * offered and window - offered >= min(self._segment, self._capacity // 2)
+
+    def ack_sent(self) -> None:
+        """Note that a segment with ACK is on its way."""
+        self.acknowledged = self.next
+        self.ack_now = False
+        self.ack_at = NEVER
+
+    def data_arrived(self, size: int, segments: int, *, in_order: bool, now: int) -> None:
+        """Decide when to acknowledge data (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2).
+
+        At once: out of order or filling a gap, at least every second full-sized segment, and at
+        the beginning of a connection.  Otherwise after ``delayed_ack_ns`` at the latest.
+        """
+        if size > self._segment:
+            self._segment = size
+        if self._quick > 0:
+            self._quick -= segments
+            self.ack_now = True
+        elif not in_order or self.buffer.next - self.acknowledged > self._segment:
+            self.ack_now = True
+        elif self.ack_at == NEVER:
+            self.ack_at = now + self.delay_ns
+
+    @property
+    def segment(self) -> int:
+        """The largest payload seen in one segment, octets."""
+        return self._segment

@@ -1,0 +1,258 @@
+"""Loss recovery: what an ACK tells about losses, and what may be sent meanwhile.
+
+RACK finds losses where SACK is in use (RFC 8985, which keeps RFC 6675's threshold), three
+duplicate ACKs where it is not (RFC 5681, RFC 6582).  In recovery, proportional rate reduction
+(RFC 9937, formerly 6937) spreads what is sent over the ACKs.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
+from testbed.stack.tcp.receiver import NEVER
+from testbed.stack.tcp.rtt import RttEstimator
+from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent
+
+
+class Phase(enum.IntEnum):
+    """The numbers are those of TCP_INFO's ``ca_state``."""
+
+    OPEN = 0
+    DISORDER = 1
+    REDUCING = 2  # because of ECN; Linux' CWR
+    RECOVERY = 3
+    LOSS = 4  # after an RTO
+
+
+class Recovery:
+    """The state of loss recovery of one connection.
+
+    :ivar window: octets that may be in flight now.
+    :ivar point: the recovery ends when all before it is acknowledged (RFC 6675's RecoveryPoint).
+    :ivar look_at: when to look again for losses (RACK's reordering timer).
+    """
+
+    __slots__ = ("_before", "_duplicate_acks", "_prr_delivered", "_prr_flight", "_prr_sent",
+                 "_undo_after", "_undo_resent", "board", "congestion", "look_at", "mss", "phase",
+                 "point", "rack", "rtt", "sack", "spurious", "window")  # fmt: skip
+
+    def __init__(self, board: Scoreboard, rtt: RttEstimator, congestion: CongestionControl) -> None:
+        self.board = board
+        self.rtt = rtt
+        self.congestion = congestion
+        self.rack = Rack()
+        self.sack = False
+        self.mss = 0
+        self.phase = Phase.OPEN
+        self.point = 0
+        self.window = 0
+        self.look_at = NEVER
+        self.spurious = 0
+        self._duplicate_acks = 0
+        self._prr_delivered = self._prr_flight = self._prr_sent = 0
+        self._undo_after = -1
+        self._undo_resent = 0
+
+    def start(self, mss: int, *, sack: bool) -> None:
+        """Begin when a connection is established, or when its segments become smaller."""
+        self.mss = mss
+        self.sack = sack
+        self.congestion.start(mss)
+        self._set_window(0)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether losses are being repaired."""
+        return self.phase >= Phase.RECOVERY
+
+    @property
+    def in_flight(self) -> int:
+        """Octets in flight; without SACK each duplicate ACK says that one segment has left."""
+        if not self._duplicate_acks:
+            return self.board.in_flight
+        return max(0, self.board.in_flight - self._duplicate_acks * self.mss)
+
+    def acknowledged(
+        self,
+        position: int,
+        end: int,
+        delivered: list[Sent],
+        sacked: list[Sent],
+        now: int,
+        *,
+        octets: int,
+        limited: bool,
+        echo_sent_ns: int | None,
+    ) -> None:
+        """Take an ACK that advances to ``position`` or whose SACK blocks are news.
+
+        :param end: SND.NXT.
+        :param delivered: records newly acknowledged; ``sacked`` selectively.
+        :param octets: by which SND.UNA has advanced.
+        :param limited: whether the window was what kept more from being sent.
+        :param echo_sent_ns: see :meth:`Rack.delivered`.
+        """
+        if octets:
+            self._partial_or_full(position, octets)
+        if self.sack:
+            self.rack.delivered(delivered, now, self.rtt, echo_sent_ns)
+            if sacked:
+                self.rack.delivered(sacked, now, self.rtt, echo_sent_ns)
+        new = sum([record.end - record.start for record in delivered]) if delivered else 0
+        new += sum([record.end - record.start for record in sacked]) if sacked else 0
+        if self._undo_after >= 0 and echo_sent_ns is not None and octets:
+            self._undo_if_spurious(echo_sent_ns)
+        if self.phase != Phase.OPEN and self.phase != Phase.DISORDER and position >= self.point:
+            self._finish()
+        if self.phase in (Phase.OPEN, Phase.DISORDER, Phase.LOSS) and new and limited:
+            self.congestion.acked(new, self.rtt.smoothed, now)
+        if self.sack and (self.board.sacked or self.recovering):
+            self.detect_losses(position, end, now)
+        elif not self.board.records:
+            self.look_at = NEVER
+        self._set_phase_open_or_disorder()
+        self._set_window(new)
+
+    def duplicate(self, position: int, end: int, now: int) -> None:
+        """Take a duplicate ACK on a connection without SACK (RFC 6582, section 3.2)."""
+        self._duplicate_acks += 1
+        if self._duplicate_acks >= DUPLICATE_THRESHOLD and not self.recovering:
+            self._lose_first()
+            self._enter_recovery(position, end, now)
+        self._set_phase_open_or_disorder()
+        self._set_window(self.mss)
+
+    def detect_losses(self, position: int, end: int, now: int) -> None:
+        """Mark what RACK says is lost, and enter recovery if there is something."""
+        lost, self.look_at = self.rack.detect_losses(
+            self.board, self.rtt, now, recovering=self.recovering, segment=self.mss
+        )
+        for record in lost:
+            self.board.mark_lost(record)
+        if lost and not self.recovering:
+            self._enter_recovery(position, end, now)
+            self._set_window(0)
+
+    def congestion_echoed(self, position: int, end: int, now: int) -> None:
+        """Reduce because of ECN-Echo, once per window of data (RFC 3168, section 6.1.2)."""
+        self._begin_reduction(position, end, now)
+        self.phase = Phase.REDUCING
+
+    def timed_out(self, position: int, end: int, now: int) -> None:
+        """Take the expiry of the retransmission timer (RFC 6298, section 5; RFC 6675, 5.1)."""
+        if self.phase != Phase.LOSS or position >= self.point:
+            if not self.recovering:
+                self._remember_for_undo(now)
+            self.congestion.timed_out(end - position, now)
+        self.phase = Phase.LOSS
+        self.point = end
+        self._duplicate_acks = 0
+        self.look_at = NEVER
+        self.board.mark_all_lost()
+        self._set_window(0)
+
+    def idled(self, rtos: int, now: int) -> None:
+        """Note that nothing has been sent for so many timeouts (RFC 5681, section 4.1)."""
+        self.congestion.idled(rtos, now)
+        self._set_window(0)
+
+    def sent(self, octets: int, *, again: bool) -> None:
+        """Note that octets have left."""
+        self._prr_sent += octets
+        if again:
+            self._undo_resent += 1
+
+    def duplicate_reported(self) -> None:
+        """Take a DSACK: the peer had got a segment twice (RFC 2883, RFC 3708)."""
+        self.spurious += 1
+        self.rack.duplicate_reported()
+        if self._undo_after >= 0:
+            self._undo_resent -= 1
+            if self._undo_resent <= 0:
+                self._undo()
+
+    def _partial_or_full(self, position: int, octets: int) -> None:
+        """Take an advance on a connection without SACK (RFC 6582, section 3.2, step 3)."""
+        if self.sack:
+            return
+        if self.phase == Phase.RECOVERY and position < self.point:
+            self._duplicate_acks = max(0, self._duplicate_acks - max(0, octets // self.mss - 1))
+            self._lose_first()
+        else:
+            self._duplicate_acks = 0
+
+    def _lose_first(self) -> None:
+        """Mark the first segment that is not acknowledged as lost."""
+        if not self.board.records:
+            return
+        record = self.board.records[0]
+        if record.fate is not Fate.IN_FLIGHT:
+            return
+        if len(record.payload) > self.mss:
+            self.board.cut(record, self.mss)
+        self.board.mark_lost(record)
+
+    def _enter_recovery(self, position: int, end: int, now: int) -> None:
+        if self.phase != Phase.REDUCING or position >= self.point:
+            self._begin_reduction(position, end, now)
+        self.point = end
+        self.phase = Phase.RECOVERY
+
+    def _begin_reduction(self, position: int, end: int, now: int) -> None:
+        self._remember_for_undo(now)
+        self.point = end
+        self._prr_delivered = self._prr_sent = 0
+        self._prr_flight = max(end - position, self.mss)
+        self.congestion.reduce(end - position, now)
+
+    def _remember_for_undo(self, now: int) -> None:
+        self._undo_after = now
+        self._undo_resent = 0
+
+    def _undo_if_spurious(self, echo_sent_ns: int) -> None:
+        """Take the reduction back if the first ACK answers an original (RFC 3522, Eifel)."""
+        if echo_sent_ns < self._undo_after - 1_000_000 and self._undo_resent:
+            self._undo()
+        elif self.phase == Phase.LOSS:
+            self._undo_after = -1  # the first ACK after a timeout decides
+
+    def _undo(self) -> None:
+        self._undo_after = -1
+        self.congestion.undo()
+        self.board.mark_all_in_flight()
+        self.phase = Phase.OPEN
+
+    def _finish(self) -> None:
+        """Leave recovery: all that was outstanding when it began has been acknowledged."""
+        if self.phase != Phase.LOSS:
+            self.congestion.cwnd = max(self.congestion.ssthresh, self.mss)
+        if self.phase == Phase.RECOVERY:
+            self.rack.recovered()
+        self._duplicate_acks = 0
+        self.phase = Phase.OPEN
+
+    def _set_phase_open_or_disorder(self) -> None:
+        if self.phase <= Phase.DISORDER:
+            disorder = self.board.sacked or self._duplicate_acks
+            self.phase = Phase.DISORDER if disorder else Phase.OPEN
+
+    def _set_window(self, delivered: int) -> None:
+        if self.phase in (Phase.REDUCING, Phase.RECOVERY):
+            self.window = self.in_flight + self._proportional_rate(delivered)
+        else:
+            self.window = self.congestion.cwnd
+
+    def _proportional_rate(self, delivered: int) -> int:
+        """Return the octets PRR lets go now (RFC 9937, section 6)."""
+        self._prr_delivered += delivered
+        target, flight = self.congestion.ssthresh, self.in_flight
+        if flight > target:
+            allowed = -(-self._prr_delivered * target // self._prr_flight) - self._prr_sent
+        else:
+            allowed = max(self._prr_delivered - self._prr_sent, delivered) + self.mss
+            allowed = min(target - flight, allowed)
+        if not self._prr_sent:
+            allowed = max(allowed, self.mss)  # the fast retransmission itself
+        return max(0, allowed)

@@ -1,0 +1,67 @@
+"""Octets that wait for their first transmission."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+
+class SendQueue:
+    """Chunks, each with the ``ext`` it was sent with.  Octets are copied once, when cut to size."""
+
+    __slots__ = ("_chunks", "_offset", "octets")
+
+    def __init__(self) -> None:
+        self._chunks: deque[tuple[bytes, Any]] = deque()
+        self._offset = 0  # octets of the first chunk that have been taken
+        self.octets = 0
+
+    def append(self, data: bytes, ext: Any) -> None:
+        """Add octets at the end."""
+        self._chunks.append((data, ext))
+        self.octets += len(data)
+
+    @property
+    def ext(self) -> Any:
+        """What the next octets were sent with."""
+        return self._chunks[0][1]
+
+    def run(self, limit: int) -> int:
+        """Return how many octets can leave in one segment: at most ``limit``, of one ``ext``."""
+        if len(self._chunks) == 1:
+            return min(limit, self.octets)
+        ext = self._chunks[0][1]
+        octets = -self._offset
+        for chunk, other in self._chunks:
+            if other is not ext or octets >= limit:
+                break
+            octets += len(chunk)
+        return min(limit, octets)
+
+    def take(self, limit: int) -> bytes:
+        """Remove and return the next octets: at most ``limit``, of one ``ext``."""
+        chunks, offset = self._chunks, self._offset
+        data, ext = chunks[0]
+        if len(data) - offset > limit:
+            self._offset = offset + limit
+            self.octets -= limit
+            return data[offset : offset + limit]
+        parts = []
+        missing = limit
+        while chunks and missing and chunks[0][1] is ext:
+            data = chunks[0][0]
+            part = data[offset : offset + missing]
+            parts.append(part)
+            missing -= len(part)
+            offset += len(part)
+            if offset == len(data):
+                chunks.popleft()
+                offset = 0
+        self._offset = offset
+        self.octets -= limit - missing
+        return b"".join(parts)
+
+    def clear(self) -> None:
+        """Throw everything away."""
+        self._chunks.clear()
+        self._offset = self.octets = 0

@@ -1,0 +1,202 @@
+"""The sending half: its variables, what ACKs do to them, and its timers' deadlines."""
+
+from __future__ import annotations
+
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.rack import probe_timeout
+from testbed.stack.tcp.receiver import NEVER
+from testbed.stack.tcp.recovery import Phase, Recovery
+from testbed.stack.tcp.rtt import RttEstimator
+from testbed.stack.tcp.scoreboard import Fate, Scoreboard
+from testbed.stack.tcp.send_queue import SendQueue
+
+
+class Sender:
+    """SND.UNA, SND.NXT, SND.WND and what follows from them.  Positions: SYN is -1.
+
+    :ivar base: sequence number of position 0, ISS + 1.
+    :ivar window: SND.WND in octets; ``max_window`` the largest there was.
+    :ivar segment_limit: payload and options of a segment (RFC 6691).
+    :ivar mss: payload of a segment with the usual options.
+    :ivar closing: FIN is to follow the last octet; ``finished`` is its position once sent.
+    :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
+    :ivar limited: the congestion window kept back what was to be sent.
+    :ivar backoffs: expiries of the RTO, or probes of a closed window, without any answer.
+    """
+
+    __slots__ = ("backoffs", "base", "board", "closing", "finished", "last_sent_ns", "limited",
+                 "max_window", "mss", "next", "persist_at", "probe_at", "probe_end",
+                 "probe_resent", "queue", "recovery", "rto_at", "rtt", "segment_limit", "shift",
+                 "small_end", "timeouts", "total_resent", "una", "window", "window_ack",
+                 "window_seq")  # fmt: skip
+
+    def __init__(self, config: TcpConfig, congestion: CongestionControl) -> None:
+        self.base = 0
+        self.una = -1
+        self.next = -1
+        self.shift = 0
+        self.window = 0
+        self.max_window = 0
+        self.window_seq = -1  # SND.WL1
+        self.window_ack = -1  # SND.WL2
+        self.segment_limit = 0
+        self.mss = 0
+        self.closing = False
+        self.finished: int | None = None
+        self.small_end = 0
+        self.limited = False
+        self.last_sent_ns = 0
+        self.backoffs = 0
+        self.timeouts = 0
+        self.total_resent = 0
+        self.queue = SendQueue()
+        self.board = Scoreboard()
+        self.rtt = RttEstimator(config)
+        self.recovery = Recovery(self.board, self.rtt, congestion)
+        self.rto_at = NEVER
+        self.persist_at = NEVER
+        self.probe_at = NEVER  # tail loss probe
+        self.probe_end: int | None = None  # TLP.end_seq while a probe is out
+        self.probe_resent = False  # TLP.is_retrans
+
+    @property
+    def unsent(self) -> int:
+        """Octets taken that have not been acknowledged."""
+        outstanding = self.next - max(self.una, 0)
+        if self.finished is not None and self.una <= self.finished:
+            outstanding -= 1
+        return self.queue.octets + max(0, outstanding)
+
+    @property
+    def window_left(self) -> int:
+        """Octets the peer's window still allows."""
+        return max(0, self.una + self.window - self.next)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing is outstanding, so that no ACK will let out what waits."""
+        waiting = self.queue.octets or (self.closing and self.finished is None)
+        return bool(waiting) and not self.board.records
+
+    @property
+    def fin_acknowledged(self) -> bool:
+        """Whether the peer has got the whole stream and its end."""
+        return self.finished is not None and self.una > self.finished
+
+    def set_segment_limit(self, limit: int, usual_options: int) -> None:
+        """Set how large segments are, payload and options."""
+        self.segment_limit = limit
+        self.mss = limit - usual_options
+
+    def take_window(self, window: int, seq: int, ack: int) -> bool:
+        """Update the send window (RFC 9293, 3.10.7.4, fifth); tell whether it has changed."""
+        if not (
+            self.window_seq < seq
+            or (self.window_seq == seq and self.window_ack <= ack)
+            or (ack >= self.window_ack and window > self.window)
+        ):
+            return False
+        changed = window != self.window
+        self.window_seq, self.window_ack = seq, ack
+        self.window = window
+        if window > self.max_window:
+            self.max_window = window
+        if window:
+            self.persist_at = NEVER
+        return changed
+
+    def acknowledge(
+        self,
+        position: int,
+        blocks: list[tuple[int, int]],
+        now: int,
+        echo_sent_ns: int | None,
+    ) -> None:
+        """Take an ACK up to ``position`` and SACK ``blocks`` between that and SND.NXT.
+
+        :param echo_sent_ns: when, by the peer's echo of our timestamp, the segment it answers
+            left, in the clock's coarse ticks.
+        """
+        octets = position - self.una
+        board = self.board
+        delivered = board.acknowledge(position) if octets else []
+        sacked = board.sack(blocks) if blocks else []
+        self.una = position
+        if octets:
+            self.backoffs = 0
+            if delivered:
+                self._measure(delivered[-1].sent_ns, now, echo_sent_ns, resent=delivered[-1].resent)
+        elif not sacked:
+            return
+        self.recovery.acknowledged(
+            position,
+            self.next,
+            delivered,
+            sacked,
+            now,
+            octets=octets,
+            limited=self.limited,
+            echo_sent_ns=echo_sent_ns,
+        )
+        if octets:
+            self._probe_acknowledged(now)
+            self.rearm(now)
+
+    def _measure(self, sent_ns: int, now: int, echo_sent_ns: int | None, *, resent: bool) -> None:
+        """Measure a round trip: not of what was sent twice, but for timestamps (Karn, RFC 7323)."""
+        if resent:
+            if echo_sent_ns is None:
+                return
+            sent_ns = echo_sent_ns
+        flight = self.board.in_flight
+        self.rtt.sample(max(now - sent_ns, 1), now, max(1, -(-flight // (2 * self.mss or 1))))
+
+    def _probe_acknowledged(self, now: int) -> None:
+        """Tell what became of a tail loss probe (RFC 8985, section 7.4.2).
+
+        If the probe was a retransmission and the peer never said that it had got both, the
+        original was lost: that is a signal of congestion though nothing is left to repair.
+        """
+        end = self.probe_end
+        if end is None or self.una < end or (self.probe_resent and self.una == end):
+            return
+        if self.probe_resent and not self.recovery.recovering:
+            self.recovery.congestion_echoed(self.una, self.next, now)
+        self.probe_end = None
+
+    def probe_duplicate(self, end: int) -> None:
+        """Take a DSACK that ends at ``end``: the probe was not needed."""
+        if end == self.probe_end:
+            self.probe_end = None
+
+    def rearm(self, now: int) -> None:
+        """Set the timers after an ACK of new data (RFC 6298, 5.2 and 5.3; RFC 8985, 7.2)."""
+        if not self.board.records:
+            self.rto_at = self.probe_at = NEVER
+            return
+        self.rto_at = now + self.rtt.backed_off(self.backoffs)
+        self.arm_probe(now)
+
+    def arm_probe(self, now: int) -> None:
+        """Start or restart the tail loss probe's timer if a probe may be sent."""
+        recovery = self.recovery
+        if not recovery.sack or recovery.phase != Phase.OPEN or self.probe_end is not None:
+            self.probe_at = NEVER
+            return
+        flight = self.next - self.una
+        timeout = now + probe_timeout(self.rtt, one_segment=flight <= self.mss)
+        self.probe_at = timeout if timeout < self.rto_at else NEVER
+
+    def path_changed(self) -> None:
+        """Send again, in smaller segments, what does not fit the path any more."""
+        for record in list(self.board.records):
+            if record.fate is Fate.IN_FLIGHT and len(record.payload) > self.mss:
+                self.board.mark_lost(record)
+        self.recovery.start(self.mss, sack=self.recovery.sack)
+
+    def clear(self) -> None:
+        """Throw everything away: the connection is over."""
+        self.queue.clear()
+        self.board.clear()
+        self.rto_at = self.persist_at = self.probe_at = self.recovery.look_at = NEVER

@@ -1,0 +1,112 @@
+"""What is due: the timers of a connection, one function each."""
+
+from __future__ import annotations
+
+from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp import output
+from testbed.stack.tcp.receiver import NEVER
+from testbed.stack.tcp.state import State, Trigger
+from testbed.stack.tcp.tcb import Tcb
+
+
+def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
+    """Do what is due; return the probes that leave outside the usual order."""
+    sender = tcb.sender
+    out: list[Segment] = []
+    if tcb.receiver.ack_at <= now:
+        tcb.receiver.ack_now = True
+        tcb.receiver.ack_at = NEVER
+    if sender.recovery.look_at <= now:
+        sender.recovery.look_at = NEVER
+        sender.recovery.detect_losses(sender.una, sender.next, now)
+    if sender.probe_at <= now:
+        _tail_loss_probe(tcb, now, out)
+    if sender.rto_at <= now:
+        _retransmission_timeout(tcb, now)
+    if sender.persist_at <= now:
+        _persist_timeout(tcb, now, out)
+    if tcb.keepalive_at <= now:
+        _keepalive_timeout(tcb, now, out)
+    if tcb.close_at <= now:
+        tcb.close_at = NEVER
+        tcb.end(None, Trigger.TIMEOUT if tcb.state is State.TIME_WAIT else Trigger.DELETE)
+    tcb.segments_sent += len(out)
+    return out
+
+
+def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
+    """PTO has expired (RFC 8985, section 7.3)."""
+    sender = tcb.sender
+    sender.probe_at = NEVER
+    segment = output.tail_loss_probe(tcb, now)
+    if segment is not None:
+        out.append(segment)
+        sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+
+
+def _retransmission_timeout(tcb: Tcb, now: int) -> None:
+    """RTO has expired (RFC 6298, section 5.4 to 5.7)."""
+    sender = tcb.sender
+    sender.rto_at = NEVER
+    if not sender.board.records:
+        return
+    if sender.backoffs >= retry_limit(tcb):
+        tcb.give_up(f"no answer to {sender.backoffs} retransmissions")
+        return
+    sender.timeouts += 1
+    sender.backoffs += 1
+    if tcb.extension is not None:
+        tcb.extension.timed_out()
+    sender.probe_at, sender.probe_end = NEVER, None
+    if tcb.state in (State.SYN_SENT, State.SYN_RECEIVED):
+        sender.board.mark_all_lost()
+    else:
+        sender.recovery.timed_out(sender.una, sender.next, now)
+        sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+
+
+def retry_limit(tcb: Tcb) -> int:
+    """Return after how many retransmissions of one segment the connection is given up."""
+    config = tcb.config
+    if tcb.state is State.SYN_SENT:
+        return config.syn_retries
+    if tcb.state is State.SYN_RECEIVED:
+        return config.syn_ack_retries
+    return config.orphan_retries if tcb.orphaned else config.retries
+
+
+def _persist_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
+    """Probe a window that is closed, or too small (RFC 9293, section 3.8.6.1).
+
+    A peer that answers may keep its window closed for ever; one that does not is given up, and
+    so is one that keeps a connection whose owner has closed it.
+    """
+    sender = tcb.sender
+    sender.persist_at = NEVER
+    if not sender.blocked:
+        return
+    limit = retry_limit(tcb)
+    silent = now - tcb.last_received_ns > sender.rtt.backed_off(max(0, sender.backoffs - 1))
+    if sender.backoffs >= limit and (silent or tcb.orphaned):
+        tcb.give_up(f"no answer to {sender.backoffs} probes of a closed window")
+        return
+    segment = output.window_probe(tcb, now)
+    out.append(segment)
+    if not sender.board.records:
+        sender.backoffs += 1
+        sender.persist_at = now + sender.rtt.backed_off(sender.backoffs)
+
+
+def _keepalive_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
+    """Probe an idle connection (RFC 9293, section 3.8.4)."""
+    config = tcb.config
+    idle_until = tcb.last_received_ns + config.keepalive_idle_ns
+    if tcb.sender.board.records or (not tcb.probes and now < idle_until):
+        tcb.keepalive_at = max(idle_until, now + config.keepalive_interval_ns)
+        return
+    if tcb.probes >= config.keepalive_probes:
+        tcb.give_up(f"no answer to {tcb.probes} keep-alive probes")
+        return
+    tcb.probes += 1
+    tcb.keepalive_at = now + config.keepalive_interval_ns
+    out.append(output.probe(tcb, now))

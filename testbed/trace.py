@@ -1,0 +1,25 @@
+"""Telling what happens, to whoever wants to know.
+
+Names of MPTCP events are those of the kernel's path-manager events (``mptcp_pm`` in
+``Documentation/netlink/specs``): created, established, closed, announced, removed,
+sub_established, sub_closed, sub_priority.  So a trace of ours and one of the kernel's can be
+compared line by line.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Tracer(Protocol):
+    """Is told of events."""
+
+    def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
+        """Something happened at ``now`` (nanoseconds); ``fields`` are as JSON can hold them."""
+
+
+class NullTracer:
+    """Keeps nothing."""
+
+    def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
+        """Do nothing."""

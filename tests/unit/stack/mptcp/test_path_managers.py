@@ -1,0 +1,199 @@
+"""What path managers decide, given what they see."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import InputError
+from testbed.stack.mptcp import path_manager
+from testbed.stack.mptcp.path_manager import (
+    Announce,
+    Command,
+    OpenSubflow,
+    PathEndpoint,
+    PathLimits,
+    RemoteAddress,
+    SubflowPath,
+    Withdraw,
+)
+from testbed.stack.packet.address import Address
+
+A1, A2, A3, A6 = "10.0.1.1", "10.0.2.1", "10.0.3.1", "fd00:0:0:1::1"
+B1, B2 = Address("10.0.1.2", 80), Address("10.0.2.2", 80)
+
+
+class View:
+    """A connection from A1 to B1 as a manager sees it."""
+
+    def __init__(self, *hosts: str, initiator: bool = True) -> None:
+        self.initiator = initiator
+        self.initial = SubflowPath(local_host=A1, local_id=0, remote=B1, remote_id=0)
+        self.join_initial_denied = False
+        self.open_paths = [self.initial]
+        self.remotes = [RemoteAddress(0, B1)]
+        self.local_hosts = list(hosts)
+        self.route: str | None = A2
+
+    def source_for(self, remote_host: str) -> str | None:
+        assert remote_host
+        return self.route
+
+    def add(self, command: Command) -> None:
+        """Open the subflow of a command."""
+        assert isinstance(command, OpenSubflow)
+        path = SubflowPath(
+            local_host=command.local_host,
+            local_id=command.local_id,
+            remote=command.remote.address,
+            remote_id=command.remote.id,
+        )
+        self.open_paths.append(path)
+
+
+def kernel_like(
+    *endpoints: PathEndpoint, subflows: int = 8, accepted: int = 8
+) -> path_manager.PathManager:
+    limits = PathLimits(subflows=subflows, add_addr_accepted=accepted)
+    return path_manager.create("kernel_like", endpoints, limits)
+
+
+def opened(local: str, number: int, remote: RemoteAddress, *, backup: bool = False) -> OpenSubflow:
+    return OpenSubflow(local_host=local, local_id=number, remote=remote, backup=backup)
+
+
+def test_unknown_manager() -> None:
+    with pytest.raises(InputError, match="fullmesh, kernel_like"):
+        path_manager.create("none", (), PathLimits())
+
+
+def test_subflow_endpoints_connect_to_the_initial_address() -> None:
+    view = View(A1, A2, A3)
+    manager = kernel_like(
+        PathEndpoint(host=A1, id=1, subflow=True),
+        PathEndpoint(host=A2, id=2, subflow=True),
+        PathEndpoint(host=A3, id=3, subflow=True, backup=True),
+        PathEndpoint(host=A6, id=4, subflow=True),
+    )
+    assert list(manager.established(view)) == [
+        opened(A2, 2, view.remotes[0]),
+        opened(A3, 3, view.remotes[0], backup=True),
+    ]
+
+
+def test_signal_endpoints_are_announced_first() -> None:
+    view = View(A1, A2, A3)
+    manager = kernel_like(
+        PathEndpoint(host=A2, id=2, subflow=True), PathEndpoint(host=A3, id=3, signal=True, port=9)
+    )
+    assert list(manager.established(view)) == [
+        Announce(id=3, host=A3, port=9),
+        opened(A2, 2, view.remotes[0]),
+    ]
+
+
+def test_an_endpoint_whose_address_is_not_there_is_not_used() -> None:
+    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True))
+    assert list(manager.established(View(A1))) == []
+
+
+def test_limit_of_subflows() -> None:
+    view = View(A1, A2, A3)
+    manager = kernel_like(
+        PathEndpoint(host=A2, id=2, subflow=True),
+        PathEndpoint(host=A3, id=3, subflow=True),
+        subflows=1,
+    )
+    assert manager.accepts_join(view)
+    (only,) = manager.established(view)
+    view.add(only)
+    assert not manager.accepts_join(view)
+    assert list(manager.announced(view, RemoteAddress(5, B2))) == []
+
+
+def test_announced_address_is_connected_to_as_routing_says() -> None:
+    view = View(A1, A2)
+    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True))
+    remote = RemoteAddress(5, B2)
+    assert list(manager.announced(view, remote)) == [opened(A2, 2, remote)]
+    view.route = A1
+    assert list(kernel_like().announced(view, remote)) == [opened(A1, 0, remote)]
+    view.route = None
+    assert list(kernel_like().announced(view, remote)) == []
+
+
+def test_fullmesh_endpoints_take_announced_addresses() -> None:
+    view = View(A1, A2)
+    manager = kernel_like(
+        PathEndpoint(host=A1, id=1, subflow=True, fullmesh=True),
+        PathEndpoint(host=A2, id=2, subflow=True, fullmesh=True),
+    )
+    remote = RemoteAddress(5, B2)
+    assert list(manager.announced(view, remote)) == [opened(A1, 0, remote), opened(A2, 2, remote)]
+
+
+def test_limit_of_accepted_addresses() -> None:
+    view = View(A1, A2)
+    manager = kernel_like(accepted=1)
+    first, second = RemoteAddress(5, B2), RemoteAddress(6, Address("10.0.3.2", 80))
+    assert list(manager.announced(view, first))
+    assert list(manager.announced(view, second)) == []
+    assert list(manager.withdrawn(view, first)) == []
+    assert list(manager.announced(view, second))
+
+
+def test_initial_address_that_takes_no_joins() -> None:
+    """RFC 8684, section 3.1: the C flag."""
+    view = View(A1, A2)
+    view.join_initial_denied = True
+    assert list(kernel_like(PathEndpoint(host=A2, id=2, subflow=True)).established(view)) == []
+
+
+def test_removed_address_is_withdrawn() -> None:
+    view = View(A2)
+    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True))
+    assert list(manager.address_removed(view, A1)) == [Withdraw(id=0)]
+    assert list(manager.address_removed(view, A2)) == [Withdraw(id=2)]
+    assert list(manager.address_removed(view, A3)) == []
+
+
+def test_added_address_is_used() -> None:
+    view = View(A1, A2)
+    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True, signal=True))
+    assert list(manager.address_added(view, A2)) == [
+        Announce(id=2, host=A2),
+        opened(A2, 2, view.remotes[0]),
+    ]
+    assert list(manager.address_added(view, A3)) == []
+
+
+def test_full_mesh_of_the_initiator() -> None:
+    view = View(A1, A2, A6)
+    manager = path_manager.create("fullmesh", (), PathLimits())
+    commands = list(manager.established(view))
+    assert commands == [
+        Announce(id=1, host=A2),
+        Announce(id=2, host=A6),
+        opened(A2, 1, view.remotes[0]),
+    ]
+    view.add(commands[-1])
+    remote = RemoteAddress(5, B2)
+    view.remotes.append(remote)
+    assert list(manager.announced(view, remote)) == [opened(A1, 0, remote), opened(A2, 1, remote)]
+
+
+def test_full_mesh_is_opened_by_one_side_only() -> None:
+    view = View(A1, A2, initiator=False)
+    manager = path_manager.create("fullmesh", (), PathLimits())
+    assert list(manager.established(view)) == [Announce(id=1, host=A2)]
+    assert list(manager.address_removed(view, A1)) == [Withdraw(id=0)]
+
+
+def test_full_mesh_uses_what_endpoints_say() -> None:
+    view = View(A1, A2)
+    manager = path_manager.create(
+        "fullmesh", (PathEndpoint(host=A2, id=7, backup=True),), PathLimits(subflows=1)
+    )
+    commands = list(manager.established(view))
+    assert commands == [Announce(id=7, host=A2), opened(A2, 7, view.remotes[0], backup=True)]
+    view.add(commands[-1])
+    assert not manager.accepts_join(view)
