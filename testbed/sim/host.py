@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from testbed.sim.frame import Packet
 from testbed.sim.loop import VirtualLoop
@@ -13,13 +13,32 @@ from testbed.stack.connection import Endpoint
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
+from testbed.topology.forwarding import host
 from testbed.topology.model import Node
 
 FIRST_PORT: Final = 32768  # net.ipv4.ip_local_port_range
 _PORTS: Final = 28232
 
+
+class LocalNetwork(Protocol):
+    """What an endpoint can ask of its host: see :class:`testbed.stack.mptcp.paths.LocalNetwork`."""
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The host's own addresses, those of links that are down left out."""
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the host uses toward another, ``None`` if there is no way."""
+
+    def port_for(self, local_host: str, remote: Address) -> int:
+        """Return a local port for a connection."""
+
+    def release_port(self, local: Address) -> None:
+        """Take a port back."""
+
+
 # Makes the endpoint of a node.  Whatever is random in there comes from the generator.
-EndpointFactory = Callable[[Node, Random], Endpoint]
+EndpointFactory = Callable[[Node, Random, LocalNetwork], Endpoint]
 
 
 class Host:
@@ -27,27 +46,38 @@ class Host:
 
     :param send: sends one segment into the network.
     :param source_of: which address the node uses toward a destination, if there is a way.
-    :param addresses: those it has at first; the endpoint knows them.
     """
 
     def __init__(
         self,
         loop: VirtualLoop,
-        endpoint: Endpoint,
+        node: Node,
+        endpoint_of: EndpointFactory,
+        random: Random,
         *,
         send: Callable[[Segment, int], None],
         source_of: Callable[[str], str | None],
-        addresses: Collection[str],
     ) -> None:
-        self.endpoint = endpoint
-        self.streams = Streams(self)
+        self.hosts: Sequence[str] = [
+            host(address) for interface in node.interfaces for address in interface.addresses
+        ]
+        self.source_for = source_of
         self._loop = loop
         self._send = send
-        self._source_of = source_of
         self._woken = False
         self._armed: int | None = None  # when the loop calls for the endpoint's timer
         self._port = FIRST_PORT
-        self._addresses = tuple(addresses)
+        self.endpoint = endpoint_of(node, random, self)
+        self.streams = Streams(self)
+
+    def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - each has its own
+        """Return the next port: there are so many that none is still in use."""
+        port = self._port
+        self._port = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
+        return port
+
+    def release_port(self, local: Address) -> None:
+        """Do nothing: see ``port_for``."""
 
     def now(self) -> int:
         """Return the virtual time in nanoseconds."""
@@ -72,20 +102,19 @@ class Host:
 
         :raises OSError: it cannot be opened.
         """
-        local = source or self._source_of(remote.host)
+        local = source or self.source_for(remote.host)
         if local is None:
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
-        port = self._port
-        self._port = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
+        port = self.port_for(local, remote)
         return await self.streams.open_connection(Flow(Address(local, port), remote))
 
     async def listen(self, on_connection: OnConnection, local: Address) -> Server:
         """Open a port.  Raises OSError."""
         return await self.streams.start_server(on_connection, local)
 
-    def addresses_are(self, now: Collection[str]) -> None:
+    def addresses_are(self, now: Sequence[str]) -> None:
         """Tell the endpoint, if it wants to know, which addresses have come and gone."""
-        before, self._addresses = self._addresses, tuple(now)
+        before, self.hosts = self.hosts, now
         endpoint: Any = self.endpoint
         for name, addresses in (
             ("address_removed", [each for each in before if each not in now]),
@@ -94,7 +123,7 @@ class Host:
             tell = getattr(endpoint, name, None)
             if tell is not None and addresses:
                 for address in addresses:
-                    tell(address)
+                    tell(address, self._loop.now)
                 self.wake()
 
     def _drive(self, now: int) -> None:

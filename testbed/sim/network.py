@@ -10,14 +10,14 @@ from typing import Final
 
 import msgspec
 
+from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
-from testbed.sim.frame import mac_octets
+from testbed.sim.frame import Frame, mac_octets, octets_of
 from testbed.sim.host import EndpointFactory, Host
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox import Chain, Middlebox
-from testbed.sim.pcapng import Capture
 from testbed.sim.state import NetworkState
 from testbed.stack.packet.segment import Segment
 from testbed.topology.forwarding import Forwarding, host
@@ -75,10 +75,11 @@ class Network:
                 continue
             upper = Host(
                 loop,
-                endpoint_of(node, Random(f"{seed} {node.name}")),
+                node,
+                endpoint_of,
+                Random(f"{seed} {node.name}"),
                 send=functools.partial(self._send, node.name),
                 source_of=functools.partial(self._source, node.name),
-                addresses=self._state.usable(node.name),
             )
             self.hosts[node.name] = upper
             self._ips[node.name] = Ip(node.name, self, upper, forwards=node.kind is Kind.ROUTER)
@@ -130,15 +131,22 @@ class Network:
             channel.through = functools.partial(chain.enter, toward)
         self._guarded.add(link)
 
-    def capture(self, node: str, interface: str, path: Path) -> Capture:
-        """Record all frames that an interface sends and receives from now on; close it then."""
+    def capture(self, node: str, interface: str, path: Path) -> PcapngWriter:
+        """Record all frames that an interface sends and receives; close what is returned.
+
+        :raises OSError: the file cannot be written.
+        """
+        writer = PcapngWriter(path, interface, ETHERNET)
+
+        def record(frame: Frame, now: int) -> None:
+            writer.record(octets_of(frame), now)
+
         found = self._state.topology().node(node).interface(interface)
-        capture = Capture(path, interface, mac_octets(found.mac))
         link = self._links[found.link]
         near, far = ("a", "b") if (link.a.node, link.a.name) == (node, interface) else ("b", "a")
-        self._channels[link.name, far].taps_in.append(capture.record)
-        self._channels[link.name, near].taps_out.append(capture.record)
-        return capture
+        self._channels[link.name, far].taps_in.append(record)
+        self._channels[link.name, near].taps_out.append(record)
+        return writer
 
     def _send(self, node: str, segment: Segment, now: int) -> None:
         self._ips[node].send(segment, now)

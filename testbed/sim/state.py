@@ -9,19 +9,16 @@ import msgspec
 
 from testbed.errors import SimulationError
 from testbed.topology.forwarding import host
-from testbed.topology.model import Endpoint, Kind, Limits, Node, Route, Rule, Topology
+from testbed.topology.model import Kind, Node, Route, Rule, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
-    AddEndpoint,
     AddNeighbour,
     AddRoute,
     AddRule,
     AnyOperation,
     RemoveAddress,
-    RemoveEndpoint,
     RemoveRule,
-    SetLimits,
     SetLink,
 )
 from testbed.topology.skeleton import middle
@@ -114,13 +111,6 @@ def _changed(node: Node, operation: AnyOperation) -> Node:
             return _replace(node, rules=change(node.rules, rule))
         case AddRoute():
             return _replace(node, routes=_with_route(node.routes, operation))
-        case SetLimits(subflows=subflows, add_addr_accepted=accepted):
-            return _replace(node, limits=Limits(subflows=subflows, add_addr_accepted=accepted))
-        case AddEndpoint():
-            return _replace(node, endpoints=_with(node.endpoints, _endpoint(operation)))
-        case RemoveEndpoint(id=number):
-            left = tuple(each for each in node.endpoints if each.id != number)
-            return _replace(node, endpoints=left)
         case AddNeighbour():  # neighbours are known without asking
             return node
         case _:
@@ -157,13 +147,3 @@ def _with_route(routes: tuple[Route, ...], added: AddRoute) -> tuple[Route, ...]
     )
     others = (r for r in routes if (r.table, r.destination) != (route.table, route.destination))
     return (*others, route)
-
-
-def _endpoint(added: AddEndpoint) -> Endpoint:
-    return Endpoint(
-        address=added.address,
-        id=added.id,
-        interface=added.interface,
-        flags=added.flags,
-        port=added.port,
-    )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from testbed import document
+from testbed.sim.host import LocalNetwork
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
 from testbed.stack.packet.address import Address
@@ -49,10 +50,10 @@ class NotingEndpoint:
     def next_event(self) -> None:
         return None
 
-    def address_added(self, host: str) -> None:
+    def address_added(self, host: str, now: int) -> None:
         self.told.append(("added", host))
 
-    def address_removed(self, host: str) -> None:
+    def address_removed(self, host: str, now: int) -> None:
         self.told.append(("removed", host))
 
 
@@ -64,7 +65,7 @@ class Laboratory:
         self.loop = VirtualLoop()
         self.network = Network(topology, self._endpoint, loop=self.loop, seed=seed)
 
-    def _endpoint(self, node: Node, random: Random) -> Any:
+    def _endpoint(self, node: Node, random: Random, local: LocalNetwork) -> Any:
         return NotingEndpoint(node)
 
     def at(self, node: str) -> NotingEndpoint:

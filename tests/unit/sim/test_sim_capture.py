@@ -37,7 +37,6 @@ def captured(laboratory: Any, path: Path, *, ipv6: bool = False) -> None:
     lab.send("server", lab.segment(server, client, flags=SYN | ACK, seq=9))
     lab.run()
     capture.close()
-    assert capture.frames == 5
 
 
 def test_equal_runs_give_equal_files(laboratory: Any, tmp_path: Path) -> None:

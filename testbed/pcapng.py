@@ -6,43 +6,40 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from testbed.sim.frame import Frame, octets_of
+RAW: Final = 101  # LINKTYPE_RAW: IP packets, of either version, without a link layer
+ETHERNET: Final = 1  # LINKTYPE_ETHERNET
 
 _SECTION: Final = 0x0A0D0D0A  # block types
 _INTERFACE: Final = 1
 _PACKET: Final = 6
 _BYTE_ORDER: Final = 0x1A2B3C4D
-_ETHERNET: Final = 1  # LINKTYPE_ETHERNET
-_NAME, _MAC, _RESOLUTION = 2, 6, 9  # options: if_name, if_MACaddr, if_tsresol
+_NAME, _RESOLUTION, _END = 2, 9, 0  # options: if_name, if_tsresol, opt_endofopt
 _NANOSECONDS: Final = 9  # 10**-9 s
 
 
-class Capture:
-    """The frames an interface sends and receives, in a file of its own.
+class PcapngWriter:
+    """A capture with one interface, in a file of its own.
 
-    :param mac: of the interface: 6 octets.
+    :param link_type: what packets begin with: :data:`RAW` or :data:`ETHERNET`.
+    :raises OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, interface: str, mac: bytes) -> None:
+    def __init__(self, path: Path, interface: str, link_type: int) -> None:
         self._file = path.open("wb")
-        self.frames = 0
         # The section's length is not given (-1), as it is not known yet.
         self._block(_SECTION, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1))
         options = (
             _option(_NAME, interface.encode())
-            + _option(_MAC, mac)
             + _option(_RESOLUTION, bytes((_NANOSECONDS,)))
-            + _option(0, b"")
+            + _option(_END, b"")
         )
-        self._block(_INTERFACE, struct.pack("=HHI", _ETHERNET, 0, 0) + options)
+        self._block(_INTERFACE, struct.pack("=HHI", link_type, 0, 0) + options)
 
-    def record(self, frame: Frame, now: int) -> None:
-        """Record a frame at a time of the virtual clock."""
-        octets = octets_of(frame)
-        length = len(octets)
-        head = struct.pack("=IIIII", 0, now >> 32, now & 0xFFFF_FFFF, length, length)
-        self._block(_PACKET, head + octets + bytes(-length % 4))
-        self.frames += 1
+    def record(self, packet: bytes, time_ns: int) -> None:
+        """Record a packet at a time since the epoch."""
+        length = len(packet)
+        head = struct.pack("=IIIII", 0, time_ns >> 32, time_ns & 0xFFFF_FFFF, length, length)
+        self._block(_PACKET, head + packet + bytes(-length % 4))
 
     def close(self) -> None:
         """Write what is not written yet."""
