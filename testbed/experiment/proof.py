@@ -48,6 +48,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     :param counters: of both nodes: how far each counter moved; a node that is missing has none.
     :param connections: every view of every MPTCP connection, in any order.
     :param lost: by the emulator, when the machine was too busy.
+    :param spoken: the protocol that each node saw its last connection speak.
     """
 
     protocol: str
@@ -57,6 +58,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[str, Counters]
     connections: tuple[ConnectionView, ...] = ()
     lost: tuple[Lost, ...] = ()
+    spoken: Mapping[str, str] = {}
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +69,16 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """Judge one run."""
+    """Judge one run of the kernel's stacks."""
+    return _judged(evidence, _wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
+
+
+def judge_by_views(evidence: Evidence) -> Judgement:
+    """Judge one run of stacks that have no MIB: by what both ends say of their connections."""
+    return _judged(evidence, _views)
+
+
+def _judged(evidence: Evidence, *checks: Callable[[Evidence], str | None]) -> Judgement:
     mptcp = evidence.protocol == "mptcp"
     proof = Proof(
         expected_subflows=evidence.expected_subflows if mptcp else None,
@@ -77,7 +88,6 @@ def judge(evidence: Evidence) -> Judgement:
             for node, counters in evidence.counters.items()
         },
     )
-    checks = (_wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
     return Judgement(
         proof=proof, invalid=next(filter(None, (check(evidence) for check in checks)), None)
     )
@@ -143,6 +153,27 @@ def _enough_subflows(evidence: Evidence) -> str | None:
     )
 
 
+def _views(evidence: Evidence) -> str | None:
+    for node in (evidence.source, evidence.target):
+        spoken = evidence.spoken.get(node)
+        if spoken is None:
+            return f"{node} never looked at its connection, so nothing proves which protocol ran"
+        if spoken != evidence.protocol:
+            return f"{evidence.protocol} was to run, but {node} saw {spoken}"
+    for view in evidence.connections:
+        if view.fallback:
+            return f"mptcp fell back to TCP: so says {view.node}"
+    expected = evidence.expected_subflows if evidence.protocol == "mptcp" else 0
+    for node in (evidence.source, evidence.target):
+        seen = _most(evidence, node)
+        if seen < expected:
+            return (
+                f"mptcp never opened its {_ordinal(seen + 1)} subflow: "
+                f"{node} saw {seen} of {expected}"
+            )
+    return None
+
+
 def _unknown(evidence: Evidence) -> str:
     return f"nothing here can prove that {evidence.protocol!r} was spoken"
 
@@ -154,10 +185,17 @@ _CHECKS: Final[Mapping[str, Callable[[Evidence], str | None]]] = {"tcp": _tcp, "
 def _subflows(evidence: Evidence) -> int:
     """Return the most subflows a connection was seen with at one moment.
 
-    Never more than the joins that the passive end saw completed: both have to show a subflow.
+    Both ends have to show a subflow: it is never more than the joins that the passive end saw
+    completed or, without counters, than what each end saw.
     """
+    if not evidence.counters:
+        return min(_most(evidence, node) for node in (evidence.source, evidence.target))
     looks = max((view.subflows for view in evidence.connections), default=0)
     return min(looks, 1 + _total(evidence, "MPJoinAckRx"))
+
+
+def _most(evidence: Evidence, node: str) -> int:
+    return max((view.subflows for view in evidence.connections if view.node == node), default=0)
 
 
 def _total(evidence: Evidence, name: str) -> int:
