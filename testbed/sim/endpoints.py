@@ -45,3 +45,4 @@ def mptcp(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
 
 # By the names that stacks have in experiments.
 ENDPOINTS: Final[Mapping[str, EndpointFactory]] = {"userspace": mptcp, "userspace-tcp": tcp}
+PROTOCOLS: Final[Mapping[str, str]] = {"userspace": "mptcp", "userspace-tcp": "tcp"}

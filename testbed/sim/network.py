@@ -23,7 +23,9 @@ from testbed.stack.packet.segment import Segment
 from testbed.topology.forwarding import Forwarding, host
 from testbed.topology.model import Interface, Kind, Link, Topology
 from testbed.topology.operations import AnyOperation, SetWire
-from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.report import Wire, WireReport
+
+ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
 
 _IPV4: Final = b"\x08\x00"  # EtherTypes
 _IPV6: Final = b"\x86\xdd"
@@ -36,15 +38,6 @@ class Way(msgspec.Struct, frozen=True):
 
     channel: Channel
     ethernet: bytes
-
-
-class Wire(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of one wire; ``toward`` is ``a`` or ``b``."""
-
-    link: str
-    toward: str
-    netem: Netem
-    counters: WireCounters
 
 
 class Network:
@@ -115,13 +108,26 @@ class Network:
                 self._state.apply(operation)
         self._configure()
 
-    def wires(self) -> tuple[Wire, ...]:
+    def wires(self) -> WireReport:
         """Return the state of each direction of each wire."""
-        return tuple(
-            Wire(link=link, toward=toward, netem=channel.netem, counters=channel.counters())
-            for (link, toward), channel in self._channels.items()
-            if self._links[link].wire
+        return WireReport(
+            wires=tuple(
+                Wire(
+                    link=link,
+                    toward=toward,
+                    engine=ENGINE,
+                    netem=channel.netem,
+                    counters=channel.counters(),
+                )
+                for (link, toward), channel in self._channels.items()
+                if self._links[link].wire
+            )
         )
+
+    def node_at(self, link: str, end: str) -> str:
+        """Return the node at the end ``a`` or ``b`` of a link."""
+        found = self._links[link]
+        return found.a.node if end == "a" else found.b.node
 
     def insert(self, link: str, *boxes: Middlebox) -> None:
         """Put middleboxes on a link, the first one nearest to its end ``a``."""

@@ -141,7 +141,9 @@ def test_a_blackhole_swallows_and_counts(laboratory: Any) -> None:
     lab.send("client", lab.segment(client, server))
     lab.run()
     assert not lab.at("server").arrived
-    lost = {(wire.link, wire.toward): wire.counters.dropped_loss for wire in lab.network.wires()}
+    lost = {
+        (wire.link, wire.toward): wire.counters.dropped_loss for wire in lab.network.wires().wires
+    }
     assert lost == {("wifi", "b"): 1, ("wifi", "a"): 0, ("lte", "b"): 0, ("lte", "a"): 0}
     lab.network.execute(changes.shape(lab.topology, "wifi", None, {"loss": "none"}))
     lab.send("client", lab.segment(client, server))
@@ -166,7 +168,7 @@ def test_a_link_that_goes_down_loses_what_is_on_it_and_the_hosts_notice(laborato
     lab.send("client", lab.segment(client, server))
     lab.run()
     assert len(lab.at("server").arrived) == 1
-    [wire] = [w for w in lab.network.wires() if (w.link, w.toward) == ("wifi", "b")]
+    [wire] = [w for w in lab.network.wires().wires if (w.link, w.toward) == ("wifi", "b")]
     assert wire.counters.dropped_send == 1
 
 

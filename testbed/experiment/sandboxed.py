@@ -1,4 +1,4 @@
-"""One run: a fresh sandbox, the workload in it, and the record of what happened."""
+"""Runs on this kernel: a fresh sandbox for each, and the workload in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
+from testbed.document import Document
 from testbed.errors import TestbedError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
@@ -30,27 +31,49 @@ from testbed.workload.run import run as run_workload
 _AROUND_S: Final = 60.0  # what building, probing and taking down may take beside the workload
 
 
-async def run_once(
+class Sandboxed:
+    """Runs in sandboxes on this kernel."""
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """The stacks there are workers for."""
+        return stacks.names()
+
+    def check(self, written: Document[ExperimentSpec]) -> None:
+        """Accept everything."""
+
+    def run_once(
+        self,
+        spec: ExperimentSpec,
+        scenario: Scenario,
+        planned: PlannedRun,
+        directory: Path,
+        on_progress: OnProgress,
+    ) -> Finished:
+        """Carry out one run in a sandbox of its own."""
+        seen, start = Seen(), Start()
+        asyncio.run(_bounded(spec, scenario, planned, directory, seen, on_progress))
+        protocol = stacks.stack(planned.cell.stack).protocol
+        judgement = judge(evidence.of(scenario, protocol, seen))
+        return finished(scenario, planned, seen, judgement, start)
+
+
+VENUE = Sandboxed()
+
+
+async def _bounded(
     spec: ExperimentSpec,
     scenario: Scenario,
     planned: PlannedRun,
     directory: Path,
+    seen: Seen,
     on_progress: OnProgress,
-) -> Finished:
-    """Carry out one run; whatever the workload does, there is a record of it.
-
-    :param directory: where packet captures go.
-    :raises TestbedError: the sandbox or a probe cannot be had, so that no other run would fare
-        better.
-    """
-    seen, start = Seen(), Start()
+) -> None:
     try:
         async with asyncio.timeout(spec.timeout_ns / 1e9 + _AROUND_S):
             await _observe(spec, scenario, planned, directory, seen, on_progress)
     except TimeoutError:
         seen.failure = f"the run was not over after {format_time(spec.timeout_ns)} and a minute"
-    judgement = judge(evidence.of(scenario, stacks.stack(planned.cell.stack).protocol, seen))
-    return finished(scenario, planned, seen, judgement, start)
 
 
 async def _observe(
