@@ -7,10 +7,11 @@ import msgspec
 from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
 from testbed.experiment.scenario import Scenario
-from testbed.sandbox import NamespaceState, Observation, Wire, WireReport
+from testbed.sandbox import NamespaceState, Observation
 from testbed.topology.load import loads_topology
 from testbed.topology.resolve import resolve
 from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import Series, WorkloadResult
 from testbed.workload.spec import Bulk, Command, Program
 
