@@ -222,7 +222,7 @@ class MptcpConnection:
         self._close_in_order(now)
         self.paths.step(now)
         self.sender.give()
-        self._send_data_fin(now)
+        self._finish(now)
         self._update_window()
         self._report()
 
@@ -308,30 +308,27 @@ class MptcpConnection:
             self.trace("closed", now)
 
     def _fall_through(self) -> None:
-        """After a fallback the subflow's FIN is DATA_FIN, and its ACK the Data ACK."""
+        """After a fallback TCP's window is the only one, and the ACK of FIN the Data ACK."""
         outgoing = self.outgoing
+        outgoing.edge = outgoing.end
         for subflow in self.subflows:
-            outgoing.edge = outgoing.end
-            if outgoing.closed and outgoing.next == outgoing.end:
-                subflow.tcp.shutdown()
-            if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT) or (
-                subflow.tcp.closed and subflow.tcp.failure is None
-            ):
+            if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT):
                 outgoing.fin_acked = outgoing.closed
 
-    def _send_data_fin(self, now: int) -> None:
+    def _finish(self, now: int) -> None:
         """Send DATA_FIN once all data has been given to subflows, until its Data ACK comes."""
         outgoing = self.outgoing
-        unsent = outgoing.next < outgoing.end or bool(outgoing.again)
-        self.fin_due = (
-            outgoing.closed and not unsent and not outgoing.fin_acked and not self.fallback
-        )
+        given = outgoing.next == outgoing.end and not outgoing.again
+        finishing = outgoing.closed and given and not outgoing.fin_acked
+        self.fin_due = finishing and not self.fallback
         if not self.fin_due:
             self._fin_retry_ns = None
-            return
-        if self._fin_retry_ns is None:
+        elif self._fin_retry_ns is None:
             self._fin_retry_ns = now + max(self._fin_interval_ns, self._longest_rto())
             self._ack_everywhere()
+        if finishing and self.fallback:
+            for subflow in self.subflows:
+                subflow.tcp.shutdown()
 
     def _longest_rto(self) -> int:
         return max((one.tcp.rto_ns for one in self.subflows if one.usable), default=0)
@@ -369,17 +366,15 @@ class MptcpConnection:
         self.sender.lost(subflow)
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:
-            if failure is not None or not self._done:
+            # Without a failure, TCP has closed in order: our FIN was acknowledged.
+            self.outgoing.fin_acked = self.outgoing.closed and failure is None
+            if not (self.outgoing.fin_acked and self.incoming.finished):
                 self._fail(failure or ConnectionFailure(ErrorKind.RESET))
             return
         self.paths.lost(subflow, now)
         if not self.subflows:
             self._alone_ns = now + self.config.close_timeout_ns
             self._last_words = failure
-
-    @property
-    def _done(self) -> bool:
-        return self.outgoing.fin_acked and self.incoming.finished
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up."""
