@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -29,6 +30,7 @@ from testbed.streams import OnConnection, Server, StreamPair, Streams
 
 _MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
 _TCP: Final = 6
+LINGER_S: Final = 3.0
 
 
 @runtime_checkable
@@ -73,6 +75,7 @@ class Host:
         self._parked: list[Segment] = []
         self._timer = Timer()
         self._armed: int | None = None
+        self._idle = asyncio.Event()
         self._work = self._scheduled = self._stepping = False
         self.network = Network(self._addresses_changed, self._retry)
         self.endpoint = make(self)
@@ -92,6 +95,20 @@ class Host:
             self._loop.remove_writer(output)
             output.close()
         self._ports.close()
+
+    async def finish(self, limit_s: float = LINGER_S) -> None:
+        """Wait until nothing is left to do for any connection, then close.
+
+        All of them must have been closed.  A peer that has vanished is waited for so long after
+        the last connection is over for both sides.
+        """
+        await self.streams.finished()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while self.endpoint.next_timer() is not None:
+                    self._idle.clear()
+                    await self._idle.wait()
+        self.close()
 
     def now(self) -> int:
         """Return CLOCK_MONOTONIC in nanoseconds."""
@@ -251,7 +268,9 @@ class Host:
         finally:
             self._stepping = False
         due = endpoint.next_timer()
-        if due is not None and (self._armed is None or due < self._armed):
+        if due is None:
+            self._idle.set()
+        elif self._armed is None or due < self._armed:
             self._timer.set(due)
             self._armed = due
 
