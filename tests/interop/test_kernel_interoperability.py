@@ -57,7 +57,9 @@ async def check(lab, pair, octets, paths, during=None, subflows=None):
 def assert_silent(counters):
     """Nothing was carried, and nothing answered, by the kernel."""
     assert not {name for name in counters if name.startswith("MPTcpExt")}
-    assert not {"TcpActiveOpens", "TcpPassiveOpens", "TcpOutRsts", "TcpAttemptFails"} & set(counters)
+    assert not {"TcpActiveOpens", "TcpPassiveOpens", "TcpOutRsts", "TcpAttemptFails"} & set(
+        counters
+    )
 
 
 def assert_well(counters):
