@@ -46,12 +46,17 @@ class Lab:
         return await self.launcher.spawn(node, (sys.executable, *argv))
 
     async def transfer(self, client, server, octets, subflows=0, during=None):
-        """Send octets both ways at once; return what client and server have seen."""
+        """Send octets both ways at once; return what client and server have seen.
+
+        :param during: called with the sandbox when half of it has arrived.
+        """
         common = (str(PORT), str(octets), str(subflows))
         serving = await self.start("server", PEER, "server", server, ANY[self.family], *common)
         assert await said(serving) == "ready"
         dialling = await self.start("client", PEER, "client", client, self.address, *common)
         ends = (dialling, serving)
+        for end in ends:
+            assert await said(end) == "half"
         if during is not None:
             await during(self.sandbox)
         seen = [json.loads(await said(end)) for end in ends]

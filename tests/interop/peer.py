@@ -1,7 +1,8 @@
 """``python peer.py ROLE STACK ADDRESS PORT OCTETS SUBFLOWS``: one end of a transfer both ways.
 
-It sends and receives so many octets at the same time.  When it has, and has seen so many subflows,
-it says what it has seen (a line of JSON); at the next line of input it closes the connection.
+It sends and receives so many octets at the same time.  It says "half" when it has received half of
+them; and when it has all, and has seen so many subflows, what it has seen (a line of JSON).  At the
+next line of input it closes the connection.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ async def send(writer, octets, role):
 
 
 async def receive(reader, octets):
+    half = octets // 2
     digest, longest_gap = hashlib.sha256(), 0.0
     clock = asyncio.get_running_loop().time
     last = None
@@ -40,6 +42,8 @@ async def receive(reader, octets):
         if not data:
             raise ConnectionError(f"the peer ended the connection {octets} octets too early")
         longest_gap, last = max(longest_gap, clock() - (last or clock())), clock()
+        if octets > half >= octets - len(data):
+            print("half", flush=True)
         octets -= len(data)
         digest.update(data)
     return digest.hexdigest(), longest_gap

@@ -12,7 +12,7 @@ import os
 import pytest
 
 from testbed.topology.model import Family
-from testbed.topology.operations import SetLink
+from testbed.topology.operations import SetLink, SetWire
 
 pytestmark = pytest.mark.sandbox
 
@@ -36,11 +36,10 @@ def size(ordinary):
     return BIG if FULL else ordinary
 
 
-async def check(lab, pair, octets, paths, during=None, subflows=None):
+async def check(lab, pair, octets, paths):
     """Transfer, and have both ends and the kernel say that all is well."""
     mptcp = "-tcp" not in pair[0] and pair[0] != "tcp"
-    wanted = (paths if subflows is None else subflows) if mptcp else 0
-    client, server = await lab.transfer(*pair, octets, wanted, during)
+    client, server = await lab.transfer(*pair, octets, paths if mptcp else 0)
     assert client["received"] == server["sent"]
     assert server["received"] == client["sent"]
     counters = {node: await lab.counters(node) for node in ("client", "server")}
@@ -133,14 +132,35 @@ def test_tcp_over_a_bad_path(lab, pair, condition):
     lab(CONDITIONS[condition][:1], Family.IPV4, test)
 
 
+@pytest.mark.parametrize("dying", ["path0", "path1"])
 @pytest.mark.parametrize("pair", MPTCP)
-def test_a_path_dies_in_the_middle(lab, pair):
-    """The rest arrives over the other path, whichever of the two is cut."""
+def test_a_path_dies_in_the_middle(lab, pair, dying):
+    """The rest arrives over the other path, also when it is the first subflow that dies."""
+
+    async def cut(sandbox):
+        loss = {"loss": "100%"}
+        await sandbox.execute([SetWire(link=dying, toward=end, options=loss) for end in ("a", "b")])
+
+    async def test(lab):
+        client, server = await lab.transfer(*pair, size(4 * MIB), during=cut)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+
+    lab(["rate 20mbit delay 5ms", "rate 20mbit delay 5ms"], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", MPTCP[:2])
+def test_an_interface_goes_down_in_the_middle(lab, pair):
+    """Its address is withdrawn, and the rest arrives over the other path."""
 
     async def cut(sandbox):
         await sandbox.execute([SetLink(namespace="client", interface="path1", up=False)])
 
     async def test(lab):
-        await check(lab, pair, size(4 * MIB), 2, cut, subflows=1)
+        client, server = await lab.transfer(*pair, size(4 * MIB), during=cut)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+        if pair[1] == "mptcp":
+            assert (await lab.counters("server"))["MPTcpExtRmAddr"] == 1
 
     lab(["rate 20mbit delay 5ms", "rate 20mbit delay 5ms"], Family.IPV4, test)
