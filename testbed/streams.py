@@ -90,6 +90,11 @@ class Streams:
         self._transports: dict[Connection, StreamTransport] = {}
         self._idle: list[asyncio.Future[None]] = []
 
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that have streams, also those the stack has not quite closed."""
+        return tuple(self._transports)
+
     async def open_connection(self, flow: Flow) -> StreamPair:
         """Open a connection.
 
