@@ -33,8 +33,8 @@ from typing import Final, NamedTuple
 
 from scipy import stats
 
+from testbed.libc import Vector
 from testbed.wire.emulator.client import Emulator, command
-from testbed.wire.emulator.libc import Vector
 from testbed.wire.model import packet_time_ns
 from testbed.wire.netem import Netem, WireCounters
 

@@ -34,6 +34,7 @@ COMMANDS: Final = (
     "status",
     "exec",
     "shell",
+    "nc",
     "run",
     "show",
     "doctor",

@@ -52,14 +52,24 @@ def nodes(workload: Workload) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def of(scenario: Scenario, protocol: str, seen: Seen) -> Evidence:
+def of(
+    scenario: Scenario,
+    seen: Seen,
+    *,
+    protocol: str,
+    userspace: bool = False,
+    simulated: bool = False,
+) -> Evidence:
     """Return what there is to judge the run by.
 
     :param protocol: what the stack is to speak.
+    :param userspace: it is ours, in a network of a kernel's; ``simulated``: in one of ours.
     """
     workload = scenario.workload
     return Evidence(
         protocol=protocol,
+        userspace=userspace,
+        simulated=simulated,
         source=workload.source,
         target=workload.target,
         expected_subflows=scenario.subflows,
@@ -189,7 +199,13 @@ def _own_views(seen: Seen) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _view(node: str, mptcp: Mapping[str, Any]) -> ConnectionView:
     """Count subflows by their states: the numbers in MPTCP_INFO hold those that never came up."""
     established = [one for one in mptcp["subflows"] if one["tcp"]["state"] not in _NOT_ESTABLISHED]
-    return ConnectionView(node=node, fallback=mptcp["fallback"], subflows=len(established))
+    token, remote = (mptcp.get("info", {}).get(name) for name in ("token", "remote_token"))
+    return ConnectionView(
+        node=node,
+        fallback=mptcp["fallback"],
+        subflows=len(established),
+        tokens=None if token is None or remote is None else (token, remote),
+    )
 
 
 def _lost(found: Iterable[WireRecord]) -> Iterator[Lost]:

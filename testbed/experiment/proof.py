@@ -21,14 +21,19 @@ PREFIX: Final = "MPTcpExt"
 # Each of these means: a connection asked for MPTCP and went on, or started, without it.
 _FALLBACKS: Final = ("MPCapableSYNTXDrop", "MPCapableSYNTXDisabled", "DSSNoMatchTCP", "Blackhole")
 _FALLBACKS_LIKE: Final = ("Fallback", "InfiniteMap")
+_OPENS: Final = ("TcpActiveOpens", "TcpPassiveOpens")
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection at one moment; ``subflows`` counts the established ones, the first too."""
+    """One connection at one moment; ``subflows`` counts the established ones, the first too.
+
+    :param tokens: of MPTCP, this end's and the peer's; ``None`` where only one end's is known.
+    """
 
     node: str
     fallback: bool
     subflows: int
+    tokens: tuple[int, int] | None = None
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +47,9 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to judge by.
 
-    :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``, the kernel's.
+    :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``.
+    :param userspace: the stack is ours, not the kernel's.
+    :param simulated: there is no kernel that could say anything.
     :param source: the node that connects; ``target`` the one that listens.
     :param expected_subflows: of each MPTCP connection, the first included.
     :param counters: of both nodes: how far each counter moved; a node that is missing has none.
@@ -52,6 +59,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     protocol: str
+    userspace: bool = False
+    simulated: bool = False
     source: str
     target: str
     expected_subflows: int
@@ -68,17 +77,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     invalid: str | None
 
 
+Check = Callable[[Evidence], str | None]
+
+
 def judge(evidence: Evidence) -> Judgement:
-    """Judge one run of the kernel's stacks."""
-    return _judged(evidence, _wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
-
-
-def judge_by_views(evidence: Evidence) -> Judgement:
-    """Judge one run of stacks that have no MIB: by what both ends say of their connections."""
-    return _judged(evidence, _views)
-
-
-def _judged(evidence: Evidence, *checks: Callable[[Evidence], str | None]) -> Judgement:
+    """Judge one run."""
     mptcp = evidence.protocol == "mptcp"
     proof = Proof(
         expected_subflows=evidence.expected_subflows if mptcp else None,
@@ -89,8 +92,18 @@ def _judged(evidence: Evidence, *checks: Callable[[Evidence], str | None]) -> Ju
         },
     )
     return Judgement(
-        proof=proof, invalid=next(filter(None, (check(evidence) for check in checks)), None)
+        proof=proof,
+        invalid=next(filter(None, (check(evidence) for check in _checks(evidence))), None),
     )
+
+
+def _checks(evidence: Evidence) -> tuple[Check, ...]:
+    """Return what proves a run: the kernel's word, where there is one, and else both ends' own."""
+    if evidence.simulated:
+        return (_views,)
+    if evidence.userspace:
+        return (_wires, _counters_are_there, _views, _kernel_carried_nothing)
+    return (_wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
 
 
 def _wires(evidence: Evidence) -> str | None:
@@ -163,9 +176,22 @@ def _views(evidence: Evidence) -> str | None:
     for view in evidence.connections:
         if view.fallback:
             return f"mptcp fell back to TCP: so says {view.node}"
-    expected = evidence.expected_subflows if evidence.protocol == "mptcp" else 0
+    return _joined(evidence) if evidence.protocol == "mptcp" else None
+
+
+def _joined(evidence: Evidence) -> str | None:
+    """Both ends must speak of the same connection, and each must show every subflow."""
+    here, there = (
+        {view.tokens for view in evidence.connections if view.node == node and view.tokens}
+        for node in (evidence.source, evidence.target)
+    )
+    if not here or here != {(theirs, ours) for ours, theirs in there}:
+        return (
+            f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "
+            f"{sorted(there)}, the other way round: they do not speak of the same connection"
+        )
     for node in (evidence.source, evidence.target):
-        seen = _most(evidence, node)
+        seen, expected = _most(evidence, node), evidence.expected_subflows
         if seen < expected:
             return (
                 f"mptcp never opened its {_ordinal(seen + 1)} subflow: "
@@ -174,21 +200,29 @@ def _views(evidence: Evidence) -> str | None:
     return None
 
 
+def _kernel_carried_nothing(evidence: Evidence) -> str | None:
+    for node, counters in evidence.counters.items():
+        for name, moved in counters.items():
+            if moved and (name.startswith(PREFIX) or name in _OPENS):
+                return f"the kernel's own stack took part: {name} of {node} moved by {moved}"
+    return None
+
+
 def _unknown(evidence: Evidence) -> str:
     return f"nothing here can prove that {evidence.protocol!r} was spoken"
 
 
 # A new protocol is proved by a function here; without one all its runs are invalid.
-_CHECKS: Final[Mapping[str, Callable[[Evidence], str | None]]] = {"tcp": _tcp, "mptcp": _mptcp}
+_CHECKS: Final[Mapping[str, Check]] = {"tcp": _tcp, "mptcp": _mptcp}
 
 
 def _subflows(evidence: Evidence) -> int:
     """Return the most subflows a connection was seen with at one moment.
 
     Both ends have to show a subflow: it is never more than the joins that the passive end saw
-    completed or, without counters, than what each end saw.
+    completed or, of a userspace stack, than what each end saw.
     """
-    if not evidence.counters:
+    if evidence.userspace or evidence.simulated:
         return min(_most(evidence, node) for node in (evidence.source, evidence.target))
     looks = max((view.subflows for view in evidence.connections), default=0)
     return min(looks, 1 + _total(evidence, "MPJoinAckRx"))

@@ -53,8 +53,10 @@ class Sandboxed:
         """Carry out one run in a sandbox of its own."""
         seen, start = Seen(), Start()
         asyncio.run(_bounded(spec, scenario, planned, directory, seen, on_progress))
-        protocol = stacks.stack(planned.cell.stack).protocol
-        judgement = judge(evidence.of(scenario, protocol, seen))
+        stack = stacks.stack(planned.cell.stack)
+        judgement = judge(
+            evidence.of(scenario, seen, protocol=stack.protocol, userspace=not stack.in_kernel)
+        )
         return finished(scenario, planned, seen, judgement, start)
 
 

@@ -15,7 +15,7 @@ from testbed.experiment import evidence
 from testbed.experiment.events import Action
 from testbed.experiment.evidence import Seen
 from testbed.experiment.matrix import PlannedRun
-from testbed.experiment.proof import judge_by_views
+from testbed.experiment.proof import judge
 from testbed.experiment.record import Finished, Start, finished, note_events
 from testbed.experiment.scenario import Scenario
 from testbed.experiment.simulated_sampling import SimulatedSampling, view
@@ -69,7 +69,9 @@ class Simulated:
         except SimulationError as error:
             seen.failure = str(error)
         seen.cpu = {"simulator": time.process_time() - began}
-        judgement = judge_by_views(evidence.of(scenario, PROTOCOLS[planned.cell.stack], seen))
+        judgement = judge(
+            evidence.of(scenario, seen, protocol=PROTOCOLS[planned.cell.stack], simulated=True)
+        )
         return finished(scenario, planned, seen, judgement, start)
 
 
@@ -152,6 +154,7 @@ class SimulatedStack:
     """One host's stack, as workloads use it."""
 
     program_option = None
+    in_kernel = False
 
     def __init__(self, name: str, host: Host) -> None:
         self.name = name
@@ -177,3 +180,6 @@ class SimulatedStack:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view, under the name of its protocol's probe."""
         return dict([view(writer.get_extra_info("connection"))])
+
+    async def finish(self) -> None:
+        """Return: simulated hosts live as long as their network."""

@@ -45,19 +45,21 @@ async def _work(task: Task) -> Report:
         on_start=lambda: _say(doing(activity)),
         meet=_meet,
     )
-    kind = kind_of(task.job)
+    kind, transport = kind_of(task.job), stack(task.stack)
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
     work = asyncio.ensure_future(
         stoppable(
-            limited(half(stack(task.stack), address, task.job, activity), activity, task.limit_ns),
+            limited(half(transport, address, task.job, activity), activity, task.limit_ns),
             activity,
         )
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     telling = asyncio.ensure_future(_tell(activity))
     try:
-        return await work
+        report = await work
+        await transport.finish()
+        return report
     finally:
         telling.cancel()
 

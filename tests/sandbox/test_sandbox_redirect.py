@@ -20,7 +20,7 @@ FORWARD = """
 import os, socket, sys
 from testbed.sandbox import syscalls
 from testbed.sandbox.netlink import links, redirect
-from testbed.sandbox.netlink.transport import Netlink
+from testbed.netlink.transport import Netlink
 from testbed.topology.operations import VethEnd
 
 if os.geteuid() != 0:

@@ -25,10 +25,10 @@ from pyroute2.netlink.generic.mptcp import MPTCP_GENL_NAME
 
 from testbed import sockinfo
 from testbed.errors import PlatformError, SandboxError
+from testbed.netlink.transport import Netlink, decode, encode
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
 from testbed.probe.records import Record
-from testbed.sandbox.netlink.transport import Netlink, decode, encode
 
 GROUP: Final = "mptcp_pm_events"
 EVENTS: Final = {

@@ -14,10 +14,11 @@ import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import PlatformError
+from testbed.netlink.mptcp import family_number
+from testbed.netlink.transport import Netlink, Request
 from testbed.sandbox import model, syscalls
 from testbed.sandbox.netlink import links, mptcp, netem
 from testbed.sandbox.netlink import redirect as redirection
-from testbed.sandbox.netlink.transport import Netlink, Request
 from testbed.topology.model import Endpoint, EndpointFlag
 from testbed.topology.operations import VethEnd
 from testbed.wire.netem import Netem
@@ -68,7 +69,7 @@ class Features:
     def path_manager(self) -> int | None:
         """The generic netlink number of the MPTCP path manager; None: there is none."""
         with Netlink(NETLINK_GENERIC) as netlink:
-            return mptcp.family_number(netlink)
+            return family_number(netlink)
 
     def require_path_manager(self) -> int:
         """Return :attr:`path_manager`, or raise :class:`PlatformError`."""
@@ -238,7 +239,7 @@ def _mptcp() -> str:
 
 def _endpoints() -> str:
     with Netlink(NETLINK_GENERIC) as netlink:
-        family = mptcp.family_number(netlink)
+        family = family_number(netlink)
         if family is None:
             raise OSError(errno.ENOENT, "no mptcp_pm in generic netlink")
         endpoint = Endpoint(

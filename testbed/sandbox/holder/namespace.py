@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.errors import OperationError
+from testbed.netlink.transport import Netlink
 from testbed.sandbox import syscalls
 from testbed.sandbox.holder.birth import NETNS_FOLDER
 from testbed.sandbox.netlink.links import LOOPBACK, read_links
-from testbed.sandbox.netlink.transport import Netlink
 
 
 class Namespace:

@@ -11,9 +11,9 @@ import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import OperationError
+from testbed.netlink.transport import KernelError, Request
 from testbed.sandbox.holder.namespace import Namespace, sysctl_path
 from testbed.sandbox.netlink import links
-from testbed.sandbox.netlink.transport import KernelError, Request
 from testbed.topology.operations import Operation
 
 

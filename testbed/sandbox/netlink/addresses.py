@@ -34,8 +34,8 @@ from pyroute2.netlink.rtnl.ifaddrmsg import (
 from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.sandbox.netlink.attributes import Only, attributes
-from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink.attributes import Only, attributes
+from testbed.netlink.transport import Netlink, Request, decode, encode
 from testbed.sandbox.observation import Address
 from testbed.topology.model import Neighbour, Route, Rule
 

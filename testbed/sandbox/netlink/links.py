@@ -19,8 +19,8 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP, ifinfmsg
 
-from testbed.sandbox.netlink.attributes import Only, OwnMap, attributes
-from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink.attributes import Only, OwnMap, attributes
+from testbed.netlink.transport import Netlink, Request, decode, encode
 from testbed.sandbox.observation import LinkState
 from testbed.topology.operations import VethEnd
 

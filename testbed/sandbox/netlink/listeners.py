@@ -12,8 +12,8 @@ from pyroute2.netlink.diag import (
     inet_diag_req,
 )
 
-from testbed.sandbox.netlink.attributes import Only, attributes
-from testbed.sandbox.netlink.transport import Netlink, decode, encode
+from testbed.netlink.attributes import Only, attributes
+from testbed.netlink.transport import Netlink, decode, encode
 from testbed.sandbox.observation import Listener
 
 _INFO: Final = 1 << 1  # INET_DIAG_INFO: with it the upper layer protocol comes as well

@@ -1,71 +1,34 @@
-"""The in-kernel MPTCP path manager: limits and endpoints (linux/mptcp_pm.h, ip-mptcp(8))."""
+"""The in-kernel MPTCP path manager's limits and endpoints as topologies have them (ip-mptcp(8))."""
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import socket
-from typing import Any, Final
+from typing import Final
 
-from pyroute2.netlink import CTRL_CMD_GETFAMILY, GENL_ID_CTRL, NLA_F_NESTED, ctrlmsg
+from pyroute2.netlink import NLA_F_NESTED
 from pyroute2.netlink.generic.mptcp import (
-    MPTCP_GENL_NAME,
     MPTCP_PM_CMD_ADD_ADDR,
     MPTCP_PM_CMD_DEL_ADDR,
-    MPTCP_PM_CMD_GET_ADDR,
-    MPTCP_PM_CMD_GET_LIMITS,
     MPTCP_PM_CMD_SET_LIMITS,
-    mptcp_msg,
 )
 
-from testbed.sandbox.netlink.attributes import OwnMap, attributes
-from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink import mptcp
+from testbed.netlink.mptcp import message
+from testbed.netlink.transport import Netlink, Request
 from testbed.topology.model import Endpoint, EndpointFlag, Limits
 
-_VERSION: Final = 1  # MPTCP_PM_VER
-_FLAGS: Final = {  # MPTCP_PM_ADDR_FLAG_*
-    EndpointFlag.SIGNAL: 1,
-    EndpointFlag.SUBFLOW: 2,
-    EndpointFlag.BACKUP: 4,
-    EndpointFlag.FULLMESH: 8,
+_FLAGS: Final = {
+    EndpointFlag.SIGNAL: mptcp.SIGNAL,
+    EndpointFlag.SUBFLOW: mptcp.SUBFLOW,
+    EndpointFlag.BACKUP: mptcp.BACKUP,
+    EndpointFlag.FULLMESH: mptcp.FULLMESH,
 }
-
-
-class PathManagerMessage(OwnMap, mptcp_msg):  # type: ignore[misc]
-    """pyroute2's message with the interface index as the number it is."""
-
-    nla_map = mptcp_msg.nla_map
-
-    class pm_addr(OwnMap, mptcp_msg.pm_addr):  # type: ignore[misc] # noqa: N801 - pyroute2's name
-        """One endpoint."""
-
-        nla_map = (
-            *mptcp_msg.pm_addr.nla_map[:-1],
-            ("MPTCP_PM_ADDR_ATTR_IF_IDX", "int32"),
-        )
-
-
-def family_number(netlink: Netlink) -> int | None:
-    """Return the generic netlink number of the path manager; None: this kernel has none."""
-    request = encode(
-        ctrlmsg(),
-        GENL_ID_CTRL,
-        cmd=CTRL_CMD_GETFAMILY,
-        version=1,
-        attrs=[("CTRL_ATTR_FAMILY_NAME", MPTCP_GENL_NAME)],
-    )
-    try:
-        answer = decode(ctrlmsg, netlink.get(request))
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise
-    return int(answer.get_attr("CTRL_ATTR_FAMILY_ID"))
 
 
 def set_limits(family: int, limits: Limits) -> Request:
     """Return the request that sets both limits."""
-    return _message(
+    return message(
         family,
         MPTCP_PM_CMD_SET_LIMITS,
         [
@@ -95,30 +58,21 @@ def remove_endpoint(family: int, number: int) -> Request:
 
 def read_limits(netlink: Netlink, family: int) -> Limits:
     """Return the limits of the socket's namespace."""
-    body = netlink.get(_message(family, MPTCP_PM_CMD_GET_LIMITS, []))
-    answer = decode(PathManagerMessage, body)
-    return Limits(
-        subflows=answer.get_attr("MPTCP_PM_ATTR_SUBFLOWS"),
-        add_addr_accepted=answer.get_attr("MPTCP_PM_ATTR_RCV_ADD_ADDRS"),
-    )
+    subflows, add_addr_accepted = mptcp.read_limits(netlink, family)
+    return Limits(subflows=subflows, add_addr_accepted=add_addr_accepted)
 
 
 def read_endpoints(netlink: Netlink, family: int, names: dict[int, str]) -> tuple[Endpoint, ...]:
     """Return the endpoints of the socket's namespace."""
-    bodies = netlink.dump(_message(family, MPTCP_PM_CMD_GET_ADDR, []))
-    found = (decode(PathManagerMessage, body).get_attr("MPTCP_PM_ATTR_ADDR") for body in bodies)
-    return tuple(_read(attributes(each), names) for each in found)
-
-
-def _read(attrs: dict[str, Any], names: dict[int, str]) -> Endpoint:
-    flags = attrs.get("MPTCP_PM_ADDR_ATTR_FLAGS", 0)
-    address = attrs.get("MPTCP_PM_ADDR_ATTR_ADDR4") or attrs["MPTCP_PM_ADDR_ATTR_ADDR6"]
-    return Endpoint(
-        address=address,
-        id=attrs["MPTCP_PM_ADDR_ATTR_ID"],
-        interface=names.get(attrs.get("MPTCP_PM_ADDR_ATTR_IF_IDX", 0), ""),
-        flags=tuple(flag for flag in EndpointFlag if flags & _FLAGS[flag]),
-        port=attrs.get("MPTCP_PM_ADDR_ATTR_PORT") or None,
+    return tuple(
+        Endpoint(
+            address=each.address,
+            id=each.id,
+            interface=names.get(each.interface, ""),
+            flags=tuple(flag for flag in EndpointFlag if each.flags & _FLAGS[flag]),
+            port=each.port or None,
+        )
+        for each in mptcp.read_endpoints(netlink, family)
     )
 
 
@@ -136,8 +90,4 @@ def _address(text: str) -> list[tuple[str, object]]:
 
 def _endpoint(family: int, command: int, attrs: list[tuple[str, object]]) -> Request:
     nested = ("MPTCP_PM_ATTR_ADDR", {"attrs": attrs}, NLA_F_NESTED)
-    return _message(family, command, [nested])
-
-
-def _message(family: int, command: int, attrs: list[tuple[Any, ...]]) -> Request:
-    return encode(PathManagerMessage(), family, cmd=command, version=_VERSION, attrs=attrs)
+    return message(family, command, [nested])

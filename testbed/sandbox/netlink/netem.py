@@ -13,8 +13,8 @@ from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, nla
 from pyroute2.netlink.rtnl import RTM_NEWQDISC, TC_H_ROOT
 from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 
-from testbed.sandbox.netlink.attributes import OwnMap, attributes
-from testbed.sandbox.netlink.transport import Request, encode
+from testbed.netlink.attributes import OwnMap, attributes
+from testbed.netlink.transport import Request, encode
 from testbed.wire.distribution import SCALE, SIZE, table
 from testbed.wire.netem import Distribution, GilbertElliott, Netem, RandomLoss
 

@@ -7,9 +7,9 @@ from typing import Final
 from pyroute2.netlink.rtnl import RTM_GETQDISC
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-from testbed.sandbox.netlink.attributes import Only, attributes
+from testbed.netlink.attributes import Only, attributes
+from testbed.netlink.transport import Netlink, decode, encode
 from testbed.sandbox.netlink.netem import NetemMessage, Parameters, read_parameters
-from testbed.sandbox.netlink.transport import Netlink, decode, encode
 from testbed.sandbox.observation import QdiscState
 
 

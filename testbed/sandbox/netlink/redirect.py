@@ -11,8 +11,8 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS
 from pyroute2.netlink.rtnl.tcmsg import act_mirred, sched_bpf, tcmsg
 
-from testbed.sandbox.netlink.attributes import Only, OwnMap, attributes
-from testbed.sandbox.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink.attributes import Only, OwnMap, attributes
+from testbed.netlink.transport import Netlink, Request, decode, encode
 
 _INGRESS_HANDLE: Final = 0xFFFF_0000  # "ffff:"
 _ETH_P_ALL: Final = 3

@@ -11,7 +11,7 @@ from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp import info, output, timers
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.input import segment_arrives
-from testbed.stack.tcp.state import HANDSHAKE, SHUT, State, Trigger
+from testbed.stack.tcp.state import HANDSHAKE, OVER, SHUT, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 _LEAST_MTU: Final = {4: 576, 6: 1280}  # RFC 1191's practical least, RFC 8201
@@ -42,7 +42,7 @@ class TcpConnection(Tcb):
         :raises BrokenPipeError: the sending side is closed, or the connection is.
         """
         sender = self.sender
-        if sender.closing or self.state is State.CLOSED:
+        if sender.closing or self.state in OVER:
             raise BrokenPipeError(str(self.failure or "the sending side is closed"))
         room = self.room
         if len(data) > room:
@@ -55,9 +55,11 @@ class TcpConnection(Tcb):
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
-        data = self.receiver.buffer.read(limit)
-        if data:
-            self.owner.wake(self)  # for the window
+        receiver = self.receiver
+        data = receiver.buffer.read(limit)
+        if data and self.receiving and receiver.window_update_due() and self._own_window:
+            receiver.ack_now = True
+            self.owner.wake(self)
         return data
 
     def shutdown(self) -> None:
@@ -72,7 +74,7 @@ class TcpConnection(Tcb):
 
     def close(self) -> None:
         """Close both sides; with octets unread, end it with RST (RFC 9293, section 3.6.1)."""
-        if self.state is State.CLOSED or self.orphaned:
+        if self.state in OVER or self.orphaned:
             return
         if self.state is State.SYN_SENT:
             self.end(None)
@@ -100,8 +102,8 @@ class TcpConnection(Tcb):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more happens."""
-        return self.state is State.CLOSED
+        """Whether nothing more happens; the endpoint may keep it in TIME-WAIT yet."""
+        return self.state in OVER
 
     @property
     def readable(self) -> int:
@@ -117,7 +119,7 @@ class TcpConnection(Tcb):
     @property
     def room(self) -> int:
         """Octets ``send`` would take now."""
-        if self.sender.closing or self.state is State.CLOSED:
+        if self.sender.closing or self.state in OVER:
             return 0
         return max(0, self.config.send_buffer - self.sender.unsent)
 
@@ -134,7 +136,7 @@ class TcpConnection(Tcb):
     @property
     def acknowledged(self) -> int:
         """Octets of the stream that the peer has acknowledged: a position."""
-        return max(0, self.sender.una - self.sender.fin_acknowledged)
+        return self.sender.acknowledged
 
     @property
     def idle(self) -> bool:
@@ -172,6 +174,11 @@ class TcpConnection(Tcb):
         return self.sender.mss
 
     @property
+    def window_shift(self) -> int:
+        """By how many bits the windows this side advertises are shifted; they are rounded down."""
+        return self.receiver.shift
+
+    @property
     def send_window(self) -> int:
         """Octets the peer's window still allows."""
         return self.sender.window_left
@@ -198,6 +205,11 @@ class TcpConnection(Tcb):
     def info(self) -> dict[str, Any]:
         """Return what TCP_INFO tells, by the names of :mod:`testbed.sockinfo`."""
         return info.tcp_info(self)
+
+    @property
+    def _own_window(self) -> bool:
+        """Whether TCP's buffer makes the window; an extension knows when to tell of its own."""
+        return self.extension is None or self.extension.window() is None
 
     # The endpoint's calls.
 

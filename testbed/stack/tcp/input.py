@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.connection import Connected, ConnectionFailure, ErrorKind, Readable, Writable
+from testbed.stack.connection import (
+    Closed,
+    Connected,
+    ConnectionFailure,
+    ErrorKind,
+    Readable,
+    Writable,
+)
 from testbed.stack.packet.options import (
     MaximumSegmentSize,
     Sack,
@@ -18,6 +25,7 @@ from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.receiver import NEVER
+from testbed.stack.tcp.recovery import Phase
 from testbed.stack.tcp.state import HANDSHAKE, SHUT, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
@@ -231,6 +239,8 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
     sender = tcb.sender
     acks_syn = segment.flags & ACK and (segment.ack - sender.base) & BITS_32 == 0
     if acks_syn and not tcb.accepted:  # the end of a simultaneous open
+        if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
+            return
         sender.window = sender.max_window = segment.window
         sender.acknowledge(0, [], now, _echo(tcb, segment, now))
         _established(tcb, Trigger.ACK_OF_SYN, now)
@@ -318,10 +328,10 @@ def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
 
 
 def _congestion_echoed(tcb: Tcb, now: int) -> None:
-    """Take ECN-Echo (RFC 3168, section 6.1.2)."""
+    """Take ECN-Echo: react to marks of one window of data once (RFC 3168, section 6.1.2)."""
     sender = tcb.sender
     recovery = sender.recovery
-    if recovery.phase <= 1 and sender.board.records:
+    if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
         recovery.congestion_echoed(sender.una, sender.next, now)
         tcb.ecn_reduced = True
 
@@ -330,7 +340,7 @@ def _advanced(tcb: Tcb, now: int) -> None:
     """Do what follows from an ACK of new data."""
     sender = tcb.sender
     if tcb.extension is not None:
-        tcb.extension.acked(sender.una)
+        tcb.extension.acked(sender.acknowledged)
     if tcb.wants_room and sender.unsent <= tcb.config.send_buffer * 3 // 4:
         tcb.wants_room = False
         tcb.owner.report(tcb, Writable())
@@ -341,8 +351,6 @@ def _advanced(tcb: Tcb, now: int) -> None:
 def _fin_acknowledged(tcb: Tcb, now: int) -> None:
     if tcb.state is State.FIN_WAIT_1:
         tcb.transition(Trigger.ACK_OF_FIN)
-        if tcb.orphaned:
-            tcb.close_at = now + tcb.config.fin_timeout_ns
     elif tcb.state is State.CLOSING:
         _time_wait(tcb, Trigger.ACK_OF_FIN, now)
     elif tcb.state is State.LAST_ACK:
@@ -416,6 +424,7 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         tcb.transition(Trigger.FIN)
     elif tcb.state is State.FIN_WAIT_2:
         _time_wait(tcb, Trigger.FIN, now)
+        return
     elif tcb.state is State.TIME_WAIT:
         if segment.flags & FIN:
             tcb.close_at = now + tcb.config.time_wait_ns
@@ -427,9 +436,11 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
 
 def _time_wait(tcb: Tcb, trigger: Trigger, now: int) -> None:
     tcb.transition(trigger)
-    tcb.sender.rearm(now)
+    tcb.sender.clear()
+    tcb.keepalive_at = NEVER
     tcb.close_at = now + tcb.config.time_wait_ns
-    tcb.keepalive_at = tcb.sender.persist_at = NEVER
+    report_readable(tcb)
+    tcb.owner.report(tcb, Closed())
 
 
 def _echo(tcb: Tcb, segment: Segment, now: int) -> int | None:

@@ -40,9 +40,10 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
                 _retransmissions(tcb, now, out)
             if not tcb.sender.board.lost:
                 _new_data(tcb, now, out)
-        receiver = tcb.receiver
-        if receiver.ack_now or (tcb.extension is None and receiver.window_update_due()):
+        if tcb.receiver.ack_now:
             out.append(pure_ack(tcb, now))
+        if tcb.orphaned and tcb.state is State.FIN_WAIT_2 and tcb.close_at == NEVER:
+            tcb.close_at = now + tcb.config.fin_timeout_ns
     tcb.segments_sent += len(out)
     return out
 
@@ -225,7 +226,7 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
         in_flight = recovery.in_flight
         length = min(record.end - record.start, sender.mss)
         if in_flight and in_flight + length > recovery.window:
-            sender.limited = True
+            sender.window_used(used_up=True)
             return
         room = max(recovery.window - in_flight, sender.mss)
         out.append(retransmit(tcb, record, room, now))
@@ -272,17 +273,17 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send new data as far as both windows, Nagle's rule and silly window avoidance let it."""
     sender = tcb.sender
     queue, recovery, mss = sender.queue, sender.recovery, sender.mss
-    sender.limited = False
     while queue.octets:
         window = sender.window_left
         in_flight = recovery.in_flight
         run = queue.run(mss)
         if in_flight and in_flight + run > recovery.window:
-            sender.limited = True
-            return
+            break
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
-            return
+            break
         out.append(_data(tcb, min(window, max(recovery.window - in_flight, mss)), now))
+    # Whoever gives data only as the window has room, as MPTCP does, leaves none in the queue.
+    sender.window_used(used_up=recovery.in_flight + mss > recovery.window)
 
 
 def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
@@ -308,10 +309,10 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     ext = queue.ext
     options, taken = _options(tcb, ACK, ext, now)
     fits = sender.segment_limit - taken
-    size = fits
-    if tcb.config.gso and limit > fits:
-        size = min(limit, _MAX_PAYLOAD) // fits * fits
-    payload = queue.take(min(size, limit))
+    size = min(fits, limit)
+    if tcb.config.gso and limit > fits:  # full segments only: the rest is a segment of its own
+        size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
+    payload = queue.take(size)
     start = sender.next
     end = start + len(payload)
     flags = ACK

@@ -69,9 +69,15 @@ class Receiver:
         return max(0, edge - self.next)
 
     def window_field(self, window: int) -> int:
-        """Return the header's field for a window, and note that it has been offered."""
+        """Return the header's field for a window, and note that it has been offered.
+
+        Rounded down, but up where the right edge would go back (RFC 7323, section 2.4).
+        """
         shift = self.shift
-        field = min(window >> shift, 0xFFFF)
+        field = window >> shift
+        if field << shift != window and self.next + window == self.edge:
+            field += 1
+        field = min(field, 0xFFFF)
         edge = self.next + (field << shift)
         if edge > self.edge:
             self.edge = edge

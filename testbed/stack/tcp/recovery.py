@@ -104,10 +104,10 @@ class Recovery:
         new += sum([record.end - record.start for record in sacked]) if sacked else 0
         if self._undo_after >= 0 and echo_sent_ns is not None and octets:
             self._undo_if_spurious(echo_sent_ns)
-        if self.phase != Phase.OPEN and self.phase != Phase.DISORDER and position >= self.point:
-            self._finish()
-        if self.phase in (Phase.OPEN, Phase.DISORDER, Phase.LOSS) and new and limited:
+        if new and limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
             self.congestion.acked(new, self.rtt.smoothed, now)
+        if self.phase >= Phase.REDUCING and position >= self.point:
+            self._finish()
         if self.sack and (self.board.sacked or self.recovering):
             self.detect_losses(position, end, now)
         elif not self.board.records:
@@ -223,6 +223,7 @@ class Recovery:
         self.congestion.undo()
         self.board.mark_all_in_flight()
         self.phase = Phase.OPEN
+        self._set_window(0)
 
     def _finish(self) -> None:
         """Leave recovery: all that was outstanding when it began has been acknowledged."""
@@ -253,6 +254,7 @@ class Recovery:
         else:
             allowed = max(self._prr_delivered - self._prr_sent, delivered) + self.mss
             allowed = min(target - flight, allowed)
-        if not self._prr_sent:
-            allowed = max(allowed, self.mss)  # the fast retransmission itself
+        if not self._prr_sent or (not self.sack and self.board.lost):
+            # The fast retransmission itself, and that of a partial ACK (RFC 6582, step 3).
+            allowed = max(allowed, self.mss)
         return max(0, allowed)

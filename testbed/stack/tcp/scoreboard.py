@@ -117,9 +117,9 @@ class Scoreboard:
         return delivered
 
     def sack(self, blocks: Iterable[tuple[int, int]]) -> list[Sent]:
-        """Mark what blocks of positions say has arrived; return the records newly marked."""
+        """Mark what blocks say has arrived; return the records newly marked, in order."""
         delivered = []
-        for start, end in blocks:
+        for start, end in sorted(blocks):
             for gap_start, gap_end in self._sacked_ranges.add(start, end):
                 for record in self._records_in(gap_start, gap_end):
                     self._leave(record)

@@ -21,15 +21,40 @@ class Sender:
     :ivar mss: payload of a segment with the usual options.
     :ivar closing: FIN is to follow the last octet; ``finished`` is its position once sent.
     :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
-    :ivar limited: the congestion window kept back what was to be sent.
     :ivar backoffs: expiries of the RTO, or probes of a closed window, without any answer.
     """
 
-    __slots__ = ("backoffs", "base", "board", "closing", "finished", "last_sent_ns", "limited",
-                 "max_window", "mss", "next", "persist_at", "probe_at", "probe_end",
-                 "probe_resent", "queue", "recovery", "rto_at", "rtt", "segment_limit", "shift",
-                 "small_end", "timeouts", "total_resent", "una", "window", "window_ack",
-                 "window_seq")  # fmt: skip
+    __slots__ = (
+        "_flight_at_most",
+        "_usage_end",
+        "_used_up",
+        "backoffs",
+        "base",
+        "board",
+        "closing",
+        "finished",
+        "last_sent_ns",
+        "max_window",
+        "mss",
+        "next",
+        "persist_at",
+        "probe_at",
+        "probe_end",
+        "probe_resent",
+        "queue",
+        "recovery",
+        "rto_at",
+        "rtt",
+        "segment_limit",
+        "shift",
+        "small_end",
+        "timeouts",
+        "total_resent",
+        "una",
+        "window",
+        "window_ack",
+        "window_seq",
+    )  # fmt: skip
 
     def __init__(self, config: TcpConfig, congestion: CongestionControl) -> None:
         self.base = 0
@@ -45,7 +70,9 @@ class Sender:
         self.closing = False
         self.finished: int | None = None
         self.small_end = 0
-        self.limited = False
+        self._used_up = False  # the congestion window, in the round trip up to _usage_end
+        self._usage_end = 0
+        self._flight_at_most = 0
         self.last_sent_ns = 0
         self.backoffs = 0
         self.timeouts = 0
@@ -67,6 +94,11 @@ class Sender:
         if self.finished is not None and self.una <= self.finished:
             outstanding -= 1
         return self.queue.octets + max(0, outstanding)
+
+    @property
+    def acknowledged(self) -> int:
+        """SND.UNA without SYN and FIN: the octets of the stream the peer has got."""
+        return max(0, self.una - self.fin_acknowledged)
 
     @property
     def window_left(self) -> int:
@@ -102,8 +134,9 @@ class Sender:
         self.window = window
         if window > self.max_window:
             self.max_window = window
-        if window:
+        if window and self.persist_at != NEVER:
             self.persist_at = NEVER
+            self.backoffs = 0
         return changed
 
     def acknowledge(
@@ -136,7 +169,7 @@ class Sender:
             sacked,
             now,
             octets=octets,
-            limited=self.limited,
+            limited=self._limited,
             echo_sent_ns=echo_sent_ns,
         )
         if octets:
@@ -151,6 +184,32 @@ class Sender:
             sent_ns = echo_sent_ns
         flight = self.board.in_flight
         self.rtt.sample(max(now - sent_ns, 1), now, max(1, -(-flight // (2 * self.mss or 1))))
+
+    def window_used(self, *, used_up: bool) -> None:
+        """Note after sending how much of the congestion window is used, as Linux does.
+
+        For a whole round trip what was seen at the moment of the fullest use counts.
+        """
+        flight = self.next - self.una
+        if (
+            used_up
+            or self.una >= self._usage_end
+            or (not self._used_up and flight > self._flight_at_most)
+        ):
+            self._used_up, self._flight_at_most, self._usage_end = used_up, flight, self.next
+
+    @property
+    def _limited(self) -> bool:
+        """Whether the congestion window may grow: it is what keeps the sender back (RFC 7661).
+
+        In slow start it may do so already when half of it is used.
+        """
+        if self._used_up:
+            return True
+        congestion = self.recovery.congestion
+        if congestion.cwnd >= congestion.ssthresh:
+            return False
+        return congestion.cwnd < 2 * self._flight_at_most
 
     def _probe_acknowledged(self, now: int) -> None:
         """Tell what became of a tail loss probe (RFC 8985, section 7.4.2).

@@ -18,7 +18,7 @@ from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.extension import Extension
 from testbed.stack.tcp.receiver import NEVER, Receiver
 from testbed.stack.tcp.sender import Sender
-from testbed.stack.tcp.state import RECEIVING, TRANSITIONS, State, Trigger
+from testbed.stack.tcp.state import OVER, RECEIVING, RESETTABLE, TRANSITIONS, State, Trigger
 
 _IPV4_AND_TCP = 40
 _IPV6_AND_TCP = 60
@@ -132,17 +132,19 @@ class Tcb:
         """Be closed from now on, and say so."""
         if self.state is State.CLOSED:
             return
+        over = self.state in OVER
         self.failure = failure
         self.transition(trigger)
         self.sender.clear()
         self.receiver.ack_at = self.close_at = self.keepalive_at = NEVER
         self.receiver.ack_now = self.pure_ack = False
-        self.owner.report(self, Closed(failure))
+        if not over:
+            self.owner.report(self, Closed(failure))
         self.owner.wake(self)
 
     def abort_with(self, failure: ConnectionFailure) -> None:
         """Send RST if the peer knows of the connection, and be closed."""
-        self.reset = self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT)
+        self.reset = self.state in RESETTABLE
         if self.reset:
             self.receiver.buffer.clear()
         self.end(failure)

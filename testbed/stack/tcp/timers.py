@@ -5,7 +5,7 @@ from __future__ import annotations
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp import output
 from testbed.stack.tcp.receiver import NEVER
-from testbed.stack.tcp.state import State, Trigger
+from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 
@@ -50,7 +50,7 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
     sender.rto_at = NEVER
     if not sender.board.records:
         return
-    if sender.backoffs >= retry_limit(tcb):
+    if sender.backoffs >= retry_limit(tcb) and not _keeps_its_window_closed(tcb):
         tcb.give_up(f"no answer to {sender.backoffs} retransmissions")
         return
     sender.timeouts += 1
@@ -58,11 +58,22 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
     if tcb.extension is not None:
         tcb.extension.timed_out()
     sender.probe_at, sender.probe_end = NEVER, None
-    if tcb.state in (State.SYN_SENT, State.SYN_RECEIVED):
+    if tcb.state in HANDSHAKE:
         sender.board.mark_all_lost()
     else:
         sender.recovery.timed_out(sender.una, sender.next, now)
         sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+
+
+def _keeps_its_window_closed(tcb: Tcb) -> bool:
+    """Tell whether the peer has closed its window on what was sent, but answers.
+
+    As in Linux it is then treated as in the persist state: it may do so for ever.
+    """
+    sender = tcb.sender
+    if tcb.state in HANDSHAKE or tcb.orphaned or sender.window:
+        return False
+    return tcb.last_received_ns >= sender.last_sent_ns
 
 
 def retry_limit(tcb: Tcb) -> int:
@@ -78,21 +89,20 @@ def retry_limit(tcb: Tcb) -> int:
 def _persist_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Probe a window that is closed, or too small (RFC 9293, section 3.8.6.1).
 
-    A peer that answers may keep its window closed for ever; one that does not is given up, and
-    so is one that keeps a connection whose owner has closed it.
+    A peer that answers may keep its window closed for ever (MUST-36); one that does not is given
+    up, and so is one that keeps open a connection whose owner has closed it.
     """
     sender = tcb.sender
     sender.persist_at = NEVER
     if not sender.blocked:
         return
-    limit = retry_limit(tcb)
-    silent = now - tcb.last_received_ns > sender.rtt.backed_off(max(0, sender.backoffs - 1))
-    if sender.backoffs >= limit and (silent or tcb.orphaned):
-        tcb.give_up(f"no answer to {sender.backoffs} probes of a closed window")
+    unanswered = sender.backoffs if tcb.orphaned else tcb.probes
+    if unanswered >= retry_limit(tcb):
+        tcb.give_up(f"no answer to {unanswered} probes of a closed window")
         return
-    segment = output.window_probe(tcb, now)
-    out.append(segment)
+    out.append(output.window_probe(tcb, now))
     if not sender.board.records:
+        tcb.probes += 1
         sender.backoffs += 1
         sender.persist_at = now + sender.rtt.backed_off(sender.backoffs)
 
@@ -101,8 +111,11 @@ def _keepalive_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Probe an idle connection (RFC 9293, section 3.8.4)."""
     config = tcb.config
     idle_until = tcb.last_received_ns + config.keepalive_idle_ns
-    if tcb.sender.board.records or (not tcb.probes and now < idle_until):
-        tcb.keepalive_at = max(idle_until, now + config.keepalive_interval_ns)
+    if tcb.sender.board.records or tcb.sender.blocked:
+        tcb.keepalive_at = now + config.keepalive_idle_ns  # other timers find a dead peer
+        return
+    if not tcb.probes and now < idle_until:
+        tcb.keepalive_at = idle_until
         return
     if tcb.probes >= config.keepalive_probes:
         tcb.give_up(f"no answer to {tcb.probes} keep-alive probes")

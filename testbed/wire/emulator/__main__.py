@@ -10,7 +10,7 @@ import socket
 import sys
 
 from testbed.errors import InputError, SandboxError
-from testbed.wire.emulator.libc import set_timer_slack
+from testbed.libc import set_timer_slack
 from testbed.wire.emulator.loop import Loop
 from testbed.wire.emulator.messages import (
     END,

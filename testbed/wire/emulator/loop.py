@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import InputError, SandboxError
-from testbed.wire.emulator.libc import BATCH, Poller, Vector
+from testbed.libc import BATCH, Poller, Vector
 from testbed.wire.emulator.messages import Add, Direction
 from testbed.wire.emulator.pool import Pool
 from testbed.wire.emulator.port import Port, Receiver

@@ -9,7 +9,7 @@ import time
 from typing import Final, NamedTuple
 
 from testbed.errors import SandboxError
-from testbed.wire.emulator.libc import BATCH, Vector
+from testbed.libc import BATCH, Vector
 from testbed.wire.emulator.pool import VNET_HEADER, Pool
 
 _ETH_P_ALL: Final = 3

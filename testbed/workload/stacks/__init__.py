@@ -42,6 +42,10 @@ class Stack(Protocol):
         """What it speaks, ``tcp`` or ``mptcp``: a run has to prove that (experiment/proof.py)."""
 
     @property
+    def in_kernel(self) -> bool:
+        """Whether it is the kernel's, whose counters then tell what it does."""
+
+    @property
     def program_option(self) -> str | None:
         """The option by which programs that know this stack are told to use it."""
 
@@ -56,6 +60,9 @@ class Stack(Protocol):
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the stack's own view of an open connection, as JSON can hold it."""
+
+    async def finish(self) -> None:
+        """Return when this process is needed for no connection any more; all are closed."""
 
 
 def names() -> tuple[str, ...]:

@@ -20,6 +20,7 @@ class Mptcp:
     """MPTCP sockets; programs that do not know of them are run by ``mptcpize run``."""
 
     name = protocol = "mptcp"
+    in_kernel = True
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
 
     async def connect(self, remote: tuple[str, int]) -> Streams:
@@ -53,6 +54,9 @@ class Mptcp:
             return {"tcp_info": sockinfo.tcp_info(sock)}
         found: dict[str, Any] = msgspec.to_builtins(sockinfo.mptcp_info(sock))
         return {"mptcp_info": found}
+
+    async def finish(self) -> None:
+        """Return at once: the kernel ends connections by itself."""
 
     def _socket(self, address: str) -> socket.socket:
         try:

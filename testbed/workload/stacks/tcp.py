@@ -15,6 +15,7 @@ class Tcp:
     """Plain TCP sockets, and programs as they are."""
 
     name = protocol = "tcp"
+    in_kernel = True
     program_option = None
 
     async def connect(self, remote: tuple[str, int]) -> Streams:
@@ -32,6 +33,9 @@ class Tcp:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return TCP_INFO."""
         return {"tcp_info": sockinfo.tcp_info(_kernel.socket_of(writer))}
+
+    async def finish(self) -> None:
+        """Return at once: the kernel ends connections by itself."""
 
     def _socket(self, address: str) -> socket.socket:
         return socket.socket(_kernel.family(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
+from testbed.netlink.transport import decode
 from testbed.sandbox.netlink.netem import (
     NetemMessage,
     change_qdisc,
@@ -17,7 +18,6 @@ from testbed.sandbox.netlink.netem import (
     read_parameters,
     uniform_table,
 )
-from testbed.sandbox.netlink.transport import decode
 from testbed.wire.distribution import table
 from testbed.wire.netem import Distribution, Netem
 

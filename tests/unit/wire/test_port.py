@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.wire.emulator.libc import BATCH, Poller
+from testbed.libc import BATCH, Poller
 from testbed.wire.emulator.pool import VNET_HEADER, Pool
 from testbed.wire.emulator.port import Receiver
 

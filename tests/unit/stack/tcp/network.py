@@ -15,6 +15,8 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Acceptor, Extension
 
+from .riding import RIDING
+
 MS = 1_000_000
 SECOND = 1_000_000_000
 CLIENT = Address("10.0.0.1", 40000)
@@ -130,6 +132,7 @@ class Network:
 
     def _transmit(self, segment: Segment, source: TcpEndpoint, peer: TcpEndpoint) -> None:
         self.transcript.append((self.now, segment))
+        RIDING.transcript.append(f"{self.now} {segment}")
         if self.keep is not None and not self.keep(segment):
             return
         for _ in range(2 if self.rng.random() < self.duplication else 1):
@@ -152,8 +155,8 @@ class Network:
         flow: Flow = FLOW,
     ) -> tuple[TcpConnection, TcpConnection]:
         """Open a connection and return its client and its server side."""
-        self.server.listen(flow.remote, acceptor)
-        client = self.client.connect(flow, self.now, extension)
+        self.server.listen(flow.remote, acceptor or RIDING.acceptor())
+        client = self.client.connect(flow, self.now, extension or RIDING.extension())
         self.run(lambda: bool(self.of(client, Connected)) and self.accepted(flow) is not None)
         server = self.accepted(flow)
         assert server is not None

@@ -2,7 +2,8 @@
 
 ``recvmmsg`` and ``sendmmsg`` move up to :data:`BATCH` frames per call between a socket and buffers
 whose addresses stand in a :class:`Vector`.  ``epoll_pwait2`` waits with a resolution of
-nanoseconds where ``epoll_wait`` has milliseconds.
+nanoseconds where ``epoll_wait`` has milliseconds; a :class:`Timer` gives the same to an event loop
+that waits with ``epoll_wait``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ BATCH: Final = 64  # frames per system call
 
 _MSG_DONTWAIT: Final = 0x40
 _PR_SET_TIMERSLACK: Final = 29
+_CLOCK_MONOTONIC: Final = 1
+_TFD_FLAGS: Final = 0o2004000  # TFD_CLOEXEC | TFD_NONBLOCK
+_TFD_TIMER_ABSTIME: Final = 1
 _SYS_EPOLL_PWAIT2: Final = 441  # the same on every architecture but alpha; glibc has it from 2.35
 _WORD: Final = 8
 
@@ -73,6 +77,11 @@ _libc.syscall.argtypes = (
     ctypes.c_size_t,
 )
 _libc.syscall.restype = ctypes.c_long
+_libc.timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("it_interval", _Timespec), ("it_value", _Timespec))
 
 
 class Vector:
@@ -189,6 +198,33 @@ class Poller:
                 return []
             raise _error()
         return self._view[self._data : self._stride * count : self._stride].tolist()
+
+
+class Timer:
+    """A descriptor that has input from a moment on (timerfd_create(2), CLOCK_MONOTONIC)."""
+
+    def __init__(self) -> None:
+        self._fd: int = _libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_FLAGS)
+        if self._fd < 0:
+            raise _error()
+        self._spec = _Itimerspec()
+        self._address = ctypes.addressof(self._spec)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._fd
+
+    def set(self, due_ns: int | None) -> None:
+        """Set the moment, at once if it has passed, or (``None``) never; input is taken away."""
+        # The zero moment would disarm it.
+        seconds, rest = (0, 0) if due_ns is None else divmod(max(1, due_ns), 10**9)
+        self._spec.it_value.tv_sec, self._spec.it_value.tv_nsec = seconds, rest
+        if _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, self._address, None) < 0:
+            raise _error()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
 
 
 def set_timer_slack(slack_ns: int) -> None:

@@ -1,0 +1,137 @@
+"""What a data segment costs the userspace TCP on each side, codec excluded and included.
+
+Run it with ``python bench/stack.py``: two endpoints in one process hand each other segments; time
+does not pass on a wire.  ``--json`` prints one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+import tracemalloc
+from typing import Any, Final
+
+from testbed.stack.connection import Connected
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.codec import emit, parse
+from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
+
+FLOW: Final = Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80))
+OCTETS: Final = 64 << 20
+BATCH: Final = 1 << 20
+CONNECTIONS: Final = 1000
+REQUIRED_US: Final = 40.0  # both sides, codec excluded
+REQUIRED_KIB: Final = 30.0
+
+
+class Pair:
+    """Two endpoints whose segments arrive 100 microseconds after they leave."""
+
+    def __init__(self, *, codec: bool, gso: bool) -> None:
+        config = TcpConfig(gso=gso)
+        self.client = TcpEndpoint(config, random.Random(1), b"c" * 16)
+        self.server = TcpEndpoint(config, random.Random(2), b"s" * 16)
+        self.now = 1_000_000_000
+        self.codec = codec
+        self.segments = 0
+        self.server.listen(FLOW.remote)
+
+    def exchange(self) -> bool:
+        """Move what can leave; tell whether anything did."""
+        moved = False
+        for source, target in ((self.client, self.server), (self.server, self.client)):
+            segments = source.segments_to_send(self.now)
+            self.now += 100_000
+            for segment in segments:
+                moved = True
+                self.segments += bool(segment.payload)
+                target.receive(self.over_wire(segment), self.now)
+            timer = target.next_timer()
+            if timer is not None and timer <= self.now:
+                target.handle_timer(self.now)
+        return moved
+
+    def over_wire(self, segment: Segment) -> Segment:
+        """Return a segment as it arrives."""
+        if not self.codec:
+            return segment
+        return parse(emit(segment, partial_checksum=True), verify=False, gso_size=segment.gso_size)
+
+    def connect(self, flow: Flow) -> tuple[Any, Any]:
+        """Open a connection; return both sides of it."""
+        client = self.client.connect(flow, self.now)
+        server = None
+        while server is None:
+            self.exchange()
+            while (found := self.server.next_event()) is not None:
+                if isinstance(found[1], Connected):
+                    server = found[0]
+        return client, server
+
+
+def throughput(*, codec: bool, gso: bool) -> dict[str, float]:
+    """Return what one transfer costs."""
+    pair = Pair(codec=codec, gso=gso)
+    client, server = pair.connect(FLOW)
+    data = random.Random(3).randbytes(BATCH)
+    sent = received = 0
+    started = time.process_time()
+    while received < OCTETS:
+        if sent < OCTETS:
+            sent += client.send(data)
+        pair.exchange()
+        received += len(server.read(BATCH * 8))
+        while pair.server.next_event() or pair.client.next_event():
+            pass
+    elapsed = time.process_time() - started
+    return {
+        "us_per_segment": elapsed * 1e6 / pair.segments,
+        "mbit_per_s": received * 8 / elapsed / 1e6,
+    }
+
+
+def memory() -> float:
+    """Return the KiB that one idle connection takes at one end."""
+    pair = Pair(codec=False, gso=False)
+    pair.connect(FLOW)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    held = [
+        pair.connect(Flow(Address("10.0.0.1", port), FLOW.remote))
+        for port in range(1000, 1000 + CONNECTIONS)
+    ]
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return (after - before) / len(held) / 2 / 1024
+
+
+def main() -> int:
+    """Print what was measured; return 1 if a requirement was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    arguments = parser.parse_args()
+    results = {
+        "segments": throughput(codec=False, gso=False),
+        "segments and codec": throughput(codec=True, gso=False),
+        "large segments and codec": throughput(codec=True, gso=True),
+    }
+    kib = memory()
+    if arguments.json:
+        print(json.dumps({"transfer": results, "idle_connection_kib": kib}))
+    else:
+        for name, figures in results.items():
+            print(
+                f"{name}: {figures['us_per_segment']:.1f} us per data segment, both sides; "
+                f"{figures['mbit_per_s']:.0f} Mbit/s"
+            )
+        print(f"idle connection: {kib:.1f} KiB")
+    return int(results["segments"]["us_per_segment"] > REQUIRED_US or kib > REQUIRED_KIB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

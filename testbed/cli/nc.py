@@ -1,0 +1,87 @@
+"""``testbed nc``: netcat over the userspace stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def command(
+    where: Annotated[
+        list[str], typer.Argument(metavar="[HOST] PORT", help="HOST PORT, or -l [ADDRESS] PORT.")
+    ],
+    listen: Annotated[
+        bool, typer.Option("-l", "--listen", help="Wait for one connection.")
+    ] = False,
+    ipv4: Annotated[bool, typer.Option("-4", help="IPv4 only.")] = False,
+    ipv6: Annotated[bool, typer.Option("-6", help="IPv6 only.")] = False,
+    source: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it at run time
+        typer.Option(
+            "-s", "--source", metavar="ADDR", help="Local address; more of them for subflows."
+        ),
+    ] = None,
+    stack: Annotated[str, typer.Option(help="userspace (MPTCP) or userspace-tcp.")] = "userspace",
+    scheduler: Annotated[str, typer.Option(help="Which subflow takes data.")] = "minrtt",
+    path_manager: Annotated[str, typer.Option(help="Which subflows are opened.")] = "kernel_like",
+    congestion: Annotated[str, typer.Option(help="Congestion control.")] = "cubic",
+    wait: Annotated[
+        Optional[float],  # noqa: UP045 - as above
+        typer.Option(
+            "-w",
+            "--wait",
+            metavar="SECONDS",
+            min=0.001,
+            help="Give up when nothing happens for so long.",
+        ),
+    ] = None,
+    pcap: Annotated[
+        Optional[Path],  # noqa: UP045 - as above
+        typer.Option(metavar="FILE", help="Write all segments to a pcapng file."),
+    ] = None,
+    trace: Annotated[
+        Optional[Path],  # noqa: UP045 - as above
+        typer.Option(metavar="FILE", help="Write the path manager's events as JSON lines."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say what happened, on standard error.")
+    ] = False,
+) -> None:
+    """Join standard input and output to a connection of the userspace stack.
+
+    It works in the network namespace it is started in, beside the kernel's TCP. Without -s, the
+    addresses for subflows are those of "ip mptcp endpoint", and the limits those of
+    "ip mptcp limits". The end of the input closes the sending side; the command ends when both
+    sides are closed.
+
+    Exit codes: 0 both sides closed in order; 1 the connection failed or -w ran out; 2 bad input;
+    4 this process may not open packet sockets; 130 interrupted.
+
+    Examples:
+
+        testbed exec lab server -- testbed nc -l 5001 > file
+        testbed exec lab client -- testbed nc -v 10.0.1.2 5001 < file
+        testbed nc -s 10.0.1.1 -s 10.0.2.1 --trace events.jsonl 10.0.1.2 5001
+    """
+    import asyncio
+
+    from testbed.host import netcat
+
+    options = netcat.options(
+        where,
+        listen=listen,
+        ipv4=ipv4,
+        ipv6=ipv6,
+        sources=tuple(source or ()),
+        stack=stack,
+        scheduler=scheduler,
+        path_manager=path_manager,
+        congestion=congestion,
+        wait_s=wait,
+        pcap=pcap,
+        trace=trace,
+        verbose=verbose,
+    )
+    asyncio.run(netcat.run(options))

@@ -1,0 +1,327 @@
+"""The real network as a driver of an endpoint: packet sockets and timers on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, runtime_checkable
+
+from testbed.errors import PacketError
+from testbed.host import frames
+from testbed.host.gro import merge
+from testbed.host.network import Network, Path
+from testbed.host.ports import Ports
+from testbed.host.recording import NullTap, Tap
+from testbed.host.sockets import Input, Output, Receiver
+from testbed.libc import Timer
+from testbed.stack.connection import Closed, Connected, Connection, Endpoint, Event
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.codec import emit, header_length, parse
+from testbed.stack.packet.icmp import IcmpError, IcmpKind, parse_icmp
+from testbed.stack.packet.segment import Segment
+from testbed.streams import OnConnection, Server, StreamPair, Streams
+
+_MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
+_TCP: Final = 6
+
+
+@runtime_checkable
+class AddressAware(Protocol):
+    """An endpoint that wants to know this host's addresses."""
+
+    def address_added(self, host: str, now: int) -> None:
+        """Take that this host can be reached at a further address."""
+
+    def address_removed(self, host: str, now: int) -> None:
+        """Take that an address is gone, or that its interface has lost its carrier."""
+
+
+class Host:
+    """One endpoint on the interfaces of the network namespace this process is in.
+
+    The addresses are the kernel's own; the ports are shared with it (:mod:`testbed.host.ports`).
+    Make it where an event loop runs, and close it in the end.
+
+    :param make: makes the endpoint, which may ask the host for addresses and ports.
+    :param tap: sees all segments.
+    :param rng: chooses ports.
+    :raises PlatformError: this process may not open packet sockets.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Host], Endpoint],
+        *,
+        tap: Tap | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tap = tap or NullTap()
+        self._ports = Ports(rng or random.SystemRandom())
+        self._users: Counter[int] = Counter()  # listeners and connections per port
+        self._port_of: dict[Connection, int] = {}
+        self._blocks: frozenset[int] = frozenset()
+        self._receiver = Receiver()
+        self._inputs = tuple(Input(family) for family in (socket.AF_INET, socket.AF_INET6))
+        self._outputs: dict[int, Output] = {}
+        self._parked: list[Segment] = []
+        self._timer = Timer()
+        self._armed: int | None = None
+        self._work = self._scheduled = self._stepping = False
+        self.network = Network(self._addresses_changed, self._retry)
+        self.endpoint = make(self)
+        self.streams = Streams(self)
+        for each in self._inputs:
+            self._loop.add_reader(each, self._receive, each.fileno())
+        self._loop.add_reader(self._timer, self._timer_expired)
+        self._loop.add_reader(self.network, self.network.handle_events)
+
+    def close(self) -> None:
+        """Stop at once: connections that are still open are forgotten."""
+        sources: tuple[Input | Timer | Network, ...] = (*self._inputs, self._timer, self.network)
+        for source in sources:
+            self._loop.remove_reader(source)
+            source.close()
+        for output in self._outputs.values():
+            self._loop.remove_writer(output)
+            output.close()
+        self._ports.close()
+
+    def now(self) -> int:
+        """Return CLOCK_MONOTONIC in nanoseconds."""
+        return time.monotonic_ns()
+
+    def wake(self) -> None:
+        """Look after the endpoint soon."""
+        self._work = True
+        if not (self._scheduled or self._stepping):
+            self._scheduled = True
+            self._loop.call_soon(self._step)
+
+    # What an endpoint asks (testbed.stack.mptcp.paths.LocalNetwork)
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses by which others may reach this host."""
+        return self.network.hosts
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the kernel would use towards another; ``None`` if there is no way."""
+        return self.network.source_for(remote_host)
+
+    def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - of all addresses
+        """Return a free port and keep it from the kernel."""
+        port = self._ports.take()
+        self._hold(port)
+        return port
+
+    def release_port(self, local: Address) -> None:
+        """Take a port of :meth:`port_for` back."""
+        self._let_go(local.port)
+
+    # Connections
+
+    async def open_connection(self, remote: Address, source: str | None = None) -> StreamPair:
+        """Open a connection from ``source``, or from the address the kernel would choose.
+
+        :raises OSError: it is refused, times out, or there is no way there.
+        """
+        source = source or self.network.source_for(remote.host)
+        if source is None:
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+        local = Address(source, self.port_for(source, remote))
+        try:
+            return await self.streams.open_connection(Flow(local, remote))
+        finally:
+            self.release_port(local)
+
+    async def start_server(self, on_connection: OnConnection, local: Address) -> HostServer:
+        """Listen on an address (``0.0.0.0`` or ``::``: on all of the family) and a port.
+
+        Port 0 is any free one.
+
+        :raises OSError: EADDRINUSE, the port is open already, here or in the kernel.
+        """
+        if not local.port:
+            local = Address(local.host, self._ports.take())
+        elif local.port not in self._ports:
+            self._ports.reserve(local.port)
+        self._hold(local.port)
+        try:
+            return HostServer(self, await self.streams.start_server(on_connection, local))
+        except OSError:
+            self._let_go(local.port)
+            raise
+
+    def _hold(self, port: int) -> None:
+        self._users[port] += 1
+        self._listen_to_ports()
+
+    def _let_go(self, port: int) -> None:
+        """Give the port back once nobody uses it; before, the kernel would answer with RST."""
+        self._users[port] -= 1
+        if not self._users[port]:
+            del self._users[port]
+            self._ports.release(port)
+            self._listen_to_ports()
+
+    def released(self, server: Server) -> None:
+        """Take that a server is closed."""
+        self._let_go(server.local.port)
+
+    def _listen_to_ports(self) -> None:
+        blocks = self._ports.blocks
+        if blocks != self._blocks:
+            self._blocks = blocks
+            for each in self._inputs:
+                each.listen_to(blocks)
+
+    def _dispatch(self, connection: Connection, event: Event) -> None:
+        if isinstance(event, Connected) and connection not in self._port_of:
+            self._port_of[connection] = connection.flow.local.port
+            self._hold(connection.flow.local.port)
+        self.streams.dispatch(connection, event)
+        if isinstance(event, Closed) and connection in self._port_of:
+            self._let_go(self._port_of.pop(connection))
+
+    # What comes in
+
+    def _receive(self, fd: int) -> None:
+        now = self.now()
+        segments: list[Segment] = []
+        for received in self._receiver.receive(fd):
+            try:
+                self._take(received, segments, now)
+            except PacketError:
+                continue  # as RFC 9293 has it: damaged segments are dropped silently
+        for segment in merge(segments):
+            self.endpoint.receive(segment, now)
+        self._step()
+
+    def _take(self, received: frames.Received, segments: list[Segment], now: int) -> None:
+        packet = received.packet
+        if packet[9 if packet[0] >> 4 == 4 else 6] != _TCP:
+            error = parse_icmp(packet)
+            if error is not None and error.flow.local.port in self._ports:
+                self.endpoint.receive_icmp(error, now)
+            return
+        segment = parse(packet, verify=not received.verified, gso_size=received.gso_size)
+        # The kernel's own connections, and those it forwards, are none of our business.
+        host, port = segment.destination
+        if port in self._ports and self.network.is_local(host):
+            self._tap.segment(segment, now)
+            segments.append(segment)
+
+    def _timer_expired(self) -> None:
+        self._armed = None
+        self._timer.set(None)
+        self.endpoint.handle_timer(self.now())
+        self._step()
+
+    def _addresses_changed(self, added: frozenset[str], removed: frozenset[str]) -> None:
+        endpoint, now = self.endpoint, self.now()
+        if isinstance(endpoint, AddressAware):
+            for host in sorted(added):
+                endpoint.address_added(host, now)
+            for host in sorted(removed):
+                endpoint.address_removed(host, now)
+            self.wake()
+
+    # What goes out
+
+    def _step(self) -> None:
+        """Hand out events and send segments until there are none, then wait for the next timer."""
+        endpoint = self.endpoint
+        self._scheduled = False
+        self._work = self._stepping = True
+        try:
+            while self._work:
+                self._work = False
+                while (happened := endpoint.next_event()) is not None:
+                    self._dispatch(*happened)
+                for segment in endpoint.segments_to_send(self.now()):
+                    self._work = True
+                    self._send(segment)
+        finally:
+            self._stepping = False
+        due = endpoint.next_timer()
+        if due is not None and (self._armed is None or due < self._armed):
+            self._timer.set(due)
+            self._armed = due
+
+    def _send(self, segment: Segment) -> None:
+        try:
+            path = self.network.path(segment.source.host, segment.destination.host)
+        except OSError:
+            self._tell(IcmpKind.UNREACHABLE, segment)
+            return
+        if path is None:
+            if len(self._parked) < _MOST_PARKED:
+                self._parked.append(segment)
+            return
+        size = len(segment.payload)
+        gso_size = segment.gso_size if size > segment.gso_size else 0
+        if size and header_length(segment) + (gso_size or size) > path.mtu:
+            self._tell(IcmpKind.TOO_BIG, segment, path.mtu)
+            return
+        self._tap.segment(segment, self.now())
+        packet = emit(segment, partial_checksum=True)
+        output = self._output(path)
+        if output is not None and not output.send(
+            frames.head(path.header, packet, gso_size), packet
+        ):
+            self._loop.add_writer(output, self._flush, output)
+
+    def _tell(self, kind: IcmpKind, segment: Segment, mtu: int = 0) -> None:
+        """Tell the endpoint what the kernel tells its sockets when it cannot send a packet."""
+        flow = Flow(segment.source, segment.destination)
+        error = IcmpError(kind=kind, flow=flow, seq=segment.seq, mtu=mtu)
+        self.endpoint.receive_icmp(error, self.now())
+        self.wake()
+
+    def _retry(self) -> None:
+        """Send what waited for a neighbour."""
+        parked, self._parked = self._parked, []
+        for segment in parked:
+            self._send(segment)
+
+    def _output(self, path: Path) -> Output | None:
+        index = path.interface.index
+        output = self._outputs.get(index)
+        if output is None:
+            try:
+                output = self._outputs[index] = Output(path.interface.name)
+            except OSError:  # the interface has gone just now
+                return None
+        return output
+
+    def _flush(self, output: Output) -> None:
+        if output.flush():
+            self._loop.remove_writer(output)
+
+
+class HostServer:
+    """An open port of a :class:`Host`."""
+
+    def __init__(self, host: Host, server: Server) -> None:
+        self._host = host
+        self._server = server
+        self._open = True
+
+    @property
+    def local(self) -> Address:
+        """Where it listens."""
+        return self._server.local
+
+    def close(self) -> None:
+        """Stop listening; connections stay."""
+        if self._open:
+            self._open = False
+            self._server.close()
+            self._host.released(self._server)

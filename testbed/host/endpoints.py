@@ -1,0 +1,89 @@
+"""Endpoints as they are used on a real network: TCP, and MPTCP that follows ``ip mptcp``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from pyroute2.netlink import NETLINK_GENERIC
+
+from testbed.host.driver import Host
+from testbed.netlink import mptcp as kernel
+from testbed.netlink.transport import Netlink
+from testbed.stack.connection import Endpoint
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
+from testbed.trace import Tracer
+
+_SECRET: Final = 16  # octets
+_RANDOM: Final = secrets.SystemRandom()
+# Nobody can come across a connection in TIME-WAIT once this process has ended, and waiting two
+# maximum segment lifetimes for that end helps nobody: one lost ACK is what it is kept for.
+TCP: Final = TcpConfig(gso=True, time_wait_ns=500_000_000)
+
+MPTCP: Final = MptcpConfig(tcp=TCP)
+
+Make = Callable[[Host], Endpoint]
+
+
+def tcp(config: TcpConfig = TCP) -> Make:
+    """Return what makes an endpoint that speaks plain TCP."""
+    return lambda _: TcpEndpoint(config, _RANDOM, secrets.token_bytes(_SECRET))
+
+
+def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
+    """Return what makes an endpoint that speaks MPTCP."""
+    return lambda host: MptcpEndpoint(
+        config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
+    )
+
+
+def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
+    """Return a configuration with the endpoints and limits of this network namespace.
+
+    They are those of ``ip mptcp endpoint`` and ``ip mptcp limits``; without MPTCP in the kernel
+    nothing changes.
+    """
+    with Netlink(NETLINK_GENERIC) as netlink:
+        family = kernel.family_number(netlink)
+        if family is None:
+            return config
+        subflows, add_addr_accepted = kernel.read_limits(netlink, family)
+        endpoints = kernel.read_endpoints(netlink, family)
+    return msgspec.structs.replace(
+        config,
+        limits=PathLimits(subflows=subflows, add_addr_accepted=add_addr_accepted),
+        endpoints=tuple(map(_path_endpoint, endpoints)),
+    )
+
+
+def _path_endpoint(endpoint: kernel.KernelEndpoint) -> PathEndpoint:
+    return PathEndpoint(
+        host=endpoint.address,
+        id=endpoint.id,
+        subflow=bool(endpoint.flags & kernel.SUBFLOW),
+        signal=bool(endpoint.flags & kernel.SIGNAL),
+        backup=bool(endpoint.flags & kernel.BACKUP),
+        fullmesh=bool(endpoint.flags & kernel.FULLMESH),
+        port=endpoint.port or None,
+    )
+
+
+def using(config: MptcpConfig, hosts: Sequence[str], *, signal: bool) -> MptcpConfig:
+    """Return a configuration whose path manager uses these local addresses and no others.
+
+    :param signal: announce them to the peer, as a server does, and do not connect from them.
+    """
+    return msgspec.structs.replace(
+        config,
+        limits=PathLimits(),
+        endpoints=tuple(
+            PathEndpoint(host=host, id=number, subflow=not signal, signal=signal)
+            for number, host in enumerate(hosts, 1)
+        ),
+    )

@@ -1,0 +1,105 @@
+"""Classic BPF programs for sockets (socket(7), SO_ATTACH_FILTER; linux/filter.h).
+
+They need no privilege, unlike eBPF.  Offsets count from the Ethernet header.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+BLOCK: Final = 64  # ports; a filter passes whole blocks, so that few ports change it
+
+_SO_ATTACH_FILTER: Final = 26
+_INSTRUCTION: Final = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
+_LOAD_BYTE, _LOAD_HALF = 0x30, 0x28
+_LOAD_INDEXED_BYTE, _LOAD_INDEXED_HALF = 0x50, 0x48  # at X + k
+_LOAD_X_HEADER: Final = 0xB1  # X = 4 * (octet & 15): the length of an IPv4 header
+_AND: Final = 0x54
+_JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET = 0x15, 0x25, 0x45
+_RETURN: Final = 0x06
+_WHOLE: Final = 0xFFFF_FFFF
+_PACKET_TYPE: Final = 0xFFFF_F004  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_PACKET_HOST: Final = 0
+_TCP, _ICMP, _ICMPV6 = 6, 1, 58
+_UNREACHABLE, _TIME_EXCEEDED, _LAST_ICMPV6_ERROR = 3, 11, 127
+_FRAGMENT: Final = 0x3FFF  # more fragments, or not the first
+
+Instruction = tuple[int, int, int, int]
+_ACCEPT: Final[Instruction] = (_RETURN, 0, 0, _WHOLE)
+_REJECT: Final[Instruction] = (_RETURN, 0, 0, 0)
+NOTHING: Final = (_REJECT,)
+
+
+def block_of(port: int) -> int:
+    """Return the first port of a port's block."""
+    return port & -BLOCK
+
+
+def segments_to(family: socket.AddressFamily, blocks: Iterable[int]) -> tuple[Instruction, ...]:
+    """Return a filter for TCP segments to this host and to ports of these blocks, and ICMP errors.
+
+    Fragments are not passed, nor IPv6 packets with extension headers.
+    """
+    wanted = tuple(
+        instruction
+        for block in sorted(blocks)
+        for instruction in ((_JUMP_EQUAL, 0, 1, block), _ACCEPT)
+    )
+    start = _PORT_IPV6 if family == socket.AF_INET6 else _PORT_IPV4
+    return (*start, (_AND, 0, 0, 0x10000 - BLOCK), *wanted, _REJECT)
+
+
+def _require(jump: int, value: int) -> tuple[Instruction, ...]:
+    """Go on if the comparison holds."""
+    return ((jump, 1, 0, value), _REJECT)
+
+
+def _refuse(jump: int, value: int) -> tuple[Instruction, ...]:
+    """Go on if the comparison does not hold."""
+    return ((jump, 0, 1, value), _REJECT)
+
+
+_TO_US: Final = ((_LOAD_BYTE, 0, 0, _PACKET_TYPE), *_require(_JUMP_EQUAL, _PACKET_HOST))
+_ICMP_ERRORS: Final = (
+    *_require(_JUMP_EQUAL, _ICMP),
+    (_LOAD_INDEXED_BYTE, 0, 0, 14),
+    (_JUMP_EQUAL, 2, 0, _UNREACHABLE),
+    *_require(_JUMP_EQUAL, _TIME_EXCEEDED),
+    _ACCEPT,
+)
+_ICMPV6_ERRORS: Final = (
+    *_require(_JUMP_EQUAL, _ICMPV6),
+    (_LOAD_BYTE, 0, 0, 54),
+    *_refuse(_JUMP_GREATER, _LAST_ICMPV6_ERROR),
+    _ACCEPT,
+)
+# These end with the destination port in the accumulator.
+_PORT_IPV4: Final[tuple[Instruction, ...]] = (
+    *_TO_US,
+    (_LOAD_HALF, 0, 0, 20),
+    *_refuse(_JUMP_SET, _FRAGMENT),
+    (_LOAD_X_HEADER, 0, 0, 14),
+    (_LOAD_BYTE, 0, 0, 23),
+    (_JUMP_EQUAL, len(_ICMP_ERRORS), 0, _TCP),
+    *_ICMP_ERRORS,
+    (_LOAD_INDEXED_HALF, 0, 0, 16),
+)
+_PORT_IPV6: Final[tuple[Instruction, ...]] = (
+    *_TO_US,
+    (_LOAD_BYTE, 0, 0, 20),
+    (_JUMP_EQUAL, len(_ICMPV6_ERRORS), 0, _TCP),
+    *_ICMPV6_ERRORS,
+    (_LOAD_HALF, 0, 0, 56),
+)
+
+
+def attach(sock: socket.socket, program: Iterable[Instruction]) -> None:
+    """Let a socket receive only what a program passes."""
+    code = b"".join(_INSTRUCTION.pack(*each) for each in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    head = struct.pack("@HP", len(code) // _INSTRUCTION.size, ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)

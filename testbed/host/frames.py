@@ -1,0 +1,63 @@
+"""The headers in front of IP packets on a packet socket: virtio's and Ethernet's.
+
+With PACKET_VNET_HDR a ``struct virtio_net_hdr`` (linux/virtio_net.h) leads each frame.  It leaves
+checksums and segmentation to the kernel, both ways.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+VNET_HEADER: Final = 10  # octets
+ETHERNET_HEADER: Final = 14
+LARGEST: Final = VNET_HEADER + ETHERNET_HEADER + 4 + 65_536 + 40  # with VLAN tag, any IP packet
+
+_HEADER: Final = struct.Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum start, offset
+_NEEDS_CSUM: Final = 1  # VIRTIO_NET_HDR_F_*
+_DATA_VALID: Final = 2
+_GSO_NONE, _GSO_TCPV4, _GSO_TCPV6, _GSO_ECN = 0, 1, 4, 0x80
+_TCP_CHECKSUM: Final = 16  # where it is in the TCP header
+_TCP_OFFSET: Final = 12
+_TCP_FLAGS: Final = 13
+_CWR: Final = 0x80
+
+
+class Received(NamedTuple):
+    """An IP packet.
+
+    :param verified: its TCP checksum need not be looked at: it was checked already, or the packet
+        comes from this machine and has none yet.
+    :param gso_size: not 0 if it was put together from pieces of so many octets.
+    """
+
+    packet: bytes
+    verified: bool
+    gso_size: int
+
+
+def head(ethernet: bytes, packet: bytes, gso_size: int) -> bytes:
+    """Return the headers for an IP packet of TCP whose checksum has only the pseudo-header in it.
+
+    :param gso_size: the kernel cuts it into pieces of so many octets of payload; 0: it does not.
+    """
+    six = packet[0] >> 4 == 6
+    ip = 40 if six else 20
+    start = ETHERNET_HEADER + ip
+    if not gso_size:
+        return _HEADER.pack(_NEEDS_CSUM, _GSO_NONE, 0, 0, start, _TCP_CHECKSUM) + ethernet
+    kind = _GSO_TCPV6 if six else _GSO_TCPV4
+    if packet[ip + _TCP_FLAGS] & _CWR:
+        kind |= _GSO_ECN
+    length = start + (packet[ip + _TCP_OFFSET] >> 4) * 4
+    return _HEADER.pack(_NEEDS_CSUM, kind, length, gso_size, start, _TCP_CHECKSUM) + ethernet
+
+
+def unpack(frame: memoryview) -> Received:
+    """Take the headers off a frame; ``struct.error`` if it is too short to have them."""
+    flags, kind, _, gso_size, _, _ = _HEADER.unpack_from(frame)
+    return Received(
+        packet=bytes(frame[VNET_HEADER + ETHERNET_HEADER :]),
+        verified=bool(flags & (_NEEDS_CSUM | _DATA_VALID)),
+        gso_size=gso_size if kind else 0,
+    )

@@ -1,0 +1,305 @@
+"""Standard input and output joined to a connection of the userspace stack: ``testbed nc``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from testbed.document import nearest
+from testbed.errors import InputError, TestbedError
+from testbed.host import endpoints, stdio
+from testbed.host.driver import Host
+from testbed.host.recording import Capture, JsonTracer
+from testbed.stack.connection import Connection
+from testbed.stack.mptcp import path_manager, scheduler
+from testbed.stack.packet.address import Address
+from testbed.stack.tcp import congestion
+from testbed.streams import StreamPair
+
+STACKS: Final = ("userspace", "userspace-tcp")
+_ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says.
+
+    :param host: to connect to, or to listen on; ``None``: on any address.
+    :param families: that may be used.
+    :param sources: local addresses: the connection's, and further ones for subflows.
+    :param wait_s: give up when nothing happens for so long; ``None``: never.
+    """
+
+    host: str | None
+    port: int
+    listen: bool
+    families: tuple[socket.AddressFamily, ...]
+    sources: tuple[str, ...] = ()
+    stack: str = STACKS[0]
+    scheduler: str = "minrtt"
+    path_manager: str = "kernel_like"
+    congestion: str = "cubic"
+    wait_s: float | None = None
+    pcap: Path | None = None
+    trace: Path | None = None
+    verbose: bool = False
+
+
+def options(
+    where: Sequence[str], *, listen: bool, ipv4: bool, ipv6: bool, **others: Any
+) -> Options:
+    """Check a command line.
+
+    :param where: ``[HOST] PORT``.
+    :raises InputError: something does not exist, or does not go together.
+    """
+    if not 1 <= len(where) <= 2 or (len(where) == 1 and not listen):
+        raise InputError("where to? give HOST PORT, or -l PORT to listen")
+    if ipv4 and ipv6:
+        raise InputError("-4 and -6 exclude each other")
+    wanted = {socket.AF_INET: not ipv6, socket.AF_INET6: not ipv4}
+    found = Options(
+        host=where[0] if len(where) == 2 else None,
+        port=_port(where[-1]),
+        listen=listen,
+        families=tuple(family for family, allowed in wanted.items() if allowed),
+        **others,
+    )
+    _known("stack", found.stack, STACKS)
+    _known("scheduler", found.scheduler, scheduler.names())
+    _known("path manager", found.path_manager, path_manager.names())
+    _known("congestion control", found.congestion, congestion.names())
+    for source in found.sources:
+        _numeric(source)
+    return found
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise InputError(f"{text!r} is no port: it is a number from 1 to 65535")
+    return int(text)
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> None:
+    if name not in (known := tuple(names)):
+        raise InputError(f"unknown {what} {name!r}", hint=nearest(name, known))
+
+
+def _numeric(host: str) -> None:
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        raise InputError(f"{host!r} is no numeric address") from None
+
+
+async def run(options: Options) -> None:
+    """Connect or listen, carry data both ways until both sides are closed, and leave.
+
+    :raises TestbedError: the connection could not be opened, or failed.
+    :raises PlatformError: this process may not open packet sockets.
+    """
+    with contextlib.ExitStack() as files:
+        host = _host(options, files)
+        try:
+            await _Session(options, host).run()
+        finally:
+            await asyncio.sleep(0)  # a RST that is due leaves
+            host.close()
+
+
+def _host(options: Options, files: contextlib.ExitStack) -> Host:
+    tap = tracer = None
+    try:
+        if options.pcap is not None:
+            tap = files.enter_context(contextlib.closing(Capture(options.pcap)))
+        if options.trace is not None:
+            tracer = files.enter_context(contextlib.closing(JsonTracer(options.trace)))
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be written: {error.strerror}") from error
+    tcp = msgspec.structs.replace(endpoints.TCP, congestion=options.congestion)
+    if options.stack == "userspace-tcp":
+        return Host(endpoints.tcp(tcp), tap=tap)
+    config = endpoints.like_the_kernel(
+        msgspec.structs.replace(
+            endpoints.MPTCP,
+            tcp=tcp,
+            scheduler=options.scheduler,
+            path_manager=options.path_manager,
+        )
+    )
+    further = options.sources if options.listen else options.sources[1:]
+    if options.sources:
+        config = endpoints.using(config, further, signal=options.listen)
+    return Host(endpoints.mptcp(config, tracer), tap=tap)
+
+
+class _Session:
+    """One connection and the two descriptors."""
+
+    def __init__(self, options: Options, host: Host) -> None:
+        self._options = options
+        self._host = host
+        self._info: dict[str, Any] = {}
+        self._sent = self._received = 0
+        self._waiting_for = "a connection"
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.timeout(self._options.wait_s) as self._patience:
+                reader, writer = await self._open()
+                started = time.monotonic()
+                async with _aborted_on_failure(writer):
+                    await self._carry(reader, writer)
+                self._summarise(time.monotonic() - started)
+                self._happened("the connection to close")
+                await self._host.streams.finished()
+        except OSError as error:
+            if isinstance(error, TimeoutError) and self._patience.expired():
+                waited = f"nothing happened for {self._options.wait_s:g} s"
+                raise TestbedError(f"{waited} while waiting for {self._waiting_for}") from None
+            raise TestbedError(f"{self._waiting_for}: {error.strerror or error}") from error
+
+    def _happened(self, waiting_for: str | None = None) -> None:
+        """Start the time-out afresh."""
+        if waiting_for is not None:
+            self._waiting_for = waiting_for
+        if self._options.wait_s is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._options.wait_s)
+
+    async def _open(self) -> StreamPair:
+        pair = await (self._accept() if self._options.listen else self._connect())
+        self._happened("data")
+        self._say(f"connected: {_connection(pair[1]).flow}")
+        return pair
+
+    async def _connect(self) -> StreamPair:
+        options = self._options
+        source = options.sources[0] if options.sources else None
+        addresses = await _resolve(options)
+        for number, address in enumerate(addresses, 1):
+            self._waiting_for = f"{address.host} port {address.port}"
+            try:
+                return await self._host.open_connection(address, source)
+            except OSError as error:
+                if number == len(addresses):
+                    raise
+                self._say(f"{self._waiting_for}: {error.strerror}")
+        raise AssertionError("there is at least one address")
+
+    async def _accept(self) -> StreamPair:
+        options = self._options
+        first: asyncio.Future[StreamPair] = asyncio.get_running_loop().create_future()
+
+        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if first.done():
+                writer.transport.abort()
+            else:
+                first.set_result((reader, writer))
+
+        hosts = [_ANY[family] for family in options.families]
+        if options.host is not None:
+            hosts = [address.host for address in await _resolve(options)]
+        self._waiting_for = f"a connection to port {options.port}"
+        servers = [
+            await self._host.start_server(accepted, Address(host, options.port)) for host in hosts
+        ]
+        self._say("listening on " + ", ".join(str(server.local) for server in servers))
+        try:
+            return await first
+        finally:
+            for server in servers:
+                server.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._send(writer))
+            both.create_task(self._receive(reader, writer))
+        writer.close()
+        await writer.wait_closed()
+
+    async def _send(self, writer: asyncio.StreamWriter) -> None:
+        while data := await stdio.read_some(sys.stdin.fileno()):
+            writer.write(data)
+            self._sent += len(data)
+            await writer.drain()
+            self._happened()
+        self._look(writer)
+        writer.write_eof()
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**18):
+            self._received += len(data)
+            self._happened()
+            await stdio.write_all(sys.stdout.fileno(), data)
+        self._look(writer)
+
+    def _look(self, writer: asyncio.StreamWriter) -> None:
+        """Remember what there is; subflows go when both sides are closed."""
+        info = _connection(writer).info()
+        if len(info.get("subflows", ())) >= len(self._info.get("subflows", ())):
+            self._info = info
+
+    def _summarise(self, seconds: float) -> None:
+        self._say(f"sent {self._sent} octets, received {self._received} octets in {seconds:.2f} s")
+        for line in describe(self._info):
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        if self._options.verbose:
+            print(f"testbed: {line}", file=sys.stderr, flush=True)
+
+
+def describe(info: dict[str, Any]) -> list[str]:
+    """Return a connection's information for people: a line for each subflow."""
+    if "subflows" not in info:
+        return [f"TCP: {_counts(info)}"]
+    kind = "TCP, after a fallback from MPTCP" if info["fallback"] else "MPTCP"
+    return [f"{kind}, {len(info['subflows'])} subflows:"] + [
+        f"  {one['id']}: {one['local']} -> {one['remote']}{' backup' if one['backup'] else ''}: "
+        f"{_counts(one['tcp'])}"
+        for one in info["subflows"]
+    ]
+
+
+def _counts(tcp: dict[str, Any]) -> str:
+    return (
+        f"sent {tcp['bytes_acked']} octets, received {tcp['bytes_received']}, "
+        f"round-trip time {tcp['rtt'] / 1000:.3g} ms, "
+        f"{tcp['total_retrans']} segments sent again"
+    )
+
+
+def _connection(writer: asyncio.StreamWriter) -> Connection:
+    connection: Connection = writer.get_extra_info("connection")
+    return connection
+
+
+async def _resolve(options: Options) -> list[Address]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise TestbedError(f"{options.host}: {error.strerror}") from None
+    addresses = [Address(*where[:2]) for family, *_, where in found if family in options.families]
+    if not addresses:
+        raise TestbedError(f"{options.host} has no address of the family asked for")
+    return addresses
+
+
+@contextlib.asynccontextmanager
+async def _aborted_on_failure(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        writer.transport.abort()
+        raise group.exceptions[0] from None
+    except BaseException:
+        writer.transport.abort()
+        raise

@@ -1,0 +1,212 @@
+"""Where this host can be reached and how it reaches others, as the kernel knows it now."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from pyroute2.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
+from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_NEWNEIGH, RTM_NEWROUTE, RTM_NEWRULE
+
+from testbed.host import rtnetlink
+from testbed.host.rtnetlink import Interface, Neighbour
+from testbed.netlink.transport import Netlink
+
+# linux/rtnetlink.h: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
+# IPV6_RULE
+_GROUPS: Final = (1, 3, 5, 7, 8, 9, 11, 19)
+_NEIGHBOUR: Final = (RTM_NEWNEIGH, RTM_DELNEIGH)
+_ROUTES: Final = (RTM_NEWROUTE, RTM_NEWROUTE + 1, RTM_NEWRULE, RTM_NEWRULE + 1)  # new, deleted
+_HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr
+_RECEIVE: Final = 1 << 16
+_MOST_PATHS: Final = 4096
+_ETHERTYPES: Final = {socket.AF_INET: b"\x08\x00", socket.AF_INET6: b"\x86\xdd"}
+
+Key = tuple[int, str]  # index of an interface, address of a neighbour
+
+
+class Path(msgspec.Struct, frozen=True, kw_only=True):
+    """How packets between two addresses leave.
+
+    :param header: the Ethernet header to put in front of them.
+    :param mtu: octets of the largest packet.
+    """
+
+    interface: Interface
+    header: bytes
+    mtu: int
+
+
+class Network:
+    """The kernel's view of this network namespace, kept up to date.
+
+    :param on_addresses: called with the addresses that have come, and with those that are gone.
+        An address counts while its interface is up and has a carrier.
+    :param on_neighbour: called when neighbours were resolved, or could not be.
+    """
+
+    def __init__(
+        self,
+        on_addresses: Callable[[frozenset[str], frozenset[str]], None],
+        on_neighbour: Callable[[], None],
+    ) -> None:
+        self._on_addresses = on_addresses
+        self._on_neighbour = on_neighbour
+        self._netlink = Netlink()
+        self._events = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        )
+        self._events.bind((0, 0))  # without a port of its own, a socket hears nothing of the kernel
+        for group in _GROUPS:
+            self._events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+        self.addresses: frozenset[str] = frozenset()
+        self._interfaces: dict[int, Interface] = {}
+        self._neighbours: dict[Key, Neighbour] = {}
+        self._asked: set[Key] = set()  # the kernel is resolving or confirming them
+        self._failed: set[Key] = set()  # it could not, and nobody was told yet
+        self._paths: dict[tuple[str, str], Path] = {}
+        self._read_tables()
+
+    def fileno(self) -> int:
+        """Return the descriptor that has input when something has changed."""
+        return self._events.fileno()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._netlink.close()
+        self._events.close()
+
+    def is_local(self, host: str) -> bool:
+        """Tell whether packets to that address are for this host."""
+        return host in self.addresses or host.startswith("127.")
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses that other hosts may know."""
+        addresses = (ipaddress.ip_address(host) for host in sorted(self.addresses))
+        return [str(each) for each in addresses if not (each.is_loopback or each.is_link_local)]
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the kernel would send from; ``None`` if there is no route."""
+        try:
+            return rtnetlink.find_route(self._netlink, None, remote_host).source
+        except OSError:
+            return None
+
+    def path(self, source: str, destination: str) -> Path | None:
+        """Return how packets leave; ``None`` while the kernel resolves the neighbour.
+
+        :raises OSError: there is no way: no route, no such local address, no answer from the
+            neighbour.
+        """
+        known = self._paths.get((source, destination))
+        if known is not None:
+            return known
+        route = rtnetlink.find_route(self._netlink, source, destination)
+        interface = self._interfaces.get(route.interface)
+        if interface is None:
+            raise OSError(errno.ENODEV, "the route's interface has no Ethernet frames")
+        mac = self._mac(interface, route.next_hop)
+        if mac is None:
+            return None
+        if len(self._paths) >= _MOST_PATHS:
+            self._paths.clear()
+        path = Path(
+            interface=interface,
+            header=mac + interface.mac + _ETHERTYPES[rtnetlink.family_of(destination)],
+            mtu=min(route.mtu or interface.mtu, interface.mtu),
+        )
+        self._paths[source, destination] = path
+        return path
+
+    def handle_events(self) -> None:
+        """Take what the kernel reports."""
+        changed = resolved = False
+        while True:
+            try:
+                datagram = self._events.recv(_RECEIVE)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                changed = True  # some reports are lost
+                continue
+            links, neighbours = self._take(datagram)
+            changed, resolved = changed or links, resolved or neighbours
+        self._paths.clear()
+        if changed:
+            before = self.addresses
+            self._read_tables()
+            if self.addresses != before:
+                self._on_addresses(self.addresses - before, before - self.addresses)
+        if changed or resolved:
+            self._on_neighbour()
+
+    def _take(self, datagram: bytes) -> tuple[bool, bool]:
+        """Return whether interfaces or addresses have changed, and whether a neighbour has."""
+        changed = resolved = False
+        offset = 0
+        while offset < len(datagram):
+            length, kind, _, _, _ = _HEADER.unpack_from(datagram, offset)
+            if kind in _NEIGHBOUR:
+                self._note(datagram[offset : offset + length], gone=kind == RTM_DELNEIGH)
+                resolved = True
+            else:
+                changed = changed or kind not in _ROUTES
+            offset += (length + 3) & ~3
+        return changed, resolved
+
+    def _note(self, body: bytes, *, gone: bool) -> None:
+        neighbour = rtnetlink.read_neighbour(body)
+        if neighbour is None:
+            return
+        key = neighbour.interface, neighbour.host
+        if gone:
+            self._neighbours.pop(key, None)
+        else:
+            self._neighbours[key] = neighbour
+        if neighbour.failed and key in self._asked:
+            self._failed.add(key)
+        if gone or neighbour.failed or (neighbour.mac is not None and not neighbour.stale):
+            self._asked.discard(key)
+
+    def _mac(self, interface: Interface, host: str) -> bytes | None:
+        if not interface.resolves:
+            return bytes(6)
+        key = interface.index, host
+        neighbour = self._neighbours.get(key)
+        if neighbour is not None and neighbour.mac is not None:
+            if neighbour.stale:
+                self._ask(key)
+            return neighbour.mac
+        if key in self._failed:
+            self._failed.discard(key)
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+        self._ask(key)
+        return None
+
+    def _ask(self, key: Key) -> None:
+        """Have the kernel resolve or confirm a neighbour; the outcome comes as an event."""
+        if key not in self._asked:
+            (error,) = self._netlink.request([rtnetlink.use_neighbour(*key)])
+            if error is not None:
+                raise OSError(error.number, str(error))
+            self._asked.add(key)
+
+    def _read_tables(self) -> None:
+        netlink = self._netlink
+        self._interfaces = rtnetlink.read_interfaces(netlink)
+        self._neighbours = {
+            (each.interface, each.host): each for each in rtnetlink.read_neighbours(netlink)
+        }
+        running = {index for index, each in self._interfaces.items() if each.running}
+        self.addresses = frozenset(
+            host for index, host in rtnetlink.read_addresses(netlink) if index in running
+        )

@@ -1,0 +1,45 @@
+"""Descriptors read and written without blocking the event loop, whatever they are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final
+
+_READ: Final = 64 * 1024  # octets at a time
+_ATOMIC: Final = 4096  # a pipe that polls writable takes so many at once (pipe(7), PIPE_BUF)
+
+
+async def read_some(fd: int) -> bytes:
+    """Return what can be read, ``b""`` at the end; a terminal's mode and flags stay as they are."""
+    loop = asyncio.get_running_loop()
+    await _ready(fd, loop.add_reader, loop.remove_reader)
+    return os.read(fd, _READ)
+
+
+async def write_all(fd: int, data: bytes) -> None:
+    """Write all of it.
+
+    :raises OSError: what write(2) reports; ``BrokenPipeError``: nobody reads it.
+    """
+    loop = asyncio.get_running_loop()
+    view = memoryview(data)
+    while view:
+        waits = await _ready(fd, loop.add_writer, loop.remove_writer)
+        view = view[os.write(fd, view[:_ATOMIC] if waits else view) :]
+
+
+async def _ready(fd: int, watch: Callable[..., object], forget: Callable[[int], object]) -> bool:
+    """Wait for a descriptor; ``False`` if it is one that is always ready, such as a file."""
+    event = asyncio.Event()
+    try:
+        watch(fd, event.set)
+    except PermissionError:  # epoll does not take it
+        await asyncio.sleep(0)
+        return False
+    try:
+        await event.wait()
+    finally:
+        forget(fd)
+    return True

@@ -1,0 +1,1 @@
+"""What everything that speaks netlink shares: sockets, and how messages are read."""

@@ -1,0 +1,89 @@
+"""What both userspace stacks share: one host driver for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import PlatformError
+from testbed.stack.packet.address import Address
+from testbed.workload.stacks import OnConnection, Server, Streams
+
+if TYPE_CHECKING:
+    from testbed.host.driver import Host
+    from testbed.stack.connection import Connection
+
+
+class Userspace:
+    """A stack of ours on the interfaces of this network namespace.
+
+    :param name: as experiments call it.
+    :param protocol: what it speaks.
+    :param host: makes the driver; called where an event loop runs.
+    """
+
+    program_option = None
+    in_kernel = False
+
+    def __init__(self, name: str, protocol: str, host: Callable[[], Host]) -> None:
+        self._name = name
+        self._protocol = protocol
+        self._make = host
+        self._hosts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Host] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    @property
+    def name(self) -> str:
+        """The name experiments use."""
+        return self._name
+
+    @property
+    def protocol(self) -> str:
+        """What it speaks."""
+        return self._protocol
+
+    async def connect(self, remote: tuple[str, int]) -> Streams:
+        """Open a connection."""
+        return await self._host().open_connection(Address(*remote))
+
+    async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
+        """Listen on a port."""
+
+        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            on_connection(reader, writer)
+
+        return await self._host().start_server(accepted, Address(*local))
+
+    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Raise PlatformError: other programs use the kernel's sockets.
+
+        :raises PlatformError: always.
+        """
+        raise PlatformError(
+            f"the stack {self.name} cannot carry the connections of {argv[0]}",
+            why="it lives in the process that uses it, and other programs use the kernel's sockets",
+            instead="use a built-in workload (bulk, stream, reqres), or testbed nc",
+        )
+
+    def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
+        connection: Connection = writer.get_extra_info("connection")
+        info = connection.info()
+        return {"mptcp_info" if "subflows" in info else "tcp_info": info}
+
+    async def finish(self) -> None:
+        """Wait until all connections are closed at both ends, and leave the network."""
+        host = self._hosts.pop(asyncio.get_running_loop(), None)
+        if host is not None:
+            await host.streams.finished()
+            host.close()
+
+    def _host(self) -> Host:
+        loop = asyncio.get_running_loop()
+        host = self._hosts.get(loop)
+        if host is None:
+            host = self._hosts[loop] = self._make()
+        return host

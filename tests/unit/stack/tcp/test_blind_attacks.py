@@ -1,0 +1,143 @@
+"""RFC 5961 and RFC 5927: what somebody off the path can do."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.stack.connection import Closed, ErrorKind
+from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.stack.packet.options import SackPermitted
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.state import State
+
+from .script import FLOW, MS, SECOND, Script, bare
+
+
+def test_a_reset_that_does_not_fit_exactly_is_challenged() -> None:
+    """RFC 5961, section 3.2."""
+    script = Script()
+    connection = script.connect()
+    assert script.inject("R", 2) == [". 1:1 1"]
+    assert script.inject("R", 60_000) == [". 1:1 1"]
+    assert connection.state is State.ESTABLISHED
+    assert script.inject("R", 1) == []
+    assert connection.state is State.CLOSED
+
+
+def test_a_reset_outside_the_window_is_dropped() -> None:
+    script = Script(bare(receive_buffer=20_000))
+    connection = script.connect()
+    assert script.inject("R", 30_000) == []
+    assert script.inject("R", 0) == []
+    assert connection.state is State.ESTABLISHED
+
+
+@pytest.mark.parametrize("seq", [0, 1, 100, 5_000_000])
+def test_a_syn_is_challenged(seq: int) -> None:
+    """RFC 5961, section 4.2: whatever its sequence number."""
+    script = Script()
+    connection = script.connect()
+    assert script.inject("S", seq) == [". 1:1 1"]
+    assert connection.state is State.ESTABLISHED
+
+
+def test_an_ack_far_off_is_challenged_and_its_data_dropped() -> None:
+    """RFC 5961, section 5.2."""
+    script = Script()
+    connection = script.connect()
+    assert script.inject("P.", 1, 5000, b"evil") == [". 1:1 1"]
+    assert script.inject("P.", 1, -100_000, b"evil") == [". 1:1 1"]
+    assert connection.readable == 0
+    script.inject("P.", 1, -60_000, b"fine")
+    assert connection.readable == 4
+
+
+def test_challenges_are_limited() -> None:
+    """RFC 5961, section 7; not to a number that can be known (CVE-2016-5696)."""
+    script = Script(bare(challenge_acks_per_second=100))
+    script.connect()
+    answers = sum(len(script.inject("R", 2)) for _ in range(500))
+    assert 50 <= answers < 150
+    assert answers != 100
+    script.now += SECOND
+    assert script.inject("R", 2) == [". 1:1 1"]
+
+
+def icmp(script: Script, kind: IcmpKind, seq: int, mtu: int = 0) -> None:
+    assert script.base is not None
+    error = IcmpError(kind=kind, flow=FLOW, seq=(script.base + seq) & 0xFFFF_FFFF, mtu=mtu)
+    script.endpoint.receive_icmp(error, script.now)
+
+
+def ending(script: Script) -> ErrorKind | None:
+    (closed,) = [event for event in script.events if isinstance(event, Closed)]
+    return closed.failure.kind if closed.failure else None
+
+
+@pytest.mark.parametrize(("kind", "failure"), [
+    (IcmpKind.PORT_UNREACHABLE, ErrorKind.REFUSED),
+    (IcmpKind.UNREACHABLE, ErrorKind.UNREACHABLE),
+    (IcmpKind.PROHIBITED, ErrorKind.UNREACHABLE),
+    (IcmpKind.TIME_EXCEEDED, ErrorKind.UNREACHABLE),
+])  # fmt: skip
+def test_an_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
+    """As in Linux; RFC 9293, section 3.9.2.2 allows it."""
+    script = Script()
+    script.open()
+    script.out()
+    icmp(script, kind, 0)
+    script.out()
+    assert ending(script) is failure
+    assert script.endpoint.connection(FLOW) is None
+
+
+@pytest.mark.parametrize("kind", [IcmpKind.PORT_UNREACHABLE, IcmpKind.UNREACHABLE])
+def test_no_error_ends_a_connection(kind: IcmpKind) -> None:
+    """RFC 5927, section 5.2: hard errors are soft ones; the reason is kept for later."""
+    script = Script(bare(retries=2))
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    icmp(script, kind, 1)
+    assert connection.state is State.ESTABLISHED
+    script.wait(60 * SECOND)
+    assert ending(script) is not ErrorKind.TIMED_OUT
+
+
+def test_an_error_about_what_is_not_outstanding_is_not_believed() -> None:
+    """RFC 5927, section 4.1."""
+    script = Script(TcpConfig(timestamps=False, window_scaling=False))
+    connection = script.connect((SackPermitted(),))
+    connection.send(b"x" * 14600)
+    script.out()
+    icmp(script, IcmpKind.TOO_BIG, 50_000, mtu=600)
+    icmp(script, IcmpKind.TOO_BIG, 0, mtu=600)
+    assert connection.mss == 1460
+    assert script.out() == []
+
+
+def test_a_smaller_path_mtu() -> None:
+    """RFC 1191, section 6.4: what was too large is sent again at once, smaller."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x" * 2920)
+    script.out()
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=1000)
+    assert connection.mss == 960
+    assert script.out() == [". 1:961 1", ". 961:1461 1", ". 1461:2421 1", ". 2421:2921 1"]
+    script.now += 50 * MS
+    script.inject(".", 1, 2921)
+    connection.send(b"y" * 1000)
+    assert script.out() == [". 2921:3881 1", "P. 3881:3921 1"]
+
+
+def test_a_path_mtu_never_grows_and_has_a_least_value() -> None:
+    """RFC 5927, section 7.2; RFC 1191, section 3."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=9000)
+    assert connection.mss == 1460
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=68)
+    assert connection.mss == 536

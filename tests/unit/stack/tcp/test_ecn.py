@@ -1,0 +1,93 @@
+"""RFC 3168, section 6.1: Explicit Congestion Notification."""
+
+from __future__ import annotations
+
+from testbed.stack.packet.segment import CE, ECT_0, NOT_ECT
+from testbed.stack.tcp.connection import TcpConnection
+
+from .script import MS, SECOND, Script, bare
+
+ECN = bare(ecn=True)
+
+
+def ecn_connection(script: Script) -> TcpConnection:
+    connection = script.open()
+    assert script.out() == ["SEW 0:0"]
+    script.inject("S.E", 0, 1)
+    return connection
+
+
+def test_it_is_asked_for_and_granted() -> None:
+    """Section 6.1.1."""
+    script = Script(ECN)
+    ecn_connection(script)
+    other = Script(ECN)
+    other.listen()
+    assert other.inject("SEW", 0) == ["S.E 0:0 1"]
+
+
+def test_it_is_not_granted_unless_asked_for_properly() -> None:
+    for flags in ("S", "SE", "SW"):
+        script = Script(ECN)
+        script.listen()
+        assert script.inject(flags, 0) == ["S. 0:0 1"]
+    script = Script()
+    script.listen()
+    assert script.inject("SEW", 0) == ["S. 0:0 1"]
+
+
+def test_a_repeated_syn_does_without() -> None:
+    """Section 6.1.1.1: a middlebox may drop SYNs that ask."""
+    script = Script(ECN)
+    script.open()
+    script.out()
+    assert script.wait(SECOND) == ["S 0:0"]
+
+
+def test_only_new_data_is_ecn_capable() -> None:
+    """Sections 6.1.4 and 6.1.5: neither pure ACKs nor retransmissions."""
+    script = Script(ECN)
+    connection = ecn_connection(script)
+    connection.send(b"x")
+    script.out()
+    assert script.last[0].ecn == ECT_0
+    script.wait(SECOND)
+    assert script.last[0].ecn == NOT_ECT
+    script.inject("P.", 1, 2, b"y")
+    assert script.last[0].ecn == NOT_ECT
+
+
+def test_marks_are_echoed_until_cwr() -> None:
+    """Section 6.1.3."""
+    script = Script(ECN)
+    ecn_connection(script)
+    assert script.inject("P.", 1, 1, b"a", ecn=CE) == [".E 1:1 2"]
+    assert script.inject("P.", 2, 1, b"b", ecn=ECT_0) == [".E 1:1 3"]
+    assert script.inject("P.W", 3, 1, b"c", ecn=ECT_0) == [". 1:1 4"]
+
+
+def test_an_echo_reduces_the_window_once_per_round_trip() -> None:
+    """Section 6.1.2."""
+    script = Script(ECN)
+    connection = ecn_connection(script)
+    connection.send(b"x" * 5360)
+    script.out()
+    script.now += 50 * MS
+    script.inject(".E", 1, 537)
+    threshold = connection.congestion.ssthresh
+    assert threshold < 10 * 536
+    connection.send(b"y" * 5360)
+    seen = script.inject(".E", 1, 1073)
+    seen += script.inject(".E", 1, 5361)
+    assert connection.congestion.ssthresh == threshold
+    assert sum("W" in text for text in seen) == 1
+
+
+def test_without_ecn_marks_and_echoes_mean_nothing() -> None:
+    script = Script()
+    connection = script.connect()
+    assert script.inject("P.", 1, 1, b"a", ecn=CE) == [". 1:1 2"]
+    connection.send(b"x" * 5000)
+    script.out()
+    script.inject(".E", 2, 1461)
+    assert connection.congestion.ssthresh > 1 << 30

@@ -1,0 +1,94 @@
+"""Many connections in one endpoint."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from testbed.stack.connection import Connected
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.tcp.config import TcpConfig
+
+from .network import SECOND, Network
+from .script import HERE, Script
+
+CONNECTIONS = 60
+
+
+def flows() -> list[Flow]:
+    server = Address("10.0.0.2", 80)
+    return [Flow(Address("10.0.0.1", 1000 + n), server) for n in range(CONNECTIONS)]
+
+
+def test_each_connection_gets_its_own() -> None:
+    network = Network()
+    network.server.listen(Address("0.0.0.0", 80))
+    clients = [network.client.connect(flow, network.now) for flow in flows()]
+    network.run_for(SECOND)
+    for number, client in enumerate(clients):
+        client.send(f"I am {number}".encode())
+    network.run_for(SECOND)
+    servers = [
+        connection
+        for connection, event in network.events[network.server]
+        if isinstance(event, Connected)
+    ]
+    assert len(servers) == CONNECTIONS
+    for server in servers:
+        expected = f"I am {server.flow.remote.port - 1000}".encode()
+        assert server.read(100) == expected
+
+
+def test_an_idle_connection_takes_little_memory() -> None:
+    network = Network()
+    network.server.listen(Address("0.0.0.0", 80))
+    tracemalloc.start()
+    clients = [network.client.connect(flow, network.now) for flow in flows()]
+    network.transcript.clear()
+    network.run_for(SECOND)
+    network.transcript.clear()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(not client.closed for client in clients)
+    assert size / CONNECTIONS / 2 < 30 * 1024
+
+
+def test_timers_of_idle_connections_are_not_looked_at() -> None:
+    """What is due is done in order, and a deadline that moved is found where it moved to."""
+    network = Network(TcpConfig(keepalive=True, keepalive_idle_ns=10 * SECOND))
+    network.server.listen(Address("0.0.0.0", 80))
+    clients = []
+    for flow in flows()[:5]:
+        clients.append(network.client.connect(flow, network.now))
+        network.run_for(SECOND)
+    timer = network.client.next_timer()
+    assert timer is not None
+    assert timer > network.now
+    clients[0].abort()
+    network.flush()
+    later = network.client.next_timer()
+    assert later is not None
+    assert later > timer
+
+
+def test_nothing_is_left_of_connections_that_ended() -> None:
+    network = Network()
+    network.server.listen(Address("0.0.0.0", 80))
+    for flow in flows():
+        network.client.connect(flow, network.now)
+    network.run_for(SECOND)
+    for flow in flows():
+        for endpoint, there in ((network.client, flow), (network.server, Flow(*flow[::-1]))):
+            connection = endpoint.connection(there)
+            assert connection is not None
+            connection.close()
+    network.run_for(200 * SECOND)
+    assert network.client.next_timer() is None
+    assert network.server.next_timer() is None
+    assert all(network.client.connection(flow) is None for flow in flows())
+
+
+def test_a_listener_on_one_address_comes_before_one_on_any() -> None:
+    script = Script()
+    script.endpoint.listen(Address("0.0.0.0", HERE.port), backlog=0)
+    script.listen()
+    assert script.inject("S", 0) == ["S. 0:0 1"]

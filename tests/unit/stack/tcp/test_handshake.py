@@ -1,0 +1,324 @@
+"""RFC 9293, sections 3.5 and 3.10.7.1 to 3.10.7.3."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from testbed.stack.connection import Closed, Connected, ErrorKind
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.options import (
+    MaximumSegmentSize,
+    SackPermitted,
+    Timestamps,
+    WindowScale,
+    find,
+)
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.state import State
+
+from .script import FLOW, MS, SECOND, Script, bare
+
+
+def failure(script: Script) -> ErrorKind | None:
+    (closed,) = [event for event in script.events if isinstance(event, Closed)]
+    return closed.failure.kind if closed.failure else None
+
+
+def test_active_open() -> None:
+    """Section 3.5, figure 6."""
+    script = Script()
+    connection = script.open()
+    assert connection.state is State.SYN_SENT
+    assert script.out() == ["S 0:0"]
+    assert script.inject("S.", 0, 1) == [". 1:1 1"]
+    assert connection.state is State.ESTABLISHED
+    assert script.events == [Connected()]
+
+
+def test_passive_open() -> None:
+    script = Script()
+    script.listen()
+    assert script.inject("S", 0) == ["S. 0:0 1"]
+    assert script.events == []
+    assert script.connection.state is State.SYN_RECEIVED
+    assert script.inject(".", 1, 1) == []
+    assert script.events == [Connected()]
+    assert script.connection.state is State.ESTABLISHED
+
+
+def test_simultaneous_open() -> None:
+    """Section 3.5, figure 7."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    assert script.inject("S", 0) == ["S. 0:0 1"]
+    assert connection.state is State.SYN_RECEIVED
+    assert script.inject("S.", 0, 1) == [". 1:1 1"]
+    assert connection.state is State.ESTABLISHED
+    assert script.events == [Connected()]
+
+
+def test_the_options_of_a_syn_are_those_of_linux() -> None:
+    script = Script(TcpConfig())
+    script.open()
+    script.out()
+    (syn,) = script.last
+    assert [type(option) for option in syn.options] == [
+        MaximumSegmentSize,
+        SackPermitted,
+        Timestamps,
+        WindowScale,
+    ]
+    assert find(syn.options, MaximumSegmentSize).mss == 1460
+    assert syn.window == 65535
+
+
+def test_the_mss_of_ipv6_is_less() -> None:
+    """Section 3.7.1."""
+    flow = Flow(Address("fd00::1", 1000), Address("fd00::2", 2000))
+    script = Script(flow=flow)
+    script.open()
+    script.out()
+    assert script.last[0].options == (MaximumSegmentSize(1440),)
+
+
+@pytest.mark.parametrize(("flow", "octets"), [
+    (FLOW, 536),
+    (Flow(Address("fd00::1", 1000), Address("fd00::2", 2000)), 1220),
+])  # fmt: skip
+def test_without_an_mss_option_the_default_is_assumed(flow: Flow, octets: int) -> None:
+    """Section 3.7.1, MUST-15."""
+    script = Script(flow=flow)
+    connection = script.open()
+    script.out()
+    script.inject("S.", 0, 1)
+    assert connection.mss == octets
+
+
+def test_only_what_both_offer_is_used() -> None:
+    """RFC 7323, sections 2.2 and 3.2; RFC 2018, section 2."""
+    script = Script(TcpConfig())
+    script.listen()
+    script.inject("S", 0, options=(MaximumSegmentSize(1400),))
+    assert script.last[0].options == (MaximumSegmentSize(1460),)
+    script.inject(".", 1, 1, win=1000)
+    assert script.connection.send_window == 1000
+
+
+def test_windows_of_syns_are_never_scaled() -> None:
+    """RFC 7323, section 2.2."""
+    script = Script(TcpConfig(timestamps=False, sack=False))
+    connection = script.open()
+    script.out()
+    script.inject("S.", 0, 1, win=2000, options=(MaximumSegmentSize(1460), WindowScale(7)))
+    assert connection.send_window == 2000
+    assert script.last[0].window == (4 << 20) >> 7
+    script.inject(".", 1, 1, win=2000)
+    assert connection.send_window == 2000 << 7
+
+
+def test_a_shift_above_14_counts_as_14() -> None:
+    """RFC 7323, section 2.3."""
+    script = Script(TcpConfig(timestamps=False, sack=False))
+    connection = script.open()
+    script.out()
+    script.inject("S.", 0, 1, options=(WindowScale(200),))
+    script.inject(".", 1, 1, win=1)
+    assert connection.send_window == 1 << 14
+
+
+def test_refused() -> None:
+    """Section 3.10.7.3, second."""
+    script = Script()
+    script.open()
+    script.out()
+    assert script.inject("R.", 0, 1) == []
+    assert failure(script) is ErrorKind.REFUSED
+    assert script.endpoint.connection(FLOW) is None
+
+
+def test_a_reset_that_acknowledges_nothing_of_ours_is_ignored() -> None:
+    """Section 3.10.7.3, first and second."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    assert script.inject("R.", 0, 77) == []
+    assert script.inject("R", 0) == []
+    assert connection.state is State.SYN_SENT
+
+
+def test_an_ack_of_another_incarnation_is_answered_by_reset() -> None:
+    """Section 3.5, figure 9: recovery from an old duplicate SYN; 3.10.7.3, first."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    assert script.inject("S.", 0, 5000) == ["R 5000:5000"]
+    assert connection.state is State.SYN_SENT
+    assert script.inject(".", 300, 100) == ["R 100:100"]  # figure 10: half-open
+
+
+def test_syn_is_repeated_with_back_off_and_given_up() -> None:
+    """RFC 6298, sections 2.1 and 5.5; Linux' tcp_syn_retries."""
+    script = Script(bare(syn_retries=3))
+    script.open()
+    script.out()
+    assert script.times(60 * SECOND) == [(1000, "S 0:0"), (3000, "S 0:0"), (7000, "S 0:0")]
+    assert failure(script) is ErrorKind.TIMED_OUT
+
+
+def test_a_syn_that_comes_again_is_answered_again() -> None:
+    script = Script()
+    script.listen()
+    assert script.inject("S", 0) == ["S. 0:0 1"]
+    assert script.inject("S", 0) == ["S. 0:0 1"]
+    assert script.inject(".", 1, 1) == []
+    assert script.events == [Connected()]
+
+
+def test_syn_ack_is_repeated_and_given_up_quietly() -> None:
+    script = Script(bare(syn_ack_retries=2))
+    script.listen()
+    script.inject("S", 0)
+    assert script.times(60 * SECOND) == [(1000, "S. 0:0 1"), (3000, "S. 0:0 1")]
+    assert script.events == []
+    assert script.endpoint.connection(FLOW) is None
+
+
+def test_a_wrong_ack_in_syn_received_is_answered_by_reset() -> None:
+    """Section 3.10.7.4, fifth."""
+    script = Script()
+    script.listen()
+    script.inject("S", 0)
+    assert script.inject(".", 1, 9) == ["R 9:9"]
+    assert script.connection.state is State.SYN_RECEIVED
+
+
+def test_a_reset_in_syn_received_frees_the_place() -> None:
+    """Section 3.10.7.4, second."""
+    script = Script()
+    script.listen(backlog=1)
+    script.inject("S", 0)
+    assert script.inject("R", 1) == []
+    assert script.endpoint.connection(FLOW) is None
+    assert script.events == []
+    script.base = None
+    assert script.inject("S", 0) == ["S. 0:0 1"]
+
+
+def test_a_full_backlog_drops_syns() -> None:
+    script = Script()
+    script.listen(backlog=1)
+    script.inject("S", 0)
+    first = script.flow
+    script.flow = Flow(FLOW.local, Address("10.0.0.3", 9))
+    assert script.inject("S", 0) == []
+    script.flow = first
+    script.inject(".", 1, 1)
+    script.flow = Flow(FLOW.local, Address("10.0.0.3", 9))
+    script.base = None
+    assert script.inject("S", 0) == ["S. 0:0 1"]
+
+
+@pytest.mark.parametrize(("flags", "ack", "answer"), [
+    ("S", None, ["R. 0:0 11"]),
+    (".", 5, ["R 5:5"]),
+    ("F.", 5, ["R 5:5"]),
+    ("R", None, []),
+    ("R.", 5, []),
+])  # fmt: skip
+def test_a_closed_port(flags: str, ack: int | None, answer: list[str]) -> None:
+    """Section 3.10.7.1."""
+    script = Script()
+    script.base = 0
+    assert script.inject(flags, 10, ack) == answer
+
+
+@pytest.mark.parametrize(("flags", "ack", "answer"), [
+    (".", 5, ["R 5:5"]),
+    ("S.", 5, ["R 5:5"]),
+    ("F", None, []),
+    ("", None, []),
+    ("R", None, []),
+])  # fmt: skip
+def test_a_listener_and_what_is_no_syn(flags: str, ack: int | None, answer: list[str]) -> None:
+    """Section 3.10.7.2."""
+    script = Script()
+    script.listen()
+    script.base = 0
+    assert script.inject(flags, 10, ack) == answer
+
+
+def test_data_sent_before_the_handshake_ends_goes_with_its_end() -> None:
+    """Section 3.10.2: SEND in SYN-SENT queues the data."""
+    script = Script()
+    connection = script.open()
+    assert connection.send(b"hello") == 5
+    assert script.out() == ["S 0:0"]
+    assert script.inject("S.", 0, 1) == ["P. 1:6 1"]
+
+
+def test_close_before_the_handshake_ends() -> None:
+    """Section 3.10.4: CLOSE in SYN-RECEIVED is queued, in SYN-SENT it deletes the TCB."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    connection.shutdown()
+    assert script.inject("S.", 0, 1) == ["F. 1:1 1"]
+    assert connection.state is State.FIN_WAIT_1
+
+    other = Script()
+    connection = other.open()
+    other.out()
+    connection.close()
+    assert other.out() == []
+    assert failure(other) is None
+
+
+def test_data_on_a_syn_is_kept() -> None:
+    """Section 3.10.7.2: text of a SYN is processed after the handshake."""
+    script = Script()
+    script.listen()
+    assert script.inject("S", 0, payload=b"early") == ["S. 0:0 6"]
+    script.inject(".", 6, 1)
+    assert script.connection.read(100) == b"early"
+
+
+def test_one_connection_of_a_kind_at_a_time() -> None:
+    script = Script()
+    script.open()
+    with pytest.raises(OSError, match="there is a connection") as caught:
+        script.open()
+    assert caught.value.errno == errno.EADDRINUSE
+    script.listen()
+    with pytest.raises(OSError, match="open") as caught:
+        script.listen()
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_a_closed_listener_refuses_and_its_connections_stay() -> None:
+    script = Script()
+    listener = script.endpoint.listen(Address("0.0.0.0", 1000))
+    script.inject("S", 0)
+    script.inject(".", 1, 1)
+    listener.close()
+    assert script.inject("P.", 1, 1, b"x") == [". 1:1 2"]
+    script.flow = Flow(FLOW.local, Address("10.0.0.3", 9))
+    script.base = 0
+    assert script.inject("S", 0) == ["R. 0:0 1"]
+
+
+def test_isns_grow_with_time_and_differ_between_flows() -> None:
+    """RFC 6528, section 3."""
+
+    def isn(flow: Flow, wait: int = 0) -> int:
+        script = Script(flow=flow)
+        script.now += wait
+        script.open()
+        script.out()
+        return script.last[0].seq
+
+    other = Flow(FLOW.local, Address("10.0.0.3", 9))
+    assert (isn(FLOW, 4 * MS) - isn(FLOW)) & 0xFFFF_FFFF == 1000
+    assert isn(other) != isn(FLOW)

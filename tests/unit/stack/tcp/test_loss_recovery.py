@@ -1,0 +1,301 @@
+"""RFC 6298, 5681, 6582, 6675, 8985, 9937, 3042, 2883, 3522: how losses are found and repaired."""
+
+from __future__ import annotations
+
+from testbed.stack.packet.options import Timestamps
+from testbed.stack.tcp.config import TcpConfig
+
+from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
+
+SACK = TcpConfig(timestamps=False, window_scaling=False)
+MSS = 1460
+
+
+def at(segment: int) -> int:
+    """Return the sequence number of a full-sized segment, counted from 0."""
+    return 1 + segment * MSS
+
+
+def sending(script: Script, segments: int, *, sack: bool = True) -> Script:
+    """Connect, and send so many segments at once; the round trip takes 50 ms."""
+    connection = script.connect((*SACK_PERMITTED, *SCALED) if sack else ())
+    connection.send(b"x" * (segments * MSS))
+    assert len(script.out()) == min(segments, 10)
+    script.now += 50 * MS
+    return script
+
+
+def repeated(segment: int) -> str:
+    return f". {at(segment)}:{at(segment + 1)} 1"
+
+
+def test_the_timeout_follows_the_round_trip_time() -> None:
+    """RFC 6298, section 2: SRTT = R, RTTVAR = R/2; Linux' floor is for the variance term."""
+    script = Script()
+    connection = script.connect()
+    assert connection.smoothed_rtt_ns == 50 * MS
+    assert connection.rto_ns == 250 * MS
+    connection.send(b"x")
+    script.out()
+    assert script.times(2 * SECOND) == [
+        (250, ". 1:2 1"),
+        (750, ". 1:2 1"),
+        (1750, ". 1:2 1"),
+    ]
+    assert connection.backoffs == 3
+
+
+def test_the_timer_starts_anew_with_each_acknowledgment() -> None:
+    """RFC 6298, section 5.3."""
+    script = sending(Script(), 2, sack=False)
+    script.now += 150 * MS
+    script.inject(".", 1, at(1))
+    rto = script.connection.rto_ns // MS
+    assert script.times(SECOND)[0] == (rto, repeated(1).replace(".", "."))
+
+
+def test_what_was_sent_twice_gives_no_sample() -> None:
+    """RFC 6298, section 3 (Karn); the back-off ends with new data acknowledged."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    script.wait(800 * MS)
+    script.inject(".", 1, 2)
+    assert connection.smoothed_rtt_ns == 50 * MS
+    assert connection.backoffs == 0
+
+
+def test_with_timestamps_it_does() -> None:
+    """RFC 7323, section 4.1."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    connection.send(b"x")
+    script.out()
+    first = connection.smoothed_rtt_ns
+    assert script.wait(260 * MS) == [". 1:2 1"]
+    (timestamps,) = script.last[0].options
+    assert isinstance(timestamps, Timestamps)
+    script.wait(30 * MS)
+    script.inject(".", 1, 2, options=(Timestamps(1400, timestamps.value),))
+    assert first == 50 * MS
+    assert connection.smoothed_rtt_ns != first
+
+
+def test_a_timeout_repeats_from_the_first_and_starts_slowly() -> None:
+    """RFC 5681, section 3.1: the loss window is one segment; then slow start."""
+    script = sending(Script(), 10, sack=False)
+    assert script.wait(210 * MS) == [repeated(0)]
+    connection = script.connection
+    assert connection.cwnd == MSS
+    assert connection.congestion.ssthresh == 7 * MSS  # CUBIC's beta
+    assert script.inject(".", 1, at(1)) == [repeated(1), repeated(2)]
+    assert script.inject(".", 1, at(3)) == [repeated(n) for n in (3, 4, 5, 6)]
+
+
+def test_three_duplicates_without_sack() -> None:
+    """RFC 5681, section 3.2; RFC 6582, section 3.2, steps 2 to 3."""
+    script = sending(Script(), 20, sack=False)
+    connection = script.connection
+    assert script.inject(".", 1, 1) == [f". {at(10)}:{at(11)} 1"]  # limited transmit, RFC 3042
+    assert script.inject(".", 1, 1) == [f". {at(11)}:{at(12)} 1"]
+    assert script.inject(".", 1, 1)[0] == repeated(0)
+    assert connection.recovering
+    assert script.inject(".", 1, at(3))[0] == repeated(3)  # a partial ACK
+    assert connection.recovering
+    script.inject(".", 1, at(12))
+    assert not connection.recovering
+    assert connection.cwnd <= 9 * MSS
+
+
+def test_an_ack_with_data_or_another_window_is_no_duplicate() -> None:
+    """RFC 5681, section 2."""
+    script = sending(Script(), 10, sack=False)
+    for number in range(5):
+        script.inject(".", 1 + number, 1, b"d")
+        script.inject(".", 2 + number, 1, win=30_000 + number)
+    assert not script.connection.recovering
+
+
+def test_sack_tells_the_loss_by_three_segments() -> None:
+    """RFC 6675, section 5, step 4; RFC 8985, section 6.2, step 4."""
+    script = sending(Script(SACK), 10)
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(2)))) == []
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(3)))) == []
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(4)))) == [repeated(0)]
+    assert script.connection.recovering
+    script.inject(".", 1, at(10))
+    assert not script.connection.recovering
+    assert script.connection.cwnd == 7 * MSS
+
+
+def test_only_what_is_missing_is_repeated() -> None:
+    """RFC 6675, section 4, NextSeg rule 1."""
+    script = sending(Script(SACK), 10)
+    blocks = script.sack((at(9), at(10)), (at(5), at(8)), (at(1), at(4)))
+    seen = script.inject(".", 1, 1, options=blocks)
+    script.now += 50 * MS
+    seen += script.inject(".", 1, at(4), options=script.sack((at(9), at(10)), (at(5), at(8))))
+    assert seen == [repeated(0), repeated(4), repeated(8)]
+
+
+def test_reordering_is_waited_for_once_it_has_been_seen() -> None:
+    """RFC 8985, section 6.2, steps 3 and 4: a quarter of the round trip."""
+    script = sending(Script(SACK), 10)
+    script.inject(".", 1, 1, options=script.sack((at(1), at(2))))
+    script.inject(".", 1, at(10))  # the first was late, not lost
+    script.connection.send(b"y" * 10 * MSS)
+    script.out()
+    script.now += 50 * MS
+    assert script.inject(".", 1, at(10), options=script.sack((at(11), at(16)))) == []
+    assert script.times(100 * MS)[0] == (12, repeated(10))
+
+
+def test_a_lost_retransmission_is_found_without_a_timeout() -> None:
+    """RFC 8985, section 3.2's motive."""
+    script = sending(Script(SACK), 40)
+    assert repeated(0) in script.inject(".", 1, 1, options=script.sack((at(1), at(10))))
+    script.now += 10 * MS
+    later = script.inject(".", 1, 1, options=script.sack((at(1), at(12))))
+    script.inject(".", 1, 1, options=script.sack((at(1), at(14))))
+    script.now += 50 * MS
+    end = int(later[-1].split(":")[1].split()[0])
+    seen = script.inject(".", 1, 1, options=script.sack((at(1), end)))
+    assert repeated(0) in seen
+    assert script.connection.info()["total_rto"] == 0
+
+
+def test_the_last_segment_is_probed() -> None:
+    """RFC 8985, section 7.3: after two round trips, new data or the last segment again."""
+    script = sending(Script(SACK), 5)
+    script.inject(".", 1, at(3))
+    assert script.times(190 * MS) == [(100, f". {at(4)}:{at(5)} 1")]
+    assert script.connection.backoffs == 0
+
+
+def test_a_single_segment_waits_for_a_delayed_ack() -> None:
+    """RFC 8985, section 7.2: WCDelAckT."""
+    script = Script(TcpConfig(timestamps=False, window_scaling=False, rto_min_ns=SECOND))
+    connection = script.connect(SACK_PERMITTED)
+    connection.send(b"x")
+    script.out()
+    assert script.times(SECOND) == [(300, ". 1:2 1")]
+
+
+def test_a_probe_that_repaired_a_loss_counts_as_one() -> None:
+    """RFC 8985, section 7.4.2."""
+    script = sending(Script(SACK), 5)
+    connection = script.connection
+    script.inject(".", 1, at(4))
+    assert len(script.wait(350 * MS)) == 1
+    connection.send(b"y" * MSS)
+    script.out()
+    script.now += 50 * MS
+    script.inject(".", 1, at(6))
+    assert connection.congestion.ssthresh < 10 * MSS
+
+
+def test_a_probe_for_nothing_is_forgiven() -> None:
+    script = sending(Script(SACK), 5)
+    connection = script.connection
+    script.inject(".", 1, at(4))
+    assert len(script.wait(350 * MS)) == 1
+    script.inject(".", 1, at(5), options=script.sack((at(4), at(5))))  # DSACK
+    connection.send(b"y" * MSS)
+    script.out()
+    script.now += 50 * MS
+    script.inject(".", 1, at(6))
+    assert connection.congestion.ssthresh > 1 << 30
+
+
+def test_recovery_sends_in_proportion() -> None:
+    """RFC 9937: beta segments for each that is delivered, not half a round trip of silence."""
+    script = sending(Script(TcpConfig(timestamps=False)), 200)
+    script.inject(".", 1, at(10))
+    script.now += 50 * MS
+    script.inject(".", 1, at(30))
+    script.now += 50 * MS  # 40 in flight, of which the first is lost
+    sent = []
+    for number in range(31, 70):
+        seen = script.inject(".", 1, at(30), options=script.sack((at(31), at(number + 1))))
+        sent.append(len(seen))
+    assert 0.6 * 39 <= sum(sent) <= 0.8 * 39 + 1
+    assert max(sent) <= 2
+
+
+def test_a_timeout_for_nothing_is_taken_back() -> None:
+    """RFC 3522 and RFC 4015: the echoed timestamp is that of the original."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    connection.send(b"x" * 1448 * 10)
+    script.out()
+    (original,) = script.last[0].options
+    assert isinstance(original, Timestamps)
+    assert len(script.wait(260 * MS)) == 1
+    assert connection.cwnd == 1448
+    seen = script.inject(".", 1, 1 + 1448, options=(Timestamps(1500, original.value),))
+    assert seen == []
+    assert connection.cwnd >= 14480
+    assert connection.info()["lost"] == 0
+
+
+def test_fast_retransmissions_for_nothing_are_taken_back() -> None:
+    """RFC 2883, RFC 3708: every repeated segment is reported as received twice."""
+    script = sending(Script(SACK), 10)
+    connection = script.connection
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(4)))) == [repeated(0)]
+    script.inject(".", 1, at(4))
+    assert connection.recovering
+    script.inject(".", 1, at(4), options=script.sack((at(0), at(1))))
+    assert not connection.recovering
+    assert connection.cwnd >= 10 * MSS
+
+
+def test_a_receiver_that_throws_away_what_it_has_sacked() -> None:
+    """RFC 2018, section 8: after a timeout SACK information may not be trusted."""
+    script = sending(Script(SACK), 5)
+    script.inject(".", 1, 1, options=script.sack((at(1), at(5))))
+    script.inject(".", 1, at(1))  # the rest is gone again
+    seen = script.wait(5 * SECOND)
+    assert repeated(1) in seen
+    script.inject(".", 1, at(2))
+    script.inject(".", 1, at(5))
+    assert script.connection.idle
+
+
+def test_a_long_silence_shrinks_the_window() -> None:
+    """RFC 5681, section 4.1."""
+    script = Script(bare())
+    connection = script.connect()
+    connection.send(b"x" * 40 * MSS)
+    script.out()
+    script.inject(".", 1, at(10))
+    script.inject(".", 1, at(30))
+    script.inject(".", 1, at(40))
+    before = connection.cwnd
+    assert before >= 30 * MSS
+    script.now += 10 * SECOND
+    connection.send(b"y" * 40 * MSS)
+    assert len(script.out()) == 10
+
+
+def test_sack_blocks_of_nonsense_are_ignored() -> None:
+    script = sending(Script(SACK), 5)
+    for block in ((at(50), at(60)), (at(3), at(2)), (at(2), at(2)), (at(4), at(9))):
+        script.inject(".", 1, 1, options=script.sack(block))
+        assert script.connection.info()["sacked"] == 0
+
+
+def test_acks_that_cut_a_segment() -> None:
+    script = sending(Script(SACK), 3)
+    script.inject(".", 1, at(1) + 100)
+    assert script.connection.in_flight == 2 * MSS - 100
+    assert f". {at(1) + 100}:{at(2)} 1" in script.wait(SECOND)
+
+
+def test_blocks_that_cut_segments() -> None:
+    script = sending(Script(SACK), 6)
+    blocks = script.sack((at(1) + 500, at(5) + 700))
+    seen = script.inject(".", 1, 1, options=blocks)
+    assert seen[0] == repeated(0)
+    assert script.connection.info()["sacked"] == 5

@@ -1,0 +1,290 @@
+"""The receiving half: RFC 9293, section 3.10.7.4; RFC 2018, 2883, 5681 (4.2), 7323."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.stack.connection import Readable
+from testbed.stack.packet.options import Timestamps
+from testbed.stack.tcp.config import TcpConfig
+
+from .script import MS, SACK_PERMITTED, SECOND, Script, bare
+
+PLAIN_SACK = TcpConfig(timestamps=False, window_scaling=False)
+QUICK = 16  # segments acknowledged at once in the beginning
+
+
+def settled(script: Script) -> int:
+    """Have so much arrive that ACKs are delayed from now on; return the next sequence number."""
+    for number in range(QUICK):
+        script.inject(".", 1 + number * 1460, 1, b"s" * 1460)
+    while script.connection.read(1 << 20):
+        pass
+    script.out()
+    script.events.clear()
+    return 1 + QUICK * 1460
+
+
+def test_every_second_full_segment_is_acknowledged() -> None:
+    """RFC 9293, section 3.8.6.3, MUST-59; RFC 5681, section 4.2."""
+    script = Script()
+    script.connect()
+    at = settled(script)
+    assert script.inject(".", at, 1, b"a" * 1460) == []
+    assert script.inject(".", at + 1460, 1, b"b" * 1460) == [f". 1:1 {at + 2920}"]
+
+
+def test_one_segment_is_acknowledged_after_40_ms() -> None:
+    """MUST-58: less than half a second."""
+    script = Script()
+    script.connect()
+    at = settled(script)
+    assert script.inject(".", at, 1, b"a") == []
+    assert script.times(SECOND) == [(40, f". 1:1 {at + 1}")]
+
+
+def test_a_large_segment_counts_as_several() -> None:
+    script = Script()
+    script.connect()
+    at = settled(script)
+    assert script.inject(".", at, 1, b"a" * 14600, gso_size=1460) == [f". 1:1 {at + 14600}"]
+
+
+def test_the_first_segments_are_acknowledged_at_once() -> None:
+    """Linux' quick ACKs: the peer is in slow start."""
+    script = Script()
+    script.connect()
+    assert script.inject("P.", 1, 1, b"a") == [". 1:1 2"]
+
+
+def test_data_carries_the_acknowledgment() -> None:
+    script = Script()
+    connection = script.connect()
+    at = settled(script)
+    script.inject("P.", at, 1, b"ask")
+    connection.send(b"answer")
+    assert script.out() == [f"P. 1:7 {at + 3}"]
+    assert script.wait(100 * MS) == []
+
+
+def test_out_of_order_data_is_acknowledged_at_once_and_kept() -> None:
+    """RFC 5681, section 4.2: also when a gap is filled."""
+    script = Script()
+    connection = script.connect()
+    at = settled(script)
+    assert script.inject(".", at + 3, 1, b"def") == [f". 1:1 {at}"]
+    assert connection.read(10) == b""
+    assert script.inject(".", at, 1, b"abc") == [f". 1:1 {at + 6}"]
+    assert connection.read(10) == b"abcdef"
+
+
+def test_overlaps_are_cut() -> None:
+    script = Script()
+    connection = script.connect()
+    script.inject(".", 5, 1, b"efgh")
+    script.inject(".", 3, 1, b"cdefghij")
+    script.inject(".", 1, 1, b"abcd")
+    assert connection.read(100) == b"abcdefghij"
+    script.inject(".", 1, 1, b"abcdefghijkl")
+    assert connection.read(100) == b"kl"
+
+
+def test_sack_reports_the_latest_block_first() -> None:
+    """RFC 2018, section 4."""
+    script = Script(PLAIN_SACK)
+    script.connect(SACK_PERMITTED)
+    script.inject(".", 11, 1, b"b" * 10)
+    assert script.sacked() == [(11, 21)]
+    script.inject(".", 31, 1, b"d" * 10)
+    assert script.sacked() == [(31, 41), (11, 21)]
+    script.inject(".", 51, 1, b"f" * 10)
+    assert script.sacked() == [(51, 61), (31, 41), (11, 21)]
+    script.inject(".", 21, 1, b"c" * 10)
+    assert script.sacked() == [(11, 41), (51, 61)]
+    script.inject(".", 1, 1, b"a" * 10)
+    assert script.sacked() == [(51, 61)]
+    script.inject(".", 41, 1, b"e" * 10)
+    assert script.sacked() == []
+
+
+def test_blocks_beyond_the_room_come_in_turn() -> None:
+    script = Script(PLAIN_SACK)
+    script.connect(SACK_PERMITTED)
+    for number in range(6):
+        script.inject(".", 11 + 20 * number, 1, b"x" * 10)
+    assert script.sacked() == [(111, 121), (91, 101), (71, 81), (51, 61)]
+
+
+def test_timestamps_leave_room_for_three_blocks() -> None:
+    script = Script(TcpConfig(window_scaling=False))
+    script.accept((*SACK_PERMITTED, Timestamps(1, 0)))
+    for number in range(6):
+        script.inject(".", 11 + 20 * number, 1, b"x" * 10)
+    assert len(script.sacked()) == 3
+
+
+def test_a_duplicate_is_reported() -> None:
+    """RFC 2883, section 4.1.1: a segment below the cumulative ACK."""
+    script = Script(PLAIN_SACK)
+    script.connect(SACK_PERMITTED)
+    script.inject(".", 1, 1, b"a" * 10)
+    script.inject(".", 1, 1, b"a" * 10)
+    assert script.sacked() == [(1, 11)]
+    script.inject(".", 11, 1, b"a" * 10)
+    assert script.sacked() == []
+
+
+def test_a_duplicate_above_is_reported_with_its_block() -> None:
+    """RFC 2883, section 4.1.3: a block inside one out of order."""
+    script = Script(PLAIN_SACK)
+    script.connect(SACK_PERMITTED)
+    script.inject(".", 11, 1, b"b" * 30)
+    script.inject(".", 21, 1, b"b" * 10)
+    assert script.sacked() == [(21, 31), (11, 41)]
+
+
+def test_nothing_is_reported_that_was_thrown_away() -> None:
+    """A segment that PAWS refuses has not arrived: no DSACK may say so."""
+    script = Script(TcpConfig(window_scaling=False))
+    script.accept((*SACK_PERMITTED, Timestamps(1000, 0)))
+    script.inject(".", 11, 1, b"b" * 10, options=(Timestamps(900, 0),))
+    assert script.sacked() == []
+
+
+def test_without_sack_none_is_sent() -> None:
+    script = Script(PLAIN_SACK)
+    script.connect()
+    script.inject(".", 11, 1, b"b" * 10)
+    assert script.last[0].options == ()
+
+
+def test_an_old_timestamp_is_refused() -> None:
+    """RFC 7323, section 5.3, R1 (PAWS)."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    assert script.inject("P.", 1, 1, b"new", options=(Timestamps(1010, 0),)) == [". 1:1 4"]
+    assert script.inject("P.", 4, 1, b"old", options=(Timestamps(1009, 0),)) == [". 1:1 4"]
+    assert connection.read(10) == b"new"
+
+
+def test_a_reset_needs_no_timestamp() -> None:
+    """RFC 7323, section 3.2: RST is accepted whatever its timestamp."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    script.inject("R", 1, options=(Timestamps(1, 0),))
+    assert connection.closed
+
+
+def test_timestamps_survive_24_days_of_silence() -> None:
+    """RFC 7323, section 5.5."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    script.now += 25 * 24 * 3600 * SECOND
+    script.inject("P.", 1, 1, b"back", options=(Timestamps(1000 - 5, 0),))
+    assert connection.read(10) == b"back"
+
+
+def test_the_echo_is_that_of_the_segment_that_advanced_the_window() -> None:
+    """RFC 7323, section 4.3, cases A and B."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    script.accept((Timestamps(1000, 0),))
+    script.inject("P.", 11, 1, b"later", options=(Timestamps(1020, 0),))
+    assert script.last[0].options[0].echo == 1000  # type: ignore[attr-defined]
+    script.inject("P.", 1, 1, b"0123456789", options=(Timestamps(1030, 0),))
+    assert script.last[0].options[0].echo == 1030  # type: ignore[attr-defined]
+
+
+def test_the_window_is_honest_and_its_edge_never_goes_back() -> None:
+    """Section 3.8.6.2.1, SHLD-14; silly window avoidance of 3.8.6.2.2, MUST-39."""
+    script = Script(bare(receive_buffer=8000))
+    connection = script.connect()
+    edge = 8001
+    for number in range(5):
+        script.inject(".", 1 + number * 1460, 1, b"x" * 1460)
+        assert script.last[0].ack == (0xFFFF_FF00 + 1 + (number + 1) * 1460) & 0xFFFF_FFFF
+        assert 1 + (number + 1) * 1460 + script.last[0].window == edge
+    script.inject(".", 7301, 1, b"y" * 1460)  # 700 octets fit
+    assert connection.readable == 8000
+    assert script.last[0].window == 0
+    assert connection.read(100) == b"x" * 100
+    assert script.out() == []  # not worth telling
+    connection.read(2000)
+    assert script.out() == [". 1:1 8001"]
+    assert script.last[0].window == 2100
+
+
+def test_data_beyond_the_window_is_not_taken() -> None:
+    script = Script(bare(receive_buffer=3000))
+    connection = script.connect()
+    assert script.inject(".", 5000, 1, b"far") == [". 1:1 1"]
+    script.inject(".", 1, 1, b"x" * 4000)
+    assert connection.readable == 3000
+
+
+def test_acks_and_resets_count_though_the_window_is_closed() -> None:
+    """Section 3.10.7.4, first: MUST-66."""
+    script = Script(bare(receive_buffer=3000))
+    connection = script.connect()
+    connection.send(b"data")
+    script.out()
+    script.inject(".", 1, 1, b"x" * 3000)
+    assert script.inject(".", 3001, 5) == []
+    assert connection.idle
+    assert script.inject(".", 3001, 5, b"z") == [". 5:5 3001"]  # a probe of the window
+    script.inject("R", 3001)
+    assert connection.closed
+
+
+def test_an_ack_that_was_overtaken_still_counts() -> None:
+    script = Script()
+    connection = script.connect()
+    at = settled(script)
+    connection.send(b"data")
+    script.out()
+    script.inject("P.", at, 1, b"later")
+    script.inject(".", at, 5)
+    assert connection.idle
+
+
+def test_urgent_data_is_ordinary_data() -> None:
+    """Section 3.10.7.4, sixth; RFC 6093."""
+    script = Script()
+    connection = script.connect()
+    script.inject("PU.", 1, 1, b"urgent", urgent=3)
+    assert connection.read(10) == b"urgent"
+
+
+def test_a_segment_without_ack_is_dropped() -> None:
+    """Section 3.10.7.4, fifth."""
+    script = Script()
+    connection = script.connect()
+    assert script.inject("P", 1, payload=b"x") == []
+    assert connection.readable == 0
+
+
+def test_readable_is_reported_once_until_it_is_taken() -> None:
+    script = Script()
+    connection = script.connect()
+    script.events.clear()
+    for number in range(3):
+        script.inject("P.", 1 + number, 1, b"x", take=False)
+    script.out()
+    assert script.events == [Readable()]
+    script.inject("P.", 4, 1, b"x")
+    assert script.events == [Readable(), Readable()]
+    assert connection.read(2) == b"xx"
+    assert connection.read(100) == b"xx"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_reading_in_pieces(size: int) -> None:
+    script = Script()
+    connection = script.connect()
+    data = bytes(range(256)) * 16
+    for start in range(0, len(data), 300):
+        script.inject(".", 1 + start, 1, data[start : start + 300])
+    read = b""
+    while part := connection.read(size):
+        assert len(part) <= size
+        read += part
+    assert read == data

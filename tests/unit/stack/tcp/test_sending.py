@@ -1,0 +1,290 @@
+"""The sending half: RFC 9293, sections 3.7.4, 3.8.6; RFC 6928; RFC 6691; Nagle, silly windows."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.stack.connection import Closed, Writable
+from testbed.stack.packet.options import Timestamps
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.state import State
+
+from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
+
+
+def sizes(script: Script) -> list[int]:
+    return [len(segment.payload) for segment in script.last]
+
+
+def test_the_initial_window_is_ten_segments() -> None:
+    """RFC 6928."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x" * 50_000)
+    script.out()
+    assert sizes(script) == [1460] * 10
+    assert connection.in_flight == 14600
+    assert connection.queued == 50_000 - 14600
+    assert connection.unsent == 50_000
+
+
+def test_slow_start_doubles() -> None:
+    """RFC 5681, section 3.1, counting octets (RFC 3465)."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x" * 500_000)
+    script.out()
+    script.inject(".", 1, 14601)
+    assert sizes(script) == [1460] * 20
+    script.inject(".", 1, 43801, win=65535)
+    assert sizes(script) == [1460] * 40
+
+
+def test_an_application_that_sends_little_gets_no_larger_window() -> None:
+    """RFC 7661's reason: an unused window says nothing about the path."""
+    script = Script()
+    connection = script.connect()
+    for number in range(40):
+        connection.send(b"x" * 1460)
+        script.out()
+        script.inject(".", 1, 1 + 1460 * (number + 1))
+    assert connection.cwnd == 14600
+
+
+def test_options_make_segments_smaller() -> None:
+    """RFC 6691: MSS counts no options, so the payload does."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    connection.send(b"x" * 3000)
+    script.out()
+    assert sizes(script) == [1448, 1448, 104]
+    assert connection.mss == 1448
+
+
+def test_nagle() -> None:
+    """Section 3.7.4, in Minshall's form: one small segment may be outstanding."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"a")
+    assert script.out() == ["P. 1:2 1"]
+    connection.send(b"b")
+    connection.send(b"c")
+    assert script.out() == []
+    assert script.inject(".", 1, 2) == ["P. 2:4 1"]
+
+
+def test_nagle_lets_full_segments_go() -> None:
+    script = Script()
+    connection = script.connect()
+    connection.send(b"a")
+    script.out()
+    connection.send(b"b" * 2000)
+    assert script.out() == [". 2:1462 1"]
+    assert script.inject(".", 1, 1462) == ["P. 1462:2002 1"]
+
+
+def test_nagle_can_be_switched_off() -> None:
+    """MUST-17."""
+    script = Script(bare(nagle=False))
+    connection = script.connect()
+    connection.send(b"a")
+    assert script.out() == ["P. 1:2 1"]
+    connection.send(b"b")
+    assert script.out() == ["P. 2:3 1"]
+
+
+def test_closing_ends_the_wait_for_more() -> None:
+    script = Script()
+    connection = script.connect()
+    connection.send(b"a")
+    script.out()
+    connection.send(b"b")
+    connection.shutdown()
+    assert script.out() == ["FP. 2:3 1"]
+
+
+def test_the_peers_window_is_kept() -> None:
+    script = Script()
+    connection = script.connect(win=4000)
+    connection.send(b"x" * 10_000)
+    assert script.out() == [". 1:1461 1", ". 1461:2921 1"]
+    assert connection.send_window == 1080
+    assert script.inject(".", 1, 1461, win=4000) == [". 2921:4381 1"]
+
+
+def test_silly_windows_are_not_filled() -> None:
+    """Section 3.8.6.2.1, MUST-38: a full segment, or half the largest window, or all there is."""
+    script = Script()
+    connection = script.connect(win=2920)
+    connection.send(b"x" * 10_000)
+    script.out()
+    assert script.inject(".", 1, 2921, win=1000) == []
+    assert script.inject(".", 1, 2921, win=1460) == [". 2921:4381 1"]
+
+    small = Script()
+    connection = small.connect(win=800)
+    connection.send(b"x" * 10_000)
+    assert small.out() == [". 1:801 1"]
+    assert small.inject(".", 1, 801, win=300) == []
+    assert small.inject(".", 1, 801, win=400) == [". 801:1201 1"]
+
+
+def test_the_override_timeout_fills_even_a_silly_window() -> None:
+    """Section 3.8.6.2.1, SHLD: the wait for a better window ends."""
+    script = Script()
+    connection = script.connect(win=2920)
+    connection.send(b"x" * 10_000)
+    script.out()
+    script.inject(".", 1, 2921, win=1000)
+    (when, text), *_ = script.times(SECOND)
+    assert text == ". 2921:3921 1"
+    assert 200 <= when <= 1000
+
+
+def test_a_closed_window_is_probed_for_ever_while_answers_come() -> None:
+    """Section 3.8.6.1, MUST-35 to MUST-37; RFC 6429."""
+    script = Script(bare(retries=5))
+    connection = script.connect(win=0)
+    connection.send(b"waiting")
+    assert script.out() == []
+    gaps = []
+    for _ in range(30):
+        start = script.now
+        while not (seen := script.wait(100 * MS)):
+            pass
+        assert seen == [". 0:0 1"]
+        gaps.append(script.now - start)
+        assert script.inject(".", 1, 1, win=0) == []
+    assert gaps[0] < 500 * MS
+    assert gaps[3] > 3 * gaps[1]  # exponentially
+    assert max(gaps) <= 121 * SECOND
+    assert script.inject(".", 1, 1, win=100) == ["P. 1:8 1"]
+    assert connection.backoffs == 0
+
+
+def test_a_peer_that_does_not_answer_probes_is_given_up() -> None:
+    script = Script(bare(retries=5))
+    connection = script.connect(win=0)
+    connection.send(b"waiting")
+    script.out()
+    assert script.wait(600 * SECOND) == [". 0:0 1"] * 5
+    assert connection.state is State.CLOSED
+
+
+def test_nobody_waits_for_ever_for_an_orphans_window() -> None:
+    script = Script(bare(orphan_retries=3))
+    connection = script.connect(win=0)
+    connection.send(b"waiting")
+    connection.close()
+    script.out()
+    for _ in range(100):
+        if script.wait(SECOND):
+            script.inject(".", 1, 1, win=0)
+    assert connection.state is State.CLOSED
+
+
+def test_a_window_that_shrinks_is_survived() -> None:
+    """Section 3.8.6.2.1, SHLD-15 and MUST-34: SND.UNA+SND.WND may go back."""
+    script = Script(bare(retries=3))
+    connection = script.connect(win=5000)
+    connection.send(b"x" * 2920)
+    script.out()
+    script.inject(".", 1, 1, win=0)
+    for _ in range(3000):
+        if script.wait(100 * MS):
+            script.inject(".", 1, 1, win=0)
+    assert connection.state is State.ESTABLISHED
+    script.wait(120 * SECOND)
+    script.inject(".", 1, 1461, win=5000)
+    script.wait(120 * SECOND)
+    script.inject(".", 1, 2921, win=5000)
+    assert connection.idle
+
+
+def test_an_older_segment_does_not_change_the_window() -> None:
+    """Section 3.10.7.4, fifth: SND.WL1 and SND.WL2."""
+    script = Script()
+    connection = script.connect()
+    script.inject("P.", 1, 1, b"ab", win=5000)
+    script.inject("P.", 3, 1, b"cd", win=6000)
+    assert connection.send_window == 6000
+    script.inject("P.", 1, 1, b"ab", win=4000)
+    assert connection.send_window == 6000
+
+
+def test_the_send_buffer_is_bounded() -> None:
+    script = Script(bare(send_buffer=10_000))
+    connection = script.connect()
+    assert connection.send(b"x" * 8000) == 8000
+    assert connection.room == 2000
+    assert connection.send(b"x" * 8000) == 2000
+    assert connection.send(b"x") == 0
+    script.out()
+    script.inject(".", 1, 1461)
+    assert Writable() not in script.events
+    script.inject(".", 1, 2921)
+    assert script.events.count(Writable()) == 1
+    assert connection.room == 2920
+    script.inject(".", 1, 10_001)
+    assert script.events.count(Writable()) == 1
+
+
+def test_large_segments() -> None:
+    """With ``gso`` a segment has up to 64 KiB, and its pieces are full."""
+    script = Script(TcpConfig(gso=True, timestamps=False, sack=False))
+    connection = script.connect(SCALED)
+    script.inject(".", 1, 1, win=65535)
+    connection.send(b"x" * 1_000_000)
+    script.out()
+    assert [(len(s.payload), s.gso_size) for s in script.last] == [(14600, 1460)]
+    script.inject(".", 1, 14601, win=65535)
+    assert [(len(s.payload), s.gso_size) for s in script.last] == [(29200, 1460)]
+    script.inject(".", 1, 43801, win=65535)
+    script.inject(".", 1, 43801 + 58400, win=65535)
+    assert [(len(s.payload), s.gso_size) for s in script.last] == [
+        (64240, 1460),
+        (52560, 1460),
+    ]
+
+
+def test_a_large_segment_has_no_small_tail_that_nagle_forbids() -> None:
+    script = Script(bare(gso=True))
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    connection.send(b"y" * 3000)
+    script.out()
+    assert [(len(s.payload), s.gso_size) for s in script.last] == [(2920, 1460)]
+
+
+def test_a_large_segment_is_repeated_only_where_it_was_lost() -> None:
+    script = Script(TcpConfig(gso=True, timestamps=False, window_scaling=False))
+    connection = script.connect(SACK_PERMITTED)
+    connection.send(b"x" * 14600)
+    assert script.out() == ["P. 1:14601 1"]
+    script.now += 50 * MS
+    assert script.inject(".", 1, 1461, options=script.sack((2921, 14601))) == [". 1461:2921 1"]
+
+
+def test_closed_is_not_reported_twice() -> None:
+    script = Script()
+    connection = script.connect()
+    connection.abort()
+    connection.abort()
+    connection.close()
+    connection.shutdown()
+    script.out()
+    assert len([event for event in script.events if isinstance(event, Closed)]) == 1
+
+
+@pytest.mark.parametrize("pieces", [[1] * 40, [1460] * 3, [5000], [0, 3, 0, 4000, 1]])
+def test_what_is_sent_is_what_was_given(pieces: list[int]) -> None:
+    script = Script(bare(nagle=False))
+    connection = script.connect()
+    data = b"".join(bytes([65 + index]) * size for index, size in enumerate(pieces))
+    at = 0
+    for size in pieces:
+        connection.send(data[at : at + size])
+        at += size
+    script.out()
+    assert b"".join(segment.payload for segment in script.last) == data

@@ -1,0 +1,52 @@
+"""The congestion window grows whenever it was used up, whoever keeps the data back."""
+
+from __future__ import annotations
+
+import random
+
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
+
+DELAY = 10_000_000
+CLIENT, SERVER = Address("10.0.0.1", 1000), Address("10.0.0.2", 80)
+
+
+def exchange(sender, receiver, now):
+    """Carry the segments of one to the other; return the time then."""
+    for segment in sender.segments_to_send(now):
+        receiver.receive(segment, now + DELAY)
+    return now + DELAY
+
+
+def test_data_given_in_just_the_portions_that_may_leave_lets_the_window_grow():
+    """As MPTCP's scheduler gives it: nothing is ever left in the queue."""
+    client, server = (TcpEndpoint(TcpConfig(), random.Random(seed), bytes(16)) for seed in range(2))
+    server.listen(SERVER)
+    connection = client.connect(Flow(CLIENT, SERVER), 0)
+    now = exchange(client, server, 0)
+    now = exchange(server, client, now)
+    first = connection.cwnd
+    for _ in range(5):
+        connection.send(bytes(connection.cwnd - connection.in_flight))
+        now = exchange(client, server, now)
+        while (happened := server.next_event()) is not None:
+            happened[0].read(1 << 20)
+        now = exchange(server, client, now)
+    assert connection.cwnd >= 8 * first
+
+
+def test_a_window_that_is_not_used_does_not_grow():
+    client, server = (TcpEndpoint(TcpConfig(), random.Random(seed), bytes(16)) for seed in range(2))
+    server.listen(SERVER)
+    connection = client.connect(Flow(CLIENT, SERVER), 0)
+    now = exchange(client, server, 0)
+    now = exchange(server, client, now)
+    first = connection.cwnd
+    for _ in range(10):
+        connection.send(bytes(2 * 1448))
+        now = exchange(client, server, now)
+        while (happened := server.next_event()) is not None:
+            happened[0].read(1 << 20)
+        now = exchange(server, client, now)
+    assert connection.cwnd == first
