@@ -45,7 +45,7 @@ class CapableInitiator:
         self._keys = keys
         self._flags = HMAC_SHA256 | (DENY_JOIN_INITIAL if deny_join else 0)
         self._syns = 0
-        self.join_denied = False  # by the peer
+        self.join_denied = self.peer_backup = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
@@ -110,6 +110,7 @@ class CapableResponder:
         self._keys = keys
         self._flags = HMAC_SHA256 | (DENY_JOIN_INITIAL if deny_join else 0)
         self.join_denied = bool(syn.flags & DENY_JOIN_INITIAL)
+        self.peer_backup = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002

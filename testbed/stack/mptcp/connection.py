@@ -16,11 +16,13 @@ from testbed.stack.connection import (
     Writable,
 )
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.paths import PathControl
+from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import create as create_scheduler
 from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
@@ -29,8 +31,6 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Flow
 from testbed.stack.tcp.state import State
 
-_FIN_RETRY_NS: Final = 200_000_000
-_MAX_FIN_RETRY_NS: Final = 60_000_000_000
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
 _WORTH_WRITING: Final = 8  # a fraction of the buffer, too, whose room wakes the application
@@ -71,11 +71,13 @@ class MptcpConnection:
         self.subflows: list[Subflow] = []
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
-        self.fin_due = False
+        self.fallback = False  # it goes on as plain TCP (section 3.7)
         self.aborting = False
         self.confirmed = False  # joins are possible
         self.sender = Sender(self.outgoing, self.subflows, create_scheduler(config.scheduler))
         self.paths = paths(self)
+        self._fin = DataFin(self.outgoing, self.subflows)
+        self._receiver = Receiver(self.incoming, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
         self._events: deque[Event] = deque()
@@ -83,17 +85,16 @@ class MptcpConnection:
         self._detached = False  # the application has gone
         self._told_edge = 0  # of the window, when it was last told on purpose
         self._told_readable = False
-        self._fin_retry_ns: int | None = None
-        self._fin_interval_ns = _FIN_RETRY_NS
-        self._alone_ns: int | None = None  # when it is given up for want of a subflow
+        self._told_closed = False
+        self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
     # What the application and its driver call.
 
     @property
-    def fallback(self) -> bool:
-        """Whether it goes on as plain TCP (section 3.7)."""
-        return any(subflow.fallback for subflow in self.subflows)
+    def fin_due(self) -> bool:
+        """Whether DATA_FIN goes on each ACK without data."""
+        return self._fin.due and not self.fallback
 
     @property
     def closed(self) -> bool:
@@ -174,7 +175,6 @@ class MptcpConnection:
             self, handshake, number=self._count, path=path, backup=backup, initiated=initiated
         )
         self._count += 1
-        self._alone_ns = None
         self.subflows.append(subflow)
         return subflow
 
@@ -182,36 +182,33 @@ class MptcpConnection:
         """Act on all that was recorded since the last step."""
         if not self.closed:
             self._advance(now)
-        if self.state is DataState.CLOSED:
+        if self.closed:
             self._end_subflows(now)
 
-    def next_timer(self, now: int) -> int | None:
+    def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:
             return None
-        times = (
-            self._fin_retry_ns,
-            self._alone_ns,
-            None if self.fallback else self.sender.next_retry(now),
-            self.paths.next_timer(),
-        )
-        return min((time for time in times if time is not None), default=None)
+        times = [self._give_up_ns, self.paths.next_timer()]
+        if not self.fallback:
+            times += (self._fin.retry_ns, self.sender.retry_ns)
+        return min([time for time in times if time is not None], default=None)
 
     def handle_timer(self, now: int) -> None:
         """Do what is due; a step follows."""
         if self.closed:
             return
-        retry = None if self.fallback else self.sender.next_retry(now)
-        if retry is not None and retry <= now:
-            self.sender.retry(now)
-        if self._fin_retry_ns is not None and self._fin_retry_ns <= now:
-            self._fin_retry_ns = None
-            self._fin_interval_ns = min(2 * self._fin_interval_ns, _MAX_FIN_RETRY_NS)
+        if not self.fallback:
+            self.sender.handle_timer(now)
+            self._fin.handle_timer(now)
+            if self._unheard():
+                self._time_out("no Data ACK comes, though subflows work")
         self.paths.handle_timer(now)
-        if self._alone_ns is not None and self._alone_ns <= now:
-            self._fail(
-                self._last_words or ConnectionFailure(ErrorKind.TIMED_OUT, "no subflow is left")
-            )
+        if self._give_up_ns is not None and self._give_up_ns <= now:
+            if self.subflows:
+                self._time_out("the peer does not close its side")
+            else:
+                self._fail(self._last_words or _timed_out("no subflow is left"))
 
     # The parts of a step.
 
@@ -220,11 +217,12 @@ class MptcpConnection:
             self._absorb(subflow, now)
             if self.failure is not None:
                 return
-        self._close_in_order(now)
+        self._close_in_order()
         self.paths.step(now)
-        self.sender.give()
+        self.sender.give(now)
         self._finish(now)
         self._update_window()
+        self._watch(now)
         self._report()
 
     def _absorb(self, subflow: Subflow, now: int) -> None:
@@ -234,15 +232,27 @@ class MptcpConnection:
         if subflow.fastclosed:
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
-        self._move(subflow)
+        self._receiver.move(subflow, only=self._count == 1)
         if self.state is DataState.OPENING and subflow.accepted:
             self._establish(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
             self.confirmed = True
-            self.paths.start(now)
-        self.paths.absorb(subflow, now)
+            self.paths.start(subflow, now)
+        if self.paths.absorb(subflow, now):
+            self._fin.path_changed()
+        self._answer(subflow)
         if subflow.tcp.closed:
             self._lose(subflow, now)
+
+    def _answer(self, subflow: Subflow) -> None:
+        """Answer what a subflow's own end or the end of data asks for."""
+        if subflow.ack_due:
+            subflow.ack_due = False
+            subflow.tcp.request_ack()
+        retired = subflow.tcp_state is State.CLOSE_WAIT and self.incoming.fin is None
+        if retired and not subflow.fallback:
+            # The peer gives this subflow up, not the connection (section 3.3.3).
+            subflow.tcp.shutdown()
 
     def _establish(self, subflow: Subflow, now: int) -> None:
         """The handshake of the first subflow is done: data can flow."""
@@ -253,44 +263,7 @@ class MptcpConnection:
         self.trace("created", now)
         self.trace("established", now)
 
-    def _move(self, subflow: Subflow) -> None:
-        """Move what arrived in order on a subflow into the data stream (section 3.3.4)."""
-        tcp = subflow.tcp
-        while tcp.readable:
-            if subflow.fallback:
-                data = tcp.read(tcp.readable)
-                self.incoming.insert(subflow.position, data)
-                subflow.position += len(data)
-                continue
-            mapping = subflow.mappings.at(subflow.position)
-            if mapping is not None:
-                data = tcp.read(min(tcp.readable, mapping.subflow_end - subflow.position))
-                self.incoming.insert(mapping.data + subflow.position - mapping.subflow, data)
-                subflow.position += len(data)
-            elif not self._move_unmapped(subflow):
-                return
-        if subflow.fallback and tcp.at_eof and self.incoming.fin is None:
-            self.incoming.fin = self.incoming.next
-
-    def _move_unmapped(self, subflow: Subflow) -> bool:
-        """Deal with octets that have no mapping; tell whether there is more to move.
-
-        On the first data of a connection it means that a middlebox takes options away: fallback
-        (section 3.7).  Otherwise the mapping may still come, unless later data is mapped already:
-        then these octets are dropped.  They were never acknowledged at the data level, so the peer
-        sends them again, and they are not lost.
-        """
-        if subflow.position == 0 and subflow.number == 0 and not subflow.mappings:
-            subflow.fall_back()
-            return True
-        start = subflow.mappings.start_after(subflow.position)
-        if start is None or start > subflow.position + subflow.tcp.readable:
-            return False
-        subflow.tcp.read(start - subflow.position)
-        subflow.position = start
-        return True
-
-    def _close_in_order(self, now: int) -> None:
+    def _close_in_order(self) -> None:
         """Move through the states of appendix D."""
         if self.outgoing.closed:
             self._transit(Step.CLOSE)
@@ -305,8 +278,6 @@ class MptcpConnection:
                 self._ack_everywhere()
         if self._detached and self.incoming.readable:
             self.abort()
-        if self.closed:
-            self.trace("closed", now)
 
     def _fall_through(self) -> None:
         """After a fallback TCP's window is the only one, and the ACK of FIN the Data ACK."""
@@ -317,22 +288,33 @@ class MptcpConnection:
                 outgoing.fin_acked = outgoing.closed
 
     def _finish(self, now: int) -> None:
-        """Send DATA_FIN once all data has been given to subflows, until its Data ACK comes."""
-        outgoing = self.outgoing
-        given = outgoing.next == outgoing.end and not outgoing.again
-        finishing = outgoing.closed and given and not outgoing.fin_acked
-        self.fin_due = finishing and not self.fallback
-        if not self.fin_due:
-            self._fin_retry_ns = None
-        elif self._fin_retry_ns is None:
-            self._fin_retry_ns = now + max(self._fin_interval_ns, self._longest_rto())
-            self._ack_everywhere()
-        if finishing and self.fallback:
+        """Send DATA_FIN, or after a fallback FIN, once all data has been given to subflows."""
+        if not self.fallback:
+            self._fin.step(now)
+        elif self.outgoing.closed and self.outgoing.next == self.outgoing.end:
             for subflow in self.subflows:
                 subflow.tcp.shutdown()
 
-    def _longest_rto(self) -> int:
-        return max((one.tcp.rto_ns for one in self.subflows if one.usable), default=0)
+    def _watch(self, now: int) -> None:
+        """Set the timer for what else could stay for ever: a connection without a subflow.
+
+        Or one that its application has left, and whose peer does not close its side.
+        """
+        left = self._detached and self.state is DataState.FIN_WAIT_2
+        if self.subflows and not left:
+            self._give_up_ns = None
+        elif self._give_up_ns is None:
+            self._give_up_ns = now + self.config.close_timeout_ns
+
+    def _unheard(self) -> bool:
+        """Tell whether data or DATA_FIN was sent in vain too often.
+
+        A closed window may stay closed for ever, as long as somebody waits for it to open.
+        """
+        tcp = self.config.tcp
+        limit = tcp.orphan_retries if self._detached else tcp.retries
+        blocked = self.outgoing.edge <= self.outgoing.una and not self._detached
+        return self._fin.tries > limit or (self.sender.tries > limit and not blocked)
 
     def _ack_everywhere(self) -> None:
         for subflow in self.subflows:
@@ -365,6 +347,7 @@ class MptcpConnection:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self.subflows.remove(subflow)
         self.sender.lost(subflow)
+        self._fin.path_changed()
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:
             # Without a failure, TCP has closed in order: our FIN was acknowledged.
@@ -372,16 +355,19 @@ class MptcpConnection:
             if not (self.outgoing.fin_acked and self.incoming.finished):
                 self._fail(failure or ConnectionFailure(ErrorKind.RESET))
             return
+        self._last_words = failure
         self.paths.lost(subflow, now)
-        if not self.subflows:
-            self._alone_ns = now + self.config.close_timeout_ns
-            self._last_words = failure
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up."""
         self.failure = failure
         self._transit(Step.ABORT)
         self.touch()
+
+    def _time_out(self, detail: str) -> None:
+        """Give it up, and tell the peer, who may still be there (section 3.5)."""
+        self.aborting = True
+        self._fail(_timed_out(detail))
 
     def _transit(self, step: Step) -> None:
         """Change the state: the only place where it is done."""
@@ -397,11 +383,18 @@ class MptcpConnection:
 
     def _end_subflows(self, now: int) -> None:
         """Close every subflow: with FIN after DATA_FIN is acknowledged, with RST when it failed."""
+        if not self._told_closed:
+            self._told_closed = True
+            self.trace("closed", now)
         for subflow in self.subflows[:]:
-            if self.failure is not None:
+            if self.failure is not None or subflow.refused is not None:
                 subflow.tcp.abort()
             else:
                 subflow.tcp.close()
             if subflow.tcp.closed:
                 self.subflows.remove(subflow)
                 self.paths.forget(subflow, now)
+
+
+def _timed_out(detail: str) -> ConnectionFailure:
+    return ConnectionFailure(ErrorKind.TIMED_OUT, detail)

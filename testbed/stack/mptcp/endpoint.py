@@ -114,13 +114,23 @@ class MptcpEndpoint:
             due, _, connection = heapq.heappop(self._timers)
             if self._due.get(connection) == due:
                 del self._due[connection]
-                connection.handle_timer(now)
-                self.touch(connection)
+                deadline = connection.next_timer()
+                if deadline is not None and deadline <= now:
+                    connection.handle_timer(now)
+                    self.touch(connection)
+                else:
+                    self._arm(connection)
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
-        while self._timers and self._due.get(self._timers[0][2]) != self._timers[0][0]:
+        while self._timers:
+            due, _, connection = self._timers[0]
+            if self._due.get(connection) == due == connection.next_timer():
+                break
             heapq.heappop(self._timers)
+            if self._due.get(connection) == due:
+                del self._due[connection]
+                self._arm(connection)
         times = (self.tcp.next_timer(), self._timers[0][0] if self._timers else None)
         return min((time for time in times if time is not None), default=None)
 
@@ -168,7 +178,6 @@ class MptcpEndpoint:
         keys = self._new_keys()
         handshake = CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
         connection, subflow = self._connection(keys, handshake, flow, initiator=False)
-        connection.paths.join_initial_denied = handshake.join_denied
         self._by_token[keys.token] = connection
         self._new.append((subflow, flow))
         return subflow
@@ -251,7 +260,7 @@ class MptcpEndpoint:
             touched, self._touched = self._touched, {}
             for connection in touched:
                 connection.step(now)
-                self._arm(connection, now)
+                self._arm(connection)
                 while (event := connection.next_event()) is not None:
                     self._events.append((connection, event))
                 if connection.closed and not connection.subflows:
@@ -267,12 +276,10 @@ class MptcpEndpoint:
             else:
                 self._events.append((tcp, event))
 
-    def _arm(self, connection: MptcpConnection, now: int) -> None:
-        due = connection.next_timer(now)
-        if due == self._due.get(connection):
-            return
-        if due is None:
-            del self._due[connection]
+    def _arm(self, connection: MptcpConnection) -> None:
+        """See that the heap has an entry not later than the connection's next deadline."""
+        due = connection.next_timer()
+        if due is None or due >= self._due.get(connection, due + 1):
             return
         self._due[connection] = due
         self._order += 1

@@ -26,6 +26,8 @@ class Handshake(Protocol):
     """One side of one of the two."""
 
     reason: str  # why the outcome was not good
+    peer_backup: bool  # the peer asks not to use the subflow while there are others
+    join_denied: bool  # the peer takes no join to the address of its end of the subflow
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return the options a segment must carry, ``None`` if the handshake has no say in it.

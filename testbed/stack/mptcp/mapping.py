@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 MAX_LENGTH: Final = 0xFFFF  # the data-level length has 16 bits
+_MOST: Final = 1 << 16  # mappings kept of one subflow: a bound for what a peer can make us hold
 
 
 class Mapping(msgspec.Struct, frozen=True, eq=False):
@@ -41,7 +42,8 @@ class ReceivedMappings:
     """What the peer has said of its octets on one subflow.
 
     A mapping may span segments, and may arrive before or after the octets it covers.  It is
-    immutable: where two disagree, the one that came first stays.
+    immutable: where two disagree, the one that came first stays.  Of too many the last are
+    forgotten: their octets count as unmapped, and the peer has to send that data again.
     """
 
     __slots__ = ("_mappings", "_passed")
@@ -66,6 +68,8 @@ class ReceivedMappings:
         if last is not None and last.subflow <= mapping.subflow < last.subflow_end:
             if mapping.subflow_end <= last.subflow_end:
                 return  # each segment of a long mapping repeats it
+        elif mapping.subflow_end <= self._passed or len(self._mappings) >= _MOST:
+            return
         elif mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
             self._mappings.append(mapping)
             return

@@ -104,18 +104,19 @@ class PathControl:
 
     # What happens.
 
-    def start(self, now: int) -> None:
+    def start(self, first: Subflow, now: int) -> None:
         """The connection is fully established: the manager may begin."""
         self._started = True
+        self.join_initial_denied = first.join_denied
         self._do(self._manager.established(self), now)
 
     def accepts_join(self) -> bool:
         """Tell whether the peer may open one more subflow."""
-        return self._started and self._manager.accepts_join(self)
+        return self._active and self._manager.accepts_join(self)
 
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address."""
-        if self._started:
+        if self._active:
             self._do(self._manager.address_added(self, host), now)
 
     def address_removed(self, host: str, now: int) -> None:
@@ -124,19 +125,20 @@ class PathControl:
             if subflow.path.local_host == host:
                 subflow.tcp_state = State.CLOSED  # nothing is given to it from here on
                 subflow.tcp.abort()
-        if self._started:
+        if self._active:
             self._do(self._manager.address_removed(self, host), now)
 
-    def absorb(self, subflow: Subflow, now: int) -> None:
-        """Act on what one subflow has recorded."""
-        self._confirm(subflow, now)
+    def absorb(self, subflow: Subflow, now: int) -> bool:
+        """Act on what one subflow has recorded; tell whether it can be used from now on."""
+        joined = self._confirm(subflow, now)
         while subflow.inbox:
             self._handle(subflow.inbox.popleft(), subflow, now)
+        return joined
 
     def lost(self, subflow: Subflow, now: int) -> None:
         """A subflow of a living connection is gone."""
         self.forget(subflow, now)
-        if self._started:
+        if self._active:
             self._do(self._manager.subflow_closed(self, subflow.path), now)
 
     def forget(self, subflow: Subflow, now: int) -> None:
@@ -167,10 +169,16 @@ class PathControl:
                     subflow.tcp.request_ack()
                     self._await_fourth_ack(subflow, now)
 
-    def _confirm(self, subflow: Subflow, now: int) -> None:
-        """Follow the handshake of a join."""
+    @property
+    def _active(self) -> bool:
+        """Whether there may be further subflows."""
+        connection = self._connection
+        return self._started and not (connection.fallback or connection.closed)
+
+    def _confirm(self, subflow: Subflow, now: int) -> bool:
+        """Follow the handshake of a join; tell whether it has ended well just now."""
         if subflow.number == 0 or subflow.announced_up:
-            return
+            return False
         if subflow.confirmed:
             subflow.join_retry_ns = None
             subflow.announced_up = True
@@ -179,6 +187,7 @@ class PathControl:
                 subflow.tcp.request_ack()  # the fourth ACK
         elif subflow.accepted and subflow.join_retry_ns is None:
             self._await_fourth_ack(subflow, now)
+        return subflow.announced_up
 
     def _await_fourth_ack(self, subflow: Subflow, now: int) -> None:
         interval = max(subflow.tcp.rto_ns, _JOIN_RETRY_NS // 5) << subflow.join_tries
@@ -201,26 +210,38 @@ class PathControl:
                 subflow.tcp.request_ack()  # our fourth ACK was lost
 
     def _announced(self, option: AddAddr, subflow: Subflow, now: int) -> None:
-        """Take an ADD_ADDR (section 3.4.1): echo it, and let the manager see it if it is new."""
+        """Take an ADD_ADDR (section 3.4.1): echo it, and let the manager see it if it is new.
+
+        An id must be withdrawn before another address may have it.
+        """
         if not self.signals.authentic(option):
             return
-        self.signals.echo(subflow, option)
         port = self.initial.remote.port if option.port is None else option.port
         remote = RemoteAddress(option.address_id, Address(option.address, port))
-        if option.address_id == 0 or self._remotes.get(remote.id) == remote:
+        known = self._remotes.get(remote.id)
+        if known is not None and known.address.host != option.address:
+            return
+        self.signals.echo(subflow, option)
+        if option.address_id == 0 or known == remote or option.address in self.local_hosts:
             return
         self._remotes[remote.id] = remote
         self._connection.trace("announced", now, rem_id=remote.id, daddr=option.address, dport=port)
         self._do(self._manager.announced(self, remote), now)
 
     def _withdrawn(self, number: int, now: int) -> None:
-        """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored."""
+        """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
+
+        As in Linux its subflows end at once: the HMAC-less option could come from an attacker, but
+        only one who sees the subflow's sequence numbers, and he could as well send RST.
+        """
         gone = [one for one in self._connection.subflows if one.path.remote_id == number]
         remote = self._remotes.get(number)
         if remote is None and not gone:
             return
         if number:
             self._remotes.pop(number, None)
+        else:
+            self.join_initial_denied = True
         self._connection.trace("removed", now, rem_id=number)
         for subflow in gone:
             subflow.tcp.abort()

@@ -30,11 +30,12 @@ class Sender:
         self._scheduler = scheduler
         self._hurried = -1  # the position that was reinjected last because the window was full
         self._una = 0
-        self._retry_ns: int | None = None
-        self._backoff = 0
+        self._probing = False
+        self.retry_ns: int | None = None  # when ``retry`` is to be called
+        self.tries = 0  # retries since the last Data ACK of anything new
         self.reinjected = 0  # octets
 
-    def give(self) -> None:
+    def give(self, now: int) -> None:
         """Give subflows whatever they and the peer's window have room for."""
         self._drop_acknowledged()
         self._repair()
@@ -43,34 +44,62 @@ class Sender:
         while self._stream.sendable and self._give_next():
             pass
         self._hurry()
+        if self._probing:
+            self._probing = False
+            self._probe()
+        self._watch(now)
 
-    def next_retry(self, now: int) -> int | None:
-        """Return when data must be sent again although no subflow has complained.
+    def handle_timer(self, now: int) -> None:
+        """Have the next step send again what the peer has not acknowledged.
 
-        A subflow may have acknowledged what the connection has not: a middlebox answered for the
-        peer, or the peer could not use it (section 3.3.6).
+        That is what no subflow is still at work on.
         """
-        outstanding = self._stream.next > self._stream.una
-        if not outstanding or self._una != self._stream.una or self._retry_ns is None:
-            self._backoff = 0
-            self._retry_ns = now + self._interval() if outstanding else None
-        self._una = self._stream.una
-        return self._retry_ns
-
-    def retry(self, now: int) -> None:
-        """Send again what the peer has not acknowledged and no subflow is still at work on."""
-        self._backoff += 1
-        self._retry_ns = now + min(self._interval() << self._backoff, _MAX_RETRY_NS)
+        if self.retry_ns is None or self.retry_ns > now:
+            return
+        self.tries += 1
+        self.retry_ns = now + min(self._interval() << self.tries, _MAX_RETRY_NS)
         for subflow in self._subflows:
-            if subflow.usable and not (subflow.tcp.in_flight or subflow.tcp.queued):
+            if subflow.usable and not _busy(subflow):
                 subflow.carried.clear()
         self._reinject((self._stream.una, self._stream.next))
+        self._probing = True
 
     def lost(self, subflow: Subflow) -> None:
         """Reinject what a subflow carried: it is gone."""
         for lost in subflow.carried:
             self._reinject(lost)
         subflow.carried.clear()
+
+    def _watch(self, now: int) -> None:
+        """Set the timer for data that gets no Data ACK although no subflow complains.
+
+        A subflow may have acknowledged what the connection has not: a middlebox answered for the
+        peer, or the peer could not use it (section 3.3.6).  Or the window is closed, and the ACK
+        that opened it again was lost.
+        """
+        una = self._stream.una
+        if una == self._stream.end or not any(one.usable for one in self._subflows):
+            self.retry_ns = None
+            self.tries = 0
+        elif una != self._una or self.retry_ns is None:
+            self.retry_ns = now + self._interval()
+            self.tries = 0
+        self._una = una
+
+    def _probe(self) -> None:
+        """Give an idle subflow one octet although a window is closed, its own or the shared one.
+
+        Its TCP holds the octet back or sends it; either way the answer tells of the window.
+        """
+        usable = [one for one in self._subflows if one.usable]
+        if not usable or any(_busy(one) for one in usable):
+            return
+        first = self._stream.again.first()
+        start = first[0] if first else self._stream.next
+        if start < self._stream.end:
+            self._send(self._scheduler.select(usable), start, 1)
+            self._stream.next = max(self._stream.next, start + 1)
+            self._stream.again.remove(start, start + 1)
 
     def _interval(self) -> int:
         times = [one.tcp.rto_ns for one in self._subflows if one.usable]
@@ -108,7 +137,8 @@ class Sender:
         others = [one for one in self._ready(end - start) if not _carries(one, start)]
         if not others:
             return False
-        sent = self._send(self._scheduler.select(others), start, end - start)
+        chosen = self._scheduler.select(others)
+        sent = self._send(chosen, start, _fitting(chosen, end - start))
         self.reinjected += sent
         self._stream.again.remove(start, start + sent)
         return True
@@ -118,27 +148,31 @@ class Sender:
         ready = self._ready(self._stream.sendable)
         if not ready:
             return False
+        chosen = self._scheduler.select(ready)
         start = self._stream.next
-        self._stream.next += self._send(self._scheduler.select(ready), start, self._stream.sendable)
+        length = _fitting(chosen, self._stream.sendable)
+        self._stream.next += self._send(chosen, start, length)
         return True
 
     def _hurry(self) -> None:
         """Reinject what holds the whole window up, if a faster subflow idles (section 3.3.6).
 
-        The window is full, so nothing new can be sent until the oldest data is acknowledged; it is
-        on a subflow that is slower than one with room.
+        The window is full, so nothing new can be sent until the oldest data is acknowledged.  On
+        a slower subflow than the one that carries it, it would only come twice.
         """
         stream = self._stream
         if stream.sendable or stream.next < stream.edge or stream.una == self._hurried:
             return
         if stream.una == stream.next:
             return
-        others = [one for one in self._ready(1) if not _carries(one, stream.una)]
-        if others:
+        carriers = [one for one in self._subflows if _carries(one, stream.una)]
+        bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
+        faster = [one for one in self._ready(1) if 0 < (one.smoothed_rtt_ns or 0) < bound]
+        if faster:
             self._hurried = stream.una
-            chosen = self._scheduler.select(others)
+            chosen = self._scheduler.select(faster)
             end = min(stream.next, stream.una + chosen.segment_size)
-            self.reinjected += self._send(chosen, stream.una, end - stream.una)
+            self.reinjected += self._send(chosen, stream.una, _fitting(chosen, end - stream.una))
 
     def _ready(self, wanted: int) -> list[Subflow]:
         """Return the subflows that can send a full segment, or all that is wanted, at once.
@@ -150,15 +184,11 @@ class Sender:
         chosen = [one for one in healthy if not one.backup] or healthy
         return [one for one in chosen if room(one) >= min(wanted, one.segment_size)]
 
-    def _send(self, subflow: Subflow, start: int, most: int) -> int:
-        """Give octets to a subflow, in whole segments if there are more; return how many."""
-        size, free = subflow.segment_size, room(subflow)
-        length = min(most, free, MAX_LENGTH)
+    def _send(self, subflow: Subflow, start: int, length: int) -> int:
+        """Give octets to a subflow with their mapping; return how many."""
         in_capable = not subflow.confirmed and self._stream.next == 0
         if in_capable:
-            length = min(length, size)
-        elif length < most and length > size:
-            length -= length % size
+            length = min(length, subflow.segment_size)
         data = self._stream.peek(start, length)
         position = subflow.given
         mapping = Mapping(data=start, subflow=position, length=len(data), in_capable=in_capable)
@@ -174,6 +204,18 @@ def room(subflow: Subflow) -> int:
     queued = tcp.queued
     windows = min(tcp.cwnd - tcp.in_flight, tcp.send_window)
     return max(0, min(windows - queued, tcp.room))
+
+
+def _fitting(subflow: Subflow, most: int) -> int:
+    """Return how many of so many octets to give a subflow: whole segments if not all fit."""
+    size = subflow.segment_size
+    length = min(most, room(subflow), MAX_LENGTH)
+    return length - length % size if size < length < most else length
+
+
+def _busy(subflow: Subflow) -> bool:
+    """Tell whether TCP has something to send, or unacknowledged."""
+    return not subflow.tcp.idle
 
 
 def _carries(subflow: Subflow, position: int) -> bool:

@@ -18,6 +18,7 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.mptcp import AddAddr, RemoveAddr
 from testbed.stack.packet.options import Option
 
+_MOST_ECHOES: Final = 32  # that wait for an ACK; what is left out will be announced again
 _MAX_INTERVAL_NS: Final = 120 * 10**9
 
 
@@ -43,6 +44,7 @@ class Signals:
         self._pending: dict[int, _Pending] = {}
         self._ids: dict[str, int] = {}
         self._turn = 0
+        self._withdrawn: set[int] = set()  # not yet told to anybody
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
         """Begin to send ADD_ADDR."""
@@ -53,10 +55,9 @@ class Signals:
         self._pending[address_id] = _Pending(option, now, self._interval_ns)
 
     def withdraw(self, address_id: int) -> None:
-        """Send REMOVE_ADDR on every subflow that can send."""
+        """Send REMOVE_ADDR on every subflow that can send, as soon as there is one."""
         self._pending.pop(address_id, None)
-        for subflow in self._able():
-            _signal(subflow, RemoveAddr(address_ids=(address_id,)))
+        self._withdrawn.add(address_id)
 
     def id_of(self, host: str) -> int | None:
         """Return the id under which an address was announced."""
@@ -78,7 +79,8 @@ class Signals:
 
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
         """Answer an ADD_ADDR: the same without its HMAC."""
-        _signal(subflow, msgspec.structs.replace(option, hmac=None))
+        if len(subflow.signals) < _MOST_ECHOES:
+            _signal(subflow, msgspec.structs.replace(option, hmac=None))
 
     def next_due(self) -> int | None:
         """Return when something has to be sent."""
@@ -92,6 +94,11 @@ class Signals:
             if subflow.signals and subflow.confirmed:
                 subflow.tcp.request_ack()
         able = self._able()
+        if able and self._withdrawn:
+            gone = tuple(sorted(self._withdrawn))
+            self._withdrawn.clear()
+            for subflow in able:
+                _signal(subflow, RemoveAddr(address_ids=gone))
         for pending in self._pending.values() if able else ():
             if pending.due_ns <= now:
                 _signal(able[self._turn % len(able)], pending.option)

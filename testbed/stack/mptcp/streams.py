@@ -15,6 +15,9 @@ from testbed.stack.packet.sequence import BITS_32, BITS_64, expand, expand_64
 from testbed.stack.ranges import Ranges
 from testbed.stack.reassembly import Reassembly
 
+# How far data may lie beyond the window: windows on the wire are in units of up to 2**14 octets,
+# which TCP rounds up where the right edge would move back otherwise (RFC 7323, section 2.3).
+_ROUNDING: Final = 1 << 14
 _JOINED: Final = 16 * 1024  # writes smaller than this are put together
 
 
@@ -58,6 +61,7 @@ class SendStream:
         self.end = 0  # everything before was written
         self.edge = 0  # right edge of the peer's window: nothing from here on may be sent
         self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
+        self.fin_sent = False
         self.fin_acked = False
         self.again = Ranges()  # to be given to another subflow (reinjection)
 
@@ -96,7 +100,7 @@ class SendStream:
 
     def acked(self, position: int) -> None:
         """Free what lies before a position that the peer has acknowledged."""
-        if self.closed and position == self.end + 1:
+        if self.fin_sent and position == self.end + 1:
             self.fin_acked = True
             position = self.end
         if position <= self.una:
@@ -146,11 +150,13 @@ class ReceiveStream:
 
     def insert(self, start: int, data: bytes) -> bool:
         """Take data for position ``start``; tell whether there is more to read now."""
-        end = start + len(data)
-        if end <= self.next:
+        limit = self.edge + _ROUNDING if self.fin is None else self.fin
+        if start + len(data) > limit:
+            data = data[: max(0, limit - start)]
+        if start + len(data) <= self.next:
             return False
         if start > self.next or self._beyond:
-            self._beyond.add(start, data[: max(0, self.edge - start)])
+            self._beyond.add(start, data)
             pieces = self._beyond.take(self.next)
         else:
             pieces = [data[self.next - start :] if start < self.next else data]
@@ -158,6 +164,17 @@ class ReceiveStream:
             self._ready.append(piece)
             self.next += len(piece)
         return bool(pieces)
+
+    def finish(self, position: int) -> None:
+        """Note where DATA_FIN is.
+
+        The first to say so is believed, unless it contradicts the data that has come.
+        """
+        if self.fin is not None:
+            return
+        arrived = max((end for _, end in self._beyond.ranges()), default=self.next)
+        if arrived <= position <= self.edge + _ROUNDING:
+            self.fin = position
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets in order."""

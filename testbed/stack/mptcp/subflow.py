@@ -34,8 +34,12 @@ class DataLevel(Protocol):
     subflows: list[Subflow]
     outgoing: SendStream
     incoming: ReceiveStream
-    fin_due: bool  # DATA_FIN goes on each ACK without data
     aborting: bool  # a RST carries MP_FASTCLOSE
+    fallback: bool  # it goes on as plain TCP (section 3.7)
+
+    @property
+    def fin_due(self) -> bool:
+        """Whether DATA_FIN goes on each ACK without data."""
 
     def touch(self) -> None:
         """Ask for a step: something was recorded."""
@@ -68,22 +72,25 @@ class Subflow:
         self.accepted = False  # the peer has answered the handshake
         self.confirmed = False  # ... and knows that we have; only now may data be scheduled
         self.fallback = False  # plain TCP (section 3.7)
+        self.join_denied = False  # the peer takes no join to its end's address
         self.refused: str | None = None  # why it must be reset
         self.fastclosed = False  # MP_FASTCLOSE has come
         self.announced_up = False  # the path manager's event has been told
         self.stale = False  # its retransmission timer has expired, and nothing came since
         self.retransmitted = False  # ... since the last step
-        self.progressed = False  # the peer has acknowledged something since the last step
         self.position = 0  # octets of its stream that were read
         self.given = 0  # octets of our stream that were given to it
         self.mappings = ReceivedMappings()
         self.carried = Ranges()  # data given to it, until the Data ACK
         self.signals: deque[Option] = deque()  # each to ride on an ACK of its own
         self.inbox: deque[Option] = deque()  # received, to be dealt with
+        self.ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
+        self.fin_first = False  # the next ACK carries DATA_FIN, confirmed or not
         self.join_retry_ns: int | None = None  # when the third ACK is sent again
         self.join_tries = 0
         self.tcp_state = State.CLOSED
         self._owner = owner
+        self._introduced = False  # our first ACK has left, with what the handshake says
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._tcp: TcpConnection | None = None
 
@@ -105,6 +112,7 @@ class Subflow:
     def discard(self) -> None:
         """Leave the connection: there will be no TCP connection."""
         self._owner.subflows.remove(self)
+        self._owner.touch()
 
     def touch_owner(self) -> None:
         """Ask its connection for a step."""
@@ -139,7 +147,7 @@ class Subflow:
         if flags & RST:
             return self._reset_options(room)
         if self.handshake is not None:
-            options = self.handshake.options(flags, ext)
+            options = self._handshake_options(self.handshake, flags, ext)
             if options is not None:
                 return options
         elif flags & SYN:
@@ -153,8 +161,10 @@ class Subflow:
                 self._owner.touch()
             return Notice.PLAIN
         self._owner.touch()
-        if self.handshake is not None and not self._shake(segment):
-            return Notice.REFUSED
+        if self.handshake is not None:
+            notice = self._shake(self.handshake, segment)
+            if notice is not None:
+                return notice
         return Notice.SIGNAL if self._record(segment, start) else Notice.PLAIN
 
     def window(self) -> int | None:
@@ -185,7 +195,6 @@ class Subflow:
     def acked(self, position: int) -> None:
         """Record progress; after a fallback this is the Data ACK."""
         self.stale = False
-        self.progressed = True
         if self.fallback:
             outgoing = self._owner.outgoing
             outgoing.acked(min(position, outgoing.end))
@@ -193,23 +202,43 @@ class Subflow:
 
     # What the hooks do.
 
-    def _shake(self, segment: Segment) -> bool:
-        """Let the handshake see a segment; tell whether TCP may go on with it."""
-        assert self.handshake is not None  # noqa: S101
-        outcome = self.handshake.received(segment)
-        if outcome is Outcome.ACCEPTED:
+    def _shake(self, handshake: Handshake, segment: Segment) -> Notice | None:
+        """Let the handshake see a segment; return an answer to TCP if its options do not count."""
+        outcome = handshake.received(segment)
+        if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.accepted = True
-        elif outcome is Outcome.CONFIRMED:
-            self.accepted = self.confirmed = True
-            self.handshake = None
+            self.backup |= handshake.peer_backup
+            self.join_denied = handshake.join_denied
+            if outcome is Outcome.CONFIRMED:
+                self.confirmed = True
+                self.handshake = None
         elif outcome is Outcome.FALLBACK:
             self.fall_back()
+            return Notice.PLAIN
         elif outcome is Outcome.REFUSED:
-            self.refused = self.handshake.reason
-        return outcome not in (Outcome.REFUSED, Outcome.IGNORED)
+            self.refused = handshake.reason
+            # After a SYN/ACK TCP has to know the peer's numbers for a RST that it will obey.
+            return Notice.PLAIN if segment.flags & SYN else Notice.REFUSED
+        elif outcome is Outcome.IGNORED:
+            return Notice.REFUSED
+        return None
+
+    def _handshake_options(
+        self, handshake: Handshake, flags: int, mapping: Mapping | None
+    ) -> Sequence[Option] | None:
+        """Return the handshake's options.
+
+        A DATA_FIN does not wait for the first Data ACK: without data none would ever come.
+        """
+        if self.fin_first and self._introduced and mapping is None:
+            self.fin_first = False
+            return None
+        self._introduced |= not flags & SYN
+        return handshake.options(flags, mapping)
 
     def fall_back(self) -> None:
         """Go on as plain TCP (section 3.7)."""
+        self._owner.fallback = True
         self.fallback = self.accepted = self.confirmed = True
         self.handshake = None
         self._window_from = 0
@@ -222,13 +251,13 @@ class Subflow:
             if isinstance(option, Dss):
                 signal |= self._dss(option, start)
             elif isinstance(option, MpCapable):
-                if option.data_length:
+                if option.data_length and not (self.number or self.initiated):
                     self._map(0, 0, option.data_length)
             elif isinstance(option, MptcpOption):
                 signal = True
                 if isinstance(option, MpFastclose):
                     self.fastclosed |= option.receiver_key == self._owner.keys.local
-                elif not isinstance(option, MpJoinAck) or self.number:
+                elif not isinstance(option, MpJoinAck) or not self.initiated:
                     self.inbox.append(option)
         return signal
 
@@ -239,7 +268,7 @@ class Subflow:
         if dss.data_ack is not None:
             una = outgoing.una
             position = self._owner.keys.outgoing.position(dss.data_ack, wide=dss.wide_ack, near=una)
-            if position <= outgoing.next + outgoing.closed:
+            if position <= outgoing.next + outgoing.fin_sent:
                 outgoing.acked(position)
                 news = outgoing.una != una
                 self._window_from = position
@@ -254,8 +283,8 @@ class Subflow:
         length = dss.length
         if dss.data_fin and length:
             length -= 1
-            if incoming.fin is None and data + length >= incoming.next:
-                incoming.fin = data + length
+            self.ack_due |= incoming.finished
+            incoming.finish(data + length)
         if length:
             # Subflow sequence numbers in DSS are relative to the ISN: the first octet has 1.
             subflow = expand(dss.subflow_seq, start + 1) - 1

@@ -142,7 +142,7 @@ def test_data_fin_takes_one_number() -> None:
     """RFC 8684, section 3.3.3."""
     stream = SendStream(capacity=100)
     stream.write(b"abc")
-    stream.next, stream.closed = 3, True
+    stream.next, stream.closed, stream.fin_sent = 3, True, True
     stream.acked(3)
     assert not stream.fin_acked
     stream.acked(4)
@@ -183,12 +183,32 @@ def test_right_edge_never_shrinks_and_grows_by_reading() -> None:
     assert stream.edge == 14
 
 
-def test_data_beyond_the_window_is_not_kept() -> None:
+@pytest.mark.parametrize("in_order", [True, False])
+def test_data_beyond_the_window_is_not_kept(in_order: bool) -> None:
+    """RFC 8684, section 3.3.4: but for what rounding of the window allows (RFC 7323, 2.3)."""
     stream = ReceiveStream(capacity=4)
-    stream.insert(2, b"cdefgh")
+    pieces = [(0, b"ab"), (2, b"c" * 50_000)]
+    for start, data in pieces if in_order else pieces[::-1]:
+        stream.insert(start, data)
+    assert stream.next == 4 + 2**14
+    stream.insert(stream.next, b"more")
+    assert stream.next == 4 + 2**14
+
+
+def test_data_fin_that_contradicts_data_is_ignored() -> None:
+    """RFC 8684, section 3.3.3: nothing comes after it, and it stays where it is."""
+    stream = ReceiveStream(capacity=100)
     stream.insert(0, b"ab")
-    assert stream.read(100) == b"abcd"
-    assert stream.next == 4
+    stream.insert(5, b"fg")
+    for position in (1, 3, 6, 200_000):
+        stream.finish(position)
+        assert stream.fin is None
+    stream.finish(8)
+    stream.finish(9)
+    assert stream.fin == 8
+    stream.insert(2, b"cdefghij")
+    assert stream.read(100) == b"abcdefgh"
+    assert stream.finished
 
 
 def test_data_fin_is_acknowledged_after_all_data() -> None:

@@ -1,0 +1,63 @@
+"""Taking data from subflows (RFC 8684, sections 3.3.1 and 3.3.4), the counterpart of ``sender``."""
+
+from __future__ import annotations
+
+from testbed.stack.mptcp.streams import ReceiveStream
+from testbed.stack.mptcp.subflow import Subflow
+
+
+class Receiver:
+    """Puts what arrived in order on each subflow where its mapping says.
+
+    :param limit: octets without a mapping that a subflow may hold.
+    """
+
+    def __init__(self, stream: ReceiveStream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    def move(self, subflow: Subflow, *, only: bool) -> None:
+        """Move what has arrived on a subflow into the stream.
+
+        :param only: the connection never had another one.
+        """
+        tcp = subflow.tcp
+        while tcp.readable and not subflow.fallback:
+            mapping = subflow.mappings.at(subflow.position)
+            if mapping is not None:
+                data = tcp.read(min(tcp.readable, mapping.subflow_end - subflow.position))
+                self._stream.insert(mapping.data + subflow.position - mapping.subflow, data)
+                subflow.position += len(data)
+            elif not self._skip_unmapped(subflow, only=only):
+                break
+        if subflow.fallback:
+            self._move_plain(subflow)
+
+    def _skip_unmapped(self, subflow: Subflow, *, only: bool) -> bool:
+        """Deal with octets that have no mapping; tell whether there is more to move.
+
+        On the first data of a connection with one subflow it means that a middlebox takes options
+        away: fallback (section 3.7).  Otherwise the mapping may still come, unless later data is
+        mapped already: then these octets are dropped.  They were never acknowledged at the data
+        level, so the peer sends them again, and they are not lost.  A whole window of them shows
+        that the subflow is broken (section 3.3.1).
+        """
+        if subflow.position == 0 and only and not subflow.mappings:
+            subflow.fall_back()
+            return False
+        if subflow.tcp.readable >= self._limit:
+            subflow.tcp.abort()
+            return False
+        start = subflow.mappings.start_after(subflow.position)
+        if start is None or start > subflow.position + subflow.tcp.readable:
+            return False
+        subflow.tcp.read(start - subflow.position)
+        subflow.position = start
+        return True
+
+    def _move_plain(self, subflow: Subflow) -> None:
+        """Move what there is room for: after a fallback TCP's window is the only one."""
+        tcp, stream = subflow.tcp, self._stream
+        stream.insert(stream.next, tcp.read(min(tcp.readable, max(0, stream.edge - stream.next))))
+        if tcp.at_eof:
+            stream.finish(stream.next)

@@ -1,0 +1,252 @@
+"""What an endpoint that opened the connection does with segments made by hand (RFC 8684)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.path_manager import PathEndpoint
+from testbed.stack.packet.mptcp import (
+    AddAddr,
+    Dss,
+    MpCapable,
+    MpJoinAck,
+)
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+
+from .script import LOCAL_2, PEER_KEY
+
+SECOND = (PathEndpoint(host=LOCAL_2.host, id=2, subflow=True),)
+
+
+def test_first_data_goes_with_both_keys(script: Any) -> None:
+    """Section 3.1: MP_CAPABLE of 22 octets, until acknowledged; what follows has DSS."""
+    world = script()
+    peer, _ = world.accept()
+    world.connection.send(b"hello")
+    world.pump()
+    (first,) = peer.take()
+    option = find(first.options, MpCapable)
+    assert len(option.encode()) == 22
+    assert (option.sender_key, option.receiver_key) == (world.keys.remote, PEER_KEY)
+    assert option.data_length == 5
+    world.connection.send(b"world")
+    world.pump()
+    (second,) = peer.take()
+    assert find(second.options, MpCapable) is None
+    dss = find(second.options, Dss)
+    assert (dss.dsn, dss.subflow_seq) == (world.keys.incoming.number(5), 6)
+    world.wait(1.5)
+    again = [one for one in peer.take() if one.payload == b"hello"]
+    assert find(again[0].options, MpCapable) == option
+    peer.send(ACK, world.ack(10))
+    assert world.connection.unsent == 0
+
+
+def test_third_ack_comes_again_with_both_keys(script: Any) -> None:
+    """Section 3.1: when the SYN/ACK comes again, the third ACK was lost."""
+    world = script()
+    peer, (third,) = world.accept()
+    seq, peer.seq = peer.seq, 0
+    (again,) = peer.send(SYN | ACK, MpCapable(sender_key=PEER_KEY))
+    peer.seq = seq
+    assert find(again.options, MpCapable) == find(third.options, MpCapable)
+
+
+@pytest.mark.parametrize(
+    "options", [(), (MpCapable(flags=0x81, sender_key=PEER_KEY),), (MpCapable(),)]
+)
+def test_fallback_on_the_syn_ack(script: Any, options: Any) -> None:
+    """Section 3.7: the option vanished in the handshake, or asks for what we do not have."""
+    world = script()
+    peer = world.dial()
+    (third,) = peer.syn_ack(*options)
+    assert find(third.options, MpCapable) is None
+    assert world.connection.fallback
+    world.connection.send(b"plain")
+    world.pump()
+    (sent,) = peer.take()
+    assert (sent.payload, find(sent.options, Dss)) == (b"plain", None)
+    assert find(sent.options, MpCapable) is None
+
+
+def test_fallback_before_the_first_data_ack(script: Any) -> None:
+    """Section 3.7: the peer's first segment after the handshake has no option."""
+    world = script()
+    peer, _ = world.accept()
+    world.connection.send(b"hello")
+    world.pump()
+    peer.take()
+    peer.send(ACK)
+    assert world.connection.fallback
+    assert world.connection.unsent == 0
+
+
+def test_peer_that_takes_no_joins(script: Any) -> None:
+    """Section 3.1: the C flag of the SYN/ACK forbids joins to the initial address."""
+    world = script(endpoints=SECOND)
+    peer, _ = world.accept(flags=0x21)
+    peer.send(ACK, world.ack())
+    assert world.out == []
+
+
+def test_data_fin_before_the_first_data_ack(script: Any) -> None:
+    """Section 3.3.3: a connection without any data can be closed, too.
+
+    The peer has nothing to acknowledge, so no Data ACK confirms the handshake.
+    """
+    world = script()
+    peer, _ = world.accept()
+    world.connection.shutdown()
+    world.pump()
+    (closing,) = peer.take()
+    dss = find(closing.options, Dss)
+    assert dss.data_fin
+    assert (dss.dsn, dss.subflow_seq, dss.length) == (world.keys.incoming.number(0), 0, 1)
+    world.wait(2)
+    assert any(dss.data_fin for one in peer.take() if (dss := find(one.options, Dss)))
+    peer.send(ACK, world.ack(1))
+    peer.send(ACK, world.data(0, 1, 0, acked=1, data_fin=True))
+    assert world.connection.closed
+    assert world.connection.failure is None
+
+
+def test_third_ack_goes_before_the_data_fin(script: Any) -> None:
+    """Section 3.1: without the keys of the third ACK the peer could not tell what DSS means."""
+    world = script()
+    peer = world.dial()
+    world.connection.shutdown()
+    first, *rest = peer.syn_ack(MpCapable(sender_key=PEER_KEY))
+    assert find(first.options, MpCapable).receiver_key == PEER_KEY
+    world.wait(2)
+    assert any(dss.data_fin for one in rest + peer.take() if (dss := find(one.options, Dss)))
+
+
+# Section 3.2: MP_JOIN.
+
+
+def test_join_step_by_step(script: Any) -> None:
+    """Section 3.2: token, HMACs; the third ACK again until the fourth, and no data before it."""
+    world = script(endpoints=SECOND)
+    first, _ = world.accept()
+    first.send(ACK, world.ack())
+    second, syn = world.joining()
+    assert (syn.token, syn.address_id) == (world.keys.token, 2)
+    (third,) = second.syn_ack(world.join_answer(syn))
+    local, remote = world.keys.pair()
+    proof = MpJoinAck(hmac=crypto.join_hmac(remote, local, syn.nonce, 99)[:20])
+    assert find(third.options, MpJoinAck) == proof
+    world.connection.send(bytes(100_000))
+    world.pump()
+    assert not any(one.payload for one in second.take())
+    world.wait(2)
+    again = second.take()
+    assert len(again) > 1
+    assert [find(one.options, MpJoinAck) for one in again] == [proof] * len(again)
+    assert not any(one.payload for one in again)
+    second.send(ACK, world.ack())
+    world.wait(30)
+    assert not any(find(one.options, MpJoinAck) for one in second.take())
+
+
+def test_join_without_fourth_ack_is_given_up(script: Any) -> None:
+    """Section 3.2: in the end; the connection lives on."""
+    world = script(endpoints=SECOND)
+    first, _ = world.accept()
+    first.send(ACK, world.ack())
+    second, syn = world.joining()
+    second.syn_ack(world.join_answer(syn))
+    world.wait(60)
+    assert second.take()[-1].flags & RST
+    assert not world.connection.closed
+    assert len(world.connection.subflows) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"hmac": bytes(8)}, None])
+def test_join_whose_answer_proves_nothing_is_reset(script: Any, wrong: Any) -> None:
+    """Section 3.2: a wrong HMAC in the SYN/ACK, or no MP_JOIN."""
+    world = script(endpoints=SECOND)
+    first, _ = world.accept()
+    first.send(ACK, world.ack())
+    second, syn = world.joining()
+    options = () if wrong is None else (world.join_answer(syn, **wrong),)
+    (answer,) = second.syn_ack(*options)
+    assert answer.flags & RST
+    assert second.relative(answer) == 1
+    assert len(world.connection.subflows) == 1
+    assert world.tracer.count("sub_established") == 0
+
+
+def test_backup_flag_of_the_answer(script: Any) -> None:
+    """Section 3.2: the B flag of the SYN/ACK asks us not to use the subflow while others work."""
+    world = script(endpoints=SECOND)
+    first, _ = world.accept()
+    first.send(ACK, world.ack())
+    second, syn = world.joining()
+    second.syn_ack(world.join_answer(syn, backup=True))
+    second.send(ACK, world.ack())
+    world.connection.send(bytes(40_000))
+    world.pump()
+    assert not any(one.payload for one in second.take())
+    assert any(one.payload for one in first.take())
+
+
+def test_no_join_before_the_connection_is_confirmed(script: Any) -> None:
+    """Section 3.2: the peer has the keys for certain only when it has sent DSS."""
+    world = script(endpoints=SECOND)
+    peer, _ = world.accept()
+    assert world.out == []
+    peer.send(ACK, world.ack())
+    _, syn = world.joining()
+    assert syn.token == world.keys.token
+
+
+# Section 3.4: addresses.
+
+
+def test_announcement_confirms_the_handshake_with_dss(script: Any) -> None:
+    """Section 3.4.1: an ADD_ADDR may be the first thing the peer says."""
+    world = script()
+    peer, _ = world.accept()
+    local, remote = world.keys.pair()
+    hmac = crypto.add_addr_hmac(local, remote, 5, "10.0.2.2", None)
+    option = AddAddr(address_id=5, address="10.0.2.2", hmac=hmac)
+    answers = peer.send(ACK, world.ack(), option)
+    assert any(find(one.options, AddAddr) for one in answers)
+    second, syn = world.joining()
+    assert syn.token == world.keys.token
+    assert second.flow.remote.port == 80
+
+
+# Section 3.3: what is the same in both roles.
+
+
+def test_data_and_end_of_the_peer(script: Any) -> None:
+    """Sections 3.3.1 and 3.3.3: mappings and DATA_FIN of a responder."""
+    world = script()
+    peer, _ = world.accept()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    *_, last = peer.send(ACK, world.data(3, 1, 0, data_fin=True))
+    assert find(last.options, Dss).data_ack == world.keys.outgoing.number(4)
+    assert world.connection.read(10) == b"abc"
+    assert world.connection.at_eof
+    world.connection.shutdown()
+    world.pump()
+    answers = peer.take()
+    assert find(answers[-1].options, Dss).data_fin
+    assert not any(one.flags & FIN for one in answers)
+    assert any(one.flags & FIN for one in peer.send(ACK, world.ack(1)))
+    assert world.connection.closed
+
+
+def test_unknown_join_answer_is_no_join(script: Any) -> None:
+    """Section 3.2: MP_JOIN on the first subflow means nothing."""
+    world = script()
+    peer, _ = world.accept()
+    peer.send(ACK, world.ack(), MpJoinAck(hmac=bytes(20)))
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    assert world.connection.read(10) == b"abc"
+    assert not world.connection.fallback
