@@ -313,8 +313,8 @@ class MptcpConnection:
         """
         tcp = self.config.tcp
         limit = tcp.orphan_retries if self._detached else tcp.retries
-        blocked = self.outgoing.edge <= self.outgoing.una and not self._detached
-        return self._fin.tries > limit or (self.sender.tries > limit and not blocked)
+        patient = not self._detached and self.sender.blocked
+        return self._fin.tries > limit or (self.sender.tries > limit and not patient)
 
     def _ack_everywhere(self) -> None:
         for subflow in self.subflows:

@@ -49,6 +49,13 @@ class Sender:
             self._probe()
         self._watch(now)
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the peer keeps a window closed: the shared one, or that of a subflow's TCP."""
+        return self._stream.edge <= self._stream.una or any(
+            one.tcp.queued and not one.tcp.send_window for one in self._subflows if one.usable
+        )
+
     def handle_timer(self, now: int) -> None:
         """Have the next step send again what the peer has not acknowledged.
 
@@ -199,8 +206,13 @@ class Sender:
 
 
 def room(subflow: Subflow) -> int:
-    """Return the octets a subflow could send at once: congestion window, window, buffer."""
+    """Return the octets a subflow could send at once: congestion window, window, buffer.
+
+    After a fallback there is no choice to be made late: TCP gets what it takes.
+    """
     tcp = subflow.tcp
+    if subflow.fallback:
+        return tcp.room
     queued = tcp.queued
     windows = min(tcp.cwnd - tcp.in_flight, tcp.send_window)
     return max(0, min(windows - queued, tcp.room))

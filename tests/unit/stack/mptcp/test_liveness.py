@@ -1,0 +1,208 @@
+"""Nothing waits for ever (RFC 8684): what is pending has a timer, and every timer an end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from testbed.stack.connection import Closed
+from testbed.stack.mptcp.state import DataState
+from testbed.stack.packet.mptcp import Dss, MpFastclose
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import ACK, RST, SYN
+
+from .script import LOCAL_2, REMOTE_2
+
+
+@pytest.mark.parametrize("subflows", [1, 2])
+def test_lost_window_update_is_found_by_probing(script: Any, subflows: int) -> None:
+    """Section 3.3.4: the window was closed, and the ACK that opened it again got lost."""
+    world = script()
+    peer = world.open()
+    peers = [peer]
+    if subflows == 2:
+        peers.append(world.subpeer(LOCAL_2, REMOTE_2))
+        world.join(peers[1])
+    edge = world.connection.outgoing.edge
+    world.connection.send(bytes(edge + 5000))
+    world.pump()
+    got = 0
+    for _ in range(50):
+        for each in peers:
+            got += sum(len(one.payload) for one in each.take())
+            each.window = edge - got
+            got += sum(len(one.payload) for one in each.send(ACK, world.ack(got)))
+    assert got == edge
+    world.wait(20)
+    probed = [each for each in peers if each.take()]
+    assert probed
+    for each in probed:
+        each.window = 0xFFFF
+        each.send(ACK, world.ack(got))
+    world.wait(1)
+    assert world.connection.outgoing.next == edge + 5000
+
+
+def test_peer_may_keep_its_window_closed(script: Any) -> None:
+    """RFC 9293, section 3.8.6.1: as long as it answers, and somebody waits for it."""
+    world = script()
+    peer = world.open()
+    peer.window = 0
+    peer.send(ACK, world.ack())
+    world.connection.send(b"data")
+    world.pump()
+    probes = 0
+    for _ in range(400):
+        world.wait(10)
+        if segments := peer.take():
+            probes += len(segments)
+            peer.send(ACK, world.ack(0))
+    assert not world.connection.closed
+    assert 10 < probes < 400
+    world.connection.close()
+    for _ in range(100):
+        world.wait(10)
+        if peer.take():
+            peer.send(ACK, world.ack(0))
+    assert world.connection.closed
+    assert "timed out" in str(world.connection.failure)
+
+
+def test_peer_that_acknowledges_on_the_subflow_only(script: Any) -> None:
+    """Section 3.3.2: data without Data ACK is sent again, at last the connection is given up."""
+    world = script()
+    peer = world.open()
+    world.connection.send(b"data")
+    world.pump()
+    copies = 0
+    for _ in range(3000):
+        world.wait(1)
+        segments = peer.take()
+        copies += sum(one.payload == b"data" for one in segments)
+        if world.connection.closed:
+            break
+        if segments:
+            peer.send(ACK, world.ack(0))
+    assert world.connection.closed
+    assert "Data ACK" in str(world.connection.failure)
+    assert 10 < copies < 60
+
+
+def test_data_fin_without_data_ack_ends(script: Any) -> None:
+    """Section 3.3.3: DATA_FIN is not sent again for ever."""
+    world = script()
+    peer = world.open()
+    world.connection.close()
+    world.pump()
+    world.wait(3600)
+    assert world.connection.closed
+    reset = peer.take()[-1]
+    assert reset.flags & RST
+    assert find(reset.options, MpFastclose) is not None
+
+
+def test_peer_that_does_not_close_its_side(script: Any) -> None:
+    """As in Linux, a connection its application has left does not wait for ever."""
+    world = script()
+    peer = world.open()
+    world.connection.close()
+    world.pump()
+    peer.take()
+    peer.send(ACK, world.ack(1))
+    assert world.connection.state is DataState.FIN_WAIT_2
+    world.wait(100)
+    assert world.connection.closed
+    assert world.endpoint.next_timer() is None
+
+
+def test_half_closed_connection_lives_on(script: Any) -> None:
+    """Section 3.3.3: data flows the other way as long as it likes, here and there."""
+    world = script()
+    peer = world.open()
+    world.connection.shutdown()
+    world.pump()
+    peer.take()
+    peer.send(ACK, world.ack(1))
+    for index in range(100):
+        world.wait(60)
+        peer.send(ACK, world.data(index, 1, index + 1, acked=1), payload=b"x")
+    assert world.connection.read(1000) == b"x" * 100
+    peer.send(ACK, world.data(100, 1, 0, acked=1, data_fin=True))
+    assert world.connection.closed
+    assert world.connection.failure is None
+
+
+def test_peers_half_close(script: Any) -> None:
+    """Section 3.3.3: the same with the roles exchanged."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 1, 0, data_fin=True))
+    assert world.connection.at_eof
+    for index in range(100):
+        world.wait(60)
+        world.connection.send(b"x")
+        world.pump()
+        peer.take()
+        peer.send(ACK, world.ack(index + 1))
+    assert world.connection.unsent == 0
+    world.connection.shutdown()
+    world.pump()
+    assert find(peer.take()[-1].options, Dss).data_fin
+    peer.send(ACK, world.ack(101))
+    assert world.connection.closed
+
+
+def test_close_with_unread_data(script: Any) -> None:
+    """Section 3.5: the peer hears that its data is not wanted."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    world.connection.close()
+    world.pump()
+    reset = peer.take()[-1]
+    assert reset.flags & RST
+    assert find(reset.options, MpFastclose) is not None
+    assert world.tracer.count("closed") == 1
+
+
+@pytest.mark.parametrize("state", ["opening", "established", "half", "alone"])
+def test_abort(script: Any, state: str) -> None:
+    """Section 3.5: in every state it is over at once, nothing stays, and it is told once."""
+    world = script()
+    peer = world.dial() if state == "opening" else world.open()
+    if state == "half":
+        world.connection.shutdown()
+        world.pump()
+    if state == "alone":
+        peer.send(RST | ACK)
+    world.connection.abort()
+    world.pump()
+    assert world.connection.closed
+    assert [type(one) for one in world.events].count(Closed) == 1
+    assert world.tracer.count("closed") == 1
+    assert world.endpoint.next_timer() is None
+
+
+def test_connect_to_nobody(script: Any) -> None:
+    """RFC 9293, section 3.8.3: it ends, without MP_CAPABLE at last (section 3.7)."""
+    world = script()
+    peer = world.dial()
+    world.wait(600)
+    syns = peer.take()
+    assert all(one.flags == SYN for one in syns)
+    assert world.connection.closed
+    assert "timed out" in str(world.connection.failure)
+    assert world.endpoint.next_timer() is None
+
+
+def test_idle_connection_has_no_timer(script: Any) -> None:
+    """It costs nothing but memory."""
+    world = script()
+    peer = world.open()
+    world.connection.send(b"data")
+    world.pump()
+    peer.take()
+    peer.send(ACK, world.ack(4))
+    world.wait(5)
+    assert world.endpoint.next_timer() is None
