@@ -8,7 +8,7 @@ import pytest
 
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.mptcp.path_manager import PathLimits
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
@@ -19,7 +19,6 @@ from testbed.stack.packet.mptcp import (
     MpJoinAck,
     MpJoinSyn,
     MpJoinSynAck,
-    RemoveAddr,
 )
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
@@ -40,12 +39,21 @@ def test_version_1_is_answered_to_a_higher_one(script: Any) -> None:
     assert find(answer.options, MpCapable).version == 1
 
 
-@pytest.mark.parametrize("option", [MpCapable(version=0), MpCapable(flags=0x41)])
+@pytest.mark.parametrize(
+    "option",
+    [MpCapable(version=0), MpCapable(flags=0x41), MpCapable(flags=0x81), MpCapable(flags=0x00)],
+)
 def test_syn_that_cannot_be_used_gets_plain_tcp(script: Any, option: MpCapable) -> None:
-    """Section 3.1: version 0 is not spoken, and with the B flag the option is ignored."""
+    """Section 3.1: version 0, the B flag, a checksum (which we do not make yet), no H flag."""
     (answer,) = script().subpeer().syn(option)
     assert answer.flags == SYN | ACK
     assert find(answer.options, MpCapable) is None
+
+
+def test_unknown_flags_of_a_syn_mean_nothing(script: Any) -> None:
+    """Section 3.1: D to G are not echoed either."""
+    (answer,) = script().subpeer().syn(MpCapable(flags=0x1F))
+    assert find(answer.options, MpCapable).flags == 0x01
 
 
 def test_capable_with_data_is_a_mapping(script: Any) -> None:
@@ -281,6 +289,22 @@ def test_data_waits_for_its_data_ack(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+def test_data_ack_alone_does_not_free_what_tcp_must_retransmit(script: Any) -> None:
+    """Section 3.3.2: a subflow goes on until its own octets are acknowledged, mapping and all."""
+    world = script()
+    peer = world.open()
+    world.connection.send(b"data")
+    world.pump()
+    (sent,) = peer.take()
+    peer.send(ACK, world.ack(4), ack=1)
+    assert world.connection.unsent == 0
+    world.wait(1)
+    again = peer.take()
+    assert again
+    assert {(one.seq, one.payload) for one in again} == {(sent.seq, b"data")}
+    assert all(find(one.options, Dss).dsn == find(sent.options, Dss).dsn for one in again)
+
+
 # Section 3.3.4: the receive window.
 
 
@@ -396,105 +420,7 @@ def test_subflow_fin_is_not_the_end_of_data(script: Any) -> None:
     assert world.connection.read(100) == b"abc"
 
 
-# Signals ride on ACKs.
-
-
-def test_signal_is_no_duplicate_ack(script: Any) -> None:
-    """Section 3.3.5: ACKs with options other than DSS are no congestion signal."""
-    world = script()
-    peer = world.open()
-    world.connection.send(bytes(50_000))
-    world.pump()
-    sent = peer.take()
-    assert len(sent) > 3
-    peer.ack = 1
-    for number in range(1, 6):
-        peer.send(ACK, AddAddr(address_id=number, address="10.0.9.9", hmac=bytes(8)))
-    again = [one for one in peer.take() if one.payload and peer.relative(one) == 1]
-    assert again == []
-    assert world.connection.subflows[0].tcp.recovering is False
-
-
-def announcement(world: Any, **changes: Any) -> AddAddr:
-    """Return an ADD_ADDR of the peer."""
-    local, remote = world.keys.pair()
-    hmac = crypto.add_addr_hmac(local, remote, 5, REMOTE_2.host, REMOTE_2.port)
-    fields = {"address_id": 5, "address": REMOTE_2.host, "port": REMOTE_2.port, "hmac": hmac}
-    return AddAddr(**{**fields, **changes})
-
-
-def test_add_addr_is_echoed_and_taken_up(script: Any) -> None:
-    """Section 3.4.1: the echo has no HMAC."""
-    world = script()
-    peer = world.open()
-    peer.send(ACK, world.ack())
-    (echo,) = peer.send(ACK, announcement(world))
-    assert find(echo.options, AddAddr) == announcement(world, hmac=None)
-    (syn,) = world.out
-    join = find(syn.options, MpJoinSyn)
-    assert syn.destination == REMOTE_2
-    assert join.token == world.keys.token
-    world.out.clear()
-    peer.send(ACK, announcement(world))  # the echo was lost
-    assert world.out == []  # no second join
-
-
-def test_add_addr_with_a_wrong_hmac_is_ignored(script: Any) -> None:
-    """Section 3.4.1."""
-    world = script()
-    peer = world.open()
-    peer.send(ACK, world.ack())
-    assert peer.send(ACK, announcement(world, hmac=bytes(8))) == []
-    assert world.out == []
-
-
-def test_add_addr_is_sent_until_its_echo(script: Any) -> None:
-    """Section 3.4.1; its HMAC is the rightmost 64 bits."""
-    world = script(endpoints=(PathEndpoint(host=LOCAL_2.host, id=3, signal=True),))
-    peer = world.open()
-    world.wait(10)
-    found = [one for segment in peer.take() if (one := find(segment.options, AddAddr))]
-    local, remote = world.keys.pair()
-    hmac = crypto.add_addr_hmac(remote, local, 3, LOCAL_2.host, None)
-    assert set(found) == {AddAddr(address_id=3, address=LOCAL_2.host, hmac=hmac)}
-    assert len(found) >= 3
-    peer.send(ACK, world.ack(), AddAddr(address_id=3, address=LOCAL_2.host))
-    world.wait(200)
-    assert not any(find(one.options, AddAddr) for one in peer.take())
-
-
-def test_remove_addr_with_several_ids(script: Any) -> None:
-    """Section 3.4.2: ids nobody knows are ignored."""
-    world = script()
-    first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second, address_id=2)
-    first.send(ACK, world.ack(), RemoveAddr(address_ids=(9, 2, 200)))
-    (reset,) = second.take()
-    assert reset.flags & RST
-    assert world.tracer.count("sub_closed") == 1
-    first.send(ACK, world.data(0, 3, 1), payload=b"abc")
-    assert world.connection.read(100) == b"abc"
-
-
-def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
-    """Section 3.4.2: and what was on its subflow is sent on another."""
-    world = script()
-    first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
-    world.connection.send(b"x" * 3000)
-    world.pump()
-    lost = [one for one in first.take() + second.take() if one.payload]
-    assert lost
-    on_first = [one for one in lost if one.source.host == "10.0.1.1"]
-    world.hosts = (LOCAL_2.host,)
-    world.endpoint.address_removed("10.0.1.1", world.now)
-    world.pump()
-    answers = second.take()
-    assert RemoveAddr(address_ids=(0,)) in [find(one.options, RemoveAddr) for one in answers]
-    again = {find(one.options, Dss).dsn for one in answers if one.payload}
-    assert {find(one.options, Dss).dsn for one in on_first} <= again
+# Section 3.5: MP_FASTCLOSE.
 
 
 def test_fastclose(script: Any) -> None:

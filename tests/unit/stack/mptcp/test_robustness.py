@@ -9,7 +9,7 @@ import pytest
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
 from testbed.stack.mptcp.state import DataState
-from testbed.stack.packet.address import Address
+from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import (
     AddAddr,
     Dss,
@@ -395,19 +395,13 @@ def test_join_that_cannot_be_opened_does_not_keep_the_connection(script: Any) ->
     world = script(close_timeout_ns=10**10)
     peer = world.open()
     address = Address("10.0.9.9", 3000)
-    world.endpoint.tcp.connect(_flow(world, address), world.now)
+    host = world.source_for(address.host)
+    taken = Flow(Address(host, world.port_for(host, address)), address)
+    world.endpoint.tcp.connect(taken, world.now)
     peer.send(ACK, world.ack(), announcement(world, 5, address.host, address.port))
     peer.send(RST | ACK)
     world.wait(11)
     assert world.connection.closed
-
-
-def _flow(world: Any, remote: Address) -> Any:
-    """Return the flow the script's network chooses for a subflow."""
-    from testbed.stack.packet.address import Flow  # noqa: PLC0415
-
-    host = world.source_for(remote.host)
-    return Flow(Address(host, world.port_for(host, remote)), remote)
 
 
 def test_syn_whose_third_ack_never_comes(script: Any) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from testbed.stack.packet.address import Address
+from testbed.stack.packet.mptcp import MptcpOption
+from testbed.stack.packet.segment import SYN, Segment
 
 S = 1_000_000_000
 DATA = random.Random(7).randbytes(2_000_000)
@@ -57,3 +60,41 @@ def test_transfer_under_loss(network: Any, manager: str, scheduler: str) -> None
         for path in net.path(number):
             path.loss = 0.02
     transfer(net)
+
+
+def test_reinjection_because_of_the_window_is_rare(network: Any) -> None:
+    """RFC 8684, section 3.3.6: data on a fast subflow does not come sooner by a slow one."""
+    net = network(2, receive_buffer=100_000)
+    for number, delay_ns in ((0, 5_000_000), (1, 50_000_000)):
+        for path in net.path(number):
+            path.delay_ns = delay_ns
+    connection = transfer(net, down=b"x")
+    assert connection.sender.reinjected < len(DATA) // 20
+
+
+def test_simultaneous_close_without_delay(network: Any) -> None:
+    """RFC 8684, appendix D: it takes a few segments; ACKs do not answer one another."""
+    net = network(2)
+    for number in (0, 1):
+        for path in net.path(number):
+            path.delay_ns, path.rate = 0, None
+    transfer(net, up=b"x", down=b"y")
+    assert len(net.sent) < 40
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_transfer_after_a_fallback(network: Any, data: bool) -> None:
+    """RFC 8684, section 3.7: options vanish on SYNs, or on all that follows the handshake."""
+    net = network(2)
+
+    def strip(segment: Segment) -> tuple[Segment, ...]:
+        if bool(segment.flags & SYN) is data:
+            return (segment,)
+        rest = tuple(one for one in segment.options if not isinstance(one, MptcpOption))
+        return (msgspec.structs.replace(segment, options=rest),)
+
+    for path in net.path(0):
+        path.filter = strip
+    connection = transfer(net)
+    assert connection.info()["fallback"]
+    assert net.server.tracer.count("sub_established") == 0

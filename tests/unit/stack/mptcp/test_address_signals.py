@@ -1,0 +1,141 @@
+"""Address signals on the wire, with segments made by hand (RFC 8684, section 3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.path_manager import PathEndpoint
+from testbed.stack.packet.mptcp import (
+    AddAddr,
+    Dss,
+    MpJoinSyn,
+    RemoveAddr,
+)
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import ACK, RST
+
+from .script import LOCAL, LOCAL_2, REMOTE_2
+
+
+def test_signal_is_no_duplicate_ack(script: Any) -> None:
+    """Section 3.3.5: ACKs with options other than DSS are no congestion signal."""
+    world = script()
+    peer = world.open()
+    world.connection.send(bytes(50_000))
+    world.pump()
+    sent = peer.take()
+    assert len(sent) > 3
+    peer.ack = 1
+    for number in range(1, 6):
+        peer.send(ACK, AddAddr(address_id=number, address="10.0.9.9", hmac=bytes(8)))
+    again = [one for one in peer.take() if one.payload and peer.relative(one) == 1]
+    assert again == []
+    assert world.connection.subflows[0].tcp.recovering is False
+
+
+def announcement(world: Any, **changes: Any) -> AddAddr:
+    """Return an ADD_ADDR of the peer."""
+    local, remote = world.keys.pair()
+    hmac = crypto.add_addr_hmac(local, remote, 5, REMOTE_2.host, REMOTE_2.port)
+    fields = {"address_id": 5, "address": REMOTE_2.host, "port": REMOTE_2.port, "hmac": hmac}
+    return AddAddr(**{**fields, **changes})
+
+
+def test_add_addr_is_echoed_and_taken_up(script: Any) -> None:
+    """Section 3.4.1: the echo has no HMAC."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    (echo,) = peer.send(ACK, announcement(world))
+    assert find(echo.options, AddAddr) == announcement(world, hmac=None)
+    (syn,) = world.out
+    join = find(syn.options, MpJoinSyn)
+    assert syn.destination == REMOTE_2
+    assert join.token == world.keys.token
+    world.out.clear()
+    peer.send(ACK, announcement(world))  # the echo was lost
+    assert world.out == []  # no second join
+
+
+def test_add_addr_with_a_wrong_hmac_is_ignored(script: Any) -> None:
+    """Section 3.4.1."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    assert peer.send(ACK, announcement(world, hmac=bytes(8))) == []
+    assert world.out == []
+
+
+def test_add_addr_is_sent_until_its_echo(script: Any) -> None:
+    """Section 3.4.1; its HMAC is the rightmost 64 bits."""
+    world = script(endpoints=(PathEndpoint(host=LOCAL_2.host, id=3, signal=True),))
+    peer = world.open()
+    world.wait(10)
+    found = [one for segment in peer.take() if (one := find(segment.options, AddAddr))]
+    local, remote = world.keys.pair()
+    hmac = crypto.add_addr_hmac(remote, local, 3, LOCAL_2.host, None)
+    assert set(found) == {AddAddr(address_id=3, address=LOCAL_2.host, hmac=hmac)}
+    assert len(found) >= 3
+    peer.send(ACK, world.ack(), AddAddr(address_id=3, address=LOCAL_2.host))
+    world.wait(200)
+    assert not any(find(one.options, AddAddr) for one in peer.take())
+
+
+def test_remove_addr_with_several_ids(script: Any) -> None:
+    """Section 3.4.2: ids nobody knows are ignored."""
+    world = script()
+    first = world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    world.join(second, address_id=2)
+    first.send(ACK, world.ack(), RemoveAddr(address_ids=(9, 2, 200)))
+    (reset,) = second.take()
+    assert reset.flags & RST
+    assert world.tracer.count("sub_closed") == 1
+    first.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    assert world.connection.read(100) == b"abc"
+
+
+def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
+    """Section 3.4.2: and what was on its subflow is sent on another."""
+    world = script()
+    first = world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    world.join(second)
+    world.connection.send(b"x" * 3000)
+    world.pump()
+    lost = [one for one in first.take() + second.take() if one.payload]
+    assert lost
+    on_first = [one for one in lost if one.source.host == "10.0.1.1"]
+    world.hosts = (LOCAL_2.host,)
+    world.endpoint.address_removed("10.0.1.1", world.now)
+    world.pump()
+    answers = second.take()
+    assert RemoveAddr(address_ids=(0,)) in [find(one.options, RemoveAddr) for one in answers]
+    again = {find(one.options, Dss).dsn for one in answers if one.payload}
+    assert {find(one.options, Dss).dsn for one in on_first} <= again
+
+
+def test_each_signal_has_an_ack_of_its_own(script: Any) -> None:
+    """Section 3.4: an ACK that carries one is neither left out nor put together with another."""
+    ids = (3, 4, 5)
+    world = script(
+        endpoints=tuple(PathEndpoint(host=LOCAL_2.host, id=one, signal=True) for one in ids)
+    )
+    peer = world.open()
+    world.wait(1.1)  # when they are sent again
+    found = [find(one.options, AddAddr) for one in peer.take()]
+    assert [one.address_id for one in found] == list(ids)
+
+
+def test_address_is_withdrawn_as_soon_as_there_is_a_subflow(script: Any) -> None:
+    """Section 3.4.2: break before make; nobody could be told when the address went."""
+    world = script(endpoints=(PathEndpoint(host=LOCAL.host, id=3, signal=True),))
+    first = world.open()
+    world.hosts = (LOCAL_2.host,)
+    world.endpoint.address_removed(LOCAL.host, world.now)
+    world.pump()
+    first.take()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    answers = world.join(second)
+    assert RemoveAddr(address_ids=(0, 3)) in [find(one.options, RemoveAddr) for one in answers]
