@@ -95,7 +95,8 @@ def _negotiate(tcb: Tcb, syn: Segment, now: int) -> None:
     if tcb.timestamps:
         tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now
     scale = find(syn.options, WindowScale)
-    if config.window_scaling and scale is not None:
+    tcb.window_scaling = config.window_scaling and scale is not None
+    if tcb.window_scaling:
         tcb.sender.shift = min(scale.shift, _MAX_SHIFT)
         receiver.shift = config.window_shift
     tcb.sack = config.sack and find(syn.options, SackPermitted) is not None

@@ -198,7 +198,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     if tcb.timestamps:
         options.append(Timestamps(tcb.timestamp(now), tcb.ts_recent if answer else 0))
         taken += 12
-    if tcb.receiver.shift or (not answer and tcb.config.window_scaling):
+    if tcb.window_scaling:
         options.append(WindowScale(tcb.config.window_shift))
         taken += 4
     if tcb.extension is not None:

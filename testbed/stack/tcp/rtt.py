@@ -32,18 +32,20 @@ class RttEstimator:
         self._variance_floor = config.rto_min_ns
         self._ceiling = config.rto_max_ns
 
-    def sample(self, rtt: int, now: int, una: int, end: int) -> None:
+    def sample(self, rtt: int, latest: int, now: int, una: int, end: int) -> None:
         """Take a measurement.
 
         There may be many in a round trip.  As in Linux, the mean deviation follows each of them,
         but RTTVAR falls only once in a round trip, and no lower than the greatest deviation in it:
         else it would forget too soon.
 
+        :param rtt: for the timeout; ``latest`` without a delay of the ACK, for the minimum.
         :param una: SND.UNA, ``end`` SND.NXT: by them round trips are told.
         """
-        self.latest = rtt
-        if self.minimum is None or rtt <= self.minimum or now - self._minimum_at > _MIN_RTT_AGE_NS:
-            self.minimum, self._minimum_at = rtt, now
+        self.latest = latest
+        minimum = self.minimum
+        if minimum is None or latest <= minimum or now - self._minimum_at > _MIN_RTT_AGE_NS:
+            self.minimum, self._minimum_at = latest, now
         if self.smoothed is None:
             self.smoothed = rtt
             self.variance = self._deviation = self._greatest = rtt // 2

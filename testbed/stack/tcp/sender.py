@@ -8,7 +8,7 @@ from testbed.stack.tcp.rack import probe_timeout
 from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.recovery import Phase, Recovery
 from testbed.stack.tcp.rtt import RttEstimator
-from testbed.stack.tcp.scoreboard import Fate, Scoreboard
+from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent
 from testbed.stack.tcp.send_queue import SendQueue
 
 
@@ -159,7 +159,7 @@ class Sender:
         if octets:
             self.backoffs = 0
             if delivered:
-                self._measure(delivered[-1].sent_ns, now, echo_sent_ns, resent=delivered[-1].resent)
+                self._measure(delivered, now, echo_sent_ns)
         elif not sacked:
             return
         self.recovery.acknowledged(
@@ -176,13 +176,21 @@ class Sender:
             self._probe_acknowledged(now)
             self.rearm(now)
 
-    def _measure(self, sent_ns: int, now: int, echo_sent_ns: int | None, *, resent: bool) -> None:
-        """Measure a round trip: not of what was sent twice, but for timestamps (Karn, RFC 7323)."""
-        if resent:
-            if echo_sent_ns is None:
-                return
-            sent_ns = echo_sent_ns
-        self.rtt.sample(max(now - sent_ns, 1), now, self.una, self.next)
+    def _measure(self, delivered: list[Sent], now: int, echo_sent_ns: int | None) -> None:
+        """Measure a round trip: the longest this ACK tells of, a delayed ACK included.
+
+        If any of what it acknowledges was sent twice, that may have been missing while the rest
+        waited at the peer: then only a timestamp tells (Karn's algorithm; RFC 7323, section 4).
+        """
+        latest = now - delivered[-1].sent_ns
+        longest = now - delivered[0].sent_ns
+        for record in delivered:
+            if record.resent:
+                if echo_sent_ns is None:
+                    return
+                latest = longest = now - echo_sent_ns
+                break
+        self.rtt.sample(max(longest, 1), max(latest, 1), now, self.una, self.next)
 
     def window_used(self, *, used_up: bool) -> None:
         """Note after sending how much of the congestion window is used, as Linux does.

@@ -74,6 +74,7 @@ class Tcb:
         "ts_recent",
         "ts_recent_ns",
         "wants_room",
+        "window_scaling",
     )
 
     def __init__(
@@ -99,6 +100,7 @@ class Tcb:
         # Negotiated in the handshake; until then, what is offered.
         self.timestamps = config.timestamps
         self.sack = config.sack
+        self.window_scaling = config.window_scaling
         self.ecn = config.ecn
         self.ecn_reduced = False  # CWR is to be set on the next new data
         self.nagle = config.nagle

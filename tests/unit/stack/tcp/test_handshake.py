@@ -107,6 +107,16 @@ def test_only_what_both_offer_is_used() -> None:
     assert script.connection.send_window == 1000
 
 
+def test_a_shift_of_nothing_is_offered_too() -> None:
+    """RFC 7323, section 2.2: without the option in SYN,ACK the peer would not scale either."""
+    script = Script(TcpConfig(timestamps=False, sack=False, receive_buffer=40_000))
+    script.listen()
+    script.inject("S", 0, options=(WindowScale(7),))
+    assert find(script.last[0].options, WindowScale) == WindowScale(0)
+    script.inject(".", 1, 1, win=100)
+    assert script.connection.send_window == 12_800
+
+
 def test_windows_of_syns_are_never_scaled() -> None:
     """RFC 7323, section 2.2."""
     script = Script(TcpConfig(timestamps=False, sack=False))

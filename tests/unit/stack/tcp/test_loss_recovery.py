@@ -66,6 +66,14 @@ def test_what_was_sent_twice_gives_no_sample() -> None:
     assert connection.backoffs == 0
 
 
+def test_what_waited_for_a_retransmission_gives_no_sample() -> None:
+    """Without SACK, what is acknowledged with a repeated segment may have arrived long before."""
+    script = sending(Script(), 5, sack=False)
+    assert repeated(0) in script.wait(4 * SECOND)
+    script.inject(".", 1, at(5))
+    assert script.connection.smoothed_rtt_ns == 50 * MS
+
+
 def test_with_timestamps_it_does() -> None:
     """RFC 7323, section 4.1."""
     script = Script(TcpConfig(sack=False, window_scaling=False))
