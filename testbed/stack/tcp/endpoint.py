@@ -77,7 +77,8 @@ class TcpEndpoint:
         :param congestion: instead of a new one of the configuration's name.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
-        if flow in self._connections:
+        old = self._connections.get(flow)
+        if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
         connection = self._make(flow, State.CLOSED, isn, extension, congestion)

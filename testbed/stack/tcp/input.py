@@ -370,8 +370,10 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     end = start + len(payload)
     if tcb.ecn:
         _congestion_experienced(tcb, segment)
-    if end > receiver.edge:  # beyond what was ever offered
-        payload = payload[: max(0, receiver.edge - start)]
+    # Neither beyond what was ever offered nor behind the peer's FIN.
+    limit = receiver.edge if receiver.finished is None else receiver.finished
+    if end > limit:
+        payload = payload[: max(0, limit - start)]
         end = start + len(payload)
         receiver.ack_now = True
     if tcb.reading_closed and end > buffer.next:

@@ -174,12 +174,10 @@ def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
         sender.board.resend(record, now)
         sender.total_resent += 1
         sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
-    elif tcb.pure_ack or tcb.receiver.ack_now:
-        tcb.pure_ack = False
-        if tcb.state is State.SYN_RECEIVED:
-            out.append(pure_ack(tcb, now))
-        return
     else:
+        if tcb.state is State.SYN_RECEIVED and (tcb.pure_ack or tcb.receiver.ack_now):
+            tcb.pure_ack = False
+            out.append(pure_ack(tcb, now))
         return
     out.append(_syn(tcb, now))
 
