@@ -307,7 +307,7 @@ def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
         start = expand((left - sender.base) & BITS_32, una)
         end = start + ((right - left) & BITS_32)
         if not index and _is_duplicate_report(option, start, end, una):
-            sender.recovery.duplicate_reported()
+            sender.recovery.duplicate_reported(end)
             sender.probe_duplicate(end)
         elif una <= start < end <= sender.next:
             blocks.append((start, end))

@@ -241,7 +241,7 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
     if len(record.payload) > limit:
         sender.board.cut(record, limit)
     sender.board.resend(record, now)
-    sender.recovery.sent(record.end - record.start, again=True)
+    sender.recovery.sent_again(record)
     sender.total_resent += 1
     sender.last_sent_ns = now
     sender.start_timer(now)
@@ -326,7 +326,7 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
         sender.small_end = end
     sender.board.add(Sent(start, end, payload, ext, record_flags, now))
     sender.next = end
-    sender.recovery.sent(end - start, again=False)
+    sender.recovery.sent(end - start)
     ecn = NOT_ECT
     if tcb.ecn:
         ecn = ECT_0

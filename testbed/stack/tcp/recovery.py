@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 
+from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
 from testbed.stack.tcp.receiver import NEVER
@@ -35,7 +36,7 @@ class Recovery:
     """
 
     __slots__ = ("_before", "_duplicate_acks", "_prr_delivered", "_prr_flight", "_prr_sent",
-                 "_undo_after", "_undo_resent", "board", "congestion", "look_at", "mss", "phase",
+                 "_undo_after", "_undo_ends", "board", "congestion", "look_at", "mss", "phase",
                  "point", "rack", "rtt", "sack", "spurious", "window")  # fmt: skip
 
     def __init__(self, board: Scoreboard, rtt: RttEstimator, congestion: CongestionControl) -> None:
@@ -53,7 +54,7 @@ class Recovery:
         self._duplicate_acks = 0
         self._prr_delivered = self._prr_flight = self._prr_sent = 0
         self._undo_after = -1
-        self._undo_resent = 0
+        self._undo_ends: set[int] = set()  # of what was sent again in this recovery
 
     def start(self, mss: int, *, sack: bool) -> None:
         """Begin when a connection is established, or when its segments become smaller."""
@@ -158,19 +159,26 @@ class Recovery:
         self.congestion.idled(rtos, now)
         self._set_window(0)
 
-    def sent(self, octets: int, *, again: bool) -> None:
+    def sent(self, octets: int) -> None:
         """Note that octets have left."""
         self._prr_sent += octets
-        if again:
-            self._undo_resent += 1
 
-    def duplicate_reported(self) -> None:
-        """Take a DSACK: the peer had got a segment twice (RFC 2883, RFC 3708)."""
+    def sent_again(self, record: Sent) -> None:
+        """Note that a record has left again."""
+        self._prr_sent += record.end - record.start
+        self._undo_ends.add(record.end)
+
+    def duplicate_reported(self, end: int) -> None:
+        """Take a DSACK: the peer has got twice what ends at ``end`` (RFC 2883, RFC 3708).
+
+        When that is so for all that was sent again, nothing had been lost.  What the network
+        doubled, and was not sent again, says nothing.
+        """
         self.spurious += 1
-        self.rack.duplicate_reported()
-        if self._undo_after >= 0:
-            self._undo_resent -= 1
-            if self._undo_resent <= 0:
+        if end in self._undo_ends:
+            self.rack.duplicate_reported()
+            self._undo_ends.discard(end)
+            if not self._undo_ends and self._undo_after >= 0:
                 self._undo()
 
     def _partial_or_full(self, position: int, octets: int) -> None:
@@ -209,14 +217,23 @@ class Recovery:
 
     def _remember_for_undo(self, now: int) -> None:
         self._undo_after = now
-        self._undo_resent = 0
+        self._undo_ends.clear()
 
     def _undo_if_spurious(self, echo_sent_ns: int) -> None:
-        """Take the reduction back if the first ACK answers an original (RFC 3522, Eifel)."""
-        if echo_sent_ns < self._undo_after - 1_000_000 and self._undo_resent:
-            self._undo()
+        """Take the reduction back if an ACK answers an original (RFC 3522, Eifel).
+
+        In fast recovery one segment that was only late proves nothing while others that were sent
+        again are on their way: as in Linux, that is waited for.
+        """
+        if echo_sent_ns < self._undo_after - MILLISECOND and self._undo_ends:
+            if self.phase == Phase.LOSS or not self._resent_outstanding():
+                self._undo()
         elif self.phase == Phase.LOSS:
             self._undo_after = -1  # the first ACK after a timeout decides
+
+    def _resent_outstanding(self) -> bool:
+        """Whether something in flight was sent twice; those sent last are looked at first."""
+        return any(record.resent for record in reversed(self.board.by_time))
 
     def _undo(self) -> None:
         self._undo_after = -1
