@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from testbed.stack.connection import (
-    Closed,
     Connected,
     ConnectionFailure,
     ErrorKind,
-    Readable,
-    Writable,
 )
 from testbed.stack.packet.options import (
     MaximumSegmentSize,
-    Sack,
     SackPermitted,
     Timestamps,
     WindowScale,
@@ -22,11 +18,10 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, CE, CWR, ECE, FIN, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
 from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Notice
-from testbed.stack.tcp.receiver import NEVER
-from testbed.stack.tcp.recovery import Phase
-from testbed.stack.tcp.state import HANDSHAKE, SHUT, State, Trigger
+from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 _MAX_SHIFT: Final = 14  # RFC 7323, section 2.3
@@ -77,7 +72,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if acks_syn:
         sender.window = sender.max_window = segment.window  # never scaled
         sender.window_seq, sender.window_ack = -1, 0
-        sender.acknowledge(0, [], now, _echo(tcb, segment, now))
+        sender.acknowledge(0, [], now, echoed(tcb, segment, now))
         _established(tcb, Trigger.SYN_ACK, now)
         tcb.receiver.ack_now = True
     else:  # simultaneous open
@@ -151,7 +146,7 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if tcb.state is State.SYN_RECEIVED:
         _fifth_ack_of_syn(tcb, segment, start, now)
-    _fifth_ack(tcb, segment, start, ack, notice, now)
+    fifth_ack(tcb, segment, start, ack, notice, now)
     if segment.payload:
         _seventh_text(tcb, segment, start, now)
     if flags & FIN or tcb.receiver.finished is not None:
@@ -243,7 +238,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window = sender.max_window = segment.window
-        sender.acknowledge(0, [], now, _echo(tcb, segment, now))
+        sender.acknowledge(0, [], now, echoed(tcb, segment, now))
         _established(tcb, Trigger.ACK_OF_SYN, now)
         tcb.receiver.ack_now = True
     else:
@@ -266,96 +261,8 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     sender = tcb.sender
     sender.window = sender.max_window = segment.window << sender.shift
     sender.window_seq, sender.window_ack = start, 0
-    sender.acknowledge(0, [], now, _echo(tcb, segment, now))
+    sender.acknowledge(0, [], now, echoed(tcb, segment, now))
     _established(tcb, Trigger.ACK_OF_SYN, now)
-
-
-def _fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, now: int) -> None:
-    """Take acknowledgment, SACK blocks, window and ECN-Echo."""
-    sender = tcb.sender
-    una = sender.una
-    changed = False
-    window = segment.window << sender.shift
-    if ack >= una and (tcb.extension is None or tcb.extension.window_counts(window)):
-        changed = sender.take_window(window, start, ack)
-    blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
-    if ack > una or blocks:
-        sender.acknowledge(max(ack, una), blocks, now, _echo(tcb, segment, now))
-    elif ack == una and not changed and notice is Notice.PLAIN:
-        _duplicate_ack(tcb, segment, now)
-    if segment.flags & ECE and tcb.ecn:
-        _congestion_echoed(tcb, now)
-    if sender.una > una:
-        _advanced(tcb, now)
-
-
-def _duplicate_ack(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Count a duplicate ACK (RFC 5681, section 2) where there is no SACK to tell more."""
-    sender = tcb.sender
-    if not tcb.sack and sender.board.records and not segment.payload and not segment.flags & FIN:
-        sender.recovery.duplicate(sender.una, sender.next, now)
-
-
-def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
-    """Return a segment's SACK blocks as positions; note a first one that is a DSACK."""
-    option: Sack | None = find(segment.options, Sack)
-    if option is None:
-        return []
-    sender = tcb.sender
-    blocks = []
-    for index, (left, right) in enumerate(option.blocks):
-        start = expand((left - sender.base) & BITS_32, una)
-        end = start + ((right - left) & BITS_32)
-        if not index and _is_duplicate_report(option, start, end, una):
-            sender.recovery.duplicate_reported(end)
-            sender.probe_duplicate(end)
-        elif una <= start < end <= sender.next:
-            blocks.append((start, end))
-    return blocks
-
-
-def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
-    """Tell whether a first block reports a duplicate (RFC 2883, section 4)."""
-    if end <= una:
-        return True
-    if len(option.blocks) < 2:
-        return False
-    left, right = option.blocks[0]
-    outer_left, outer_right = option.blocks[1]
-    inside = (left - outer_left) & BITS_32
-    return (
-        start < end and inside + ((right - left) & BITS_32) <= (outer_right - outer_left) & BITS_32
-    )
-
-
-def _congestion_echoed(tcb: Tcb, now: int) -> None:
-    """Take ECN-Echo: react to marks of one window of data once (RFC 3168, section 6.1.2)."""
-    sender = tcb.sender
-    recovery = sender.recovery
-    if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
-        recovery.congestion_echoed(sender.una, sender.next, now)
-        tcb.ecn_reduced = True
-
-
-def _advanced(tcb: Tcb, now: int) -> None:
-    """Do what follows from an ACK of new data."""
-    sender = tcb.sender
-    if tcb.extension is not None:
-        tcb.extension.acked(sender.acknowledged)
-    if tcb.wants_room and sender.unsent <= tcb.config.send_buffer * 3 // 4:
-        tcb.wants_room = False
-        tcb.owner.report(tcb, Writable())
-    if tcb.state in SHUT and sender.fin_acknowledged:
-        _fin_acknowledged(tcb, now)
-
-
-def _fin_acknowledged(tcb: Tcb, now: int) -> None:
-    if tcb.state is State.FIN_WAIT_1:
-        tcb.transition(Trigger.ACK_OF_FIN)
-    elif tcb.state is State.CLOSING:
-        _time_wait(tcb, Trigger.ACK_OF_FIN, now)
-    elif tcb.state is State.LAST_ACK:
-        tcb.end(None, Trigger.ACK_OF_FIN)
 
 
 def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
@@ -387,7 +294,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         in_order = False
     receiver.data_arrived(size, segments, in_order=in_order, now=now)
     if buffer.next > before:
-        report_readable(tcb)
+        tcb.report_readable()
 
 
 def _note_duplicate(tcb: Tcb, start: int, end: int) -> None:
@@ -406,13 +313,6 @@ def _congestion_experienced(tcb: Tcb, segment: Segment) -> None:
         receiver.ack_now = True
 
 
-def report_readable(tcb: Tcb) -> None:
-    """Tell the application that there is something to read."""
-    if not tcb.readable_reported and not tcb.reading_closed:
-        tcb.readable_reported = True
-        tcb.owner.report(tcb, Readable())
-
-
 def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Eighth, check the FIN bit; also for one that came earlier, out of order."""
     receiver = tcb.receiver
@@ -426,7 +326,7 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     if tcb.state is State.ESTABLISHED or tcb.state is State.FIN_WAIT_1:
         tcb.transition(Trigger.FIN)
     elif tcb.state is State.FIN_WAIT_2:
-        _time_wait(tcb, Trigger.FIN, now)
+        tcb.enter_time_wait(Trigger.FIN, now)
         return
     elif tcb.state is State.TIME_WAIT:
         if segment.flags & FIN:
@@ -434,21 +334,4 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         return
     else:
         return
-    report_readable(tcb)
-
-
-def _time_wait(tcb: Tcb, trigger: Trigger, now: int) -> None:
-    tcb.transition(trigger)
-    tcb.sender.clear()
-    tcb.keepalive_at = NEVER
-    tcb.close_at = now + tcb.config.time_wait_ns
-    report_readable(tcb)
-    tcb.owner.report(tcb, Closed())
-
-
-def _echo(tcb: Tcb, segment: Segment, now: int) -> int | None:
-    """Return when the segment left that this one answers, by its timestamp."""
-    if not tcb.timestamps:
-        return None
-    timestamps = find(segment.options, Timestamps)
-    return None if timestamps is None else tcb.echoed_ns(timestamps.echo, now)
+    tcb.report_readable()

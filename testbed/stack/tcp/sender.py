@@ -6,7 +6,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import probe_timeout
 from testbed.stack.tcp.receiver import NEVER
-from testbed.stack.tcp.recovery import Phase, Recovery
+from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
 from testbed.stack.tcp.rtt import RttEstimator
 from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent
 from testbed.stack.tcp.send_queue import SendQueue
@@ -148,8 +148,7 @@ class Sender:
     ) -> None:
         """Take an ACK up to ``position`` and SACK ``blocks`` between that and SND.NXT.
 
-        :param echo_sent_ns: when, by the peer's echo of our timestamp, the segment it answers
-            left, in the clock's coarse ticks.
+        :param echo_sent_ns: see :class:`Acknowledgment`.
         """
         octets = position - self.una
         board = self.board
@@ -162,16 +161,10 @@ class Sender:
                 self._measure(delivered, now, echo_sent_ns)
         elif not sacked:
             return
-        self.recovery.acknowledged(
-            position,
-            self.next,
-            delivered,
-            sacked,
-            now,
-            octets=octets,
-            limited=self._limited,
-            echo_sent_ns=echo_sent_ns,
+        ack = Acknowledgment(
+            position, octets, self.next, delivered, sacked, self._limited, echo_sent_ns
         )
+        self.recovery.acknowledged(ack, now)
         if octets:
             self._probe_acknowledged(now)
             self.rearm(now)

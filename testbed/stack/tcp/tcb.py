@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from testbed.stack.connection import Closed, ConnectionFailure, ErrorKind, Event
+from testbed.stack.connection import Closed, ConnectionFailure, ErrorKind, Event, Readable
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.segment import Segment
 from testbed.stack.packet.sequence import BITS_32, expand
@@ -155,6 +155,21 @@ class Tcb:
         """End: the peer does not answer any more."""
         failure = self.soft_error or ConnectionFailure(ErrorKind.TIMED_OUT, detail)
         self.end(failure)
+
+    def enter_time_wait(self, trigger: Trigger, now: int) -> None:
+        """Enter TIME-WAIT: the application has nothing more to expect, the peer may have."""
+        self.transition(trigger)
+        self.sender.clear()
+        self.keepalive_at = NEVER
+        self.close_at = now + self.config.time_wait_ns
+        self.report_readable()
+        self.owner.report(self, Closed())
+
+    def report_readable(self) -> None:
+        """Tell the application that there is something to read, the end of the stream included."""
+        if not self.readable_reported and not self.reading_closed:
+            self.readable_reported = True
+            self.owner.report(self, Readable())
 
     @property
     def receiving(self) -> bool:
