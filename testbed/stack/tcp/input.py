@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.connection import (
-    Connected,
-    ConnectionFailure,
-    ErrorKind,
-)
+from testbed.stack.connection import Connected, ConnectionFailure, ErrorKind
 from testbed.stack.packet.options import (
     MaximumSegmentSize,
     SackPermitted,
@@ -31,8 +27,6 @@ _TS_RECENT_VALID_NS: Final = 24 * 24 * 3600 * SECOND  # RFC 7323, section 5.5
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEGMENT ARRIVES, for a connection that exists."""
     tcb.segments_received += 1
-    tcb.last_received_ns = now
-    tcb.probes = 0
     if tcb.state is State.SYN_SENT:
         _syn_sent(tcb, segment, now)
     elif tcb.state is not State.CLOSED:
@@ -72,7 +66,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if acks_syn:
         sender.window = sender.max_window = segment.window  # never scaled
         sender.window_seq, sender.window_ack = -1, 0
-        sender.acknowledge(0, [], now, echoed(tcb, segment, now))
+        sender.syn_acknowledged(now, echoed(tcb, segment, now))
         _established(tcb, Trigger.SYN_ACK, now)
         tcb.receiver.ack_now = True
     else:  # simultaneous open
@@ -106,6 +100,8 @@ def _established(tcb: Tcb, trigger: Trigger, now: int) -> None:
     tcb.transition(trigger)
     sender = tcb.sender
     sender.recovery.start(sender.mss, sack=tcb.sack)
+    if sender.total_resent > 1:  # RFC 5681, section 3.1; as in Linux one lost SYN is forgiven
+        sender.recovery.start_small()
     if tcb.config.keepalive:
         tcb.keepalive_at = now + tcb.config.keepalive_idle_ns
     tcb.owner.report(tcb, Connected())
@@ -141,6 +137,8 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     ack = expand((segment.ack - tcb.sender.base) & BITS_32, tcb.sender.una)
     if not _fifth_ack_acceptable(tcb, ack, now):
         return
+    tcb.last_received_ns = now
+    tcb.probes = 0
     notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
     if notice is Notice.REFUSED:
         return
@@ -238,7 +236,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window = sender.max_window = segment.window
-        sender.acknowledge(0, [], now, echoed(tcb, segment, now))
+        sender.syn_acknowledged(now, echoed(tcb, segment, now))
         _established(tcb, Trigger.ACK_OF_SYN, now)
         tcb.receiver.ack_now = True
     else:
@@ -261,7 +259,7 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     sender = tcb.sender
     sender.window = sender.max_window = segment.window << sender.shift
     sender.window_seq, sender.window_ack = start, 0
-    sender.acknowledge(0, [], now, echoed(tcb, segment, now))
+    sender.syn_acknowledged(now, echoed(tcb, segment, now))
     _established(tcb, Trigger.ACK_OF_SYN, now)
 
 
@@ -289,8 +287,9 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     before = buffer.next
     in_order = start <= before and not buffer.has_gaps
     new = buffer.add(start, payload) if payload else []
-    if sum(right - left for left, right in new) < len(payload):
-        _note_duplicate(tcb, start, min(end, new[0][0]) if new else end)
+    end = new[0][0] if new else end
+    if end > start and (start < before or buffer.around(start) is not None):
+        _note_duplicate(tcb, start, end)
         in_order = False
     receiver.data_arrived(size, segments, in_order=in_order, now=now)
     if buffer.next > before:

@@ -85,6 +85,11 @@ class Recovery:
         self.congestion.start(mss)
         self._set_window(0)
 
+    def start_small(self) -> None:
+        """Begin with one segment: the handshake met congestion."""
+        self.congestion.cwnd = self.mss
+        self._set_window(0)
+
     @property
     def recovering(self) -> bool:
         """Whether losses are being repaired."""

@@ -8,6 +8,8 @@ from testbed.stack.tcp.config import SECOND, TcpConfig
 
 _MIN_RTT_AGE_NS: Final = 300 * SECOND  # Linux' tcp_min_rtt_wlen
 
+_AFTER_LOST_SYN_NS: Final = 3 * SECOND
+
 
 class RttEstimator:
     """Smoothed round-trip time, its variance, its minimum, and the timeout that follows.
@@ -60,6 +62,10 @@ class RttEstimator:
                 self.variance -= (self.variance - self._greatest) // 4
                 self._round_end, self._greatest = end, 0
         self.rto = min(self._ceiling, self.smoothed + max(self._variance_floor, 4 * self.variance))
+
+    def handshake_timed_out(self) -> None:
+        """Begin with 3 seconds: SYN was sent again and there is no sample (RFC 6298, 5.7)."""
+        self.rto = min(self._ceiling, max(self.rto, _AFTER_LOST_SYN_NS))
 
     def backed_off(self, backoffs: int) -> int:
         """Return the timeout after so many expiries in a row (RFC 6298, section 5.5)."""

@@ -139,6 +139,16 @@ class Sender:
             self.backoffs = 0
         return changed
 
+    def syn_acknowledged(self, now: int, echo_sent_ns: int | None) -> None:
+        """Take the ACK of our SYN."""
+        delivered = self.board.acknowledge(0)
+        self.una = 0
+        self._measure(delivered, now, echo_sent_ns)
+        if self.backoffs and self.rtt.smoothed is None:
+            self.rtt.handshake_timed_out()
+        self.backoffs = 0
+        self.rearm(now)
+
     def acknowledge(
         self,
         position: int,

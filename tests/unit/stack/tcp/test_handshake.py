@@ -178,6 +178,27 @@ def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     assert failure(script) is ErrorKind.TIMED_OUT
 
 
+def test_after_a_lost_syn_the_timeout_begins_with_3_seconds() -> None:
+    """RFC 6298, section 5.7."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.wait(1500 * MS)
+    script.inject("S.", 0, 1)
+    assert connection.rto_ns == 3 * SECOND
+    assert connection.cwnd == 10 * 536
+
+
+def test_after_two_lost_syns_there_is_one_segment_to_begin_with() -> None:
+    """RFC 5681, section 3.1."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.wait(4 * SECOND)
+    script.inject("S.", 0, 1)
+    assert connection.cwnd == 536
+
+
 def test_a_syn_that_comes_again_is_answered_again() -> None:
     script = Script()
     script.listen()

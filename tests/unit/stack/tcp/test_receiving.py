@@ -153,6 +153,17 @@ def test_nothing_is_reported_that_was_thrown_away() -> None:
     assert script.sacked() == []
 
 
+def test_what_is_not_kept_is_not_reported() -> None:
+    """A DSACK for what the receiver threw away would have the sender forget it."""
+    script = Script(PLAIN_SACK)
+    connection = script.connect(SACK_PERMITTED)
+    for number in range(17_000):
+        script.inject(".", 3 + 2 * number, 1, b"x", take=False)
+    script.inject(".", 60_000, 1, b"refused")
+    assert all(not start <= 60_000 < end for start, end in script.sacked())
+    assert connection.readable == 0
+
+
 def test_without_sack_none_is_sent() -> None:
     script = Script(PLAIN_SACK)
     script.connect()
