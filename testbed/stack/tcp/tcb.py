@@ -63,12 +63,12 @@ class Tcb:
         "receiver",
         "reset",
         "sack",
+        "scheduled",
         "segments_received",
         "segments_sent",
         "sender",
         "soft_error",
         "state",
-        "timer_at",
         "timestamp_offset",
         "timestamps",
         "ts_recent",
@@ -119,7 +119,7 @@ class Tcb:
         self.segments_received = 0
         self.close_at = NEVER  # TIME-WAIT's end, or that of an orphan's FIN-WAIT-2
         self.keepalive_at = NEVER
-        self.timer_at = NEVER  # owner's: for when it is scheduled
+        self.scheduled: list[int] = []  # owner's: times for which it is scheduled
 
     # How its state changes.
 
