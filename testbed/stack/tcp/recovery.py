@@ -105,7 +105,7 @@ class Recovery:
         if self._undo_after >= 0 and echo_sent_ns is not None and octets:
             self._undo_if_spurious(echo_sent_ns)
         if new and limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
-            self.congestion.acked(new, self.rtt.smoothed, now)
+            self.congestion.acked(new, self.rtt, now)
         if self.phase >= Phase.REDUCING and position >= self.point:
             self._finish()
         if self.sack and (self.board.sacked or self.recovering):

@@ -1,4 +1,4 @@
-"""The retransmission timeout (RFC 6298, with RFC 7323's appendix G for many samples a window)."""
+"""The retransmission timeout (RFC 6298)."""
 
 from __future__ import annotations
 
@@ -16,34 +16,47 @@ class RttEstimator:
     ``None``.
     """
 
-    __slots__ = ("_ceiling", "_minimum_at", "_variance_floor", "latest", "minimum", "rto",
-                 "smoothed", "variance")  # fmt: skip
+    __slots__ = ("_ceiling", "_deviation", "_greatest", "_minimum_at", "_round_end",
+                 "_variance_floor", "latest", "minimum", "rto", "smoothed", "variance")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.smoothed: int | None = None
         self.latest: int | None = None
         self.minimum: int | None = None
         self.variance = 0
+        self._deviation = 0
+        self._greatest = 0  # deviation in this round trip
+        self._round_end = 0
         self.rto = config.rto_initial_ns
         self._minimum_at = 0
         self._variance_floor = config.rto_min_ns
         self._ceiling = config.rto_max_ns
 
-    def sample(self, rtt: int, now: int, expected_samples: int = 1) -> None:
+    def sample(self, rtt: int, now: int, una: int, end: int) -> None:
         """Take a measurement.
 
-        :param expected_samples: how many there are in a round trip (RFC 7323, appendix G).
+        There may be many in a round trip.  As in Linux, the mean deviation follows each of them,
+        but RTTVAR falls only once in a round trip, and no lower than the greatest deviation in it:
+        else it would forget too soon.
+
+        :param una: SND.UNA, ``end`` SND.NXT: by them round trips are told.
         """
         self.latest = rtt
         if self.minimum is None or rtt <= self.minimum or now - self._minimum_at > _MIN_RTT_AGE_NS:
             self.minimum, self._minimum_at = rtt, now
         if self.smoothed is None:
             self.smoothed = rtt
-            self.variance = rtt // 2
+            self.variance = self._deviation = self._greatest = rtt // 2
+            self._round_end = end
         else:
             error = rtt - self.smoothed
-            self.variance += (abs(error) - self.variance) // (4 * expected_samples)
-            self.smoothed += error // (8 * expected_samples)
+            self.smoothed += error // 8
+            self._deviation += (abs(error) - self._deviation) // 4
+            self._greatest = max(self._greatest, self._deviation)
+            self.variance = max(self.variance, self._greatest)
+            if una > self._round_end:
+                self.variance -= (self.variance - self._greatest) // 4
+                self._round_end, self._greatest = end, 0
         self.rto = min(self._ceiling, self.smoothed + max(self._variance_floor, 4 * self.variance))
 
     def backed_off(self, backoffs: int) -> int:

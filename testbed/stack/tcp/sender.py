@@ -182,8 +182,7 @@ class Sender:
             if echo_sent_ns is None:
                 return
             sent_ns = echo_sent_ns
-        flight = self.board.in_flight
-        self.rtt.sample(max(now - sent_ns, 1), now, max(1, -(-flight // (2 * self.mss or 1))))
+        self.rtt.sample(max(now - sent_ns, 1), now, self.una, self.next)
 
     def window_used(self, *, used_up: bool) -> None:
         """Note after sending how much of the congestion window is used, as Linux does.

@@ -78,8 +78,7 @@ class Userspace:
         """Wait until all connections are closed at both ends, and leave the network."""
         host = self._hosts.pop(asyncio.get_running_loop(), None)
         if host is not None:
-            await host.streams.finished()
-            host.close()
+            await host.finish()
 
     def _host(self) -> Host:
         loop = asyncio.get_running_loop()

@@ -49,7 +49,7 @@ def mptcp(*states, fallback=False):
 
 
 def views(**seen):
-    found = evidence.of(SCENARIO, "mptcp", Seen(**seen)).connections
+    found = evidence.of(SCENARIO, Seen(**seen), protocol="mptcp").connections
     return [(view.node, view.subflows, view.fallback) for view in found]
 
 
@@ -125,7 +125,7 @@ def test_frames_the_emulator_lost_are_evidence():
         ),
         emulator_cpu_s=0,
     )
-    (lost,) = evidence.of(SCENARIO, "tcp", Seen(wires=report)).lost
+    (lost,) = evidence.of(SCENARIO, Seen(wires=report), protocol="tcp").lost
     assert (lost.link, lost.toward, lost.packets) == ("wifi", "server", 3)
     (wire,) = evidence.wires(TOPOLOGY, report)
     assert (wire.toward, wire.netem) == ("server", "rate 20mbit")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from testbed.errors import InputError
+from testbed.stack.tcp.rtt import RttEstimator
 
 
 class CongestionControl(Protocol):
@@ -27,11 +28,8 @@ class CongestionControl(Protocol):
     def start(self, mss: int) -> None:
         """Begin, or go on with another ``mss``: a connection is established, its path changed."""
 
-    def acked(self, octets: int, rtt_ns: int | None, now: int) -> None:
-        """Grow: ``octets`` were delivered while the window was the limit (RFC 3465).
-
-        :param rtt_ns: the smoothed round-trip time.
-        """
+    def acked(self, octets: int, rtt: RttEstimator, now: int) -> None:
+        """Grow: ``octets`` were delivered while the window was the limit (RFC 3465)."""
 
     def reduce(self, in_flight: int, now: int) -> None:
         """Set ``ssthresh`` and ``cwnd``: a loss was detected, or ECN-Echo came."""

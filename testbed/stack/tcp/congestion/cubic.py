@@ -1,11 +1,13 @@
-"""CUBIC: RFC 9438."""
+"""CUBIC: RFC 9438, with HyStart++ (RFC 9406)."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.tcp.congestion import register
+from testbed.stack.tcp.congestion import NO_THRESHOLD, register
+from testbed.stack.tcp.congestion.hystart import HyStart
 from testbed.stack.tcp.congestion.reno import Reno
+from testbed.stack.tcp.rtt import RttEstimator
 
 _C: Final = 0.4  # section 5
 _BETA: Final = 0.7  # section 4.6
@@ -20,7 +22,16 @@ class Cubic(Reno):
     ``w_max``, ``w_est`` and the like are in segments, as in the RFC.
     """
 
-    __slots__ = ("_credit", "_cubic_before", "cwnd_epoch", "epoch_ns", "k", "w_est", "w_max")
+    __slots__ = (
+        "_credit",
+        "_cubic_before",
+        "_hystart",
+        "cwnd_epoch",
+        "epoch_ns",
+        "k",
+        "w_est",
+        "w_max",
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,14 +40,16 @@ class Cubic(Reno):
         self.k = 0.0
         self.cwnd_epoch = 0.0
         self.epoch_ns: int | None = None  # start of the current congestion avoidance stage
+        self._hystart = HyStart()
         self._credit = 0.0  # octets the window has grown by that make no whole one yet
         self._cubic_before: tuple[float, float, float, int | None] = (0.0, 0.0, 0.0, None)
 
-    def acked(self, octets: int, rtt_ns: int | None, now: int) -> None:
+    def acked(self, octets: int, rtt: RttEstimator, now: int) -> None:
         """Grow in the Reno-friendly, the concave or the convex region (sections 4.2 to 4.5)."""
-        octets = self._slow_start(octets)
-        if not octets:
-            return
+        if self.cwnd < self.ssthresh:
+            octets = self._slow_start_watched(octets, rtt)
+            if not octets:
+                return
         mss, cwnd = self.mss, self.cwnd / self.mss
         if self.epoch_ns is None:
             self._begin_epoch(cwnd, now)
@@ -49,12 +62,22 @@ class Cubic(Reno):
             self._credit = 0.0
             self.cwnd = max(self.cwnd, int(self.w_est * mss))
             return
-        offset += (rtt_ns or 0) / _NS
+        offset += (rtt.smoothed or 0) / _NS
         target = min(max(_C * offset * offset * offset + self.w_max, cwnd), 1.5 * cwnd)
         self._credit += (target - cwnd) / cwnd * octets
         whole = int(self._credit)
         self._credit -= whole
         self.cwnd += whole
+
+    def _slow_start_watched(self, octets: int, rtt: RttEstimator) -> int:
+        """Grow as HyStart++ allows, which watches the first slow start only (RFC 9406, 4.3)."""
+        growth = octets
+        if self.ssthresh == NO_THRESHOLD:
+            growth = self._hystart.growth(octets, rtt.latest, self.cwnd)
+            if self._hystart.ended:
+                self.ssthresh = self.cwnd
+                return 0
+        return self._slow_start(octets, growth)
 
     def _begin_epoch(self, cwnd: float, now: int) -> None:
         self.epoch_ns = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from testbed.stack.tcp.congestion import NO_THRESHOLD, initial_window, register
+from testbed.stack.tcp.rtt import RttEstimator
 
 _LEAST_SEGMENTS: Final = 2
 
@@ -26,22 +27,22 @@ class Reno:
         self.cwnd = max(mss, self.cwnd // self.mss * mss) if self.mss else initial_window(mss)
         self.mss = mss
 
-    def acked(self, octets: int, rtt_ns: int | None, now: int) -> None:  # noqa: ARG002
+    def acked(self, octets: int, rtt: RttEstimator, now: int) -> None:  # noqa: ARG002
         """Double each round trip in slow start, add one segment each after it."""
-        octets = self._slow_start(octets)
+        octets = self._slow_start(octets, octets)
         if octets:
             self._acked += octets
             if self._acked >= self.cwnd:
                 self._acked -= self.cwnd
                 self.cwnd += self.mss
 
-    def _slow_start(self, octets: int) -> int:
-        """Grow up to ``ssthresh`` and return what is left for congestion avoidance."""
-        if self.cwnd >= self.ssthresh:
+    def _slow_start(self, octets: int, growth: int) -> int:
+        """Grow up to ``ssthresh`` and return what octets are left for congestion avoidance."""
+        room = self.ssthresh - self.cwnd
+        if room <= 0:
             return octets
-        growth = min(octets, self.ssthresh - self.cwnd)
-        self.cwnd += growth
-        return octets - growth
+        self.cwnd += min(growth, room)
+        return max(0, octets - room)
 
     def reduce(self, in_flight: int, now: int) -> None:  # noqa: ARG002
         """Halve (RFC 5681, equation 4)."""

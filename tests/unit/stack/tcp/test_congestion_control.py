@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from testbed.errors import InputError
 from testbed.stack.tcp import congestion
+from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.rtt import RttEstimator
 
 MSS = 1000
 SECOND = 1_000_000_000
 RTT = SECOND // 10
 
 
+def measured(rtt_ns: int) -> RttEstimator:
+    """Return an estimator that has seen one round-trip time."""
+    rtt = RttEstimator(TcpConfig())
+    rtt.sample(rtt_ns, SECOND, 0, 0)
+    return rtt
+
+
 def round_trip(control: CongestionControl, now: int) -> int:
     """Have a window's worth acknowledged, one segment after the other."""
     segments = control.cwnd // MSS
     for number in range(segments):
-        control.acked(MSS, RTT, now + number * RTT // segments)
+        control.acked(MSS, measured(RTT), now + number * RTT // segments)
     return now + RTT
 
 
@@ -81,10 +92,11 @@ def test_cubic_is_never_slower_than_reno_on_short_paths() -> None:
     control.cwnd = 10 * MSS
     control.reduce(10 * MSS, 0)
     now = 0
+    rtt = measured(RTT // 100)
     for _ in range(30):
         segments = control.cwnd // MSS
         for _ in range(segments):
-            control.acked(MSS, RTT // 100, now)
+            control.acked(MSS, rtt, now)
         now += RTT // 100
     assert control.cwnd >= 7 * MSS + 0.5 * 30 * MSS
 
@@ -121,3 +133,33 @@ def test_there_is_a_least_window(name: str) -> None:
         control.reduce(MSS, number * SECOND)
     assert control.cwnd == 2 * MSS
     assert control.ssthresh == 2 * MSS
+
+
+def test_hystart_leaves_slow_start_when_the_round_trips_grow() -> None:
+    """RFC 9406, section 4.2: conservative slow start for five rounds, then none."""
+    control = congestion.make("cubic")
+    control.start(MSS)
+    now, rtt = SECOND, 40_000_000
+    sizes = []
+    while control.ssthresh > 1 << 30:
+        for _ in range(control.cwnd // MSS):
+            control.acked(MSS, measured(rtt), now)
+        now += rtt
+        sizes.append(control.cwnd // MSS)
+        if len(sizes) >= 3:
+            rtt += 6_000_000
+        assert len(sizes) < 20
+    assert sizes[:3] == [20, 40, 80]
+    assert all(after / before < 1.3 for before, after in itertools.pairwise(sizes[4:]))
+    assert control.ssthresh <= control.cwnd <= control.ssthresh + 2 * MSS
+
+
+def test_hystart_goes_on_when_the_round_trips_fall_again() -> None:
+    """RFC 9406, section 4.2."""
+    control = congestion.make("cubic")
+    control.start(MSS)
+    for rtt in (40, 40, 60, 40, 40, 40, 40, 40, 40):
+        for _ in range(control.cwnd // MSS):
+            control.acked(MSS, measured(rtt * 1_000_000), SECOND)
+    assert control.ssthresh > 1 << 30
+    assert control.cwnd > 1000 * MSS
