@@ -68,7 +68,9 @@ def window_probe(tcb: Tcb, now: int) -> Segment:
     """Return what probes the peer's window: what fits into it, else :func:`probe`."""
     sender = tcb.sender
     if sender.queue.octets and sender.window_left:
-        return _data(tcb, sender.window_left, now)
+        segment = _data(tcb, sender.window_left, now)
+        sender.start_timer(now)
+        return segment
     return probe(tcb, now)
 
 
@@ -244,8 +246,7 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
     sender.recovery.sent(record.end - record.start, again=True)
     sender.total_resent += 1
     sender.last_sent_ns = now
-    if sender.rto_at == NEVER:
-        sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+    sender.start_timer(now)
     gso_size = fits if len(record.payload) > fits else 0
     flags = ACK | record.flags
     return _segment(tcb, flags, record.start, record.payload, options, gso_size)
@@ -262,8 +263,7 @@ def _new_data(tcb: Tcb, now: int, out: list[Segment]) -> None:
         _fin(tcb, now, out)
     if sender.next != before:
         sender.last_sent_ns = now
-        if sender.rto_at == NEVER:
-            sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+        sender.start_timer(now)
         sender.arm_probe(now)
     elif sender.blocked and sender.persist_at == NEVER:
         sender.persist_at = now + sender.rtt.backed_off(sender.backoffs)

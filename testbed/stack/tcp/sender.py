@@ -228,6 +228,11 @@ class Sender:
         if end == self.probe_end:
             self.probe_end = None
 
+    def start_timer(self, now: int) -> None:
+        """Start the retransmission timer if it is not running (RFC 6298, section 5.1)."""
+        if self.rto_at == NEVER:
+            self.rto_at = now + self.rtt.backed_off(self.backoffs)
+
     def rearm(self, now: int) -> None:
         """Set the timers after an ACK of new data (RFC 6298, 5.2 and 5.3; RFC 8985, 7.2)."""
         if not self.board.records:
