@@ -9,6 +9,7 @@
     │   ├── OperationError       1  one operation of a plan failed, or read back differently
     │   └── NoSuchSandboxError   2  no running sandbox has that name
     ├── PacketError              1  octets that are no packet, or values that fit into none
+    ├── SimulationError          1  a simulated network in which nothing can happen any more
     ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
     └── StoreError               1  a result folder cannot be written or read
 
@@ -118,6 +119,10 @@ class NoSuchSandboxError(SandboxError):
 
 class PacketError(TestbedError):
     """Octets are no packet, or a packet cannot hold the values it is to hold."""
+
+
+class SimulationError(TestbedError):
+    """A simulated network came to a standstill."""
 
 
 class WorkloadError(TestbedError):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +36,9 @@ def command(
     wire: Annotated[
         str | None, typer.Option(help="What shapes links: auto, netem or emulator.")
     ] = None,
+    sim: Annotated[
+        bool, typer.Option("--sim", help="Simulate the network: no root, no waiting.")
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
     ] = None,
@@ -60,13 +62,20 @@ def command(
 
         testbed run --resume results/quickstart/20260314T150926Z-1a2b3c4d
 
+        testbed run --sim experiments/quickstart.yaml
+
+    With --sim the network and its clock are simulated, and the stacks are our own, userspace and
+    userspace-tcp; the others of a file are left out.
+
     Ctrl-C stops; finished runs are kept.
     """
     from testbed.experiment import runner
     from testbed.experiment.load import Overrides, load
+    from testbed.experiment.venue import HOST, SIMULATION
     from testbed.results.store import Store
 
     changes = Overrides(
+        machine=SIMULATION if sim else HOST,
         stacks=tuple(stack or ()),
         repetitions=repetitions,
         seed=seed,
@@ -80,6 +89,7 @@ def command(
         jobs = iter([(runner.resume(store), store)])
     elif files:
         experiments = [load(file, changes) for file in files]  # all are checked before one begins
+        _say_what_is_left_out(experiments)
         jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
     else:
         raise InputError("there is nothing to run", hint="name an experiment file")
@@ -96,13 +106,23 @@ def command(
     sys.exit(_exit_code(outcomes.values()))
 
 
+def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
+    for experiment in experiments:
+        if experiment.left_out:
+            stacks = ", ".join(experiment.left_out)
+            console(stderr=True).print(
+                f"{experiment.name}: left out, as they cannot be simulated: {stacks}",
+                markup=False,
+            )
+
+
 def _carry_out(experiment: Experiment, store: Store, *, again: bool, fail_fast: bool) -> None:
     from testbed.cli.progress import watcher
     from testbed.experiment import runner
 
     runs = runner.missing(experiment, store, again=again)
     with watcher(experiment.name, len(runs)) as watching:
-        asyncio.run(runner.carry_out(experiment, store, runs, watching, fail_fast=fail_fast))
+        runner.carry_out(experiment, store, runs, watching, fail_fast=fail_fast)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import typer
 from testbed.cli.output import Json, console, print_json
 
 if TYPE_CHECKING:
-    from testbed.sandbox import Description, Observation, WireReport
+    from testbed.sandbox import Description, Observation
+    from testbed.wire.report import WireReport
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
 from testbed.experiment.scenario import Scenario
 from testbed.results.model import EventRecord, WireRecord
-from testbed.sandbox import Observation, Wire, WireReport
 from testbed.topology.model import Topology
-from testbed.workload import stacks
+from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import WorkloadResult
 from testbed.workload.spec import Command, Workload
+
+if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
+    from testbed.sandbox import Observation
 
 Record = dict[str, Any]
 
@@ -27,6 +29,7 @@ class Seen(msgspec.Struct, kw_only=True):
 
     :param failure: why it failed.
     :param doubt: why it proves nothing although it did not fail.
+    :param cpu: CPU seconds of what is no part of the workload.
     """
 
     failure: str | None = None
@@ -38,7 +41,7 @@ class Seen(msgspec.Struct, kw_only=True):
     after: Observation | None = None
     wires: WireReport | None = None
     records: list[dict[str, Any]] = []
-    sampler_cpu_s: float = 0.0
+    cpu: dict[str, float] = {}
     logs: dict[str, bytes] = {}
 
 
@@ -49,18 +52,30 @@ def nodes(workload: Workload) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def of(scenario: Scenario, stack: str, seen: Seen) -> Evidence:
-    """Return what there is to judge the run by."""
-    workload, transport = scenario.workload, stacks.stack(stack)
+def of(
+    scenario: Scenario,
+    seen: Seen,
+    *,
+    protocol: str,
+    userspace: bool = False,
+    simulated: bool = False,
+) -> Evidence:
+    """Return what there is to judge the run by.
+
+    :param protocol: what the stack is to speak.
+    :param userspace: it is ours, in a network of a kernel's; ``simulated``: in one of ours.
+    """
+    workload = scenario.workload
     return Evidence(
-        protocol=transport.protocol,
-        userspace=not transport.in_kernel,
+        protocol=protocol,
+        userspace=userspace,
+        simulated=simulated,
         source=workload.source,
         target=workload.target,
         expected_subflows=scenario.subflows,
         counters=moved(seen.before, seen.after),
         connections=(*_sampled(seen.records), *_counted(seen.records), *_final(seen)),
-        plain=tuple(node for node, view in _views(seen) if "tcp_info" in view),
+        spoken=_spoken(seen),
         lost=tuple(_lost(wires(scenario.topology, seen.wires))),
     )
 
@@ -162,14 +177,21 @@ def _counted(records: Iterable[Record]) -> Iterator[ConnectionView]:
 
 def _final(seen: Seen) -> Iterator[ConnectionView]:
     """Yield what the ends themselves saw just before they closed their connections."""
-    for node, view in _views(seen):
+    for node, view in _own_views(seen):
         if "mptcp_info" in view:
             yield _view(node, view["mptcp_info"])
 
 
-def _views(seen: Seen) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each end's node and what its stack said of its connection."""
-    for end in (seen.result.details if seen.result else {}).values():
+def _spoken(seen: Seen) -> dict[str, str]:
+    """Return, for each node that looked at its connection, the protocol that it saw."""
+    return {
+        node: "mptcp" if "mptcp_info" in view else "tcp" for node, view in _own_views(seen) if view
+    }
+
+
+def _own_views(seen: Seen) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    details = seen.result.details if seen.result else {}
+    for end in details.values():
         if isinstance(end, Mapping) and "view" in end:
             yield end["node"], end["view"]
 

@@ -15,10 +15,10 @@ from testbed.experiment import expectations
 from testbed.experiment.matrix import Cell, check_size, expand
 from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import DEFAULT_PROBES, ExperimentSpec
+from testbed.experiment.venue import HOST, venue
 from testbed.results.model import ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.spec import TopologySpec
-from testbed.workload import stacks
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,19 +28,26 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     :param raw: the file as plain data, with the topology and all overrides in it: all one needs
         to read it again.
     :param scenarios: one for each of ``cells``.
+    :param left_out: stacks of the file that ``machine`` does not have.
     """
 
     name: str
+    machine: str
     topology: str
     raw: dict[str, Any]
     spec: ExperimentSpec
     cells: tuple[Cell, ...]
     scenarios: tuple[Scenario, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line changes.  ``values`` are paths and YAML texts, as for the matrix."""
+    """What the command line changes.  ``values`` are paths and YAML texts, as for the matrix.
 
+    :param machine: where the runs are to happen.
+    """
+
+    machine: str = HOST
     stacks: Sequence[str] = ()
     repetitions: int | None = None
     seed: int | None = None
@@ -61,20 +68,27 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     topology = _topology(written, path)
     raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
-    return _experiment(
+    wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
+    left_out: tuple[str, ...] = ()
+    if overrides.machine != HOST:
+        wanted, left_out = _possible(wanted, overrides.machine)
+    experiment = _experiment(
         path.stem,
-        document.convert(raw, ExperimentSpec, written.positions, str(path)),
+        overrides.machine,
+        wanted,
         document.convert(raw["topology"], TopologySpec, topology.positions, topology.name),
     )
+    return msgspec.structs.replace(experiment, left_out=left_out)
 
 
-def restore(record: ExperimentRecord) -> Experiment:
+def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
     """Return the experiment of a result folder, ready to run.
 
+    :param machine: where its runs happen.
     :raises InputError: this version of testbed reads it differently.
     """
     written = _recorded(record)
-    return _experiment(record.name, written, _inline(written, record.topology))
+    return _experiment(record.name, machine, written, _inline(written, record.topology))
 
 
 def read_spec(record: ExperimentRecord) -> ExperimentSpec:
@@ -139,11 +153,33 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     return raw | {first: value}
 
 
+def _possible(
+    written: Document[ExperimentSpec], machine: str
+) -> tuple[Document[ExperimentSpec], tuple[str, ...]]:
+    """Leave out the stacks that a machine does not have, and name them.
+
+    Every machine that is not the host has some of its stacks only, and a file is written for all.
+    """
+    there = venue(machine).stacks
+    stacks = [stack for stack in written.value.stacks if stack in there]
+    left_out = tuple(stack for stack in written.value.stacks if stack not in there)
+    if not stacks:
+        none = f"{', '.join(left_out)}: not on the machine {machine!r}"
+        raise written.error(none, "stacks", f"there are: {', '.join(there)}")
+    raw = cast("dict[str, Any]", written.raw) | {"stacks": stacks}
+    return document.convert(raw, ExperimentSpec, written.positions, written.name), left_out
+
+
 def _experiment(
-    name: str, written: Document[ExperimentSpec], topology: Document[TopologySpec]
+    name: str,
+    machine: str,
+    written: Document[ExperimentSpec],
+    topology: Document[TopologySpec],
 ) -> Experiment:
     spec = written.value
-    _check_names(written)
+    where = venue(machine)
+    _check_names(written, where.stacks)
+    where.check(written)
     _check_matrix(written)
     scenario(written, topology, {})  # without parameters an error has a line of its own
     cells = expand(spec.matrix, spec.stacks)
@@ -152,6 +188,7 @@ def _experiment(
     ]
     return Experiment(
         name=name,
+        machine=machine,
         topology=Path(topology.name).stem,
         raw=cast("dict[str, Any]", written.raw),
         spec=spec,
@@ -160,13 +197,13 @@ def _experiment(
     )
 
 
-def _check_names(written: Document[ExperimentSpec]) -> None:
+def _check_names(written: Document[ExperimentSpec], stacks: Sequence[str]) -> None:
     """Check stacks and probes against those there are, and the timeout."""
     spec = written.value
     for index, stack in enumerate(spec.stacks):
         place = document.join_path("stacks", index)
-        if stack not in stacks.names():
-            hint = document.nearest(stack, stacks.names())
+        if stack not in stacks:
+            hint = document.nearest(stack, stacks)
             raise written.error(f"there is no stack {stack!r}", place, hint)
         if stack in spec.stacks[:index]:
             raise written.error(f"stack {stack!r} is listed twice", place)

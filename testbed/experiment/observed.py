@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.sandbox.model import WireReport
 from testbed.sandbox.observation import NamespaceState, Observation
 from testbed.topology.model import Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import WIRE, AddVeth, AddWire, AnyOperation, VethEnd
 from testbed.wire.netem import Netem
+from testbed.wire.report import WireReport
 
 
 def observed_topology(

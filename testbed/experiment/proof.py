@@ -4,9 +4,6 @@ A run whose protocol cannot be proved is *invalid*: it is shown, and never avera
 comes from two independent places: the kernel's MIB counters of both ends (``nstat``, from
 ``net/mptcp/mib.c``), which count every handshake of the run because each run has namespaces of its
 own, and MPTCP_INFO of the sockets.
-
-The kernel knows nothing of what a userspace stack does: there its counters prove that it carried
-nothing itself, and the two ends' own views of the connection have to fit together.
 """
 
 from __future__ import annotations
@@ -52,23 +49,25 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``.
     :param userspace: the stack is ours, not the kernel's.
+    :param simulated: there is no kernel that could say anything.
     :param source: the node that connects; ``target`` the one that listens.
     :param expected_subflows: of each MPTCP connection, the first included.
     :param counters: of both nodes: how far each counter moved; a node that is missing has none.
     :param connections: every view of every MPTCP connection, in any order.
-    :param plain: nodes whose stack says of a connection that it is plain TCP.
     :param lost: by the emulator, when the machine was too busy.
+    :param spoken: the protocol that each node saw its last connection speak.
     """
 
     protocol: str
     userspace: bool = False
+    simulated: bool = False
     source: str
     target: str
     expected_subflows: int
     counters: Mapping[str, Counters]
     connections: tuple[ConnectionView, ...] = ()
-    plain: tuple[str, ...] = ()
     lost: tuple[Lost, ...] = ()
+    spoken: Mapping[str, str] = {}
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +75,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
     proof: Proof
     invalid: str | None
+
+
+Check = Callable[[Evidence], str | None]
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -89,11 +91,19 @@ def judge(evidence: Evidence) -> Judgement:
             for node, counters in evidence.counters.items()
         },
     )
-    kind = evidence.protocol, evidence.userspace
-    checks = (_wires, _counters_are_there, _CHECKS.get(kind, _unknown))
     return Judgement(
-        proof=proof, invalid=next(filter(None, (check(evidence) for check in checks)), None)
+        proof=proof,
+        invalid=next(filter(None, (check(evidence) for check in _checks(evidence))), None),
     )
+
+
+def _checks(evidence: Evidence) -> tuple[Check, ...]:
+    """Return what proves a run: the kernel's word, where there is one, and else both ends' own."""
+    if evidence.simulated:
+        return (_views,)
+    if evidence.userspace:
+        return (_wires, _counters_are_there, _views, _kernel_carried_nothing)
+    return (_wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
 
 
 def _wires(evidence: Evidence) -> str | None:
@@ -156,19 +166,21 @@ def _enough_subflows(evidence: Evidence) -> str | None:
     )
 
 
-def _userspace_tcp(evidence: Evidence) -> str | None:
+def _views(evidence: Evidence) -> str | None:
     for node in (evidence.source, evidence.target):
-        if node not in evidence.plain:
-            return f"{node} has no view of a TCP connection of ours"
-    return _kernel_carried_nothing(evidence)
-
-
-def _userspace_mptcp(evidence: Evidence) -> str | None:
-    if evidence.plain:
-        return f"mptcp fell back to TCP: {evidence.plain[0]} has a connection without MPTCP"
+        spoken = evidence.spoken.get(node)
+        if spoken is None:
+            return f"{node} never looked at its connection, so nothing proves which protocol ran"
+        if spoken != evidence.protocol:
+            return f"{evidence.protocol} was to run, but {node} saw {spoken}"
     for view in evidence.connections:
         if view.fallback:
-            return f"mptcp fell back to TCP: {view.node} says so of its connection"
+            return f"mptcp fell back to TCP: so says {view.node}"
+    return _joined(evidence) if evidence.protocol == "mptcp" else None
+
+
+def _joined(evidence: Evidence) -> str | None:
+    """Both ends must speak of the same connection, and each must show every subflow."""
     here, there = (
         {view.tokens for view in evidence.connections if view.node == node and view.tokens}
         for node in (evidence.source, evidence.target)
@@ -178,10 +190,14 @@ def _userspace_mptcp(evidence: Evidence) -> str | None:
             f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "
             f"{sorted(there)}, the other way round: they do not speak of the same connection"
         )
-    seen, expected = _subflows(evidence), evidence.expected_subflows
-    if seen < expected:
-        return f"mptcp never opened its {_ordinal(seen + 1)} subflow: {seen} of {expected}"
-    return _kernel_carried_nothing(evidence)
+    for node in (evidence.source, evidence.target):
+        seen, expected = _most(evidence, node), evidence.expected_subflows
+        if seen < expected:
+            return (
+                f"mptcp never opened its {_ordinal(seen + 1)} subflow: "
+                f"{node} saw {seen} of {expected}"
+            )
+    return None
 
 
 def _kernel_carried_nothing(evidence: Evidence) -> str | None:
@@ -197,27 +213,23 @@ def _unknown(evidence: Evidence) -> str:
 
 
 # A new protocol is proved by a function here; without one all its runs are invalid.
-_CHECKS: Final[Mapping[tuple[str, bool], Callable[[Evidence], str | None]]] = {
-    ("tcp", False): _tcp,
-    ("mptcp", False): _mptcp,
-    ("tcp", True): _userspace_tcp,
-    ("mptcp", True): _userspace_mptcp,
-}
+_CHECKS: Final[Mapping[str, Check]] = {"tcp": _tcp, "mptcp": _mptcp}
 
 
 def _subflows(evidence: Evidence) -> int:
     """Return the most subflows a connection was seen with at one moment.
 
-    Never more than both ends can show: the joins that the passive end saw completed, by the
-    kernel's counters, or (of a userspace stack) each end's own view.
+    Both ends have to show a subflow: it is never more than the joins that the passive end saw
+    completed or, of a userspace stack, than what each end saw.
     """
-    if evidence.userspace:
-        return min(
-            max((view.subflows for view in evidence.connections if view.node == node), default=0)
-            for node in (evidence.source, evidence.target)
-        )
+    if evidence.userspace or evidence.simulated:
+        return min(_most(evidence, node) for node in (evidence.source, evidence.target))
     looks = max((view.subflows for view in evidence.connections), default=0)
     return min(looks, 1 + _total(evidence, "MPJoinAckRx"))
+
+
+def _most(evidence: Evidence, node: str) -> int:
+    return max((view.subflows for view in evidence.connections if view.node == node), default=0)
 
 
 def _total(evidence: Evidence, name: str) -> int:

@@ -12,7 +12,7 @@ from testbed.errors import InputError
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.outcome import Outcome, outcome
-from testbed.experiment.run import run_once
+from testbed.experiment.venue import venue
 from testbed.results.environment import gather
 from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
@@ -44,7 +44,7 @@ def create(experiment: Experiment, root: Path) -> Store:
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         version=__version__,
     )
-    return Store.create(root, record, gather())
+    return Store.create(root, record, gather(experiment.machine))
 
 
 def resume(store: Store) -> Experiment:
@@ -53,13 +53,14 @@ def resume(store: Store) -> Experiment:
     :raises InputError: this is not the environment its runs were made in, so that they could not
         be compared.
     """
-    differences = store.environment().differences(gather())
+    environment = store.environment()
+    differences = environment.differences(gather(environment.machine))
     if differences:
         raise InputError(
             f"{store.path} was measured in another environment: {'; '.join(differences)}",
             hint="start the experiment anew",
         )
-    return restore(store.experiment())
+    return restore(store.experiment(), environment.machine)
 
 
 def missing(experiment: Experiment, store: Store, *, again: bool) -> tuple[PlannedRun, ...]:
@@ -76,7 +77,7 @@ def plan(experiment: Experiment) -> tuple[PlannedRun, ...]:
     return schedule(experiment.cells, experiment.spec.repetitions, experiment.spec.seed)
 
 
-async def carry_out(
+def carry_out(
     experiment: Experiment,
     store: Store,
     runs: Sequence[PlannedRun],
@@ -89,11 +90,12 @@ async def carry_out(
     :param fail_fast: stop after the first one that failed or is invalid.
     :raises TestbedError: no further run is possible; what was stored stays.
     """
+    run_once = venue(experiment.machine).run_once
     for run in runs:
         watcher.begin(run)
         directory = store.begin_run(run.number)
         scenario = experiment.scenarios[run.cell.index]
-        done = await run_once(experiment.spec, scenario, run, directory, watcher.progress)
+        done = run_once(experiment.spec, scenario, run, directory, watcher.progress)
         store.finish_run(done.record, done.files)
         watcher.end(done.record)
         if fail_fast and done.record.status is not Status.OK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -20,7 +21,7 @@ from testbed.host.ports import Ports
 from testbed.host.recording import NullTap, Tap
 from testbed.host.sockets import Input, Output, Receiver
 from testbed.libc import Timer
-from testbed.stack.connection import Closed, Connected, Connection, Endpoint, Event
+from testbed.stack.connection import Endpoint
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, header_length, parse
 from testbed.stack.packet.icmp import IcmpError, IcmpKind, parse_icmp
@@ -29,6 +30,7 @@ from testbed.streams import OnConnection, Server, StreamPair, Streams
 
 _MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
 _TCP: Final = 6
+LINGER_S: Final = 3.0
 
 
 @runtime_checkable
@@ -64,15 +66,17 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._tap = tap or NullTap()
         self._ports = Ports(rng or random.SystemRandom())
-        self._users: Counter[int] = Counter()  # listeners and connections per port
-        self._port_of: dict[Connection, int] = {}
+        self._users: Counter[int] = Counter()  # listeners, and connections being opened, per port
+        self._leaving: set[int] = set()  # ports without users that connections may still have
         self._blocks: frozenset[int] = frozenset()
         self._receiver = Receiver()
         self._inputs = tuple(Input(family) for family in (socket.AF_INET, socket.AF_INET6))
         self._outputs: dict[int, Output] = {}
         self._parked: list[Segment] = []
         self._timer = Timer()
+        self._closed = False
         self._armed: int | None = None
+        self._idle = asyncio.Event()
         self._work = self._scheduled = self._stepping = False
         self.network = Network(self._addresses_changed, self._retry)
         self.endpoint = make(self)
@@ -84,6 +88,9 @@ class Host:
 
     def close(self) -> None:
         """Stop at once: connections that are still open are forgotten."""
+        if self._closed:
+            return
+        self._closed = True
         sources: tuple[Input | Timer | Network, ...] = (*self._inputs, self._timer, self.network)
         for source in sources:
             self._loop.remove_reader(source)
@@ -92,6 +99,20 @@ class Host:
             self._loop.remove_writer(output)
             output.close()
         self._ports.close()
+
+    async def finish(self, limit_s: float = LINGER_S) -> None:
+        """Wait until nothing is left to do for any connection, then close.
+
+        All of them must have been closed.  A peer that has vanished is waited for so long after
+        the last connection is over for both sides.
+        """
+        await self.streams.finished()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while self.endpoint.next_timer() is not None:
+                    self._idle.clear()
+                    await self._idle.wait()
+        self.close()
 
     def now(self) -> int:
         """Return CLOCK_MONOTONIC in nanoseconds."""
@@ -164,12 +185,21 @@ class Host:
         self._listen_to_ports()
 
     def _let_go(self, port: int) -> None:
-        """Give the port back once nobody uses it; before, the kernel would answer with RST."""
         self._users[port] -= 1
         if not self._users[port]:
             del self._users[port]
-            self._ports.release(port)
-            self._listen_to_ports()
+            self._leaving.add(port)
+            self.wake()
+
+    def _release_ports(self) -> None:
+        """Give ports back that nobody uses any more; before, the kernel would answer with RST."""
+        for port in tuple(self._leaving):
+            if port in self._users:
+                self._leaving.discard(port)
+            elif not self.endpoint.uses(port):
+                self._leaving.discard(port)
+                self._ports.release(port)
+        self._listen_to_ports()
 
     def released(self, server: Server) -> None:
         """Take that a server is closed."""
@@ -181,14 +211,6 @@ class Host:
             self._blocks = blocks
             for each in self._inputs:
                 each.listen_to(blocks)
-
-    def _dispatch(self, connection: Connection, event: Event) -> None:
-        if isinstance(event, Connected) and connection not in self._port_of:
-            self._port_of[connection] = connection.flow.local.port
-            self._hold(connection.flow.local.port)
-        self.streams.dispatch(connection, event)
-        if isinstance(event, Closed) and connection in self._port_of:
-            self._let_go(self._port_of.pop(connection))
 
     # What comes in
 
@@ -244,14 +266,18 @@ class Host:
             while self._work:
                 self._work = False
                 while (happened := endpoint.next_event()) is not None:
-                    self._dispatch(*happened)
+                    self.streams.dispatch(*happened)
                 for segment in endpoint.segments_to_send(self.now()):
                     self._work = True
                     self._send(segment)
         finally:
             self._stepping = False
+        if self._leaving:
+            self._release_ports()
         due = endpoint.next_timer()
-        if due is not None and (self._armed is None or due < self._armed):
+        if due is None:
+            self._idle.set()
+        elif self._armed is None or due < self._armed:
             self._timer.set(due)
             self._armed = due
 

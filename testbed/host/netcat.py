@@ -159,7 +159,7 @@ class _Session:
                     await self._carry(reader, writer)
                 self._summarise(time.monotonic() - started)
                 self._happened("the connection to close")
-                await self._host.streams.finished()
+                await self._host.finish()
         except OSError as error:
             if isinstance(error, TimeoutError) and self._patience.expired():
                 waited = f"nothing happened for {self._options.wait_s:g} s"

@@ -5,6 +5,7 @@ Facts only, none of them secret: no environment variables, no host or user names
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import platform
@@ -63,7 +64,8 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """``environment.json``.
 
-    :param machine: where the runs happen; ``host`` is this kernel.
+    :param machine: where the runs happen; ``host`` is this kernel, ``sim`` a simulated network,
+        for which the rest says what computed it.
     :param memory: octets.
     """
 
@@ -87,16 +89,20 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def gather() -> Environment:
-    """Look at this machine."""
+def gather(machine: str = "host") -> Environment:
+    """Look at this machine.
+
+    :param machine: where the runs happen.
+    """
     return Environment(
+        machine=machine,
         kernel=Kernel(
             release=platform.release(),
             version=platform.version(),
             architecture=platform.machine(),
             config=_kernel_config(),
         ),
-        cpu=Cpu(model=_cpu_model(), count=len(os.sched_getaffinity(0))),
+        cpu=Cpu(model=_cpu_model(), count=_cpu_count()),
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         root=os.geteuid() == 0,
         testbed=__version__,
@@ -116,11 +122,18 @@ def _kernel_config() -> dict[str, str]:
         return {}
 
 
+def _cpu_count() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not everywhere: a simulation needs no Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
     return platform.machine()  # not every architecture has the line
 
 

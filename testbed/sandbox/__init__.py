@@ -5,7 +5,7 @@ Nothing outside is touched, and when the holder ends, however it ends, the kerne
 """
 
 from testbed.sandbox.client import Process, Sandbox
-from testbed.sandbox.model import Description, Execution, Exit, Feature, Wire, WireReport
+from testbed.sandbox.model import Description, Execution, Exit, Feature
 from testbed.sandbox.observation import NamespaceState, Observation
 
 __all__ = [
@@ -17,6 +17,4 @@ __all__ = [
     "Observation",
     "Process",
     "Sandbox",
-    "Wire",
-    "WireReport",
 ]

@@ -19,6 +19,7 @@ from testbed.sandbox.attach import Entrance
 from testbed.sandbox.channel import Channel
 from testbed.sandbox.observation import Observation
 from testbed.topology.operations import AnyOperation, Plan
+from testbed.wire.report import WireReport
 
 T = TypeVar("T")
 
@@ -175,9 +176,9 @@ class Sandbox:
         wanted = None if namespaces is None else tuple(namespaces)
         return await self._ask(protocol.Observe, Observation, namespaces=wanted)
 
-    async def wires(self) -> model.WireReport:
+    async def wires(self) -> WireReport:
         """Read shaping and counters of every wire."""
-        return await self._ask(protocol.ReadWires, model.WireReport)
+        return await self._ask(protocol.ReadWires, WireReport)
 
     async def describe(self) -> model.Description:
         """Say what this sandbox is and what was done in it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from testbed.topology.operations import AnyOperation
-from testbed.wire.netem import Netem, WireCounters
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,23 +21,6 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     cpu_user_s: float
     cpu_system_s: float
     max_rss_bytes: int
-
-
-class Wire(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of one wire; ``toward`` is ``a`` or ``b``."""
-
-    link: str
-    toward: str
-    engine: str
-    netem: Netem
-    counters: WireCounters
-
-
-class WireReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Every direction of every wire, and what the emulator has used of the CPU (0: none runs)."""
-
-    wires: tuple[Wire, ...]
-    emulator_cpu_s: float
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,6 +152,12 @@ class Endpoint(Protocol):
         :raises OSError: EADDRINUSE, it is open already.
         """
 
+    def uses(self, port: int) -> bool:
+        """Tell whether segments to this local port belong to a connection of ours.
+
+        It may be over for its user and still have to answer, as in TIME-WAIT.
+        """
+
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
 

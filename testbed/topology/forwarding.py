@@ -69,6 +69,11 @@ class Forwarding:
             return Hop(self._nodes[node].interface(interface), destination, None)
         return None
 
+    def neighbour(self, hop: Hop) -> Interface | None:
+        """Return the interface a hop leads to, or None where nobody there has the address."""
+        holder = self._holder.get(hop.gateway)
+        return holder if holder is not None and self._hears(hop.interface, holder) else None
+
     def _route(
         self, node: str, destination: str, source: str | None, interface: str | None
     ) -> Route | None:
@@ -104,8 +109,8 @@ class Forwarding:
             if holder is not None and holder.node == node:
                 return True
             hop = self.hop(node, destination, source, interface)
-            following = None if hop is None else self._holder.get(hop.gateway)
-            if hop is None or following is None or not self._hears(hop.interface, following):
+            following = None if hop is None else self.neighbour(hop)
+            if hop is None or following is None:
                 return False
             arrived = hop.gateway == destination
             if not arrived and self._nodes[following.node].kind is not Kind.ROUTER:

@@ -14,7 +14,7 @@ from testbed.errors import InputError
 from testbed.topology.forwarding import Forwarding, family_of, host
 from testbed.topology.model import Endpoint, EndpointFlag, Family, Limits, Node, Topology
 
-_KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # of a new namespace
+KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # of a new namespace
 
 
 class Subflow(msgspec.Struct, frozen=True):
@@ -87,8 +87,8 @@ class _PathManager:
         self._forwarding = forwarding
         self._client = client
         self._server = server
-        self._limits = client.limits or _KERNEL_LIMITS
-        self._accepted = (server.limits or _KERNEL_LIMITS).subflows
+        self._limits = client.limits or KERNEL_LIMITS
+        self._accepted = (server.limits or KERNEL_LIMITS).subflows
 
     def use_subflow_endpoints(self) -> None:
         """Connect from every endpoint but the initial one's to the dialled address.

@@ -317,3 +317,13 @@ async def limited(half: Coroutine[Any, Any, T], activity: Activity, limit_ns: in
         raise WorkloadError(
             f"the {activity.role} was waiting for {activity.waiting_for}: {error}"
         ) from error
+
+
+async def stoppable(half: Coroutine[Any, Any, T], activity: Activity) -> T:
+    """Run a half; when it is cancelled, that is a WorkloadError that says what it waited for."""
+    try:
+        return await half
+    except asyncio.CancelledError:
+        raise WorkloadError(
+            f"the {activity.role} was waiting for {activity.waiting_for} when it was stopped"
+        ) from None

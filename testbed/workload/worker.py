@@ -15,12 +15,13 @@ from typing import Final
 
 import msgspec
 
-from testbed.errors import TestbedError, WorkloadError
+from testbed.errors import TestbedError
 from testbed.failure import Failure
+from testbed.workload.halves import doing
 from testbed.workload.kinds import kind_of
-from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Meeting, Ready, Task
+from testbed.workload.messages import AnyMessage, Done, Failed, Meeting, Ready, Task
 from testbed.workload.stacks import stack
-from testbed.workload.transfer import Activity, Report, limited, now_ns
+from testbed.workload.transfer import Activity, Report, limited, stoppable
 
 PROGRESS_S: Final = 0.2
 
@@ -41,25 +42,24 @@ async def _work(task: Task) -> Report:
     activity = Activity(
         task.role,
         on_ready=lambda: _say(Ready()),
-        on_start=lambda: _say(_doing(activity)),
+        on_start=lambda: _say(doing(activity)),
         meet=_meet,
     )
     kind, transport = kind_of(task.job), stack(task.stack)
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
+    await transport.prepare()
     work = asyncio.ensure_future(
-        limited(half(transport, address, task.job, activity), activity, task.limit_ns)
+        stoppable(
+            limited(half(transport, address, task.job, activity), activity, task.limit_ns),
+            activity,
+        )
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     telling = asyncio.ensure_future(_tell(activity))
     try:
         report = await work
         await transport.finish()
-    except asyncio.CancelledError:
-        raise WorkloadError(
-            f"the {task.role} was waiting for {activity.waiting_for} when it was stopped"
-        ) from None
-    else:
         return report
     finally:
         telling.cancel()
@@ -79,16 +79,7 @@ async def _tell(activity: Activity) -> None:
     while True:
         await asyncio.sleep(PROGRESS_S)
         if activity.started_ns is not None:
-            _say(_doing(activity))
-
-
-def _doing(activity: Activity) -> Doing:
-    return Doing(
-        started_ns=activity.started_ns or 0,
-        now_ns=now_ns(),
-        octets=activity.octets,
-        samples=activity.samples,
-    )
+            _say(doing(activity))
 
 
 def _say(message: AnyMessage) -> None:

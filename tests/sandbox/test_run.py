@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 
 import msgspec
@@ -48,7 +47,7 @@ def run(tmp_path):
         experiment = load(path)
         store = runner.create(experiment, tmp_path / "results")
         runs = runner.plan(experiment)
-        asyncio.run(runner.carry_out(experiment, store, runs, Silent(), fail_fast=fail_fast))
+        runner.carry_out(experiment, store, runs, Silent(), fail_fast=fail_fast)
         return store.runs(), runner.conclude(store), store.path
 
     return carry_out

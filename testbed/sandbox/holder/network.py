@@ -19,6 +19,7 @@ from testbed.sandbox.netlink import addresses, links, mptcp
 from testbed.sandbox.observation import Observation
 from testbed.topology import operations as ops
 from testbed.topology.model import Endpoint, Limits, Route, Rule
+from testbed.wire.report import WireReport
 
 _SETTLING_S: Final = 0.5  # a carrier comes on in a work queue of the kernel
 _POLL_S: Final = 0.002
@@ -58,7 +59,7 @@ class Network:
         """Which engine shapes each wire."""
         return self._wires.engines()
 
-    def wires(self) -> model.WireReport:
+    def wires(self) -> WireReport:
         """Shaping and counters of every wire."""
         with self._sockets():
             return self._wires.report()

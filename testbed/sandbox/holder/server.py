@@ -19,6 +19,7 @@ from testbed.sandbox.holder import processes
 from testbed.sandbox.holder.connection import Connection
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.network import Network
+from testbed.wire.report import WireReport
 
 _ENTRANCE = ("user", "mnt", "pid")
 
@@ -186,7 +187,7 @@ class Server:
         return self._network.observe(request.namespaces)
 
     @_do.register
-    def _read_wires(self, _request: protocol.ReadWires, _: Connection) -> model.WireReport:
+    def _read_wires(self, _request: protocol.ReadWires, _: Connection) -> WireReport:
         self._require_health()
         return self._network.wires()
 

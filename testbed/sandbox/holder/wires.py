@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 
 from testbed.errors import OperationError
-from testbed.sandbox import model
 from testbed.sandbox.holder.engines import EmulatorEngine, Engine, NetemEngine
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.topology import operations as ops
 from testbed.wire.netem import Netem
+from testbed.wire.report import Wire, WireReport
 
 ENDS: Final = ("a", "b")
 
@@ -74,15 +74,15 @@ class Wires:
                 ]
             )
 
-    def report(self) -> model.WireReport:
+    def report(self) -> WireReport:
         """Options and counters of every direction of every wire."""
         counters = self._kernel.counters(
             [wire for wire in self._wires.values() if wire.engine == "netem"]
         )
         counters.update(self._emulated.counters())
-        return model.WireReport(
+        return WireReport(
             wires=tuple(
-                model.Wire(
+                Wire(
                     link=link,
                     toward=toward,
                     engine=wire.engine,

@@ -24,7 +24,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tcp: TcpConfig = TcpConfig()
-    send_buffer: int = 4 * _MIB
+    send_buffer: int = 8 * _MIB
     receive_buffer: int = 6 * _MIB
     scheduler: str = "minrtt"
     path_manager: str = "kernel_like"

@@ -33,6 +33,7 @@ _FIN_RETRY_NS: Final = 200_000_000
 _MAX_FIN_RETRY_NS: Final = 60_000_000_000
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
+_WORTH_WRITING: Final = 8  # a fraction of the buffer, too, whose room wakes the application
 
 
 class Host(Protocol):
@@ -356,7 +357,7 @@ class MptcpConnection:
         if not self._told_readable and (self.incoming.readable or self.incoming.finished):
             self._told_readable = True
             self._events.append(Readable())
-        if self._starved and self.outgoing.room * 2 >= self.config.send_buffer:
+        if self._starved and self.outgoing.room >= self.config.send_buffer // _WORTH_WRITING:
             self._starved = False
             self._events.append(Writable())
 

@@ -91,6 +91,10 @@ class MptcpEndpoint:
         """
         return self.tcp.listen(local, acceptor=self)
 
+    def uses(self, port: int) -> bool:
+        """Tell whether a subflow has this local port."""
+        return self.tcp.uses(port)
+
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
         self._now = now

@@ -89,7 +89,7 @@ class Signals:
     def send_due(self, now: int) -> None:
         """Send what is due, each time on another subflow."""
         for subflow in self._subflows:
-            if subflow.signals:
+            if subflow.signals and subflow.confirmed:
                 subflow.tcp.request_ack()
         able = self._able()
         for pending in self._pending.values() if able else ():
@@ -106,4 +106,5 @@ class Signals:
 
 def _signal(subflow: Subflow, option: Option) -> None:
     subflow.signals.append(option)
-    subflow.tcp.request_ack()
+    if subflow.confirmed:  # until then its ACKs carry the handshake
+        subflow.tcp.request_ack()

@@ -84,7 +84,7 @@ class Subflow:
         self.join_tries = 0
         self.tcp_state = State.CLOSED
         self._owner = owner
-        self._window_counts = True
+        self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._tcp: TcpConnection | None = None
 
     @property
@@ -166,10 +166,10 @@ class Subflow:
 
     def window_counts(self, window: int) -> bool:
         """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
-        if not self._window_counts:
+        if self._window_from is None:
             return False
         outgoing = self._owner.outgoing
-        outgoing.edge = max(outgoing.edge, outgoing.una + window)
+        outgoing.edge = max(outgoing.edge, self._window_from + window)
         return True
 
     def state_changed(self, old: State, new: State) -> None:  # noqa: ARG002 - the hook's signature
@@ -212,12 +212,12 @@ class Subflow:
         """Go on as plain TCP (section 3.7)."""
         self.fallback = self.accepted = self.confirmed = True
         self.handshake = None
-        self._window_counts = True
+        self._window_from = 0
 
     def _record(self, segment: Segment, start: int) -> bool:
         """Take in the options; tell whether they are a message, so that it is no duplicate ACK."""
         signal = False
-        self._window_counts = not self.confirmed or self.fallback
+        self._window_from = None if self.confirmed else 0
         for option in segment.options:
             if isinstance(option, Dss):
                 signal |= self._dss(option, start)
@@ -242,8 +242,7 @@ class Subflow:
             if position <= outgoing.next + outgoing.closed:
                 outgoing.acked(position)
                 news = outgoing.una != una
-                # An older Data ACK's window ends before the one that is known.
-                self._window_counts = position >= una
+                self._window_from = position
         if dss.dsn is not None:
             news |= self._received_mapping(dss, dss.dsn, start)
         return news

@@ -36,4 +36,7 @@ def pack(host: str) -> bytes:
 @functools.lru_cache(maxsize=4096)
 def unpack(octets: bytes) -> str:
     """Return the text of an address of 4 or 16 octets; ``ValueError`` for another length."""
-    return str(ipaddress.ip_address(octets))
+    address = ipaddress.ip_address(octets)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    # Python writes these so from 3.13 on (RFC 5952, section 5).
+    return str(address) if mapped is None else f"::ffff:{mapped}"

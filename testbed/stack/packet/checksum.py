@@ -21,7 +21,7 @@ def total(octets: Octets) -> int:
 def checksum(*sums: int) -> int:
     """Return the checksum of data whose parts add up to ``sums``.
 
-    Data that is nothing but zeros would have 0xFFFF, and this gives it: every header summed here
-    has some bit set, so the two zeros of ones' complement are never confused.
+    Ones' complement has two zeros.  This gives 0, as data in which some bit is set has it, and
+    every header here is such data.  So a receiver adds a checksum up, and never compares it.
     """
-    return _MODULUS - sum(sums) % _MODULUS
+    return -sum(sums) % _MODULUS

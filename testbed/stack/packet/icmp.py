@@ -28,7 +28,7 @@ class IcmpError(msgspec.Struct, frozen=True, kw_only=True):
 
     :param flow: the segment's, its source as the local end.
     :param seq: the segment's sequence number, by which blind attacks are told (RFC 5927).
-    :param mtu: of the next hop; for TOO_BIG only.
+    :param mtu: of the next hop; for TOO_BIG only, and 0 if the router does not say.
     """
 
     kind: IcmpKind
@@ -37,26 +37,22 @@ class IcmpError(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int = 0
 
 
-_IPV4_KINDS: Final = {
-    (3, 0): IcmpKind.UNREACHABLE,
-    (3, 1): IcmpKind.UNREACHABLE,
-    (3, 2): IcmpKind.PORT_UNREACHABLE,
-    (3, 3): IcmpKind.PORT_UNREACHABLE,
-    (3, 4): IcmpKind.TOO_BIG,
-    (3, 5): IcmpKind.UNREACHABLE,
-    (3, 9): IcmpKind.PROHIBITED,
-    (3, 10): IcmpKind.PROHIBITED,
-    (3, 13): IcmpKind.PROHIBITED,
-    (11, 0): IcmpKind.TIME_EXCEEDED,
+# By version, type and code.  RFC 1122, section 3.2.2.1, and the registry of ICMPv6 (RFC 4443).
+_KINDS: Final = {
+    **{(4, 3, code): IcmpKind.UNREACHABLE for code in (0, 1, 5, 6, 7, 11, 12)},
+    **{(4, 3, code): IcmpKind.PORT_UNREACHABLE for code in (2, 3)},
+    (4, 3, 4): IcmpKind.TOO_BIG,
+    **{(4, 3, code): IcmpKind.PROHIBITED for code in (9, 10, 13)},
+    (4, 11, 0): IcmpKind.TIME_EXCEEDED,
+    **{(6, 1, code): IcmpKind.UNREACHABLE for code in (0, 2, 3)},
+    **{(6, 1, code): IcmpKind.PROHIBITED for code in (1, 5, 6)},
+    (6, 1, 4): IcmpKind.PORT_UNREACHABLE,
+    (6, 2, 0): IcmpKind.TOO_BIG,
+    (6, 3, 0): IcmpKind.TIME_EXCEEDED,
+    (6, 4, 1): IcmpKind.PORT_UNREACHABLE,  # the header after IP's, TCP's, is unknown there
 }
-_IPV6_KINDS: Final = {
-    (1, 0): IcmpKind.UNREACHABLE,
-    (1, 1): IcmpKind.PROHIBITED,
-    (1, 3): IcmpKind.UNREACHABLE,
-    (1, 4): IcmpKind.PORT_UNREACHABLE,
-    (2, 0): IcmpKind.TOO_BIG,
-    (3, 0): IcmpKind.TIME_EXCEEDED,
-}
+_ICMP: Final = 1  # IP protocol numbers
+_TCP: Final = 6
 _ICMPV6: Final = 58
 
 
@@ -66,36 +62,50 @@ def parse_icmp(packet: bytes) -> IcmpError | None:
     :raises PacketError: it is broken.
     """
     try:
-        return _parse(packet)
+        version, message = _message(packet)
+        kind = _KINDS.get((version, message[0], message[1]))
+        if kind is None:
+            return None
+        unused, mtu = struct.unpack_from("!HH", message, 4)
+        if version == 6:
+            mtu |= unused << 16
+        quoted = _quoted(version, message[8:])
     except (struct.error, IndexError) as error:
         raise PacketError(f"{len(packet)} octets are no whole ICMP error") from error
-
-
-def _parse(packet: bytes) -> IcmpError | None:
-    if packet[0] >> 4 == 4:
-        icmp = packet[(packet[0] & 0x0F) * 4 : struct.unpack_from("!H", packet, 2)[0]]
-        kind = _IPV4_KINDS.get((icmp[0], icmp[1]))
-        if total(icmp):
-            raise PacketError("the ICMP checksum is wrong")
-        mtu = struct.unpack_from("!H", icmp, 6)[0]
-        inner = icmp[8:]
-        if kind is None or inner[0] >> 4 != 4 or inner[9] != 6:
-            return None
-        source, destination = inner[12:16], inner[16:20]
-        tcp = inner[(inner[0] & 0x0F) * 4 :]
-    else:
-        icmp = packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
-        kind = _IPV6_KINDS.get((icmp[0], icmp[1]))
-        if (total(packet[8:40]) + _ICMPV6 + len(icmp) + total(icmp)) % 0xFFFF:
-            raise PacketError("the ICMPv6 checksum is wrong")
-        mtu = struct.unpack_from("!I", icmp, 4)[0]
-        inner = icmp[8:]
-        if kind is None or inner[0] >> 4 != 6 or inner[6] != 6:
-            return None
-        source, destination = inner[8:24], inner[24:40]
-        tcp = inner[40:]
-    source_port, destination_port, seq = struct.unpack_from("!HHI", tcp)
-    flow = Flow(
-        Address(unpack(source), source_port), Address(unpack(destination), destination_port)
-    )
+    if quoted is None:
+        return None
+    flow, seq = quoted
     return IcmpError(kind=kind, flow=flow, seq=seq, mtu=mtu if kind is IcmpKind.TOO_BIG else 0)
+
+
+def _message(packet: bytes) -> tuple[int, bytes]:
+    """Return the version of IP and the checked ICMP message in a packet."""
+    version = packet[0] >> 4
+    if (version, packet[9]) == (4, _ICMP):
+        message = packet[(packet[0] & 0x0F) * 4 : struct.unpack_from("!H", packet, 2)[0]]
+        pseudo = 0
+    elif (version, packet[6]) == (6, _ICMPV6):
+        message = packet[40 : 40 + struct.unpack_from("!H", packet, 4)[0]]
+        pseudo = total(packet[8:40]) + _ICMPV6 + len(message)
+    else:
+        raise PacketError("an IP packet that is not ICMP")
+    if (pseudo + total(message)) % 0xFFFF:
+        raise PacketError("the ICMP checksum is wrong")
+    return version, message
+
+
+def _quoted(version: int, packet: bytes) -> tuple[Flow, int] | None:
+    """Return whose segment an error quotes and its sequence number; ``None``: it is not TCP."""
+    if packet[0] >> 4 != version or packet[9 if version == 4 else 6] != _TCP:
+        return None
+    if version == 4:
+        header = (packet[0] & 0x0F) * 4
+        if header < 20:
+            raise PacketError(f"an ICMP error quotes an IPv4 header of {header} octets")
+        source, destination = packet[12:16], packet[16:20]
+    else:
+        header = 40
+        source, destination = packet[8:24], packet[24:40]
+    source_port, destination_port, seq = struct.unpack_from("!HHI", packet, header)
+    local = Address(unpack(source), source_port)
+    return Flow(local, Address(unpack(destination), destination_port)), seq

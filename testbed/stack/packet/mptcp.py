@@ -115,8 +115,8 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
     :param dsn: first data sequence number of the mapping; ``None`` without the M flag.
     :param wide_dsn: it has 8 octets (m), else 4.
     :param subflow_seq: where the mapping starts, relative to the subflow's ISN; 0 for a DATA_FIN
-        on its own and for an infinite mapping's length 0.
-    :param length: octets the mapping covers, DATA_FIN included.
+        on its own.
+    :param length: octets the mapping covers, DATA_FIN included; 0 if it is infinite (section 3.7).
     :param checksum: ``None`` where checksums are not in use.
     """
 
@@ -132,18 +132,18 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
 
     def encode(self) -> bytes:
         """Return 4 to 28 octets."""
-        flags = 0x10 if self.data_fin else 0
-        parts = []
+        flags = _DATA_FIN if self.data_fin else 0
+        values: list[int] = []
         if self.data_ack is not None:
-            flags |= 0x03 if self.wide_ack else 0x01
-            parts.append(self.data_ack.to_bytes(8 if self.wide_ack else 4, "big"))
+            flags |= _ACK | _WIDE_ACK if self.wide_ack else _ACK
+            values.append(self.data_ack)
         if self.dsn is not None:
-            flags |= 0x0C if self.wide_dsn else 0x04
-            parts.append(self.dsn.to_bytes(8 if self.wide_dsn else 4, "big"))
-            parts.append(_MAPPING.pack(self.subflow_seq, self.length))
-            if self.checksum is not None:
-                parts.append(self.checksum.to_bytes(2, "big"))
-        return _with_header(bytes((0x20, flags)) + b"".join(parts))
+            flags |= _MAP | _WIDE_DSN if self.wide_dsn else _MAP
+            values += (self.dsn, self.subflow_seq, self.length)
+        body = _DSS_FORMS[flags & 0x0F].pack(0x20, flags, *values)
+        if self.checksum is not None and self.dsn is not None:
+            body += self.checksum.to_bytes(2, "big")
+        return _with_header(body)
 
 
 class AddAddr(MptcpOption, frozen=True, kw_only=True):
@@ -231,7 +231,20 @@ class MpTcprst(MptcpOption, frozen=True, kw_only=True):
         return bytes((KIND, 4, 0x80 | (self.flags & 0x0E) | self.transient, self.reason))
 
 
-_MAPPING: Final = struct.Struct("!IH")
+# Flags of DSS (section 3.3).  What follows them depends on the last four alone.
+_DATA_FIN: Final = 0x10  # F
+_WIDE_DSN: Final = 0x08  # m
+_MAP: Final = 0x04  # M
+_WIDE_ACK: Final = 0x02  # a
+_ACK: Final = 0x01  # A
+_DSS_FORMS: Final = tuple(
+    struct.Struct(
+        "!BB"
+        + (("Q" if flags & _WIDE_ACK else "I") if flags & _ACK else "")
+        + (("QIH" if flags & _WIDE_DSN else "IIH") if flags & _MAP else "")
+    )
+    for flags in range(16)
+)
 _FAMILIES: Final = {4: 4, 6: 4, 12: 4, 14: 4, 16: 16, 18: 16, 24: 16, 26: 16}  # octets -> address
 
 
@@ -271,35 +284,24 @@ def _dss(data: bytes) -> Option | None:
     if len(data) < 2:
         return None
     flags = data[1]
-    at = 2
-    data_ack = dsn = checksum = None
-    subflow_seq = length = 0
-    if flags & 0x01:
-        octets = 8 if flags & 0x02 else 4
-        data_ack = int.from_bytes(data[at : at + octets], "big")
-        at += octets
-    if flags & 0x04:
-        octets = 8 if flags & 0x08 else 4
-        dsn = int.from_bytes(data[at : at + octets], "big")
-        at += octets
-        if len(data) < at + _MAPPING.size:
+    has_ack, has_map = flags & _ACK, flags & _MAP
+    form = _DSS_FORMS[flags & 0x0F]
+    checksum = None
+    if len(data) != form.size:
+        if not has_map or len(data) != form.size + 2:
             return None
-        subflow_seq, length = _MAPPING.unpack_from(data, at)
-        at += _MAPPING.size
-        if len(data) == at + 2:
-            checksum = int.from_bytes(data[at:], "big")
-            at += 2
-    if at != len(data):
-        return None
+        checksum = int.from_bytes(data[-2:], "big")
+    values = form.unpack_from(data)
+    dsn, subflow_seq, length = values[-3:] if has_map else (None, 0, 0)
     return Dss(
-        data_ack=data_ack,
-        wide_ack=data_ack is None or bool(flags & 0x02),
+        data_ack=values[2] if has_ack else None,
+        wide_ack=not has_ack or bool(flags & _WIDE_ACK),
         dsn=dsn,
-        wide_dsn=dsn is None or bool(flags & 0x08),
+        wide_dsn=not has_map or bool(flags & _WIDE_DSN),
         subflow_seq=subflow_seq,
         length=length,
         checksum=checksum,
-        data_fin=bool(flags & 0x10),
+        data_fin=bool(flags & _DATA_FIN),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from testbed.stack.connection import Closed, Connected, Event, Randomness, Readable
@@ -56,6 +56,7 @@ class TcpEndpoint:
         self._secret = secret
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._connections: dict[Flow, TcpConnection] = {}
+        self._ports: Counter[int] = Counter()  # local ones, of connections
         self._listeners: dict[Address, TcpListener] = {}
         self._awake: dict[TcpConnection, None] = {}
         self._timers: list[tuple[int, int, TcpConnection]] = []
@@ -105,6 +106,10 @@ class TcpEndpoint:
         """Return the connection of a flow, also one still in the handshake."""
         return self._connections.get(flow)
 
+    def uses(self, port: int) -> bool:
+        """Tell whether a connection has this local port, be it in TIME-WAIT."""
+        return port in self._ports
+
     # SEGMENT ARRIVES
 
     def receive(self, segment: Segment, now: int) -> None:
@@ -114,7 +119,7 @@ class TcpEndpoint:
         if connection is not None and self._is_new_incarnation(connection, segment):
             isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
             connection.end(None, Trigger.TIMEOUT)
-            self._connections.pop(flow, None)
+            self._forget(connection)
             self._listen(segment, flow, now, isn)
         elif connection is None or connection.state is State.CLOSED:
             self._listen(segment, flow, now, None)
@@ -214,6 +219,7 @@ class TcpEndpoint:
         if self.config.timestamps:
             connection.timestamp_offset = timestamp_offset(flow, self._secret)
         self._connections[flow] = connection
+        self._ports[flow.local.port] += 1
         self._awake[connection] = None
         return connection
 
@@ -273,6 +279,10 @@ class TcpEndpoint:
     def _forget(self, connection: TcpConnection) -> None:
         if self._connections.get(connection.flow) is connection:
             del self._connections[connection.flow]
+            port = connection.flow.local.port
+            self._ports[port] -= 1
+            if not self._ports[port]:
+                del self._ports[port]
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
         """Return one thing that happened, or ``None``."""

@@ -45,6 +45,10 @@ class Userspace:
         """What it speaks."""
         return self._protocol
 
+    async def prepare(self) -> None:
+        """Load the driver, and let it look at the network."""
+        self._host()
+
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
         return await self._host().open_connection(Address(*remote))
@@ -78,8 +82,7 @@ class Userspace:
         """Wait until all connections are closed at both ends, and leave the network."""
         host = self._hosts.pop(asyncio.get_running_loop(), None)
         if host is not None:
-            await host.streams.finished()
-            host.close()
+            await host.finish()
 
     def _host(self) -> Host:
         loop = asyncio.get_running_loop()

@@ -7,10 +7,11 @@ import msgspec
 from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
 from testbed.experiment.scenario import Scenario
-from testbed.sandbox import NamespaceState, Observation, Wire, WireReport
+from testbed.sandbox import NamespaceState, Observation
 from testbed.topology.load import loads_topology
 from testbed.topology.resolve import resolve
 from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import Series, WorkloadResult
 from testbed.workload.spec import Bulk, Command, Program
 
@@ -48,7 +49,7 @@ def mptcp(*states, fallback=False):
 
 
 def views(**seen):
-    found = evidence.of(SCENARIO, "mptcp", Seen(**seen)).connections
+    found = evidence.of(SCENARIO, Seen(**seen), protocol="mptcp").connections
     return [(view.node, view.subflows, view.fallback) for view in found]
 
 
@@ -124,7 +125,7 @@ def test_frames_the_emulator_lost_are_evidence():
         ),
         emulator_cpu_s=0,
     )
-    (lost,) = evidence.of(SCENARIO, "tcp", Seen(wires=report)).lost
+    (lost,) = evidence.of(SCENARIO, Seen(wires=report), protocol="tcp").lost
     assert (lost.link, lost.toward, lost.packets) == ("wifi", "server", 3)
     (wire,) = evidence.wires(TOPOLOGY, report)
     assert (wire.toward, wire.netem) == ("server", "rate 20mbit")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import WorkloadError
-from testbed.workload import bulk, pair
+from testbed.workload import bulk
+from testbed.workload.halves import verify
 
 
 def job(**changes):
@@ -18,7 +19,7 @@ def job(**changes):
 )
 def test_everything_arrives_each_way_that_is_asked_for(halves, forward, reverse):
     client, server = halves.run(bulk, job(forward=forward, reverse=reverse), halves.stack())
-    pair.verify(client, server)
+    verify(client, server)
     assert server.received.octets == 1_000_000 * forward
     assert client.received.octets == 1_000_000 * reverse
     assert sum(server.bins) == server.received.octets
@@ -47,7 +48,7 @@ def test_both_ways_have_a_goodput_each(halves):
 def test_a_duration_ends_the_sending_and_what_was_sent_still_arrives(halves):
     stack = halves.stack(delay_s=0.05, rate=8e6)
     client, server = halves.run(bulk, job(octets=None, duration_ns=2_000_000_000), stack)
-    pair.verify(client, server)
+    verify(client, server)
     assert 2_000_000_000 <= server.finished_ns - client.started_ns < 2_500_000_000
     assert server.received.octets == pytest.approx(2_000_000, rel=0.2)
 
@@ -69,7 +70,7 @@ def test_a_silent_time_is_the_longest_gap(halves):
 def test_one_wrong_octet_is_found(halves, tampering, wrong):
     client, server = halves.run(bulk, job(), halves.stack(tamper=tampering[wrong]))
     with pytest.raises(WorkloadError) as caught:
-        pair.verify(client, server)
+        verify(client, server)
     for flow in (client.sent, server.received):
         assert f"{flow.octets} octets with SHA-256 {flow.digest}" in str(caught.value)
 

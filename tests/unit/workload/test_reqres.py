@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import WorkloadError
-from testbed.workload import pair, reqres
+from testbed.workload import reqres
+from testbed.workload.halves import verify
 
 
 def job(**changes):
@@ -15,21 +16,21 @@ def job(**changes):
 
 def test_a_latency_is_one_round_trip(halves):
     client, server = halves.run(reqres, job(), halves.stack(delay_s=0.03, rate=1e12))
-    pair.verify(client, server)
+    verify(client, server)
     assert client.samples_ns == pytest.approx([60_000_000] * 10, rel=1e-3)
 
 
 def test_a_new_connection_for_each_adds_its_handshake(halves):
     stack = halves.stack(delay_s=0.03, rate=1e12)
     client, server = halves.run(reqres, job(reconnect=True), stack)
-    pair.verify(client, server)
+    verify(client, server)
     assert client.samples_ns == pytest.approx([120_000_000] * 10, rel=1e-3)
 
 
 def test_an_interval_spaces_the_starts(halves):
     spaced = job(interval_ns=1_000_000_000)
     client, server = halves.run(reqres, spaced, halves.stack(delay_s=0.03, rate=1e12))
-    pair.verify(client, server)
+    verify(client, server)
     assert client.finished_ns - client.started_ns == pytest.approx(9.06e9, rel=1e-3)
     assert client.longest_gap_ns == pytest.approx(1e9, rel=0.1)
 
@@ -71,4 +72,4 @@ def test_octets_after_the_last_response_are_found(halves):
 
     client, server = halves.run(reqres, job(), halves.stack(tamper=add_to_the_last))
     with pytest.raises(WorkloadError, match="the client received 10005 octets"):
-        pair.verify(client, server)
+        verify(client, server)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.workload import pair, stream
+from testbed.workload import stream
+from testbed.workload.halves import verify
 
 
 def job(**changes):
@@ -16,7 +17,7 @@ def job(**changes):
 def test_a_delay_is_that_of_the_path(halves, forward):
     stack = halves.stack(delay_s=0.03, rate=8e6)  # a millisecond for a block
     reports = halves.run(stream, job(forward=forward), stack)
-    pair.verify(*reports)
+    verify(*reports)
     findings = stream.evaluate(job(forward=forward), *reports)
     assert findings.samples_ns["block_delay"] == pytest.approx([31_000_000] * 100)
     assert findings.metrics["blocks"] == 100

@@ -1,0 +1,143 @@
+"""Runs on this kernel: a fresh sandbox for each, and the workload in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Final
+
+from testbed.document import Document
+from testbed.errors import TestbedError, WorkloadError
+from testbed.experiment import evidence
+from testbed.experiment.evidence import Seen
+from testbed.experiment.launcher import Launcher
+from testbed.experiment.matrix import PlannedRun
+from testbed.experiment.programs import Programs
+from testbed.experiment.proof import judge
+from testbed.experiment.record import Finished, Start, finished, note_events
+from testbed.experiment.sampling import INTERVAL_NS, Sampling
+from testbed.experiment.scenario import Scenario
+from testbed.experiment.spec import ExperimentSpec
+from testbed.experiment.timeline import Timeline
+from testbed.probe.job import Job
+from testbed.sandbox import Sandbox
+from testbed.topology.plan import plan
+from testbed.units import format_time
+from testbed.workload import stacks
+from testbed.workload.result import OnProgress
+from testbed.workload.run import run as run_workload
+
+_AROUND_S: Final = 60.0  # what building, probing and taking down may take beside the workload
+
+
+class Sandboxed:
+    """Runs in sandboxes on this kernel."""
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """The stacks there are workers for."""
+        return stacks.names()
+
+    def check(self, written: Document[ExperimentSpec]) -> None:
+        """Accept everything."""
+
+    def run_once(
+        self,
+        spec: ExperimentSpec,
+        scenario: Scenario,
+        planned: PlannedRun,
+        directory: Path,
+        on_progress: OnProgress,
+    ) -> Finished:
+        """Carry out one run in a sandbox of its own."""
+        seen, start = Seen(), Start()
+        asyncio.run(_bounded(spec, scenario, planned, directory, seen, on_progress))
+        stack = stacks.stack(planned.cell.stack)
+        judgement = judge(
+            evidence.of(scenario, seen, protocol=stack.protocol, userspace=not stack.in_kernel)
+        )
+        return finished(scenario, planned, seen, judgement, start)
+
+
+VENUE = Sandboxed()
+
+
+async def _bounded(
+    spec: ExperimentSpec,
+    scenario: Scenario,
+    planned: PlannedRun,
+    directory: Path,
+    seen: Seen,
+    on_progress: OnProgress,
+) -> None:
+    try:
+        async with asyncio.timeout(spec.timeout_ns / 1e9 + _AROUND_S):
+            await _observe(spec, scenario, planned, directory, seen, on_progress)
+    except TimeoutError:
+        seen.failure = f"the run was not over after {format_time(spec.timeout_ns)} and a minute"
+
+
+async def _observe(
+    spec: ExperimentSpec,
+    scenario: Scenario,
+    planned: PlannedRun,
+    directory: Path,
+    seen: Seen,
+    on_progress: OnProgress,
+) -> None:
+    """Build the network, run the workload in it, and note everything in ``seen``."""
+    nodes = evidence.nodes(scenario.workload)
+    async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
+        await sandbox.execute(plan(scenario.topology, engine=spec.wire, seed=planned.seed))
+        programs = Programs(sandbox)
+        timeline = Timeline(scenario.timeline, programs.carry_out)
+        sampling = Sampling(sandbox, scenario.topology)
+        with contextlib.closing(sampling), contextlib.closing(programs):
+            await sampling.start(launcher, _job(spec, scenario, nodes, directory))
+            seen.before = await sandbox.observe(nodes)
+            try:
+                async with timeline.playing():
+                    seen.result = await run_workload(
+                        scenario.workload,
+                        stack=planned.cell.stack,
+                        address=scenario.address,
+                        launcher=launcher,
+                        seed=planned.seed,
+                        timeout_ns=spec.timeout_ns,
+                        on_progress=timeline.started_by(on_progress),
+                    )
+            except WorkloadError as error:
+                seen.failure = str(error)
+            seen.zero_ns = timeline.zero_ns
+            seen.after = await sandbox.observe(nodes)
+            seen.wires = await sandbox.wires()
+            note_events(seen, await programs.judged(timeline.records), timeline.unplayed)
+            await _finish(sampling, seen)
+            seen.logs = launcher.logs | programs.logs
+
+
+async def _finish(sampling: Sampling, seen: Seen) -> None:
+    """End the probes; what went wrong with them spoils the run."""
+    try:
+        await sampling.stop()
+    except TestbedError as error:
+        seen.doubt = f"the probes failed: {error}"
+    seen.records = sorted(sampling.records(), key=lambda record: record["t_ns"])
+    seen.cpu = {
+        "emulator": seen.wires.emulator_cpu_s if seen.wires else 0.0,
+        "sampler": sampling.summary.cpu_s if sampling.summary else 0.0,
+    }
+
+
+def _job(spec: ExperimentSpec, scenario: Scenario, nodes: tuple[str, ...], directory: Path) -> Job:
+    """Return what the probes shall do."""
+    if not scenario.captures:
+        return Job(probes=spec.probes, nodes=nodes, interval_ns=INTERVAL_NS)
+    pcap = {"folder": str(directory.absolute()), "interfaces": scenario.captures}
+    return Job(
+        probes=(*spec.probes, "pcap"),
+        nodes=tuple(dict.fromkeys((*nodes, *scenario.captures))),
+        interval_ns=INTERVAL_NS,
+        options={"pcap": pcap},
+    )

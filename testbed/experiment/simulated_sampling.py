@@ -1,0 +1,93 @@
+"""The probes of a simulated run, on the virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from testbed.probe.records import WireRecord
+from testbed.sim.network import Network
+from testbed.stack.connection import Connection
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.wire.netem import WireCounters
+from testbed.workload.transfer import now_ns
+
+INTERVAL_NS: Final = 100_000_000
+# The key under which a probe has what it saw, as in the records of the kernel's sockets.
+_KEYS: Final = {"mptcp_info": "mptcp", "tcp_info": "tcp"}
+
+
+def view(connection: Connection) -> tuple[str, dict[str, Any]]:
+    """Return the name of the probe that looks at such connections, and what it sees."""
+    probe = "mptcp_info" if isinstance(connection, MptcpConnection) else "tcp_info"
+    return probe, connection.info()
+
+
+class SimulatedSampling:
+    """Looks at connections and wires at equal distances.
+
+    :param nodes: whose connections.
+    :param probes: names; those that do not exist in a simulation (``nstat``, ``cpu`` and
+        ``pm_events`` look at a kernel) have no records.
+    """
+
+    def __init__(self, network: Network, nodes: Sequence[str], probes: Sequence[str]) -> None:
+        self.records: list[dict[str, Any]] = []
+        self._network = network
+        self._nodes = nodes
+        self._probes = probes
+        self._counters: dict[tuple[str, str], WireCounters] = {}
+
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """Sample until the context ends, and once more then."""
+        task = asyncio.create_task(self._poll())
+        try:
+            yield
+        finally:
+            task.cancel()
+            self._sample()
+
+    async def _poll(self) -> None:
+        while True:
+            self._sample()
+            await asyncio.sleep(INTERVAL_NS / 1e9)
+
+    def _sample(self) -> None:
+        for node in self._nodes:
+            for connection in self._network.hosts[node].streams.connections:
+                self._look(node, connection)
+        if "wire" in self._probes:
+            self._count()
+
+    def _look(self, node: str, connection: Connection) -> None:
+        probe, seen = view(connection)
+        if probe in self._probes:
+            self.records.append(
+                {
+                    "probe": probe,
+                    "t_ns": now_ns(),
+                    "node": node,
+                    "local": str(connection.flow.local),
+                    "remote": str(connection.flow.remote),
+                    _KEYS[probe]: seen,
+                }
+            )
+
+    def _count(self) -> None:
+        """Note the counters that have changed."""
+        for wire in self._network.wires().wires:
+            direction = wire.link, wire.toward
+            if self._counters.get(direction) != wire.counters:
+                self._counters[direction] = wire.counters
+                record = WireRecord(
+                    t_ns=now_ns(),
+                    link=wire.link,
+                    toward=self._network.node_at(*direction),
+                    counters=wire.counters,
+                )
+                self.records.append(msgspec.to_builtins(record))

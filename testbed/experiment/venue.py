@@ -1,0 +1,54 @@
+"""Where runs happen: a sandbox on this kernel, or a simulated network."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Final, Protocol
+
+from testbed.document import Document
+from testbed.experiment.matrix import PlannedRun
+from testbed.experiment.record import Finished
+from testbed.experiment.scenario import Scenario
+from testbed.experiment.spec import ExperimentSpec
+from testbed.workload.result import OnProgress
+
+HOST: Final = "host"
+SIMULATION: Final = "sim"
+# By the machine that an environment names: the module whose VENUE it is.
+_MODULES: Final = {HOST: "sandboxed", SIMULATION: "simulated"}
+
+
+class Venue(Protocol):
+    """A place for runs."""
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """The names of the stacks there are."""
+
+    def check(self, written: Document[ExperimentSpec]) -> None:
+        """Refuse what cannot be done there.
+
+        :raises InputError: with file and line.
+        """
+
+    def run_once(
+        self,
+        spec: ExperimentSpec,
+        scenario: Scenario,
+        planned: PlannedRun,
+        directory: Path,
+        on_progress: OnProgress,
+    ) -> Finished:
+        """Carry out one run; whatever the workload does, there is a record of it.
+
+        :param directory: where packet captures go.
+        :raises TestbedError: something is missing without which no other run would fare better.
+        """
+
+
+def venue(machine: str) -> Venue:
+    """Return a venue; only the one that is asked for is imported."""
+    module = importlib.import_module(f"testbed.experiment.{_MODULES[machine]}")
+    found: Venue = module.VENUE
+    return found

@@ -1,0 +1,1 @@
+"""A network on a virtual clock: topologies, wires and the userspace stack, without a kernel."""

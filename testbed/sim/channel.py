@@ -1,0 +1,98 @@
+"""One direction of a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from testbed.sim.frame import Frame, Frames
+from testbed.sim.loop import VirtualLoop
+from testbed.wire.model import LinkModel
+from testbed.wire.netem import Limit, LimitUnit, Netem, WireCounters
+
+# A veth pair has no queue that could overflow before the sender stops.
+UNSHAPED: Final = Netem(limit=Limit(value=1_000_000, unit=LimitUnit.PACKETS))
+
+Tap = Callable[[Frame, int], None]
+
+
+class Channel:
+    """Carries frames from one interface to another through the wire's model.
+
+    :param arrive: is given each frame at the far end, and the time.
+    :param offload: segments larger than the MTU may cross.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        netem: Netem,
+        *,
+        mtu: int,
+        seed: str,
+        offload: bool,
+        arrive: Callable[[Frame, int], None],
+    ) -> None:
+        self.mtu = mtu
+        self.offload = offload
+        self.up = True
+        self._loop = loop
+        self._model: LinkModel[Frame] = LinkModel(
+            netem, mtu=mtu, seed=seed, frames=Frames(), now_ns=loop.now
+        )
+        self._arrive = arrive
+        self._due: int | None = None  # the earliest departure that the loop knows of
+        self._refused = 0  # frames that found the far interface down
+        self.taps_in: list[Tap] = []  # see frames at the near interface
+        self.taps_out: list[Tap] = []  # ... and at the far one
+        self.through: Tap = self.carry  # what a frame meets once it is on the link
+
+    @property
+    def netem(self) -> Netem:
+        """The options in force."""
+        return self._model.netem
+
+    def change(self, options: dict[str, str], now: int) -> None:
+        """Change some options and keep the others.  Raises InputError."""
+        self._model.change(self._model.netem.merge(options), now)
+
+    def counters(self) -> WireCounters:
+        """Return what happened so far and what is held now."""
+        return msgspec.structs.replace(self._model.counters(), dropped_send=self._refused)
+
+    def send(self, frame: Frame, now: int) -> None:
+        """Take a frame; without a carrier it is lost at once."""
+        if not self.up:
+            return
+        for tap in self.taps_in:
+            tap(frame, now)
+        self.through(frame, now)
+
+    def carry(self, frame: Frame, now: int) -> None:
+        """Let the wire have a frame."""
+        self._model.enqueue(frame, frame.size, now)
+        self._arm(now)
+
+    def _arm(self, now: int) -> None:
+        due = self._model.next_departure_ns()
+        if due is None:
+            return
+        due = max(due, now)
+        if self._due is None or due < self._due:
+            self._due = due
+            self._loop.at(due, self._depart)
+
+    def _depart(self, now: int) -> None:
+        if self._due != now:  # an earlier departure came in between and armed anew
+            return
+        self._due = None
+        for frame in self._model.dequeue(now):
+            if not self.up:
+                self._refused += 1
+                continue
+            for tap in self.taps_out:
+                tap(frame, now)
+            self._arrive(frame, now)
+        self._arm(now)

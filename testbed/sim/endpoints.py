@@ -1,0 +1,59 @@
+"""The stacks that simulated hosts can have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Final
+
+from testbed.sim.host import EndpointFactory, LocalNetwork
+from testbed.stack.connection import Endpoint
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
+from testbed.topology.model import EndpointFlag, Node
+from testbed.topology.paths import KERNEL_LIMITS
+
+DEFAULT: Final = TcpConfig(nagle=False)  # as the workloads have it on the kernel's sockets
+
+
+def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
+    """Return what makes endpoints that speak plain TCP."""
+
+    def make(_: Node, random: Random, __: LocalNetwork) -> Endpoint:
+        return TcpEndpoint(config, random, random.randbytes(16))
+
+    return make
+
+
+def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
+    """Return what makes endpoints that speak MPTCP, with the limits and endpoints of the node.
+
+    :param config: of the subflows' TCP.
+    """
+
+    def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
+        limits = node.limits or KERNEL_LIMITS
+        whole = MptcpConfig(
+            tcp=config,
+            limits=PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted),
+            endpoints=tuple(
+                PathEndpoint(
+                    host=endpoint.address,
+                    id=endpoint.id,
+                    port=endpoint.port,
+                    **{flag.value: flag in endpoint.flags for flag in EndpointFlag},
+                )
+                for endpoint in node.endpoints
+            ),
+        )
+        return MptcpEndpoint(whole, random, random.randbytes(16), local)
+
+    return make
+
+
+# By the names that stacks have in experiments.
+ENDPOINTS: Final[Mapping[str, EndpointFactory]] = {"userspace": mptcp(), "userspace-tcp": tcp()}
+PROTOCOLS: Final[Mapping[str, str]] = {"userspace": "mptcp", "userspace-tcp": "tcp"}

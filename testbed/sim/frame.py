@@ -1,0 +1,98 @@
+"""What travels on simulated links."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from testbed.errors import PacketError
+from testbed.sim.icmp import emit_icmp, icmp_length
+from testbed.stack.packet import codec
+from testbed.stack.packet.icmp import IcmpError
+from testbed.stack.packet.options import Timestamps
+from testbed.stack.packet.segment import Segment
+from testbed.wire.netem import ETHERNET_HEADER
+
+_SOURCE_MAC: Final = range(6, 12)  # octets of the Ethernet header that no receiver checks
+
+Packet = Segment | IcmpError
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """A packet in an Ethernet frame.
+
+    Packets are values, not octets: encoding and reading each of them would be most of the work.
+
+    :param size: octets, Ethernet header included.
+    :param source: address of the IP header, as ``destination``.
+    :param ethernet: the 14 octets of the Ethernet header.
+    :param hops: what is left of its hop limit.
+    :param broken: what it consists of now, if a receiver's checks fail.
+    """
+
+    packet: Packet
+    size: int
+    source: str
+    destination: str
+    ethernet: bytes
+    hops: int = codec.HOP_LIMIT
+    broken: bytes | None = None
+
+
+def mac_octets(mac: str) -> bytes:
+    """Return the 6 octets of a MAC address."""
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def size_of(packet: Packet) -> int:
+    """Return the octets of the Ethernet frame of a packet."""
+    if isinstance(packet, IcmpError):
+        return ETHERNET_HEADER + icmp_length(packet)
+    options = packet.options
+    if len(options) == 1 and type(options[0]) is Timestamps:  # most segments of plain TCP
+        header = 72 if ":" in packet.source.host else 52
+    else:
+        header = codec.header_length(packet)
+    return ETHERNET_HEADER + header + len(packet.payload)
+
+
+def octets_of(frame: Frame) -> bytes:
+    """Return what a frame is on the wire."""
+    if frame.broken is not None:
+        return frame.broken
+    packet = frame.packet
+    if isinstance(packet, Segment):
+        return frame.ethernet + codec.emit(packet)
+    return frame.ethernet + emit_icmp(packet, frame.source)
+
+
+class Frames:
+    """Copies and corrupts for :class:`testbed.wire.model.LinkModel`."""
+
+    def copy(self, handle: Frame) -> Frame:
+        """Return the frame itself: it never changes."""
+        return handle
+
+    def drop(self, handle: Frame) -> None:
+        """Do nothing."""
+
+    def corrupt(self, handle: Frame, chance: float) -> Frame:
+        """Invert one bit of the frame's octets.
+
+        Whoever receives it sees what these then say, if all checksums are right.
+        """
+        octets = bytearray(octets_of(handle))
+        at, bit = divmod(int(chance * 8 * len(octets)), 8)
+        octets[at] ^= 1 << bit
+        packet = handle.packet
+        if at in _SOURCE_MAC:
+            return msgspec.structs.replace(handle, ethernet=bytes(octets[:ETHERNET_HEADER]))
+        if at >= ETHERNET_HEADER and isinstance(packet, Segment) and handle.broken is None:
+            try:  # in IPv6 a bit of the traffic class, flow label or hop limit breaks nothing
+                seen = codec.parse(bytes(octets[ETHERNET_HEADER:]))
+            except PacketError:
+                pass
+            else:
+                return msgspec.structs.replace(handle, packet=seen)
+        return msgspec.structs.replace(handle, broken=bytes(octets))

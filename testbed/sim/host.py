@@ -1,0 +1,163 @@
+"""A node's transport: drives its endpoint on the virtual clock."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Final, Protocol
+
+from testbed.sim.frame import Packet
+from testbed.sim.loop import VirtualLoop
+from testbed.stack.connection import Endpoint
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.segment import Segment
+from testbed.streams import OnConnection, Server, StreamPair, Streams
+from testbed.topology.forwarding import host
+from testbed.topology.model import Node
+
+FIRST_PORT: Final = 32768  # net.ipv4.ip_local_port_range
+_PORTS: Final = 28232
+
+
+class LocalNetwork(Protocol):
+    """What an endpoint can ask of its host: see :class:`testbed.stack.mptcp.paths.LocalNetwork`."""
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The host's own addresses, those of links that are down left out."""
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the host uses toward another, ``None`` if there is no way."""
+
+    def port_for(self, local_host: str, remote: Address) -> int:
+        """Return a local port for a connection."""
+
+    def release_port(self, local: Address) -> None:
+        """Take a port back."""
+
+
+# Makes the endpoint of a node.  Whatever is random in there comes from the generator.
+EndpointFactory = Callable[[Node, Random, LocalNetwork], Endpoint]
+
+
+class Host:
+    """A node as its programs see it.
+
+    :param send: sends one segment into the network.
+    :param source_of: which address the node uses toward a destination, if there is a way.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        node: Node,
+        endpoint_of: EndpointFactory,
+        random: Random,
+        *,
+        send: Callable[[Segment, int], None],
+        source_of: Callable[[str], str | None],
+    ) -> None:
+        self.hosts: Sequence[str] = [
+            host(address) for interface in node.interfaces for address in interface.addresses
+        ]
+        self.source_for = source_of
+        self._loop = loop
+        self._send = send
+        self._woken = False
+        self._armed: int | None = None  # when the loop calls for the endpoint's timer
+        self._port = FIRST_PORT
+        self.endpoint = endpoint_of(node, random, self)
+        self.streams = Streams(self)
+
+    def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - each has its own
+        """Return the next port: there are so many that none is still in use."""
+        port = self._port
+        self._port = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
+        return port
+
+    def release_port(self, local: Address) -> None:
+        """Do nothing: see ``port_for``."""
+
+    def now(self) -> int:
+        """Return the virtual time in nanoseconds."""
+        return self._loop.now
+
+    def wake(self) -> None:
+        """Drive the endpoint once whoever calls is done."""
+        if not self._woken:
+            self._woken = True
+            self._loop.at(self._loop.now, self._drive)
+
+    def take(self, packet: Packet, now: int) -> None:
+        """Take a packet from the network."""
+        if isinstance(packet, Segment):
+            self.endpoint.receive(packet, now)
+        else:
+            self.endpoint.receive_icmp(packet, now)
+        self.wake()
+
+    async def connect(self, remote: Address, source: str | None = None) -> StreamPair:
+        """Open a connection, by default from the address that routing picks.
+
+        :raises OSError: it cannot be opened.
+        """
+        local = source or self.source_for(remote.host)
+        if local is None:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        port = self.port_for(local, remote)
+        return await self.streams.open_connection(Flow(Address(local, port), remote))
+
+    async def listen(self, on_connection: OnConnection, local: Address) -> Server:
+        """Open a port.  Raises OSError."""
+        return await self.streams.start_server(on_connection, local)
+
+    def addresses_are(self, now: Sequence[str]) -> None:
+        """Tell the endpoint, if it wants to know, which addresses have come and gone."""
+        before, self.hosts = self.hosts, now
+        endpoint: Any = self.endpoint
+        for name, addresses in (
+            ("address_removed", [each for each in before if each not in now]),
+            ("address_added", [each for each in now if each not in before]),
+        ):
+            tell = getattr(endpoint, name, None)
+            if tell is not None and addresses:
+                for address in addresses:
+                    tell(address, self._loop.now)
+                self.wake()
+
+    def _drive(self, now: int) -> None:
+        """Do a driver's whole duty (:mod:`testbed.stack.connection`)."""
+        endpoint, send, dispatch = self.endpoint, self._send, self.streams.dispatch
+        self._woken = True  # whatever is asked for from now on is done before this ends
+        due = endpoint.next_timer()
+        if due is not None and due <= now:
+            endpoint.handle_timer(now)
+        while True:
+            segments = endpoint.segments_to_send(now)
+            for segment in segments:
+                send(segment, now)
+            event = endpoint.next_event()
+            if event is None and not segments:
+                break
+            while event is not None:
+                dispatch(*event)
+                event = endpoint.next_event()
+        self._woken = False
+        self._arm()
+
+    def _arm(self) -> None:
+        """See that the endpoint's timer is looked at in time: too early does no harm."""
+        due = self.endpoint.next_timer()
+        if due is not None and (self._armed is None or due < self._armed):
+            self._armed = due
+            self._loop.at(due, self._timer)
+
+    def _timer(self, now: int) -> None:
+        if self._armed is not None and self._armed <= now:
+            self._armed = None
+        due = self.endpoint.next_timer()
+        if due is not None and due <= now:
+            self._drive(now)
+        else:
+            self._arm()

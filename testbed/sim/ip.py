@@ -1,0 +1,138 @@
+"""The IP layer of a node: what goes out by which interface, and what comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Protocol
+
+import msgspec
+
+from testbed.sim.channel import Channel
+from testbed.sim.frame import Frame, Packet, size_of
+from testbed.stack.packet import codec
+from testbed.stack.packet.address import Flow
+from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.stack.packet.segment import Segment
+from testbed.wire.netem import ETHERNET_HEADER
+
+
+class Way(Protocol):
+    """Where a node sends packets."""
+
+    @property
+    def channel(self) -> Channel:
+        """The link's direction that leads away from the node."""
+
+    @property
+    def ethernet(self) -> bytes:
+        """The Ethernet header with which frames get to the next node."""
+
+
+class Routing(Protocol):
+    """Looks ways up as the network is now."""
+
+    def way(self, node: str, source: str, destination: str) -> Way | None:
+        """Return the way of a packet at a node; ``None``: there is none."""
+
+
+class Upper(Protocol):
+    """What stands above IP."""
+
+    def take(self, packet: Packet, now: int) -> None:
+        """Take a packet that is for this node."""
+
+
+class Ip:
+    """Sends, receives and, on a router, forwards.
+
+    :param forwards: whether packets for others are passed on.
+    """
+
+    def __init__(self, node: str, routing: Routing, upper: Upper, *, forwards: bool) -> None:
+        self._node = node
+        self._routing = routing
+        self._upper = upper
+        self._forwards = forwards
+        self._ways: dict[tuple[str, str], Way | None] = {}
+        self._own: tuple[str, ...] = ()
+
+    def configure(self, own: Collection[str]) -> None:
+        """Take that routes may have changed, and what the node's own addresses are now."""
+        self._own = tuple(own)
+        self._ways.clear()
+
+    def send(self, segment: Segment, now: int) -> None:
+        """Send a segment of this node's own; an error comes back through ``take``."""
+        if segment.source.host in self._own:
+            if segment.ext is not None:  # it is for this node only
+                segment = msgspec.structs.replace(segment, ext=None)
+            self._output(segment, segment.source.host, segment.destination.host, now)
+
+    def arrive(self, frame: Frame, now: int) -> None:
+        """Take a frame from a link."""
+        if frame.broken is not None:
+            return
+        if frame.destination in self._own:
+            self._upper.take(frame.packet, now)
+        elif self._forwards:
+            self._forward(frame, now)
+
+    def _output(self, packet: Packet, source: str, destination: str, now: int) -> None:
+        if destination in self._own:
+            self._upper.take(packet, now)
+            return
+        way = self._way(source, destination)
+        if way is None:
+            self._refuse(packet, IcmpKind.UNREACHABLE, now)
+            return
+        for piece in _pieces(packet, way.channel):
+            frame = Frame(piece, size_of(piece), source, destination, way.ethernet)
+            self._transmit(frame, way.channel, now)
+
+    def _forward(self, frame: Frame, now: int) -> None:
+        packet = frame.packet
+        addresses = frame.source, frame.destination
+        way = self._way(*addresses)
+        if frame.hops <= 1:
+            self._refuse(packet, IcmpKind.TIME_EXCEEDED, now)
+        elif way is None:
+            self._refuse(packet, IcmpKind.UNREACHABLE, now)
+        else:
+            for piece in _pieces(packet, way.channel):
+                size = frame.size if piece is packet else size_of(piece)
+                self._transmit(
+                    Frame(piece, size, *addresses, way.ethernet, frame.hops - 1), way.channel, now
+                )
+
+    def _transmit(self, frame: Frame, channel: Channel, now: int) -> None:
+        if frame.size - ETHERNET_HEADER > channel.mtu and not channel.offload:
+            self._refuse(frame.packet, IcmpKind.TOO_BIG, now, mtu=channel.mtu)
+        else:
+            channel.send(frame, now)
+
+    def _refuse(self, packet: Packet, kind: IcmpKind, now: int, mtu: int = 0) -> None:
+        """Tell the sender; nothing is told about errors (RFC 1122, section 3.2.2)."""
+        if isinstance(packet, Segment):
+            flow = Flow(packet.source, packet.destination)
+            error = IcmpError(kind=kind, flow=flow, seq=packet.seq, mtu=mtu)
+            source = self._address(ipv6=":" in packet.source.host)
+            if source is not None:
+                self._output(error, source, packet.source.host, now)
+
+    def _address(self, *, ipv6: bool) -> str | None:
+        return next((each for each in self._own if (":" in each) is ipv6), None)
+
+    def _way(self, source: str, destination: str) -> Way | None:
+        key = source, destination
+        try:
+            return self._ways[key]
+        except KeyError:
+            way = self._ways[key] = self._routing.way(self._node, source, destination)
+            return way
+
+
+def _pieces(packet: Packet, channel: Channel) -> Iterator[Packet]:
+    """Cut what a link without offload cannot carry whole."""
+    if isinstance(packet, Segment) and packet.gso_size and not channel.offload:
+        return codec.split(packet)
+    return iter((packet,))

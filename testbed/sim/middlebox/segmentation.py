@@ -1,0 +1,84 @@
+"""Boxes that do not respect the borders of segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from testbed.sim.middlebox.base import Middlebox
+from testbed.stack.packet import codec
+from testbed.stack.packet.address import Flow
+from testbed.stack.packet.segment import ACK, FIN, PSH, Segment
+
+_MERGEABLE: Final = ACK | PSH | FIN  # no segment with other bits is put together with another
+HOLD_NS: Final = 1_000_000
+
+
+class Split(Middlebox):
+    """Cuts payloads into pieces of at most ``size`` octets; each has the options of the whole."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
+        """Return the pieces."""
+        if len(segment.payload) <= self._size:
+            return (segment,)
+        return codec.split(msgspec.structs.replace(segment, gso_size=self._size))
+
+
+class Coalesce(Middlebox):
+    """Puts payloads that follow one another together, with the options of the first.
+
+    A segment waits for the next for at most a millisecond.
+
+    :param limit: octets of payload that go into one segment.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: dict[Flow, tuple[int, str, Segment]] = {}
+
+    def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
+        """Return what need not wait: the one held before, if the next does not fit to it."""
+        flow = Flow(segment.source, segment.destination)
+        out: list[Segment] = []
+        held = self._held.pop(flow, None)
+        if held is not None:
+            due, _, before = held
+            if self._fits(before, segment):
+                flags = before.flags | segment.flags
+                payload = before.payload + segment.payload
+                joined = msgspec.structs.replace(
+                    segment, seq=before.seq, flags=flags, payload=payload, options=before.options
+                )
+                self._held[flow] = due, toward, joined
+                return out
+            out.append(before)
+        if segment.payload and not segment.flags & ~_MERGEABLE:
+            self._held[flow] = now + HOLD_NS, toward, segment
+        else:
+            out.append(segment)
+        return out
+
+    def next_timer(self) -> int | None:
+        """Return when the segment held longest must go on."""
+        return min((due for due, _, _ in self._held.values()), default=None)
+
+    def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:
+        """Return what has waited long enough."""
+        late = {flow: held for flow, held in self._held.items() if held[0] <= now}
+        for flow in late:
+            del self._held[flow]
+        return [(toward, segment) for _, toward, segment in late.values()]
+
+    def _fits(self, before: Segment, segment: Segment) -> bool:
+        return (
+            not segment.flags & ~_MERGEABLE
+            and not before.flags & FIN
+            and segment.seq == before.seq + len(before.payload) & 0xFFFF_FFFF
+            and 0 < len(segment.payload) <= self._limit - len(before.payload)
+            and segment.ecn == before.ecn
+        )

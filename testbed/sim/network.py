@@ -1,0 +1,198 @@
+"""A topology on a virtual clock: the same values that a sandbox makes of namespaces and wires."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import msgspec
+
+from testbed.pcapng import ETHERNET, PcapngWriter
+from testbed.sim.bridge import Bridge, bridge_tables
+from testbed.sim.channel import UNSHAPED, Channel
+from testbed.sim.frame import Frame, mac_octets, octets_of
+from testbed.sim.host import EndpointFactory, Host
+from testbed.sim.ip import Ip
+from testbed.sim.loop import VirtualLoop
+from testbed.sim.middlebox import Chain, Middlebox
+from testbed.sim.state import NetworkState
+from testbed.stack.packet.segment import Segment
+from testbed.topology.forwarding import Forwarding, host
+from testbed.topology.model import Interface, Kind, Link, Topology
+from testbed.topology.operations import AnyOperation, SetWire
+from testbed.wire.report import Wire, WireReport
+
+ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
+
+_IPV4: Final = b"\x08\x00"  # EtherTypes
+_IPV6: Final = b"\x86\xdd"
+
+Place = tuple[str, str]  # an interface: node and name
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Out by ``channel``, in frames with this header."""
+
+    channel: Channel
+    ethernet: bytes
+
+
+class Network:
+    """Hosts, routers, switches and links.
+
+    :param endpoint_of: makes the endpoint of each node.
+    :param seed: of everything random; equal seeds give equal packets at equal times.
+    :raises InputError: a wire's trace cannot be used.
+    """
+
+    def __init__(
+        self, topology: Topology, endpoint_of: EndpointFactory, *, loop: VirtualLoop, seed: int = 0
+    ) -> None:
+        self._loop = loop
+        self._state = NetworkState(topology)
+        self._links = {link.name: link for link in topology.links}
+        self._channels: dict[tuple[str, str], Channel] = {}  # (link, toward)
+        self._away: dict[Place, Channel] = {}  # from an interface
+        self._guarded: set[str] = set()  # links with middleboxes
+        self._bridges = {
+            name: Bridge(table, self._away) for name, table in bridge_tables(topology).items()
+        }
+        self._ips: dict[str, Ip] = {}
+        self.hosts: dict[str, Host] = {}
+        self._forwarding = Forwarding(topology)
+        for node in topology.nodes:
+            if node.kind is Kind.SWITCH:
+                continue
+            upper = Host(
+                loop,
+                node,
+                endpoint_of,
+                Random(f"{seed} {node.name}"),
+                send=functools.partial(self._send, node.name),
+                source_of=functools.partial(self._source, node.name),
+            )
+            self.hosts[node.name] = upper
+            self._ips[node.name] = Ip(node.name, self, upper, forwards=node.kind is Kind.ROUTER)
+        for link in topology.links:
+            self._connect(link, seed)
+        self._configure()
+
+    def way(self, node: str, source: str, destination: str) -> Way | None:
+        """Return the way of a packet at a node, as the kernel's rules and routes lead it."""
+        hop = self._forwarding.hop(node, destination, source or None)
+        if hop is None:
+            return None
+        near = hop.interface
+        neighbour = self._forwarding.neighbour(hop) or self._answering(near)
+        if neighbour is None:
+            return None
+        addresses = mac_octets(neighbour.mac) + mac_octets(near.mac)
+        kind = _IPV6 if ":" in destination else _IPV4
+        return Way(self._away[near.node, near.name], addresses + kind)
+
+    def execute(self, operations: Iterable[AnyOperation]) -> None:
+        """Change the running network.
+
+        :raises InputError: a wire cannot take an option.
+        :raises SimulationError: it is no operation that happens to a running network.
+        """
+        now = self._loop.now
+        for operation in operations:
+            if isinstance(operation, SetWire):
+                channel = self._channels[operation.link, operation.toward]
+                channel.change(operation.options, now)
+            else:
+                self._state.apply(operation)
+        self._configure()
+
+    def wires(self) -> WireReport:
+        """Return the state of each direction of each wire."""
+        return WireReport(
+            wires=tuple(
+                Wire(
+                    link=link,
+                    toward=toward,
+                    engine=ENGINE,
+                    netem=channel.netem,
+                    counters=channel.counters(),
+                )
+                for (link, toward), channel in self._channels.items()
+                if self._links[link].wire
+            )
+        )
+
+    def node_at(self, link: str, end: str) -> str:
+        """Return the node at the end ``a`` or ``b`` of a link."""
+        found = self._links[link]
+        return found.a.node if end == "a" else found.b.node
+
+    def insert(self, link: str, *boxes: Middlebox) -> None:
+        """Put middleboxes on a link, the first one nearest to its end ``a``."""
+        ends = {toward: self._channels[link, toward] for toward in "ab"}
+        chain = Chain(boxes, ends, self._loop)
+        for toward, channel in ends.items():
+            channel.through = functools.partial(chain.enter, toward)
+        self._guarded.add(link)
+
+    def capture(self, node: str, interface: str, path: Path) -> PcapngWriter:
+        """Record all frames that an interface sends and receives; close what is returned.
+
+        :raises OSError: the file cannot be written.
+        """
+        writer = PcapngWriter(path, interface, ETHERNET)
+
+        def record(frame: Frame, now: int) -> None:
+            writer.record(octets_of(frame), now)
+
+        found = self._state.topology().node(node).interface(interface)
+        link = self._links[found.link]
+        near, far = ("a", "b") if (link.a.node, link.a.name) == (node, interface) else ("b", "a")
+        self._channels[link.name, far].taps_in.append(record)
+        self._channels[link.name, near].taps_out.append(record)
+        return writer
+
+    def _send(self, node: str, segment: Segment, now: int) -> None:
+        self._ips[node].send(segment, now)
+
+    def _source(self, node: str, destination: str) -> str | None:
+        return self._forwarding.source(node, destination)
+
+    def _connect(self, link: Link, seed: int) -> None:
+        for toward, near, far, netem in (
+            ("b", link.a, link.b, link.toward_b),
+            ("a", link.b, link.a, link.toward_a),
+        ):
+            station = self._bridges.get(far.node) or self._ips[far.node]
+            channel = Channel(
+                self._loop,
+                netem if link.wire else UNSHAPED,
+                mtu=link.mtu,
+                # Of names, so that adding a link leaves the randomness of the others alone.
+                seed=f"{seed} {link.name} {toward}",
+                offload=link.offload,
+                arrive=station.arrive,
+            )
+            self._channels[link.name, toward] = self._away[near.node, near.name] = channel
+
+    def _configure(self) -> None:
+        """Let everybody know what the network is now."""
+        topology = self._state.topology()
+        self._forwarding = Forwarding(topology)
+        for (link, _), channel in self._channels.items():
+            channel.up = self._state.has_carrier(link)
+        for node in topology.nodes:
+            ip = self._ips.get(node.name)
+            if ip is None:
+                continue
+            ip.configure([host(a) for each in node.interfaces for a in each.addresses])
+            self.hosts[node.name].addresses_are(self._state.usable(node.name))
+
+    def _answering(self, near: Interface) -> Interface | None:
+        """Return who answers for an address that nobody has: a middlebox may translate it."""
+        link = self._links[near.link]
+        if link.name not in self._guarded:
+            return None
+        return link.b if (link.a.node, link.a.name) == (near.node, near.name) else link.a

@@ -1,0 +1,149 @@
+"""What a network is at a moment: the topology it began as, and the operations since.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from testbed.errors import SimulationError
+from testbed.topology.forwarding import host
+from testbed.topology.model import Kind, Node, Route, Rule, Topology
+from testbed.topology.operations import (
+    WIRE,
+    AddAddress,
+    AddNeighbour,
+    AddRoute,
+    AddRule,
+    AnyOperation,
+    RemoveAddress,
+    RemoveRule,
+    SetLink,
+)
+from testbed.topology.skeleton import middle
+
+T = TypeVar("T")
+Place = tuple[str, str]  # an interface: namespace and name
+
+_replace: Final = msgspec.structs.replace
+
+
+class NetworkState:
+    """The topology as it is now, and which interfaces are down.
+
+    An interface that is down has no addresses and no routes for its node.  One that has lost its
+    carrier keeps them, and packets for it are lost.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._down: set[Place] = set()
+        self._ends = dict(_ends(topology))
+
+    def apply(self, operation: AnyOperation) -> None:
+        """Change a node or an interface.
+
+        :raises SimulationError: it is no operation that happens to a running network.
+        """
+        if isinstance(operation, SetLink):
+            place = operation.namespace, operation.interface
+            (self._down.discard if operation.up else self._down.add)(place)
+            return
+        namespace = getattr(operation, "namespace", None)
+        self._topology = _replace(
+            self._topology,
+            nodes=tuple(
+                _changed(node, operation) if node.name == namespace else node
+                for node in self._topology.nodes
+            ),
+        )
+
+    def has_carrier(self, link: str) -> bool:
+        """Whether a link is up from end to end."""
+        return self._down.isdisjoint(self._ends[link])
+
+    def topology(self) -> Topology:
+        """Return the network as routing sees it."""
+        if not self._down:
+            return self._topology
+        return _replace(self._topology, nodes=tuple(map(self._routable, self._topology.nodes)))
+
+    def usable(self, node: str) -> tuple[str, ...]:
+        """Return the addresses from which a node can send, in the order of its interfaces."""
+        return tuple(
+            host(address)
+            for interface in self._topology.node(node).interfaces
+            if self.has_carrier(interface.link)
+            for address in interface.addresses
+        )
+
+    def _routable(self, node: Node) -> Node:
+        down = {name for namespace, name in self._down if namespace == node.name}
+        return _replace(
+            node,
+            interfaces=tuple(
+                _replace(each, addresses=()) if each.name in down else each
+                for each in node.interfaces
+            ),
+            routes=tuple(route for route in node.routes if route.interface not in down),
+        )
+
+
+def _ends(topology: Topology) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """Yield for each link all interfaces that must be up, those inside its wire too."""
+    switches = {node.name for node in topology.nodes if node.kind is Kind.SWITCH}
+    for index, link in enumerate(topology.links):
+        outer = [(WIRE if e.node in switches else e.node, e.name) for e in (link.a, link.b)]
+        inner = [(WIRE, middle(index, side)) for side in "ab"] if link.wire else []
+        yield link.name, (*outer, *inner)
+
+
+def _changed(node: Node, operation: AnyOperation) -> Node:
+    match operation:
+        case AddAddress(interface=name, address=address):
+            return _interface(node, name, lambda has: _with(has, address))
+        case RemoveAddress(interface=name, address=address):
+            return _interface(node, name, lambda has: _without(has, address))
+        case AddRule() | RemoveRule():
+            rule = Rule(source=operation.source, table=operation.table, priority=operation.priority)
+            change = _with if isinstance(operation, AddRule) else _without
+            return _replace(node, rules=change(node.rules, rule))
+        case AddRoute():
+            return _replace(node, routes=_with_route(node.routes, operation))
+        case AddNeighbour():  # neighbours are known without asking
+            return node
+        case _:
+            raise SimulationError(f"cannot be simulated: {operation}")
+
+
+def _with(have: tuple[T, ...], value: T) -> tuple[T, ...]:
+    return have if value in have else (*have, value)
+
+
+def _without(have: tuple[T, ...], value: T) -> tuple[T, ...]:
+    return tuple(each for each in have if each != value)
+
+
+def _interface(node: Node, name: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Node:
+    return _replace(
+        node,
+        interfaces=tuple(
+            _replace(each, addresses=change(each.addresses)) if each.name == name else each
+            for each in node.interfaces
+        ),
+    )
+
+
+def _with_route(routes: tuple[Route, ...], added: AddRoute) -> tuple[Route, ...]:
+    """Do what ``ip route replace`` does."""
+    route = Route(
+        destination=added.destination,
+        via=added.via,
+        interface=added.interface,
+        source=added.source,
+        table=added.table,
+        kind=added.kind,
+    )
+    others = (r for r in routes if (r.table, r.destination) != (route.table, route.destination))
+    return (*others, route)

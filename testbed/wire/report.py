@@ -1,0 +1,27 @@
+"""What wires say about themselves, whatever shapes them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.wire.netem import Netem, WireCounters
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """One direction of one wire; ``toward`` is ``a`` or ``b``.
+
+    :param engine: what shapes it: ``netem``, ``emulator`` or ``simulator``.
+    """
+
+    link: str
+    toward: str
+    engine: str
+    netem: Netem
+    counters: WireCounters
+
+
+class WireReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Every direction of every wire, and what the emulator has used of the CPU (0: none runs)."""
+
+    wires: tuple[Wire, ...]
+    emulator_cpu_s: float = 0.0

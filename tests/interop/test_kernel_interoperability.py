@@ -1,0 +1,166 @@
+"""Our TCP and MPTCP against the kernel's, in both roles, over all kinds of paths.
+
+The kernel is the judge: its counters say whether a connection fell back, whether a checksum or a
+HMAC was wrong, and how many subflows there were.  ``TESTBED_INTEROP=full`` (``make interop``)
+sends 16 MiB each way everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from testbed.topology.model import Family
+from testbed.topology.operations import SetLink, SetWire
+
+pytestmark = pytest.mark.sandbox
+
+FULL = os.environ.get("TESTBED_INTEROP") == "full"
+MIB = 2**20
+BIG = 16 * MIB
+FAMILIES = [Family.IPV4, Family.IPV6]
+# Who connects, and who listens.
+MPTCP = [("userspace", "mptcp"), ("mptcp", "userspace"), ("userspace", "userspace")]
+TCP = [("userspace-tcp", "tcp"), ("tcp", "userspace-tcp"), ("userspace-tcp", "userspace-tcp")]
+if FULL:
+    MPTCP.append(("mptcp", "mptcp"))
+    TCP.append(("tcp", "tcp"))
+
+# Of each of these the kernel must have counted none (net/mptcp/mib.c).
+WRONG = ("Fallback", "InfiniteMap", "HMac", "Csum", "NoMatch", "Corruption", "MPFail", "Blackhole",
+         "NoToken", "Mismatch", "MPRst", "DSSNot", "Drop", "Reject")  # fmt: skip
+
+
+def size(ordinary):
+    return BIG if FULL else ordinary
+
+
+async def check(lab, pair, octets, paths):
+    """Transfer, and have both ends and the kernel say that all is well."""
+    mptcp = "-tcp" not in pair[0] and pair[0] != "tcp"
+    client, server = await lab.transfer(*pair, octets, paths if mptcp else 0)
+    assert client["received"] == server["sent"]
+    assert server["received"] == client["sent"]
+    counters = {node: await lab.counters(node) for node in ("client", "server")}
+    for node, stack in zip(("client", "server"), pair, strict=True):
+        if stack.startswith("userspace"):
+            assert_silent(counters[node])
+        else:
+            assert_well(counters[node])
+    if mptcp:
+        assert_mptcp(pair, counters, client["view"], server["view"], paths)
+    return client, server
+
+
+def assert_silent(counters):
+    """Nothing was carried, and nothing answered, by the kernel."""
+    assert not {name for name in counters if name.startswith("MPTcpExt")}
+    assert not {"TcpActiveOpens", "TcpPassiveOpens", "TcpOutRsts", "TcpAttemptFails"} & set(
+        counters
+    )
+
+
+def assert_well(counters):
+    """Nothing that came in was wrong."""
+    wrong = {
+        name: value
+        for name, value in counters.items()
+        if name.startswith("MPTcpExt") and any(word in name for word in WRONG)
+    }
+    assert not wrong
+    assert "TcpInCsumErrors" not in counters
+
+
+def assert_mptcp(pair, counters, client, server, paths):
+    """MPTCP was spoken from the first segment on, over all paths."""
+    for view in (client, server):
+        assert not view["mptcp_info"]["fallback"]
+    if pair[0] == "mptcp":
+        assert counters["client"]["MPTcpExtMPCapableSYNACKRX"] == 1
+        assert counters["client"].get("MPTcpExtMPJoinSynAckRx", 0) >= paths - 1
+    if pair[1] == "mptcp":
+        assert counters["server"]["MPTcpExtMPCapableACKRX"] == 1
+        assert counters["server"].get("MPTcpExtMPJoinAckRx", 0) >= paths - 1
+    if pair == ("userspace", "userspace"):
+        here, there = (view["mptcp_info"]["info"] for view in (client, server))
+        assert (here["token"], here["remote_token"]) == (there["remote_token"], there["token"])
+
+
+@pytest.mark.parametrize("paths", [1, 2, 4])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pair", MPTCP)
+def test_mptcp_both_ways_at_once(lab, pair, family, paths):
+    async def test(lab):
+        await check(lab, pair, size(3 * MIB), paths)
+
+    lab([""] * paths, family, test)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pair", TCP)
+def test_tcp_both_ways_at_once(lab, pair, family):
+    async def test(lab):
+        await check(lab, pair, size(3 * MIB), 1)
+
+    lab([""], family, test)
+
+
+CONDITIONS = {
+    "loss": ["rate 50mbit delay 5ms loss 1%", "rate 50mbit delay 8ms loss 1%"],
+    "reordering": ["rate 50mbit delay 5ms reorder 5%", "rate 50mbit delay 8ms reorder 5%"],
+    "duplicates": ["rate 50mbit delay 5ms duplicate 5%", "rate 50mbit delay 5ms duplicate 5%"],
+    "delays apart": ["rate 50mbit delay 1ms", "rate 50mbit delay 51ms"],
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("pair", MPTCP)
+def test_mptcp_over_bad_paths(lab, pair, condition):
+    async def test(lab):
+        await check(lab, pair, size(2 * MIB), 2)
+
+    lab(CONDITIONS[condition], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("condition", ["loss", "reordering"])
+@pytest.mark.parametrize("pair", TCP)
+def test_tcp_over_a_bad_path(lab, pair, condition):
+    async def test(lab):
+        await check(lab, pair, size(2 * MIB), 1)
+
+    lab(CONDITIONS[condition][:1], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("dying", ["path0", "path1"])
+@pytest.mark.parametrize("pair", MPTCP)
+def test_a_path_dies_in_the_middle(lab, pair, dying):
+    """The rest arrives over the other path, also when it is the first subflow that dies."""
+
+    async def cut(sandbox):
+        loss = {"loss": "100%"}
+        await sandbox.execute([SetWire(link=dying, toward=end, options=loss) for end in ("a", "b")])
+
+    async def test(lab):
+        client, server = await lab.transfer(*pair, size(4 * MIB), during=cut)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+
+    lab(["rate 20mbit delay 5ms", "rate 20mbit delay 5ms"], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", MPTCP[:2])
+def test_an_interface_goes_down_in_the_middle(lab, pair):
+    """Its address is withdrawn, and the rest arrives over the other path."""
+
+    async def cut(sandbox):
+        await sandbox.execute([SetLink(namespace="client", interface="path1", up=False)])
+
+    async def test(lab):
+        client, server = await lab.transfer(*pair, size(4 * MIB), during=cut)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+        if pair[1] == "mptcp":
+            assert (await lab.counters("server"))["MPTcpExtRmAddr"] == 1
+
+    lab(["rate 20mbit delay 5ms", "rate 20mbit delay 5ms"], Family.IPV4, test)

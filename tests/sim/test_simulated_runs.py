@@ -1,0 +1,185 @@
+"""`testbed run --sim`: whole experiments in simulated networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from testbed import cli
+from testbed.errors import InputError
+from testbed.experiment import runner
+from testbed.experiment.load import Experiment, Overrides, load
+from testbed.experiment.venue import SIMULATION
+from testbed.results.model import RunRecord, Status
+from testbed.results.store import Store
+
+EXPERIMENT = """\
+topology:
+  nodes: {client: {}, server: {}}
+  links:
+    wifi: {between: [client, server], netem: {rate: 20mbit, delay: 10ms, limit: 50}}
+    lte: {between: [client, server], netem: {rate: 30mbit, delay: 30ms, limit: 100}}
+stacks: [userspace-tcp, userspace]
+workload: {kind: bulk, from: client, to: server, size: 1MB}
+repetitions: 1
+"""
+
+
+class Unwatched:
+    def begin(self, run: Any) -> None: ...
+    def progress(self, progress: Any) -> None: ...
+    def end(self, record: Any) -> None: ...
+
+
+class Bench:
+    """Reads and runs experiments given as text."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, text: str, **overrides: Any) -> Experiment:
+        file = self.folder / "try.yaml"
+        file.write_text(text)
+        return load(file, Overrides(machine=SIMULATION, **overrides))
+
+    def run(self, text: str, **overrides: Any) -> tuple[Store, list[RunRecord]]:
+        experiment = self.read(text, **overrides)
+        store = runner.create(experiment, self.folder / "results")
+        runner.carry_out(experiment, store, runner.plan(experiment), Unwatched(), fail_fast=False)
+        return store, store.runs()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def records(store: Store, run: RunRecord, probe: str) -> list[dict[str, Any]]:
+    path = store.path / "runs" / f"{run.number:04d}" / "series.jsonl"
+    lines = map(json.loads, path.read_text().splitlines())
+    return [line for line in lines if line["probe"] == probe]
+
+
+def test_both_stacks_run_and_are_proved_by_what_their_ends_say(bench: Bench) -> None:
+    store, runs = bench.run(EXPERIMENT)
+    assert {run.stack: (run.status, run.reason) for run in runs} == {
+        "userspace-tcp": (Status.OK, None),
+        "userspace": (Status.OK, None),
+    }
+    for run in runs:
+        assert run.engine == "simulator"
+        assert 0.1e6 < run.metrics["goodput"] < 50e6
+        assert not {"cpu_source", "cpu_target"} & set(run.metrics)
+        expected = 2 if run.stack == "userspace" else None
+        assert (run.proof.expected_subflows, run.proof.subflows) == (expected, expected)
+        probe = "mptcp_info" if run.stack == "userspace" else "tcp_info"
+        assert {record["node"] for record in records(store, run, probe)} == {"client", "server"}
+        assert records(store, run, "wire")
+    assert store.environment().machine == "sim"
+    assert runner.resume(store).machine == "sim"
+
+
+def test_equal_seeds_give_equal_bits(bench: Bench) -> None:
+    text = EXPERIMENT.replace("limit: 50", "limit: 50, loss: 1%, corrupt: 1%") + "pcap: true\n"
+    files: list[dict[str, bytes]] = []
+    metrics = []
+    for _ in range(2):
+        store, runs = bench.run(text)
+        metrics.append([run.metrics for run in runs])
+        names = sorted(
+            path for path in store.path.glob("runs/*/*") if path.suffix in (".pcapng", ".jsonl")
+        )
+        files.append({str(path.relative_to(store.path)): path.read_bytes() for path in names})
+    assert len(files[0]) == 2 * (4 + 1)
+    assert all(files[0].values())
+    assert files[0] == files[1]
+    assert metrics[0] == metrics[1]
+
+
+def test_events_happen_on_the_virtual_clock(bench: Bench) -> None:
+    text = EXPERIMENT.replace("size: 1MB", "duration: 5s") + (
+        "events: [{at: 1s, link: wifi, state: blackhole}, {at: 3s, link: wifi, state: up}]\n"
+    )
+    _, [run] = bench.run(text, stacks=["userspace-tcp"])
+    assert run.status is Status.OK
+    assert [event.started_ns for event in run.events] == [10**9, 3 * 10**9]
+    assert run.metrics["longest_gap"] > 2
+
+
+def test_mptcp_outlives_a_link(bench: Bench) -> None:
+    text = EXPERIMENT.replace("size: 1MB", "duration: 5s") + (
+        "events: [{at: 1s, link: wifi, state: down}]\n"
+    )
+    _, [run] = bench.run(text, stacks=["userspace"])
+    assert (run.status, run.reason) == (Status.OK, None)
+    assert run.metrics["longest_gap"] < 1
+
+
+@pytest.mark.parametrize("kind", ["reqres, count: 20", "stream, rate: 1mbit, duration: 2s"])
+def test_every_built_in_kind_runs(bench: Bench, kind: str) -> None:
+    text = EXPERIMENT.replace("bulk", kind).replace(", size: 1MB", "")
+    _, runs = bench.run(text)
+    assert [(run.status, run.reason) for run in runs] == [(Status.OK, None)] * 2
+
+
+def test_a_workload_that_takes_too_long_has_failed(bench: Bench) -> None:
+    text = EXPERIMENT.replace("rate: 20mbit", "rate: 20mbit, loss: 100%")
+    _, runs = bench.run(text)
+    for run in runs:
+        assert run.status is Status.FAILED
+        for role in ("client", "server"):
+            assert f"the {role} was still waiting for a connection" in str(run.reason)
+            assert "when its 60 s were over" in str(run.reason)
+
+
+def test_stacks_that_cannot_be_simulated_are_left_out(bench: Bench) -> None:
+    text = EXPERIMENT.replace("[userspace-tcp, userspace]", "[tcp, userspace-tcp, mptcp]")
+    experiment = bench.read(text)
+    assert experiment.spec.stacks == ("userspace-tcp",)
+    assert experiment.left_out == ("tcp", "mptcp")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[userspace-tcp, userspace]",
+            "[tcp, mptcp]",
+            "try.yaml:6: stacks: tcp, mptcp: not on the machine 'sim'; there are: userspace, ",
+        ),
+        ("bulk", "iperf3", "try.yaml:7: workload.kind: 'iperf3' starts programs; "),
+        (
+            "repetitions: 1",
+            "events: [{at: 1s, node: client, run: [sleep, '1']}]",
+            "try.yaml:8: events[0].run: cannot be simulated",
+        ),
+        (
+            "repetitions: 1",
+            "events: [{at: 1s, node: client, remove_endpoint: {interface: wifi}}]",
+            "try.yaml:8: events[0].remove_endpoint: cannot be simulated",
+        ),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(
+    bench: Bench, old: str, new: str, message: str
+) -> None:
+    text = EXPERIMENT.replace(old, new)
+    if new == "iperf3":
+        text = text.replace(", size: 1MB", ", duration: 1s")
+    with pytest.raises(InputError) as caught:
+        bench.read(text)
+    assert message in str(caught.value)
+
+
+def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
+    file = bench.folder / "try.yaml"
+    file.write_text(EXPERIMENT.replace("[userspace-tcp,", "[tcp, userspace-tcp,"))
+    arguments = ["run", "--sim", str(file), "--results", str(bench.folder / "results")]
+    ran = CliRunner().invoke(cli.application, arguments)
+    assert ran.exit_code == 0, ran.output
+    assert "try: left out, as they cannot be simulated: tcp" in ran.output
+    assert "simulator" in ran.output
