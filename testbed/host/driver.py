@@ -74,6 +74,7 @@ class Host:
         self._outputs: dict[int, Output] = {}
         self._parked: list[Segment] = []
         self._timer = Timer()
+        self._closed = False
         self._armed: int | None = None
         self._idle = asyncio.Event()
         self._work = self._scheduled = self._stepping = False
@@ -87,6 +88,9 @@ class Host:
 
     def close(self) -> None:
         """Stop at once: connections that are still open are forgotten."""
+        if self._closed:
+            return
+        self._closed = True
         sources: tuple[Input | Timer | Network, ...] = (*self._inputs, self._timer, self.network)
         for source in sources:
             self._loop.remove_reader(source)

@@ -78,7 +78,8 @@ class TcpEndpoint:
         :param congestion: instead of a new one of the configuration's name.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
-        if flow in self._connections:
+        old = self._connections.get(flow)
+        if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
         connection = self._make(flow, State.CLOSED, isn, extension, congestion)
@@ -228,10 +229,8 @@ class TcpEndpoint:
         """Do what is due."""
         timers = self._timers
         while timers and timers[0][0] <= now:
-            at, _, connection = heapq.heappop(timers)
-            if connection.timer_at != at:
-                continue  # out of date: an earlier entry has taken its place
-            connection.timer_at = NEVER
+            _, _, connection = heapq.heappop(timers)
+            connection.scheduled.pop()
             if connection.next_timer() <= now:
                 self._ready += connection.handle_timers(now)
                 self._awake[connection] = None
@@ -243,19 +242,23 @@ class TcpEndpoint:
         timers = self._timers
         while timers:
             at, _, connection = timers[0]
-            if connection.timer_at == connection.next_timer() == at:
+            if connection.next_timer() == at:
                 return at
             heapq.heappop(timers)
-            if connection.timer_at == at:
-                connection.timer_at = NEVER
-                self._schedule(connection)
+            connection.scheduled.pop()
+            self._schedule(connection)
         return None
 
     def _schedule(self, connection: TcpConnection) -> None:
-        """See that the heap has an entry not later than the connection's next deadline."""
+        """See that the heap has an entry not later than the connection's next deadline.
+
+        Deadlines mostly move to later, which costs nothing here.  A connection's entries are also
+        on a stack of its own, the earliest on top, so that none is made twice.
+        """
         at = connection.next_timer()
-        if at < connection.timer_at:
-            connection.timer_at = at
+        scheduled = connection.scheduled
+        if at < (scheduled[-1] if scheduled else NEVER):
+            scheduled.append(at)
             self._timer_count += 1
             heapq.heappush(self._timers, (at, self._timer_count, connection))
 

@@ -374,6 +374,15 @@ def test_keep_alive_is_content_with_any_answer() -> None:
     assert connection.state is State.ESTABLISHED
 
 
+def test_keep_alive_is_not_content_with_what_anybody_could_send() -> None:
+    script = Script(bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_probes=2))
+    connection = script.connect()
+    for _ in range(400):
+        script.wait(SECOND)
+        script.inject(".", 1_000_000, 1)
+    assert connection.state is State.CLOSED
+
+
 def test_keep_alive_is_off_unless_asked_for() -> None:
     """MUST-25."""
     script = Script()

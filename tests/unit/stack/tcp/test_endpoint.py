@@ -9,6 +9,7 @@ from testbed.stack.packet.address import Address, Flow
 from testbed.stack.tcp.config import TcpConfig
 
 from .network import SECOND, Network
+from .riding import RIDING
 from .script import HERE, Script
 
 CONNECTIONS = 60
@@ -68,6 +69,28 @@ def test_timers_of_idle_connections_are_not_looked_at() -> None:
     later = network.client.next_timer()
     assert later is not None
     assert later > timer
+
+
+def test_timers_that_move_leave_nothing_behind() -> None:
+    """A far deadline (keep-alive) and near ones, set and reached again and again."""
+    network = Network(TcpConfig(keepalive=True))
+    client, server = network.connect()
+
+    def talk(times: int) -> None:
+        for _ in range(times):
+            client.send(b"x")
+            network.run_for(SECOND)
+            server.read(10)
+            network.transcript.clear()
+            network.events[network.server].clear()
+            RIDING.transcript.clear()
+
+    talk(100)
+    tracemalloc.start()
+    talk(300)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 8 * 1024
 
 
 def test_nothing_is_left_of_connections_that_ended() -> None:
