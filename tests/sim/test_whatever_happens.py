@@ -28,7 +28,7 @@ from testbed.stack.packet.options import Sack, SackPermitted, Timestamps, Window
 LINKS = ("wifi", "lte")
 
 examples = settings(
-    max_examples=60,
+    max_examples=40,
     derandomize=True,
     deadline=None,
     database=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+from testbed.sockinfo import decode_tcp_info
 from testbed.stack.connection import Connected
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.tcp.config import TcpConfig
@@ -91,6 +92,23 @@ def test_timers_that_move_leave_nothing_behind() -> None:
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 8 * 1024
+
+
+def test_info_has_the_kernels_names() -> None:
+    network = Network()
+    client, server = network.connect()
+    client.send(bytes(100_000))
+    network.run_for(SECOND)
+    info = client.info()
+    assert set(info) <= set(decode_tcp_info(bytes(1024)))
+    assert all(type(value) is int for value in info.values())
+    assert info["state"] == 1  # TCP_ESTABLISHED
+    assert info["bytes_acked"] == server.info()["bytes_received"] == 100_000
+    assert info["options"] & 7 == 7
+    assert info["min_rtt"] == 20_000
+    assert info["rcv_mss"] >= 536
+    assert info["snd_mss"] == 1448
+    assert info["pmtu"] == 1500
 
 
 def test_nothing_is_left_of_connections_that_ended() -> None:
