@@ -1,5 +1,6 @@
 # make demo    set everything up and run the first experiment
 # make test    set everything up and run every check and test
+# make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make check   the static checks alone: format, lint, types, layers
 # make bench   measure the wire's precision and the sandbox's scale
 # make clean   remove what make made
@@ -7,7 +8,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test interop check bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -16,6 +17,10 @@ demo: $(VENV)/.installed
 test: check
 	@scripts/system-packages test
 	$(BIN)/pytest
+
+interop: $(VENV)/.installed-dev
+	@scripts/system-packages test
+	TESTBED_INTEROP=full $(BIN)/pytest tests/interop
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

@@ -74,6 +74,8 @@ def command(
     from testbed.experiment.venue import HOST, SIMULATION
     from testbed.results.store import Store
 
+    if sim and wire is not None:
+        raise InputError("--wire has no meaning with --sim: the simulator shapes all links")
     changes = Overrides(
         machine=SIMULATION if sim else HOST,
         stacks=tuple(stack or ()),

@@ -161,6 +161,9 @@ class SimulatedStack:
         self.protocol = PROTOCOLS[name]
         self._host = host
 
+    async def prepare(self) -> None:
+        """Return: simulated hosts are ready."""
+
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
         return await self._host.connect(Address(*remote))

@@ -10,10 +10,15 @@ import msgspec
 from testbed.sim.frame import Frame, Frames
 from testbed.sim.loop import VirtualLoop
 from testbed.wire.model import LinkModel
-from testbed.wire.netem import Limit, LimitUnit, Netem, WireCounters
+from testbed.wire.netem import Delay, Limit, LimitUnit, Netem, Rate, WireCounters
 
-# A veth pair has no queue that could overflow before the sender stops.
-UNSHAPED: Final = Netem(limit=Limit(value=1_000_000, unit=LimitUnit.PACKETS))
+# A link without a wire is a short cable that is faster than anything shaped.  It has no queue that
+# could overflow, as a veth pair has none.  Without any delay, a round trip would take no time.
+UNSHAPED: Final = Netem(
+    rate=Rate(bits_per_second=10_000_000_000),
+    delay=Delay(delay_ns=10_000),
+    limit=Limit(value=1_000_000, unit=LimitUnit.PACKETS),
+)
 
 Tap = Callable[[Frame, int], None]
 

@@ -16,33 +16,44 @@ from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.topology.model import EndpointFlag, Node
 from testbed.topology.paths import KERNEL_LIMITS
 
-_TCP: Final = TcpConfig(nagle=False)  # as the workloads have it on the kernel's sockets
+DEFAULT: Final = TcpConfig(nagle=False)  # as the workloads have it on the kernel's sockets
 
 
-def tcp(_: Node, random: Random, __: LocalNetwork) -> Endpoint:
-    """Return an endpoint that speaks plain TCP."""
-    return TcpEndpoint(_TCP, random, random.randbytes(16))
+def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
+    """Return what makes endpoints that speak plain TCP."""
+
+    def make(_: Node, random: Random, __: LocalNetwork) -> Endpoint:
+        return TcpEndpoint(config, random, random.randbytes(16))
+
+    return make
 
 
-def mptcp(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
-    """Return an endpoint that speaks MPTCP with the limits and endpoints of the node."""
-    limits = node.limits or KERNEL_LIMITS
-    config = MptcpConfig(
-        tcp=_TCP,
-        limits=PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted),
-        endpoints=tuple(
-            PathEndpoint(
-                host=endpoint.address,
-                id=endpoint.id,
-                port=endpoint.port,
-                **{flag.value: flag in endpoint.flags for flag in EndpointFlag},
-            )
-            for endpoint in node.endpoints
-        ),
-    )
-    return MptcpEndpoint(config, random, random.randbytes(16), local)
+def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
+    """Return what makes endpoints that speak MPTCP, with the limits and endpoints of the node.
+
+    :param config: of the subflows' TCP.
+    """
+
+    def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
+        limits = node.limits or KERNEL_LIMITS
+        whole = MptcpConfig(
+            tcp=config,
+            limits=PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted),
+            endpoints=tuple(
+                PathEndpoint(
+                    host=endpoint.address,
+                    id=endpoint.id,
+                    port=endpoint.port,
+                    **{flag.value: flag in endpoint.flags for flag in EndpointFlag},
+                )
+                for endpoint in node.endpoints
+            ),
+        )
+        return MptcpEndpoint(whole, random, random.randbytes(16), local)
+
+    return make
 
 
 # By the names that stacks have in experiments.
-ENDPOINTS: Final[Mapping[str, EndpointFactory]] = {"userspace": mptcp, "userspace-tcp": tcp}
+ENDPOINTS: Final[Mapping[str, EndpointFactory]] = {"userspace": mptcp(), "userspace-tcp": tcp()}
 PROTOCOLS: Final[Mapping[str, str]] = {"userspace": "mptcp", "userspace-tcp": "tcp"}

@@ -133,16 +133,16 @@ class Host:
         due = endpoint.next_timer()
         if due is not None and due <= now:
             endpoint.handle_timer(now)
-        busy = True
-        while busy:
-            busy = False
-            while (event := endpoint.next_event()) is not None:
-                busy = True
+        while True:
+            segments = endpoint.segments_to_send(now)
+            for segment in segments:
+                send(segment, now)
+            event = endpoint.next_event()
+            if event is None and not segments:
+                break
+            while event is not None:
                 dispatch(*event)
-            while segments := endpoint.segments_to_send(now):
-                busy = True
-                for segment in segments:
-                    send(segment, now)
+                event = endpoint.next_event()
         self._woken = False
         self._arm()
 

@@ -21,17 +21,25 @@ class Ranges:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(list(zip(self._starts, self._ends, strict=True)))
 
-    def add(self, start: int, end: int) -> None:
-        """Add positions from ``start`` up to ``end``."""
+    def add(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Add positions from ``start`` up to ``end``; return the ranges of them that are new."""
         if start >= end:
-            return
-        first = bisect_left(self._ends, start)
-        last = bisect_right(self._starts, end)
+            return []
+        starts, ends = self._starts, self._ends
+        first, last = bisect_left(ends, start), bisect_right(starts, end)
+        new = []
+        at = start
+        for index in range(first, last):
+            if at < starts[index]:
+                new.append((at, starts[index]))
+            at = max(at, ends[index])
+        if at < end:
+            new.append((at, end))
         if first < last:
-            start = min(start, self._starts[first])
-            end = max(end, self._ends[last - 1])
-        self._starts[first:last] = [start]
-        self._ends[first:last] = [end]
+            start, end = min(start, starts[first]), max(end, ends[last - 1])
+        starts[first:last] = [start]
+        ends[first:last] = [end]
+        return new
 
     def remove(self, start: int, end: int) -> None:
         """Take out positions from ``start`` up to ``end``, in the set or not."""
@@ -56,6 +64,17 @@ class Ranges:
     def first(self) -> tuple[int, int] | None:
         """Return the lowest range, or ``None``."""
         return (self._starts[0], self._ends[0]) if self._starts else None
+
+    def last(self) -> tuple[int, int] | None:
+        """Return the highest range, or ``None``."""
+        return (self._starts[-1], self._ends[-1]) if self._starts else None
+
+    def around(self, position: int) -> tuple[int, int] | None:
+        """Return the range that holds ``position``, or ``None``."""
+        index = bisect_right(self._starts, position) - 1
+        if index < 0 or self._ends[index] <= position:
+            return None
+        return self._starts[index], self._ends[index]
 
     def clear(self) -> None:
         """Take out everything."""

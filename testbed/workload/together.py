@@ -95,7 +95,7 @@ async def _both(halves: Sequence[asyncio.Task[Report]]) -> list[Report]:
     finally:
         for half in halves:
             half.cancel()
-    await asyncio.wait(halves)
+        await asyncio.gather(*halves, return_exceptions=True)
     errors = [error for half in halves if not half.cancelled() and (error := half.exception())]
     for error in errors:
         if not isinstance(error, WorkloadError):

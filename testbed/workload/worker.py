@@ -48,6 +48,7 @@ async def _work(task: Task) -> Report:
     kind, transport = kind_of(task.job), stack(task.stack)
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
+    await transport.prepare()
     work = asyncio.ensure_future(
         stoppable(
             limited(half(transport, address, task.job, activity), activity, task.limit_ns),

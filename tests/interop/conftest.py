@@ -12,7 +12,7 @@ import pytest
 from testbed.experiment.launcher import Launcher
 from testbed.sandbox import Sandbox
 from testbed.topology.load import loads_topology
-from testbed.topology.model import Family
+from testbed.topology.model import Family, Topology
 from testbed.topology.paths import address_of
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
@@ -86,11 +86,14 @@ async def complaint(program):
 
 @pytest.fixture
 def lab():
-    """Run a coroutine function with a :class:`Lab`: ``lab(netems, family, test)``."""
+    """Run a coroutine function with a :class:`Lab`.
 
-    def inside(netems, family, test):
+    ``lab(netems, family, test)`` or, with another network, ``lab(topology, family, test)``.
+    """
+
+    def inside(paths, family, test):
         async def go():
-            topology = network(netems, family)
+            topology = paths if isinstance(paths, Topology) else network(paths, family)
             async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
                 await sandbox.execute(plan(topology, engine="emulator", seed=1))
                 async with asyncio.timeout(LIMIT_S):

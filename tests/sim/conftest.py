@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import pytest
 
 from testbed import document
-from testbed.sim.endpoints import ENDPOINTS
+from testbed.sim import endpoints
 from testbed.sim.host import Host
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox import Middlebox
@@ -27,35 +28,43 @@ PORT = 5001
 LIMIT_S = 7200  # of virtual time: more than all time-outs of a connection together
 
 
+# Who only waits for data does not notice that the peer is gone, unless it asks.
+ASKING = msgspec.structs.replace(endpoints.DEFAULT, keepalive=True, keepalive_idle_ns=60 * 10**9)
+STACKS = {"userspace": endpoints.mptcp(ASKING), "userspace-tcp": endpoints.tcp(ASKING)}
+
+
 class End(msgspec.Struct):
-    """What one end sent and saw; ``error`` is None after an orderly end."""
+    """What one end has to send, has to receive, and got.
+
+    :param error: None after an orderly end.
+    """
 
     sent: bytes
-    received: bytes = b""
+    expected: bytes
+    received: int = 0
     error: OSError | None = None
-    view: dict[str, Any] = {}
 
-    def check(self, peer: End) -> None:
-        """What arrives is a beginning of what was sent; after an orderly end, all of it."""
-        assert peer.sent.startswith(self.received)
-        if self.error is None:
-            assert len(self.received) == len(peer.sent)
+    def take(self, data: bytes) -> None:
+        """Check that this is what comes next."""
+        start, self.received = self.received, self.received + len(data)
+        assert data == self.expected[start : self.received]
+
+    def check(self) -> None:
+        """Check that an orderly end comes after everything."""
+        assert self.error is not None or self.received == len(self.expected)
 
 
-class Change(msgspec.Struct, frozen=True):
-    """Something that happens to a link."""
+Change = tuple[float, str, str]  # at how many seconds, which link, what happens to it
 
-    at_s: float
-    link: str
-    what: str  # down, up, blackhole, light
 
-    def operations(self, topology: Topology) -> Sequence[AnyOperation]:
-        if self.what in ("down", "up"):
-            return (changes.link_down if self.what == "down" else changes.link_up)(
-                topology, self.link
-            )
-        loss = "100%" if self.what == "blackhole" else "none"
-        return changes.shape(topology, self.link, None, {"loss": loss})
+def operations(topology: Topology, link: str, what: str) -> Sequence[AnyOperation]:
+    """Return how a link goes ``down`` or ``up``, becomes a ``blackhole`` or lets ``light`` out."""
+    if what == "down":
+        return changes.link_down(topology, link)
+    if what == "up":
+        return changes.link_up(topology, link)
+    loss = "100%" if what == "blackhole" else "none"
+    return changes.shape(topology, link, None, {"loss": loss})
 
 
 class Trial:
@@ -92,7 +101,8 @@ class Trial:
         self._boxes = boxes
         self._changes = changes
         random = Random(seed)
-        self.client, self.server = (End(random.randbytes(size)) for size in sizes)
+        there, back = (random.randbytes(size) for size in sizes)
+        self.client, self.server = End(there, back), End(back, there)
         self._accepted = False
         self._seed = seed
 
@@ -101,8 +111,8 @@ class Trial:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(self._main())
         if self._accepted:
-            self.client.check(self.server)
-            self.server.check(self.client)
+            self.client.check()
+            self.server.check()
         else:
             assert self.client.error is not None
         return self
@@ -112,12 +122,12 @@ class Trial:
 
     async def _main(self) -> None:
         loop = cast("VirtualLoop", asyncio.get_running_loop())
-        network = Network(self._topology, ENDPOINTS[self._stack], loop=loop, seed=self._seed)
+        network = Network(self._topology, STACKS[self._stack], loop=loop, seed=self._seed)
         for link, boxes in (self._boxes(network) if self._boxes else {}).items():
             network.insert(link, *boxes)
-        for change in self._changes:
-            at = round(change.at_s * 1e9)
-            loop.at(at, lambda _, change=change: network.execute(change.operations(self._topology)))
+        for at_s, link, what in self._changes:
+            change = operations(self._topology, link, what)
+            loop.at(round(at_s * 1e9), functools.partial(_apply, network, change))
         client, server = network.hosts["client"], network.hosts["server"]
         serving: list[asyncio.Task[None]] = []
 
@@ -147,6 +157,10 @@ class Trial:
             await _exchange(reader, writer, self.client)
 
 
+def _apply(network: Network, change: Sequence[AnyOperation], _: int) -> None:
+    network.execute(change)
+
+
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: End) -> None:
     """Send, and receive at the same time, until both directions have ended."""
 
@@ -158,20 +172,21 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
     async def receive() -> None:
         while data := await reader.read(100_000):
-            end.received += data
+            end.take(data)
 
-    outcomes = await asyncio.gather(send(), receive(), return_exceptions=True)
-    end.view = writer.get_extra_info("connection").info()
-    errors = [outcome for outcome in outcomes if outcome is not None]
-    for error in errors:
-        if not isinstance(error, OSError):
-            raise error
-    writer.close()
     try:
+        outcomes = await asyncio.gather(send(), receive(), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, OSError):
+                end.error = outcome
+            elif outcome is not None:
+                raise outcome
+        writer.close()
         await writer.wait_closed()
     except OSError as error:
-        errors.append(error)
-    end.error = next((each for each in errors if isinstance(each, OSError)), None)
+        end.error = error
+    finally:
+        writer.transport.abort()
 
 
 @pytest.fixture(params=["userspace-tcp", "userspace"])

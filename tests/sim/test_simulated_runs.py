@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,29 @@ def test_equal_seeds_give_equal_bits(bench: Bench) -> None:
     assert all(files[0].values())
     assert files[0] == files[1]
     assert metrics[0] == metrics[1]
+
+
+def test_bits_do_not_depend_on_the_order_of_hashes(bench: Bench) -> None:
+    file = bench.folder / "try.yaml"
+    file.write_text(EXPERIMENT + "pcap: [server.wifi, server.lte]\n")
+    captures = []
+    for seed in ("1", "2"):
+        results = bench.folder / f"results-{seed}"
+        command = [sys.executable, "-m", "testbed", "run", "--sim", file, "--results", results]
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        files = sorted(results.glob("**/*.pcapng"))
+        captures.append([path.read_bytes() for path in files])
+    assert len(captures[0]) == 4
+    assert captures[0] == captures[1]
+
+
+def test_wires_have_no_engine_to_choose(bench: Bench) -> None:
+    file = bench.folder / "try.yaml"
+    file.write_text(EXPERIMENT)
+    ran = CliRunner().invoke(cli.application, ["run", "--sim", "--wire", "netem", str(file)])
+    assert ran.exit_code == 2
+    assert "--wire has no meaning with --sim" in ran.output
 
 
 def test_events_happen_on_the_virtual_clock(bench: Bench) -> None:

@@ -61,6 +61,7 @@ class Chain:
                     source=segment.source.host,
                     destination=segment.destination.host,
                 )
+                self._last[toward, frame.destination] = frame
             self._channels[toward].carry(frame, now)
 
     def _arm(self) -> None:

@@ -78,7 +78,8 @@ class TcpEndpoint:
         :param congestion: instead of a new one of the configuration's name.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
-        if flow in self._connections:
+        old = self._connections.get(flow)
+        if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
         connection = self._make(flow, State.CLOSED, isn, extension, congestion)
@@ -118,7 +119,6 @@ class TcpEndpoint:
         if connection is not None and self._is_new_incarnation(connection, segment):
             isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
             connection.end(None, Trigger.TIMEOUT)
-            self._forget(connection)
             self._listen(segment, flow, now, isn)
         elif connection is None or connection.state is State.CLOSED:
             self._listen(segment, flow, now, None)
@@ -137,12 +137,11 @@ class TcpEndpoint:
         if connection is not None:
             connection.receive_icmp(error)
 
-    @staticmethod
-    def _is_new_incarnation(connection: TcpConnection, segment: Segment) -> bool:
+    def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
         """Tell whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
         if connection.state is not State.TIME_WAIT:
             return False
-        if segment.flags & (SYN | ACK | RST) != SYN:
+        if segment.flags & (SYN | ACK | RST) != SYN or not self._listener(segment.destination):
             return False
         timestamps = find(segment.options, Timestamps)
         if timestamps is not None and connection.timestamps:
@@ -217,6 +216,9 @@ class TcpEndpoint:
         connection.sender.base = (isn + 1) & BITS_32
         if self.config.timestamps:
             connection.timestamp_offset = timestamp_offset(flow, self._secret)
+        old = self._connections.get(flow)
+        if old is not None:  # it has ended, but its last segment has not been taken
+            self._forget(old)
         self._connections[flow] = connection
         self._ports[flow.local.port] += 1
         self._awake[connection] = None
@@ -228,10 +230,8 @@ class TcpEndpoint:
         """Do what is due."""
         timers = self._timers
         while timers and timers[0][0] <= now:
-            at, _, connection = heapq.heappop(timers)
-            if connection.timer_at != at:
-                continue  # out of date: an earlier entry has taken its place
-            connection.timer_at = NEVER
+            _, _, connection = heapq.heappop(timers)
+            connection.scheduled.pop()
             if connection.next_timer() <= now:
                 self._ready += connection.handle_timers(now)
                 self._awake[connection] = None
@@ -243,19 +243,23 @@ class TcpEndpoint:
         timers = self._timers
         while timers:
             at, _, connection = timers[0]
-            if connection.timer_at == connection.next_timer() == at:
+            if connection.next_timer() == at:
                 return at
             heapq.heappop(timers)
-            if connection.timer_at == at:
-                connection.timer_at = NEVER
-                self._schedule(connection)
+            connection.scheduled.pop()
+            self._schedule(connection)
         return None
 
     def _schedule(self, connection: TcpConnection) -> None:
-        """See that the heap has an entry not later than the connection's next deadline."""
+        """See that the heap has an entry not later than the connection's next deadline.
+
+        Deadlines mostly move to later, which costs nothing here.  A connection's entries are also
+        on a stack of its own, the earliest on top, so that none is made twice.
+        """
         at = connection.next_timer()
-        if at < connection.timer_at:
-            connection.timer_at = at
+        scheduled = connection.scheduled
+        if at < (scheduled[-1] if scheduled else NEVER):
+            scheduled.append(at)
             self._timer_count += 1
             heapq.heappush(self._timers, (at, self._timer_count, connection))
 

@@ -46,7 +46,7 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         "backoff": sender.backoffs,
         "options": _TIMESTAMPS * tcb.timestamps
         | _SACK * tcb.sack
-        | _WINDOW_SCALING * bool(receiver.shift or sender.shift)
+        | _WINDOW_SCALING * tcb.window_scaling
         | _ECN * tcb.ecn,
         "snd_wscale": sender.shift,
         "rcv_wscale": receiver.shift,

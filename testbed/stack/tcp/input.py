@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.connection import (
-    Closed,
-    Connected,
-    ConnectionFailure,
-    ErrorKind,
-    Readable,
-    Writable,
-)
+from testbed.stack.connection import Connected, ConnectionFailure, ErrorKind
 from testbed.stack.packet.options import (
     MaximumSegmentSize,
-    Sack,
     SackPermitted,
     Timestamps,
     WindowScale,
@@ -22,11 +14,10 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, CE, CWR, ECE, FIN, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
 from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Notice
-from testbed.stack.tcp.receiver import NEVER
-from testbed.stack.tcp.recovery import Phase
-from testbed.stack.tcp.state import HANDSHAKE, SHUT, State, Trigger
+from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 _MAX_SHIFT: Final = 14  # RFC 7323, section 2.3
@@ -36,8 +27,6 @@ _TS_RECENT_VALID_NS: Final = 24 * 24 * 3600 * SECOND  # RFC 7323, section 5.5
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEGMENT ARRIVES, for a connection that exists."""
     tcb.segments_received += 1
-    tcb.last_received_ns = now
-    tcb.probes = 0
     if tcb.state is State.SYN_SENT:
         _syn_sent(tcb, segment, now)
     elif tcb.state is not State.CLOSED:
@@ -77,7 +66,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if acks_syn:
         sender.window = sender.max_window = segment.window  # never scaled
         sender.window_seq, sender.window_ack = -1, 0
-        sender.acknowledge(0, [], now, _echo(tcb, segment, now))
+        sender.syn_acknowledged(now, echoed(tcb, segment, now))
         _established(tcb, Trigger.SYN_ACK, now)
         tcb.receiver.ack_now = True
     else:  # simultaneous open
@@ -95,7 +84,8 @@ def _negotiate(tcb: Tcb, syn: Segment, now: int) -> None:
     if tcb.timestamps:
         tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now
     scale = find(syn.options, WindowScale)
-    if config.window_scaling and scale is not None:
+    tcb.window_scaling = config.window_scaling and scale is not None
+    if tcb.window_scaling:
         tcb.sender.shift = min(scale.shift, _MAX_SHIFT)
         receiver.shift = config.window_shift
     tcb.sack = config.sack and find(syn.options, SackPermitted) is not None
@@ -110,6 +100,8 @@ def _established(tcb: Tcb, trigger: Trigger, now: int) -> None:
     tcb.transition(trigger)
     sender = tcb.sender
     sender.recovery.start(sender.mss, sack=tcb.sack)
+    if sender.total_resent > 1:  # RFC 5681, section 3.1; as in Linux one lost SYN is forgiven
+        sender.recovery.start_small()
     if tcb.config.keepalive:
         tcb.keepalive_at = now + tcb.config.keepalive_idle_ns
     tcb.owner.report(tcb, Connected())
@@ -145,12 +137,14 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     ack = expand((segment.ack - tcb.sender.base) & BITS_32, tcb.sender.una)
     if not _fifth_ack_acceptable(tcb, ack, now):
         return
+    tcb.last_received_ns = now
+    tcb.probes = 0
     notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
     if notice is Notice.REFUSED:
         return
     if tcb.state is State.SYN_RECEIVED:
         _fifth_ack_of_syn(tcb, segment, start, now)
-    _fifth_ack(tcb, segment, start, ack, notice, now)
+    fifth_ack(tcb, segment, start, ack, notice, now)
     if segment.payload:
         _seventh_text(tcb, segment, start, now)
     if flags & FIN or tcb.receiver.finished is not None:
@@ -242,7 +236,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window = sender.max_window = segment.window
-        sender.acknowledge(0, [], now, _echo(tcb, segment, now))
+        sender.syn_acknowledged(now, echoed(tcb, segment, now))
         _established(tcb, Trigger.ACK_OF_SYN, now)
         tcb.receiver.ack_now = True
     else:
@@ -265,96 +259,8 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     sender = tcb.sender
     sender.window = sender.max_window = segment.window << sender.shift
     sender.window_seq, sender.window_ack = start, 0
-    sender.acknowledge(0, [], now, _echo(tcb, segment, now))
+    sender.syn_acknowledged(now, echoed(tcb, segment, now))
     _established(tcb, Trigger.ACK_OF_SYN, now)
-
-
-def _fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, now: int) -> None:
-    """Take acknowledgment, SACK blocks, window and ECN-Echo."""
-    sender = tcb.sender
-    una = sender.una
-    changed = False
-    window = segment.window << sender.shift
-    if ack >= una and (tcb.extension is None or tcb.extension.window_counts(window)):
-        changed = sender.take_window(window, start, ack)
-    blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
-    if ack > una or blocks:
-        sender.acknowledge(max(ack, una), blocks, now, _echo(tcb, segment, now))
-    elif ack == una and not changed and notice is Notice.PLAIN:
-        _duplicate_ack(tcb, segment, now)
-    if segment.flags & ECE and tcb.ecn:
-        _congestion_echoed(tcb, now)
-    if sender.una > una:
-        _advanced(tcb, now)
-
-
-def _duplicate_ack(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Count a duplicate ACK (RFC 5681, section 2) where there is no SACK to tell more."""
-    sender = tcb.sender
-    if not tcb.sack and sender.board.records and not segment.payload and not segment.flags & FIN:
-        sender.recovery.duplicate(sender.una, sender.next, now)
-
-
-def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
-    """Return a segment's SACK blocks as positions; note a first one that is a DSACK."""
-    option: Sack | None = find(segment.options, Sack)
-    if option is None:
-        return []
-    sender = tcb.sender
-    blocks = []
-    for index, (left, right) in enumerate(option.blocks):
-        start = expand((left - sender.base) & BITS_32, una)
-        end = start + ((right - left) & BITS_32)
-        if not index and _is_duplicate_report(option, start, end, una):
-            sender.recovery.duplicate_reported()
-            sender.probe_duplicate(end)
-        elif una <= start < end <= sender.next:
-            blocks.append((start, end))
-    return blocks
-
-
-def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
-    """Tell whether a first block reports a duplicate (RFC 2883, section 4)."""
-    if end <= una:
-        return True
-    if len(option.blocks) < 2:
-        return False
-    left, right = option.blocks[0]
-    outer_left, outer_right = option.blocks[1]
-    inside = (left - outer_left) & BITS_32
-    return (
-        start < end and inside + ((right - left) & BITS_32) <= (outer_right - outer_left) & BITS_32
-    )
-
-
-def _congestion_echoed(tcb: Tcb, now: int) -> None:
-    """Take ECN-Echo: react to marks of one window of data once (RFC 3168, section 6.1.2)."""
-    sender = tcb.sender
-    recovery = sender.recovery
-    if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
-        recovery.congestion_echoed(sender.una, sender.next, now)
-        tcb.ecn_reduced = True
-
-
-def _advanced(tcb: Tcb, now: int) -> None:
-    """Do what follows from an ACK of new data."""
-    sender = tcb.sender
-    if tcb.extension is not None:
-        tcb.extension.acked(sender.acknowledged)
-    if tcb.wants_room and sender.unsent <= tcb.config.send_buffer * 3 // 4:
-        tcb.wants_room = False
-        tcb.owner.report(tcb, Writable())
-    if tcb.state in SHUT and sender.fin_acknowledged:
-        _fin_acknowledged(tcb, now)
-
-
-def _fin_acknowledged(tcb: Tcb, now: int) -> None:
-    if tcb.state is State.FIN_WAIT_1:
-        tcb.transition(Trigger.ACK_OF_FIN)
-    elif tcb.state is State.CLOSING:
-        _time_wait(tcb, Trigger.ACK_OF_FIN, now)
-    elif tcb.state is State.LAST_ACK:
-        tcb.end(None, Trigger.ACK_OF_FIN)
 
 
 def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
@@ -369,8 +275,10 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     end = start + len(payload)
     if tcb.ecn:
         _congestion_experienced(tcb, segment)
-    if end > receiver.edge:  # beyond what was ever offered
-        payload = payload[: max(0, receiver.edge - start)]
+    # Neither beyond what was ever offered nor behind the peer's FIN.
+    limit = receiver.edge if receiver.finished is None else receiver.finished
+    if end > limit:
+        payload = payload[: max(0, limit - start)]
         end = start + len(payload)
         receiver.ack_now = True
     if tcb.reading_closed and end > buffer.next:
@@ -379,12 +287,13 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     before = buffer.next
     in_order = start <= before and not buffer.has_gaps
     new = buffer.add(start, payload) if payload else []
-    if sum(right - left for left, right in new) < len(payload):
-        _note_duplicate(tcb, start, min(end, new[0][0]) if new else end)
+    end = new[0][0] if new else end
+    if end > start and (start < before or buffer.around(start) is not None):
+        _note_duplicate(tcb, start, end)
         in_order = False
     receiver.data_arrived(size, segments, in_order=in_order, now=now)
     if buffer.next > before:
-        report_readable(tcb)
+        tcb.report_readable()
 
 
 def _note_duplicate(tcb: Tcb, start: int, end: int) -> None:
@@ -403,13 +312,6 @@ def _congestion_experienced(tcb: Tcb, segment: Segment) -> None:
         receiver.ack_now = True
 
 
-def report_readable(tcb: Tcb) -> None:
-    """Tell the application that there is something to read."""
-    if not tcb.readable_reported and not tcb.reading_closed:
-        tcb.readable_reported = True
-        tcb.owner.report(tcb, Readable())
-
-
 def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Eighth, check the FIN bit; also for one that came earlier, out of order."""
     receiver = tcb.receiver
@@ -423,7 +325,7 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     if tcb.state is State.ESTABLISHED or tcb.state is State.FIN_WAIT_1:
         tcb.transition(Trigger.FIN)
     elif tcb.state is State.FIN_WAIT_2:
-        _time_wait(tcb, Trigger.FIN, now)
+        tcb.enter_time_wait(Trigger.FIN, now)
         return
     elif tcb.state is State.TIME_WAIT:
         if segment.flags & FIN:
@@ -431,21 +333,4 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         return
     else:
         return
-    report_readable(tcb)
-
-
-def _time_wait(tcb: Tcb, trigger: Trigger, now: int) -> None:
-    tcb.transition(trigger)
-    tcb.sender.clear()
-    tcb.keepalive_at = NEVER
-    tcb.close_at = now + tcb.config.time_wait_ns
-    report_readable(tcb)
-    tcb.owner.report(tcb, Closed())
-
-
-def _echo(tcb: Tcb, segment: Segment, now: int) -> int | None:
-    """Return when the segment left that this one answers, by its timestamp."""
-    if not tcb.timestamps:
-        return None
-    timestamps = find(segment.options, Timestamps)
-    return None if timestamps is None else tcb.echoed_ns(timestamps.echo, now)
+    tcb.report_readable()

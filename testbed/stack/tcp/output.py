@@ -68,7 +68,9 @@ def window_probe(tcb: Tcb, now: int) -> Segment:
     """Return what probes the peer's window: what fits into it, else :func:`probe`."""
     sender = tcb.sender
     if sender.queue.octets and sender.window_left:
-        return _data(tcb, sender.window_left, now)
+        segment = _data(tcb, sender.window_left, now)
+        sender.start_timer(now)
+        return segment
     return probe(tcb, now)
 
 
@@ -172,12 +174,10 @@ def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
         sender.board.resend(record, now)
         sender.total_resent += 1
         sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
-    elif tcb.pure_ack or tcb.receiver.ack_now:
-        tcb.pure_ack = False
-        if tcb.state is State.SYN_RECEIVED:
-            out.append(pure_ack(tcb, now))
-        return
     else:
+        if tcb.state is State.SYN_RECEIVED and (tcb.pure_ack or tcb.receiver.ack_now):
+            tcb.pure_ack = False
+            out.append(pure_ack(tcb, now))
         return
     out.append(_syn(tcb, now))
 
@@ -196,7 +196,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     if tcb.timestamps:
         options.append(Timestamps(tcb.timestamp(now), tcb.ts_recent if answer else 0))
         taken += 12
-    if tcb.receiver.shift or (not answer and tcb.config.window_scaling):
+    if tcb.window_scaling:
         options.append(WindowScale(tcb.config.window_shift))
         taken += 4
     if tcb.extension is not None:
@@ -241,11 +241,10 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
     if len(record.payload) > limit:
         sender.board.cut(record, limit)
     sender.board.resend(record, now)
-    sender.recovery.sent(record.end - record.start, again=True)
+    sender.recovery.sent_again(record)
     sender.total_resent += 1
     sender.last_sent_ns = now
-    if sender.rto_at == NEVER:
-        sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+    sender.start_timer(now)
     gso_size = fits if len(record.payload) > fits else 0
     flags = ACK | record.flags
     return _segment(tcb, flags, record.start, record.payload, options, gso_size)
@@ -262,8 +261,7 @@ def _new_data(tcb: Tcb, now: int, out: list[Segment]) -> None:
         _fin(tcb, now, out)
     if sender.next != before:
         sender.last_sent_ns = now
-        if sender.rto_at == NEVER:
-            sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
+        sender.start_timer(now)
         sender.arm_probe(now)
     elif sender.blocked and sender.persist_at == NEVER:
         sender.persist_at = now + sender.rtt.backed_off(sender.backoffs)
@@ -328,7 +326,7 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
         sender.small_end = end
     sender.board.add(Sent(start, end, payload, ext, record_flags, now))
     sender.next = end
-    sender.recovery.sent(end - start, again=False)
+    sender.recovery.sent(end - start)
     ecn = NOT_ECT
     if tcb.ecn:
         ecn = ECT_0

@@ -35,8 +35,7 @@ class Rack:
     ) -> None:
         """Steps 1 to 3 for records newly acknowledged.
 
-        :param echo_sent_ns: not before this time the segment left that the peer's timestamp
-            answers; ``None`` if it tells nothing.
+        :param echo_sent_ns: when the segment left that the peer's timestamp answers.
         """
         for record in records:
             if record.resent:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from testbed.stack.tcp.ranges import RangeSet
+from testbed.stack.ranges import Ranges
 
 _REMEMBERED: Final = 4  # blocks whose order of arrival is known: no option has room for more
+# What is larger than this many segments of the usual size is no window, but an attempt to have
+# memory filled by octets that come one at a time.
+_MOST_PIECES: Final = 1 << 14
 
 
 class ReceiveBuffer:
@@ -24,7 +27,7 @@ class ReceiveBuffer:
         self.readable = 0
         self._ready: deque[bytes] = deque()
         self._offset = 0  # octets of the first ready piece that have been read
-        self._ranges = RangeSet()
+        self._ranges = Ranges()
         self._pieces: dict[int, bytes] = {}  # by position; no two overlap
         self._recent: deque[int] = deque(maxlen=_REMEMBERED)
 
@@ -45,13 +48,15 @@ class ReceiveBuffer:
             payload, start = payload[self.next - start :], self.next
         if not payload:
             return []
+        if len(self._pieces) >= _MOST_PIECES and start > self.next:
+            return []
         new = self._ranges.add(start, end)
         for new_start, new_end in new:
             self._pieces[new_start] = payload[new_start - start : new_end - start]
-        if self._ranges.starts[0] == self.next:
-            self._join()
-        else:
+        if start > self.next:
             self._recent.append(start)
+        else:
+            self._join()
         return new
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
@@ -61,7 +66,7 @@ class ReceiveBuffer:
             block = self._ranges.around(position)
             if block is not None and block not in found:
                 found.append(block)
-        for block in zip(self._ranges.starts, self._ranges.ends, strict=True):
+        for block in self._ranges:
             if len(found) >= limit:
                 break
             if block not in found:
@@ -108,7 +113,6 @@ class ReceiveBuffer:
 
     def _join(self) -> None:
         """Move the pieces that are in order now."""
-        end = self._ranges.ends[0]
-        while self.next < end:
+        while self.next in self._pieces:
             self._append(self._pieces.pop(self.next))
-        self._ranges.discard_before(end)
+        self._ranges.remove_before(self.next)

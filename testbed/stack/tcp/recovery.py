@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
+from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
 from testbed.stack.tcp.receiver import NEVER
@@ -26,6 +29,26 @@ class Phase(enum.IntEnum):
     LOSS = 4  # after an RTO
 
 
+class Acknowledgment(msgspec.Struct, gc=False):
+    """What an ACK has told.
+
+    :param una: SND.UNA from now on; ``advanced`` by so many octets.
+    :param end: SND.NXT.
+    :param delivered: what it acknowledges for the first time; ``sacked`` selectively.
+    :param limited: the congestion window was what kept more from being sent.
+    :param echo_sent_ns: the segment that the peer's timestamp answers left then, not earlier, in
+        the clock's coarse ticks; ``None`` if there is no telling.
+    """
+
+    una: int
+    advanced: int
+    end: int
+    delivered: list[Sent]
+    sacked: list[Sent]
+    limited: bool
+    echo_sent_ns: int | None
+
+
 class Recovery:
     """The state of loss recovery of one connection.
 
@@ -34,8 +57,8 @@ class Recovery:
     :ivar look_at: when to look again for losses (RACK's reordering timer).
     """
 
-    __slots__ = ("_before", "_duplicate_acks", "_prr_delivered", "_prr_flight", "_prr_sent",
-                 "_undo_after", "_undo_resent", "board", "congestion", "look_at", "mss", "phase",
+    __slots__ = ("_duplicate_acks", "_prr_delivered", "_prr_flight", "_prr_sent",
+                 "_undo_after", "_undo_ends", "board", "congestion", "look_at", "mss", "phase",
                  "point", "rack", "rtt", "sack", "spurious", "window")  # fmt: skip
 
     def __init__(self, board: Scoreboard, rtt: RttEstimator, congestion: CongestionControl) -> None:
@@ -53,13 +76,18 @@ class Recovery:
         self._duplicate_acks = 0
         self._prr_delivered = self._prr_flight = self._prr_sent = 0
         self._undo_after = -1
-        self._undo_resent = 0
+        self._undo_ends: set[int] = set()  # of what was sent again in this recovery
 
     def start(self, mss: int, *, sack: bool) -> None:
         """Begin when a connection is established, or when its segments become smaller."""
         self.mss = mss
         self.sack = sack
         self.congestion.start(mss)
+        self._set_window(0)
+
+    def start_small(self) -> None:
+        """Begin with one segment: the handshake met congestion."""
+        self.congestion.cwnd = self.mss
         self._set_window(0)
 
     @property
@@ -74,46 +102,28 @@ class Recovery:
             return self.board.in_flight
         return max(0, self.board.in_flight - self._duplicate_acks * self.mss)
 
-    def acknowledged(
-        self,
-        position: int,
-        end: int,
-        delivered: list[Sent],
-        sacked: list[Sent],
-        now: int,
-        *,
-        octets: int,
-        limited: bool,
-        echo_sent_ns: int | None,
-    ) -> None:
-        """Take an ACK that advances to ``position`` or whose SACK blocks are news.
-
-        :param end: SND.NXT.
-        :param delivered: records newly acknowledged; ``sacked`` selectively.
-        :param octets: by which SND.UNA has advanced.
-        :param limited: whether the window was what kept more from being sent.
-        :param echo_sent_ns: see :meth:`Rack.delivered`.
-        """
-        if octets:
-            self._partial_or_full(position, octets)
+    def acknowledged(self, ack: Acknowledgment, now: int) -> None:
+        """Take an ACK that advances SND.UNA or whose SACK blocks are news."""
+        if ack.advanced and not self.sack:
+            self._partial_or_full(ack)
         if self.sack:
-            self.rack.delivered(delivered, now, self.rtt, echo_sent_ns)
-            if sacked:
-                self.rack.delivered(sacked, now, self.rtt, echo_sent_ns)
-        new = sum([record.end - record.start for record in delivered]) if delivered else 0
-        new += sum([record.end - record.start for record in sacked]) if sacked else 0
-        if self._undo_after >= 0 and echo_sent_ns is not None and octets:
-            self._undo_if_spurious(echo_sent_ns)
-        if new and limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
-            self.congestion.acked(new, self.rtt, now)
-        if self.phase >= Phase.REDUCING and position >= self.point:
+            for records in (ack.delivered, ack.sacked):
+                if records:
+                    self.rack.delivered(records, now, self.rtt, ack.echo_sent_ns)
+        octets = sum([record.end - record.start for record in ack.delivered])
+        octets += sum([record.end - record.start for record in ack.sacked])
+        if ack.advanced and ack.echo_sent_ns is not None and self._undo_after >= 0:
+            self._undo_if_spurious(ack.echo_sent_ns)
+        if octets and ack.limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
+            self.congestion.acked(octets, self.rtt, now)
+        if self.phase >= Phase.REDUCING and ack.una >= self.point:
             self._finish()
         if self.sack and (self.board.sacked or self.recovering):
-            self.detect_losses(position, end, now)
+            self.detect_losses(ack.una, ack.end, now)
         elif not self.board.records:
             self.look_at = NEVER
         self._set_phase_open_or_disorder()
-        self._set_window(new)
+        self._set_window(octets)
 
     def duplicate(self, position: int, end: int, now: int) -> None:
         """Take a duplicate ACK on a connection without SACK (RFC 6582, section 3.2)."""
@@ -142,7 +152,9 @@ class Recovery:
 
     def timed_out(self, position: int, end: int, now: int) -> None:
         """Take the expiry of the retransmission timer (RFC 6298, section 5; RFC 6675, 5.1)."""
-        if self.phase != Phase.LOSS or position >= self.point:
+        if self.phase == Phase.LOSS and position < self.point:  # again: ssthresh stays
+            self.congestion.cwnd = self.mss
+        else:
             if not self.recovering:
                 self._remember_for_undo(now)
             self.congestion.timed_out(end - position, now)
@@ -158,27 +170,34 @@ class Recovery:
         self.congestion.idled(rtos, now)
         self._set_window(0)
 
-    def sent(self, octets: int, *, again: bool) -> None:
+    def sent(self, octets: int) -> None:
         """Note that octets have left."""
         self._prr_sent += octets
-        if again:
-            self._undo_resent += 1
 
-    def duplicate_reported(self) -> None:
-        """Take a DSACK: the peer had got a segment twice (RFC 2883, RFC 3708)."""
+    def sent_again(self, record: Sent) -> None:
+        """Note that a record has left again."""
+        self._prr_sent += record.end - record.start
+        if self.recovering:
+            self._undo_ends.add(record.end)
+
+    def duplicate_reported(self, end: int) -> None:
+        """Take a DSACK: the peer has got twice what ends at ``end`` (RFC 2883, RFC 3708).
+
+        When that is so for all that was sent again, nothing had been lost.  What the network
+        doubled, and was not sent again, says nothing.
+        """
         self.spurious += 1
-        self.rack.duplicate_reported()
-        if self._undo_after >= 0:
-            self._undo_resent -= 1
-            if self._undo_resent <= 0:
+        if end in self._undo_ends:
+            self.rack.duplicate_reported()
+            self._undo_ends.discard(end)
+            if not self._undo_ends and self._undo_after >= 0:
                 self._undo()
 
-    def _partial_or_full(self, position: int, octets: int) -> None:
+    def _partial_or_full(self, ack: Acknowledgment) -> None:
         """Take an advance on a connection without SACK (RFC 6582, section 3.2, step 3)."""
-        if self.sack:
-            return
-        if self.phase == Phase.RECOVERY and position < self.point:
-            self._duplicate_acks = max(0, self._duplicate_acks - max(0, octets // self.mss - 1))
+        if self.phase == Phase.RECOVERY and ack.una < self.point:
+            left = ack.advanced // self.mss - 1  # segments that the duplicates had told of
+            self._duplicate_acks = max(0, self._duplicate_acks - max(0, left))
             self._lose_first()
         else:
             self._duplicate_acks = 0
@@ -209,14 +228,23 @@ class Recovery:
 
     def _remember_for_undo(self, now: int) -> None:
         self._undo_after = now
-        self._undo_resent = 0
+        self._undo_ends.clear()
 
     def _undo_if_spurious(self, echo_sent_ns: int) -> None:
-        """Take the reduction back if the first ACK answers an original (RFC 3522, Eifel)."""
-        if echo_sent_ns < self._undo_after - 1_000_000 and self._undo_resent:
-            self._undo()
+        """Take the reduction back if an ACK answers an original (RFC 3522, Eifel).
+
+        In fast recovery one segment that was only late proves nothing while others that were sent
+        again are on their way: as in Linux, that is waited for.
+        """
+        if echo_sent_ns < self._undo_after - MILLISECOND and self._undo_ends:
+            if self.phase == Phase.LOSS or not self._resent_outstanding():
+                self._undo()
         elif self.phase == Phase.LOSS:
             self._undo_after = -1  # the first ACK after a timeout decides
+
+    def _resent_outstanding(self) -> bool:
+        """Whether something in flight was sent twice; those sent last are looked at first."""
+        return any(record.resent for record in reversed(self.board.by_time))
 
     def _undo(self) -> None:
         self._undo_after = -1

@@ -8,6 +8,8 @@ from testbed.stack.tcp.config import SECOND, TcpConfig
 
 _MIN_RTT_AGE_NS: Final = 300 * SECOND  # Linux' tcp_min_rtt_wlen
 
+_AFTER_LOST_SYN_NS: Final = 3 * SECOND
+
 
 class RttEstimator:
     """Smoothed round-trip time, its variance, its minimum, and the timeout that follows.
@@ -32,18 +34,20 @@ class RttEstimator:
         self._variance_floor = config.rto_min_ns
         self._ceiling = config.rto_max_ns
 
-    def sample(self, rtt: int, now: int, una: int, end: int) -> None:
+    def sample(self, rtt: int, latest: int, now: int, una: int, end: int) -> None:
         """Take a measurement.
 
         There may be many in a round trip.  As in Linux, the mean deviation follows each of them,
         but RTTVAR falls only once in a round trip, and no lower than the greatest deviation in it:
         else it would forget too soon.
 
+        :param rtt: for the timeout; ``latest`` without a delay of the ACK, for the minimum.
         :param una: SND.UNA, ``end`` SND.NXT: by them round trips are told.
         """
-        self.latest = rtt
-        if self.minimum is None or rtt <= self.minimum or now - self._minimum_at > _MIN_RTT_AGE_NS:
-            self.minimum, self._minimum_at = rtt, now
+        self.latest = latest
+        minimum = self.minimum
+        if minimum is None or latest <= minimum or now - self._minimum_at > _MIN_RTT_AGE_NS:
+            self.minimum, self._minimum_at = latest, now
         if self.smoothed is None:
             self.smoothed = rtt
             self.variance = self._deviation = self._greatest = rtt // 2
@@ -58,6 +62,10 @@ class RttEstimator:
                 self.variance -= (self.variance - self._greatest) // 4
                 self._round_end, self._greatest = end, 0
         self.rto = min(self._ceiling, self.smoothed + max(self._variance_floor, 4 * self.variance))
+
+    def handshake_timed_out(self) -> None:
+        """Begin with 3 seconds: SYN was sent again and there is no sample (RFC 6298, 5.7)."""
+        self.rto = min(self._ceiling, max(self.rto, _AFTER_LOST_SYN_NS))
 
     def backed_off(self, backoffs: int) -> int:
         """Return the timeout after so many expiries in a row (RFC 6298, section 5.5)."""

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from testbed.stack.packet.segment import FIN
-from testbed.stack.tcp.ranges import RangeSet
+from testbed.stack.ranges import Ranges
 
 
 class Fate(enum.Enum):
@@ -73,12 +73,7 @@ class Scoreboard:
         self.lost = 0
         self.sacked = 0
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
-        self._sacked_ranges = RangeSet()
-
-    @property
-    def highest_sacked(self) -> int:
-        """The position after the highest octet selectively acknowledged, or -1."""
-        return self._sacked_ranges.ends[-1] if self._sacked_ranges else -1
+        self._sacked_ranges = Ranges()
 
     def add(self, record: Sent) -> None:
         """Note a first transmission."""
@@ -113,7 +108,7 @@ class Scoreboard:
                 self._leave(record)
                 delivered.append(record)
         if self._sacked_ranges:
-            self._sacked_ranges.discard_before(position)
+            self._sacked_ranges.remove_before(position)
         return delivered
 
     def sack(self, blocks: Iterable[tuple[int, int]]) -> list[Sent]:

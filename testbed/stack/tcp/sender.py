@@ -6,9 +6,9 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import probe_timeout
 from testbed.stack.tcp.receiver import NEVER
-from testbed.stack.tcp.recovery import Phase, Recovery
+from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
 from testbed.stack.tcp.rtt import RttEstimator
-from testbed.stack.tcp.scoreboard import Fate, Scoreboard
+from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent
 from testbed.stack.tcp.send_queue import SendQueue
 
 
@@ -139,6 +139,16 @@ class Sender:
             self.backoffs = 0
         return changed
 
+    def syn_acknowledged(self, now: int, echo_sent_ns: int | None) -> None:
+        """Take the ACK of our SYN."""
+        delivered = self.board.acknowledge(0)
+        self.una = 0
+        self._measure(delivered, now, echo_sent_ns)
+        if self.backoffs and self.rtt.smoothed is None:
+            self.rtt.handshake_timed_out()
+        self.backoffs = 0
+        self.rearm(now)
+
     def acknowledge(
         self,
         position: int,
@@ -148,8 +158,7 @@ class Sender:
     ) -> None:
         """Take an ACK up to ``position`` and SACK ``blocks`` between that and SND.NXT.
 
-        :param echo_sent_ns: when, by the peer's echo of our timestamp, the segment it answers
-            left, in the clock's coarse ticks.
+        :param echo_sent_ns: see :class:`Acknowledgment`.
         """
         octets = position - self.una
         board = self.board
@@ -159,30 +168,32 @@ class Sender:
         if octets:
             self.backoffs = 0
             if delivered:
-                self._measure(delivered[-1].sent_ns, now, echo_sent_ns, resent=delivered[-1].resent)
+                self._measure(delivered, now, echo_sent_ns)
         elif not sacked:
             return
-        self.recovery.acknowledged(
-            position,
-            self.next,
-            delivered,
-            sacked,
-            now,
-            octets=octets,
-            limited=self._limited,
-            echo_sent_ns=echo_sent_ns,
+        ack = Acknowledgment(
+            position, octets, self.next, delivered, sacked, self._limited, echo_sent_ns
         )
+        self.recovery.acknowledged(ack, now)
         if octets:
             self._probe_acknowledged(now)
             self.rearm(now)
 
-    def _measure(self, sent_ns: int, now: int, echo_sent_ns: int | None, *, resent: bool) -> None:
-        """Measure a round trip: not of what was sent twice, but for timestamps (Karn, RFC 7323)."""
-        if resent:
-            if echo_sent_ns is None:
-                return
-            sent_ns = echo_sent_ns
-        self.rtt.sample(max(now - sent_ns, 1), now, self.una, self.next)
+    def _measure(self, delivered: list[Sent], now: int, echo_sent_ns: int | None) -> None:
+        """Measure a round trip: the longest this ACK tells of, a delayed ACK included.
+
+        If any of what it acknowledges was sent twice, that may have been missing while the rest
+        waited at the peer: then only a timestamp tells (Karn's algorithm; RFC 7323, section 4).
+        """
+        latest = now - delivered[-1].sent_ns
+        longest = now - delivered[0].sent_ns
+        for record in delivered:
+            if record.resent:
+                if echo_sent_ns is None:
+                    return
+                latest = longest = now - echo_sent_ns
+                break
+        self.rtt.sample(max(longest, 1), max(latest, 1), now, self.una, self.next)
 
     def window_used(self, *, used_up: bool) -> None:
         """Note after sending how much of the congestion window is used, as Linux does.
@@ -227,6 +238,11 @@ class Sender:
         """Take a DSACK that ends at ``end``: the probe was not needed."""
         if end == self.probe_end:
             self.probe_end = None
+
+    def start_timer(self, now: int) -> None:
+        """Start the retransmission timer if it is not running (RFC 6298, section 5.1)."""
+        if self.rto_at == NEVER:
+            self.rto_at = now + self.rtt.backed_off(self.backoffs)
 
     def rearm(self, now: int) -> None:
         """Set the timers after an ACK of new data (RFC 6298, 5.2 and 5.3; RFC 8985, 7.2)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from testbed.stack.connection import Closed, ConnectionFailure, ErrorKind, Event
+from testbed.stack.connection import Closed, ConnectionFailure, ErrorKind, Event, Readable
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.segment import Segment
 from testbed.stack.packet.sequence import BITS_32, expand
@@ -63,17 +63,18 @@ class Tcb:
         "receiver",
         "reset",
         "sack",
+        "scheduled",
         "segments_received",
         "segments_sent",
         "sender",
         "soft_error",
         "state",
-        "timer_at",
         "timestamp_offset",
         "timestamps",
         "ts_recent",
         "ts_recent_ns",
         "wants_room",
+        "window_scaling",
     )
 
     def __init__(
@@ -99,6 +100,7 @@ class Tcb:
         # Negotiated in the handshake; until then, what is offered.
         self.timestamps = config.timestamps
         self.sack = config.sack
+        self.window_scaling = config.window_scaling
         self.ecn = config.ecn
         self.ecn_reduced = False  # CWR is to be set on the next new data
         self.nagle = config.nagle
@@ -117,7 +119,7 @@ class Tcb:
         self.segments_received = 0
         self.close_at = NEVER  # TIME-WAIT's end, or that of an orphan's FIN-WAIT-2
         self.keepalive_at = NEVER
-        self.timer_at = NEVER  # owner's: for when it is scheduled
+        self.scheduled: list[int] = []  # owner's: times for which it is scheduled
 
     # How its state changes.
 
@@ -153,6 +155,21 @@ class Tcb:
         """End: the peer does not answer any more."""
         failure = self.soft_error or ConnectionFailure(ErrorKind.TIMED_OUT, detail)
         self.end(failure)
+
+    def enter_time_wait(self, trigger: Trigger, now: int) -> None:
+        """Enter TIME-WAIT: the application has nothing more to expect, the peer may have."""
+        self.transition(trigger)
+        self.sender.clear()
+        self.keepalive_at = NEVER
+        self.close_at = now + self.config.time_wait_ns
+        self.report_readable()
+        self.owner.report(self, Closed())
+
+    def report_readable(self) -> None:
+        """Tell the application that there is something to read, the end of the stream included."""
+        if not self.readable_reported and not self.reading_closed:
+            self.readable_reported = True
+            self.owner.report(self, Readable())
 
     @property
     def receiving(self) -> bool:

@@ -49,6 +49,9 @@ class Stack(Protocol):
     def program_option(self) -> str | None:
         """The option by which programs that know this stack are told to use it."""
 
+    async def prepare(self) -> None:
+        """Make ready: what takes time and is no part of a connection is done here."""
+
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection to an address and port; ``OSError`` when it is refused."""
 

@@ -45,6 +45,10 @@ class Userspace:
         """What it speaks."""
         return self._protocol
 
+    async def prepare(self) -> None:
+        """Load the driver, and let it look at the network."""
+        self._host()
+
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
         return await self._host().open_connection(Address(*remote))

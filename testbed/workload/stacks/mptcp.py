@@ -23,6 +23,9 @@ class Mptcp:
     in_kernel = True
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
 
+    async def prepare(self) -> None:
+        """Return: the kernel is ready."""
+
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
         return await _kernel.connect(self._socket(remote[0]), remote)

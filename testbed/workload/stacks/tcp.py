@@ -18,6 +18,9 @@ class Tcp:
     in_kernel = True
     program_option = None
 
+    async def prepare(self) -> None:
+        """Return: the kernel is ready."""
+
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
         return await _kernel.connect(self._socket(remote[0]), remote)

@@ -134,6 +134,59 @@ def test_a_router_tells_what_fits(laboratory: Any, ipv6: bool) -> None:
     assert not lab.at("server").arrived
 
 
+def test_a_packet_that_goes_round_in_circles_is_dropped(laboratory: Any) -> None:
+    lab = laboratory(
+        {
+            "nodes": {
+                "client": {},
+                "one": {"kind": "router", "routes": [{"to": "default", "via": "10.0.2.2"}]},
+                "two": {"kind": "router", "routes": [{"to": "default", "via": "10.0.2.1"}]},
+            },
+            "links": {"near": {"between": ["client", "one"]}, "far": {"between": ["one", "two"]}},
+        }
+    )
+    lab.send("client", lab.segment(lab.address("client", "near"), "203.0.113.1"))
+    lab.run()
+    assert [error.kind for error in lab.at("client").errors] == [IcmpKind.TIME_EXCEEDED]
+
+
+def test_a_switch_drops_what_is_too_large_for_the_next_link(laboratory: Any) -> None:
+    lab = laboratory(
+        {
+            "nodes": {"client": {}, "switch": {"kind": "switch"}, "server": {}},
+            "links": {
+                "near": {"between": ["client", "switch"]},
+                "far": {"between": ["switch", "server"], "mtu": 1300},
+            },
+        }
+    )
+    client, server = lab.address("client", "near"), lab.address("server", "far")
+    lab.send("client", lab.segment(client, server, payload=bytes(1400)))
+    lab.send("client", lab.segment(client, server, payload=bytes(1200)))
+    lab.run()
+    assert [len(payload) for payload in lab.payloads("server")] == [1200]
+    assert not lab.at("client").errors
+
+
+def test_a_link_with_offload_carries_segments_whole(laboratory: Any) -> None:
+    lab = laboratory(
+        {
+            "nodes": {"client": {}, "router": {"kind": "router"}, "server": {}},
+            "links": {
+                "near": {"between": ["client", "router"], "offload": True},
+                "far": {"between": ["router", "server"]},
+            },
+        }
+    )
+    client, server = lab.address("client", "near"), lab.address("server", "far")
+    router = lab.address("router", "near")
+    large = {"payload": bytes(4000), "gso_size": 1000}
+    lab.send("client", lab.segment(client, router, **large), lab.segment(client, server, **large))
+    lab.run()
+    assert [len(payload) for payload in lab.payloads("router")] == [4000]
+    assert [len(payload) for payload in lab.payloads("server")] == [1000] * 4
+
+
 def test_a_blackhole_swallows_and_counts(laboratory: Any) -> None:
     lab = laboratory(PAIR)
     client, server = lab.address("client", "wifi"), lab.address("server", "wifi")

@@ -166,6 +166,16 @@ def test_a_syn_with_a_later_timestamp_ends_time_wait() -> None:
     assert 0 < (script.last[0].seq - old) & 0xFFFF_FFFF < 1 << 31
 
 
+def test_without_a_listener_a_new_syn_does_not_end_time_wait() -> None:
+    script = Script()
+    connection = script.connect()
+    connection.shutdown()
+    script.out()
+    script.inject("F.", 1, 2)
+    assert script.inject("S", 3) == [". 2:2 2"]
+    assert connection.state is State.TIME_WAIT
+
+
 def test_an_old_syn_does_not_end_time_wait() -> None:
     script, _ = in_time_wait(TcpConfig(sack=False), (Timestamps(1000, 0),))
     assert script.inject("S", 3, options=(Timestamps(999, 0),)) == [". 2:2 2"]
@@ -372,6 +382,15 @@ def test_keep_alive_is_content_with_any_answer() -> None:
         assert script.wait(10 * SECOND) == [". 0:0 1"]
         script.inject(".", 1, 1)
     assert connection.state is State.ESTABLISHED
+
+
+def test_keep_alive_is_not_content_with_what_anybody_could_send() -> None:
+    script = Script(bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_probes=2))
+    connection = script.connect()
+    for _ in range(400):
+        script.wait(SECOND)
+        script.inject(".", 1_000_000, 1)
+    assert connection.state is State.CLOSED
 
 
 def test_keep_alive_is_off_unless_asked_for() -> None:

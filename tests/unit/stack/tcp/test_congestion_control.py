@@ -20,7 +20,7 @@ RTT = SECOND // 10
 def measured(rtt_ns: int) -> RttEstimator:
     """Return an estimator that has seen one round-trip time."""
     rtt = RttEstimator(TcpConfig())
-    rtt.sample(rtt_ns, SECOND, 0, 0)
+    rtt.sample(rtt_ns, rtt_ns, SECOND, 0, 0)
     return rtt
 
 

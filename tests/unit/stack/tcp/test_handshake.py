@@ -107,6 +107,16 @@ def test_only_what_both_offer_is_used() -> None:
     assert script.connection.send_window == 1000
 
 
+def test_a_shift_of_nothing_is_offered_too() -> None:
+    """RFC 7323, section 2.2: without the option in SYN,ACK the peer would not scale either."""
+    script = Script(TcpConfig(timestamps=False, sack=False, receive_buffer=40_000))
+    script.listen()
+    script.inject("S", 0, options=(WindowScale(7),))
+    assert find(script.last[0].options, WindowScale) == WindowScale(0)
+    script.inject(".", 1, 1, win=100)
+    assert script.connection.send_window == 12_800
+
+
 def test_windows_of_syns_are_never_scaled() -> None:
     """RFC 7323, section 2.2."""
     script = Script(TcpConfig(timestamps=False, sack=False))
@@ -166,6 +176,27 @@ def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     script.out()
     assert script.times(60 * SECOND) == [(1000, "S 0:0"), (3000, "S 0:0"), (7000, "S 0:0")]
     assert failure(script) is ErrorKind.TIMED_OUT
+
+
+def test_after_a_lost_syn_the_timeout_begins_with_3_seconds() -> None:
+    """RFC 6298, section 5.7."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.wait(1500 * MS)
+    script.inject("S.", 0, 1)
+    assert connection.rto_ns == 3 * SECOND
+    assert connection.cwnd == 10 * 536
+
+
+def test_after_two_lost_syns_there_is_one_segment_to_begin_with() -> None:
+    """RFC 5681, section 3.1."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.wait(4 * SECOND)
+    script.inject("S.", 0, 1)
+    assert connection.cwnd == 536
 
 
 def test_a_syn_that_comes_again_is_answered_again() -> None:

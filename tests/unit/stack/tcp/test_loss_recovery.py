@@ -66,6 +66,14 @@ def test_what_was_sent_twice_gives_no_sample() -> None:
     assert connection.backoffs == 0
 
 
+def test_what_waited_for_a_retransmission_gives_no_sample() -> None:
+    """Without SACK, what is acknowledged with a repeated segment may have arrived long before."""
+    script = sending(Script(), 5, sack=False)
+    assert repeated(0) in script.wait(4 * SECOND)
+    script.inject(".", 1, at(5))
+    assert script.connection.smoothed_rtt_ns == 50 * MS
+
+
 def test_with_timestamps_it_does() -> None:
     """RFC 7323, section 4.1."""
     script = Script(TcpConfig(sack=False, window_scaling=False))
@@ -249,6 +257,31 @@ def test_fast_retransmissions_for_nothing_are_taken_back() -> None:
     script.inject(".", 1, at(4), options=script.sack((at(0), at(1))))
     assert not connection.recovering
     assert connection.cwnd >= 10 * MSS
+
+
+def test_what_the_network_doubles_takes_nothing_back() -> None:
+    script = sending(Script(SACK), 10)
+    connection = script.connection
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(4)))) == [repeated(0)]
+    script.inject(".", 1, 1, options=script.sack((at(1), at(2)), (at(1), at(4))))  # DSACK
+    assert connection.recovering
+
+
+def test_one_late_segment_takes_nothing_back_while_others_are_lost() -> None:
+    """As Linux does it; RFC 3522 would."""
+    script = Script(TcpConfig(window_scaling=False))
+    connection = script.accept((*SACK_PERMITTED, Timestamps(1000, 0)))
+    connection.send(b"x" * 1448 * 10)
+    script.out()
+    (original,) = script.last[0].options
+    assert isinstance(original, Timestamps)
+    script.now += 50 * MS
+    late = (Timestamps(1050, original.value),)
+    blocks = script.sack((1 + 1448 * 3, 1 + 1448 * 9))
+    assert len(script.inject(".", 1, 1, options=(*late, *blocks))) == 3
+    script.now += 10 * MS
+    script.inject(".", 1, 1 + 1448, options=(*late, *blocks))
+    assert connection.recovering
 
 
 def test_a_receiver_that_throws_away_what_it_has_sacked() -> None:

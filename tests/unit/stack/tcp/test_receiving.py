@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from testbed.stack.connection import Readable
 from testbed.stack.packet.options import Timestamps
 from testbed.stack.tcp.config import TcpConfig
 
-from .script import MS, SACK_PERMITTED, SECOND, Script, bare
+from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
 
 PLAIN_SACK = TcpConfig(timestamps=False, window_scaling=False)
 QUICK = 16  # segments acknowledged at once in the beginning
@@ -151,6 +153,17 @@ def test_nothing_is_reported_that_was_thrown_away() -> None:
     assert script.sacked() == []
 
 
+def test_what_is_not_kept_is_not_reported() -> None:
+    """A DSACK for what the receiver threw away would have the sender forget it."""
+    script = Script(PLAIN_SACK)
+    connection = script.connect(SACK_PERMITTED)
+    for number in range(17_000):
+        script.inject(".", 3 + 2 * number, 1, b"x", take=False)
+    script.inject(".", 60_000, 1, b"refused")
+    assert all(not start <= 60_000 < end for start, end in script.sacked())
+    assert connection.readable == 0
+
+
 def test_without_sack_none_is_sent() -> None:
     script = Script(PLAIN_SACK)
     script.connect()
@@ -233,6 +246,31 @@ def test_acks_and_resets_count_though_the_window_is_closed() -> None:
     assert script.inject(".", 3001, 5, b"z") == [". 5:5 3001"]  # a probe of the window
     script.inject("R", 3001)
     assert connection.closed
+
+
+def test_nothing_lies_behind_a_fin() -> None:
+    script = Script()
+    connection = script.connect()
+    script.inject("F.", 4, 1)
+    script.inject(".", 4, 1, b"never")
+    script.inject(".", 1, 1, b"abc")
+    assert connection.read(100) == b"abc"
+    assert connection.at_eof
+
+
+def test_octets_that_come_one_at_a_time_fill_no_memory() -> None:
+    """Every second octet of a window: what is kept is bounded, and nothing breaks."""
+    script = Script(TcpConfig(timestamps=False, sack=False))
+    connection = script.connect(SCALED)
+    tracemalloc.start()
+    for number in range(18_000):
+        script.inject(".", 3 + 2 * number, 1, b"x", take=False)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 8 << 20
+    for start in range(1, 45_000, 1460):
+        script.inject(".", start, 1, b"x" * 1460)
+    assert connection.readable == -(-45_000 // 1460) * 1460
 
 
 def test_an_ack_that_was_overtaken_still_counts() -> None:

@@ -139,6 +139,7 @@ def test_the_override_timeout_fills_even_a_silly_window() -> None:
     (when, text), *_ = script.times(SECOND)
     assert text == ". 2921:3921 1"
     assert 200 <= when <= 1000
+    assert ". 2921:3921 1" in script.wait(10 * SECOND)  # it is repeated like any other
 
 
 def test_a_closed_window_is_probed_for_ever_while_answers_come() -> None:

@@ -1,12 +1,4 @@
-"""asyncio's streams over an :class:`~testbed.stack.connection.Endpoint`, for every kind of driver.
-
-A driver has an endpoint, a clock and an event loop; it carries segments and timers.  What happens
-to connections it hands to :meth:`Streams.dispatch`, and gets asyncio's own ``StreamReader`` and
-``StreamWriter`` for that.
-
-Closing is as it is with sockets: ``wait_closed`` of a writer returns when the stack has taken
-everything, and the stack then goes on by itself.  :meth:`Streams.finished` waits for that too.
-"""
+"""A connection as one of asyncio's transports."""
 
 from __future__ import annotations
 
@@ -15,30 +7,14 @@ import contextlib
 import errno
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from testbed.stack.connection import (
-    Closed,
-    Connected,
-    Connection,
-    ConnectionFailure,
-    Endpoint,
-    ErrorKind,
-    Event,
-    Listener,
-    Readable,
-    Writable,
-)
-from testbed.stack.packet.address import Address, Flow
+from testbed.stack.connection import Connection, ConnectionFailure, Endpoint, ErrorKind
 
-READ_LIMIT: Final = 1024 * 1024  # octets; reading stops at twice as many that nobody has taken
 HIGH_WATER: Final = 64 * 1024  # octets; of what the stack has not taken: asyncio's own default
 _PIECE: Final = 64 * 1024  # octets offered to the stack at once
 _READ: Final = 256 * 1024  # octets taken from the stack at once: asyncio's size of recv(2)
 
-StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 
 _ERRNO: Final = {
     ErrorKind.REFUSED: errno.ECONNREFUSED,
@@ -74,159 +50,6 @@ class Driver(Protocol):
         Soon, but not before this returns, the driver must send what there is to send, hand events
         to ``dispatch`` and look at ``next_timer`` again.
         """
-
-
-class Streams:
-    """All streams of one endpoint.
-
-    :param limit: octets a reader holds before the transport is paused, at twice as many.
-    """
-
-    def __init__(self, driver: Driver, *, limit: int = READ_LIMIT) -> None:
-        self._driver = driver
-        self._limit = limit
-        self._opening: dict[Connection, asyncio.Future[StreamPair]] = {}
-        self._servers: list[Server] = []
-        self._transports: dict[Connection, StreamTransport] = {}
-        self._idle: list[asyncio.Future[None]] = []
-
-    @property
-    def connections(self) -> tuple[Connection, ...]:
-        """The connections that have streams, also those the stack has not quite closed."""
-        return tuple(self._transports)
-
-    async def open_connection(self, flow: Flow) -> StreamPair:
-        """Open a connection.
-
-        :raises OSError: it is refused, times out, or there is such a connection already.
-        """
-        connection = self._driver.endpoint.connect(flow, self._driver.now())
-        opening = asyncio.get_running_loop().create_future()
-        self._opening[connection] = opening
-        self._driver.wake()
-        try:
-            pair: StreamPair = await opening
-        except asyncio.CancelledError:
-            connection.abort()
-            self._driver.wake()
-            raise
-        finally:
-            del self._opening[connection]
-        return pair
-
-    async def start_server(self, on_connection: OnConnection, local: Address) -> Server:
-        """Listen; ``on_connection`` may be a coroutine function, as with asyncio's.
-
-        :raises OSError: the port is open already.
-        """
-        server = Server(self, self._driver.endpoint.listen(local), on_connection)
-        self._servers.append(server)
-        return server
-
-    def dispatch(self, connection: Connection, event: Event) -> None:
-        """Take one event of the endpoint."""
-        if isinstance(event, Connected):
-            self._connected(connection)
-            return
-        if isinstance(event, Closed):
-            self._closed(connection, event.failure)
-            return
-        transport = self._transports.get(connection)
-        if transport is None:
-            return
-        if isinstance(event, Readable):
-            transport.read_ready()
-        elif isinstance(event, Writable):
-            transport.write_ready()
-
-    async def finished(self) -> None:
-        """Wait until the stack is through with every connection."""
-        while self._transports:
-            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(idle)
-            await idle
-
-    def forget(self, server: Server) -> None:
-        """Give no more connections to a server."""
-        self._servers.remove(server)
-
-    def _connected(self, connection: Connection) -> None:
-        opening = self._opening.get(connection)
-        if opening is not None:
-            if not opening.done():
-                opening.set_result(self._opened(connection))
-            return
-        server = self._server_of(connection.flow.local)
-        if server is None:
-            connection.abort()
-            self._driver.wake()
-        else:
-            loop = asyncio.get_running_loop()
-            reader = asyncio.StreamReader(limit=self._limit, loop=loop)
-            # The protocol makes the writer.
-            self._attach(
-                connection, asyncio.StreamReaderProtocol(reader, server.on_connection, loop=loop)
-            )
-
-    def _opened(self, connection: Connection) -> StreamPair:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=self._limit, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = self._attach(connection, protocol)
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-    def _attach(
-        self, connection: Connection, protocol: asyncio.StreamReaderProtocol
-    ) -> StreamTransport:
-        transport = StreamTransport(asyncio.get_running_loop(), self._driver, connection, protocol)
-        self._transports[connection] = transport
-        protocol.connection_made(transport)
-        return transport
-
-    def _closed(self, connection: Connection, failure: ConnectionFailure | None) -> None:
-        opening = self._opening.get(connection)
-        if opening is not None and not opening.done():
-            opening.set_exception(
-                error_of(failure or ConnectionFailure(ErrorKind.ABORTED, "before it was open"))
-            )
-        transport = self._transports.pop(connection, None)
-        if transport is not None:
-            transport.ended(failure)
-        if not self._transports:
-            for idle in self._idle:
-                if not idle.done():
-                    idle.set_result(None)
-            self._idle.clear()
-
-    def _server_of(self, local: Address) -> Server | None:
-        """Return the server that listens there; one on that very address comes first."""
-        anywhere = Address("::" if ":" in local.host else "0.0.0.0", local.port)  # noqa: S104
-        for wanted in (local, anywhere):
-            for server in self._servers:
-                if server.local == wanted:
-                    return server
-        return None
-
-
-class Server:
-    """An open port."""
-
-    def __init__(self, streams: Streams, listener: Listener, on_connection: OnConnection) -> None:
-        self._streams: Streams | None = streams
-        self._listener = listener
-        self.on_connection = on_connection
-
-    @property
-    def local(self) -> Address:
-        """Where it listens."""
-        return self._listener.local
-
-    def close(self) -> None:
-        """Stop listening; connections stay."""
-        if self._streams is not None:
-            self._streams.forget(self)
-            self._streams = None
-            self._listener.close()
 
 
 class StreamTransport(asyncio.Transport):

@@ -1,0 +1,108 @@
+"""What a received ACK field tells: RFC 9293, section 3.10.7.4, fifth, in ESTABLISHED and later."""
+
+from __future__ import annotations
+
+from testbed.stack.connection import Writable
+from testbed.stack.packet.options import Sack, Timestamps, find
+from testbed.stack.packet.segment import ECE, FIN, Segment
+from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.stack.tcp.extension import Notice
+from testbed.stack.tcp.recovery import Phase
+from testbed.stack.tcp.state import SHUT, State, Trigger
+from testbed.stack.tcp.tcb import Tcb
+
+
+def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, now: int) -> None:
+    """Take acknowledgment, SACK blocks, window and ECN-Echo."""
+    sender = tcb.sender
+    una = sender.una
+    changed = False
+    window = segment.window << sender.shift
+    if ack >= una and (tcb.extension is None or tcb.extension.window_counts(window)):
+        changed = sender.take_window(window, start, ack)
+    blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
+    if ack > una or blocks:
+        sender.acknowledge(max(ack, una), blocks, now, echoed(tcb, segment, now))
+    elif ack == una and not changed and notice is Notice.PLAIN:
+        _duplicate_ack(tcb, segment, now)
+    if segment.flags & ECE and tcb.ecn:
+        _congestion_echoed(tcb, now)
+    if sender.una > una:
+        _advanced(tcb, now)
+
+
+def _duplicate_ack(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Count a duplicate ACK (RFC 5681, section 2) where there is no SACK to tell more."""
+    sender = tcb.sender
+    if not tcb.sack and sender.board.records and not segment.payload and not segment.flags & FIN:
+        sender.recovery.duplicate(sender.una, sender.next, now)
+
+
+def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
+    """Return a segment's SACK blocks as positions; note a first one that is a DSACK."""
+    option: Sack | None = find(segment.options, Sack)
+    if option is None:
+        return []
+    sender = tcb.sender
+    blocks = []
+    for index, (left, right) in enumerate(option.blocks):
+        start = expand((left - sender.base) & BITS_32, una)
+        end = start + ((right - left) & BITS_32)
+        if not index and _is_duplicate_report(option, start, end, una):
+            sender.recovery.duplicate_reported(end)
+            sender.probe_duplicate(end)
+        elif una <= start < end <= sender.next:
+            blocks.append((start, end))
+    return blocks
+
+
+def _is_duplicate_report(option: Sack, start: int, end: int, una: int) -> bool:
+    """Tell whether a first block reports a duplicate (RFC 2883, section 4)."""
+    if end <= una:
+        return True
+    if len(option.blocks) < 2:
+        return False
+    left, right = option.blocks[0]
+    outer_left, outer_right = option.blocks[1]
+    inside = (left - outer_left) & BITS_32
+    return (
+        start < end and inside + ((right - left) & BITS_32) <= (outer_right - outer_left) & BITS_32
+    )
+
+
+def _congestion_echoed(tcb: Tcb, now: int) -> None:
+    """Take ECN-Echo: react to marks of one window of data once (RFC 3168, section 6.1.2)."""
+    sender = tcb.sender
+    recovery = sender.recovery
+    if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
+        recovery.congestion_echoed(sender.una, sender.next, now)
+        tcb.ecn_reduced = True
+
+
+def _advanced(tcb: Tcb, now: int) -> None:
+    """Do what follows from an ACK of new data."""
+    sender = tcb.sender
+    if tcb.extension is not None:
+        tcb.extension.acked(sender.acknowledged)
+    if tcb.wants_room and sender.unsent <= tcb.config.send_buffer * 3 // 4:
+        tcb.wants_room = False
+        tcb.owner.report(tcb, Writable())
+    if tcb.state in SHUT and sender.fin_acknowledged:
+        _fin_acknowledged(tcb, now)
+
+
+def _fin_acknowledged(tcb: Tcb, now: int) -> None:
+    if tcb.state is State.FIN_WAIT_1:
+        tcb.transition(Trigger.ACK_OF_FIN)
+    elif tcb.state is State.CLOSING:
+        tcb.enter_time_wait(Trigger.ACK_OF_FIN, now)
+    elif tcb.state is State.LAST_ACK:
+        tcb.end(None, Trigger.ACK_OF_FIN)
+
+
+def echoed(tcb: Tcb, segment: Segment, now: int) -> int | None:
+    """Return when the segment left that this one answers, by its timestamp."""
+    if not tcb.timestamps:
+        return None
+    timestamps = find(segment.options, Timestamps)
+    return None if timestamps is None else tcb.echoed_ns(timestamps.echo, now)

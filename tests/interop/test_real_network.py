@@ -1,0 +1,220 @@
+"""The host driver in namespaces: frames, neighbours, ICMP, the kernel's silence, sockets, nc."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed.topology.load import loads_topology
+from testbed.topology.model import Family
+from testbed.topology.operations import SetSysctl
+from testbed.topology.resolve import resolve
+
+pytestmark = pytest.mark.sandbox
+
+BLOCKING = str(Path(__file__).with_name("blocking.py"))
+NC = (sys.executable, "-m", "testbed", "nc")
+MIB = 2**20
+OFFLOADING = """
+nodes: {client: {}, server: {}}
+links:
+  path: {between: [client, server], offload: true}
+"""
+SMALL_MTU = """
+nodes: {client: {}, router: {kind: router}, server: {}}
+links:
+  wide: {between: [client, router]}
+  narrow: {between: [router, server], mtu: 1300}
+"""
+
+
+async def ended(program):
+    """Return exit status, standard output and standard error of a program."""
+    output, complaint = await asyncio.gather(everything(program.stdout), everything(program.stderr))
+    return (await program.wait()).returncode, output, complaint.decode()
+
+
+async def everything(stream):
+    data = b""
+    while piece := await stream.read(2**16):
+        data += piece
+    return data
+
+
+@pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
+def test_frames_on_the_wire_are_as_large_as_the_interface_takes(lab, stack):
+    """Segments of 64 KiB are cut by the kernel, whatever the interface can do itself."""
+
+    async def test(lab):
+        await lab.transfer(stack, stack, 2 * MIB)
+        seen = (await lab.sandbox.observe(["server"])).namespaces["server"]
+        (link,) = (each for each in seen.links if each.name == "path0")
+        assert not link.offload
+        assert link.rx_packets >= 2 * MIB / 1448
+
+    lab([""], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", [("userspace", "mptcp"), ("mptcp", "userspace")])
+@pytest.mark.parametrize("family", [Family.IPV4, Family.IPV6])
+def test_segments_of_64_kib_travel_in_one_piece_where_interfaces_take_them(lab, pair, family):
+    async def test(lab):
+        client, server = await lab.transfer(*pair, 8 * MIB)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+        for node in ("client", "server"):
+            seen = (await lab.sandbox.observe([node])).namespaces[node]
+            (link,) = (each for each in seen.links if each.name == "path")
+            assert link.offload
+            assert link.rx_packets < 8 * MIB / 1448
+
+    lab(resolve(loads_topology(OFFLOADING), family=family), family, test)
+
+
+@pytest.mark.parametrize("pair", [("userspace-tcp", "tcp"), ("userspace", "mptcp")])
+@pytest.mark.parametrize("family", [Family.IPV4, Family.IPV6])
+def test_icmp_tells_of_a_smaller_path(lab, pair, family):
+    """The router's "packet too big" reaches the connection, which sends smaller segments."""
+
+    async def test(lab):
+        client, server = await lab.transfer(*pair, MIB)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+        view = client["view"]
+        tcp = view["mptcp_info"]["subflows"][0]["tcp"] if "mptcp_info" in view else view["tcp_info"]
+        assert tcp["pmtu"] == 1300
+
+    lab(resolve(loads_topology(SMALL_MTU), family=family), family, test)
+
+
+@pytest.mark.parametrize(
+    ("serving", "dialling"),
+    [("server", "kernel-client"), ("kernel-server", "client"), ("server", "client")],
+)
+def test_blocking_sockets(lab, serving, dialling):
+    async def test(lab):
+        server = await lab.start("server", BLOCKING, serving, lab.address)
+        assert (await server.stdout.readline()).strip() == b"ready"
+        client = await lab.start("client", BLOCKING, dialling, lab.address)
+        for program in (client, server):
+            status, _, complaint = await ended(program)
+            assert status == 0, complaint
+
+    lab(["", ""], Family.IPV4, test)
+
+
+def test_blocking_sockets_raise_what_the_kernel_s_do(lab):
+    async def test(lab):
+        program = await lab.start("client", BLOCKING, "errors", lab.address)
+        status, _, complaint = await ended(program)
+        assert status == 0, complaint
+
+    lab([""], Family.IPV4, test)
+
+
+def test_nc_carries_both_ways_and_tells_of_it(lab, tmp_path):
+    trace = tmp_path / "trace.jsonl"
+
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        client = await lab.launcher.spawn(
+            "client", (*NC, "-w", "20", "--trace", str(trace), lab.address, "5001")
+        )
+        for program, words in ((server, b"from the server"), (client, b"from the client")):
+            program.stdin.write(words)
+            program.stdin.close()
+        status, output, complaint = await ended(client)
+        assert (status, output) == (0, b"from the server"), complaint
+        status, output, complaint = await ended(server)
+        assert (status, output) == (0, b"from the client"), complaint
+        assert "sent 15 octets, received 15 octets" in complaint
+
+    lab(["", ""], Family.IPV4, test)
+    events = read(trace)
+    assert [event["event"] for event in events][:2] == ["created", "established"]
+    assert all(isinstance(event["t_ns"], int) for event in events)
+
+
+@pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
+def test_nc_says_why_there_is_no_connection(lab, stack):
+    async def test(lab):
+        to = ("--stack", stack, "-w", "1")
+        refused = await lab.launcher.spawn("client", (*NC, *to, lab.address, "5001"))
+        status, _, complaint = await ended(refused)
+        assert status == 1
+        assert complaint.startswith(f"testbed: {lab.address} port 5001: Connection refused")
+        unheard = await lab.launcher.spawn("client", (*NC, *to, "-l", "5001"))
+        assert await ended(unheard) == (
+            1,
+            b"",
+            "testbed: nothing happened for 1 s while waiting for a connection to port 5001\n",
+        )
+
+    lab([""], Family.IPV4, test)
+
+
+def test_an_interrupted_nc_resets_its_connection(lab):
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        client = await lab.launcher.spawn("client", (*NC, "-w", "20", "-v", lab.address, "5001"))
+        for program in (client, server):
+            assert b"connected" in await program.stderr.readline()
+        await client.kill(signal.SIGINT)
+        assert (await ended(client))[0] == 130
+        status, _, complaint = await ended(server)
+        assert status == 1
+        assert "reset" in complaint
+        for program in (client, server):
+            program.stdin.close()
+
+    lab([""], Family.IPV4, test)
+
+
+def test_further_local_addresses_become_subflows(lab, tmp_path):
+    """-s says what addresses there are, whatever the kernel's path manager has."""
+    trace = tmp_path / "trace.jsonl"
+
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        sources = ("-s", "10.0.2.1", "-s", "10.0.1.1")
+        client = await lab.launcher.spawn(
+            "client", (*NC, "-w", "20", *sources, "--trace", str(trace), "10.0.2.2", "5001")
+        )
+        while not any(event["event"] == "sub_established" for event in read(trace)):
+            await asyncio.sleep(0.01)
+        client.stdin.close()
+        server.stdin.close()
+        for program in (client, server):
+            status, _, complaint = await ended(program)
+            assert status == 0, complaint
+
+    lab(["", ""], Family.IPV4, test)
+    (joined,) = (event for event in read(trace) if event["event"] == "sub_established")
+    assert joined["saddr"] == "10.0.1.1"
+
+
+def read(trace):
+    """Return the events in a trace so far."""
+    lines = trace.read_text().splitlines() if trace.exists() else ()
+    return [json.loads(line) for line in lines]
+
+
+def test_without_mptcp_in_the_kernel_ours_works(lab):
+    async def test(lab):
+        off = [
+            SetSysctl(namespace=node, key="net.mptcp.enabled", value="0")
+            for node in ("client", "server")
+        ]
+        await lab.sandbox.execute(off)
+        client, server = await lab.transfer("userspace", "userspace", MIB, subflows=2)
+        assert client["received"] == server["sent"]
+
+    lab(["", ""], Family.IPV4, test)
