@@ -83,7 +83,9 @@ class MptcpConnection:
         self._events: deque[Event] = deque()
         self._starved = False  # the application wants room
         self._detached = False  # the application has gone
-        self._told_edge = 0  # of the window, when it was last told on purpose
+        # Of the window, when it was last told on purpose.  Telling it first confirms the handshake
+        # (section 3.1): the initiator needs not wait for data before it can join.
+        self._told_edge = 0
         self._told_readable = False
         self._told_closed = False
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
@@ -239,7 +241,7 @@ class MptcpConnection:
             self.confirmed = True
             self.paths.start(subflow, now)
         if self.paths.absorb(subflow, now):
-            self._fin.path_changed()
+            self._fin.send_again()
         self._answer(subflow)
         if subflow.tcp.closed:
             self._lose(subflow, now)
@@ -347,7 +349,7 @@ class MptcpConnection:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self.subflows.remove(subflow)
         self.sender.lost(subflow)
-        self._fin.path_changed()
+        self._fin.send_again()
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:
             # Without a failure, TCP has closed in order: our FIN was acknowledged.
@@ -359,10 +361,11 @@ class MptcpConnection:
         self.paths.lost(subflow, now)
 
     def _fail(self, failure: ConnectionFailure) -> None:
-        """Give the connection up."""
-        self.failure = failure
-        self._transit(Step.ABORT)
-        self.touch()
+        """Give the connection up, if it has not ended already."""
+        if not self.closed:
+            self.failure = failure
+            self._transit(Step.ABORT)
+            self.touch()
 
     def _time_out(self, detail: str) -> None:
         """Give it up, and tell the peer, who may still be there (section 3.5)."""

@@ -17,41 +17,47 @@ class DataFin:
 
     :ivar due: all data has been given to subflows: it goes on each ACK without data.
     :ivar retry_ns: when it is sent again.
-    :ivar tries: how often it was sent on purpose, without a Data ACK.
+    :ivar tries: how often the timer has expired.
     """
 
     def __init__(self, stream: SendStream, subflows: Sequence[Subflow]) -> None:
         self.due = False
         self.retry_ns: int | None = None
         self.tries = 0
+        self._again = False
         self._stream = stream
         self._subflows = subflows
 
     def step(self, now: int) -> None:
-        """Send it if it has become due, or is due again."""
+        """Send it when it becomes due, or is due again.
+
+        The timer runs as soon as the Data ACK can come: when all data before it is acknowledged.
+        """
         stream = self._stream
-        given = stream.next == stream.end and not stream.again
-        self.due = stream.closed and given and not stream.fin_acked
-        if not self.due:
+        self.due = stream.closed and stream.next == stream.end and not stream.fin_acked
+        usable = [one for one in self._subflows if one.usable] if self.due else []
+        if usable and (self._again or not stream.fin_sent):
+            self._send(usable)
+        if not usable or stream.una < stream.end:
             self.retry_ns = None
         elif self.retry_ns is None:
-            stream.fin_sent = True
-            self.retry_ns = now + min(self._interval() << self.tries, _MAX_RETRY_NS)
-            self.tries += 1
-            for subflow in self._subflows:
-                if subflow.usable:
-                    subflow.fin_first = not subflow.confirmed
-                    subflow.tcp.request_ack()
+            interval = max(_RETRY_NS, *(one.tcp.rto_ns for one in usable))
+            self.retry_ns = now + min(interval << self.tries, _MAX_RETRY_NS)
 
-    def path_changed(self) -> None:
-        """Send it again at once: the subflow it went on is gone, or there is a new one."""
-        self.retry_ns = None
+    def send_again(self) -> None:
+        """Send it with the next step: the subflow it went on is gone, or there is a new one."""
+        self._again = True
 
     def handle_timer(self, now: int) -> None:
         """Have it sent with the next step if its time has come."""
         if self.retry_ns is not None and self.retry_ns <= now:
             self.retry_ns = None
+            self.tries += 1
+            self._again = True
 
-    def _interval(self) -> int:
-        times = (one.tcp.rto_ns for one in self._subflows if one.usable)
-        return max(_RETRY_NS, *times, 0)
+    def _send(self, usable: Sequence[Subflow]) -> None:
+        self._again = False
+        self._stream.fin_sent = True
+        for subflow in usable:
+            subflow.fin_first = not subflow.confirmed
+            subflow.tcp.request_ack()
