@@ -234,7 +234,10 @@ class MptcpConnection:
         if subflow.fastclosed:
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
-        self._receiver.move(subflow, only=self._count == 1)
+        plain = self._count == 1 and subflow.given == self.outgoing.next
+        if subflow.stripped and not subflow.fallback:
+            self._strip(subflow, plain=plain)
+        self._receiver.move(subflow, plain=plain)
         if self.state is DataState.OPENING and subflow.accepted:
             self._establish(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
@@ -245,6 +248,13 @@ class MptcpConnection:
         self._answer(subflow)
         if subflow.tcp.closed:
             self._lose(subflow, now)
+
+    def _strip(self, subflow: Subflow, *, plain: bool) -> None:
+        """Fall back where the peer's Data ACKs do not arrive, or end the subflow (section 3.7)."""
+        if plain and subflow.position == self.incoming.next:
+            subflow.fall_back()
+        else:
+            subflow.tcp.abort()
 
     def _answer(self, subflow: Subflow) -> None:
         """Answer what a subflow's own end or the end of data asks for."""

@@ -16,10 +16,10 @@ class Receiver:
         self._stream = stream
         self._limit = limit
 
-    def move(self, subflow: Subflow, *, only: bool) -> None:
+    def move(self, subflow: Subflow, *, plain: bool) -> None:
         """Move what has arrived on a subflow into the stream.
 
-        :param only: the connection never had another one.
+        :param plain: it may fall back, as far as what was sent is concerned.
         """
         tcp = subflow.tcp
         while tcp.readable and not subflow.fallback:
@@ -28,21 +28,21 @@ class Receiver:
                 data = tcp.read(min(tcp.readable, mapping.subflow_end - subflow.position))
                 self._stream.insert(mapping.data + subflow.position - mapping.subflow, data)
                 subflow.position += len(data)
-            elif not self._skip_unmapped(subflow, only=only):
+            elif not self._skip_unmapped(subflow, plain=plain):
                 break
         if subflow.fallback:
             self._move_plain(subflow)
 
-    def _skip_unmapped(self, subflow: Subflow, *, only: bool) -> bool:
+    def _skip_unmapped(self, subflow: Subflow, *, plain: bool) -> bool:
         """Deal with octets that have no mapping; tell whether there is more to move.
 
-        On the first data of a connection with one subflow it means that a middlebox takes options
-        away: fallback (section 3.7).  Otherwise the mapping may still come, unless later data is
-        mapped already: then these octets are dropped.  They were never acknowledged at the data
-        level, so the peer sends them again, and they are not lost.  A whole window of them shows
-        that the subflow is broken (section 3.3.1).
+        If their segment had no option at all, a middlebox takes options away: fallback (section
+        3.7), which as in Linux is possible while the subflow's octets are the stream.  Otherwise
+        the mapping may still come, unless later data is mapped already: then these octets are
+        dropped.  They were never acknowledged at the data level, so the peer sends them again, and
+        they are not lost.  A whole window of them shows that the subflow is broken (section 3.3.1).
         """
-        if subflow.position == 0 and only and not subflow.mappings:
+        if plain and subflow.bare and subflow.position == self._stream.next:
             subflow.fall_back()
             return False
         if subflow.tcp.readable >= self._limit:

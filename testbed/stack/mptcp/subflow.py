@@ -86,6 +86,9 @@ class Subflow:
         self.inbox: deque[Option] = deque()  # received, to be dealt with
         self.ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self.fin_first = False  # the next ACK carries DATA_FIN, confirmed or not
+        self.bare = False  # the last segment had no option of MPTCP at all
+        self.unheard = True  # no Data ACK has come on it
+        self.stripped = False  # our data was acknowledged by TCP alone: options vanish on the way
         self.join_retry_ns: int | None = None  # when the third ACK is sent again
         self.join_tries = 0
         self.tcp_state = State.CLOSED
@@ -195,6 +198,7 @@ class Subflow:
     def acked(self, position: int) -> None:
         """Record progress; after a fallback this is the Data ACK."""
         self.stale = False
+        self.stripped |= self.bare and self.unheard and position > 0
         if self.fallback:
             outgoing = self._owner.outgoing
             outgoing.acked(min(position, outgoing.end))
@@ -242,18 +246,24 @@ class Subflow:
         self.fallback = self.accepted = self.confirmed = True
         self.handshake = None
         self._window_from = 0
+        if self._tcp is not None:
+            self.acked(self._tcp.acknowledged)
 
     def _record(self, segment: Segment, start: int) -> bool:
         """Take in the options; tell whether they are a message, so that it is no duplicate ACK."""
         signal = False
+        self.bare = True
         self._window_from = None if self.confirmed else 0
         for option in segment.options:
+            if not isinstance(option, MptcpOption):
+                continue
+            self.bare = False
             if isinstance(option, Dss):
                 signal |= self._dss(option, start)
             elif isinstance(option, MpCapable):
                 if option.data_length and not (self.number or self.initiated):
                     self._map(0, 0, option.data_length)
-            elif isinstance(option, MptcpOption):
+            else:
                 signal = True
                 if isinstance(option, MpFastclose):
                     self.fastclosed |= option.receiver_key == self._owner.keys.local
@@ -268,6 +278,7 @@ class Subflow:
         if dss.data_ack is not None:
             una = outgoing.una
             position = self._owner.keys.outgoing.position(dss.data_ack, wide=dss.wide_ack, near=una)
+            self.unheard = False
             if position <= outgoing.next + outgoing.fin_sent:
                 outgoing.acked(position)
                 news = outgoing.una != una

@@ -193,6 +193,32 @@ def test_fallback_keeps_no_more_than_it_offered(script: Any) -> None:
     assert len(world.connection.read(1 << 20)) == total - 20_000
 
 
+def test_fallback_when_data_is_acknowledged_without_data_ack(script: Any) -> None:
+    """Section 3.7: the peer has fallen back; what is sent again would be new data for it."""
+    world = script()
+    peer = world.open()
+    world.connection.send(b"data")
+    world.pump()
+    peer.take()
+    peer.send(ACK)
+    assert world.connection.fallback
+    assert world.connection.unsent == 0
+    world.wait(10)
+    assert peer.take() == []
+
+
+def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
+    """Section 3.7: the peer has fallen back after its first data, as the only subflow may."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    peer.send(ACK, payload=b"def")
+    assert world.connection.fallback
+    assert world.connection.read(10) == b"abcdef"
+    peer.send(FIN | ACK)
+    assert world.connection.at_eof
+
+
 def test_fallback_takes_no_joins(script: Any) -> None:
     """Section 3.7: plain TCP has one path, and signals mean nothing."""
     world = script()
