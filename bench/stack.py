@@ -17,9 +17,12 @@ from typing import Any, Final
 from testbed.stack.connection import Connected
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse
+from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
+from testbed.stack.tcp.extension import Notice
+from testbed.stack.tcp.state import State
 
 FLOW: Final = Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80))
 OCTETS: Final = 64 << 20
@@ -29,17 +32,51 @@ REQUIRED_US: Final = 40.0  # both sides, codec excluded
 REQUIRED_KIB: Final = 30.0
 
 
+class NoExtension:
+    """An extension that does nothing, and accepts with another one."""
+
+    def accept(self, _syn: Segment) -> NoExtension:
+        """Ride on each accepted connection."""
+        return NoExtension()
+
+    def options(self, _flags: int, _ext: Any, _room: int) -> tuple[Option, ...]:
+        """Add nothing."""
+        return ()
+
+    def received(self, _segment: Segment, _start: int) -> Notice:
+        """See nothing special."""
+        return Notice.PLAIN
+
+    def window(self) -> int | None:
+        """Leave the window to TCP."""
+        return None
+
+    def window_counts(self, _window: int) -> bool:
+        """Let every window count."""
+        return True
+
+    def state_changed(self, _old: State, _new: State) -> None:
+        """Do nothing."""
+
+    def timed_out(self) -> None:
+        """Do nothing."""
+
+    def acked(self, _position: int) -> None:
+        """Do nothing."""
+
+
 class Pair:
     """Two endpoints whose segments arrive 100 microseconds after they leave."""
 
-    def __init__(self, *, codec: bool, gso: bool) -> None:
+    def __init__(self, *, codec: bool, gso: bool, extended: bool = False) -> None:
         config = TcpConfig(gso=gso)
         self.client = TcpEndpoint(config, random.Random(1), b"c" * 16)
         self.server = TcpEndpoint(config, random.Random(2), b"s" * 16)
         self.now = 1_000_000_000
         self.codec = codec
         self.segments = 0
-        self.server.listen(FLOW.remote)
+        self.extended = extended
+        self.server.listen(FLOW.remote, NoExtension() if extended else None)
 
     def exchange(self) -> bool:
         """Move what can leave; tell whether anything did."""
@@ -64,7 +101,8 @@ class Pair:
 
     def connect(self, flow: Flow) -> tuple[Any, Any]:
         """Open a connection; return both sides of it."""
-        client = self.client.connect(flow, self.now)
+        extension = NoExtension() if self.extended else None
+        client = self.client.connect(flow, self.now, extension)
         server = None
         while server is None:
             self.exchange()
@@ -74,9 +112,9 @@ class Pair:
         return client, server
 
 
-def throughput(*, codec: bool, gso: bool) -> dict[str, float]:
+def throughput(*, codec: bool, gso: bool, extended: bool = False) -> dict[str, float]:
     """Return what one transfer costs."""
-    pair = Pair(codec=codec, gso=gso)
+    pair = Pair(codec=codec, gso=gso, extended=extended)
     client, server = pair.connect(FLOW)
     data = random.Random(3).randbytes(BATCH)
     sent = received = 0
@@ -117,6 +155,9 @@ def main() -> int:
     arguments = parser.parse_args()
     results = {
         "segments": throughput(codec=False, gso=False),
+        "segments, an extension that does nothing": throughput(
+            codec=False, gso=False, extended=True
+        ),
         "segments and codec": throughput(codec=True, gso=False),
         "large segments and codec": throughput(codec=True, gso=True),
     }

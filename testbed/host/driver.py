@@ -9,26 +9,26 @@ import os
 import random
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
 from testbed.host import frames
 from testbed.host.gro import merge
-from testbed.host.network import Network, Path
+from testbed.host.network import Network
 from testbed.host.ports import Ports
 from testbed.host.recording import NullTap, Tap
-from testbed.host.sockets import Input, Output, Receiver
+from testbed.host.sockets import Input, Receiver
+from testbed.host.transmitter import Transmitter
 from testbed.libc import Timer
 from testbed.stack.connection import Endpoint
 from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import emit, header_length, parse
-from testbed.stack.packet.icmp import IcmpError, IcmpKind, parse_icmp
+from testbed.stack.packet.codec import parse
+from testbed.stack.packet.icmp import IcmpError, parse_icmp
 from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
 
-_MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
+_SWEEP_S: Final = 1.0  # how often ports are looked at that may be given back
 _TCP: Final = 6
 LINGER_S: Final = 3.0
 
@@ -66,19 +66,17 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._tap = tap or NullTap()
         self._ports = Ports(rng or random.SystemRandom())
-        self._users: Counter[int] = Counter()  # listeners, and connections being opened, per port
-        self._leaving: set[int] = set()  # ports without users that connections may still have
         self._blocks: frozenset[int] = frozenset()
         self._receiver = Receiver()
         self._inputs = tuple(Input(family) for family in (socket.AF_INET, socket.AF_INET6))
-        self._outputs: dict[int, Output] = {}
-        self._parked: list[Segment] = []
         self._timer = Timer()
+        self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
         self._armed: int | None = None
         self._idle = asyncio.Event()
         self._work = self._scheduled = self._stepping = False
-        self.network = Network(self._addresses_changed, self._retry)
+        self.network = Network(self._addresses_changed, self._neighbour_changed)
+        self._transmitter = Transmitter(self.network, self._unsendable)
         self.endpoint = make(self)
         self.streams = Streams(self)
         for each in self._inputs:
@@ -95,9 +93,9 @@ class Host:
         for source in sources:
             self._loop.remove_reader(source)
             source.close()
-        for output in self._outputs.values():
-            self._loop.remove_writer(output)
-            output.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._transmitter.close()
         self._ports.close()
 
     async def finish(self, limit_s: float = LINGER_S) -> None:
@@ -139,7 +137,7 @@ class Host:
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - of all addresses
         """Return a free port and keep it from the kernel."""
         port = self._ports.take()
-        self._hold(port)
+        self._listen_to_ports()
         return port
 
     def release_port(self, local: Address) -> None:
@@ -169,36 +167,26 @@ class Host:
 
         :raises OSError: EADDRINUSE, the port is open already, here or in the kernel.
         """
-        if not local.port:
+        if local.port:
+            self._ports.hold(local.port)
+        else:
             local = Address(local.host, self._ports.take())
-        elif local.port not in self._ports:
-            self._ports.reserve(local.port)
-        self._hold(local.port)
+        self._listen_to_ports()
         try:
             return HostServer(self, await self.streams.start_server(on_connection, local))
         except OSError:
             self._let_go(local.port)
             raise
 
-    def _hold(self, port: int) -> None:
-        self._users[port] += 1
-        self._listen_to_ports()
-
     def _let_go(self, port: int) -> None:
-        self._users[port] -= 1
-        if not self._users[port]:
-            del self._users[port]
-            self._leaving.add(port)
-            self.wake()
+        self._ports.let_go(port)
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
-    def _release_ports(self) -> None:
-        """Give ports back that nobody uses any more; before, the kernel would answer with RST."""
-        for port in tuple(self._leaving):
-            if port in self._users:
-                self._leaving.discard(port)
-            elif not self.endpoint.uses(port):
-                self._leaving.discard(port)
-                self._ports.release(port)
+    def _sweep(self) -> None:
+        self._sweeping = None
+        if self._ports.sweep(self.endpoint.uses):
+            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
         self._listen_to_ports()
 
     def released(self, server: Server) -> None:
@@ -255,25 +243,30 @@ class Host:
                 endpoint.address_removed(host, now)
             self.wake()
 
+    def _neighbour_changed(self) -> None:
+        self._transmitter.retry()
+
     # What goes out
 
     def _step(self) -> None:
         """Hand out events and send segments until there are none, then wait for the next timer."""
         endpoint = self.endpoint
         self._scheduled = False
+        if self._closed:
+            return
         self._work = self._stepping = True
         try:
             while self._work:
                 self._work = False
                 while (happened := endpoint.next_event()) is not None:
                     self.streams.dispatch(*happened)
-                for segment in endpoint.segments_to_send(self.now()):
+                now = self.now()
+                for segment in endpoint.segments_to_send(now):
                     self._work = True
-                    self._send(segment)
+                    self._tap.segment(segment, now)
+                    self._transmitter.send(segment)
         finally:
             self._stepping = False
-        if self._leaving:
-            self._release_ports()
         due = endpoint.next_timer()
         if due is None:
             self._idle.set()
@@ -281,55 +274,9 @@ class Host:
             self._timer.set(due)
             self._armed = due
 
-    def _send(self, segment: Segment) -> None:
-        try:
-            path = self.network.path(segment.source.host, segment.destination.host)
-        except OSError:
-            self._tell(IcmpKind.UNREACHABLE, segment)
-            return
-        if path is None:
-            if len(self._parked) < _MOST_PARKED:
-                self._parked.append(segment)
-            return
-        size = len(segment.payload)
-        gso_size = segment.gso_size if size > segment.gso_size else 0
-        if size and header_length(segment) + (gso_size or size) > path.mtu:
-            self._tell(IcmpKind.TOO_BIG, segment, path.mtu)
-            return
-        self._tap.segment(segment, self.now())
-        packet = emit(segment, partial_checksum=True)
-        output = self._output(path)
-        if output is not None and not output.send(
-            frames.head(path.header, packet, gso_size), packet
-        ):
-            self._loop.add_writer(output, self._flush, output)
-
-    def _tell(self, kind: IcmpKind, segment: Segment, mtu: int = 0) -> None:
-        """Tell the endpoint what the kernel tells its sockets when it cannot send a packet."""
-        flow = Flow(segment.source, segment.destination)
-        error = IcmpError(kind=kind, flow=flow, seq=segment.seq, mtu=mtu)
+    def _unsendable(self, error: IcmpError) -> None:
         self.endpoint.receive_icmp(error, self.now())
         self.wake()
-
-    def _retry(self) -> None:
-        """Send what waited for a neighbour."""
-        parked, self._parked = self._parked, []
-        for segment in parked:
-            self._send(segment)
-
-    def _output(self, path: Path) -> Output | None:
-        index = path.interface.index
-        output = self._outputs.get(index)
-        if output is None:
-            try:
-                output = self._outputs[index] = Output(path.interface.name)
-            except OSError:  # the interface has gone just now
-                return None
-        return output
-
-    def _flush(self, output: Output) -> None:
-        if output.flush():
-            self._loop.remove_writer(output)
 
 
 class HostServer:

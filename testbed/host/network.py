@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
@@ -184,7 +185,8 @@ class Network:
         neighbour = self._neighbours.get(key)
         if neighbour is not None and neighbour.mac is not None:
             if neighbour.stale:
-                self._ask(key)
+                with contextlib.suppress(OSError):  # it may be used without being confirmed
+                    self._ask(key)
             return neighbour.mac
         if key in self._failed:
             self._failed.discard(key)
@@ -195,10 +197,10 @@ class Network:
     def _ask(self, key: Key) -> None:
         """Have the kernel resolve or confirm a neighbour; the outcome comes as an event."""
         if key not in self._asked:
+            self._asked.add(key)
             (error,) = self._netlink.request([rtnetlink.use_neighbour(*key)])
             if error is not None:
                 raise OSError(error.number, str(error))
-            self._asked.add(key)
 
     def _read_tables(self) -> None:
         netlink = self._netlink

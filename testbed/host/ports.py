@@ -1,4 +1,4 @@
-"""Ports that the kernel leaves to us.
+"""Ports that the kernel leaves to us, as long as we use them.
 
 A packet that comes for a port where the kernel has no socket is answered with RST.  So each of our
 ports, of clients too, has a kernel socket that listens on it with a filter that passes nothing: the
@@ -12,11 +12,13 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from testbed.host import filters
 
-_ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it hears nothing
+_ANY: Final[dict[int, str]] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it hears nothing
 _TAKEN: Final = (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -29,6 +31,8 @@ class Ports:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._guards: dict[int, socket.socket] = {}
+        self._users: Counter[int] = Counter()
+        self._leaving: set[int] = set()  # without users, but a connection may still answer on it
         self._candidates: list[int] = []
 
     def __contains__(self, port: int) -> bool:
@@ -39,17 +43,18 @@ class Ports:
         """The blocks (:data:`testbed.host.filters.BLOCK`) in which there are ports."""
         return frozenset(map(filters.block_of, self._guards))
 
-    def reserve(self, port: int) -> None:
-        """Reserve a certain port.
+    def hold(self, port: int) -> None:
+        """Become a user of a certain port.
 
-        :raises OSError: EADDRINUSE, somebody has it; EACCES, it is privileged.
+        :raises OSError: EADDRINUSE, somebody else has it; EACCES, it is privileged.
         """
-        if port in self._guards:
-            raise OSError(errno.EADDRINUSE, f"port {port} is in use already")
-        self._guards[port] = _guard(port)
+        if port not in self._guards:
+            self._guards[port] = _guard(port)
+        self._users[port] += 1
+        self._leaving.discard(port)
 
     def take(self) -> int:
-        """Reserve some free port for a client and return it.
+        """Become the user of some free port and return it.
 
         :raises OSError: the kernel has none left.
         """
@@ -59,19 +64,33 @@ class Ports:
             port = self._candidates.pop()
             if port not in self._guards:
                 try:
-                    self._guards[port] = _guard(port)
+                    self.hold(port)
                 except OSError as error:
                     if error.errno not in _TAKEN:
                         raise
                 else:
                     return port
 
-    def release(self, port: int) -> None:
-        """Give a port back to the kernel."""
-        self._guards.pop(port).close()
+    def let_go(self, port: int) -> None:
+        """Use it no more; :meth:`sweep` gives it back to the kernel."""
+        self._users[port] -= 1
+        if not self._users[port]:
+            del self._users[port]
+            self._leaving.add(port)
+
+    def sweep(self, in_use: Callable[[int], bool]) -> bool:
+        """Give ports without users back to the kernel; return whether some have to wait.
+
+        :param in_use: whether a connection has to answer on a port; if it were given back, the
+            kernel would answer with RST.
+        """
+        for port in [port for port in self._leaving if not in_use(port)]:
+            self._leaving.discard(port)
+            self._guards.pop(port).close()
+        return bool(self._leaving)
 
     def close(self) -> None:
-        """Give all ports back."""
+        """Give all ports back at once."""
         for guard in self._guards.values():
             guard.close()
         self._guards.clear()
@@ -85,24 +104,26 @@ class Ports:
 
 
 def _guard(port: int) -> socket.socket:
-    for family in (socket.AF_INET6, socket.AF_INET):
-        try:
-            guard = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # this kernel has IPv4 only
-            if error.errno != errno.EAFNOSUPPORT or family == socket.AF_INET:
-                raise
-            continue
-        try:
-            filters.attach(guard, filters.NOTHING)
-            if family == socket.AF_INET6:
-                guard.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            # Connections of an earlier server that are in TIME-WAIT do not stand in the way.
-            guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            guard.bind((_ANY[family], port))
-            guard.listen(1)
-        except OSError:
-            guard.close()
+    guard = _socket()
+    try:
+        filters.attach(guard, filters.NOTHING)
+        # Connections of an earlier server that are in TIME-WAIT do not stand in the way.
+        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        guard.bind((_ANY[guard.family], port))
+        guard.listen(1)
+    except OSError:
+        guard.close()
+        raise
+    return guard
+
+
+def _socket() -> socket.socket:
+    """Return a socket for IPv4 and IPv6, or for IPv4 where the kernel has nothing else."""
+    try:
+        both = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:
             raise
-        else:
-            return guard
-    raise AssertionError("unreachable")
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    return both

@@ -33,6 +33,8 @@ from testbed.stack.connection import Connection
 from testbed.stack.packet.address import Address
 from testbed.streams import StreamPair
 
+__all__ = ["AF_INET", "AF_INET6", "IPPROTO_MPTCP", "IPPROTO_TCP", "SOCK_STREAM", "Socket"]
+
 AF_INET: Final = socket.AF_INET
 AF_INET6: Final = socket.AF_INET6
 SOCK_STREAM: Final = socket.SOCK_STREAM

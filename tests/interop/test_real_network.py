@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,11 @@ pytestmark = pytest.mark.sandbox
 BLOCKING = str(Path(__file__).with_name("blocking.py"))
 NC = (sys.executable, "-m", "testbed", "nc")
 MIB = 2**20
+OFFLOADING = """
+nodes: {client: {}, server: {}}
+links:
+  path: {between: [client, server], offload: true}
+"""
 SMALL_MTU = """
 nodes: {client: {}, router: {kind: router}, server: {}}
 links:
@@ -52,6 +58,22 @@ def test_frames_on_the_wire_are_as_large_as_the_interface_takes(lab, stack):
         assert link.rx_packets >= 2 * MIB / 1448
 
     lab([""], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", [("userspace", "mptcp"), ("mptcp", "userspace")])
+@pytest.mark.parametrize("family", [Family.IPV4, Family.IPV6])
+def test_segments_of_64_kib_travel_in_one_piece_where_interfaces_take_them(lab, pair, family):
+    async def test(lab):
+        client, server = await lab.transfer(*pair, 8 * MIB)
+        assert client["received"] == server["sent"]
+        assert server["received"] == client["sent"]
+        for node in ("client", "server"):
+            seen = (await lab.sandbox.observe([node])).namespaces[node]
+            (link,) = (each for each in seen.links if each.name == "path")
+            assert link.offload
+            assert link.rx_packets < 8 * MIB / 1448
+
+    lab(resolve(loads_topology(OFFLOADING), family=family), family, test)
 
 
 @pytest.mark.parametrize("pair", [("userspace-tcp", "tcp"), ("userspace", "mptcp")])
@@ -133,6 +155,24 @@ def test_nc_says_why_there_is_no_connection(lab, stack):
             b"",
             "testbed: nothing happened for 1 s while waiting for a connection to port 5001\n",
         )
+
+    lab([""], Family.IPV4, test)
+
+
+def test_an_interrupted_nc_resets_its_connection(lab):
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        client = await lab.launcher.spawn("client", (*NC, "-w", "20", "-v", lab.address, "5001"))
+        for program in (client, server):
+            assert b"connected" in await program.stderr.readline()
+        await client.kill(signal.SIGINT)
+        assert (await ended(client))[0] == 130
+        status, _, complaint = await ended(server)
+        assert status == 1
+        assert "reset" in complaint
+        for program in (client, server):
+            program.stdin.close()
 
     lab([""], Family.IPV4, test)
 

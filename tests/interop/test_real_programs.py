@@ -149,23 +149,25 @@ def test_curl_reads_pages_from_the_server_api(lab, content):
 
 
 @needs("mptcpize", "iperf3")
-@pytest.mark.parametrize("reverse", [(), ("-R",)])
-def test_iperf3_measures_the_server_api(lab, reverse):
-    """Its two connections, and a stream either way."""
+@pytest.mark.parametrize(
+    ("options", "connections"), [((), 2), (("-R",), 2), (("-P", "16"), 17)], ids=str
+)
+def test_iperf3_measures_the_server_api(lab, options, connections):
+    """Its control connection and its streams, either way; one process serves them all."""
 
     async def test(lab):
         async with (
             serving(lab, "iperf3", "-s", "-B", "127.0.0.1", port=5201),
             serving(lab, sys.executable, RELAY, "userspace", "5001", "5201", port=5001),
         ):
-            words = ("-c", lab.address, "-p", "5001", "-n", "4M", "-J", *reverse)
+            words = ("-c", lab.address, "-p", "5001", "-n", "4M", "-J", *options)
             client = await lab.launcher.spawn("client", (*ON_MPTCP, "iperf3", *words))
             report = json.loads(await read_all(client))
         assert "error" not in report
         assert report["end"]["sum_sent"]["bytes"] >= 4 * 2**20
         assert report["end"]["sum_received"]["bytes"] > 0
         counters = await lab.counters("client")
-        assert counters["MPTcpExtMPCapableSYNACKRX"] == 2
+        assert counters["MPTcpExtMPCapableSYNACKRX"] == connections
         assert counters["MPTcpExtMPJoinSynAckRx"] >= 1
         assert not {name for name in counters if "Fallback" in name}
 

@@ -138,3 +138,53 @@ def test_frames_the_emulator_lost_make_any_run_invalid():
 
 def test_a_protocol_nobody_can_prove_is_invalid():
     assert change(TCP, protocol="quic") == "nothing here can prove that 'quic' was spoken"
+
+
+OURS = Evidence(
+    protocol="mptcp",
+    userspace=True,
+    source="client",
+    target="server",
+    expected_subflows=2,
+    counters={"client": {"IpInReceives": 9}, "server": {"IpInReceives": 9}},
+    connections=(
+        ConnectionView(node="client", fallback=False, subflows=2, tokens=(1, 2)),
+        ConnectionView(node="server", fallback=False, subflows=2, tokens=(2, 1)),
+    ),
+    spoken={"client": "mptcp", "server": "mptcp"},
+)
+
+
+def test_a_userspace_run_is_proved_by_both_ends_and_a_silent_kernel():
+    judgement = judge(OURS)
+    assert judgement.invalid is None
+    assert judgement.proof.subflows == 2
+
+
+@pytest.mark.parametrize("counter", ["TcpActiveOpens", "TcpPassiveOpens", "MPTcpExtMPCapableSYNRX"])
+@pytest.mark.parametrize("node", ["client", "server"])
+def test_a_kernel_that_took_part_makes_a_userspace_run_invalid(node, counter):
+    counters = OURS.counters | {node: {counter: 1}}
+    expected = f"the kernel's own stack took part: {counter} of {node} moved by 1"
+    assert change(OURS, counters=counters) == expected
+
+
+def test_tokens_of_different_connections_make_a_userspace_run_invalid():
+    stranger = ConnectionView(node="server", fallback=False, subflows=2, tokens=(3, 1))
+    assert "the other way round" in change(OURS, connections=(OURS.connections[0], stranger))
+    assert "the other way round" in change(OURS, connections=OURS.connections[:1])
+
+
+def test_an_end_that_saw_plain_tcp_makes_a_userspace_run_invalid():
+    spoken = {"client": "mptcp", "server": "tcp"}
+    assert change(OURS, spoken=spoken) == "mptcp was to run, but server saw tcp"
+    assert "never looked" in change(OURS, spoken={"client": "mptcp"})
+
+
+def test_userspace_tcp_is_proved_by_both_ends_too():
+    tcp = msgspec.structs.replace(
+        OURS, protocol="tcp", connections=(), spoken={"client": "tcp", "server": "tcp"}
+    )
+    assert judge(tcp).invalid is None
+    assert change(tcp, spoken={"client": "mptcp", "server": "tcp"}) is not None
+    assert change(tcp, counters={"client": {}}) is not None

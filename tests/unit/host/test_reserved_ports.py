@@ -36,7 +36,8 @@ def test_the_kernel_does_not_give_a_reserved_port_to_others(ports):
     assert port in ports
     with pytest.raises(OSError, match="in use"):
         listener(port)
-    ports.release(port)
+    ports.let_go(port)
+    assert not ports.sweep(lambda _: False)
     assert port not in ports
     listener(port).close()
 
@@ -45,15 +46,29 @@ def test_a_port_of_the_kernel_is_not_reserved(ports):
     with listener(0) as sock:
         port = sock.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
-            ports.reserve(port)
+            ports.hold(port)
         assert port not in ports
 
 
-def test_a_port_is_reserved_once(ports):
+def test_a_port_is_kept_until_its_last_user_has_let_go(ports):
     port = ports.take()
-    with pytest.raises(OSError, match="in use") as caught:
-        ports.reserve(port)
-    assert caught.value.errno == errno.EADDRINUSE
+    ports.hold(port)
+    ports.let_go(port)
+    ports.sweep(lambda _: False)
+    assert port in ports
+    ports.let_go(port)
+    ports.sweep(lambda _: False)
+    assert port not in ports
+
+
+def test_a_port_is_kept_while_a_connection_may_answer_on_it(ports):
+    port = ports.take()
+    ports.let_go(port)
+    assert ports.sweep(lambda asked: asked == port)
+    assert port in ports
+    ports.hold(port)  # somebody wants it again
+    assert not ports.sweep(lambda _: False)
+    assert port in ports
 
 
 def test_the_ports_of_many_clients_lie_in_few_blocks(ports):

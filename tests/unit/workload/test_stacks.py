@@ -43,6 +43,28 @@ def test_without_the_wrapper_no_program_runs_on_mptcp(monkeypatch):
         stacks.stack("mptcp").command(["curl"])
 
 
+@pytest.mark.parametrize("name", ["userspace", "userspace-tcp"])
+def test_no_other_program_runs_on_a_userspace_stack(name):
+    with pytest.raises(
+        PlatformError, match=f"the stack {name} cannot carry the connections of curl"
+    ):
+        stacks.stack(name).command(["curl"])
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "in_kernel"),
+    [
+        ("tcp", "tcp", True),
+        ("mptcp", "mptcp", True),
+        ("userspace-tcp", "tcp", False),
+        ("userspace", "mptcp", False),
+    ],
+)
+def test_a_stack_says_what_it_speaks_and_whose_it_is(name, protocol, in_kernel):
+    stack = stacks.stack(name)
+    assert (stack.protocol, stack.in_kernel) == (protocol, in_kernel)
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [(errno.EPROTONOSUPPORT, "has no MPTCP"), (errno.ENOPROTOOPT, "mptcp.enabled is 0")],

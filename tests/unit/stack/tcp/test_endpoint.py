@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+from testbed.sockinfo import decode_tcp_info
 from testbed.stack.connection import Connected
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.tcp.config import TcpConfig
@@ -93,6 +94,23 @@ def test_timers_that_move_leave_nothing_behind() -> None:
     assert size < 8 * 1024
 
 
+def test_info_has_the_kernels_names() -> None:
+    network = Network()
+    client, server = network.connect()
+    client.send(bytes(100_000))
+    network.run_for(SECOND)
+    info = client.info()
+    assert set(info) <= set(decode_tcp_info(bytes(1024)))
+    assert all(type(value) is int for value in info.values())
+    assert info["state"] == 1  # TCP_ESTABLISHED
+    assert info["bytes_acked"] == server.info()["bytes_received"] == 100_000
+    assert info["options"] & 7 == 7
+    assert info["min_rtt"] == 20_000
+    assert info["rcv_mss"] >= 536
+    assert info["snd_mss"] == 1448
+    assert info["pmtu"] == 1500
+
+
 def test_nothing_is_left_of_connections_that_ended() -> None:
     network = Network()
     network.server.listen(Address("0.0.0.0", 80))
@@ -108,6 +126,18 @@ def test_nothing_is_left_of_connections_that_ended() -> None:
     assert network.client.next_timer() is None
     assert network.server.next_timer() is None
     assert all(network.client.connection(flow) is None for flow in flows())
+
+
+def test_a_port_is_free_again_whatever_came_between() -> None:
+    """A connection that ended, and a new one of the same flow before anything was sent."""
+    script = Script()
+    script.connect().abort()
+    script.open()
+    script.out()
+    assert script.endpoint.uses(HERE.port)
+    script.connection.abort()
+    script.out()
+    assert not script.endpoint.uses(HERE.port)
 
 
 def test_a_listener_on_one_address_comes_before_one_on_any() -> None:

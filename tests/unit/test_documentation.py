@@ -1,0 +1,36 @@
+"""What the documentation shows works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_conversation_without_a_network(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of docs/stack.md ends with the server's ACK of ``hello``."""
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "stack.md").read_text(), flags=re.DOTALL)
+    (example,) = [block for block in blocks if "TcpEndpoint(" in block]
+    exec(example, {})
+    syn, syn_ack, hello, ack = capsys.readouterr().out.splitlines()
+    assert "[S]" in syn
+    assert "[S.]" in syn_ack
+    assert "len 5" in hello
+    assert ack.startswith("10.0.0.2:80 > 10.0.0.1:4000 [.]")
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_the_map_of_the_stack_names_files_that_are_there() -> None:
+    stack = DOCS.parent / "testbed" / "stack"
+    text = (DOCS / "stack.md").read_text()
+    named = set(re.findall(r"`((?:mptcp|packet|tcp)/[a-z_/]+(?:\.py|/))`", text))
+    assert len(named) > 15
+    assert [name for name in named if not (stack / name).exists()] == []
