@@ -36,10 +36,14 @@ def size(ordinary):
     return BIG if FULL else ordinary
 
 
-async def check(lab, pair, octets, paths):
-    """Transfer, and have both ends and the kernel say that all is well."""
+async def check(lab, pair, octets, paths, *, during=None, tolerated=()):
+    """Transfer, and have both ends and the kernel say that all is well.
+
+    :param during: what happens when half has arrived.
+    :param tolerated: counters of the kernel that may have moved.
+    """
     mptcp = "-tcp" not in pair[0] and pair[0] != "tcp"
-    client, server = await lab.transfer(*pair, octets, paths if mptcp else 0)
+    client, server = await lab.transfer(*pair, octets, paths if mptcp else 0, during)
     assert client["received"] == server["sent"]
     assert server["received"] == client["sent"]
     counters = {node: await lab.counters(node) for node in ("client", "server")}
@@ -47,7 +51,7 @@ async def check(lab, pair, octets, paths):
         if stack.startswith("userspace"):
             assert_silent(counters[node])
         else:
-            assert_well(counters[node])
+            assert_well(counters[node], tolerated)
     if mptcp:
         assert_mptcp(pair, counters, client["view"], server["view"], paths)
     return client, server
@@ -61,12 +65,14 @@ def assert_silent(counters):
     )
 
 
-def assert_well(counters):
+def assert_well(counters, tolerated):
     """Nothing that came in was wrong."""
     wrong = {
         name: value
         for name, value in counters.items()
-        if name.startswith("MPTcpExt") and any(word in name for word in WRONG)
+        if name.startswith("MPTcpExt")
+        and any(word in name for word in WRONG)
+        and name not in tolerated
     }
     assert not wrong
     assert "TcpInCsumErrors" not in counters
@@ -108,17 +114,45 @@ def test_tcp_both_ways_at_once(lab, pair, family):
 
 CONDITIONS = {
     "loss": ["rate 50mbit delay 5ms loss 1%", "rate 50mbit delay 8ms loss 1%"],
-    "reordering": ["rate 50mbit delay 5ms reorder 5%", "rate 50mbit delay 8ms reorder 5%"],
+    "reordering": ["rate 50mbit delay 5ms", "rate 50mbit delay 8ms"],
     "duplicates": ["rate 50mbit delay 5ms duplicate 5%", "rate 50mbit delay 5ms duplicate 5%"],
     "delays apart": ["rate 50mbit delay 1ms", "rate 50mbit delay 51ms"],
 }
+
+
+# Not from the beginning: data that overtakes the third ACK makes the kernel fall back, rightly.
+LATER = {"reordering": {"reorder": "5%"}}
+# An ADD_ADDR that came twice is dropped the second time.
+TOLERATED = {"duplicates": ("MPTcpExtAddAddrDrop",)}
+
+
+def changing(links, options):
+    """Return what shapes the first so many links anew, in both directions."""
+
+    async def change(sandbox):
+        await sandbox.execute(
+            [
+                SetWire(link=f"path{number}", toward=end, options=options)
+                for number in range(links)
+                for end in ("a", "b")
+            ]
+        )
+
+    return change if options else None
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("pair", MPTCP)
 def test_mptcp_over_bad_paths(lab, pair, condition):
     async def test(lab):
-        await check(lab, pair, size(2 * MIB), 2)
+        await check(
+            lab,
+            pair,
+            size(2 * MIB),
+            2,
+            during=changing(2, LATER.get(condition)),
+            tolerated=TOLERATED.get(condition, ()),
+        )
 
     lab(CONDITIONS[condition], Family.IPV4, test)
 
@@ -127,7 +161,7 @@ def test_mptcp_over_bad_paths(lab, pair, condition):
 @pytest.mark.parametrize("pair", TCP)
 def test_tcp_over_a_bad_path(lab, pair, condition):
     async def test(lab):
-        await check(lab, pair, size(2 * MIB), 1)
+        await check(lab, pair, size(2 * MIB), 1, during=changing(1, LATER.get(condition)))
 
     lab(CONDITIONS[condition][:1], Family.IPV4, test)
 
