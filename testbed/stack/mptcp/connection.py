@@ -19,6 +19,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe
 from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.mapping import MAX_LENGTH
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.paths import PathControl
 from testbed.stack.mptcp.scheduler import create as create_scheduler
@@ -235,6 +236,8 @@ class MptcpConnection:
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
         self._move(subflow)
+        if subflow.fallback:
+            self._drop_others(subflow)
         if self.state is DataState.OPENING and subflow.accepted:
             self._establish(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
@@ -243,6 +246,12 @@ class MptcpConnection:
         self.paths.absorb(subflow, now)
         if subflow.tcp.closed:
             self._lose(subflow, now)
+
+    def _drop_others(self, subflow: Subflow) -> None:
+        """After a fallback there is one subflow (section 3.7): give up joins that were begun."""
+        for other in self.subflows:
+            if other is not subflow and not other.tcp.closed:
+                other.tcp.abort()
 
     def _establish(self, subflow: Subflow, now: int) -> None:
         """The handshake of the first subflow is done: data can flow."""
@@ -275,16 +284,22 @@ class MptcpConnection:
     def _move_unmapped(self, subflow: Subflow) -> bool:
         """Deal with octets that have no mapping; tell whether there is more to move.
 
-        On the first data of a connection it means that a middlebox takes options away: fallback
-        (section 3.7).  Otherwise the mapping may still come, unless later data is mapped already:
-        then these octets are dropped.  They were never acknowledged at the data level, so the peer
-        sends them again, and they are not lost.
+        On the first data of a connection it means that a middlebox takes options away: fallback,
+        or RST if other subflows have brought data (section 3.7).  Otherwise the mapping may still
+        come, unless later data is mapped already: then these octets are dropped.  They were never
+        acknowledged at the data level, so the peer sends them again, and they are not lost.
         """
         if subflow.position == 0 and subflow.number == 0 and not subflow.mappings:
+            if any(other.position for other in self.subflows):
+                subflow.tcp.abort()
+                return False
             subflow.fall_back()
             return True
         start = subflow.mappings.start_after(subflow.position)
-        if start is None or start > subflow.position + subflow.tcp.readable:
+        readable = subflow.tcp.readable
+        if start is None or start > subflow.position + readable:
+            if readable > MAX_LENGTH or subflow.ended:  # no mapping can reach back that far
+                subflow.tcp.abort()
             return False
         subflow.tcp.read(start - subflow.position)
         subflow.position = start

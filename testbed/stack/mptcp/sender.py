@@ -58,12 +58,19 @@ class Sender:
         return self._retry_ns
 
     def retry(self, now: int) -> None:
-        """Send again what the peer has not acknowledged and no subflow is still at work on."""
+        """Send again what the peer has not acknowledged and no subflow is still at work on.
+
+        A peer that acknowledges without a Data ACK has fallen back, which we have not noticed: to
+        it, what is sent again would be new data.  That subflow is reset (section 3.7).
+        """
         self._backoff += 1
         self._retry_ns = now + min(self._interval() << self._backoff, _MAX_RETRY_NS)
         for subflow in self._subflows:
             if subflow.usable and not (subflow.tcp.in_flight or subflow.tcp.queued):
-                subflow.carried.clear()
+                if subflow.mute and not subflow.fallback:
+                    subflow.tcp.abort()
+                else:
+                    subflow.carried.clear()
         self._reinject((self._stream.una, self._stream.next))
 
     def lost(self, subflow: Subflow) -> None:

@@ -11,7 +11,7 @@ from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp import info, output, timers
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.input import segment_arrives
-from testbed.stack.tcp.state import HANDSHAKE, OVER, SHUT, State, Trigger
+from testbed.stack.tcp.state import HANDSHAKE, OVER, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 _LEAST_MTU: Final = {4: 576, 6: 1280}  # RFC 1191's practical least, RFC 8201
@@ -255,8 +255,3 @@ class TcpConnection(Tcb):
         self.limit_segments(limit)
         sender.path_changed()
         self.owner.wake(self)
-
-    @property
-    def sending_closed(self) -> bool:
-        """Whether ``shutdown`` or ``close`` has been called."""
-        return self.sender.closing or self.state in SHUT

@@ -119,7 +119,6 @@ class TcpEndpoint:
         if connection is not None and self._is_new_incarnation(connection, segment):
             isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
             connection.end(None, Trigger.TIMEOUT)
-            self._forget(connection)
             self._listen(segment, flow, now, isn)
         elif connection is None or connection.state is State.CLOSED:
             self._listen(segment, flow, now, None)
@@ -138,12 +137,11 @@ class TcpEndpoint:
         if connection is not None:
             connection.receive_icmp(error)
 
-    @staticmethod
-    def _is_new_incarnation(connection: TcpConnection, segment: Segment) -> bool:
+    def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
         """Tell whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
         if connection.state is not State.TIME_WAIT:
             return False
-        if segment.flags & (SYN | ACK | RST) != SYN:
+        if segment.flags & (SYN | ACK | RST) != SYN or not self._listener(segment.destination):
             return False
         timestamps = find(segment.options, Timestamps)
         if timestamps is not None and connection.timestamps:
@@ -218,6 +216,9 @@ class TcpEndpoint:
         connection.sender.base = (isn + 1) & BITS_32
         if self.config.timestamps:
             connection.timestamp_offset = timestamp_offset(flow, self._secret)
+        old = self._connections.get(flow)
+        if old is not None:  # it has ended, but its last segment has not been taken
+            self._forget(old)
         self._connections[flow] = connection
         self._ports[flow.local.port] += 1
         self._awake[connection] = None

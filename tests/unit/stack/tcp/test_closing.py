@@ -166,6 +166,16 @@ def test_a_syn_with_a_later_timestamp_ends_time_wait() -> None:
     assert 0 < (script.last[0].seq - old) & 0xFFFF_FFFF < 1 << 31
 
 
+def test_without_a_listener_a_new_syn_does_not_end_time_wait() -> None:
+    script = Script()
+    connection = script.connect()
+    connection.shutdown()
+    script.out()
+    script.inject("F.", 1, 2)
+    assert script.inject("S", 3) == [". 2:2 2"]
+    assert connection.state is State.TIME_WAIT
+
+
 def test_an_old_syn_does_not_end_time_wait() -> None:
     script, _ = in_time_wait(TcpConfig(sack=False), (Timestamps(1000, 0),))
     assert script.inject("S", 3, options=(Timestamps(999, 0),)) == [". 2:2 2"]

@@ -128,6 +128,18 @@ def test_nothing_is_left_of_connections_that_ended() -> None:
     assert all(network.client.connection(flow) is None for flow in flows())
 
 
+def test_a_port_is_free_again_whatever_came_between() -> None:
+    """A connection that ended, and a new one of the same flow before anything was sent."""
+    script = Script()
+    script.connect().abort()
+    script.open()
+    script.out()
+    assert script.endpoint.uses(HERE.port)
+    script.connection.abort()
+    script.out()
+    assert not script.endpoint.uses(HERE.port)
+
+
 def test_a_listener_on_one_address_comes_before_one_on_any() -> None:
     script = Script()
     script.endpoint.listen(Address("0.0.0.0", HERE.port), backlog=0)

@@ -118,6 +118,25 @@ def test_a_peer_that_vanishes_is_noticed(blackout_at: int) -> None:
     assert network.server.next_timer() is None
 
 
+@pytest.mark.parametrize("seconds", [0.1, 1, 5, 40])
+@pytest.mark.parametrize("direction", ["there", "back", "both"])
+def test_an_outage_is_survived(seconds: float, direction: str) -> None:
+    """It goes on when the next repetition gets through: at most as long again as the outage."""
+    begin = SECOND + 300 * MS
+    end = begin + round(seconds * SECOND)
+
+    def keep(segment: Segment) -> bool:
+        there = segment.source == FLOW.local
+        hit = direction == "both" or there == (direction == "there")
+        return not (hit and begin <= network.now < end)
+
+    network = Network(rate=20_000_000, keep=keep)
+    data = random.Random(1).randbytes(2_000_000)
+    _, second = transfer(network, data)
+    assert bytes(second.received) == data
+    assert network.now < end + (end - begin) + 3 * SECOND
+
+
 def test_a_lost_fin_and_a_lost_last_ack() -> None:
     dropped = set()
 
