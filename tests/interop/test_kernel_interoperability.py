@@ -23,6 +23,14 @@ FAMILIES = [Family.IPV4, Family.IPV6]
 # Who connects, and who listens.
 MPTCP = [("userspace", "mptcp"), ("mptcp", "userspace"), ("userspace", "userspace")]
 TCP = [("userspace-tcp", "tcp"), ("tcp", "userspace-tcp"), ("userspace-tcp", "userspace-tcp")]
+# What is left out ordinarily: ours with itself on bad paths, and most of IPv6.
+ON_BAD_PATHS = slice(None) if FULL else slice(2)
+SHAPES = [
+    (family, paths)
+    for family in FAMILIES
+    for paths in (1, 2, 4)
+    if FULL or family == "ipv4" or paths == 2
+]
 if FULL:
     MPTCP.append(("mptcp", "mptcp"))
     TCP.append(("tcp", "tcp"))
@@ -87,8 +95,7 @@ def assert_mptcp(pair, counters, client, server, paths):
         assert (here["token"], here["remote_token"]) == (there["remote_token"], there["token"])
 
 
-@pytest.mark.parametrize("paths", [1, 2, 4])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "paths"), SHAPES)
 @pytest.mark.parametrize("pair", MPTCP)
 def test_mptcp_both_ways_at_once(lab, pair, family, paths):
     async def test(lab):
@@ -114,7 +121,7 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("pair", MPTCP)
+@pytest.mark.parametrize("pair", MPTCP[ON_BAD_PATHS])
 def test_mptcp_over_bad_paths(lab, pair, condition):
     async def test(lab):
         await check(lab, pair, size(2 * MIB), 2)
@@ -122,7 +129,7 @@ def test_mptcp_over_bad_paths(lab, pair, condition):
     lab(CONDITIONS[condition], Family.IPV4, test)
 
 
-@pytest.mark.parametrize("pair", MPTCP)
+@pytest.mark.parametrize("pair", MPTCP[ON_BAD_PATHS])
 def test_mptcp_over_paths_that_reorder(lab, pair):
     """From the middle on: reordered handshakes fall back, also between kernels.
 
@@ -147,7 +154,7 @@ async def set_all(sandbox, links, options):
 
 
 @pytest.mark.parametrize("condition", ["loss 1%", "reorder 5%"])
-@pytest.mark.parametrize("pair", TCP)
+@pytest.mark.parametrize("pair", TCP[ON_BAD_PATHS])
 def test_tcp_over_a_bad_path(lab, pair, condition):
     async def test(lab):
         await check(lab, pair, size(2 * MIB), 1)
@@ -156,7 +163,7 @@ def test_tcp_over_a_bad_path(lab, pair, condition):
 
 
 @pytest.mark.parametrize("dying", ["path0", "path1"])
-@pytest.mark.parametrize("pair", MPTCP)
+@pytest.mark.parametrize("pair", MPTCP[ON_BAD_PATHS])
 def test_a_path_dies_in_the_middle(lab, pair, dying):
     """The rest arrives over the other path, also when it is the first subflow that dies."""
 
