@@ -57,18 +57,19 @@ def of(
     seen: Seen,
     *,
     protocol: str,
-    userspace: bool = False,
+    ours: tuple[str, ...] = (),
     simulated: bool = False,
 ) -> Evidence:
     """Return what there is to judge the run by.
 
     :param protocol: what the stack is to speak.
-    :param userspace: it is ours, in a network of a kernel's; ``simulated``: in one of ours.
+    :param ours: the nodes whose stack is ours.
+    :param simulated: in a network of ours, too.
     """
     workload = scenario.workload
     return Evidence(
         protocol=protocol,
-        userspace=userspace,
+        ours=ours,
         simulated=simulated,
         source=workload.source,
         target=workload.target,

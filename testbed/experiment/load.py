@@ -19,6 +19,7 @@ from testbed.experiment.venue import HOST, venue
 from testbed.results.model import ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.spec import TopologySpec
+from testbed.workload.spec import Command, Iperf3
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +206,9 @@ def _check_names(written: Document[ExperimentSpec], stacks: Sequence[str]) -> No
         if stack not in stacks:
             hint = document.nearest(stack, stacks)
             raise written.error(f"there is no stack {stack!r}", place, hint)
+        if "/" in stack and isinstance(spec.workload, Iperf3 | Command):
+            message = f"{stack!r}: programs run on one stack, not on two"
+            raise written.error(message, place, "use a built-in workload: bulk, reqres or stream")
         if stack in spec.stacks[:index]:
             raise written.error(f"stack {stack!r} is listed twice", place)
     for index, probe in enumerate(spec.probes):

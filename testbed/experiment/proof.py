@@ -48,7 +48,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to judge by.
 
     :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``.
-    :param userspace: the stack is ours, not the kernel's.
+    :param ours: the nodes whose stack is ours, not the kernel's.
     :param simulated: there is no kernel that could say anything.
     :param source: the node that connects; ``target`` the one that listens.
     :param expected_subflows: of each MPTCP connection, the first included.
@@ -59,7 +59,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     protocol: str
-    userspace: bool = False
+    ours: tuple[str, ...] = ()
     simulated: bool = False
     source: str
     target: str
@@ -98,12 +98,24 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _checks(evidence: Evidence) -> tuple[Check, ...]:
-    """Return what proves a run: the kernel's word, where there is one, and else both ends' own."""
+    """Return what proves a run: of each end the kernel's word, or that of our own stack."""
+    own = (_own_views, _same_connection)
     if evidence.simulated:
-        return (_views,)
-    if evidence.userspace:
-        return (_wires, _counters_are_there, _views, _kernel_carried_nothing)
-    return (_wires, _counters_are_there, _CHECKS.get(evidence.protocol, _unknown))
+        return (*own, _enough_subflows)
+    kernel = _CHECKS.get(evidence.protocol, _unknown)
+    return (
+        _wires,
+        _counters_are_there,
+        *own,
+        kernel,
+        _enough_subflows,
+        _kernel_carried_nothing,
+    )
+
+
+def _kernel_nodes(evidence: Evidence) -> tuple[str, ...]:
+    """Return the ends whose stack is the kernel's."""
+    return tuple(node for node in (evidence.source, evidence.target) if node not in evidence.ours)
 
 
 def _wires(evidence: Evidence) -> str | None:
@@ -123,86 +135,93 @@ def _counters_are_there(evidence: Evidence) -> str | None:
 
 
 def _tcp(evidence: Evidence) -> str | None:
-    for node, counters in evidence.counters.items():
-        for name, moved in counters.items():
+    nodes = _kernel_nodes(evidence)
+    for node in nodes:
+        for name, moved in evidence.counters[node].items():
             if name.startswith(PREFIX) and moved:
                 return f"tcp was to run without MPTCP, but {name} of {node} moved by {moved}"
-    if not any(counters.get("TcpActiveOpens") for counters in evidence.counters.values()):
+    if nodes and not any(_opened(evidence, node) for node in nodes):
         return "no TCP connection was opened (TcpActiveOpens stayed 0)"
     return None
 
 
+def _opened(evidence: Evidence, node: str) -> bool:
+    """Tell whether the kernel of a node opened a connection; the passive end if that is all."""
+    counters = evidence.counters[node]
+    passive = node == evidence.target and evidence.source in evidence.ours
+    return bool(counters.get("TcpPassiveOpens" if passive else "TcpActiveOpens"))
+
+
 def _mptcp(evidence: Evidence) -> str | None:
-    for node, counters in evidence.counters.items():
-        for name, moved in counters.items():
+    nodes = _kernel_nodes(evidence)
+    for node in nodes:
+        for name, moved in evidence.counters[node].items():
             if moved and _is_fallback(name):
                 return f"mptcp fell back to TCP: {name} of {node} moved by {moved}"
     for view in evidence.connections:
-        if view.fallback:
+        if view.fallback and view.node in nodes:
             return f"mptcp fell back to TCP: MPTCP_INFO of {view.node} has the fallback flag"
-    for node, name in (
-        (evidence.source, "MPCapableSYNACKRX"),
-        (evidence.target, "MPCapableACKRX"),
-    ):
+    for node in nodes:
+        name = "MPCapableSYNACKRX" if node == evidence.source else "MPCapableACKRX"
         if not evidence.counters[node].get(PREFIX + name):
             return f"no MPTCP connection was set up: {PREFIX}{name} of {node} stayed 0"
-    if not evidence.connections:
+    if nodes and not any(view.node in nodes for view in evidence.connections):
         return "MPTCP_INFO of no connection was seen, so its subflows are not known"
-    return _enough_subflows(evidence)
+    return None
 
 
 def _enough_subflows(evidence: Evidence) -> str | None:
     seen, expected = _subflows(evidence), evidence.expected_subflows
-    if seen >= expected:
+    if seen >= expected or evidence.protocol != "mptcp":
         return None
     sent, answered = (
-        evidence.counters[evidence.source].get(PREFIX + name, 0)
+        evidence.counters.get(evidence.source, {}).get(PREFIX + name, 0)
         for name in ("MPJoinSynTx", "MPJoinSynAckRx")
     )
+    why = (
+        f" ({evidence.source} has MPJoinSynTx {sent}, MPJoinSynAckRx {answered})"
+        if evidence.source in _kernel_nodes(evidence) and not evidence.simulated
+        else ""
+    )
     return (
-        f"mptcp never opened its {_ordinal(seen + 1)} subflow: {seen} of {expected} "
-        f"({evidence.source} has MPJoinSynTx {sent}, MPJoinSynAckRx {answered}); "
+        f"mptcp never opened its {_ordinal(seen + 1)} subflow: {seen} of {expected}{why}; "
         "try `testbed doctor`"
     )
 
 
-def _views(evidence: Evidence) -> str | None:
-    for node in (evidence.source, evidence.target):
+def _own_views(evidence: Evidence) -> str | None:
+    """Each end with a stack of ours must have looked at its connection, and seen the protocol."""
+    for node in evidence.ours:
         spoken = evidence.spoken.get(node)
         if spoken is None:
             return f"{node} never looked at its connection, so nothing proves which protocol ran"
         if spoken != evidence.protocol:
             return f"{evidence.protocol} was to run, but {node} saw {spoken}"
     for view in evidence.connections:
-        if view.fallback:
-            return f"mptcp fell back to TCP: so says {view.node}"
-    return _joined(evidence) if evidence.protocol == "mptcp" else None
+        if view.fallback and view.node in evidence.ours:
+            return f"mptcp fell back to TCP: {view.node} says so of its connection"
+    return None
 
 
-def _joined(evidence: Evidence) -> str | None:
-    """Both ends must speak of the same connection, and each must show every subflow."""
+def _same_connection(evidence: Evidence) -> str | None:
+    """Where both ends are ours, the tokens of one are the other's, the other way round."""
+    if evidence.protocol != "mptcp" or _kernel_nodes(evidence):
+        return None
     here, there = (
         {view.tokens for view in evidence.connections if view.node == node and view.tokens}
         for node in (evidence.source, evidence.target)
     )
-    if not here or here != {(theirs, ours) for ours, theirs in there}:
-        return (
-            f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "
-            f"{sorted(there)}, the other way round: they do not speak of the same connection"
-        )
-    for node in (evidence.source, evidence.target):
-        seen, expected = _most(evidence, node), evidence.expected_subflows
-        if seen < expected:
-            return (
-                f"mptcp never opened its {_ordinal(seen + 1)} subflow: "
-                f"{node} saw {seen} of {expected}"
-            )
-    return None
+    if here and here == {(theirs, ours) for ours, theirs in there}:
+        return None
+    return (
+        f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "
+        f"{sorted(there)}, the other way round: they do not speak of the same connection"
+    )
 
 
 def _kernel_carried_nothing(evidence: Evidence) -> str | None:
-    for node, counters in evidence.counters.items():
-        for name, moved in counters.items():
+    for node in evidence.ours:
+        for name, moved in evidence.counters[node].items():
             if moved and (name.startswith(PREFIX) or name in _OPENS):
                 return f"the kernel's own stack took part: {name} of {node} moved by {moved}"
     return None
@@ -220,9 +239,9 @@ def _subflows(evidence: Evidence) -> int:
     """Return the most subflows a connection was seen with at one moment.
 
     Both ends have to show a subflow: it is never more than the joins that the passive end saw
-    completed or, of a userspace stack, than what each end saw.
+    completed or, where a stack is ours, than what each end saw.
     """
-    if evidence.userspace or evidence.simulated:
+    if evidence.ours:
         return min(_most(evidence, node) for node in (evidence.source, evidence.target))
     looks = max((view.subflows for view in evidence.connections), default=0)
     return min(looks, 1 + _total(evidence, "MPJoinAckRx"))

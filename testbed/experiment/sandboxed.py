@@ -36,8 +36,8 @@ class Sandboxed:
 
     @property
     def stacks(self) -> tuple[str, ...]:
-        """The stacks there are workers for."""
-        return stacks.names()
+        """The stacks there are workers for, and pairs of those that understand one another."""
+        return (*stacks.names(), *stacks.pairs())
 
     def check(self, written: Document[ExperimentSpec]) -> None:
         """Accept everything."""
@@ -53,10 +53,10 @@ class Sandboxed:
         """Carry out one run in a sandbox of its own."""
         seen, start = Seen(), Start()
         asyncio.run(_bounded(spec, scenario, planned, directory, seen, on_progress))
-        stack = stacks.stack(planned.cell.stack)
-        judgement = judge(
-            evidence.of(scenario, seen, protocol=stack.protocol, userspace=not stack.in_kernel)
-        )
+        ends = stacks.ends(planned.cell.stack)
+        nodes = (scenario.workload.source, scenario.workload.target)
+        ours = tuple(node for node, end in zip(nodes, ends, strict=True) if not end.in_kernel)
+        judgement = judge(evidence.of(scenario, seen, protocol=ends[0].protocol, ours=ours))
         return finished(scenario, planned, seen, judgement, start)
 
 

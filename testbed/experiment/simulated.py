@@ -70,7 +70,13 @@ class Simulated:
             seen.failure = str(error)
         seen.cpu = {"simulator": time.process_time() - began}
         judgement = judge(
-            evidence.of(scenario, seen, protocol=PROTOCOLS[planned.cell.stack], simulated=True)
+            evidence.of(
+                scenario,
+                seen,
+                protocol=PROTOCOLS[planned.cell.stack],
+                ours=evidence.nodes(scenario.workload),
+                simulated=True,
+            )
         )
         return finished(scenario, planned, seen, judgement, start)
 

@@ -18,6 +18,7 @@ from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Meeting, 
 from testbed.workload.program import Program, launched
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.spec import Bulk, ReqRes, Stream
+from testbed.workload.stacks import ends
 
 COMMAND: Final = (sys.executable, "-m", "testbed.workload.worker")
 GRACE_NS: Final = 2_000_000_000  # for a worker to say that its time is over
@@ -34,9 +35,10 @@ async def run(
 ) -> WorkloadResult:
     """Start both workers, let the client begin when the server listens, and compare."""
     job = workload.resolve(seed)
+    source_stack, target_stack = (end.name for end in ends(stack))
     task = Task(
         role="client",
-        stack=stack,
+        stack=source_stack,
         address=address,
         port=workload.port,
         limit_ns=timeout_ns,
@@ -54,7 +56,10 @@ async def run(
             async with asyncio.timeout((timeout_ns + GRACE_NS) / 1e9):
                 await server.give(
                     msgspec.structs.replace(
-                        task, role="server", address=ANY_ADDRESS[workload.family]
+                        task,
+                        role="server",
+                        stack=target_stack,
+                        address=ANY_ADDRESS[workload.family],
                     )
                 )
                 await server.ready()

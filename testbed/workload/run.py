@@ -25,7 +25,7 @@ async def run(
 ) -> WorkloadResult:
     """Run one workload to its end.
 
-    :param stack: the name of a stack.
+    :param stack: the name of a stack; of a built-in workload also ``SOURCE/TARGET``.
     :param address: the address of the target that is dialled.
     :param seed: of the payload.
     :param timeout_ns: for the whole; programs still running then are stopped.
@@ -33,13 +33,14 @@ async def run(
     :raises WorkloadError: a program failed, time ran out, or an octet was not delivered as sent.
     :raises PlatformError: the stack cannot be used here, or a program is missing.
     """
-    transport = stack_of(stack)
     match workload:
         case Iperf3():
-            return await iperf3.run(workload, transport, address, launcher, timeout_ns, on_progress)
+            return await iperf3.run(
+                workload, stack_of(stack), address, launcher, timeout_ns, on_progress
+            )
         case Command():
             return await command.run(
-                workload, transport, address, launcher, seed, timeout_ns, on_progress
+                workload, stack_of(stack), address, launcher, seed, timeout_ns, on_progress
             )
         case _:
             return await pair.run(workload, stack, address, launcher, seed, timeout_ns, on_progress)

@@ -23,6 +23,14 @@ FAMILIES = [Family.IPV4, Family.IPV6]
 # Who connects, and who listens.
 MPTCP = [("userspace", "mptcp"), ("mptcp", "userspace"), ("userspace", "userspace")]
 TCP = [("userspace-tcp", "tcp"), ("tcp", "userspace-tcp"), ("userspace-tcp", "userspace-tcp")]
+# What is left out ordinarily: ours with itself on bad paths, and most of IPv6.
+ON_BAD_PATHS = slice(None) if FULL else slice(2)
+SHAPES = [
+    (family, paths)
+    for family in FAMILIES
+    for paths in (1, 2, 4)
+    if FULL or family == "ipv4" or paths == 2
+]
 if FULL:
     MPTCP.append(("mptcp", "mptcp"))
     TCP.append(("tcp", "tcp"))
@@ -36,10 +44,14 @@ def size(ordinary):
     return BIG if FULL else ordinary
 
 
-async def check(lab, pair, octets, paths):
-    """Transfer, and have both ends and the kernel say that all is well."""
+async def check(lab, pair, octets, paths, during=None, tolerated=()):
+    """Transfer, and have both ends and the kernel say that all is well.
+
+    :param during: what happens when half has arrived.
+    :param tolerated: counters of the kernel that may have moved.
+    """
     mptcp = "-tcp" not in pair[0] and pair[0] != "tcp"
-    client, server = await lab.transfer(*pair, octets, paths if mptcp else 0)
+    client, server = await lab.transfer(*pair, octets, paths if mptcp else 0, during)
     assert client["received"] == server["sent"]
     assert server["received"] == client["sent"]
     counters = {node: await lab.counters(node) for node in ("client", "server")}
@@ -47,7 +59,7 @@ async def check(lab, pair, octets, paths):
         if stack.startswith("userspace"):
             assert_silent(counters[node])
         else:
-            assert_well(counters[node])
+            assert_well(counters[node], tolerated)
     if mptcp:
         assert_mptcp(pair, counters, client["view"], server["view"], paths)
     return client, server
@@ -61,12 +73,14 @@ def assert_silent(counters):
     )
 
 
-def assert_well(counters):
+def assert_well(counters, tolerated):
     """Nothing that came in was wrong."""
     wrong = {
         name: value
         for name, value in counters.items()
-        if name.startswith("MPTcpExt") and any(word in name for word in WRONG)
+        if name.startswith("MPTcpExt")
+        and any(word in name for word in WRONG)
+        and name not in tolerated
     }
     assert not wrong
     assert "TcpInCsumErrors" not in counters
@@ -87,8 +101,7 @@ def assert_mptcp(pair, counters, client, server, paths):
         assert (here["token"], here["remote_token"]) == (there["remote_token"], there["token"])
 
 
-@pytest.mark.parametrize("paths", [1, 2, 4])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "paths"), SHAPES)
 @pytest.mark.parametrize("pair", MPTCP)
 def test_mptcp_both_ways_at_once(lab, pair, family, paths):
     async def test(lab):
@@ -108,41 +121,67 @@ def test_tcp_both_ways_at_once(lab, pair, family):
 
 CONDITIONS = {
     "loss": ["rate 50mbit delay 5ms loss 1%", "rate 50mbit delay 8ms loss 1%"],
-    "reordering": ["rate 50mbit delay 5ms reorder 5%", "rate 50mbit delay 8ms reorder 5%"],
     "duplicates": ["rate 50mbit delay 5ms duplicate 5%", "rate 50mbit delay 5ms duplicate 5%"],
     "delays apart": ["rate 50mbit delay 1ms", "rate 50mbit delay 51ms"],
 }
 
 
+# An ADD_ADDR that came twice is dropped the second time.
+TOLERATED = {"duplicates": ("MPTcpExtAddAddrDrop",)}
+
+
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("pair", MPTCP)
+@pytest.mark.parametrize("pair", MPTCP[ON_BAD_PATHS])
 def test_mptcp_over_bad_paths(lab, pair, condition):
     async def test(lab):
-        await check(lab, pair, size(2 * MIB), 2)
+        await check(lab, pair, size(2 * MIB), 2, tolerated=TOLERATED.get(condition, ()))
 
     lab(CONDITIONS[condition], Family.IPV4, test)
 
 
-@pytest.mark.parametrize("condition", ["loss", "reordering"])
-@pytest.mark.parametrize("pair", TCP)
+@pytest.mark.parametrize("pair", MPTCP[ON_BAD_PATHS])
+def test_mptcp_over_paths_that_reorder(lab, pair):
+    """From the middle on: reordered handshakes fall back, also between kernels.
+
+    A segment that overtakes those with MP_CAPABLE tells the listener that the client has gone on
+    with plain TCP (RFC 8684, section 3.7).
+    """
+
+    async def reorder(sandbox):
+        await set_all(sandbox, ("path0", "path1"), {"reorder": "5%"})
+
+    async def test(lab):
+        await check(lab, pair, size(2 * MIB), 2, reorder)
+
+    lab(["rate 50mbit delay 5ms", "rate 50mbit delay 8ms"], Family.IPV4, test)
+
+
+async def set_all(sandbox, links, options):
+    """Change options of links, both ways."""
+    await sandbox.execute(
+        [SetWire(link=link, toward=end, options=options) for link in links for end in ("a", "b")]
+    )
+
+
+@pytest.mark.parametrize("condition", ["loss 1%", "reorder 5%"])
+@pytest.mark.parametrize("pair", TCP[ON_BAD_PATHS])
 def test_tcp_over_a_bad_path(lab, pair, condition):
     async def test(lab):
         await check(lab, pair, size(2 * MIB), 1)
 
-    lab(CONDITIONS[condition][:1], Family.IPV4, test)
+    lab([f"rate 50mbit delay 5ms {condition}"], Family.IPV4, test)
 
 
 @pytest.mark.parametrize("dying", ["path0", "path1"])
-@pytest.mark.parametrize("pair", MPTCP)
+@pytest.mark.parametrize("pair", MPTCP[ON_BAD_PATHS])
 def test_a_path_dies_in_the_middle(lab, pair, dying):
     """The rest arrives over the other path, also when it is the first subflow that dies."""
 
     async def cut(sandbox):
-        loss = {"loss": "100%"}
-        await sandbox.execute([SetWire(link=dying, toward=end, options=loss) for end in ("a", "b")])
+        await set_all(sandbox, (dying,), {"loss": "100%"})
 
     async def test(lab):
-        client, server = await lab.transfer(*pair, size(4 * MIB), during=cut)
+        client, server = await lab.transfer(*pair, size(2 * MIB), during=cut)
         assert client["received"] == server["sent"]
         assert server["received"] == client["sent"]
 
@@ -157,7 +196,7 @@ def test_an_interface_goes_down_in_the_middle(lab, pair):
         await sandbox.execute([SetLink(namespace="client", interface="path1", up=False)])
 
     async def test(lab):
-        client, server = await lab.transfer(*pair, size(4 * MIB), during=cut)
+        client, server = await lab.transfer(*pair, size(2 * MIB), during=cut)
         assert client["received"] == server["sent"]
         assert server["received"] == client["sent"]
         if pair[1] == "mptcp":

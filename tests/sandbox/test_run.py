@@ -79,6 +79,17 @@ def test_a_run_of_each_stack_is_proved_and_recorded(run):
     assert [cell.ok for cell in outcome.cells] == [1, 1]
 
 
+def test_another_stack_at_each_end(run):
+    stacks = ("userspace", "userspace/mptcp", "mptcp/userspace", "tcp/userspace-tcp")
+    records, _, _ = run(BULK + f"repetitions: 1\nstacks: [{', '.join(stacks)}]\n")
+    assert {record.stack: record.reason for record in records} == dict.fromkeys(stacks)
+    by_stack = {record.stack: record for record in records}
+    assert [by_stack[stack].proof.subflows for stack in stacks] == [2, 2, 2, None]
+    counters = by_stack["userspace/mptcp"].proof.counters
+    assert counters["server"]["MPTcpExtMPJoinAckRx"] == 1
+    assert not counters["client"]
+
+
 def test_all_probes_write_on_one_time_axis(run):
     records, _, path = run(LONG + "stacks: [mptcp]\nrepetitions: 1\n")
     seen = series(path, 1)

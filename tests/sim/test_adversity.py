@@ -9,7 +9,7 @@ import pytest
 
 from testbed.sim.middlebox import Coalesce, Nat, Replay, RewriteSequence, Split, StripOptions
 from testbed.sim.middlebox.options import always, on_data, on_syn
-from testbed.stack.packet.mptcp import AddAddr, MptcpOption
+from testbed.stack.packet.mptcp import AddAddr, Dss, MptcpOption
 from testbed.stack.packet.options import SackPermitted, Timestamps, WindowScale
 
 LINKS = ("wifi", "lte")
@@ -75,3 +75,16 @@ def test_options_may_vanish_in_one_direction(
     trial(
         stack, boxes=everywhere(lambda: StripOptions(MptcpOption, where=where, toward=toward))
     ).run()
+
+
+@pytest.mark.parametrize("toward", ["a", "b", None])
+@pytest.mark.parametrize("sizes", [(1, 1), (0, 100_000), (200_000, 0), (200_000, 100_000)])
+def test_a_connection_ends_when_only_its_mappings_vanish(
+    trial: Any, stack: str, toward: str | None, sizes: tuple[int, int]
+) -> None:
+    """RFC 8684, section 3.7: one end falls back, and the other must not go on with MPTCP."""
+
+    def boxes(network: Any) -> Any:
+        return {"wifi": [StripOptions(Dss, where=on_data, toward=toward)]}
+
+    trial(stack, boxes=boxes, sizes=sizes).run()

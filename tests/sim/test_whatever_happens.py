@@ -41,7 +41,7 @@ examples = settings(
 def impairments(draw: st.DrawFn) -> str:
     """Draw what a link does, beside its rate and delay."""
     options = {
-        "loss": st.sampled_from(["", "loss 1%", "loss 8%", "loss gemodel 2% 20% 90% 0%"]),
+        "loss": st.sampled_from(["", "loss 1%", "loss 8%", "loss gemodel 2% 30% 60% 0%"]),
         "reorder": st.sampled_from(["", "", "reorder 10%", "reorder 50% gap 5"]),
         "duplicate": st.sampled_from(["", "", "duplicate 5%"]),
         "corrupt": st.sampled_from(["", "", "corrupt 4%"]),

@@ -14,6 +14,8 @@ from testbed.stack.packet.segment import Segment
 class Nat(Middlebox):
     """Gives everything from the inside one public address and a port for each inner one.
 
+    What is of the other address family passes as it is.
+
     :param public: an address outside, which routes lead to this link.
     :param outside: the end of the link, ``a`` or ``b``, that is outside.
     """
@@ -27,6 +29,8 @@ class Nat(Middlebox):
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
         """Return the segment with the other address; nothing if it is for nobody inside."""
+        if (":" in segment.source.host) != (":" in self._public):
+            return (segment,)
         if toward == self._outside:
             return (msgspec.structs.replace(segment, source=self._of(segment.source)),)
         inner = self._inner.get(segment.destination)

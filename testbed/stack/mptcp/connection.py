@@ -238,6 +238,8 @@ class MptcpConnection:
         if subflow.stripped and not subflow.fallback:
             self._strip(subflow, plain=plain)
         self._receiver.move(subflow, plain=plain)
+        if subflow.fallback:
+            self._drop_others(subflow)
         if self.state is DataState.OPENING and subflow.accepted:
             self._establish(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
@@ -265,6 +267,12 @@ class MptcpConnection:
         if retired and not subflow.fallback:
             # The peer gives this subflow up, not the connection (section 3.3.3).
             subflow.tcp.shutdown()
+
+    def _drop_others(self, subflow: Subflow) -> None:
+        """After a fallback there is one subflow (section 3.7): give up joins that were begun."""
+        for other in self.subflows:
+            if other is not subflow and not other.tcp.closed:
+                other.tcp.abort()
 
     def _establish(self, subflow: Subflow, now: int) -> None:
         """The handshake of the first subflow is done: data can flow."""

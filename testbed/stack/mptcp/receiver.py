@@ -45,11 +45,11 @@ class Receiver:
         if plain and subflow.bare and subflow.position == self._stream.next:
             subflow.fall_back()
             return False
-        if subflow.tcp.readable >= self._limit:
-            subflow.tcp.abort()
-            return False
+        readable = subflow.tcp.readable
         start = subflow.mappings.start_after(subflow.position)
-        if start is None or start > subflow.position + subflow.tcp.readable:
+        if start is None or start > subflow.position + readable:
+            if readable >= self._limit or subflow.ended:
+                subflow.tcp.abort()
             return False
         subflow.tcp.read(start - subflow.position)
         subflow.position = start

@@ -75,6 +75,7 @@ class Subflow:
         self.join_denied = False  # the peer takes no join to its end's address
         self.refused: str | None = None  # why it must be reset
         self.fastclosed = False  # MP_FASTCLOSE has come
+        self.mute = False  # the peer's last segment had no DSS
         self.announced_up = False  # the path manager's event has been told
         self.stale = False  # its retransmission timer has expired, and nothing came since
         self.retransmitted = False  # ... since the last step
@@ -135,6 +136,16 @@ class Subflow:
     def sends(self) -> bool:
         """Whether TCP lets it send."""
         return self.tcp_state in (State.ESTABLISHED, State.CLOSE_WAIT)
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything has come that ever will: the peer has closed its side of it."""
+        return self.tcp_state in (
+            State.CLOSE_WAIT,
+            State.LAST_ACK,
+            State.CLOSING,
+            State.TIME_WAIT,
+        )
 
     @property
     def segment_size(self) -> int:
@@ -254,6 +265,7 @@ class Subflow:
         signal = False
         self.bare = True
         self._window_from = None if self.confirmed else 0
+        self.mute = not any(isinstance(option, Dss) for option in segment.options)
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue

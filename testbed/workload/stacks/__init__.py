@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -84,3 +85,22 @@ def stack(name: str) -> Stack:
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     found: Stack = module.STACK
     return found
+
+
+def ends(name: str) -> tuple[Stack, Stack]:
+    """Return the stacks of source and target: of ``SOURCE/TARGET``, or twice the same.
+
+    :raises InputError: there is no such stack.
+    """
+    source, slash, target = name.partition("/")
+    return stack(source), stack(target if slash else source)
+
+
+def pairs() -> tuple[str, ...]:
+    """Return ``SOURCE/TARGET`` for all different stacks that speak the same protocol."""
+    found = itertools.permutations(names(), 2)
+    return tuple(
+        f"{source}/{target}"
+        for source, target in found
+        if stack(source).protocol == stack(target).protocol
+    )

@@ -163,6 +163,7 @@ def test_a_topology_can_be_written_in_place(read):
             "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",
             r"try.yaml:3: expect\[0\].metric: there is no metric 'goodputt'; did you mean 'goodput",
         ),
+        ("stacks: [userspace/tcp]", r"try.yaml:3: stacks\[0\]: there is no stack 'userspace/tcp'"),
         (
             "expect: [{metric: goodput, stack: userspace, at_least: 1}]",
             r"try.yaml:3: expect\[0\]: stack 'userspace' does not run here",

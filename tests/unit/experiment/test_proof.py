@@ -142,7 +142,7 @@ def test_a_protocol_nobody_can_prove_is_invalid():
 
 OURS = Evidence(
     protocol="mptcp",
-    userspace=True,
+    ours=("client", "server"),
     source="client",
     target="server",
     expected_subflows=2,
@@ -188,3 +188,57 @@ def test_userspace_tcp_is_proved_by_both_ends_too():
     assert judge(tcp).invalid is None
     assert change(tcp, spoken={"client": "mptcp", "server": "tcp"}) is not None
     assert change(tcp, counters={"client": {}}) is not None
+
+
+MIXED = msgspec.structs.replace(
+    OURS,
+    ours=("client",),
+    counters={"client": {"IpInReceives": 9}, "server": SERVER},
+    connections=(OURS.connections[0], ConnectionView(node="server", fallback=False, subflows=2)),
+    spoken={"client": "mptcp"},
+)
+
+
+def test_a_mixed_run_is_proved_by_each_end_in_its_own_way():
+    judgement = judge(MIXED)
+    assert judgement.invalid is None
+    assert judgement.proof.subflows == 2
+    mirrored = msgspec.structs.replace(
+        MIXED,
+        ours=("server",),
+        counters={"client": CLIENT, "server": {"IpInReceives": 9}},
+        spoken={"server": "mptcp"},
+    )
+    assert judge(mirrored).invalid is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"spoken": {}}, "client never looked"),
+        ({"spoken": {"client": "tcp"}}, "client saw tcp"),
+        ({"counters": {"client": {}, "server": {}}}, "MPCapableACKRX of server stayed 0"),
+        ({"counters": {"client": {"TcpActiveOpens": 1}, "server": SERVER}}, "took part"),
+        ({"connections": MIXED.connections[:1]}, "MPTCP_INFO of no connection"),
+        ({"expected_subflows": 3}, "third subflow: 2 of 3"),
+        (
+            {"counters": {"client": {}, "server": SERVER | {"MPTcpExtDSSNoMatchTCP": 1}}},
+            "fell back to TCP",
+        ),
+    ],
+)
+def test_what_makes_a_mixed_run_invalid(changes, reason):
+    assert reason in change(MIXED, **changes)
+
+
+def test_a_mixed_run_of_tcp():
+    tcp = msgspec.structs.replace(
+        MIXED,
+        protocol="tcp",
+        connections=(),
+        counters={"client": {}, "server": {"TcpPassiveOpens": 1}},
+        spoken={"client": "tcp"},
+    )
+    assert judge(tcp).invalid is None
+    assert change(tcp, counters={"client": {}, "server": {}}) is not None
+    assert change(tcp, counters={"client": {}, "server": SERVER}) is not None

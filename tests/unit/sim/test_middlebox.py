@@ -147,6 +147,20 @@ def test_addresses_are_translated_there_and_back(laboratory: Any) -> None:
     assert [s.destination for _, s in lab.at("client").arrived] == [Address(client, 1000)]
 
 
+def test_the_other_family_is_not_translated(laboratory: Any) -> None:
+    lab = laboratory(LINK)
+    lab.network.insert("wifi", Nat("10.0.1.99", outside="b"))
+    client, server = (lab.address(node, "wifi", ipv6=True) for node in ("client", "server"))
+    for node, segment in (
+        ("client", lab.segment(client, server)),
+        ("server", lab.segment(server, client)),
+    ):
+        lab.send(node, segment)
+    lab.run()
+    assert [s.source.host for _, s in lab.at("server").arrived] == [client]
+    assert [s.source.host for _, s in lab.at("client").arrived] == [server]
+
+
 def test_segments_are_replayed_later(laboratory: Any) -> None:
     box = Replay(Random(1), chance=1.0, delays_ns=(100 * MS, 50 * MS), where=on_syn)
     link = Guarded(laboratory, box)

@@ -84,3 +84,17 @@ def test_an_address_nobody_listens_on_refuses():
         port = taken.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(stacks.stack("tcp").connect(("127.0.0.1", port)))
+
+
+def test_pairs_are_of_stacks_that_understand_one_another():
+    assert stacks.pairs() == (
+        "mptcp/userspace",
+        "tcp/userspace-tcp",
+        "userspace/mptcp",
+        "userspace-tcp/tcp",
+    )
+    source, target = stacks.ends("userspace/mptcp")
+    assert (source.name, target.name) == ("userspace", "mptcp")
+    assert [end.name for end in stacks.ends("tcp")] == ["tcp", "tcp"]
+    with pytest.raises(InputError, match="unknown stack 'quic'"):
+        stacks.ends("tcp/quic")
