@@ -10,7 +10,6 @@ from testbed.errors import PacketError
 from testbed.sim.icmp import emit_icmp, icmp_length
 from testbed.stack.packet import codec
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.options import Timestamps
 from testbed.stack.packet.segment import Segment
 from testbed.wire.netem import ETHERNET_HEADER
 
@@ -49,12 +48,7 @@ def size_of(packet: Packet) -> int:
     """Return the octets of the Ethernet frame of a packet."""
     if isinstance(packet, IcmpError):
         return ETHERNET_HEADER + icmp_length(packet)
-    options = packet.options
-    if len(options) == 1 and type(options[0]) is Timestamps:  # most segments of plain TCP
-        header = 72 if ":" in packet.source.host else 52
-    else:
-        header = codec.header_length(packet)
-    return ETHERNET_HEADER + header + len(packet.payload)
+    return ETHERNET_HEADER + codec.header_length(packet) + len(packet.payload)
 
 
 def octets_of(frame: Frame) -> bytes:

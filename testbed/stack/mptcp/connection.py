@@ -216,9 +216,11 @@ class MptcpConnection:
 
     def _advance(self, now: int) -> None:
         for subflow in self.subflows[:]:
-            self._absorb(subflow, now)
-            if self.failure is not None:
-                return
+            if subflow.stirred or self.fallback:
+                subflow.stirred = False
+                self._absorb(subflow, now)
+                if self.failure is not None:
+                    return
         self._close_in_order()
         self.paths.step(now)
         self.sender.give(now)

@@ -272,7 +272,7 @@ class MptcpEndpoint:
         while (found := self.tcp.next_event()) is not None:
             tcp, event = found
             if isinstance(tcp.extension, Subflow):
-                tcp.extension.touch_owner()
+                tcp.extension.stir()
             else:
                 self._events.append((tcp, event))
 

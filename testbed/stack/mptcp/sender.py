@@ -67,7 +67,7 @@ class Sender:
         self.retry_ns = now + min(self._interval() << self.tries, _MAX_RETRY_NS)
         for subflow in self._subflows:
             if subflow.usable and not _busy(subflow):
-                if subflow.mute and not subflow.fallback:
+                if subflow.bare and not subflow.fallback:
                     subflow.tcp.abort()  # what is sent again would be new data for this peer
                 else:
                     subflow.carried.clear()

@@ -72,10 +72,10 @@ class Subflow:
         self.accepted = False  # the peer has answered the handshake
         self.confirmed = False  # ... and knows that we have; only now may data be scheduled
         self.fallback = False  # plain TCP (section 3.7)
+        self.stirred = True  # something was recorded since the last step
         self.join_denied = False  # the peer takes no join to its end's address
         self.refused: str | None = None  # why it must be reset
         self.fastclosed = False  # MP_FASTCLOSE has come
-        self.mute = False  # the peer's last segment had no DSS
         self.announced_up = False  # the path manager's event has been told
         self.stale = False  # its retransmission timer has expired, and nothing came since
         self.retransmitted = False  # ... since the last step
@@ -116,10 +116,11 @@ class Subflow:
     def discard(self) -> None:
         """Leave the connection: there will be no TCP connection."""
         self._owner.subflows.remove(self)
-        self._owner.touch()
+        self.stir()
 
-    def touch_owner(self) -> None:
-        """Ask its connection for a step."""
+    def stir(self) -> None:
+        """Ask its connection for a step that looks at it: something was recorded."""
+        self.stirred = True
         self._owner.touch()
 
     @property
@@ -172,9 +173,9 @@ class Subflow:
         """Record what a segment says."""
         if self.fallback:
             if segment.payload:
-                self._owner.touch()
+                self.stir()
             return Notice.PLAIN
-        self._owner.touch()
+        self.stir()
         if self.handshake is not None:
             notice = self._shake(self.handshake, segment)
             if notice is not None:
@@ -199,12 +200,12 @@ class Subflow:
     def state_changed(self, old: State, new: State) -> None:  # noqa: ARG002 - the hook's signature
         """Record TCP's state."""
         self.tcp_state = new
-        self._owner.touch()
+        self.stir()
 
     def timed_out(self) -> None:
         """Record that TCP's retransmission timer has expired."""
         self.stale = self.retransmitted = True
-        self._owner.touch()
+        self.stir()
 
     def acked(self, position: int) -> None:
         """Record progress; after a fallback this is the Data ACK."""
@@ -213,7 +214,7 @@ class Subflow:
         if self.fallback:
             outgoing = self._owner.outgoing
             outgoing.acked(min(position, outgoing.end))
-        self._owner.touch()
+        self.stir()
 
     # What the hooks do.
 
@@ -265,7 +266,6 @@ class Subflow:
         signal = False
         self.bare = True
         self._window_from = None if self.confirmed else 0
-        self.mute = not any(isinstance(option, Dss) for option in segment.options)
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue
@@ -344,9 +344,9 @@ class Subflow:
         """Return the next signal, with a Data ACK if both fit."""
         signal = self.signals.popleft()
         if self.signals:
-            self._owner.touch()  # for another ACK: each carries one
+            self.stir()  # for another ACK: each carries one
         dss = Dss(data_ack=ack)
-        fits = len(signal.encode()) + len(dss.encode()) <= room
+        fits = signal.size + dss.size <= room
         return (dss, signal) if fits else (signal,)
 
     def _reset_options(self, room: int) -> Sequence[Option]:
@@ -355,4 +355,4 @@ class Subflow:
         if not self._owner.aborting or remote is None:
             return ()
         option = MpFastclose(receiver_key=remote)
-        return (option,) if len(option.encode()) <= room else ()
+        return (option,) if option.size <= room else ()

@@ -12,7 +12,7 @@ from testbed.errors import PacketError
 from testbed.stack.packet import mptcp  # noqa: F401 - registers the decoder of option kind 30
 from testbed.stack.packet.address import Address, pack, unpack
 from testbed.stack.packet.checksum import checksum, total
-from testbed.stack.packet.options import emit_options, parse_options
+from testbed.stack.packet.options import emit_options, options_size, parse_options
 from testbed.stack.packet.segment import CWR, FIN, PSH, Segment
 
 TCP: Final = 6  # IP protocol number
@@ -27,7 +27,7 @@ _DONT_FRAGMENT: Final = 0x4000
 def header_length(segment: Segment) -> int:
     """Return the octets of IP and TCP header of a segment."""
     ip = _IPV6.size if ":" in segment.source.host else _IPV4.size
-    return ip + _TCP.size + len(emit_options(segment.options))
+    return ip + _TCP.size + options_size(segment.options)
 
 
 def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:

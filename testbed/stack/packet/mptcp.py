@@ -145,6 +145,15 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
             body += self.checksum.to_bytes(2, "big")
         return _with_header(body)
 
+    @property
+    def size(self) -> int:
+        """Known without encoding it: it is on every segment."""
+        ack = 0 if self.data_ack is None else 8 if self.wide_ack else 4
+        if self.dsn is None:
+            return 4 + ack
+        mapping = (14 if self.wide_dsn else 10) + (0 if self.checksum is None else 2)
+        return 4 + ack + mapping
+
 
 class AddAddr(MptcpOption, frozen=True, kw_only=True):
     """ADD_ADDR (section 3.4.1, figure 12); without ``hmac`` it is the echo.

@@ -28,6 +28,11 @@ class Option(msgspec.Struct, frozen=True):
         """Return the octets of the option."""
         raise NotImplementedError
 
+    @property
+    def size(self) -> int:
+        """How many octets that is."""
+        return len(self.encode())
+
 
 class UnknownOption(Option, frozen=True):
     """An option nobody here knows, or one whose length fits none of its forms."""
@@ -94,6 +99,11 @@ class Timestamps(Option, frozen=True):
     def encode(self) -> bytes:
         """Return 10 octets."""
         return _TIMESTAMPS.pack(8, 10, self.value, self.echo)
+
+    @property
+    def size(self) -> int:
+        """Known without encoding it: it is on every segment."""
+        return 10
 
 
 _TIMESTAMPS: Final = struct.Struct("!BBII")
@@ -174,9 +184,11 @@ def _tight(options: Iterable[Option]) -> bytes:
     return whole
 
 
-def room_after(options: Iterable[Option]) -> int:
-    """Return how many octets are left for further options, which may have to do without padding."""
-    return MAX_LENGTH - sum(len(option.encode()) for option in options)
+def options_size(options: Iterable[Option]) -> int:
+    """Return the octets that :func:`emit_options` gives."""
+    sizes = [option.size for option in options]
+    padded = sum([(size + 3) & ~3 for size in sizes])
+    return padded if padded <= MAX_LENGTH else (sum(sizes) + 3) & ~3
 
 
 def find(options: Iterable[Option], kind: type[Any]) -> Any:

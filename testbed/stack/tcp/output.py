@@ -12,6 +12,7 @@ from testbed.stack.packet.options import (
     SackPermitted,
     Timestamps,
     WindowScale,
+    options_size,
 )
 from testbed.stack.packet.segment import ACK, CWR, ECE, ECT_0, FIN, NOT_ECT, PSH, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32
@@ -127,7 +128,7 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
         more = tuple(tcb.extension.options(flags, ext, MAX_LENGTH - taken))
         if more:
             options += more
-            taken += padded_length(more)
+            taken += options_size(more)
     receiver = tcb.receiver
     if tcb.sack and (receiver.duplicate is not None or receiver.buffer.has_gaps):
         blocks = _sack_blocks(tcb, (MAX_LENGTH - taken - 4) // 8)
@@ -135,11 +136,6 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
             options += (Sack(blocks),)
             taken += 4 + 8 * len(blocks)
     return options, taken
-
-
-def padded_length(options: tuple[Option, ...]) -> int:
-    """Return the octets options take, each padded to a multiple of 4."""
-    return sum([-(-len(option.encode()) // 4) * 4 for option in options])
 
 
 def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
 from testbed.errors import PacketError
 from testbed.stack.packet.mptcp import AddAddr, Dss, MpJoinSyn, MpJoinSynAck, MpPrio, RemoveAddr
@@ -17,9 +18,11 @@ from testbed.stack.packet.options import (
     WindowScale,
     emit_options,
     find,
+    options_size,
     parse_options,
-    room_after,
 )
+from testbed.stack.packet.segment import Segment
+from tests.segments import deterministic, segments
 
 SYN = (MaximumSegmentSize(1460), SackPermitted(), Timestamps(1, 2), WindowScale(7))
 
@@ -73,7 +76,6 @@ def test_options_begin_on_any_octet_and_stop_at_the_end_of_the_list() -> None:
 def test_the_options_of_a_syn_fit_with_a_join() -> None:
     join = MpJoinSyn(address_id=1, token=2, nonce=3)
     assert len(emit_options((*SYN, join))) == 36
-    assert room_after(SYN) == 21
     answer = MpJoinSynAck(address_id=1, hmac=bytes(8), nonce=3)
     assert len(emit_options((*SYN, answer))) == MAX_LENGTH
 
@@ -105,13 +107,18 @@ def test_what_fits_not_even_without_padding_is_an_error() -> None:
         emit_options((Dss(data_ack=1), address))
 
 
-def test_room_is_what_is_left_without_padding() -> None:
-    assert room_after(()) == MAX_LENGTH
-    assert room_after((MpPrio(backup=True),)) == 37
-    timestamps = (Timestamps(1, 2),)
+def test_the_largest_announcement_fits_beside_timestamps_without_padding() -> None:
     announcement = AddAddr(address_id=1, address="2001:db8::1", port=1, hmac=bytes(8))
-    assert room_after(timestamps) == len(announcement.encode()) == 30
-    assert len(emit_options((*timestamps, announcement))) == MAX_LENGTH
+    options = (Timestamps(1, 2), announcement)
+    assert len(emit_options(options)) == options_size(options) == MAX_LENGTH
+
+
+@deterministic
+@given(segments())
+def test_sizes_are_those_of_the_octets(segment: Segment) -> None:
+    for option in segment.options:
+        assert option.size == len(option.encode())
+    assert options_size(segment.options) == len(emit_options(segment.options))
 
 
 def test_find_gives_the_first_of_a_class() -> None:
