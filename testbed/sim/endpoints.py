@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from random import Random
 from typing import Final
 
-from testbed.sim.host import EndpointFactory, LocalNetwork
+from testbed.sim.host import EndpointFactory
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.topology.model import EndpointFlag, Node

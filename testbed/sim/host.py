@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from testbed.sim.frame import Packet
 from testbed.sim.loop import VirtualLoop
 from testbed.stack.connection import Endpoint
+from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
@@ -18,23 +19,6 @@ from testbed.topology.model import Node
 
 FIRST_PORT: Final = 32768  # net.ipv4.ip_local_port_range
 _PORTS: Final = 28232
-
-
-class LocalNetwork(Protocol):
-    """What an endpoint can ask of its host: see :class:`testbed.stack.mptcp.paths.LocalNetwork`."""
-
-    @property
-    def hosts(self) -> Sequence[str]:
-        """The host's own addresses, those of links that are down left out."""
-
-    def source_for(self, remote_host: str) -> str | None:
-        """Return the address the host uses toward another, ``None`` if there is no way."""
-
-    def port_for(self, local_host: str, remote: Address) -> int:
-        """Return a local port for a connection."""
-
-    def release_port(self, local: Address) -> None:
-        """Take a port back."""
 
 
 # Makes the endpoint of a node.  Whatever is random in there comes from the generator.

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from testbed import document
-from testbed.sim.host import LocalNetwork
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
+from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.segment import ACK, Segment
