@@ -15,6 +15,7 @@ from testbed.stack.connection import (
     Readable,
     Writable,
 )
+from testbed.stack.mptcp import fallback
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.handshake import Handshake
@@ -238,10 +239,10 @@ class MptcpConnection:
             return
         plain = self._count == 1 and subflow.given == self.outgoing.next
         if subflow.stripped and not subflow.fallback:
-            self._strip(subflow, plain=plain)
+            fallback.without_data_acks(subflow, self.incoming, plain=plain)
         self._receiver.move(subflow, plain=plain)
         if subflow.fallback:
-            self._drop_others(subflow)
+            fallback.drop_others(subflow, self.subflows)
         if self.state is DataState.OPENING and subflow.accepted:
             self._establish(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
@@ -253,13 +254,6 @@ class MptcpConnection:
         if subflow.tcp.closed:
             self._lose(subflow, now)
 
-    def _strip(self, subflow: Subflow, *, plain: bool) -> None:
-        """Fall back where the peer's Data ACKs do not arrive, or end the subflow (section 3.7)."""
-        if plain and subflow.position == self.incoming.next:
-            subflow.fall_back()
-        else:
-            subflow.tcp.abort()
-
     def _answer(self, subflow: Subflow) -> None:
         """Answer what a subflow's own end or the end of data asks for."""
         if subflow.ack_due:
@@ -269,12 +263,6 @@ class MptcpConnection:
         if retired and not subflow.fallback:
             # The peer gives this subflow up, not the connection (section 3.3.3).
             subflow.tcp.shutdown()
-
-    def _drop_others(self, subflow: Subflow) -> None:
-        """After a fallback there is one subflow (section 3.7): give up joins that were begun."""
-        for other in self.subflows:
-            if other is not subflow and not other.tcp.closed:
-                other.tcp.abort()
 
     def _establish(self, subflow: Subflow, now: int) -> None:
         """The handshake of the first subflow is done: data can flow."""
@@ -290,7 +278,7 @@ class MptcpConnection:
         if self.outgoing.closed:
             self._transit(Step.CLOSE)
         if self.fallback:
-            self._fall_through()
+            fallback.follow_tcp(self.outgoing, self.subflows)
         if self.outgoing.fin_acked:
             self._transit(Step.FIN_ACKED)
         if self.incoming.finished:
@@ -301,21 +289,12 @@ class MptcpConnection:
         if self._detached and self.incoming.readable:
             self.abort()
 
-    def _fall_through(self) -> None:
-        """After a fallback TCP's window is the only one, and the ACK of FIN the Data ACK."""
-        outgoing = self.outgoing
-        outgoing.edge = outgoing.end
-        for subflow in self.subflows:
-            if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT):
-                outgoing.fin_acked = outgoing.closed
-
     def _finish(self, now: int) -> None:
         """Send DATA_FIN, or after a fallback FIN, once all data has been given to subflows."""
-        if not self.fallback:
+        if self.fallback:
+            fallback.finish(self.outgoing, self.subflows)
+        else:
             self._fin.step(now)
-        elif self.outgoing.closed and self.outgoing.next == self.outgoing.end:
-            for subflow in self.subflows:
-                subflow.tcp.shutdown()
 
     def _watch(self, now: int) -> None:
         """Set the timer for what else could stay for ever: a connection without a subflow.
