@@ -24,6 +24,9 @@ WARNING: Final = 0x600000  # severities of Wireshark's expert information
 LINKTYPE_RAW: Final = 101  # packets begin with the IP header
 PROTOCOLS: Final = ("eth", "sll", "raw", "ip", "ipv6", "icmp", "icmpv6", "tcp", "mptcp")
 
+# A duplicate was reported (RFC 2883); a receiver's window was used up.
+BUSY: Final = ("D-SACK Sequence", "TCP window specified by the receiver is now completely full")
+
 Fields = dict[str, tuple[str, ...]]
 
 
@@ -122,8 +125,10 @@ def _unfounded(warning: str, fields: Fields) -> bool:
     """Whether tshark 4.0 is wrong to warn, as it does of the kernel's own connections.
 
     It misses a mapping where there is no data, and does not see the one in MP_CAPABLE; it takes
-    the flag C of MP_CAPABLE for an algorithm.
+    the flag C of MP_CAPABLE for an algorithm.  And what TCP does on a busy machine is not wrong.
     """
+    if warning in BUSY:
+        return True
     if warning == "No mapping available":
         return fields["tcp.len"] == ("0",) or "0" in fields.get("tcp.options.mptcp.subtype", ())
     return warning == "Unsupported algorithm" and "1" in fields.get(

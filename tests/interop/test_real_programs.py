@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import random
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.topology.model import Family
+from tests import tshark
 
 pytestmark = pytest.mark.sandbox
 
@@ -174,7 +174,6 @@ def test_iperf3_measures_the_server_api(lab, options, connections):
     lab(["", ""], Family.IPV4, test)
 
 
-@needs("tshark")
 def test_tshark_finds_keys_tokens_and_mappings_in_order(lab, content, tmp_path):
     """An independent decoder has nothing to warn about in a capture of ours."""
     capture, trace = tmp_path / "capture.pcapng", tmp_path / "trace.jsonl"
@@ -202,47 +201,11 @@ def test_tshark_finds_keys_tokens_and_mappings_in_order(lab, content, tmp_path):
     assert [event["event"] for event in events][:2] == ["created", "established"]
     assert "sub_established" in [event["event"] for event in events]
 
-    packets = asyncio.run(dissected(capture))
-    assert all(packet["_ws.malformed"] == "" for packet in packets)
-    assert {packet["mptcp.expected_token"] for packet in packets} >= {str(view["info"]["token"])}
-    assert {packet["tcp.options.mptcp.version"] for packet in packets} <= {"", "1"}
-    assert not [packet for packet in packets if warned(packet)]
-
-
-def warned(packet):
-    """Whether tshark's severity is at least PI_WARN (wireshark's epan/proto.h).
-
-    It also misses mappings on segments that have no data to be mapped; and whether segments are
-    sent again is a matter of how busy the machine is.
-    """
-    if packet["tcp.analysis.flags"]:
-        return False
-    if packet["tcp.len"] == "0" and "No mapping available" in packet["_ws.expert.message"]:
-        return False
-    severities = filter(None, packet["_ws.expert.severity"].split(","))
-    return any(int(severity) >= 0x600000 for severity in severities)
-
-
-FIELDS = (
-    "tcp.len",
-    "tcp.analysis.flags",
-    "_ws.malformed",
-    "mptcp.expected_token",
-    "tcp.options.mptcp.version",
-    "_ws.expert.severity",
-    "_ws.expert.message",
-)
-
-
-async def dissected(capture):
-    """Return some fields of each packet, as tshark names them."""
-    program = await asyncio.create_subprocess_exec(
-        "tshark", "-r", str(capture), "-T", "fields", "-E", "separator=|",
-        "-o", "mptcp.analyze_mappings:TRUE", "-o", "tcp.check_checksum:TRUE",
-        *(word for field in FIELDS for word in ("-e", field)),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, complaint = await program.communicate()
-    assert program.returncode == 0, complaint.decode()
-    lines = output.decode().splitlines()
-    return [dict(zip(FIELDS, line.split("|"), strict=True)) for line in lines]
+    packets = tshark.decode_file(capture)
+    tokens = {
+        token for packet in packets for token in packet.fields.get("mptcp.expected_token", ())
+    }
+    assert str(view["info"]["token"]) in tokens
+    versions = (packet.fields.get("tcp.options.mptcp.version", ()) for packet in packets)
+    assert {version for found in versions for version in found} == {"1"}
+    assert [(frame, one.warnings) for frame, one in enumerate(packets, 1) if one.warnings] == []
