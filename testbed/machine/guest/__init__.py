@@ -41,6 +41,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     """How a kind of machine does what all do; paths are the guest's.
 
     :param lower: where the host's root is mounted when the script starts.
+    :param modules: the kernel's ``lib/modules/RELEASE``, if it is not where modprobe(8) looks.
     :param shares: one for each of the program's writable directories.
     :param stdin: a file or device; so are the others.
     :param status: takes the lines above.
@@ -50,6 +51,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     lower: str
+    modules: Path | None = None
     shares: Sequence[Share]
     stdout: str
     stderr: str
@@ -69,6 +71,7 @@ def script(guest: Guest, program: Program) -> str:
     environment = (f"{name}={value}" for name, value in program.environment.items())
     return Template(_SCRIPT).substitute(
         lower=guest.lower,
+        modules="" if guest.modules is None else shlex.quote(str(guest.modules)),
         shares=shares,
         stdin=guest.stdin,
         stdout=guest.stdout,

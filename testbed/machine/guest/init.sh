@@ -26,6 +26,11 @@ mount -t devpts -o mode=0620,ptmxmode=0666 devpts ./dev/pts
 mount -t tmpfs -o mode=1777 tmpfs ./dev/shm
 mount -t tmpfs -o mode=0755 tmpfs ./run
 ${shares}
+modules=${modules}
+[ -z "$$modules" ] || [ -e "./lib/modules/$${modules##*/}" ] || {
+    mkdir -p ./lib/modules
+    ln -s "$$modules" ./lib/modules/
+}
 
 cat > ./run/testbed-job << 'END-OF-JOB'
 echo $$$$ > /run/testbed-group
