@@ -21,7 +21,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -46,6 +45,10 @@ _REQUIRED: Final = frozenset(
 _REPRODUCIBLE: Final = (
     *("KBUILD_BUILD_USER=testbed", "KBUILD_BUILD_HOST=testbed", "KBUILD_BUILD_VERSION=1"),
     *("KBUILD_BUILD_TIMESTAMP=1970-01-01", "LOCALVERSION="),
+)
+
+_NOT_FOR_MAKE: Final = frozenset(
+    ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
 )
 
 Say = Callable[[str], None]
@@ -130,15 +133,16 @@ def _build_debian(source: str, say: Say) -> Build:
         record = directory / "build.json"
         if record.is_file():
             return msgspec.json.decode(record.read_bytes(), type=Build)
-        with tempfile.TemporaryDirectory(dir=directory, prefix="source-") as scratch:
-            say(f"fetching and unpacking {name}")
-            packages.unpack([name], Path(scratch, "package"))
-            archive = Path(scratch, "package", "usr", "src", f"{name}.tar.xz")
-            with _log(directory) as log:
-                _run(["tar", "-C", scratch, "-xJf", str(archive)], log)
-            result = _make(source, Path(scratch, name), directory, say)
+        scratch = directory / "source"  # always of this name, for ccache
+        shutil.rmtree(scratch, ignore_errors=True)
+        say(f"fetching and unpacking {name}")
+        packages.unpack([name], scratch)
+        with _log(directory) as log:
+            _run(["tar", "-C", str(scratch), "-xJf", f"{scratch}/usr/src/{name}.tar.xz"], log)
+        result = _make(source, scratch / name, directory, say)
+        shutil.rmtree(scratch)
         shutil.rmtree(directory / "objects")
-    return result
+        return result
 
 
 def _build_tree(tree: Path, say: Say) -> Build:
@@ -158,7 +162,9 @@ def _state(tree: Path) -> str:
     version = "?"
     with contextlib.suppress(OSError):
         numbers = re.findall(
-            r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$", (tree / "Makefile").read_text(), re.MULTILINE
+            r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$",
+            (tree / "Makefile").read_text(),
+            re.MULTILINE,
         )
         version = ".".join(numbers)
     commit = _git(tree, "rev-parse", "--short=12", "HEAD")
@@ -218,7 +224,12 @@ def _log(directory: Path) -> BinaryIO:
 
 def _run(argv: Sequence[str], log: BinaryIO) -> None:
     done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), check=False
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=_environment(Path(log.name).parent),
+        check=False,
     )
     if done.returncode != 0:
         lines = Path(log.name).read_text(errors="replace").splitlines()
@@ -228,14 +239,11 @@ def _run(argv: Sequence[str], log: BinaryIO) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
+def _environment(directory: Path) -> dict[str, str]:
     """Return ours without what make(1) would take for its own."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name
-        not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
-    }
+    environment = {name: it for name, it in os.environ.items() if name not in _NOT_FOR_MAKE}
+    # What was compiled in another folder of the cache counts as compiled.
+    return environment | {"CCACHE_BASEDIR": str(directory), "CCACHE_NOHASHDIR": "1"}
 
 
 def _check_configuration(path: Path, version: str) -> None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
 from testbed.errors import PlatformError
-from testbed.machine.guest import Guest, Share, script
+from testbed.machine import guest, processes
+from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
 from testbed.machine.model import VARIABLE, Availability, Program
-from testbed.machine.supervision import Supervision
 from testbed.machine.uml import build
 from testbed.machine.uml.build import Build
-from testbed.sandbox import syscalls
 
 VIRTUAL_TIME: Final = "+virtual-time"
 # By this variable of the program's environment another seed for the entropy is chosen.
@@ -29,14 +26,14 @@ SEED: Final = "TESTBED_ENTROPY"
 START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01: when virtual time begins
 MEMORY: Final = "1024M"  # taken from the host as it is used
 
-# Descriptors of the kernel.  They stand in its command line, and that is a source of its entropy:
-# it must be the same for every run, so it has no path and no other number in it either.
-_STDIN, _STDOUT, _STDERR, _STATUS, _INTERRUPT = range(20, 25)
+# Numbers of the kernel's descriptors.  They stand in its command line, and that is a source of its
+# entropy: it must be the same for every run, so it has no path and no other number in it either.
+_STDOUT, _STDERR, _STATUS, _INTERRUPT = range(20, 24)
 _COMMAND_LINE: Final = (
     f"mem={MEMORY}",
     *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
-    "init=/proc/self/cwd/init",  # the host's /proc: the kernel's own working directory
-    *("seccomp=auto", "con=null", "con0=null,fd:1", "console=tty0", "panic=-1"),
+    "init=/proc/self/cwd/init",  # of the host's /proc: the kernel's own working directory
+    *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
     *(f"con2=null,fd:{_STDERR}", f"con3=null,fd:{_STATUS}", f"con4=fd:{_INTERRUPT},null"),
 )
 _VIRTUAL: Final = ("time-travel=inf-cpu", f"time-travel-start={START_NS}")
@@ -87,128 +84,119 @@ class Uml:
             raise PlatformError(
                 f"{self.name} cannot be used", why=available.why, instead=available.remedy
             )
+        environment = {**program.environment, VARIABLE: self.name}
+        program = msgspec.structs.replace(program, environment=environment)
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-uml-")))
             init = folder / "init"
-            init.write_text(script(_guest(program), self._inside(program)))
+            init.write_text(guest.script(_guest(program), program))
             init.chmod(0o755)
-            log = stack.enter_context(console.open("wb"))
-            return self._start(found, program, folder, log, stack).wait(limit_s)
-
-    def _inside(self, program: Program) -> Program:
-        environment = {**program.environment, VARIABLE: self.name}
-        return msgspec.structs.replace(program, environment=environment)
-
-    def _start(
-        self,
-        found: Build,
-        program: Program,
-        folder: Path,
-        log: BinaryIO,
-        stack: contextlib.ExitStack,
-    ) -> Supervision:
-        status, status_end = _pipe(stack)
-        interrupt_end, interrupt = _pipe(stack)
-        theirs = {_STATUS: status_end, _INTERRUPT: interrupt_end}
-        relays: dict[int, Callable[[bytes], object]] = {}
-        ends: dict[int, int] = {}
-        if program.terminal:
-            ends = {_STDIN: 0, _STDOUT: 1}
-        else:
-            for target, stream in ((_STDOUT, sys.stdout), (_STDERR, sys.stderr)):
-                ours, theirs[target] = _pipe(stack)
-                relays[ours.fileno()] = _writer(stream.fileno())
-        ends |= {target: file.fileno() for target, file in theirs.items()}
-        process = subprocess.Popen(
-            [found.linux, *self._command_line(program)],
-            cwd=folder,
-            env=self._environment(found, folder, program.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            close_fds=False,  # ours are not inherited anyway, and those it gets have no number yet
-            start_new_session=True,
-            preexec_fn=_preparation(ends),  # noqa: PLW1509 - no other thread of ours holds a lock
-        )
-        for file in theirs.values():
-            file.close()
-        return Supervision(
-            self.name,
-            process,
-            Path(log.name),
-            status=status.fileno(),
-            relays=relays,
-            interrupt=interrupt.fileno(),
-        )
+            log = stack.enter_context(console.open("ab"))
+            numbers = (_STATUS, _INTERRUPT, *(() if program.terminal else (_STDOUT, _STDERR)))
+            pipes = {
+                number: stack.enter_context(_Pipe(down=number == _INTERRUPT)) for number in numbers
+            }
+            child = processes.start(
+                [str(found.linux), *self._command_line(program)],
+                numbers={number: pipe.theirs for number, pipe in pipes.items()},
+                output=log,
+                terminal=program.terminal,
+                directory=folder,
+                environment=self._variables(found, folder, program.environment),
+                before=_stay_on_one_processor,
+            )
+            stack.callback(_end, child)
+            for pipe in pipes.values():
+                pipe.close_theirs()
+            return _follow(self.name, pipes, program, console, limit_s)
 
     def _command_line(self, program: Program) -> tuple[str, ...]:
-        con1 = f"fd:{_STDIN},fd:{_STDOUT}" if program.terminal else f"null,fd:{_STDOUT}"
+        con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
         return (*_COMMAND_LINE, f"con1={con1}", *(_VIRTUAL if self._virtual_time else ()))
 
-    def _environment(
+    def _variables(
         self, found: Build, folder: Path, environment: Mapping[str, str]
     ) -> dict[str, str]:
         """Return the variables of the kernel itself, a program of the host.
 
         Without any it would not find the end of its address space.
         """
-        variables = {"HOME": str(folder)}
-        if self._virtual_time:
-            variables |= {"LD_PRELOAD": str(found.entropy), SEED: environment.get(SEED, "0")}
-        return variables
+        if not self._virtual_time:
+            return {"HOME": str(folder)}
+        return {
+            "HOME": str(folder),
+            "LD_PRELOAD": str(found.entropy),
+            SEED: environment.get(SEED, "0"),
+        }
 
 
-def _guest(program: Program) -> Guest:
+def _guest(program: Program) -> guest.Guest:
     """Say how the first process does things in there."""
     shares = tuple(
-        Share(path=path, kind="hostfs", source="none", options=str(path))
+        guest.Share(path=path, kind="hostfs", source="none", options=str(path))
         for path in program.writable
     )
-    if program.terminal:
-        standard = {"stdin": "/dev/tty1", "stdout": "/dev/tty1", "stderr": "/dev/tty1"}
-    else:
-        standard = {"stdout": "/run/testbed-stdout", "stderr": "/run/testbed-stderr"}
-    return Guest(
+    terminal = "/dev/tty1" if program.terminal else None
+    return guest.Guest(
         lower="/",
         shares=shares,
-        **standard,
+        stdin=terminal or "/dev/null",
+        stdout=terminal or "/run/testbed-stdout",
+        stderr=terminal or "/run/testbed-stderr",
         status="/dev/tty3",
         interrupt="/dev/tty4",
-        prepare="" if program.terminal else _PIPES,
+        prepare="stty -F /dev/tty3 raw -echo" if program.terminal else _PIPES,
         power_off=_POWER_OFF,
     )
 
 
-def _pipe(stack: contextlib.ExitStack) -> tuple[BinaryIO, BinaryIO]:
-    """Return the ends of a pipe, to read and to write."""
-    read, write = os.pipe()
-    return (
-        stack.enter_context(os.fdopen(read, "rb", buffering=0)),
-        stack.enter_context(os.fdopen(write, "wb", buffering=0)),
-    )
+class _Pipe:
+    """A pipe between us and the kernel.
 
-
-def _writer(fd: int) -> Callable[[bytes], object]:
-    return lambda data: os.write(fd, data)
-
-
-def _preparation(ends: Mapping[int, int]) -> Callable[[], None]:
-    """Return what the child does before it becomes the kernel.
-
-    It dies with us, stays on one processor (system calls in there then take a fifth of the time),
-    and has its descriptors under the numbers of its command line.
+    :param down: it leads from us to the kernel, not from there to us.
     """
-    parent = os.getpid()
+
+    def __init__(self, *, down: bool) -> None:
+        read, write = os.pipe()
+        self.ours, self.theirs = (write, read) if down else (read, write)
+        self._open = {self.ours, self.theirs}
+
+    def close_theirs(self) -> None:
+        """Let the kernel be the only one that holds its end."""
+        os.close(self.theirs)
+        self._open.remove(self.theirs)
+
+    def write(self, octets: bytes) -> None:
+        """Write to a pipe that leads down."""
+        os.write(self.ours, octets)
+
+    def __enter__(self) -> _Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in self._open:
+            os.close(end)
+
+
+def _follow(
+    name: str, pipes: Mapping[int, _Pipe], program: Program, console: Path, limit_s: float | None
+) -> int:
+    sys.stdout.flush()
+    outputs = {} if program.terminal else {pipes[_STDOUT].ours: 1, pipes[_STDERR].ours: 2}
+    watch = Watch(
+        name, status=pipes[_STATUS].ours, outputs=outputs, console=console, limit_s=limit_s
+    )
+    interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))
+    with restored_terminal() if program.terminal else interrupts:
+        return watch.follow()
+
+
+def _stay_on_one_processor() -> None:
+    """System calls of the guest's programs take a fifth of the time then."""
     processors = sorted(os.sched_getaffinity(0))
-    processor = processors[parent % len(processors)]
+    os.sched_setaffinity(0, {processors[os.getpid() % len(processors)]})
 
-    def prepare() -> None:
-        syscalls.set_parent_death_signal(signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        os.sched_setaffinity(0, {processor})
-        high = {target: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for target, fd in ends.items()}
-        for target, fd in high.items():
-            os.dup2(fd, target)
 
-    return prepare
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()  # its programs, processes of the host, die with it
+    child.wait()
