@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +47,11 @@ mkfifo /run/testbed-stdout /run/testbed-stderr
 cat /run/testbed-stdout > /dev/tty1 & relays=$!
 cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
 """
-_POWER_OFF: Final = "wait $relays; echo o > /proc/sysrq-trigger; sleep 60"
+# reboot(2), as not every host has poweroff(8).
+_POWER_OFF: Final = (
+    f"wait $relays; {shlex.quote(sys.executable)} -ISc"
+    " 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
+)
 
 
 class Uml:
@@ -87,7 +93,7 @@ class Uml:
         environment = {**program.environment, VARIABLE: self.name}
         program = msgspec.structs.replace(program, environment=environment)
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-uml-")))
+            folder = stack.enter_context(_folder())
             init = folder / "init"
             init.write_text(guest.script(_guest(program), program))
             init.chmod(0o755)
@@ -108,7 +114,7 @@ class Uml:
             stack.callback(_end, child)
             for pipe in pipes.values():
                 pipe.close_theirs()
-            return _follow(self.name, pipes, program, console, limit_s)
+            return _follow(self.name, pipes, program, console, limit_s, folder)
 
     def _command_line(self, program: Program) -> tuple[str, ...]:
         con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
@@ -179,16 +185,36 @@ class _Pipe:
 
 
 def _follow(
-    name: str, pipes: Mapping[int, _Pipe], program: Program, console: Path, limit_s: float | None
+    name: str,
+    pipes: Mapping[int, _Pipe],
+    program: Program,
+    console: Path,
+    limit_s: float | None,
+    folder: Path,
 ) -> int:
     sys.stdout.flush()
     outputs = {} if program.terminal else {pipes[_STDOUT].ours: 1, pipes[_STDERR].ours: 2}
     watch = Watch(
-        name, status=pipes[_STATUS].ours, outputs=outputs, console=console, limit_s=limit_s
+        name,
+        status=pipes[_STATUS].ours,
+        outputs=outputs,
+        console=console,
+        limit_s=limit_s,
+        on_up=lambda: shutil.rmtree(folder),  # needed no more; so kill -9 leaves nothing
     )
     interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))
     with restored_terminal() if program.terminal else interrupts:
         return watch.follow()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder that may go before the end."""
+    folder = Path(tempfile.mkdtemp(prefix="testbed-uml-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stay_on_one_processor() -> None:
