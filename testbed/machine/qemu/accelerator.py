@@ -12,8 +12,11 @@ from testbed.machine import cache, processes
 from testbed.machine.kernels import Kernel
 
 KVM: Final = ("-accel", "kvm", "-cpu", "host")
-# QEMU 7.2 emulates cmpxchg16b without a lock prefix wrongly: it corrupts Linux 6.12 and later.
-EMULATION: Final = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem,-cx16")
+# Python's numerical libraries want x86-64-v2, of which Nehalem is the first.
+EMULATION: Final = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem")
+# QEMU 7.2 emulates cmpxchg16b without a lock prefix wrongly, which corrupts Linux 6.12 and later;
+# so the kernel is not to use it: X86_FEATURE_CX16, word 4, bit 13.
+EMULATION_ARGUMENTS: Final = "clearcpuid=141"
 _DEVICE: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROBE_S: Final = 10

@@ -113,7 +113,10 @@ def _watch(
     watch = Watch(
         name,
         status=ports["status"].ours.fileno(),
-        outputs={ports["stdout"].ours.fileno(): 1, ports["stderr"].ours.fileno(): 2},
+        outputs={
+            ports["stdout"].ours.fileno(): program.output,
+            ports["stderr"].ours.fileno(): 2,
+        },
         console=console,
         limit_s=limit_s,
     )
@@ -126,14 +129,16 @@ def _watch(
 
 
 def _command(qemu: str, kernel: Kernel, wiring: Wiring, program: Program) -> list[str]:
+    processor = accelerator.choose(qemu, kernel)
+    emulated = processor is accelerator.EMULATION
     return command(
         qemu,
         kernel,
         wiring,
-        processor=accelerator.choose(qemu, kernel),
+        processor=processor,
         cpus=min(_MOST_CPUS, len(os.sched_getaffinity(0))),
         memory=_MEMORY,
-        arguments=_KERNEL_ARGUMENTS,
+        arguments=_KERNEL_ARGUMENTS + f" {accelerator.EMULATION_ARGUMENTS}" * emulated,
         terminal=program.terminal,
     )
 
@@ -179,7 +184,7 @@ def _memory(content: bytes) -> Iterator[int]:
     """Yield a descriptor of a file that is nowhere but in memory."""
     descriptor = os.memfd_create("testbed-initramfs")
     try:
-        with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - it has no path
+        with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
         yield descriptor
     finally:
