@@ -46,6 +46,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     :param stdin: a file or device; so are the others.
     :param status: takes the lines above.
     :param interrupt: where a line is read for each Ctrl-C; ``None``: there is nothing of the kind.
+    :param prepare: shell commands before the program is started.
     :param power_off: the shell command that ends the machine.
     """
 
@@ -57,6 +58,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     stdin: str = "/dev/null"
     interrupt: str | None = None
+    prepare: str = ""
     power_off: str
 
 
@@ -76,6 +78,7 @@ def script(guest: Guest, program: Program) -> str:
         stderr=guest.stderr,
         status=guest.status,
         interrupt=guest.interrupt or "",
+        prepare=guest.prepare,
         power_off=guest.power_off,
         terminal="--ctty" if program.terminal else "",
         up=UP,

@@ -40,6 +40,7 @@ END-OF-JOB
 
 cat > ./run/testbed-init << 'END-OF-INIT'
 ip link set lo up
+${prepare}
 exec 9>> ${status}
 echo ${up} >&9
 (while sleep ${beat}; do echo ${alive} >&9; done) &
@@ -56,5 +57,5 @@ ${power_off}
 END-OF-INIT
 
 # Moving it over / and not only entering it: else no user namespace could be made in there.
-mount --move . / || give_up "the overlay is not the root"
+mount -n --move . / || give_up "the overlay is not the root"
 exec chroot . /bin/sh /run/testbed-init

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
+import sys
+import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final
@@ -49,6 +52,19 @@ class Interrupts:
         if self.count > 1:
             raise KeyboardInterrupt
         self._hand_on()
+
+
+@contextlib.contextmanager
+def restored_terminal() -> Iterator[None]:
+    """Put the terminal's settings back: a guest that is killed leaves it raw."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    settings = termios.tcgetattr(0)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, settings)
 
 
 class Watch:

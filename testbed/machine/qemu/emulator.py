@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ import msgspec
 
 from testbed.errors import PlatformError
 from testbed.machine import guest, kernels, processes
-from testbed.machine.guest.watch import Interrupts, Watch
+from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
 from testbed.machine.kernels import Kernel
 from testbed.machine.model import VARIABLE, Availability, Program
 from testbed.machine.qemu import accelerator, initramfs, virtiofs
@@ -121,7 +120,7 @@ def _watch(
         limit_s=limit_s,
     )
     with (
-        _restored_terminal()
+        restored_terminal()
         if program.terminal
         else Interrupts(lambda: ports["interrupt"].ours.sendall(b"\n"))
     ):
@@ -198,16 +197,3 @@ def _ended(child: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         child.kill()
         child.wait()
-
-
-@contextlib.contextmanager
-def _restored_terminal() -> Iterator[None]:
-    """QEMU makes the terminal raw, and may be killed before it takes that back."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    settings = termios.tcgetattr(0)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, settings)
