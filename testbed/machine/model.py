@@ -11,6 +11,8 @@ import msgspec
 HOST: Final = "host"
 # By this variable a testbed that runs inside a machine learns the machine's name.
 VARIABLE: Final = "TESTBED_MACHINE"
+# By this one that its processors are emulated, and slow: their speed says nothing.
+EMULATED: Final = "TESTBED_EMULATED"
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
