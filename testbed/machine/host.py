@@ -26,6 +26,7 @@ class Host:
                 program.argv,
                 cwd=program.directory,
                 env={**program.environment, VARIABLE: HOST},
+                stdout=program.output,
                 stdin=None if program.terminal else subprocess.DEVNULL,
                 timeout=limit_s,
                 check=False,

@@ -19,6 +19,7 @@ RUNNING: Final = "running"
 ARCHITECTURES: Final = {"x86_64": "amd64"}  # ours, and as Debian calls it
 _VERSION: Final = re.compile(r"\d+(\.\d+)+([-+.~\w]*)")
 _PACKAGE: Final = re.compile(r"linux-image-\S+")
+_SERIES: Final = re.compile(r"linux-image-(\d+\.\d+)")
 # Debian's and Ubuntu's flavours, the smallest first.
 _FLAVOURS: Final = ("cloud-amd64", "virtual", "generic", "amd64")
 _IMAGES: Final = ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz")
@@ -95,9 +96,10 @@ def fetch(name: str) -> Kernel:
 
 
 def cached() -> list[str]:
-    """Return the packages whose kernels were fetched, oldest kernel first."""
+    """Return the versions whose kernels were fetched, oldest first: ``6.1``."""
     names = (path.name for path in cache.folder("kernels").glob("linux-image-*"))
-    return sorted(names, key=packages.natural)
+    versions = {found[1] for name in names if (found := _SERIES.match(name))}
+    return sorted(versions, key=packages.natural)
 
 
 def release(image: Path) -> str:

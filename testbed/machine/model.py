@@ -11,6 +11,8 @@ import msgspec
 HOST: Final = "host"
 # By this variable a testbed that runs inside a machine learns the machine's name.
 VARIABLE: Final = "TESTBED_MACHINE"
+# By this one that its processors are emulated, and slow: their speed says nothing.
+EMULATED: Final = "TESTBED_EMULATED"
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     :param environment: all of its variables.
     :param writable: directories of this host that it may change for good.  What it writes
         elsewhere is gone with the machine.
+    :param output: our descriptor on which its standard output appears; its errors are on 2.
     :param terminal: it gets our terminal; otherwise its standard input is empty.
     """
 
@@ -40,6 +43,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     environment: Mapping[str, str]
     writable: Sequence[Path] = ()
+    output: int = 1
     terminal: bool = False
 
 

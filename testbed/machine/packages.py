@@ -127,6 +127,6 @@ def _run(argv: Sequence[str], directory: Path) -> str:
         raise PlatformError(
             f"{argv[0]} failed",
             why=last,
-            instead="see to it that the package archive can be reached, or name a kernel by its path",
+            instead="see that the package archive can be reached, or name a kernel by its path",
         ) from error
     return done.stdout

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from testbed.machine import kernels
+from typing import Final
+
+from testbed.machine import kernels, packages
 from testbed.machine.model import Machine
 from testbed.machine.qemu.emulator import Qemu
+
+OFFERED: Final = ("6.1", "6.12", "7.3")  # of Debian's kernels, those that are known to work
 
 
 def machine(kernel: str) -> Machine:
@@ -17,5 +21,6 @@ def machine(kernel: str) -> Machine:
 
 
 def machines() -> list[Machine]:
-    """Return QEMU with the running kernel and with those that were fetched."""
-    return [Qemu(kernel) for kernel in (kernels.RUNNING, *kernels.cached())]
+    """Return QEMU with the running kernel, those that were fetched, and those that are offered."""
+    versions = sorted({*OFFERED, *kernels.cached()}, key=packages.natural)
+    return [Qemu(kernel) for kernel in (kernels.RUNNING, *versions)]

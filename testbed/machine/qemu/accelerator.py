@@ -8,19 +8,40 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from testbed.machine import cache, processes
 from testbed.machine.kernels import Kernel
 
-KVM: Final = ("-accel", "kvm", "-cpu", "host")
-# QEMU 7.2 emulates cmpxchg16b without a lock prefix wrongly: it corrupts Linux 6.12 and later.
-EMULATION: Final = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem,-cx16")
+
+class Processor(msgspec.Struct, frozen=True, kw_only=True):
+    """What executes the guest.
+
+    :param options: QEMU's.
+    :param arguments: the kernel's.
+    """
+
+    emulated: bool
+    options: tuple[str, ...]
+    arguments: str = ""
+
+
+KVM: Final = Processor(emulated=False, options=("-accel", "kvm", "-cpu", "host"))
+# Python's numerical libraries want x86-64-v2, of which Nehalem is the first.  But QEMU 7.2 emulates
+# cmpxchg16b without a lock prefix wrongly, which corrupts Linux 6.12 and later, so the kernel is not
+# to use it: X86_FEATURE_CX16, word 4, bit 13.
+EMULATION: Final = Processor(
+    emulated=True,
+    options=("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"),
+    arguments="clearcpuid=141",
+)
 _DEVICE: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _PROBE_S: Final = 10
 
 
-def choose(qemu: str, kernel: Kernel) -> tuple[str, ...]:
-    """Return QEMU's arguments for the processor."""
+def choose(qemu: str, kernel: Kernel) -> Processor:
+    """Return KVM where it works with this kernel, and emulation elsewhere."""
     return KVM if kvm_works(qemu, kernel) else EMULATION
 
 
@@ -44,7 +65,7 @@ def _boots(qemu: str, kernel: Kernel) -> bool:
     child = processes.start(
         [
             *(qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-M", "q35", "-m", "512", *KVM),
+            *("-M", "q35", "-m", "512", *KVM.options),
             *("-kernel", str(kernel.image), "-append", "panic=-1 quiet"),
         ],
         output=subprocess.DEVNULL,

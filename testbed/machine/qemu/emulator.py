@@ -19,8 +19,9 @@ from testbed.errors import PlatformError
 from testbed.machine import guest, kernels, processes
 from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
 from testbed.machine.kernels import Kernel
-from testbed.machine.model import VARIABLE, Availability, Program
+from testbed.machine.model import EMULATED, VARIABLE, Availability, Program
 from testbed.machine.qemu import accelerator, initramfs, virtiofs
+from testbed.machine.qemu.accelerator import Processor
 from testbed.machine.qemu.command import Wiring, command, tag
 
 _PROGRAM: Final = "qemu-system-x86_64"
@@ -64,8 +65,15 @@ class Qemu:
         """Boot, run the program, and return its exit status."""
         qemu = _program()
         kernel = kernels.at_hand(self._kernel) or kernels.fetch(self._kernel)
-        environment = {**program.environment, VARIABLE: self.name}
-        program = msgspec.structs.replace(program, environment=environment)
+        processor = accelerator.choose(qemu, kernel)
+        program = msgspec.structs.replace(
+            program,
+            environment={
+                **program.environment,
+                VARIABLE: self.name,
+                EMULATED: "1" if processor.emulated else "",
+            },
+        )
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(console.open("ab"))
             ports = {name: stack.enter_context(_Port()) for name in _PORTS}
@@ -80,7 +88,7 @@ class Qemu:
                 shares=[it.fileno() for it in shares],
             )
             child = processes.start(
-                _command(qemu, kernel, wiring, program),
+                _command(qemu, kernel, processor, wiring, program),
                 descriptors=wiring.descriptors(),
                 output=log,
                 terminal=program.terminal,
@@ -112,7 +120,10 @@ def _watch(
     watch = Watch(
         name,
         status=ports["status"].ours.fileno(),
-        outputs={ports["stdout"].ours.fileno(): 1, ports["stderr"].ours.fileno(): 2},
+        outputs={
+            ports["stdout"].ours.fileno(): program.output,
+            ports["stderr"].ours.fileno(): 2,
+        },
         console=console,
         limit_s=limit_s,
     )
@@ -124,15 +135,17 @@ def _watch(
         return watch.follow()
 
 
-def _command(qemu: str, kernel: Kernel, wiring: Wiring, program: Program) -> list[str]:
+def _command(
+    qemu: str, kernel: Kernel, processor: Processor, wiring: Wiring, program: Program
+) -> list[str]:
     return command(
         qemu,
         kernel,
         wiring,
-        processor=accelerator.choose(qemu, kernel),
+        processor=processor.options,
         cpus=min(_MOST_CPUS, len(os.sched_getaffinity(0))),
         memory=_MEMORY,
-        arguments=_KERNEL_ARGUMENTS,
+        arguments=f"{_KERNEL_ARGUMENTS} {processor.arguments}",
         terminal=program.terminal,
     )
 
@@ -178,7 +191,7 @@ def _memory(content: bytes) -> Iterator[int]:
     """Yield a descriptor of a file that is nowhere but in memory."""
     descriptor = os.memfd_create("testbed-initramfs")
     try:
-        with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - it has no path
+        with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
         yield descriptor
     finally:
