@@ -38,6 +38,7 @@ _COMMAND_LINE: Final = (
     *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
     *(f"con2=null,fd:{_STDERR}", f"con3=null,fd:{_STATUS}", f"con4=fd:{_INTERRUPT},null"),
 )
+_VARIABLES: Final = frozenset(("PATH", "LANG", "LC_ALL", "TERM", "PYTHONPATH"))
 _VIRTUAL: Final = ("time-travel=inf-cpu", f"time-travel-start={START_NS}")
 
 # A console is a terminal, and the program's output shall not look like one: cat(1) stands between.
@@ -90,7 +91,7 @@ class Uml:
             raise PlatformError(
                 f"{self.name} cannot be used", why=available.why, instead=available.remedy
             )
-        environment = {**program.environment, VARIABLE: self.name}
+        environment = {**self._kept(program.environment), VARIABLE: self.name}
         program = msgspec.structs.replace(program, environment=environment)
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(_folder())
@@ -115,6 +116,16 @@ class Uml:
             for pipe in pipes.values():
                 pipe.close_theirs()
             return _follow(self.name, pipes, program, console, limit_s, folder)
+
+    def _kept(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the program's variables; in virtual time without what differs between users."""
+        if not self._virtual_time:
+            return dict(environment)
+        return {
+            name: value
+            for name, value in sorted(environment.items())
+            if name in _VARIABLES or name.startswith("TESTBED_")
+        }
 
     def _command_line(self, program: Program) -> tuple[str, ...]:
         con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
@@ -193,7 +204,9 @@ def _follow(
     folder: Path,
 ) -> int:
     sys.stdout.flush()
-    outputs = {} if program.terminal else {pipes[_STDOUT].ours: 1, pipes[_STDERR].ours: 2}
+    outputs = (
+        {} if program.terminal else {pipes[_STDOUT].ours: program.output, pipes[_STDERR].ours: 2}
+    )
     watch = Watch(
         name,
         status=pipes[_STATUS].ours,
