@@ -7,6 +7,7 @@
     ├── PlatformError            4  this kernel or machine cannot do it: what, why, what instead
     ├── SandboxError             1  the sandbox could not be built, reached or kept alive
     │   ├── OperationError       1  one operation of a plan failed, or read back differently
+    │   ├── MachineError         1  a virtual machine ended, hung or was too slow
     │   └── NoSuchSandboxError   2  no running sandbox has that name
     ├── PacketError              1  octets that are no packet, or values that fit into none
     ├── SimulationError          1  a simulated network in which nothing can happen any more
@@ -115,6 +116,10 @@ class NoSuchSandboxError(SandboxError):
     """No running sandbox has that name."""
 
     exit_code = 2
+
+
+class MachineError(SandboxError):
+    """A virtual machine ended before its program did."""
 
 
 class PacketError(TestbedError):

@@ -1,7 +1,8 @@
 """The ``testbed`` command.
 
 Each command is one module here with a function ``command``; its docstring is the help, in which
-indented paragraphs (examples) keep their lines.  ``CONTEXT_SETTINGS``, if there are any, are
+indented paragraphs (examples) keep their lines.  A module with an ``application`` is a group of
+commands instead.  ``CONTEXT_SETTINGS``, if there are any, are
 click's, for commands that pass options on to another program.
 
 A module is imported when its command is used, and imports what is heavy inside its function.
@@ -11,15 +12,14 @@ This module alone turns errors into exit codes (see :mod:`testbed.errors`): comm
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any, Final, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from testbed import __version__
+from testbed.cli import helptext
 from testbed.errors import TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
@@ -37,6 +37,7 @@ COMMANDS: Final = (
     "nc",
     "run",
     "show",
+    "machine",
     "doctor",
 )
 
@@ -54,8 +55,12 @@ class Commands(TyperGroup):
             return None
         module = importlib.import_module(_module(cmd_name))
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        if hasattr(module, "application"):
+            alone.add_typer(module.application, name=cmd_name)
+            group = cast("TyperGroup", typer.main.get_command(alone))
+            return cast("TyperCommand", group.commands[cmd_name])
         settings: dict[str, Any] | None = getattr(module, "CONTEXT_SETTINGS", None)
-        alone.command(cmd_name, help=_help(module.command), context_settings=settings)(
+        alone.command(cmd_name, help=helptext.of(module.command), context_settings=settings)(
             module.command
         )
         return cast("TyperCommand", typer.main.get_command(alone))  # of one command: just that one
@@ -75,12 +80,6 @@ class Commands(TyperGroup):
 def _module(command: str) -> str:
     """Return the module of a command; ``exec_`` because ``exec`` is a builtin's name."""
     return f"{__name__}.{'exec_' if command == 'exec' else command}"
-
-
-def _help(function: Callable[..., object]) -> str:
-    """Return the docstring with its indented paragraphs marked as not to be wrapped."""
-    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
-    return "\n\n".join(f"\b\n{text}" if text.startswith(" ") else text for text in paragraphs)
 
 
 def _print_version(wanted: bool) -> None:

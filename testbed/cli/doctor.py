@@ -26,7 +26,7 @@ def command(
     """Say what this machine can do, or what keeps MPTCP from it.
 
     Without arguments each feature the testbed uses is tried out in scratch namespaces, with what
-    it is for and what happens without it.
+    it is for and what happens without it; then come the machines runs could happen in.
 
     With the name of a running sandbox its observed state (endpoints, limits, routes by source,
     listeners, sysctls, MIB counters) is held against what the kernel's path manager needs for a
@@ -43,11 +43,15 @@ def command(
     import asyncio
 
     if name is None:
+        from testbed.cli.machine import print_rows, rows
+
         features = asyncio.run(_features())
         if json:
-            print_json({"features": features})
+            print_json({"features": features, "machines": rows()})
         else:
             _print_features(features)
+            console().print()
+            print_rows(rows())
         return
     diagnosis = asyncio.run(_diagnose(name, client, server, address, ipv6=ipv6))
     if json:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.cli.conclusion import exit_code
 from testbed.cli.output import Json, console, print_json
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
-    from testbed.experiment.load import Experiment
+    from testbed.experiment.load import Experiment, Overrides
     from testbed.experiment.outcome import Outcome
     from testbed.results.store import Store
 
@@ -39,6 +40,13 @@ def command(
     sim: Annotated[
         bool, typer.Option("--sim", help="Simulate the network: no root, no waiting.")
     ] = False,
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(metavar="M", help="Run in this machine, e.g. qemu:6.1; may be given again."),
+    ] = None,
+    virtual_time: Annotated[
+        bool, typer.Option("--virtual-time", help="With uml:...: on a virtual clock.")
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
     ] = None,
@@ -48,6 +56,9 @@ def command(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop after the first run that does not count.")
     ] = False,
+    summary: Annotated[
+        bool, typer.Option(help="Sum up at the end; `testbed show` does it later.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Run experiments and print what came out.
@@ -67,15 +78,21 @@ def command(
     With --sim the network and its clock are simulated, and the stacks are our own, userspace and
     userspace-tcp; the others of a file are left out.
 
+        testbed run --machine qemu:6.1 --machine qemu:6.12 experiments/quickstart.yaml
+
+    With --machine all of it happens inside, on another kernel, with the same files; the results
+    come to the same place. `testbed machine list` shows what there is.
+
     Ctrl-C stops; finished runs are kept.
     """
     from testbed.experiment import runner
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
+    from testbed.results.model import Status
     from testbed.results.store import Store
 
-    if sim and wire is not None:
-        raise InputError("--wire has no meaning with --sim: the simulator shapes all links")
+    if sim and (machine or wire is not None):
+        raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
     changes = Overrides(
         machine=SIMULATION if sim else HOST,
         stacks=tuple(stack or ()),
@@ -84,28 +101,75 @@ def command(
         wire=wire,
         values=tuple(_assignment(text) for text in set_ or ()),
     )
+    _check_request(files, resume, changes, machine, virtual_time)
+    experiments = [load(file, changes) for file in files or ()]  # all, before one begins
+    _say_what_is_left_out(experiments)
+    if machine:
+        flags = {"--again": again, "--fail-fast": fail_fast}
+        words = [*map(str, files or ()), *(flag for flag, given in flags.items() if given)]
+        words += [*_options(changes), *_place(results, resume)]
+        sys.exit(_elsewhere(machine, words, resume or results, virtual_time, json))
+    jobs: Iterable[tuple[Experiment, Store]]
     if resume is not None:
-        if files or changes != Overrides():
-            raise InputError("--resume goes on as it was begun: without files or changes")
         store = Store.open(resume)
         jobs = iter([(runner.resume(store), store)])
-    elif files:
-        experiments = [load(file, changes) for file in files]  # all are checked before one begins
-        _say_what_is_left_out(experiments)
-        jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
     else:
-        raise InputError("there is nothing to run", hint="name an experiment file")
+        jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
     outcomes: dict[str, Outcome] = {}
     try:
         for experiment, store in jobs:
-            with _concluded(store, outcomes, json=json):
+            with _concluded(store, outcomes, summary=summary, json=json):
                 _carry_out(experiment, store, again=again, fail_fast=fail_fast)
-            if fail_fast and outcomes[str(store.path)].problems:
+            if fail_fast and any(run.status is not Status.OK for run in store.runs()):
                 break
     finally:
         if json:
             print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
-    sys.exit(_exit_code(outcomes.values()))
+    sys.exit(exit_code(outcomes.values()))
+
+
+def _check_request(
+    files: list[Path] | None,
+    resume: Path | None,
+    changes: Overrides,
+    machine: list[str] | None,
+    virtual_time: bool,
+) -> None:
+    from testbed.experiment.load import Overrides
+
+    if virtual_time and not machine:
+        raise InputError("--virtual-time needs a machine", hint="for example --machine uml:7.3")
+    if resume is not None and (files or changes != Overrides()):
+        raise InputError("--resume goes on as it was begun: without files or changes")
+    if resume is None and not files:
+        raise InputError("there is nothing to run", hint="name an experiment file")
+
+
+def _place(results: Path, resume: Path | None) -> list[str]:
+    return ["--results", str(results)] if resume is None else ["--resume", str(resume)]
+
+
+def _elsewhere(
+    names: Iterable[str], arguments: list[str], results: Path, virtual_time: bool, json: bool
+) -> int:
+    from testbed.cli import elsewhere
+    from testbed.machine import machine
+
+    marker = "+virtual-time" if virtual_time else ""
+    found = [machine(f"{name}{marker}") for name in names]
+    return elsewhere.run(found, arguments, results, json=json)
+
+
+def _options(changes: Overrides) -> list[str]:
+    """Return the options that make these changes."""
+    given: list[tuple[str, object]] = [("--stack", stack) for stack in changes.stacks]
+    given += [
+        ("--repetitions", changes.repetitions),
+        ("--seed", changes.seed),
+        ("--wire", changes.wire),
+        *(("--set", f"{path}={value}") for path, value in changes.values),
+    ]
+    return [word for option, value in given if value is not None for word in (option, str(value))]
 
 
 def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
@@ -128,29 +192,17 @@ def _carry_out(experiment: Experiment, store: Store, *, again: bool, fail_fast: 
 
 
 @contextlib.contextmanager
-def _concluded(store: Store, outcomes: dict[str, Outcome], *, json: bool) -> Iterator[None]:
+def _concluded(
+    store: Store, outcomes: dict[str, Outcome], *, summary: bool, json: bool
+) -> Iterator[None]:
     """Print what came out and note it; of a part, too, when the experiment ends too early."""
-    from testbed.cli.tables import print_outcome
-    from testbed.experiment import runner
+    from testbed.cli.conclusion import conclude
 
-    whole = False
     try:
         yield
-        whole = True
     finally:
-        if not store.discard_if_empty():
-            outcome = outcomes[str(store.path)] = runner.conclude(store)
-            if not json:
-                print_outcome(console(), outcome, store.path)
-            if whole:
-                store.write_summary(outcome)
-
-
-def _exit_code(outcomes: Collection[Outcome]) -> int:
-    """1: some runs do not count; 3: an expectation is not met."""
-    if any(outcome.problems for outcome in outcomes):
-        return 1
-    return 3 if any(outcome.regressed for outcome in outcomes) else 0
+        if not store.discard_if_empty() and summary:
+            outcomes[str(store.path)] = conclude(store, json=json)
 
 
 def _assignment(text: str) -> tuple[str, str]:

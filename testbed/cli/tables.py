@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,7 @@ from testbed.cli import numbers
 from testbed.experiment.expectations import Check, Verdict
 from testbed.experiment.outcome import CellOutcome, Outcome, Problem
 from testbed.results.model import RunRecord, Status
+from testbed.results.statistics import Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +68,45 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
             escape(run.reason or ""),
         )
     console.print(table)
+
+
+def print_machines(console: Console, name: str, outcomes: Mapping[str, Outcome]) -> None:
+    """Print the first headline metric of one experiment: cells down, machines across.
+
+    :param outcomes: by machine, the one that the others are held against first.
+    """
+    from rich.table import Table
+
+    first = next(iter(outcomes.values()))
+    metric = first.headline[0]
+    table = Table(box=None, pad_edge=False)
+    for column in (*_parameters(first.cells), "stack", *outcomes):
+        table.add_column(column)
+    for cell in first.cells:
+        of = [_same(cell, it) for it in outcomes.values()]
+        estimates = [None if it is None else it.metrics.get(metric) for it in of]
+        reference, *_ = estimates
+        values = (_beside(metric, it, reference) for it in estimates)
+        table.add_row(*map(str, cell.parameters.values()), cell.stack, *values)
+    console.print(f"\n{name}: {metric.replace('_', ' ')} on {len(outcomes)} machines", style="bold")
+    console.print(table)
+
+
+def _same(cell: CellOutcome, outcome: Outcome) -> CellOutcome | None:
+    found = (
+        it for it in outcome.cells if (it.stack, it.parameters) == (cell.stack, cell.parameters)
+    )
+    return next(found, None)
+
+
+def _beside(metric: str, value: Estimate | None, reference: Estimate | None) -> str:
+    """Write a mean, and how many times the reference's it is."""
+    if value is None:
+        return "-"
+    text = numbers.quantity(metric, value)
+    if value is reference or reference is None or not reference.mean:
+        return text
+    return f"{text} (x {value.mean / reference.mean:.2f})"
 
 
 def _cells(outcome: Outcome) -> Table:

@@ -42,6 +42,7 @@ class Seen(msgspec.Struct, kw_only=True):
     wires: WireReport | None = None
     records: list[dict[str, Any]] = []
     cpu: dict[str, float] = {}
+    busy: float | None = None
     logs: dict[str, bytes] = {}
 
 

@@ -82,6 +82,7 @@ def _record(
         counters=evidence.moved(seen.before, seen.after),
         sysctls=evidence.sysctls(seen.after),
         cpu=seen.cpu,
+        busy=None if seen.busy is None else round(seen.busy, 3),
         load=(start.load, os.getloadavg()[0]),
         details=seen.result.details if seen.result else {},
     )

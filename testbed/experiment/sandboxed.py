@@ -13,6 +13,7 @@ from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
 from testbed.experiment.matrix import PlannedRun
+from testbed.experiment.processors import Processors
 from testbed.experiment.programs import Programs
 from testbed.experiment.proof import judge
 from testbed.experiment.record import Finished, Start, finished, note_events
@@ -96,6 +97,7 @@ async def _observe(
         with contextlib.closing(sampling), contextlib.closing(programs):
             await sampling.start(launcher, _job(spec, scenario, nodes, directory))
             seen.before = await sandbox.observe(nodes)
+            processors = Processors()
             try:
                 async with timeline.playing():
                     seen.result = await run_workload(
@@ -110,6 +112,8 @@ async def _observe(
             except WorkloadError as error:
                 seen.failure = str(error)
             seen.zero_ns = timeline.zero_ns
+            seen.busy = processors.busy()
+            seen.doubt = processors.doubt()
             seen.after = await sandbox.observe(nodes)
             seen.wires = await sandbox.wires()
             note_events(seen, await programs.judged(timeline.records), timeline.unplayed)

@@ -15,8 +15,6 @@ from testbed.workload.result import OnProgress
 
 HOST: Final = "host"
 SIMULATION: Final = "sim"
-# By the machine that an environment names: the module whose VENUE it is.
-_MODULES: Final = {HOST: "sandboxed", SIMULATION: "simulated"}
 
 
 class Venue(Protocol):
@@ -48,7 +46,11 @@ class Venue(Protocol):
 
 
 def venue(machine: str) -> Venue:
-    """Return a venue; only the one that is asked for is imported."""
-    module = importlib.import_module(f"testbed.experiment.{_MODULES[machine]}")
+    """Return a venue; only the one that is asked for is imported.
+
+    :param machine: as an environment names it.  On a virtual one there are sandboxes, as here.
+    """
+    name = "simulated" if machine == SIMULATION else "sandboxed"
+    module = importlib.import_module(f"testbed.experiment.{name}")
     found: Venue = module.VENUE
     return found

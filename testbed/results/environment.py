@@ -64,8 +64,8 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """``environment.json``.
 
-    :param machine: where the runs happen; ``host`` is this kernel, ``sim`` a simulated network,
-        for which the rest says what computed it.
+    :param machine: where the runs happen; ``host`` is this kernel, ``qemu:6.1`` and the like a
+        virtual machine, ``sim`` a simulated network, for which the rest says what computed it.
     :param memory: octets.
     """
 
@@ -92,8 +92,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 def gather(machine: str = "host") -> Environment:
     """Look at this machine.
 
-    :param machine: where the runs happen.
+    :param machine: where the runs happen; ``host`` may itself be a virtual machine, whose name
+        the testbed outside tells us.
     """
+    if machine == "host":
+        machine = os.environ.get("TESTBED_MACHINE", machine)
     return Environment(
         machine=machine,
         kernel=Kernel(

@@ -69,6 +69,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     :param counters: per node, every counter of nstat(8) that moved, and by how much.
     :param sysctls: per node, those that bear on the result, as they were during the run.
     :param cpu: CPU seconds of the emulator and of the sampler.
+    :param busy: the share of the workload's time in which the machine's processors were not idle.
     :param load: the machine's load average over a minute, before and after.
     """
 
@@ -91,6 +92,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, dict[str, int]] = {}
     sysctls: dict[str, dict[str, str]] = {}
     cpu: dict[str, float] = {}
+    busy: float | None = None
     load: tuple[float, float] = (0.0, 0.0)
     details: dict[str, Any] = {}
 

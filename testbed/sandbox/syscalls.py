@@ -25,6 +25,10 @@ MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 1 << 18
 
 _SYS_PIDFD_GETFD: Final = 438  # one number for all architectures
+_SYS_MOUNT_SETATTR: Final = 442
+_AT_FDCWD: Final = -100
+_AT_RECURSIVE: Final = 0x8000
+_MOUNT_ATTR_RDONLY: Final = 0x1
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,6 +56,21 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
         source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
     _check(result, f"mount {kind or source} on {target}")
+
+
+def make_read_only(path: str) -> None:
+    """Make every mount at and below ``path`` read-only (mount_setattr(2), Linux 5.12)."""
+    # struct mount_attr: attr_set, attr_clr, propagation, userns_fd
+    attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = _libc.syscall(
+        _SYS_MOUNT_SETATTR,
+        _AT_FDCWD,
+        path.encode(),
+        _AT_RECURSIVE,
+        attributes,
+        ctypes.c_size_t(ctypes.sizeof(attributes)),
+    )
+    _check(result, f"making {path} read-only")
 
 
 def set_parent_death_signal(signal: int) -> None:

@@ -1,0 +1,33 @@
+"""The end of an experiment: what came out, printed and stored, and the exit code it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from testbed.cli.output import console
+
+if TYPE_CHECKING:
+    from testbed.experiment.outcome import Outcome
+    from testbed.results.store import Store
+
+
+def conclude(store: Store, *, json: bool) -> Outcome:
+    """Sum up a result folder; print that for people, and store it when no run is missing."""
+    from testbed.cli.tables import print_outcome
+    from testbed.experiment import runner
+
+    outcome = runner.conclude(store)
+    if not json:
+        print_outcome(console(), outcome, store.path)
+    if not outcome.missing:
+        store.write_summary(outcome)
+    return outcome
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> int:
+    """1: some runs do not count; 3: an expectation is not met."""
+    outcomes = list(outcomes)
+    if any(outcome.problems for outcome in outcomes):
+        return 1
+    return 3 if any(outcome.regressed for outcome in outcomes) else 0

@@ -1,0 +1,201 @@
+"""`testbed machine`: the machines runs can happen in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from testbed.cli import helptext
+from testbed.cli.output import Json, console, print_json
+from testbed.errors import InputError
+
+_PASS_ON: Final = {"allow_interspersed_args": False}
+Name = Annotated[str, typer.Argument(metavar="M", help="A machine, for example qemu:6.1.")]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine in `list`."""
+
+    name: str
+    ok: bool
+    why: str
+    remedy: str
+
+
+def list_(json: Json = False) -> None:
+    """List the machines there are, and what keeps those that do not work from it.
+
+    Examples:
+
+        testbed machine list
+        testbed machine list --json
+    """
+    found = rows()
+    if json:
+        print_json({"machines": found})
+    else:
+        print_rows(found)
+
+
+def fetch(name: Name) -> None:
+    """Fetch the newest kernel of that name, without installing it.
+
+    It comes through this distribution's package tool into $XDG_CACHE_HOME/testbed. A version means
+    the newest kernel with it, of this release or another; the smallest flavour is taken. A run in a
+    machine whose kernel is missing does this by itself.
+
+    Examples:
+
+        testbed machine fetch qemu:6.1
+        testbed machine fetch qemu:linux-image-6.12.107+deb13-amd64
+    """
+    from testbed.machine import kernels, machine
+
+    kind, _, kernel = name.partition(":")
+    machine(name)
+    if kind != "qemu":
+        raise InputError(f"{name} has nothing to fetch", hint="uml:... is built: see build --help")
+    found = kernels.fetch(kernel)
+    typer.echo(f"Linux {found.release}: {found.image}")
+
+
+def build(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What is built: uml.")],
+    source: Annotated[
+        str, typer.Option(metavar="DIR|debian:VERSION", help="A kernel tree, or Debian's source.")
+    ],
+) -> None:
+    """Build a user-mode Linux; it is cached, and built again when its source has changed.
+
+    It takes minutes, a C compiler and what kernels need to be built; ccache is used if there.
+
+    Examples:
+
+        testbed machine build uml --source debian:7.3
+        testbed machine build uml --source ~/linux
+        testbed run --machine uml:$HOME/linux experiments/quickstart.yaml
+    """
+    if kind != "uml":
+        raise InputError(f"{kind} is not built", hint="uml is; qemu:PATH takes what make has built")
+    from testbed.machine.uml.build import build as build_uml
+
+    built = build_uml(source, lambda text: typer.echo(text, err=True))
+    typer.echo(f"Linux {built.version}: {built.linux}")
+
+
+def shell(name: Name) -> None:
+    """Open a shell in a machine ($SHELL, or /bin/sh).
+
+    Everything of this host is there to read, and may be changed: the changes are gone afterwards.
+
+    Examples:
+
+        testbed machine shell qemu:6.1
+    """
+    raise typer.Exit(run_in(name, [os.environ.get("SHELL", "/bin/sh")], (), None, terminal=True))
+
+
+def exec_(
+    name: Name,
+    argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    writable: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="What it changes in there stays; may be given again."),
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="End the machine after that.")
+    ] = None,
+) -> None:
+    """Run a program of this host in a machine; its exit status is ours.
+
+    It starts in this directory, with this environment and nothing on its standard input. What it
+    writes is gone afterwards, but for what it writes to --writable directories.
+
+    Examples:
+
+        testbed machine exec qemu:6.12 -- uname -r
+        testbed machine exec --writable out qemu:6.1 -- make -C tests O=out
+    """
+    raise typer.Exit(run_in(name, argv, writable or (), limit))
+
+
+def run_in(
+    name: str,
+    argv: Sequence[str],
+    writable: Sequence[Path],
+    limit_s: float | None,
+    *,
+    terminal: bool = False,
+) -> int:
+    """Run a program in a machine; return its exit status."""
+    import tempfile
+
+    from testbed.cli.elsewhere import check
+    from testbed.machine import Program, machine
+
+    for path in writable:
+        if not path.is_dir():
+            raise InputError(f"--writable {path}: is no directory")
+    found = machine(name)
+    check(found)
+    program = Program(
+        argv=[it for number, it in enumerate(argv) if number or it != "--"],
+        directory=Path.cwd(),
+        environment=os.environ,
+        writable=[path.resolve() for path in writable],
+        terminal=terminal,
+    )
+    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
+        return found.execute(program, console=Path(scratch, "console"), limit_s=limit_s)
+
+
+def rows() -> list[Row]:
+    """Return the machines and whether they work."""
+    from testbed.machine import machines
+
+    found = []
+    for machine in machines():
+        it = machine.availability()
+        found.append(Row(name=machine.name, ok=it.ok, why=it.why, remedy=it.remedy))
+    return found
+
+
+def print_rows(found: Sequence[Row]) -> None:
+    """Print them for people."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("machine", "", "what is there", "what to do"):
+        table.add_column(title, overflow="fold")
+    for row in found:
+        table.add_row(row.name, "[green]yes[/]" if row.ok else "[red]no[/]", row.why, row.remedy)
+    console().print(table)
+
+
+_COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "list": list_,
+    "fetch": fetch,
+    "build": build,
+    "shell": shell,
+    "exec": exec_,
+}
+application = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="""Manage the machines runs can happen in: this host, QEMU, user-mode Linux.
+
+    \b
+        testbed machine list
+        testbed machine exec qemu:6.1 -- uname -r
+        testbed run --machine qemu:6.1 experiments/quickstart.yaml
+    """,
+)
+for _name, _function in _COMMANDS.items():
+    _settings = _PASS_ON if _function is exec_ else None
+    application.command(_name, help=helptext.of(_function), context_settings=_settings)(_function)

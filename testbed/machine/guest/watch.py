@@ -1,0 +1,178 @@
+"""The host's side of a guest's life: its output, its status lines, Ctrl-C and time limits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Final
+
+from testbed.errors import MachineError
+from testbed.machine import guest
+
+BOOT_S: Final = 120  # from the start to the program's: software emulation on a busy host is slow
+SILENCE_S: Final = 120  # without a sign of life; BEAT_S is the time between two
+INTERRUPTED: Final = 130
+_TURN_S: Final = 1.0
+_CHUNK: Final = 1 << 16
+_KILLED: Final = 137  # 128 + SIGKILL
+
+
+class Interrupts:
+    """While entered, Ctrl-C is counted and handed on instead of ending us.
+
+    The second one raises KeyboardInterrupt, as ever.
+    """
+
+    def __init__(self, hand_on: Callable[[], None]) -> None:
+        self._hand_on = hand_on
+        self.count = 0
+
+    def __enter__(self) -> Interrupts:
+        self._previous = signal.signal(signal.SIGINT, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+        self._hand_on()
+
+
+@contextlib.contextmanager
+def restored_terminal() -> Iterator[None]:
+    """Put the terminal's settings back: a guest that is killed leaves it raw."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    settings = termios.tcgetattr(0)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, settings)
+
+
+class Watch:
+    """One guest from its start to its end.
+
+    :param name: of the machine, for what goes wrong.
+    :param status: a descriptor with the guest's status lines; at its end the guest is gone.
+    :param outputs: what is read from each descriptor is written to another, as it comes.
+    :param console: the file of the kernel's messages.
+    :param on_up: called when the program starts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        status: int,
+        outputs: Mapping[int, int],
+        console: Path,
+        limit_s: float | None,
+        on_up: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._on_up = on_up
+        self._name = name
+        self._status = status
+        self._outputs = dict(outputs)
+        self._console = console
+        self._limit_s = limit_s
+        self._rest = b""
+        self._up = False
+        self._full = False
+        self._exit: int | None = None
+
+    def follow(self) -> int:
+        """Return the program's exit status once the guest is gone.
+
+        :raises MachineError: it went without one, it hangs, or the limit is reached.
+        """
+        started = time.monotonic()
+        quiet = 0  # turns of the loop, not seconds: we ourselves may have been stopped
+        open_ = {self._status, *self._outputs}
+        while open_:
+            ready, _, _ = select.select(list(open_), [], [], _TURN_S)
+            quiet = 0 if self._status in ready else quiet + (not ready)
+            for descriptor in ready:
+                if not self._take(descriptor):
+                    open_.remove(descriptor)
+            self._check_time(time.monotonic() - started, quiet * _TURN_S)
+        return self._conclusion()
+
+    def _take(self, descriptor: int) -> bool:
+        """Read what there is; return whether there may be more."""
+        try:
+            octets = os.read(descriptor, _CHUNK)
+        except ConnectionResetError:
+            octets = b""
+        if descriptor in self._outputs:
+            _write(self._outputs[descriptor], octets)
+        else:
+            *lines, self._rest = (self._rest + octets).split(b"\n")
+            for line in lines:
+                self._hear(line.decode(errors="replace").split())
+        return bool(octets)
+
+    def _hear(self, words: list[str]) -> None:
+        match words:
+            case [guest.UP]:
+                self._up = True
+                self._on_up()
+            case [guest.FULL]:
+                self._full = True
+            case [guest.EXIT, status]:
+                self._exit = int(status)
+
+    def _check_time(self, passed_s: float, quiet_s: float) -> None:
+        if self._limit_s is not None and passed_s > self._limit_s:
+            raise self._failed(f"was ended at the limit of {self._limit_s:g} s")
+        if self._exit is None and not self._up and passed_s > BOOT_S:
+            raise self._failed(f"did not start a program within {BOOT_S} s")
+        if self._exit is None and self._up and quiet_s > SILENCE_S:
+            raise self._failed(f"hangs: no sign of life for {SILENCE_S} s")
+
+    def _conclusion(self) -> int:
+        if self._exit is None:
+            raise self._failed("ended before its program did" if self._up else "did not start")
+        if self._exit and self._full:
+            raise self._failed("has no room left: what is written outside shares is in its memory")
+        if self._exit == _KILLED:
+            raise self._failed("killed its program, as a kernel without memory does")
+        return self._exit
+
+    def _failed(self, what: str) -> MachineError:
+        last = last_line(self._console)
+        said = f'; its console ends with "{last}"' if last else ""
+        return MachineError(f"the machine {self._name} {what}{said}")
+
+
+def last_line(console: Path) -> str | None:
+    """Return the last line that says something; of a panic, the line that says why."""
+    try:
+        text = console.read_text(errors="replace")
+    except OSError:
+        return None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    panics = [line for line in lines if "Kernel panic" in line or "testbed:" in line]
+    return next(iter(panics or reversed(lines)), None)
+
+
+def _write(descriptor: int, octets: bytes) -> None:
+    while octets:
+        octets = octets[os.write(descriptor, octets) :]

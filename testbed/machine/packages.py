@@ -1,0 +1,132 @@
+"""Packages of this and other releases of the distribution, unpacked without installing them.
+
+apt does all of it, with a state of its own in the cache: the system's lists, sources and installed
+packages are left alone.  Where packages come from and which keys sign them is what the system's
+own sources say; only the releases' names are added, so that other kernels are found.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from testbed.errors import PlatformError
+from testbed.machine import cache
+
+# Debian's, oldest first.  By code name: mirrors are slow to update aliases such as "stable".
+_RELEASES: Final = ("bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid")
+_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_LISTS_KEPT_S: Final = 24 * 3600
+
+
+def search(pattern: str) -> list[str]:
+    """Return the names of all packages that match, oldest version first.
+
+    :param pattern: a regular expression for the whole name.
+    :raises PlatformError: this is no system with apt, or no package archive can be reached.
+    """
+    _update()
+    names = _apt("apt-cache", "pkgnames").split()
+    return sorted(filter(re.compile(pattern).fullmatch, names), key=natural)
+
+
+def unpack(names: Sequence[str], into: Path) -> None:
+    """Download packages and unpack them into one tree; ``into`` appears at once and whole.
+
+    :raises PlatformError: as :func:`search`, or one of them is not to be had.
+    """
+    _update()
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+        tree = Path(scratch, "tree")
+        _apt("apt-get", "download", *names, directory=Path(scratch))
+        for package in sorted(Path(scratch).glob("*.deb")):
+            _run(["dpkg-deb", "--extract", str(package), str(tree)], Path(scratch))
+        shutil.rmtree(into, ignore_errors=True)
+        tree.rename(into)
+
+
+def needed(name: str, pattern: str) -> list[str]:
+    """Return a package and those of its dependencies whose names match."""
+    lines = _apt("apt-cache", "depends", "--important", name).splitlines()
+    names = [line.partition(": ")[2].strip() for line in lines if "Depends: " in line]
+    return [name, *filter(re.compile(pattern).fullmatch, names)]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts ``6.9`` before ``6.12``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _update() -> None:
+    """Read the archives' lists, unless they are of today."""
+    state = _state()
+    stamp = state / "updated"
+    if stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_KEPT_S:
+        return
+    sources = _sources()
+    (state / "etc" / "sources.list").write_text("".join(f"{line}\n" for line in sources))
+    _apt("apt-get", "update")
+    stamp.touch()
+
+
+def _sources() -> list[str]:
+    """Return lines for sources.list(5): the system's own archives, and those of other releases."""
+    form = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
+    text = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/"))
+    found = [line.split(maxsplit=3) for line in text.splitlines()]
+    signed = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
+    lines = [f"deb {signed}{uri} {release} {part}" for uri, release, part, *_ in found]
+    debian = [
+        uri for uri, release, _, *origin in found if origin == ["Debian"] and "-" not in release
+    ]
+    lines += [f"deb {signed}{uri} {release} main" for uri in debian[:1] for release in _RELEASES]
+    return list(dict.fromkeys(lines))
+
+
+def _state() -> Path:
+    state = cache.folder("apt")
+    for name in ("etc/apt.conf.d", "etc/preferences.d", "lists/partial", "archives/partial"):
+        (state / name).mkdir(parents=True, exist_ok=True)
+    (state / "status").touch()
+    return state
+
+
+def _apt(program: str, *arguments: str, directory: Path = Path("/")) -> str:
+    state = _state()
+    options = (
+        f"Dir::Etc::sourcelist={state}/etc/sources.list",
+        "Dir::Etc::sourceparts=-",
+        f"Dir::State={state}",
+        f"Dir::State::status={state}/status",
+        f"Dir::Cache={state}",
+        "Acquire::Languages=none",
+        "APT::Sandbox::User=",  # the cache is ours, no other user could write there
+    )
+    flags = [word for option in options for word in ("-o", option)]
+    return _run([program, "-q", *flags, *arguments], directory)
+
+
+def _run(argv: Sequence[str], directory: Path) -> str:
+    try:
+        done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=True)
+    except FileNotFoundError as error:
+        raise PlatformError(
+            f"{argv[0]} is missing",
+            why="kernels are fetched with the tools of Debian and its relatives",
+            instead="name a kernel by its path",
+        ) from error
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip() or "no reason given").splitlines()[-1]
+        raise PlatformError(
+            f"{argv[0]} failed",
+            why=last,
+            instead="see that the package archive can be reached, or name a kernel by its path",
+        ) from error
+    return done.stdout

@@ -1,0 +1,207 @@
+"""One run of QEMU."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.errors import PlatformError
+from testbed.machine import guest, kernels, processes
+from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
+from testbed.machine.kernels import Kernel
+from testbed.machine.model import EMULATED, VARIABLE, Availability, Program
+from testbed.machine.qemu import accelerator, initramfs, virtiofs
+from testbed.machine.qemu.accelerator import Processor
+from testbed.machine.qemu.command import Wiring, command, tag
+
+_PROGRAM: Final = "qemu-system-x86_64"
+_MEMORY: Final = "1024M"
+_MOST_CPUS: Final = 4
+_PORTS: Final = ("stdout", "stderr", "status", "interrupt")
+# What a short life needs not: mitigations cost time; the clock is as good as the emulator's.
+_KERNEL_ARGUMENTS: Final = (
+    "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0 "
+    "cryptomgr.notests random.trust_cpu=on"
+)
+# The emergency restart: QEMU is told not to reboot but to end.
+_POWER_OFF: Final = "echo b > /proc/sysrq-trigger; sleep 60"
+
+
+class Qemu:
+    """QEMU with one kernel.  See :class:`testbed.machine.model.Machine`."""
+
+    def __init__(self, kernel: str) -> None:
+        self.name = f"qemu:{kernel}"
+        self._kernel = kernel
+
+    def availability(self) -> Availability:
+        """Look for the programs and the kernel; nothing is booted or fetched."""
+        try:
+            _program()
+            if virtiofs.daemon() is None:
+                return Availability(
+                    ok=False,
+                    why="virtiofsd is missing",
+                    remedy="apt install qemu-system-common (Debian 12) or virtiofsd",
+                )
+            kernel = kernels.at_hand(self._kernel)
+        except PlatformError as error:
+            return Availability(ok=False, why=f"{error.what}: {error.why}", remedy=error.instead)
+        if kernel is None:
+            return Availability(ok=True, why="the kernel would be fetched")
+        return Availability(ok=True, why=f"Linux {kernel.release}")
+
+    def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:
+        """Boot, run the program, and return its exit status."""
+        qemu = _program()
+        kernel = kernels.at_hand(self._kernel) or kernels.fetch(self._kernel)
+        processor = accelerator.choose(qemu, kernel)
+        program = msgspec.structs.replace(
+            program,
+            environment={
+                **program.environment,
+                VARIABLE: self.name,
+                EMULATED: "1" if processor.emulated else "",
+            },
+        )
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(console.open("ab"))
+            ports = {name: stack.enter_context(_Port()) for name in _PORTS}
+            shares = [
+                stack.enter_context(virtiofs.share(path, log, writable=number > 0))
+                for number, path in enumerate((Path("/"), *program.writable))
+            ]
+            wiring = Wiring(
+                initramfs=stack.enter_context(_memory(_initramfs(kernel, program))),
+                console=log.fileno(),
+                ports={name: port.theirs.fileno() for name, port in ports.items()},
+                shares=[it.fileno() for it in shares],
+            )
+            child = processes.start(
+                _command(qemu, kernel, processor, wiring, program),
+                descriptors=wiring.descriptors(),
+                output=log,
+                terminal=program.terminal,
+            )
+            stack.enter_context(_ended(child))
+            for port in ports.values():
+                port.theirs.close()
+            return _watch(self.name, ports, program, console, limit_s)
+
+
+class _Port:
+    """The two ends of a virtio port."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+
+    def __enter__(self) -> _Port:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+
+def _watch(
+    name: str, ports: dict[str, _Port], program: Program, console: Path, limit_s: float | None
+) -> int:
+    sys.stdout.flush()
+    watch = Watch(
+        name,
+        status=ports["status"].ours.fileno(),
+        outputs={
+            ports["stdout"].ours.fileno(): program.output,
+            ports["stderr"].ours.fileno(): 2,
+        },
+        console=console,
+        limit_s=limit_s,
+    )
+    with (
+        restored_terminal()
+        if program.terminal
+        else Interrupts(lambda: ports["interrupt"].ours.sendall(b"\n"))
+    ):
+        return watch.follow()
+
+
+def _command(
+    qemu: str, kernel: Kernel, processor: Processor, wiring: Wiring, program: Program
+) -> list[str]:
+    return command(
+        qemu,
+        kernel,
+        wiring,
+        processor=processor.options,
+        cpus=min(_MOST_CPUS, len(os.sched_getaffinity(0))),
+        memory=_MEMORY,
+        arguments=f"{_KERNEL_ARGUMENTS} {processor.arguments}",
+        terminal=program.terminal,
+    )
+
+
+def _initramfs(kernel: Kernel, program: Program) -> bytes:
+    terminal = "/dev/hvc0" if program.terminal else None
+    inside = guest.Guest(
+        lower=initramfs.LOWER,
+        modules=kernel.modules,
+        shares=[
+            guest.Share(path=path, kind="virtiofs", source=tag(number))
+            for number, path in enumerate(program.writable, start=1)
+        ],
+        stdin=terminal or "/dev/null",
+        stdout=terminal or "/dev/testbed-stdout",
+        stderr=terminal or "/dev/testbed-stderr",
+        status="/dev/testbed-status",
+        interrupt="/dev/testbed-interrupt",
+        power_off=_POWER_OFF,
+    )
+    return initramfs.build(kernel, _PORTS, guest.script(inside, program))
+
+
+def _program() -> str:
+    if platform.machine() not in kernels.ARCHITECTURES:
+        raise PlatformError(
+            f"no guests on {platform.machine()}",
+            why="their processor would have to be emulated, and this host's programs be another's",
+            instead="use the machine host",
+        )
+    found = shutil.which(_PROGRAM)
+    if found is None:
+        raise PlatformError(
+            f"{_PROGRAM} is missing",
+            why="machines qemu:... run in it",
+            instead="apt install qemu-system-x86",
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _memory(content: bytes) -> Iterator[int]:
+    """Yield a descriptor of a file that is nowhere but in memory."""
+    descriptor = os.memfd_create("testbed-initramfs")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _ended(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()

@@ -1,0 +1,120 @@
+"""What a guest boots into: busybox, the modules it needs to see the host's files, and the job.
+
+The kernel unpacks it to memory and starts /init, which mounts the host's root and hands over to
+the script of :mod:`testbed.machine.guest`.
+"""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from testbed.errors import PlatformError
+from testbed.machine.kernels import Kernel
+from testbed.machine.qemu import cpio
+
+LOWER: Final = "/lower"
+ROOT_TAG: Final = "root"  # of the virtiofs share that is the host's root
+_MODULES: Final = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
+
+_INIT: Final = f"""\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+for module in /modules/*; do
+    [ -e "$module" ] && insmod "$module"
+done
+# Ports appear some time after their module is loaded.
+for name in @PORTS@; do
+    while ! grep -qsx "$name" /sys/class/virtio-ports/*/name; do sleep 0.02; done
+    port=$(grep -lsx "$name" /sys/class/virtio-ports/*/name)
+    port=${{port%/name}}
+    ln -s "${{port##*/}}" "/dev/testbed-$name"
+done
+mount -t virtiofs -o ro {ROOT_TAG} {LOWER} || echo "testbed: the host's files cannot be mounted"
+exec /bin/sh /job
+"""
+
+
+def build(kernel: Kernel, ports: Sequence[str], job: str) -> bytes:
+    """Return the initramfs for one boot.
+
+    :param ports: names of virtio ports; the guest has them as ``/dev/testbed-NAME``.
+    :param job: the guest's script.
+    :raises PlatformError: there is no busybox, or the kernel lacks a module.
+    """
+    names = ("bin", "dev", "proc", "sys", "tmp", "modules", LOWER.strip("/"))
+    return cpio.archive(
+        *map(cpio.directory, names),
+        cpio.Entry(name="dev/console", mode=stat.S_IFCHR | 0o600, device=(5, 1)),
+        cpio.file("bin/busybox", _busybox().read_bytes(), executable=True),
+        *(
+            cpio.file(f"modules/{number:03d}.ko", content)
+            for number, content in enumerate(_modules(kernel))
+        ),
+        cpio.file("init", _INIT.replace("@PORTS@", " ".join(ports)).encode(), executable=True),
+        cpio.file("job", job.encode()),
+    )
+
+
+def _busybox() -> Path:
+    found = shutil.which("busybox")
+    if found is None:
+        raise PlatformError(
+            "busybox is missing",
+            why="a guest starts with it",
+            instead="apt install busybox-static",
+        )
+    return Path(found)
+
+
+def _modules(kernel: Kernel) -> Iterator[bytes]:
+    """Yield what insmod shall load, in order, uncompressed."""
+    if kernel.modules is None:
+        return
+    depends = dict(_dependencies(kernel.modules))
+    built_in = {_name(line) for line in (kernel.modules / "modules.builtin").read_text().split()}
+    paths = {_name(path): path for path in depends}
+    wanted: dict[str, None] = {}
+    for module in _MODULES:
+        if module in built_in:
+            continue
+        if module not in paths:
+            raise PlatformError(
+                f"the kernel {kernel.release} has no module {module}",
+                why="the guest would not see this host's files",
+                instead="take another kernel",
+            )
+        # modules.dep has all that a module needs, the last needed first.
+        wanted |= dict.fromkeys((*reversed(depends[paths[module]]), paths[module]))
+    for path in wanted:
+        yield _uncompressed(kernel.modules / path)
+
+
+def _dependencies(modules: Path) -> Iterator[tuple[str, list[str]]]:
+    for line in (modules / "modules.dep").read_text().splitlines():
+        path, _, needs = line.partition(":")
+        yield path, needs.split()
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+def _uncompressed(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix == ".xz":
+        return lzma.decompress(content)
+    if path.suffix == ".zst":
+        return subprocess.run(
+            ["zstd", "-dcq"], input=content, capture_output=True, check=True
+        ).stdout
+    return content

@@ -1,0 +1,57 @@
+"""Machines by name: ``KIND`` or ``KIND:KERNEL``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final, Protocol, cast
+
+from testbed.errors import InputError
+from testbed.machine.model import HOST, Machine
+
+# The packages that know the kinds.
+_KINDS: Final = {
+    HOST: "testbed.machine.host",
+    "qemu": "testbed.machine.qemu",
+    "uml": "testbed.machine.uml",
+}
+_EXAMPLES: Final = (
+    "host, qemu:running, qemu:6.1, qemu:PATH (of a bzImage or a build tree), uml:7.3 or uml:PATH"
+)
+
+
+class Kind(Protocol):
+    """What the package of a kind offers."""
+
+    def machine(self, kernel: str) -> Machine:
+        """Return the machine with that kernel, whether or not it works here.
+
+        :param kernel: what stands after the colon; empty if there is none.
+        :raises InputError: no kernel can be called that.
+        """
+
+    def machines(self) -> list[Machine]:
+        """Return those whose kernels are at hand, or would be fetched or built when asked for."""
+
+
+def kind(name: str) -> Kind:
+    """Return a kind of machine by its name: ``qemu``.
+
+    :raises InputError: there is no such kind.
+    """
+    if name not in _KINDS:
+        raise InputError(f"{name!r} is no kind of machine", hint=f"there are {_EXAMPLES}")
+    return cast("Kind", importlib.import_module(_KINDS[name]))
+
+
+def machine(name: str) -> Machine:
+    """Return a machine by its name: ``qemu:6.1``.
+
+    :raises InputError: there is no such kind, or no kernel can be called that.
+    """
+    before, _, kernel = name.partition(":")
+    return kind(before).machine(kernel)
+
+
+def machines() -> list[Machine]:
+    """Return the machines one could use here, this host first."""
+    return [found for name in _KINDS for found in kind(name).machines()]

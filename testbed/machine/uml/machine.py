@@ -1,0 +1,241 @@
+"""One user-mode Linux, from its start to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.errors import PlatformError
+from testbed.machine import guest, processes
+from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
+from testbed.machine.model import VARIABLE, Availability, Program
+from testbed.machine.uml import build
+from testbed.machine.uml.build import Build
+
+VIRTUAL_TIME: Final = "+virtual-time"
+# By this variable of the program's environment another seed for the entropy is chosen.
+SEED: Final = "TESTBED_ENTROPY"
+START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01: when virtual time begins
+MEMORY: Final = "1024M"  # taken from the host as it is used
+
+# Numbers of the kernel's descriptors.  They stand in its command line, and that is a source of its
+# entropy: it must be the same for every run, so it has no path and no other number in it either.
+_STDOUT, _STDERR, _STATUS, _INTERRUPT = range(20, 24)
+_COMMAND_LINE: Final = (
+    f"mem={MEMORY}",
+    *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
+    "init=/proc/self/cwd/init",  # of the host's /proc: the kernel's own working directory
+    *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
+    *(f"con2=null,fd:{_STDERR}", f"con3=null,fd:{_STATUS}", f"con4=fd:{_INTERRUPT},null"),
+)
+_VARIABLES: Final = frozenset(("PATH", "LANG", "LC_ALL", "TERM", "PYTHONPATH"))
+_VIRTUAL: Final = ("time-travel=inf-cpu", f"time-travel-start={START_NS}")
+
+# A console is a terminal, and the program's output shall not look like one: cat(1) stands between.
+_PIPES: Final = """\
+for tty in 1 2 3; do stty -F /dev/tty$tty raw -echo; done
+mkfifo /run/testbed-stdout /run/testbed-stderr
+cat /run/testbed-stdout > /dev/tty1 & relays=$!
+cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
+"""
+# reboot(2), as not every host has poweroff(8).
+_POWER_OFF: Final = (
+    f"wait $relays; {shlex.quote(sys.executable)} -ISc"
+    " 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
+)
+
+
+class Uml:
+    """A user-mode Linux.
+
+    :param kernel: a version of Debian's or the path of a source tree.
+    :param virtual_time: its clock stands while any program runs; see the package.
+    """
+
+    def __init__(self, kernel: str, *, virtual_time: bool) -> None:
+        self._kernel = kernel
+        self._virtual_time = virtual_time
+
+    @property
+    def name(self) -> str:
+        """``uml:7.3`` or ``uml:7.3+virtual-time``."""
+        return f"uml:{self._kernel}{VIRTUAL_TIME if self._virtual_time else ''}"
+
+    def availability(self) -> Availability:
+        """Return whether the kernel is built, from what its source tree holds now."""
+        found = build.find(self._kernel)
+        source = self._kernel if "/" in self._kernel else f"debian:{self._kernel}"
+        remedy = f"testbed machine build uml --source {source}"
+        if found is None:
+            return Availability(ok=False, why="it is not built", remedy=remedy)
+        if found.stale:
+            why = f"{self._kernel} has changed since it was built"
+            return Availability(ok=False, why=why, remedy=remedy)
+        return Availability(ok=True, why=f"built from Linux {found.version}")
+
+    def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:
+        """See :class:`testbed.machine.model.Machine`."""
+        available = self.availability()
+        found = build.find(self._kernel)
+        if not available.ok or found is None:
+            raise PlatformError(
+                f"{self.name} cannot be used", why=available.why, instead=available.remedy
+            )
+        environment = {**self._kept(program.environment), VARIABLE: self.name}
+        program = msgspec.structs.replace(program, environment=environment)
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(_folder())
+            init = folder / "init"
+            init.write_text(guest.script(_guest(program), program))
+            init.chmod(0o755)
+            log = stack.enter_context(console.open("ab"))
+            numbers = (_STATUS, _INTERRUPT, *(() if program.terminal else (_STDOUT, _STDERR)))
+            pipes = {
+                number: stack.enter_context(_Pipe(down=number == _INTERRUPT)) for number in numbers
+            }
+            child = processes.start(
+                [str(found.linux), *self._command_line(program)],
+                numbers={number: pipe.theirs for number, pipe in pipes.items()},
+                output=log,
+                terminal=program.terminal,
+                directory=folder,
+                environment=self._variables(found, folder, program.environment),
+                before=_stay_on_one_processor,
+            )
+            stack.callback(_end, child)
+            for pipe in pipes.values():
+                pipe.close_theirs()
+            return _follow(self.name, pipes, program, console, limit_s, folder)
+
+    def _kept(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the program's variables; in virtual time without what differs between users."""
+        if not self._virtual_time:
+            return dict(environment)
+        return {
+            name: value
+            for name, value in sorted(environment.items())
+            if name in _VARIABLES or name.startswith("TESTBED_")
+        }
+
+    def _command_line(self, program: Program) -> tuple[str, ...]:
+        con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
+        return (*_COMMAND_LINE, f"con1={con1}", *(_VIRTUAL if self._virtual_time else ()))
+
+    def _variables(
+        self, found: Build, folder: Path, environment: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the variables of the kernel itself, a program of the host.
+
+        Without any it would not find the end of its address space.
+        """
+        if not self._virtual_time:
+            return {"HOME": str(folder)}
+        return {
+            "HOME": str(folder),
+            "LD_PRELOAD": str(found.entropy),
+            SEED: environment.get(SEED, "0"),
+        }
+
+
+def _guest(program: Program) -> guest.Guest:
+    """Say how the first process does things in there."""
+    shares = tuple(
+        guest.Share(path=path, kind="hostfs", source="none", options=str(path))
+        for path in program.writable
+    )
+    terminal = "/dev/tty1" if program.terminal else None
+    return guest.Guest(
+        lower="/",
+        shares=shares,
+        stdin=terminal or "/dev/null",
+        stdout=terminal or "/run/testbed-stdout",
+        stderr=terminal or "/run/testbed-stderr",
+        status="/dev/tty3",
+        interrupt="/dev/tty4",
+        prepare="stty -F /dev/tty3 raw -echo" if program.terminal else _PIPES,
+        power_off=_POWER_OFF,
+    )
+
+
+class _Pipe:
+    """A pipe between us and the kernel.
+
+    :param down: it leads from us to the kernel, not from there to us.
+    """
+
+    def __init__(self, *, down: bool) -> None:
+        read, write = os.pipe()
+        self.ours, self.theirs = (write, read) if down else (read, write)
+        self._open = {self.ours, self.theirs}
+
+    def close_theirs(self) -> None:
+        """Let the kernel be the only one that holds its end."""
+        os.close(self.theirs)
+        self._open.remove(self.theirs)
+
+    def write(self, octets: bytes) -> None:
+        """Write to a pipe that leads down."""
+        os.write(self.ours, octets)
+
+    def __enter__(self) -> _Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in self._open:
+            os.close(end)
+
+
+def _follow(
+    name: str,
+    pipes: Mapping[int, _Pipe],
+    program: Program,
+    console: Path,
+    limit_s: float | None,
+    folder: Path,
+) -> int:
+    sys.stdout.flush()
+    outputs = (
+        {} if program.terminal else {pipes[_STDOUT].ours: program.output, pipes[_STDERR].ours: 2}
+    )
+    watch = Watch(
+        name,
+        status=pipes[_STATUS].ours,
+        outputs=outputs,
+        console=console,
+        limit_s=limit_s,
+        on_up=lambda: shutil.rmtree(folder),  # needed no more; so kill -9 leaves nothing
+    )
+    interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))
+    with restored_terminal() if program.terminal else interrupts:
+        return watch.follow()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder that may go before the end."""
+    folder = Path(tempfile.mkdtemp(prefix="testbed-uml-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stay_on_one_processor() -> None:
+    """System calls of the guest's programs take a fifth of the time then."""
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[os.getpid() % len(processors)]})
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()  # its programs, processes of the host, die with it
+    child.wait()
