@@ -45,7 +45,7 @@ exec 9>> ${status}
 echo ${up} >&9
 (while sleep ${beat}; do echo ${alive} >&9; done) &
 if [ -n "${interrupt}" ]; then
-    (while read -r _; do kill -INT -- "-$$(cat /run/testbed-group)"; done < "${interrupt}") &
+    (while read -r _; do kill -s INT -- "-$$(cat /run/testbed-group)"; done < "${interrupt}") &
 fi
 setsid --wait ${terminal} sh /run/testbed-job < ${stdin} > ${stdout} 2> ${stderr}
 status=$$?
