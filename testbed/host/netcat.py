@@ -22,7 +22,7 @@ from testbed.stack.connection import Connection
 from testbed.stack.mptcp import path_manager, scheduler
 from testbed.stack.packet.address import Address
 from testbed.stack.tcp import congestion
-from testbed.streams import StreamPair
+from testbed.streams import StreamPair, error_of
 
 STACKS: Final = ("userspace", "userspace-tcp")
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
@@ -146,7 +146,6 @@ class _Session:
     def __init__(self, options: Options, host: Host) -> None:
         self._options = options
         self._host = host
-        self._info: dict[str, Any] = {}
         self._sent = self._received = 0
         self._waiting_for = "a connection"
 
@@ -157,8 +156,12 @@ class _Session:
                 started = time.monotonic()
                 async with _aborted_on_failure(writer):
                     await self._carry(reader, writer)
-                self._summarise(time.monotonic() - started)
-                self._happened("the connection to close")
+                    self._happened("the connection to close")
+                    await self._host.streams.finished()
+                connection = _connection(writer)
+                if connection.failure is not None:
+                    raise error_of(connection.failure)
+                self._summarise(connection.info(), time.monotonic() - started)
                 await self._host.finish()
         except OSError as error:
             if isinstance(error, TimeoutError) and self._patience.expired():
@@ -220,7 +223,7 @@ class _Session:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._send(writer))
-            both.create_task(self._receive(reader, writer))
+            both.create_task(self._receive(reader))
         writer.close()
         await writer.wait_closed()
 
@@ -230,25 +233,17 @@ class _Session:
             self._sent += len(data)
             await writer.drain()
             self._happened()
-        self._look(writer)
         writer.write_eof()
 
-    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(2**18):
             self._received += len(data)
             self._happened()
             await stdio.write_all(sys.stdout.fileno(), data)
-        self._look(writer)
 
-    def _look(self, writer: asyncio.StreamWriter) -> None:
-        """Remember what there is; subflows go when both sides are closed."""
-        info = _connection(writer).info()
-        if len(info.get("subflows", ())) >= len(self._info.get("subflows", ())):
-            self._info = info
-
-    def _summarise(self, seconds: float) -> None:
+    def _summarise(self, info: dict[str, Any], seconds: float) -> None:
         self._say(f"sent {self._sent} octets, received {self._received} octets in {seconds:.2f} s")
-        for line in describe(self._info):
+        for line in describe(info):
             self._say(line)
 
     def _say(self, line: str) -> None:
@@ -261,10 +256,11 @@ def describe(info: dict[str, Any]) -> list[str]:
     if "subflows" not in info:
         return [f"TCP: {_counts(info)}"]
     kind = "TCP, after a fallback from MPTCP" if info["fallback"] else "MPTCP"
-    return [f"{kind}, {len(info['subflows'])} subflows:"] + [
+    subflows = sorted((*info["ended"], *info["subflows"]), key=lambda one: int(one["id"]))
+    return [f"{kind}, {len(subflows)} subflow{'s' if len(subflows) > 1 else ''}:"] + [
         f"  {one['id']}: {one['local']} -> {one['remote']}{' backup' if one['backup'] else ''}: "
         f"{_counts(one['tcp'])}"
-        for one in info["subflows"]
+        for one in subflows
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import re
 import signal
 import sys
 from pathlib import Path
@@ -157,6 +159,40 @@ def test_nc_says_why_there_is_no_connection(lab, stack):
         )
 
     lab([""], Family.IPV4, test)
+
+
+def test_nc_tells_of_every_octet_and_fails_when_the_peer_dies(lab, tmp_path):
+    """What the stack has taken is not yet with the peer: the end is awaited, and told of."""
+    content = tmp_path / "content"
+    content.write_bytes(random.Random(1).randbytes(3_000_000))
+
+    async def send(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        shell = f"exec {' '.join(NC)} -v -w 20 {lab.address} 5001 < {content}"
+        client = await lab.launcher.spawn("client", ("sh", "-c", shell))
+        assert b"connected" in await client.stderr.readline()
+        return server, client
+
+    async def test(lab):
+        server, client = await send(lab)
+        server.stdin.close()
+        received = 0
+        while data := await server.stdout.read(2**18):
+            received += len(data)
+        status, _, complaint = await ended(client)
+        assert (status, received) == (0, 3_000_000), complaint
+        told = [int(octets) for octets in re.findall(r": sent (\d+) octets", complaint)]
+        assert told[0] == 3_000_000 <= sum(told[1:])
+        await server.wait()
+
+        server, client = await send(lab)
+        await server.kill(signal.SIGKILL)
+        status, _, complaint = await ended(client)
+        assert status == 1
+        assert "reset by peer" in complaint
+
+    lab(["rate 20mbit delay 5ms", "rate 20mbit delay 5ms"], Family.IPV4, test)
 
 
 def test_an_interrupted_nc_resets_its_connection(lab):

@@ -19,7 +19,7 @@ from testbed.stack.mptcp import fallback
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.handshake import Handshake
-from testbed.stack.mptcp.info import describe
+from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.paths import PathControl
@@ -34,6 +34,7 @@ from testbed.stack.tcp.state import State
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
+_REMEMBERED: Final = 16
 _WORTH_WRITING: Final = 8  # a fraction of the buffer, too, whose room wakes the application
 
 
@@ -70,6 +71,7 @@ class MptcpConnection:
         self.outgoing = SendStream(config.send_buffer)
         self.incoming = ReceiveStream(config.receive_buffer)
         self.subflows: list[Subflow] = []
+        self.ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
         self.fallback = False  # it goes on as plain TCP (section 3.7)
@@ -346,7 +348,7 @@ class MptcpConnection:
 
     def _lose(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
-        self.subflows.remove(subflow)
+        self._remove(subflow)
         self.sender.lost(subflow)
         self._fin.send_again()
         failure = subflow.tcp.failure
@@ -358,6 +360,11 @@ class MptcpConnection:
             return
         self._last_words = failure
         self.paths.lost(subflow, now)
+
+    def _remove(self, subflow: Subflow) -> None:
+        self.subflows.remove(subflow)
+        if joined(subflow):
+            self.ended.append(describe_subflow(subflow))
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up, if it has not ended already."""
@@ -394,7 +401,7 @@ class MptcpConnection:
             else:
                 subflow.tcp.close()
             if subflow.tcp.closed:
-                self.subflows.remove(subflow)
+                self._remove(subflow)
                 self.paths.forget(subflow, now)
 
 

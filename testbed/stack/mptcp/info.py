@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testbed.stack.mptcp.subflow import Subflow
+
 if TYPE_CHECKING:
     from testbed.stack.mptcp.connection import MptcpConnection
 
@@ -11,10 +13,11 @@ if TYPE_CHECKING:
 def describe(connection: MptcpConnection) -> dict[str, Any]:
     """Return the fields of MPTCP_INFO that have a meaning here, and both tokens.
 
-    The keys are those of :class:`testbed.sockinfo.MptcpInfo`.
+    The keys are those of :class:`testbed.sockinfo.MptcpInfo`; ``ended`` holds the last subflows
+    that are no more, as they were.
     """
     keys, outgoing, incoming = connection.keys, connection.outgoing, connection.incoming
-    subflows = [one for one in connection.subflows if one.confirmed or one.number == 0]
+    subflows = [one for one in connection.subflows if joined(one)]
     return {
         "fallback": connection.fallback,
         "info": {
@@ -31,14 +34,22 @@ def describe(connection: MptcpConnection) -> dict[str, Any]:
             "csum_enabled": 0,
             "subflows_total": len(subflows),
         },
-        "subflows": [
-            {
-                "id": one.number,
-                "local": str(one.tcp.flow.local),
-                "remote": str(one.tcp.flow.remote),
-                "backup": one.backup,
-                "tcp": one.tcp.info(),
-            }
-            for one in subflows
-        ],
+        "subflows": [describe_subflow(one) for one in subflows],
+        "ended": list(connection.ended),
+    }
+
+
+def joined(subflow: Subflow) -> bool:
+    """Tell whether a subflow is, or was, part of its connection: not a join that never was one."""
+    return subflow.confirmed or subflow.number == 0
+
+
+def describe_subflow(subflow: Subflow) -> dict[str, Any]:
+    """Return one subflow, as :class:`testbed.sockinfo.Subflow` has it."""
+    return {
+        "id": subflow.number,
+        "local": str(subflow.tcp.flow.local),
+        "remote": str(subflow.tcp.flow.remote),
+        "backup": subflow.backup,
+        "tcp": subflow.tcp.info(),
     }

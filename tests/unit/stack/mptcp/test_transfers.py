@@ -47,7 +47,10 @@ def _any(net: Any) -> Any:
 @pytest.mark.parametrize("paths", [1, 2, 4])
 def test_transfer_both_ways(network: Any, paths: int, family: int) -> None:
     net = network(paths, family=family)
-    transfer(net)
+    info = transfer(net).info()
+    subflows = [one["tcp"] for one in (*info["ended"], *info["subflows"])]
+    assert len(subflows) == paths
+    assert sum(tcp["bytes_acked"] for tcp in subflows) >= len(DATA)
     assert net.client.tracer.count("sub_established") == paths - 1
     assert net.server.tracer.count("sub_established") == paths - 1
 
