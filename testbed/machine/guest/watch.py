@@ -74,6 +74,7 @@ class Watch:
     :param status: a descriptor with the guest's status lines; at its end the guest is gone.
     :param outputs: what is read from each descriptor is written to another, as it comes.
     :param console: the file of the kernel's messages.
+    :param on_up: called when the program starts.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class Watch:
         outputs: Mapping[int, int],
         console: Path,
         limit_s: float | None,
+        on_up: Callable[[], object] = lambda: None,
     ) -> None:
+        self._on_up = on_up
         self._name = name
         self._status = status
         self._outputs = dict(outputs)
@@ -130,6 +133,7 @@ class Watch:
         match words:
             case [guest.UP]:
                 self._up = True
+                self._on_up()
             case [guest.FULL]:
                 self._full = True
             case [guest.EXIT, status]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,7 @@ _COMMAND_LINE: Final = (
     *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
     *(f"con2=null,fd:{_STDERR}", f"con3=null,fd:{_STATUS}", f"con4=fd:{_INTERRUPT},null"),
 )
+_VARIABLES: Final = frozenset(("PATH", "LANG", "LC_ALL", "TERM", "PYTHONPATH"))
 _VIRTUAL: Final = ("time-travel=inf-cpu", f"time-travel-start={START_NS}")
 
 # A console is a terminal, and the program's output shall not look like one: cat(1) stands between.
@@ -45,7 +48,11 @@ mkfifo /run/testbed-stdout /run/testbed-stderr
 cat /run/testbed-stdout > /dev/tty1 & relays=$!
 cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
 """
-_POWER_OFF: Final = "wait $relays; echo o > /proc/sysrq-trigger; sleep 60"
+# reboot(2), as not every host has poweroff(8).
+_POWER_OFF: Final = (
+    f"wait $relays; {shlex.quote(sys.executable)} -ISc"
+    " 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
+)
 
 
 class Uml:
@@ -84,10 +91,10 @@ class Uml:
             raise PlatformError(
                 f"{self.name} cannot be used", why=available.why, instead=available.remedy
             )
-        environment = {**program.environment, VARIABLE: self.name}
+        environment = {**self._kept(program.environment), VARIABLE: self.name}
         program = msgspec.structs.replace(program, environment=environment)
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-uml-")))
+            folder = stack.enter_context(_folder())
             init = folder / "init"
             init.write_text(guest.script(_guest(program), program))
             init.chmod(0o755)
@@ -108,7 +115,17 @@ class Uml:
             stack.callback(_end, child)
             for pipe in pipes.values():
                 pipe.close_theirs()
-            return _follow(self.name, pipes, program, console, limit_s)
+            return _follow(self.name, pipes, program, console, limit_s, folder)
+
+    def _kept(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the program's variables; in virtual time without what differs between users."""
+        if not self._virtual_time:
+            return dict(environment)
+        return {
+            name: value
+            for name, value in sorted(environment.items())
+            if name in _VARIABLES or name.startswith("TESTBED_")
+        }
 
     def _command_line(self, program: Program) -> tuple[str, ...]:
         con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
@@ -179,16 +196,38 @@ class _Pipe:
 
 
 def _follow(
-    name: str, pipes: Mapping[int, _Pipe], program: Program, console: Path, limit_s: float | None
+    name: str,
+    pipes: Mapping[int, _Pipe],
+    program: Program,
+    console: Path,
+    limit_s: float | None,
+    folder: Path,
 ) -> int:
     sys.stdout.flush()
-    outputs = {} if program.terminal else {pipes[_STDOUT].ours: 1, pipes[_STDERR].ours: 2}
+    outputs = (
+        {} if program.terminal else {pipes[_STDOUT].ours: program.output, pipes[_STDERR].ours: 2}
+    )
     watch = Watch(
-        name, status=pipes[_STATUS].ours, outputs=outputs, console=console, limit_s=limit_s
+        name,
+        status=pipes[_STATUS].ours,
+        outputs=outputs,
+        console=console,
+        limit_s=limit_s,
+        on_up=lambda: shutil.rmtree(folder),  # needed no more; so kill -9 leaves nothing
     )
     interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))
     with restored_terminal() if program.terminal else interrupts:
         return watch.follow()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder that may go before the end."""
+    folder = Path(tempfile.mkdtemp(prefix="testbed-uml-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stay_on_one_processor() -> None:
