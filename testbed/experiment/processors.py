@@ -8,7 +8,7 @@ from typing import Final
 
 from testbed.machine.model import EMULATED
 
-_SATURATED: Final = 0.9
+_SATURATED: Final = 0.85  # on average, ends and start included
 _IDLE: Final = slice(3, 5)  # idle and iowait, proc_stat(5)
 _COUNTED: Final = 8  # what follows is part of what precedes
 

@@ -28,8 +28,8 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
 
 KVM: Final = Processor(emulated=False, options=("-accel", "kvm", "-cpu", "host"))
 # Python's numerical libraries want x86-64-v2, of which Nehalem is the first.  But QEMU 7.2 emulates
-# cmpxchg16b without a lock prefix wrongly, which corrupts Linux 6.12 and later, so the kernel is not
-# to use it: X86_FEATURE_CX16, word 4, bit 13.
+# cmpxchg16b without a lock prefix wrongly, which corrupts Linux 6.12 and later, so the kernel is
+# not to use it: X86_FEATURE_CX16, word 4, bit 13.
 EMULATION: Final = Processor(
     emulated=True,
     options=("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"),
