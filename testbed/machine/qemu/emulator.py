@@ -54,6 +54,12 @@ class Qemu:
                     why="virtiofsd is missing",
                     remedy="apt install qemu-system-common (Debian 12) or virtiofsd",
                 )
+            if os.geteuid() != 0:
+                return Availability(
+                    ok=False,
+                    why="only root may share all of this host's files with a guest",
+                    remedy="run it as root, or use uml:..., which needs no root",
+                )
             kernel = kernels.at_hand(self._kernel)
         except PlatformError as error:
             return Availability(ok=False, why=f"{error.what}: {error.why}", remedy=error.instead)

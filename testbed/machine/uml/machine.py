@@ -121,7 +121,7 @@ class Uml:
         """Return the program's variables; in virtual time without what differs between users."""
         if not self._virtual_time:
             return dict(environment)
-        return {
+        return {"PYTHONHASHSEED": "0"} | {
             name: value
             for name, value in sorted(environment.items())
             if name in _VARIABLES or name.startswith("TESTBED_")

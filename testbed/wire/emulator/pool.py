@@ -10,6 +10,7 @@ the slot freed last is used first, so memory stays at the largest number of fram
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import struct
@@ -138,5 +139,6 @@ def _reserve(octets: int) -> mmap.mmap:
             size //= 2
         else:
             # Huge pages would turn each frame into 2 MiB of memory.
-            memory.madvise(mmap.MADV_NOHUGEPAGE)
+            with contextlib.suppress(OSError):  # a kernel without them
+                memory.madvise(mmap.MADV_NOHUGEPAGE)
             return memory

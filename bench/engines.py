@@ -1,0 +1,213 @@
+"""The emulator held against the kernel's netem: the same options and frames through both.
+
+Run it where there is netem; in virtual time computing costs nothing, so that only the engines are
+compared::
+
+    testbed machine exec uml:7.3+virtual-time -- .venv/bin/python bench/engines.py
+
+Numbered Ethernet frames go over one link at even intervals, and what arrives is put side by side.
+The engines draw different random numbers.  So shares must agree as far as chance allows (four
+standard errors of their difference) and times to a tenth of a millisecond beside that.  At the end
+there is a Markdown table; the exit code is 1 if the engines disagree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import platform
+import socket
+import statistics
+import struct
+import sys
+import time
+from typing import Final, NamedTuple
+
+from testbed.errors import PlatformError
+from testbed.sandbox import Sandbox
+from testbed.topology.load import loads_topology
+from testbed.topology.plan import plan
+from testbed.topology.resolve import resolve
+
+ETHERTYPE: Final = 0x88B5  # IEEE 802 local experimental: no stack answers it
+FRAME: Final = 1000  # octets
+GAP_S: Final = 0.001
+COUNT: Final = 5000
+QUIET_S: Final = 1.0  # nothing more comes after this
+OPTIONS: Final = (
+    "{delay: 20ms}",
+    "{delay: 20ms 5ms}",
+    "{delay: 20ms 5ms distribution normal}",
+    "{delay: 20ms 5ms distribution pareto}",
+    "{rate: 20mbit, delay: 10ms}",
+    "{rate: 5mbit, limit: 20}",
+    "{loss: 2%}",
+    "{loss: gemodel 1% 20%}",
+    "{duplicate: 2%}",
+    "{corrupt: 2%}",
+    "{delay: 10ms, reorder: 25%}",
+)
+_TOPOLOGY: Final = """
+nodes: {{a: {{}}, b: {{}}}}
+links:
+  l: {{between: [a, b], netem: {{}}, toward: {{b: {options}}}}}
+"""
+_HEAD: Final = struct.Struct("!6s6sHIq")  # Ethernet header, number, sent at
+_BODY: Final = bytes(FRAME - _HEAD.size)
+
+
+class Seen(NamedTuple):
+    """What came out of a link, as shares of what went in, and times in milliseconds."""
+
+    lost: float
+    duplicated: float
+    corrupted: float
+    overtaken: float
+    delay_ms: float
+    spread_ms: float
+    mbit: float
+
+
+# In the nodes
+
+
+def send() -> None:
+    """Send the frames from eth0."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+        out.bind((_interface(), 0))
+        start = time.monotonic()
+        for number in range(COUNT):
+            time.sleep(max(0.0, start + number * GAP_S - time.monotonic()))
+            head = _HEAD.pack(b"\2" * 6, b"\2" * 6, ETHERTYPE, number, time.monotonic_ns())
+            out.send(head + _BODY)
+
+
+def receive() -> None:
+    """Print what arrives: number, sent at, arrived at, intact; until it is quiet."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as into:
+        into.bind((_interface(), ETHERTYPE))
+        into.settimeout(30)
+        print("ready", flush=True)
+        arrivals = []
+        try:
+            while True:
+                frame = into.recv(2048)
+                arrived_ns = time.monotonic_ns()
+                _, _, _, number, sent_ns = _HEAD.unpack_from(frame)
+                intact = frame[_HEAD.size :] == _BODY
+                arrivals.append((number, sent_ns, arrived_ns, intact))
+                into.settimeout(QUIET_S)
+        except TimeoutError:
+            print(json.dumps(arrivals), flush=True)
+
+
+def _interface() -> str:
+    return next(name for _, name in socket.if_nameindex() if name != "lo")
+
+
+# Outside
+
+
+async def through(engine: str, options: str) -> Seen:
+    """Send the frames through one engine."""
+    topology = resolve(loads_topology(_TOPOLOGY.format(options=options)))
+    async with await Sandbox.create() as sandbox:
+        await sandbox.execute(plan(topology, engine=engine, seed=1))
+        argv = [sys.executable, __file__, "--role"]
+        read, write = os.pipe()
+        receiver = await sandbox.spawn("b", [*argv, "receive"], stdout=write, stderr=2)
+        os.close(write)
+        with os.fdopen(read) as lines:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, lines.readline)
+            sender = await sandbox.spawn("a", [*argv, "send"], stderr=2)
+            arrivals = json.loads(await loop.run_in_executor(None, lines.readline))
+        await sender.wait(30)
+        await receiver.wait(30)
+    return summed_up(arrivals)
+
+
+def summed_up(arrivals: list[tuple[int, int, int, bool]]) -> Seen:
+    """Turn arrivals, in their order, into shares and times."""
+    numbers = [number for number, *_ in arrivals if number < COUNT]
+    once = len(set(numbers))
+    latest, overtaken = -1, 0
+    for number in numbers:
+        overtaken += number < latest
+        latest = max(latest, number)
+    delays = [(arrived - sent) / 1e6 for _, sent, arrived, intact in arrivals if intact]
+    took_s = (arrivals[-1][2] - arrivals[0][2]) / 1e9
+    return Seen(
+        lost=1 - once / COUNT,
+        duplicated=(len(numbers) - once) / COUNT,
+        corrupted=sum(not intact for *_, intact in arrivals) / COUNT,
+        overtaken=overtaken / COUNT,
+        delay_ms=statistics.fmean(delays),
+        spread_ms=statistics.pstdev(delays),
+        mbit=(len(arrivals) - 1) * FRAME * 8 / took_s / 1e6,
+    )
+
+
+def agree(left: Seen, right: Seen) -> bool:
+    """Return whether chance explains the difference."""
+    for name in ("lost", "duplicated", "corrupted", "overtaken"):
+        one, two = getattr(left, name), getattr(right, name)
+        mean = (one + two) / 2
+        # Losses in bursts are not independent: five a burst on average.
+        error = math.sqrt(2 * mean * (1 - mean) / COUNT * 5)
+        if abs(one - two) > 4 * error + 1 / COUNT:
+            return False
+    spread = math.hypot(left.spread_ms, right.spread_ms) / math.sqrt(COUNT)
+    if abs(left.delay_ms - right.delay_ms) > 0.1 + 4 * spread:
+        return False
+    if abs(left.spread_ms - right.spread_ms) > 0.1 + 0.05 * left.spread_ms:
+        return False
+    return abs(left.mbit / right.mbit - 1) < 0.02
+
+
+def as_markdown(rows: list[tuple[str, Seen, Seen, bool]]) -> str:
+    """Return the table: netem / emulator in each cell."""
+    names = ("lost", "duplicated", "corrupted", "overtaken", "delay", "spread", "rate")
+    lines = [f"| options | {' | '.join(names)} | agree |", "| --- " * (len(names) + 2) + "|"]
+    for options, kernel, ours, same in rows:
+        shares = [f"{a:.2%} / {b:.2%}" for a, b in zip(kernel[:4], ours[:4], strict=True)]
+        times = [f"{a:.2f} / {b:.2f} ms" for a, b in zip(kernel[4:6], ours[4:6], strict=True)]
+        rate = f"{kernel.mbit:.2f} / {ours.mbit:.2f} Mbit/s"
+        cells = [f"`{options}`", *shares, *times, rate, "yes" if same else "no"]
+        lines.append(f"| {' | '.join(cells)} |")
+    what = f"{COUNT} frames of {FRAME} octets, one each {GAP_S * 1000:g} ms"
+    where = os.environ.get("TESTBED_MACHINE", "host")
+    lines += [
+        "",
+        f"netem / emulator; {what}; `bench/engines.py` on {where}, Linux {platform.release()}.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--role", choices=("send", "receive"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.role:
+        send() if arguments.role == "send" else receive()
+        return 0
+    rows = []
+    for options in OPTIONS:
+        try:
+            kernel = asyncio.run(through("netem", options))
+        except PlatformError as error:
+            print(f"not measured: {error}")
+            return 0
+        ours = asyncio.run(through("emulator", options))
+        rows.append((options, kernel, ours, agree(kernel, ours)))
+        print(options, *(f"\n  {seen}" for seen in (kernel, ours)), rows[-1][-1], flush=True)
+    print(as_markdown(rows))
+    return 0 if all(same for *_, same in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
