@@ -1,6 +1,7 @@
 # make demo    set everything up and run the first experiment
 # make test    set everything up and run every check and test
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
+# make machines what needs a kernel of its own: QEMU, and user-mode Linux if it has been built
 # make check   the static checks alone: format, lint, types, layers
 # make bench   measure the wire's precision and the sandbox's scale
 # make clean   remove what make made
@@ -8,7 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test interop check bench clean
+.PHONY: demo test interop machines check bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -21,6 +22,10 @@ test: check
 interop: $(VENV)/.installed-dev
 	@scripts/system-packages test
 	TESTBED_INTEROP=full $(BIN)/pytest tests/interop
+
+machines: $(VENV)/.installed-dev
+	@scripts/system-packages machines
+	$(BIN)/pytest tests/machine
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
