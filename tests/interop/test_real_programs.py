@@ -196,7 +196,7 @@ def test_tshark_finds_keys_tokens_and_mappings_in_order(lab, content, tmp_path):
         assert (await client.wait()).returncode == 0
         return view
 
-    view = lab(["", ""], Family.IPV4, test)
+    view = lab(["rate 50mbit delay 2ms"] * 2, Family.IPV4, test)
     events = [json.loads(line) for line in trace.read_text().splitlines()]
     assert [event["event"] for event in events][:2] == ["created", "established"]
     assert "sub_established" in [event["event"] for event in events]

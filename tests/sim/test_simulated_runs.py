@@ -123,7 +123,7 @@ def test_wires_have_no_engine_to_choose(bench: Bench) -> None:
     file.write_text(EXPERIMENT)
     ran = CliRunner().invoke(cli.application, ["run", "--sim", "--wire", "netem", str(file)])
     assert ran.exit_code == 2
-    assert "--wire has no meaning with --sim" in ran.output
+    assert "--sim goes with neither --machine nor --wire" in ran.output
 
 
 def test_events_happen_on_the_virtual_clock(bench: Bench) -> None:

@@ -62,7 +62,7 @@ def test_plain_tcp_is_summarised_in_one_line():
 
 def test_each_subflow_is_summarised():
     one = {"id": 3, "local": "a:1", "remote": "b:2", "backup": True, "tcp": TCP}
-    head, line = describe({"fallback": False, "subflows": [one]})
-    assert head == "MPTCP, 1 subflows:"
+    head, line = describe({"fallback": False, "subflows": [], "ended": [one]})
+    assert head == "MPTCP, 1 subflow:"
     assert line.startswith("  3: a:1 -> b:2 backup: sent 5 octets")
-    assert "fallback" in describe({"fallback": True, "subflows": [one]})[0]
+    assert "fallback" in describe({"fallback": True, "subflows": [one], "ended": []})[0]
