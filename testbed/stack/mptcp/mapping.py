@@ -28,11 +28,6 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
     in_capable: bool = False
 
     @property
-    def data_end(self) -> int:
-        """Position after its last octet in the data stream."""
-        return self.data + self.length
-
-    @property
     def subflow_end(self) -> int:
         """Position after its last octet in the subflow's stream."""
         return self.subflow + self.length

@@ -104,11 +104,6 @@ class Subflow:
         assert self._tcp is not None  # noqa: S101 - attached as soon as both exist
         return self._tcp
 
-    @property
-    def attached(self) -> bool:
-        """Whether its TCP connection exists already."""
-        return self._tcp is not None
-
     def attach(self, tcp: TcpConnection) -> None:
         """Note the TCP connection."""
         self._tcp = tcp

@@ -189,11 +189,6 @@ class TcpConnection(Tcb):
         return self.sender.recovery.recovering
 
     @property
-    def syn_acked(self) -> bool:
-        """Whether the peer has acknowledged our SYN."""
-        return self.sender.una >= 0
-
-    @property
     def congestion(self) -> CongestionControl:
         """What decides on ``cwnd``; it can be exchanged before the connection is established."""
         return self.sender.recovery.congestion
