@@ -105,13 +105,17 @@ async def run(options: Options) -> None:
     :raises TestbedError: the connection could not be opened, or failed.
     :raises PlatformError: this process may not open packet sockets.
     """
-    with contextlib.ExitStack() as files:
-        host = _host(options, files)
-        try:
-            await _Session(options, host).run()
-        finally:
-            await asyncio.sleep(0)  # a RST that is due leaves
-            host.close()
+    try:
+        with contextlib.ExitStack() as files:
+            host = _host(options, files)
+            try:
+                await _Session(options, host).run()
+            finally:
+                await asyncio.sleep(0)  # a RST that is due leaves
+                host.close()
+    except OSError as error:  # a session's own are translated there: this is a recording's
+        names = " or ".join(str(path) for path in (options.pcap, options.trace) if path)
+        raise TestbedError(f"{names} cannot be written: {error.strerror}") from error
 
 
 def _host(options: Options, files: contextlib.ExitStack) -> Host:
