@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def command(
+    context: typer.Context,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Experiment files.")
     ] = None,
@@ -87,7 +88,7 @@ def command(
     """
     from testbed.experiment import runner
     from testbed.experiment.load import Overrides, load
-    from testbed.experiment.venue import HOST, SIMULATION
+    from testbed.experiment.venue import HOST, SIMULATION, venue
     from testbed.results.model import Status
     from testbed.results.store import Store
 
@@ -102,6 +103,8 @@ def command(
         values=tuple(_assignment(text) for text in set_ or ()),
     )
     _check_request(files, resume, changes, machine, virtual_time)
+    if not machine:
+        context.with_resource(venue(changes.machine).ahead())
     experiments = [load(file, changes) for file in files or ()]  # all, before one begins
     _say_what_is_left_out(experiments)
     if machine:

@@ -4,11 +4,12 @@ A client (:class:`Sandbox`, asyncio) talks to one *holder* process, which owns e
 Nothing outside is touched, and when the holder ends, however it ends, the kernel cleans up.
 """
 
-from testbed.sandbox.client import Process, Sandbox
+from testbed.sandbox.client import Begun, Process, Sandbox
 from testbed.sandbox.model import Description, Execution, Exit, Feature
 from testbed.sandbox.observation import NamespaceState, Observation
 
 __all__ = [
+    "Begun",
     "Description",
     "Execution",
     "Exit",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,32 @@ class Process:
         await self._channel.request(protocol.Signal, pid=self.pid, signal=int(number))
 
 
+class Begun:
+    """A sandbox whose holder is starting; until it is taken the context ends it.
+
+    :param name: as of :meth:`Sandbox.create`.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = registry.new_name() if name is None else registry.check_name(name)
+        self._started = launch.start(self.name)
+        self._taken = False
+
+    def take(self) -> tuple[launch.Stem, socket.socket]:
+        """Return the holder and the connection to it; they are the caller's now."""
+        self._taken = True
+        return self._started
+
+    def __enter__(self) -> Begun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._taken:
+            holder, control = self._started
+            control.close()
+            holder.end()
+
+
 class Sandbox:
     """A private set of namespaces, alive as long as its holder process.
 
@@ -67,16 +94,19 @@ class Sandbox:
         self._gone = False
 
     @classmethod
-    async def create(cls, name: str | None = None, *, background: bool = False) -> Sandbox:
+    async def create(
+        cls, name: str | None = None, *, background: bool = False, begun: Begun | None = None
+    ) -> Sandbox:
         """Start a sandbox.
 
         :param name: under which others can connect; by default a random one.
         :param background: it outlives this process from :meth:`detach` on; see there.
+        :param begun: one that was begun earlier, instead of a name.
         :raises SandboxError: the name is taken, or the holder did not come up.
         :raises PlatformError: the kernel forbids a namespace or a mount.
         """
-        name = registry.new_name() if name is None else registry.check_name(name)
-        holder, control = launch.start(name)
+        begun = begun or Begun(name)
+        holder, control = begun.take()
         channel = Channel(control, holder.last_words)
         try:
             await channel.ready()
@@ -84,7 +114,7 @@ class Sandbox:
             channel.close()
             await holder.gone()
             raise
-        sandbox = cls(name, channel, holder)
+        sandbox = cls(begun.name, channel, holder)
         if background:
             await sandbox.detach()
         return sandbox
