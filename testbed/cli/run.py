@@ -86,9 +86,14 @@ def command(
 
     Ctrl-C stops; finished runs are kept.
     """
+    from testbed.sandbox import ahead
+
+    if not (sim or machine):
+        context.with_resource(ahead())  # it starts while all the rest is imported and read
+
     from testbed.experiment import runner
     from testbed.experiment.load import Overrides, load
-    from testbed.experiment.venue import HOST, SIMULATION, venue
+    from testbed.experiment.venue import HOST, SIMULATION
     from testbed.results.model import Status
     from testbed.results.store import Store
 
@@ -103,8 +108,6 @@ def command(
         values=tuple(_assignment(text) for text in set_ or ()),
     )
     _check_request(files, resume, changes, machine, virtual_time)
-    if not machine:
-        context.with_resource(venue(changes.machine).ahead())
     experiments = [load(file, changes) for file in files or ()]  # all, before one begins
     _say_what_is_left_out(experiments)
     if machine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,7 @@ from testbed.experiment.scenario import Scenario
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
 from testbed.probe.job import Job
-from testbed.sandbox import Begun, Sandbox
+from testbed.sandbox import Sandbox
 from testbed.topology.plan import plan
 from testbed.units import format_time
 from testbed.workload import stacks
@@ -36,20 +35,10 @@ _AROUND_S: Final = 60.0  # what building, probing and taking down may take besid
 class Sandboxed:
     """Runs in sandboxes on this kernel."""
 
-    def __init__(self) -> None:
-        self._begun: Begun | None = None
-
     @property
     def stacks(self) -> tuple[str, ...]:
         """The stacks there are workers for, and pairs of those that understand one another."""
         return (*stacks.names(), *stacks.pairs())
-
-    @contextlib.contextmanager
-    def ahead(self) -> Iterator[None]:
-        """Start the holder of the first sandbox."""
-        with Begun() as self._begun:
-            yield
-        self._begun = None
 
     def check(self, written: Document[ExperimentSpec]) -> None:
         """Accept everything."""
@@ -64,8 +53,7 @@ class Sandboxed:
     ) -> Finished:
         """Carry out one run in a sandbox of its own."""
         seen, start = Seen(), Start()
-        begun, self._begun = self._begun, None
-        asyncio.run(_bounded(spec, scenario, planned, directory, seen, on_progress, begun))
+        asyncio.run(_bounded(spec, scenario, planned, directory, seen, on_progress))
         ends = stacks.ends(planned.cell.stack)
         nodes = (scenario.workload.source, scenario.workload.target)
         ours = tuple(node for node, end in zip(nodes, ends, strict=True) if not end.in_kernel)
@@ -83,11 +71,10 @@ async def _bounded(
     directory: Path,
     seen: Seen,
     on_progress: OnProgress,
-    begun: Begun | None,
 ) -> None:
     try:
         async with asyncio.timeout(spec.timeout_ns / 1e9 + _AROUND_S):
-            await _observe(spec, scenario, planned, directory, seen, on_progress, begun)
+            await _observe(spec, scenario, planned, directory, seen, on_progress)
     except TimeoutError:
         seen.failure = f"the run was not over after {format_time(spec.timeout_ns)} and a minute"
 
@@ -99,11 +86,10 @@ async def _observe(
     directory: Path,
     seen: Seen,
     on_progress: OnProgress,
-    begun: Begun | None,
 ) -> None:
     """Build the network, run the workload in it, and note everything in ``seen``."""
     nodes = evidence.nodes(scenario.workload)
-    async with await Sandbox.create(begun=begun) as sandbox, Launcher(sandbox) as launcher:
+    async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
         await sandbox.execute(plan(scenario.topology, engine=spec.wire, seed=planned.seed))
         programs = Programs(sandbox)
         timeline = Timeline(scenario.timeline, programs.carry_out)

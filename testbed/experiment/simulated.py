@@ -39,10 +39,6 @@ class Simulated:
 
     stacks = tuple(ENDPOINTS)
 
-    def ahead(self) -> contextlib.nullcontext[None]:
-        """Nothing takes time."""
-        return contextlib.nullcontext()
-
     def check(self, written: Document[ExperimentSpec]) -> None:
         """Refuse programs, and endpoints that change while a connection lives."""
         spec = written.value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,9 +23,6 @@ class Venue(Protocol):
     @property
     def stacks(self) -> tuple[str, ...]:
         """The names of the stacks there are."""
-
-    def ahead(self) -> AbstractContextManager[object]:
-        """Begin what the first run needs and takes time, while its experiment is read."""
 
     def check(self, written: Document[ExperimentSpec]) -> None:
         """Refuse what cannot be done there.

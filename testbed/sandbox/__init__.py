@@ -4,12 +4,11 @@ A client (:class:`Sandbox`, asyncio) talks to one *holder* process, which owns e
 Nothing outside is touched, and when the holder ends, however it ends, the kernel cleans up.
 """
 
-from testbed.sandbox.client import Begun, Process, Sandbox
+from testbed.sandbox.client import Process, Sandbox, ahead
 from testbed.sandbox.model import Description, Execution, Exit, Feature
 from testbed.sandbox.observation import NamespaceState, Observation
 
 __all__ = [
-    "Begun",
     "Description",
     "Execution",
     "Exit",
@@ -18,4 +17,5 @@ __all__ = [
     "Observation",
     "Process",
     "Sandbox",
+    "ahead",
 ]

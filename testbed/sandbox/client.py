@@ -7,10 +7,10 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,6 +23,25 @@ from testbed.topology.operations import AnyOperation, Plan
 from testbed.wire.report import WireReport
 
 T = TypeVar("T")
+
+# Holders that are starting for the next sandboxes without a name.
+_ahead: Final[list[tuple[str, launch.Stem, socket.socket]]] = []
+
+
+@contextlib.contextmanager
+def ahead() -> Iterator[None]:
+    """Start a holder now, while other things are done, for the first sandbox without a name."""
+    name = registry.new_name()
+    begun = (name, *launch.start(name))
+    _ahead.append(begun)
+    try:
+        yield
+    finally:
+        if begun in _ahead:
+            _ahead.remove(begun)
+            _, holder, control = begun
+            control.close()
+            holder.end()
 
 
 class Process:
@@ -53,32 +72,6 @@ class Process:
         await self._channel.request(protocol.Signal, pid=self.pid, signal=int(number))
 
 
-class Begun:
-    """A sandbox whose holder is starting; until it is taken the context ends it.
-
-    :param name: as of :meth:`Sandbox.create`.
-    """
-
-    def __init__(self, name: str | None = None) -> None:
-        self.name = registry.new_name() if name is None else registry.check_name(name)
-        self._started = launch.start(self.name)
-        self._taken = False
-
-    def take(self) -> tuple[launch.Stem, socket.socket]:
-        """Return the holder and the connection to it; they are the caller's now."""
-        self._taken = True
-        return self._started
-
-    def __enter__(self) -> Begun:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not self._taken:
-            holder, control = self._started
-            control.close()
-            holder.end()
-
-
 class Sandbox:
     """A private set of namespaces, alive as long as its holder process.
 
@@ -94,19 +87,19 @@ class Sandbox:
         self._gone = False
 
     @classmethod
-    async def create(
-        cls, name: str | None = None, *, background: bool = False, begun: Begun | None = None
-    ) -> Sandbox:
+    async def create(cls, name: str | None = None, *, background: bool = False) -> Sandbox:
         """Start a sandbox.
 
         :param name: under which others can connect; by default a random one.
         :param background: it outlives this process from :meth:`detach` on; see there.
-        :param begun: one that was begun earlier, instead of a name.
         :raises SandboxError: the name is taken, or the holder did not come up.
         :raises PlatformError: the kernel forbids a namespace or a mount.
         """
-        begun = begun or Begun(name)
-        holder, control = begun.take()
+        if name is None and _ahead:
+            name, holder, control = _ahead.pop()
+        else:
+            name = registry.new_name() if name is None else registry.check_name(name)
+            holder, control = launch.start(name)
         channel = Channel(control, holder.last_words)
         try:
             await channel.ready()
@@ -114,7 +107,7 @@ class Sandbox:
             channel.close()
             await holder.gone()
             raise
-        sandbox = cls(begun.name, channel, holder)
+        sandbox = cls(name, channel, holder)
         if background:
             await sandbox.detach()
         return sandbox
