@@ -99,4 +99,6 @@ def _experiment(file: Path) -> str:
 
     experiment = load(file)
     cells, repetitions = len(experiment.cells), experiment.spec.repetitions
-    return f"experiment, {cells} cells, {cells * repetitions} runs"
+    text = f"experiment, {cells} cells, {cells * repetitions} runs"
+    where = ", ".join(experiment.spec.machines)
+    return f"{text}, each on {where}" if where else text

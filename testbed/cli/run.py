@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +15,13 @@ from testbed.cli.output import Json, console, print_json
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
+    from testbed.cli.places import Errand
     from testbed.experiment.load import Experiment, Overrides
     from testbed.experiment.outcome import Outcome
     from testbed.results.store import Store
 
 
 def command(
-    context: typer.Context,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Experiment files.")
     ] = None,
@@ -82,15 +82,12 @@ def command(
         testbed run --machine qemu:6.1 --machine qemu:6.12 experiments/quickstart.yaml
 
     With --machine all of it happens inside, on another kernel, with the same files; the results
-    come to the same place. `testbed machine list` shows what there is.
+    come to the same place. `testbed machine list` shows what there is. Instead of the machines of
+    a file, if it lists some: `--machine host` runs it here.
 
     Ctrl-C stops; finished runs are kept.
     """
-    from testbed.sandbox import ahead
-
-    if not (sim or machine):
-        context.with_resource(ahead())  # it starts while all the rest is imported and read
-
+    from testbed.cli.places import places
     from testbed.experiment import runner
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
@@ -107,14 +104,16 @@ def command(
         wire=wire,
         values=tuple(_assignment(text) for text in set_ or ()),
     )
-    _check_request(files, resume, changes, machine, virtual_time)
+    _check_request(files, resume, changes)
     experiments = [load(file, changes) for file in files or ()]  # all, before one begins
     _say_what_is_left_out(experiments)
-    if machine:
+    errands = _errands(files or (), experiments, resume)
+    elsewhere = places(machine or (), errands, virtual_time=virtual_time)
+    if elsewhere:
         flags = {"--again": again, "--fail-fast": fail_fast}
-        words = [*map(str, files or ()), *(flag for flag, given in flags.items() if given)]
-        words += [*_options(changes), *_place(results, resume)]
-        sys.exit(_elsewhere(machine, words, resume or results, virtual_time, json))
+        words = [flag for flag, given in flags.items() if given] + _options(changes)
+        words += [] if resume else ["--results", str(results)]
+        sys.exit(_elsewhere(elsewhere, words, resume or results, json))
     jobs: Iterable[tuple[Experiment, Store]]
     if resume is not None:
         store = Store.open(resume)
@@ -134,36 +133,46 @@ def command(
     sys.exit(exit_code(outcomes.values()))
 
 
-def _check_request(
-    files: list[Path] | None,
-    resume: Path | None,
-    changes: Overrides,
-    machine: list[str] | None,
-    virtual_time: bool,
-) -> None:
+def _check_request(files: list[Path] | None, resume: Path | None, changes: Overrides) -> None:
     from testbed.experiment.load import Overrides
 
-    if virtual_time and not machine:
-        raise InputError("--virtual-time needs a machine", hint="for example --machine uml:7.3")
     if resume is not None and (files or changes != Overrides()):
         raise InputError("--resume goes on as it was begun: without files or changes")
     if resume is None and not files:
         raise InputError("there is nothing to run", hint="name an experiment file")
 
 
-def _place(results: Path, resume: Path | None) -> list[str]:
-    return ["--results", str(results)] if resume is None else ["--resume", str(resume)]
+def _errands(
+    files: Sequence[Path], experiments: Sequence[Experiment], resume: Path | None
+) -> list[Errand]:
+    """Return what is to be done, and the machines each wants; a simulation needs none."""
+    from testbed.experiment.venue import SIMULATION
+
+    if resume is not None:
+        return [(["--resume", str(resume)], _machine_of(resume))]
+    return [
+        ([str(file)], () if experiment.machine == SIMULATION else experiment.spec.machines)
+        for file, experiment in zip(files, experiments, strict=True)
+    ]
+
+
+def _machine_of(folder: Path) -> tuple[str, ...]:
+    """Return the machine that the runs of a result folder were made in, if it can be started."""
+    from testbed.experiment.venue import HOST, SIMULATION
+    from testbed.results.store import Store
+
+    name = Store.open(folder).environment().machine
+    return () if name in (HOST, SIMULATION) else (name,)
 
 
 def _elsewhere(
-    names: Iterable[str], arguments: list[str], results: Path, virtual_time: bool, json: bool
+    places: Mapping[str, Sequence[str]], words: Sequence[str], results: Path, json: bool
 ) -> int:
     from testbed.cli import elsewhere
     from testbed.machine import machine
 
-    marker = "+virtual-time" if virtual_time else ""
-    found = [machine(f"{name}{marker}") for name in names]
-    return elsewhere.run(found, arguments, results, json=json)
+    errands = [(machine(name), [*own, *words]) for name, own in places.items()]
+    return elsewhere.run(errands, results, json=json)
 
 
 def _options(changes: Overrides) -> list[str]:

@@ -16,6 +16,7 @@ from testbed.experiment.matrix import Cell, check_size, expand
 from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import DEFAULT_PROBES, ExperimentSpec
 from testbed.experiment.venue import HOST, venue
+from testbed.machine import machine
 from testbed.results.model import ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.spec import TopologySpec
@@ -70,6 +71,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
+    _check_machines(wanted)
     left_out: tuple[str, ...] = ()
     if overrides.machine != HOST:
         wanted, left_out = _possible(wanted, overrides.machine)
@@ -221,6 +223,22 @@ def _check_names(written: Document[ExperimentSpec], stacks: Sequence[str]) -> No
         _ = spec.timeout_ns
     except InputError as error:
         raise written.error(error.message, "timeout", error.hint) from None
+
+
+def _check_machines(written: Document[ExperimentSpec]) -> None:
+    """Check that there can be such machines; whether they work here is asked when they start."""
+    wanted = written.value.machines
+    for index, name in enumerate(wanted):
+        place = document.join_path("machines", index)
+        _, _, kernel = name.partition(":")
+        if "/" in kernel and not kernel.startswith("/"):
+            raise written.error(f"{kernel!r} is not an absolute path", place)
+        if name in wanted[:index]:
+            raise written.error(f"machine {name!r} is listed twice", place)
+        try:
+            machine(name)
+        except InputError as error:
+            raise written.error(error.message, place, error.hint) from None
 
 
 def _check_matrix(written: Document[ExperimentSpec]) -> None:

@@ -139,6 +139,8 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """An experiment file.
 
     :param topology: a file, relative to this one, or a topology written out here.
+    :param machines: where it runs: in each of these, as ``testbed run --machine`` names them; here
+        if there are none.
     :param matrix: paths of the topology (``links.wifi.delay``) or of the workload
         (``workload.size``), each with the values it takes; every combination is a cell.
     :param probes: what is measured while a run lasts; by default all that cost little.
@@ -153,6 +155,7 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     description: str = ""
     topology: str | dict[str, Any]
     stacks: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("tcp", "mptcp")
+    machines: tuple[str, ...] = ()
     workload: Workload
     matrix: dict[str, Values] = {}
     events: tuple[EventSpec, ...] = ()

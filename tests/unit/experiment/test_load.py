@@ -163,6 +163,10 @@ def test_a_topology_can_be_written_in_place(read):
             "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",
             r"try.yaml:3: expect\[0\].metric: there is no metric 'goodputt'; did you mean 'goodput",
         ),
+        ("machines: [uml:7.3, zebra]", r"try.yaml:3: machines\[1\]: 'zebra' is no kind of machine"),
+        ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
+        ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
+        ("machines: [uml:../linux]", r"try.yaml:3: machines\[0\]: '../linux' is not an absolute"),
         ("stacks: [userspace/tcp]", r"try.yaml:3: stacks\[0\]: there is no stack 'userspace/tcp'"),
         (
             "expect: [{metric: goodput, stack: userspace, at_least: 1}]",
