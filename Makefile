@@ -1,7 +1,7 @@
 # make demo    set everything up and run the first experiment
 # make test    set everything up and run every check and test
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
-# make machines what needs a kernel of its own: QEMU, and user-mode Linux if it has been built
+# make machines what needs machines: QEMU, a new Debian, user-mode Linux if it has been built
 # make check   the static checks alone: format, lint, types, layers
 # make bench   measure the wire's precision and the sandbox's scale
 # make clean   remove what make made
@@ -25,7 +25,7 @@ interop: $(VENV)/.installed-dev
 
 machines: $(VENV)/.installed-dev
 	@scripts/system-packages machines
-	$(BIN)/pytest tests/machine
+	TESTBED_MACHINES=full $(BIN)/pytest tests/machine
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

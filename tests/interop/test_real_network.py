@@ -218,6 +218,25 @@ def test_an_interrupted_nc_resets_its_connection(lab):
     lab([""], Family.IPV4, test)
 
 
+@pytest.mark.parametrize("option", ["--trace", "--pcap"])
+def test_on_a_full_disk_nc_carries_the_data_and_fails(lab, tmp_path, option):
+    content = tmp_path / "content"
+    content.write_bytes(random.Random(1).randbytes(300_000))
+
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        server.stdin.close()
+        client = f"exec {' '.join(NC)} -w 20 {option} /dev/full {lab.address} 5001 < {content}"
+        sending = await lab.launcher.spawn("client", ("sh", "-c", client))
+        received, failed = await asyncio.gather(ended(server), ended(sending))
+        assert (received[0], received[1]) == (0, content.read_bytes()), received[2]
+        complaint = "testbed: /dev/full cannot be written: No space left on device\n"
+        assert failed == (1, b"", complaint)
+
+    lab(["", ""], Family.IPV4, test)
+
+
 def test_further_local_addresses_become_subflows(lab, tmp_path):
     """-s says what addresses there are, whatever the kernel's path manager has."""
     trace = tmp_path / "trace.jsonl"

@@ -13,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from testbed import cli
-from testbed.errors import InputError
+from testbed.errors import InputError, StoreError
 from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
-from testbed.experiment.venue import SIMULATION
+from testbed.experiment.venue import SIMULATION, venue
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 
@@ -116,6 +116,17 @@ def test_bits_do_not_depend_on_the_order_of_hashes(bench: Bench) -> None:
         captures.append([path.read_bytes() for path in files])
     assert len(captures[0]) == 4
     assert captures[0] == captures[1]
+
+
+def test_a_capture_that_cannot_be_written_ends_the_experiment(bench: Bench) -> None:
+    experiment = bench.read(EXPERIMENT + "pcap: [client.wifi]\n", stacks=["userspace"])
+    (bench.folder / "client-wifi.pcapng").symlink_to("/dev/full")
+    [run] = runner.plan(experiment)
+    [scenario] = experiment.scenarios
+    with pytest.raises(StoreError, match=r"client-wifi.pcapng cannot be written: No space left"):
+        venue(SIMULATION).run_once(
+            experiment.spec, scenario, run, bench.folder, Unwatched().progress
+        )
 
 
 def test_wires_have_no_engine_to_choose(bench: Bench) -> None:
