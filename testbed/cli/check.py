@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from testbed.cli.output import Json, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import print_json
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,29 +11,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from testbed.cli.conclusion import conclude, exit_code
+from testbed.cli.ending import INTERRUPTED
 from testbed.cli.output import console, print_json
 from testbed.errors import MachineError, PlatformError
 from testbed.machine import Machine, Program
 
 if TYPE_CHECKING:
+    from testbed.cli.request import Request
     from testbed.experiment.comparison import Measured, Row
 
 _STDOUT, _STDERR = 1, 2
 # Of several exit codes the first of these that occurs is ours; see testbed.errors.
 _WORST: Final = (130, 2, 4, 1, 3)
-_INTERRUPTED: Final = 130
 
-# A machine, and the arguments of `testbed run` in there.
-Errand = tuple[Machine, Sequence[str]]
+# A machine, and what is to be done in there.
+Errand = tuple[Machine, "Request"]
 # Result folders and what came out.
 Found = list[tuple[Path, "Measured"]]
 
 
-def run(errands: Sequence[Errand], results: Path, *, json: bool) -> int:
-    """Run ``testbed run`` in each machine, one after the other; return an exit code.
+def run(errands: Sequence[Errand]) -> int:
+    """Run experiments in each machine, one after the other; return an exit code.
 
-    :param results: where result folders appear, or the one folder that is resumed.
     :raises PlatformError: one of the machines cannot work here; then none is started.
     :raises MachineError: one broke down.
     """
@@ -42,16 +44,17 @@ def run(errands: Sequence[Errand], results: Path, *, json: bool) -> int:
     codes: list[int] = []
     found: Found = []
     try:
-        for machine, arguments in errands:
+        for machine, request in errands:
+            results = _results(request)
             before = set(_folders(results))
             try:
-                codes.append(_run_in(machine, arguments, results, json=json))
+                codes.append(_run_in(machine, request, results))
             finally:
-                found += _read(machine, results, before, json=json)
-            if codes[-1] == _INTERRUPTED:
+                found += _read(machine, results, before, json=request.json)
+            if codes[-1] == INTERRUPTED:
                 break
     finally:
-        _conclude(found, json=json)
+        _conclude(found, json=errands[0][1].json)
     codes.append(exit_code(measured.outcome for _, measured in found))
     return next((code for code in _WORST if code in codes), int(any(codes)))
 
@@ -73,19 +76,25 @@ def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
         )
 
 
-def _run_in(machine: Machine, arguments: Sequence[str], results: Path, *, json: bool) -> int:
+def _results(request: Request) -> Path:
+    """Return where result folders appear, or the one folder that is resumed."""
+    return Path(request.resume or request.results)
+
+
+def _run_in(machine: Machine, request: Request, results: Path) -> int:
     """Run it in one machine; the kernel's messages go to the last result folder."""
     console(stderr=True).print(f"machine: {machine.name}", markup=False)
     results.mkdir(parents=True, exist_ok=True)
     before = set(_folders(results))
     # A guest keeps nothing: each time it would compile what has not been imported here.
     compileall.compile_dir(Path(__file__).parents[1], quiet=2)
+    inside = msgspec.structs.replace(request, summary=False, json=False)
     program = Program(
-        argv=(sys.executable, "-m", "testbed", "run", "--no-summary", *arguments),
+        argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
         directory=Path.cwd(),
         environment=os.environ,
         writable=(results.resolve(),),
-        output=_STDERR if json else _STDOUT,
+        output=_STDERR if request.json else _STDOUT,
     )
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
         log = Path(scratch, "console")

@@ -11,30 +11,30 @@ from testbed.machine.model import HOST, VARIABLE
 
 _VIRTUAL_TIME: Final = "+virtual-time"
 
-# Words of the command line, and the machines that what they name wants to run in.
-Errand = tuple[Sequence[str], Sequence[str]]
+# Experiment files, and the machines they want to run in.
+Wanted = tuple[Sequence[str], Sequence[str]]
 
 
 def places(
-    given: Sequence[str], errands: Sequence[Errand], *, virtual_time: bool
+    given: Sequence[str], wanted: Sequence[Wanted], *, virtual_time: bool
 ) -> dict[str, list[str]]:
-    """Return the machines to start, in order, each with the words for all it has to do there.
+    """Return the machines to start, in order, each with all the files to run there.
 
-    None at all means: here, by this very process.  An errand that wants no machine is run on the
-    host, beside others that do.  Inside of a machine what errands want has been followed already.
+    None at all means: here, by this very process.  What wants no machine is run on the host,
+    beside others that do.  Inside of a machine what files want has been followed already.
 
-    :param given: the machines that the command line names; they go before what errands want.
+    :param given: the machines that the command line names; they go before what files want.
     :param virtual_time: their clocks are virtual ones.
     :raises InputError: this host's clock would have to be.
     """
     if VARIABLE in os.environ:
-        errands = [(words, ()) for words, _ in errands]
-    if not (virtual_time or given or any(wanted for _, wanted in errands)):
+        wanted = [(files, ()) for files, _ in wanted]
+    if not (virtual_time or given or any(machines for _, machines in wanted)):
         return {}
     found: dict[str, list[str]] = {}
-    for words, wanted in errands:
-        for name in dict.fromkeys(given or wanted or (HOST,)):
-            found.setdefault(_virtual(name) if virtual_time else name, []).extend(words)
+    for files, machines in wanted:
+        for name in dict.fromkeys(given or machines or (HOST,)):
+            found.setdefault(_virtual(name) if virtual_time else name, []).extend(files)
     return found
 
 

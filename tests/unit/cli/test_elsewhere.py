@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from testbed import cli
+from testbed.cli import here
+from testbed.cli.application import application
+from testbed.cli.request import Request
+from testbed.experiment.load import load
+from testbed.experiment.venue import SIMULATION
 from testbed.machine import Availability, registry
 from testbed.machine.model import VARIABLE
 
@@ -35,12 +42,14 @@ class Fake:
     def execute(self, program, *, console, limit_s=None):
         self.started.append(program)
         console.write_text("it was here\n")
-        python, _, module, *words = program.argv
-        assert (python, module) == (sys.executable, "testbed")
-        if "--resume" not in words:
-            words.append("--sim")
-        environment = {**program.environment, VARIABLE: self.name}
-        return CliRunner().invoke(cli.application, words, env=environment).exit_code
+        python, _, module, text = program.argv
+        assert (python, module) == (sys.executable, "testbed.cli.here")
+        request = msgspec.json.decode(text, type=Request)
+        if request.resume is None:
+            changes = msgspec.structs.replace(request.changes, machine=SIMULATION)
+            request = msgspec.structs.replace(request, changes=changes)
+        files = [load(Path(file), request.changes) for file in request.files]
+        return here.carry_out(request, files)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +74,7 @@ def run(tmp_path):
         file = tmp_path / "try.yaml"
         file.write_text(TEXT + machines)
         words = ["run", str(file), "--results", str(tmp_path / "r"), *arguments]
-        return CliRunner().invoke(cli.application, words)
+        return CliRunner().invoke(application, words)
 
     return invoke
 
@@ -132,6 +141,25 @@ def test_a_folder_is_resumed_in_the_machine_it_was_begun_in(run, fakes, tmp_path
     (folder,) = (tmp_path / "r/try").iterdir()
     recorded = json.loads((folder / "environment.json").read_text())
     (folder / "environment.json").write_text(json.dumps(recorded | {"machine": "fake:old"}))
-    CliRunner().invoke(cli.application, ["run", "--resume", str(folder)])
+    CliRunner().invoke(application, ["run", "--resume", str(folder)])
     _, again = fakes["fake:old"].started
-    assert [*again.argv[-2:]] == ["--resume", str(folder)]
+    assert json.loads(again.argv[-1])["resume"] == str(folder)
+
+
+def test_what_is_started_inside_says_what_is_wrong_in_one_line(tmp_path):
+    text = msgspec.json.encode(Request(files=("absent.yaml",), results="r")).decode()
+    argv = [sys.executable, "-m", "testbed.cli.here", text]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "testbed: absent.yaml: cannot be read: No such file or directory\n"
+
+
+def test_what_is_started_inside_loads_nothing_that_only_people_need():
+    """In emulation a library that is not needed takes seconds."""
+    code = (
+        "import sys, testbed.cli.here, testbed.cli.progress, testbed.experiment.sandboxed\n"
+        "heavy = {'numpy', 'scipy', 'networkx', 'rich', 'typer', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
