@@ -159,8 +159,9 @@ class _Session:
                 connection = _connection(writer)
                 if connection.failure is not None:
                     raise error_of(connection.failure)
-                self._summarise(connection.info(), time.monotonic() - started)
-                await self._host.finish()
+                seconds = time.monotonic() - started
+                await self._host.finish()  # some subflow may not know yet what has arrived
+                self._summarise(connection.info(), seconds)
         except OSError as error:
             if isinstance(error, TimeoutError) and self._patience.expired():
                 waited = f"nothing happened for {self._options.wait_s:g} s"
