@@ -70,7 +70,7 @@ class Stub:
 
     def next_event(self) -> None:
         """Tell of nothing."""
-        return None
+        return
 
 
 def microseconds(netem: str) -> float:
