@@ -88,7 +88,9 @@ def _run_in(machine: Machine, request: Request, results: Path) -> int:
     before = set(_folders(results))
     # A guest keeps nothing: each time it would compile what has not been imported here.
     compileall.compile_dir(Path(__file__).parents[1], quiet=2)
-    inside = msgspec.structs.replace(request, summary=False, json=False)
+    from testbed.results.environment import software
+
+    inside = msgspec.structs.replace(request, summary=False, json=False, software=software())
     program = Program(
         argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
         directory=Path.cwd(),

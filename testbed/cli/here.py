@@ -47,10 +47,10 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     jobs: Iterable[tuple[Experiment, Store]]
     if request.resume is not None:
         store = Store.open(Path(request.resume))
-        jobs = iter([(runner.resume(store), store)])
+        jobs = iter([(runner.resume(store, request.software), store)])
     else:
         results = Path(request.results)
-        jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
+        jobs = ((it, runner.create(it, results, request.software)) for it in experiments)
     outcomes: dict[str, Outcome] = {}
     try:
         for experiment, store in jobs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from testbed.experiment.load import NO_OVERRIDES, Overrides
+from testbed.results.environment import Software
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +14,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     :param files: experiments, or none to go on with ``resume``, a result folder.
     :param results: where result folders go.
     :param summary: sum up at the end.
+    :param software: what has been found out about it.
     """
 
     files: tuple[str, ...] = ()
@@ -23,3 +25,4 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = False
     summary: bool = True
     json: bool = False
+    software: Software | None = None
