@@ -43,7 +43,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     families: tuple[socket.AddressFamily, ...]
     sources: tuple[str, ...] = ()
     stack: str = STACKS[0]
-    scheduler: str = "minrtt"
+    scheduler: str = "ecf"
     path_manager: str = "kernel_like"
     congestion: str = "cubic"
     wait_s: float | None = None

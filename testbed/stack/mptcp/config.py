@@ -26,7 +26,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     tcp: TcpConfig = TcpConfig()
     send_buffer: int = 8 * _MIB
     receive_buffer: int = 6 * _MIB
-    scheduler: str = "minrtt"
+    scheduler: str = "ecf"
     path_manager: str = "kernel_like"
     endpoints: tuple[PathEndpoint, ...] = ()
     limits: PathLimits = PathLimits()

@@ -159,6 +159,9 @@ class Sender:
         if not ready:
             return False
         chosen = self._scheduler.select(ready)
+        full = [one for one in self._working() if one not in ready]
+        if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
+            return False
         start = self._stream.next
         length = _fitting(chosen, self._stream.sendable)
         self._stream.next += self._send(chosen, start, length)
@@ -185,14 +188,14 @@ class Sender:
             self.reinjected += self._send(chosen, stream.una, _fitting(chosen, end - stream.una))
 
     def _ready(self, wanted: int) -> list[Subflow]:
-        """Return the subflows that can send a full segment, or all that is wanted, at once.
+        """Return the subflows that can send a full segment, or all that is wanted, at once."""
+        return [one for one in self._working() if room(one) >= min(wanted, one.segment_size)]
 
-        Backups only if there is nothing else that works (section 3.3.8).
-        """
+    def _working(self) -> list[Subflow]:
+        """Return those that are in use: backups only if nothing else works (section 3.3.8)."""
         usable = [one for one in self._subflows if one.usable]
         healthy = [one for one in usable if not one.stale] or usable
-        chosen = [one for one in healthy if not one.backup] or healthy
-        return [one for one in chosen if room(one) >= min(wanted, one.segment_size)]
+        return [one for one in healthy if not one.backup] or healthy
 
     def _send(self, subflow: Subflow, start: int, length: int) -> int:
         """Give octets to a subflow with their mapping; return how many."""

@@ -124,6 +124,11 @@ class Subflow:
         return self.tcp.smoothed_rtt_ns
 
     @property
+    def cwnd(self) -> int:
+        """The congestion window."""
+        return self.tcp.cwnd
+
+    @property
     def usable(self) -> bool:
         """Whether data may be given to it: it is whole and neither side has closed it."""
         return self.accepted and (self.confirmed or self.number == 0) and self.sends

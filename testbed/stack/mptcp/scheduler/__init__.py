@@ -25,6 +25,10 @@ class Candidate(Protocol):
     def smoothed_rtt_ns(self) -> int | None:
         """RFC 6298's SRTT, or ``None`` before the first sample."""
 
+    @property
+    def cwnd(self) -> int:
+        """The congestion window in octets."""
+
 
 C = TypeVar("C", bound=Candidate)
 
@@ -34,6 +38,13 @@ class Scheduler(Protocol):
 
     def select(self, candidates: Sequence[C]) -> C:
         """Return one of the candidates, of which there is at least one."""
+
+    def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:
+        """Return whether new data had better wait for another subflow than the chosen one.
+
+        :param full: subflows that work but can take nothing now.
+        :param unsent: octets no subflow has been given.
+        """
 
 
 def names() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler import C, Scheduler
+from testbed.stack.mptcp.scheduler import C, Candidate, Scheduler
 
 
 def create() -> Scheduler:
@@ -18,3 +18,7 @@ class MinRtt:
     def select(self, candidates: Sequence[C]) -> C:
         """Return the candidate with the smallest round-trip time, the oldest of equals."""
         return min(candidates, key=lambda one: (one.smoothed_rtt_ns or 0, one.number))
+
+    def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:  # noqa: ARG002
+        """Return that it never does."""
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler import C, Scheduler
+from testbed.stack.mptcp.scheduler import C, Candidate, Scheduler
 
 
 def create() -> Scheduler:
@@ -24,3 +24,7 @@ class RoundRobin:
         chosen = min(after or candidates, key=lambda one: one.number)
         self._last = chosen.number
         return chosen
+
+    def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:  # noqa: ARG002
+        """Return that it never does."""
+        return False

@@ -55,7 +55,7 @@ def test_transfer_both_ways(network: Any, paths: int, family: int) -> None:
     assert net.server.tracer.count("sub_established") == paths - 1
 
 
-@pytest.mark.parametrize("scheduler", ["minrtt", "roundrobin"])
+@pytest.mark.parametrize("scheduler", ["ecf", "minrtt", "roundrobin"])
 @pytest.mark.parametrize("manager", ["kernel_like", "fullmesh"])
 def test_transfer_under_loss(network: Any, manager: str, scheduler: str) -> None:
     net = network(2, path_manager=manager, scheduler=scheduler)
