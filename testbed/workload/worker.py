@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from testbed import moments
 from testbed.errors import TestbedError
 from testbed.failure import Failure
 from testbed.workload.halves import doing
@@ -24,6 +25,7 @@ from testbed.workload.stacks import stack
 from testbed.workload.transfer import Activity, Report, limited, stoppable
 
 PROGRESS_S: Final = 0.2
+GRID_NS: Final = 16 * 10**9
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ async def _work(task: Task) -> Report:
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
     await transport.prepare()
-    await _whole_second()
+    await _until_the_grid(task.role)
     work = asyncio.ensure_future(
         stoppable(
             limited(half(transport, address, task.job, activity), activity, task.limit_ns),
@@ -66,14 +68,17 @@ async def _work(task: Task) -> Report:
         telling.cancel()
 
 
-async def _whole_second() -> None:
-    """In a machine with virtual time, begin at a whole second.
+async def _until_the_grid(role: str) -> None:
+    """In a machine with virtual time, begin at a multiple of 16 s of the clock.
 
     Reading the clock makes it advance there.  So what was imported before, and from where, would
-    shift everything by some microseconds, and all timers against one another.
+    shift the workload by some microseconds against the kernel's ticks and the samples.  The kernel
+    rounds the times of long timers to 8 and to 64 ticks of 10 ms, and 16 s hold a whole number of
+    these.  The event loop's own timers will not do: they are late by up to a millisecond.
     """
     if os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
-        await asyncio.sleep(1 - time.monotonic() % 1)
+        wait = moments.until_settled if role == "client" else moments.until
+        await wait(moments.next_multiple(GRID_NS))
 
 
 async def _meet() -> None:
