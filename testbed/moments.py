@@ -1,4 +1,4 @@
-"""Waiting for exact moments of CLOCK_MONOTONIC: an event loop's own timers are 1 ms late at times."""
+"""Waiting for exact moments of CLOCK_MONOTONIC: an event loop's timers are late by up to 1 ms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _STEP_NS: Final = 100 * _RESOLUTION_NS
 _SETTLING_NS: Final = 9_000_000  # beginning after a tick of 10 ms, ending before the next
 
 
-def next_multiple(interval_ns: int) -> int:
-    """Return the first moment after now that is a multiple of an interval."""
-    return (time.monotonic_ns() // interval_ns + 1) * interval_ns
+def next_multiple(interval_ns: int, *, after_ns: int = 0) -> int:
+    """Return the first multiple of an interval that is more than ``after_ns`` from now."""
+    return ((time.monotonic_ns() + after_ns) // interval_ns + 1) * interval_ns
 
 
 async def until(due_ns: int) -> None:

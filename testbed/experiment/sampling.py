@@ -88,7 +88,7 @@ class Sampling:
         os.close(self._memory)
 
     async def _poll(self) -> None:
-        """Ask when the sampler samples; an answer that comes late costs the samples it overslept."""
+        """Ask when the sampler samples; a late answer costs the samples it overslept."""
         while True:
             await self._ask()
             await moments.until(moments.next_multiple(INTERVAL_NS))

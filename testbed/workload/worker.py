@@ -25,7 +25,8 @@ from testbed.workload.stacks import stack
 from testbed.workload.transfer import Activity, Report, limited, stoppable
 
 PROGRESS_S: Final = 0.2
-GRID_NS: Final = 16 * 10**9
+GRID_NS: Final = 3_200_000_000
+QUIET_NS: Final = 2 * 10**9  # reports of IPv6 multicast groups, sent at random moments, are over
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ async def _work(task: Task) -> Report:
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
     await transport.prepare()
-    await _until_the_grid(task.role)
+    await _begin_alike(task.role)
     work = asyncio.ensure_future(
         stoppable(
             limited(half(transport, address, task.job, activity), activity, task.limit_ns),
@@ -68,17 +69,16 @@ async def _work(task: Task) -> Report:
         telling.cancel()
 
 
-async def _until_the_grid(role: str) -> None:
-    """In a machine with virtual time, begin at a multiple of 16 s of the clock.
+async def _begin_alike(role: str) -> None:
+    """In a machine with virtual time, begin in a state that does not depend on what went before.
 
-    Reading the clock makes it advance there.  So what was imported before, and from where, would
-    shift the workload by some microseconds against the kernel's ticks and the samples.  The kernel
-    rounds the times of long timers to 8 and to 64 ticks of 10 ms, and 16 s hold a whole number of
-    these.  The event loop's own timers will not do: they are late by up to a millisecond.
+    What was imported, and from where, shifts the clock by microseconds.  So both halves begin at a
+    multiple of 3.2 s: of the kernel's ticks of 10 ms, to 8 and 64 of which it rounds the times of
+    long timers, and of the interval between samples.
     """
     if os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
-        wait = moments.until_settled if role == "client" else moments.until
-        await wait(moments.next_multiple(GRID_NS))
+        due_ns = moments.next_multiple(GRID_NS, after_ns=QUIET_NS)
+        await (moments.until_settled if role == "client" else moments.until)(due_ns)
 
 
 async def _meet() -> None:

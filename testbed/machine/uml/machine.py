@@ -49,10 +49,13 @@ cat /run/testbed-stdout > /dev/tty1 & relays=$!
 cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
 """
 # In virtual time the programs run in the order in which they are woken: what the kernel's usual
-# scheduler does next depends on all that was done before.  They are never held back for the kernel.
+# scheduler does next depends on all that was done before.  They are never held back for the
+# kernel's own threads, which run when all programs sleep; so what Linux 6.1 does by spinning until
+# such a thread has run, gather entropy, comes first.
 _IN_ORDER: Final = """\
-chrt --fifo --pid 1 $$
+head -c 1 /dev/random > /dev/null
 echo -1 > /proc/sys/kernel/sched_rt_runtime_us
+chrt --fifo --pid 1 $$
 """
 # reboot(2), as not every host has poweroff(8).
 _POWER_OFF: Final = (
