@@ -12,7 +12,7 @@
     ├── PacketError              1  octets that are no packet, or values that fit into none
     ├── SimulationError          1  a simulated network in which nothing can happen any more
     ├── WorkloadError            1  a workload process failed, timed out or delivered wrong bytes
-    └── StoreError               1  a result folder cannot be written or read
+    └── StoreError               1  a result, capture or trace cannot be written or read
 
 Errors are raised where they happen and turned into one line and an exit code in ``testbed.cli``
 only.  Two more exit codes exist that are not errors: 3, an expectation of an experiment was not
@@ -135,4 +135,4 @@ class WorkloadError(TestbedError):
 
 
 class StoreError(TestbedError):
-    """A result folder cannot be written or read."""
+    """A result folder, a capture or a trace cannot be written or read."""

@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from testbed.sidefile import SideFile
+
 RAW: Final = 101  # LINKTYPE_RAW: IP packets, of either version, without a link layer
 ETHERNET: Final = 1  # LINKTYPE_ETHERNET
 
@@ -21,11 +23,11 @@ class PcapngWriter:
     """A capture with one interface, in a file of its own.
 
     :param link_type: what packets begin with: :data:`RAW` or :data:`ETHERNET`.
-    :raises OSError: the file cannot be written.
+    :raises InputError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, interface: str, link_type: int) -> None:
-        self._file = path.open("wb")
+        self._file = SideFile(path)
         # The section's length is not given (-1), as it is not known yet.
         self._block(_SECTION, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1))
         options = (
@@ -42,7 +44,10 @@ class PcapngWriter:
         self._block(_PACKET, head + packet + bytes(-length % 4))
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write what is not written yet.
+
+        :raises StoreError: some packets could not be written.
+        """
         self._file.close()
 
     def _block(self, kind: int, body: bytes) -> None:

@@ -56,8 +56,9 @@ def command(
     "ip mptcp limits". The end of the input closes the sending side; the command ends when both
     sides are closed.
 
-    Exit codes: 0 both sides closed in order; 1 the connection failed or -w ran out; 2 bad input;
-    4 this process may not open packet sockets; 130 interrupted.
+    Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
+    not be written to the end; 2 bad input; 4 this process may not open packet sockets;
+    130 interrupted.
 
     Examples:
 

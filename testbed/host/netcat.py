@@ -103,30 +103,24 @@ async def run(options: Options) -> None:
     """Connect or listen, carry data both ways until both sides are closed, and leave.
 
     :raises TestbedError: the connection could not be opened, or failed.
+    :raises StoreError: not everything could be recorded; data was carried all the same.
     :raises PlatformError: this process may not open packet sockets.
     """
-    try:
-        with contextlib.ExitStack() as files:
-            host = _host(options, files)
-            try:
-                await _Session(options, host).run()
-            finally:
-                await asyncio.sleep(0)  # a RST that is due leaves
-                host.close()
-    except OSError as error:  # a session's own are translated there: this is a recording's
-        names = " or ".join(str(path) for path in (options.pcap, options.trace) if path)
-        raise TestbedError(f"{names} cannot be written: {error.strerror}") from error
+    with contextlib.ExitStack() as files:
+        host = _host(options, files)
+        try:
+            await _Session(options, host).run()
+        finally:
+            await asyncio.sleep(0)  # a RST that is due leaves
+            host.close()
 
 
 def _host(options: Options, files: contextlib.ExitStack) -> Host:
     tap = tracer = None
-    try:
-        if options.pcap is not None:
-            tap = files.enter_context(contextlib.closing(Capture(options.pcap)))
-        if options.trace is not None:
-            tracer = files.enter_context(contextlib.closing(JsonTracer(options.trace)))
-    except OSError as error:
-        raise InputError(f"{error.filename} cannot be written: {error.strerror}") from error
+    if options.pcap is not None:
+        tap = files.enter_context(contextlib.closing(Capture(options.pcap)))
+    if options.trace is not None:
+        tracer = files.enter_context(contextlib.closing(JsonTracer(options.trace)))
     tcp = msgspec.structs.replace(endpoints.TCP, congestion=options.congestion)
     if options.stack == "userspace-tcp":
         return Host(endpoints.tcp(tcp), tap=tap)
@@ -165,8 +159,9 @@ class _Session:
                 connection = _connection(writer)
                 if connection.failure is not None:
                     raise error_of(connection.failure)
-                self._summarise(connection.info(), time.monotonic() - started)
-                await self._host.finish()
+                seconds = time.monotonic() - started
+                await self._host.finish()  # some subflow may not know yet what has arrived
+                self._summarise(connection.info(), seconds)
         except OSError as error:
             if isinstance(error, TimeoutError) and self._patience.expired():
                 waited = f"nothing happened for {self._options.wait_s:g} s"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from testbed.pcapng import RAW, PcapngWriter
+from testbed.sidefile import SideFile
 from testbed.stack.packet.codec import emit, split
 from testbed.stack.packet.segment import Segment
 
@@ -35,7 +36,7 @@ class NullTap:
 class Capture:
     """A tap that writes a pcapng file: the packets as they are on the wire, with whole checksums.
 
-    :raises OSError: the file cannot be written.
+    :raises InputError: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +49,10 @@ class Capture:
             self._writer.record(emit(piece), moment)
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write what is not written yet.
+
+        :raises StoreError: some packets could not be written.
+        """
         self._writer.close()
 
 
@@ -57,11 +61,11 @@ class JsonTracer:
 
     Each has ``t_ns`` (since the epoch), ``event`` (the kernel's name) and the event's fields.
 
-    :raises OSError: the file cannot be written.
+    :raises InputError: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        self._file = SideFile(path)
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
         """Write one line, at once."""
@@ -70,5 +74,8 @@ class JsonTracer:
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file.
+
+        :raises StoreError: some events could not be written.
+        """
         self._file.close()

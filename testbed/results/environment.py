@@ -27,6 +27,7 @@ _TOOLS: Final = {
     "tcpdump": ("tcpdump", "--version"),
     "mptcpize": ("mptcpize", "--version"),
 }
+MEMORY_STEP: Final = 64 * 1024**2
 _OPTIONS: Final = (
     "CONFIG_MPTCP",
     "CONFIG_MPTCP_IPV6",
@@ -66,7 +67,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     :param machine: where the runs happen; ``host`` is this kernel, ``qemu:6.1`` and the like a
         virtual machine, ``sim`` a simulated network, for which the rest says what computed it.
-    :param memory: octets.
+    :param memory: octets, in whole :data:`MEMORY_STEP`: what a kernel takes of it at its start is
+        not always the same.
     """
 
     schema: int = SCHEMA
@@ -106,7 +108,7 @@ def gather(machine: str = "host") -> Environment:
             config=_kernel_config(),
         ),
         cpu=Cpu(model=_cpu_model(), count=_cpu_count()),
-        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        memory=_memory(),
         root=os.geteuid() == 0,
         testbed=__version__,
         checkout=_checkout(),
@@ -114,6 +116,11 @@ def gather(machine: str = "host") -> Environment:
         packages={name: metadata.version(name) for name in _PACKAGES},
         tools=_tools(),
     )
+
+
+def _memory() -> int:
+    octets = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return -(-octets // MEMORY_STEP) * MEMORY_STEP
 
 
 def _kernel_config() -> dict[str, str]:

@@ -140,7 +140,7 @@ class Network:
     def capture(self, node: str, interface: str, path: Path) -> PcapngWriter:
         """Record all frames that an interface sends and receives; close what is returned.
 
-        :raises OSError: the file cannot be written.
+        :raises InputError: the file cannot be opened.
         """
         writer = PcapngWriter(path, interface, ETHERNET)
 

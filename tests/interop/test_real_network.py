@@ -200,6 +200,35 @@ def test_nc_tells_of_every_octet_and_fails_when_the_peer_dies(lab, tmp_path):
     lab(["rate 20mbit delay 5ms", "rate 20mbit delay 5ms"], Family.IPV4, test)
 
 
+def test_what_one_path_confirms_late_is_counted_too(lab, tmp_path):
+    """The connection's own acknowledgment may come by another path before the subflow's comes."""
+    trace = tmp_path / "trace.jsonl"
+    topology = """
+    nodes: {client: {}, server: {}}
+    links:
+      prompt: {between: [client, server], netem: {rate: 2mbit, delay: 10ms}}
+      late: {between: [client, server], netem: {rate: 2mbit}, toward: {client: {delay: 300ms}}}
+    """
+
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        server.stdin.close()
+        options = ("-w", "20", "-v", "--trace", str(trace))
+        client = await lab.launcher.spawn("client", (*NC, *options, lab.address, "5001"))
+        await subflow_joined(trace)
+        client.stdin.write(bytes(60_000))
+        client.stdin.close()
+        _, (status, _, complaint) = await asyncio.gather(ended(server), ended(client))
+        assert status == 0, complaint
+        total, *subflows = [int(octets) for octets in re.findall(r": sent (\d+)", complaint)]
+        assert total == 60_000
+        assert all(subflows)
+        assert sum(subflows) >= total
+
+    lab(resolve(loads_topology(topology)), Family.IPV4, test)
+
+
 def test_an_interrupted_nc_resets_its_connection(lab):
     async def test(lab):
         server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
@@ -218,6 +247,25 @@ def test_an_interrupted_nc_resets_its_connection(lab):
     lab([""], Family.IPV4, test)
 
 
+@pytest.mark.parametrize("option", ["--trace", "--pcap"])
+def test_on_a_full_disk_nc_carries_the_data_and_fails(lab, tmp_path, option):
+    content = tmp_path / "content"
+    content.write_bytes(random.Random(1).randbytes(300_000))
+
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        server.stdin.close()
+        client = f"exec {' '.join(NC)} -w 20 {option} /dev/full {lab.address} 5001 < {content}"
+        sending = await lab.launcher.spawn("client", ("sh", "-c", client))
+        received, failed = await asyncio.gather(ended(server), ended(sending))
+        assert (received[0], received[1]) == (0, content.read_bytes()), received[2]
+        complaint = "testbed: /dev/full cannot be written: No space left on device\n"
+        assert failed == (1, b"", complaint)
+
+    lab(["", ""], Family.IPV4, test)
+
+
 def test_further_local_addresses_become_subflows(lab, tmp_path):
     """-s says what addresses there are, whatever the kernel's path manager has."""
     trace = tmp_path / "trace.jsonl"
@@ -229,8 +277,7 @@ def test_further_local_addresses_become_subflows(lab, tmp_path):
         client = await lab.launcher.spawn(
             "client", (*NC, "-w", "20", *sources, "--trace", str(trace), "10.0.2.2", "5001")
         )
-        while not any(event["event"] == "sub_established" for event in read(trace)):
-            await asyncio.sleep(0.01)
+        await subflow_joined(trace)
         client.stdin.close()
         server.stdin.close()
         for program in (client, server):
@@ -240,6 +287,12 @@ def test_further_local_addresses_become_subflows(lab, tmp_path):
     lab(["", ""], Family.IPV4, test)
     (joined,) = (event for event in read(trace) if event["event"] == "sub_established")
     assert joined["saddr"] == "10.0.1.1"
+
+
+async def subflow_joined(trace):
+    """Wait until a subflow has joined."""
+    while not any(event["event"] == "sub_established" for event in read(trace)):
+        await asyncio.sleep(0.01)
 
 
 def read(trace):

@@ -156,7 +156,7 @@ def test_it_predicts_what_the_kernel_does() -> None:
 
 
 BROKEN = {
-    "disabled": (TWO_PATHS, [run("server: sysctl -qw net.mptcp.enabled=0")]),
+    "disabled": (TWO_PATHS, [run("server: echo 0 > /proc/sys/net/mptcp/enabled")]),
     "plain_tcp": (
         TWO_PATHS,
         [program("server", listen("0.0.0.0")), program("client", connect("10.0.1.2", 0))],
@@ -200,13 +200,13 @@ links:
   core1: {between: [router, server]}
   core2: {between: [router, server]}
 """,
-        [run("server: sysctl -qw net.ipv4.conf.core2.rp_filter=1")],
+        [run("server: echo 1 > /proc/sys/net/ipv4/conf/core2/rp_filter")],
     ),
     "listener_is_tcp": (TWO_PATHS, [program("server", listen("0.0.0.0", 0))]),
     "listener_bound": (TWO_PATHS, [program("server", listen("10.0.1.2"))]),
     "initial_address_closed": (
         ONE_SERVER_ADDRESS,
-        [run("server: sysctl -qw net.mptcp.allow_join_initial_addr_port=0")],
+        [run("server: echo 0 > /proc/sys/net/mptcp/allow_join_initial_addr_port")],
     ),
     "blackhole": (
         TWO_PATHS.replace("lte: {", "lte: {netem: {}, "),
@@ -221,7 +221,10 @@ links:
             counted("server", "MPTcpExtMPJoinRejected"),
         ],
     ),
-    "checksum_mismatch": (TWO_PATHS, [run("client: sysctl -qw net.mptcp.checksum_enabled=1")]),
+    "checksum_mismatch": (
+        TWO_PATHS,
+        [run("client: echo 1 > /proc/sys/net/mptcp/checksum_enabled")],
+    ),
 }
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from testbed import cli
-from testbed.errors import InputError
+from testbed.cli.application import application
+from testbed.errors import InputError, StoreError
 from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
-from testbed.experiment.venue import SIMULATION
+from testbed.experiment.venue import SIMULATION, venue
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 
@@ -118,10 +118,21 @@ def test_bits_do_not_depend_on_the_order_of_hashes(bench: Bench) -> None:
     assert captures[0] == captures[1]
 
 
+def test_a_capture_that_cannot_be_written_ends_the_experiment(bench: Bench) -> None:
+    experiment = bench.read(EXPERIMENT + "pcap: [client.wifi]\n", stacks=["userspace"])
+    (bench.folder / "client-wifi.pcapng").symlink_to("/dev/full")
+    [run] = runner.plan(experiment)
+    [scenario] = experiment.scenarios
+    with pytest.raises(StoreError, match=r"client-wifi.pcapng cannot be written: No space left"):
+        venue(SIMULATION).run_once(
+            experiment.spec, scenario, run, bench.folder, Unwatched().progress
+        )
+
+
 def test_wires_have_no_engine_to_choose(bench: Bench) -> None:
     file = bench.folder / "try.yaml"
     file.write_text(EXPERIMENT)
-    ran = CliRunner().invoke(cli.application, ["run", "--sim", "--wire", "netem", str(file)])
+    ran = CliRunner().invoke(application, ["run", "--sim", "--wire", "netem", str(file)])
     assert ran.exit_code == 2
     assert "--sim goes with neither --machine nor --wire" in ran.output
 
@@ -205,7 +216,7 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     file = bench.folder / "try.yaml"
     file.write_text(EXPERIMENT.replace("[userspace-tcp,", "[tcp, userspace-tcp,"))
     arguments = ["run", "--sim", str(file), "--results", str(bench.folder / "results")]
-    ran = CliRunner().invoke(cli.application, arguments)
+    ran = CliRunner().invoke(application, arguments)
     assert ran.exit_code == 0, ran.output
     assert "try: left out, as they cannot be simulated: tcp" in ran.output
     assert "simulator" in ran.output

@@ -88,7 +88,7 @@ def test_what_is_no_kernel_is_refused(tmp_path):
     path = tmp_path / "vmlinux"
     path.write_bytes(b"\x7fELF" + bytes(0x400))
     with pytest.raises(InputError, match="no bzImage"):
-        machine(f"qemu:{path}").availability()
+        kernels.at_hand(str(path))
 
 
 def test_archives_are_cpio_s():
