@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from testbed import moments
 from testbed.experiment.evidence import toward
 from testbed.experiment.launcher import Launcher
 from testbed.probe.client import Sampler, command
@@ -87,12 +88,10 @@ class Sampling:
         os.close(self._memory)
 
     async def _poll(self) -> None:
-        """Ask at equal distances; an answer that comes late costs the samples it overslept."""
-        start_ns = time.monotonic_ns()
+        """Ask when the sampler samples; a late answer costs the samples it overslept."""
         while True:
             await self._ask()
-            left_ns = INTERVAL_NS - (time.monotonic_ns() - start_ns) % INTERVAL_NS
-            await asyncio.sleep(left_ns / 1e9)
+            await moments.until(moments.next_multiple(INTERVAL_NS))
 
     async def _ask(self) -> None:
         """Note the counters that have changed: most wires of a large network are idle."""

@@ -2,7 +2,7 @@
 
 One process for a whole run, root in the sandbox.  Its standard input is one line, the job, and its
 end is the request to stop; its standard output is what it says about itself; records go to the
-descriptor it inherits.  It is one thread that sleeps in poll(2) until the next sample is due or an
+descriptor it inherits.  It is one thread that sleeps until the next sample is due or an
 event comes.
 """
 
@@ -22,6 +22,8 @@ import msgspec
 
 from testbed.errors import SandboxError, TestbedError
 from testbed.failure import Failure
+from testbed.libc import Timer
+from testbed.moments import next_multiple
 from testbed.probe.job import Job
 from testbed.probe.messages import AnyMessage, Failed, Ready, Stopped, Summary
 from testbed.probe.nodes import Nodes
@@ -47,6 +49,7 @@ class Sampler:
         self._records = records
         self._encoder = msgspec.json.Encoder()
         self._selector = selectors.DefaultSelector()
+        self._timer = Timer()
         self._samples = self._written = self._missed = 0
 
     def start(self) -> None:
@@ -58,22 +61,27 @@ class Sampler:
         self._sample()
 
     def run(self) -> None:
-        """Sample at every interval until standard input ends."""
+        """Sample at every multiple of the interval until standard input ends."""
         self._selector.register(_CONTROL, selectors.EVENT_READ)
-        due_ns = time.monotonic_ns() + self._interval_ns
+        self._selector.register(self._timer, selectors.EVENT_READ)
+        due_ns = self._next()
         stopping = False
         while not stopping:
-            left_ns = due_ns - time.monotonic_ns()
-            for key, _ in self._selector.select(max(0, left_ns) / 1e9):
-                if key.fd == _CONTROL:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._timer:
+                    self._sample()
+                    due_ns, before_ns = self._next(), due_ns
+                    self._missed += (due_ns - before_ns) // self._interval_ns - 1
+                elif key.fd == _CONTROL:
                     stopping = os.read(_CONTROL, 4096) == b""
                 else:
                     self._write(key.data())
-            if time.monotonic_ns() >= due_ns:
-                self._sample()
-                behind = max(0, time.monotonic_ns() - due_ns) // self._interval_ns
-                self._missed += behind
-                due_ns += (behind + 1) * self._interval_ns
+
+    def _next(self) -> int:
+        """Set the timer to the next multiple, and return it."""
+        due_ns = next_multiple(self._interval_ns)
+        self._timer.set(due_ns)
+        return due_ns
 
     def stop(self) -> Summary:
         """Take a last sample, stop the probes and write everything out."""
@@ -82,6 +90,7 @@ class Sampler:
             self._write(each.stop())
         self._records.flush()
         self._nodes.close()
+        self._timer.close()
         return Summary(
             samples=self._samples,
             records=self._written,

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from testbed import moments
 from testbed.errors import TestbedError
 from testbed.failure import Failure
 from testbed.workload.halves import doing
@@ -24,6 +25,8 @@ from testbed.workload.stacks import stack
 from testbed.workload.transfer import Activity, Report, limited, stoppable
 
 PROGRESS_S: Final = 0.2
+GRID_NS: Final = 3_200_000_000
+QUIET_NS: Final = 2 * 10**9  # reports of IPv6 multicast groups, sent at random moments, are over
 
 
 def main() -> None:
@@ -49,7 +52,7 @@ async def _work(task: Task) -> Report:
     half = kind.connect if task.role == "client" else kind.serve
     address = (task.address, task.port)
     await transport.prepare()
-    await _whole_second()
+    await _begin_alike(task.role)
     work = asyncio.ensure_future(
         stoppable(
             limited(half(transport, address, task.job, activity), activity, task.limit_ns),
@@ -66,14 +69,16 @@ async def _work(task: Task) -> Report:
         telling.cancel()
 
 
-async def _whole_second() -> None:
-    """In a machine with virtual time, begin at a whole second.
+async def _begin_alike(role: str) -> None:
+    """In a machine with virtual time, begin in a state that does not depend on what went before.
 
-    Reading the clock makes it advance there.  So what was imported before, and from where, would
-    shift everything by some microseconds, and all timers against one another.
+    What was imported, and from where, shifts the clock by microseconds.  So both halves begin at a
+    multiple of 3.2 s: of the kernel's ticks of 10 ms, to 8 and 64 of which it rounds the times of
+    long timers, and of the interval between samples.
     """
     if os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
-        await asyncio.sleep(1 - time.monotonic() % 1)
+        due_ns = moments.next_multiple(GRID_NS, after_ns=QUIET_NS)
+        await (moments.until_settled if role == "client" else moments.until)(due_ns)
 
 
 async def _meet() -> None:

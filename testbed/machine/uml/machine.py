@@ -48,6 +48,15 @@ mkfifo /run/testbed-stdout /run/testbed-stderr
 cat /run/testbed-stdout > /dev/tty1 & relays=$!
 cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
 """
+# In virtual time the programs run in the order in which they are woken: what the kernel's usual
+# scheduler does next depends on all that was done before.  They are never held back for the
+# kernel's own threads, which run when all programs sleep; so what Linux 6.1 does by spinning until
+# such a thread has run, gather entropy, comes first.
+_IN_ORDER: Final = """\
+head -c 1 /dev/random > /dev/null
+echo -1 > /proc/sys/kernel/sched_rt_runtime_us
+chrt --fifo --pid 1 $$
+"""
 # reboot(2), as not every host has poweroff(8).
 _POWER_OFF: Final = (
     f"wait $relays; {shlex.quote(sys.executable)} -ISc"
@@ -96,7 +105,7 @@ class Uml:
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(_folder())
             init = folder / "init"
-            init.write_text(guest.script(_guest(program), program))
+            init.write_text(guest.script(self._guest(program), program))
             init.chmod(0o755)
             log = stack.enter_context(console.open("ab"))
             numbers = (_STATUS, _INTERRUPT, *(() if program.terminal else (_STDOUT, _STDERR)))
@@ -127,6 +136,26 @@ class Uml:
             if name in _VARIABLES or name.startswith("TESTBED_")
         }
 
+    def _guest(self, program: Program) -> guest.Guest:
+        """Say how the first process does things in there."""
+        shares = tuple(
+            guest.Share(path=path, kind="hostfs", source="none", options=str(path))
+            for path in program.writable
+        )
+        terminal = "/dev/tty1" if program.terminal else None
+        order = _IN_ORDER if self._virtual_time else ""
+        return guest.Guest(
+            lower="/",
+            shares=shares,
+            stdin=terminal or "/dev/null",
+            stdout=terminal or "/run/testbed-stdout",
+            stderr=terminal or "/run/testbed-stderr",
+            status="/dev/tty3",
+            interrupt="/dev/tty4",
+            prepare=order + ("stty -F /dev/tty3 raw -echo" if program.terminal else _PIPES),
+            power_off=_POWER_OFF,
+        )
+
     def _command_line(self, program: Program) -> tuple[str, ...]:
         con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
         return (*_COMMAND_LINE, f"con1={con1}", *(_VIRTUAL if self._virtual_time else ()))
@@ -145,26 +174,6 @@ class Uml:
             "LD_PRELOAD": str(found.entropy),
             SEED: environment.get(SEED, "0"),
         }
-
-
-def _guest(program: Program) -> guest.Guest:
-    """Say how the first process does things in there."""
-    shares = tuple(
-        guest.Share(path=path, kind="hostfs", source="none", options=str(path))
-        for path in program.writable
-    )
-    terminal = "/dev/tty1" if program.terminal else None
-    return guest.Guest(
-        lower="/",
-        shares=shares,
-        stdin=terminal or "/dev/null",
-        stdout=terminal or "/run/testbed-stdout",
-        stderr=terminal or "/run/testbed-stderr",
-        status="/dev/tty3",
-        interrupt="/dev/tty4",
-        prepare="stty -F /dev/tty3 raw -echo" if program.terminal else _PIPES,
-        power_off=_POWER_OFF,
-    )
 
 
 class _Pipe:
