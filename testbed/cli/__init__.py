@@ -6,117 +6,15 @@ commands instead.  ``CONTEXT_SETTINGS``, if there are any, are
 click's, for commands that pass options on to another program.
 
 A module is imported when its command is used, and imports what is heavy inside its function.
-This module alone turns errors into exit codes (see :mod:`testbed.errors`): commands raise.
+:mod:`testbed.cli.ending` alone turns errors into exit codes (see :mod:`testbed.errors`): commands
+raise.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from typing import Annotated, Any, Final, cast
-
-import typer
-from typer.core import TyperCommand, TyperGroup
-
-from testbed import __version__
-from testbed.cli import helptext
-from testbed.errors import TestbedError
-
-INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
-
-# In the order of ``testbed --help``: describe, live in, measure, find out why.
-COMMANDS: Final = (
-    "check",
-    "schema",
-    "plan",
-    "up",
-    "down",
-    "status",
-    "exec",
-    "shell",
-    "nc",
-    "run",
-    "show",
-    "machine",
-    "doctor",
-)
-
-
-class Commands(TyperGroup):
-    """The commands by name; importing one only when it is asked for keeps the start short."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
-        """Return the names in the order of the help."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - same
-        """Import the module of ``cmd_name``; ``None`` if there is no such command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(_module(cmd_name))
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        if hasattr(module, "application"):
-            alone.add_typer(module.application, name=cmd_name)
-            group = cast("TyperGroup", typer.main.get_command(alone))
-            return cast("TyperCommand", group.commands[cmd_name])
-        settings: dict[str, Any] | None = getattr(module, "CONTEXT_SETTINGS", None)
-        alone.command(cmd_name, help=helptext.of(module.command), context_settings=settings)(
-            module.command
-        )
-        return cast("TyperCommand", typer.main.get_command(alone))  # of one command: just that one
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; an error becomes one line on stderr and its exit code."""
-        try:
-            return super().invoke(ctx)
-        except TestbedError as error:
-            typer.echo(f"testbed: {error}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            typer.echo("testbed: interrupted", err=True)
-            sys.exit(INTERRUPTED)
-
-
-def _module(command: str) -> str:
-    """Return the module of a command; ``exec_`` because ``exec`` is a builtin's name."""
-    return f"{__name__}.{'exec_' if command == 'exec' else command}"
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"testbed {__version__}")
-        raise typer.Exit
-
-
-application = typer.Typer(
-    name="testbed",
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@application.callback()
-def _testbed(
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """A laboratory for Multipath TCP.
-
-    One YAML file becomes a network of shaped paths; the same workload runs over it with TCP and
-    MPTCP; every result comes with the proof of what really ran.
-
-    Exit codes: 0 ok, 1 failed, 2 bad input, 3 an expectation is not met, 4 this machine cannot do
-    it, 130 interrupted.
-    """
-
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    from testbed.cli.application import application
+
     application(prog_name="testbed")

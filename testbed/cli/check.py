@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from testbed.cli.output import Json, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import print_json
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,4 +100,6 @@ def _experiment(file: Path) -> str:
 
     experiment = load(file)
     cells, repetitions = len(experiment.cells), experiment.spec.repetitions
-    return f"experiment, {cells} cells, {cells * repetitions} runs"
+    text = f"experiment, {cells} cells, {cells * repetitions} runs"
+    where = ", ".join(experiment.spec.machines)
+    return f"{text}, each on {where}" if where else text

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from testbed.cli.output import Json, console, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from testbed.experiment.doctor import Diagnosis

@@ -2,82 +2,101 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from testbed.cli.conclusion import conclude, exit_code
+from testbed.cli.ending import INTERRUPTED
 from testbed.cli.output import console, print_json
 from testbed.errors import MachineError, PlatformError
 from testbed.machine import Machine, Program
 
 if TYPE_CHECKING:
-    from testbed.experiment.outcome import Outcome
+    from testbed.cli.request import Request
+    from testbed.experiment.comparison import Measured, Row
 
 _STDOUT, _STDERR = 1, 2
 # Of several exit codes the first of these that occurs is ours; see testbed.errors.
 _WORST: Final = (130, 2, 4, 1, 3)
-_INTERRUPTED: Final = 130
 
-# By machine: its result folders and what came out.
-Outcomes = dict[str, list[tuple[Path, "Outcome"]]]
+# A machine, and what is to be done in there.
+Errand = tuple[Machine, "Request"]
+# Result folders and what came out.
+Found = list[tuple[Path, "Measured"]]
 
 
-def run(machines: Sequence[Machine], arguments: Sequence[str], results: Path, *, json: bool) -> int:
-    """Run ``testbed run ARGUMENTS`` in each machine, one after the other; return an exit code.
+def run(errands: Sequence[Errand]) -> int:
+    """Run experiments in each machine, one after the other; return an exit code.
 
-    :param results: where result folders appear, or the one folder that is resumed.
     :raises PlatformError: one of the machines cannot work here; then none is started.
     :raises MachineError: one broke down.
     """
-    for machine in machines:
-        check(machine)
+    for machine, _ in errands:
+        check(machine, others=[other for other, _ in errands if other is not machine])
     codes: list[int] = []
-    outcomes: Outcomes = {}
+    found: Found = []
     try:
-        for machine in machines:
+        for machine, request in errands:
+            results = _results(request)
             before = set(_folders(results))
             try:
-                codes.append(_run_in(machine, arguments, results, json=json))
+                codes.append(_run_in(machine, request, results))
             finally:
-                outcomes[machine.name] = list(_read(results, before, json=json))
-            if codes[-1] == _INTERRUPTED:
+                found += _read(machine, results, before, json=request.json)
+            if codes[-1] == INTERRUPTED:
                 break
     finally:
-        _conclude(outcomes, json=json)
-    codes.append(exit_code(outcome for pairs in outcomes.values() for _, outcome in pairs))
+        _conclude(found, json=errands[0][1].json)
+    codes.append(exit_code(measured.outcome for _, measured in found))
     return next((code for code in _WORST if code in codes), int(any(codes)))
 
 
-def check(machine: Machine) -> None:
+def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
     """Refuse a machine that cannot work here.
 
+    :param others: those one could go on with.
     :raises PlatformError: saying why, and what to do.
     """
     found = machine.availability()
     if not found.ok:
+        remedy = found.remedy or "use another one; `testbed machine list` shows them"
+        rest = " ".join(f"--machine {other.name}" for other in others)
         raise PlatformError(
             f"the machine {machine.name} does not work here",
             why=found.why,
-            instead=found.remedy or "use another one; `testbed machine list` shows them",
+            instead=f"{remedy}, or go on with {rest}" if rest else remedy,
         )
 
 
-def _run_in(machine: Machine, arguments: Sequence[str], results: Path, *, json: bool) -> int:
+def _results(request: Request) -> Path:
+    """Return where result folders appear, or the one folder that is resumed."""
+    return Path(request.resume or request.results)
+
+
+def _run_in(machine: Machine, request: Request, results: Path) -> int:
     """Run it in one machine; the kernel's messages go to the last result folder."""
     console(stderr=True).print(f"machine: {machine.name}", markup=False)
     results.mkdir(parents=True, exist_ok=True)
     before = set(_folders(results))
+    # A guest keeps nothing: each time it would compile what has not been imported here.
+    compileall.compile_dir(Path(__file__).parents[1], quiet=2)
+    from testbed.results.environment import software
+
+    inside = msgspec.structs.replace(request, summary=False, json=False, software=software())
     program = Program(
-        argv=(sys.executable, "-m", "testbed", "run", "--no-summary", *arguments),
+        argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
         directory=Path.cwd(),
         environment=os.environ,
         writable=(results.resolve(),),
-        output=_STDERR if json else _STDOUT,
+        output=_STDERR if request.json else _STDOUT,
     )
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
         log = Path(scratch, "console")
@@ -106,27 +125,51 @@ def _folders(results: Path) -> list[Path]:
     return [file.parent for file in results.glob("*/*/experiment.json")]
 
 
-def _read(results: Path, before: set[Path], *, json: bool) -> Iterator[tuple[Path, Outcome]]:
+def _read(
+    machine: Machine, results: Path, before: set[Path], *, json: bool
+) -> Iterator[tuple[Path, Measured]]:
     """Sum up here what was measured there: numerical libraries take long to load in emulation."""
+    from testbed.experiment.comparison import Measured
     from testbed.results.store import Store
 
     resumed = [results] if (results / "experiment.json").exists() else []
     for folder in (*sorted(set(_folders(results)) - before), *resumed):
         store = Store.open(folder)
         if resumed or store.runs():
-            yield folder, conclude(store, json=json)
+            outcome = conclude(store, json=json)
+            yield folder, Measured(machine=machine.name, outcome=outcome, runs=store.runs())
 
 
-def _conclude(outcomes: Outcomes, *, json: bool) -> None:
+def _conclude(found: Found, *, json: bool) -> None:
     from testbed.cli.tables import print_machines
 
+    rows = _compared(measured for _, measured in found)
     if json:
-        found = [(name, *pair) for name, pairs in outcomes.items() for pair in pairs]
-        print_json([{"machine": m, "folder": str(f), "summary": o} for m, f, o in found])
-    elif len(outcomes) > 1:
-        machines_of: dict[str, dict[str, Outcome]] = {}
-        for name, pairs in outcomes.items():
-            for _, outcome in pairs:
-                machines_of.setdefault(outcome.experiment, {})[name] = outcome
-        for experiment, of in machines_of.items():
+        print_json(
+            [
+                {
+                    "machine": measured.machine,
+                    "folder": str(folder),
+                    "summary": measured.outcome,
+                    "comparison": [
+                        row
+                        for row in rows.get(measured.outcome.experiment, ())
+                        if row.machine == measured.machine
+                    ],
+                }
+                for folder, measured in found
+            ]
+        )
+    else:
+        for experiment, of in rows.items():
             print_machines(console(), experiment, of)
+
+
+def _compared(found: Iterable[Measured]) -> dict[str, tuple[Row, ...]]:
+    """Compare each experiment that several machines have run."""
+    from testbed.experiment.comparison import compare
+
+    by_experiment: dict[str, dict[str, Measured]] = {}
+    for measured in found:
+        by_experiment.setdefault(measured.outcome.experiment, {})[measured.machine] = measured
+    return {name: compare(list(of.values())) for name, of in by_experiment.items() if len(of) > 1}

@@ -11,7 +11,8 @@ import msgspec
 import typer
 
 from testbed.cli import helptext
-from testbed.cli.output import Json, console, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
 from testbed.errors import InputError
 
 _PASS_ON: Final = {"allow_interspersed_args": False}

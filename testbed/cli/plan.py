@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from testbed.cli.output import Json, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import print_json
 
 if TYPE_CHECKING:
     from testbed.topology.operations import Plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,7 +24,6 @@ class Lines:
         self._name = name
         self._total = total
         self._count = 0
-        self._console = console(stderr=True)
 
     def begin(self, run: PlannedRun) -> None:
         """Say nothing yet."""
@@ -34,9 +34,8 @@ class Lines:
     def end(self, record: RunRecord) -> None:
         """Say how the run ended."""
         self._count += 1
-        self._console.print(
-            f"{self._name}: {self._count}/{self._total} {_finished(record)}", markup=False
-        )
+        line = f"{self._name}: {self._count}/{self._total} {_finished(record)}"
+        print(line, file=sys.stderr)  # plainly: rich takes long to load in emulation
 
     def __enter__(self) -> Lines:
         return self
@@ -64,6 +63,7 @@ class Live(Lines):
         from rich.progress import Progress as Display
 
         super().__init__(name, total)
+        self._console = console(stderr=True)
         self._display = Display(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -115,7 +115,7 @@ class Live(Lines):
 
 def watcher(name: str, total: int) -> Lines:
     """Return what suits stderr."""
-    return Live(name, total) if console(stderr=True).is_terminal else Lines(name, total)
+    return Live(name, total) if sys.stderr.isatty() else Lines(name, total)
 
 
 def _finished(record: RunRecord) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
-from testbed.cli.conclusion import exit_code
-from testbed.cli.output import Json, console, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import console
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
-    from testbed.experiment.load import Experiment, Overrides
-    from testbed.experiment.outcome import Outcome
-    from testbed.results.store import Store
+    from testbed.cli.places import Wanted
+    from testbed.cli.request import Request
+    from testbed.experiment.load import Experiment
 
 
 def command(
@@ -81,95 +81,84 @@ def command(
         testbed run --machine qemu:6.1 --machine qemu:6.12 experiments/quickstart.yaml
 
     With --machine all of it happens inside, on another kernel, with the same files; the results
-    come to the same place. `testbed machine list` shows what there is.
+    come to the same place. `testbed machine list` shows what there is. Instead of the machines of
+    a file, if it lists some: `--machine host` runs it here.
 
     Ctrl-C stops; finished runs are kept.
     """
-    from testbed.experiment import runner
+    from testbed.cli import here
+    from testbed.cli.places import places
+    from testbed.cli.request import Request
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
-    from testbed.results.model import Status
-    from testbed.results.store import Store
 
     if sim and (machine or wire is not None):
         raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
-    changes = Overrides(
-        machine=SIMULATION if sim else HOST,
-        stacks=tuple(stack or ()),
-        repetitions=repetitions,
-        seed=seed,
-        wire=wire,
-        values=tuple(_assignment(text) for text in set_ or ()),
+    request = Request(
+        files=tuple(map(str, files or ())),
+        resume=None if resume is None else str(resume),
+        changes=Overrides(
+            machine=SIMULATION if sim else HOST,
+            stacks=tuple(stack or ()),
+            repetitions=repetitions,
+            seed=seed,
+            wire=wire,
+            values=tuple(_assignment(text) for text in set_ or ()),
+        ),
+        results=str(results),
+        again=again,
+        fail_fast=fail_fast,
+        summary=summary,
+        json=json,
     )
-    _check_request(files, resume, changes, machine, virtual_time)
-    experiments = [load(file, changes) for file in files or ()]  # all, before one begins
+    _check(request)
+    # All are read before one begins.
+    experiments = [load(Path(file), request.changes) for file in request.files]
     _say_what_is_left_out(experiments)
-    if machine:
-        flags = {"--again": again, "--fail-fast": fail_fast}
-        words = [*map(str, files or ()), *(flag for flag, given in flags.items() if given)]
-        words += [*_options(changes), *_place(results, resume)]
-        sys.exit(_elsewhere(machine, words, resume or results, virtual_time, json))
-    jobs: Iterable[tuple[Experiment, Store]]
-    if resume is not None:
-        store = Store.open(resume)
-        jobs = iter([(runner.resume(store), store)])
-    else:
-        jobs = ((experiment, runner.create(experiment, results)) for experiment in experiments)
-    outcomes: dict[str, Outcome] = {}
-    try:
-        for experiment, store in jobs:
-            with _concluded(store, outcomes, summary=summary, json=json):
-                _carry_out(experiment, store, again=again, fail_fast=fail_fast)
-            if fail_fast and any(run.status is not Status.OK for run in store.runs()):
-                break
-    finally:
-        if json:
-            print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
-    sys.exit(exit_code(outcomes.values()))
+    elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
+    sys.exit(_elsewhere(elsewhere, request) if elsewhere else here.carry_out(request, experiments))
 
 
-def _check_request(
-    files: list[Path] | None,
-    resume: Path | None,
-    changes: Overrides,
-    machine: list[str] | None,
-    virtual_time: bool,
-) -> None:
-    from testbed.experiment.load import Overrides
+def _check(request: Request) -> None:
+    from testbed.experiment.load import NO_OVERRIDES
 
-    if virtual_time and not machine:
-        raise InputError("--virtual-time needs a machine", hint="for example --machine uml:7.3")
-    if resume is not None and (files or changes != Overrides()):
+    if request.resume is not None and (request.files or request.changes != NO_OVERRIDES):
         raise InputError("--resume goes on as it was begun: without files or changes")
-    if resume is None and not files:
+    if request.resume is None and not request.files:
         raise InputError("there is nothing to run", hint="name an experiment file")
 
 
-def _place(results: Path, resume: Path | None) -> list[str]:
-    return ["--results", str(results)] if resume is None else ["--resume", str(resume)]
+def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:
+    """Return the files, each with the machines it wants; a simulation needs none."""
+    from testbed.experiment.venue import SIMULATION
+
+    if request.resume is not None:
+        return [((), _machine_of(Path(request.resume)))]
+    return [
+        ((file,), () if experiment.machine == SIMULATION else experiment.spec.machines)
+        for file, experiment in zip(request.files, experiments, strict=True)
+    ]
 
 
-def _elsewhere(
-    names: Iterable[str], arguments: list[str], results: Path, virtual_time: bool, json: bool
-) -> int:
+def _machine_of(folder: Path) -> tuple[str, ...]:
+    """Return the machine that the runs of a result folder were made in, if it can be started."""
+    from testbed.experiment.venue import HOST, SIMULATION
+    from testbed.results.store import Store
+
+    name = Store.open(folder).environment().machine
+    return () if name in (HOST, SIMULATION) else (name,)
+
+
+def _elsewhere(places: Mapping[str, Sequence[str]], request: Request) -> int:
     from testbed.cli import elsewhere
     from testbed.machine import machine
 
-    marker = "+virtual-time" if virtual_time else ""
-    found = [machine(f"{name}{marker}") for name in names]
-    return elsewhere.run(found, arguments, results, json=json)
-
-
-def _options(changes: Overrides) -> list[str]:
-    """Return the options that make these changes."""
-    given: list[tuple[str, object]] = [("--stack", stack) for stack in changes.stacks]
-    given += [
-        ("--repetitions", changes.repetitions),
-        ("--seed", changes.seed),
-        ("--wire", changes.wire),
-        *(("--set", f"{path}={value}") for path, value in changes.values),
-    ]
-    return [word for option, value in given if value is not None for word in (option, str(value))]
+    return elsewhere.run(
+        [
+            (machine(name), msgspec.structs.replace(request, files=tuple(files)))
+            for name, files in places.items()
+        ]
+    )
 
 
 def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
@@ -180,29 +169,6 @@ def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
                 f"{experiment.name}: left out, as they cannot be simulated: {stacks}",
                 markup=False,
             )
-
-
-def _carry_out(experiment: Experiment, store: Store, *, again: bool, fail_fast: bool) -> None:
-    from testbed.cli.progress import watcher
-    from testbed.experiment import runner
-
-    runs = runner.missing(experiment, store, again=again)
-    with watcher(experiment.name, len(runs)) as watching:
-        runner.carry_out(experiment, store, runs, watching, fail_fast=fail_fast)
-
-
-@contextlib.contextmanager
-def _concluded(
-    store: Store, outcomes: dict[str, Outcome], *, summary: bool, json: bool
-) -> Iterator[None]:
-    """Print what came out and note it; of a part, too, when the experiment ends too early."""
-    from testbed.cli.conclusion import conclude
-
-    try:
-        yield
-    finally:
-        if not store.discard_if_empty() and summary:
-            outcomes[str(store.path)] = conclude(store, json=json)
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli.output import Json, console, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
 
 
 def command(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from testbed.cli.output import Json, console, print_json
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from testbed.sandbox import Description, Observation

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testbed.cli import numbers
+from testbed.experiment.comparison import Row
 from testbed.experiment.expectations import Check, Verdict
 from testbed.experiment.outcome import CellOutcome, Outcome, Problem
 from testbed.results.model import RunRecord, Status
-from testbed.results.statistics import Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,43 +70,31 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
     console.print(table)
 
 
-def print_machines(console: Console, name: str, outcomes: Mapping[str, Outcome]) -> None:
-    """Print the first headline metric of one experiment: cells down, machines across.
-
-    :param outcomes: by machine, the one that the others are held against first.
-    """
+def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
+    """Print one experiment on several machines: a line for each cell and machine."""
     from rich.table import Table
 
-    first = next(iter(outcomes.values()))
-    metric = first.headline[0]
+    first = rows[0]
+    metric = first.metric.replace("_", " ")
     table = Table(box=None, pad_edge=False)
-    for column in (*_parameters(first.cells), "stack", *outcomes):
+    columns = (*_parameters(rows), "stack", "machine", "runs", metric, "subflows")
+    for column in (*columns, f"{metric} vs {first.machine}"):
         table.add_column(column)
-    for cell in first.cells:
-        of = [_same(cell, it) for it in outcomes.values()]
-        estimates = [None if it is None else it.metrics.get(metric) for it in of]
-        reference, *_ = estimates
-        values = (_beside(metric, it, reference) for it in estimates)
-        table.add_row(*map(str, cell.parameters.values()), cell.stack, *values)
-    console.print(f"\n{name}: {metric.replace('_', ' ')} on {len(outcomes)} machines", style="bold")
+    before: list[str] = []
+    for row in rows:
+        cell = [*map(str, row.parameters.values()), row.stack]
+        table.add_row(*([""] * len(cell) if cell == before else cell), *_on_machine(row))
+        before = cell
+    console.print(f"\n{name}: machines compared", style="bold")
     console.print(table)
 
 
-def _same(cell: CellOutcome, outcome: Outcome) -> CellOutcome | None:
-    found = (
-        it for it in outcome.cells if (it.stack, it.parameters) == (cell.stack, cell.parameters)
-    )
-    return next(found, None)
-
-
-def _beside(metric: str, value: Estimate | None, reference: Estimate | None) -> str:
-    """Write a mean, and how many times the reference's it is."""
-    if value is None:
-        return "-"
-    text = numbers.quantity(metric, value)
-    if value is reference or reference is None or not reference.mean:
-        return text
-    return f"{text} (x {value.mean / reference.mean:.2f})"
+def _on_machine(row: Row) -> Iterator[str]:
+    yield row.machine
+    yield f"{row.ok}/{row.planned}"
+    yield numbers.quantity(row.metric, row.estimate) if row.estimate else "-"
+    yield " ".join(map(str, row.subflows)) or "-"
+    yield numbers.times(row.relative) if row.relative else "-"
 
 
 def _cells(outcome: Outcome) -> Table:
@@ -136,7 +124,7 @@ def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
     yield numbers.times(cell.relative) if cell.relative else "-"
 
 
-def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord]) -> list[str]:
+def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
     return list(of[0].parameters) if of else []
 
 

@@ -71,11 +71,11 @@ def _check_selector(written: Document[ExperimentSpec], selector: Selector, path:
         hint = nearest(selector.stack, spec.stacks)
         raise written.error(f"stack {selector.stack!r} does not run here", path, hint)
     for name, value in selector.where.items():
-        if name not in spec.matrix:
-            hint = nearest(name, spec.matrix)
+        if name not in spec.parameters:
+            hint = nearest(name, spec.parameters)
             raise written.error(f"{name!r} is no parameter of the matrix", path, hint)
-        if value not in spec.matrix[name]:
-            hint = nearest(str(value), map(str, spec.matrix[name]))
+        if value not in spec.parameters[name]:
+            hint = nearest(str(value), map(str, spec.parameters[name]))
             raise written.error(f"{name} never is {value!r}", path, hint)
 
 

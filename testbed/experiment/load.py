@@ -14,8 +14,9 @@ from testbed.errors import InputError
 from testbed.experiment import expectations
 from testbed.experiment.matrix import Cell, check_size, expand
 from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
-from testbed.experiment.spec import DEFAULT_PROBES, ExperimentSpec
+from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
 from testbed.experiment.venue import HOST, venue
+from testbed.machine import machine
 from testbed.results.model import ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.spec import TopologySpec
@@ -70,6 +71,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
+    _check_machines(wanted)
     left_out: tuple[str, ...] = ()
     if overrides.machine != HOST:
         wanted, left_out = _possible(wanted, overrides.machine)
@@ -139,7 +141,12 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
 
 
 def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
-    matrix = raw.get("matrix") or {}
+    matrix, cases = raw.get("matrix") or {}, raw.get("cases") or {}
+    if path == CASE and value in cases:
+        return raw | {"cases": {value: cases[value]}}
+    if any(path in of for of in cases.values()):
+        changed = {name: of | {path: value} for name, of in cases.items()}
+        return raw | {"cases": changed}
     if path in matrix:  # it stays a parameter, for the expectations that name it
         return raw | {"matrix": matrix | {path: [value]}}
     first, *rest = map(str, document.split_path(path))
@@ -183,7 +190,7 @@ def _experiment(
     where.check(written)
     _check_matrix(written)
     scenario(written, topology, {})  # without parameters an error has a line of its own
-    cells = expand(spec.matrix, spec.stacks)
+    cells = expand(spec.parameters, spec.stacks)
     scenarios = [
         scenario(written, topology, cell.parameters) for cell in cells[:: len(spec.stacks)]
     ]
@@ -223,15 +230,33 @@ def _check_names(written: Document[ExperimentSpec], stacks: Sequence[str]) -> No
         raise written.error(error.message, "timeout", error.hint) from None
 
 
+def _check_machines(written: Document[ExperimentSpec]) -> None:
+    """Check that there can be such machines; whether they work here is asked when they start."""
+    wanted = written.value.machines
+    for index, name in enumerate(wanted):
+        place = document.join_path("machines", index)
+        _, _, kernel = name.partition(":")
+        if "/" in kernel and not kernel.startswith("/"):
+            raise written.error(f"{kernel!r} is not an absolute path", place)
+        if name in wanted[:index]:
+            raise written.error(f"machine {name!r} is listed twice", place)
+        try:
+            machine(name)
+        except InputError as error:
+            raise written.error(error.message, place, error.hint) from None
+
+
 def _check_matrix(written: Document[ExperimentSpec]) -> None:
     spec = written.value
-    for path in spec.matrix:
+    places: list[tuple[str, tuple[str, ...]]] = [(path, ("matrix", path)) for path in spec.matrix]
+    places += [(path, ("cases", name, path)) for name, of in spec.cases.items() for path in of]
+    for path, keys in places:
         first = str(document.split_path(path)[0]) if path else ""
         if first not in ("workload", *TOPOLOGY_KEYS):
             hint = document.nearest(first, ["workload", *TOPOLOGY_KEYS])
-            place = document.join_path("matrix", path)
+            place = document.join_path(*keys)
             raise written.error("is no path of the topology or the workload", place, hint)
     try:
-        check_size(spec.matrix, len(spec.stacks), spec.repetitions)
+        check_size(spec.parameters, len(spec.stacks), spec.repetitions)
     except InputError as error:
         raise written.error(error.message, "matrix") from None

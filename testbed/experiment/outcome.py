@@ -81,7 +81,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def outcome(name: str, spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outcome:
     """Sum up what is there; runs may be missing."""
-    cells = expand(spec.matrix, spec.stacks)
+    cells = expand(spec.parameters, spec.stacks)
     headline = HEADLINES[str(spec.workload.__struct_config__.tag)]
     of_cell: dict[int, list[RunRecord]] = defaultdict(list)
     for run in runs:

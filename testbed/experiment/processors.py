@@ -1,22 +1,32 @@
-"""How busy the machine's processors are, and whether they, and not the network, were measured."""
+"""Whether a machine's processors, and not its network, were what a run measured.
+
+That can be known of emulated processors only: they are so slow that no experiment is about them.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from testbed.machine.model import EMULATED
 
-_SATURATED: Final = 0.85  # on average, ends and start included
+_SATURATED: Final = 0.85  # of the time, on average
 _IDLE: Final = slice(3, 5)  # idle and iowait, proc_stat(5)
 _COUNTED: Final = 8  # what follows is part of what precedes
+# The processes that carry the data, each on one processor at a time.
+_ENDS: Final = {"cpu_source": "the source", "cpu_target": "the target"}
 
 
 class Processors:
-    """The time all processors together spent since this was made."""
+    """The time all processors together spent since :meth:`begin`."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
         self._start = _ticks()
 
     def busy(self) -> float:
@@ -24,15 +34,29 @@ class Processors:
         spent = [now - before for now, before in zip(_ticks(), self._start, strict=True)]
         return 1 - sum(spent[_IDLE]) / max(1, sum(spent))
 
-    def doubt(self) -> str | None:
-        """Return why a run proves nothing if emulated processors could not keep up."""
-        busy = self.busy()
-        if not os.environ.get(EMULATED) or busy < _SATURATED:
-            return None
-        return (
-            f"the emulated processors were busy {busy:.0%} of the time: "
-            "they were measured, not the network"
-        )
+
+def doubt(busy: float, metrics: Mapping[str, float]) -> str | None:
+    """Return why a run proves nothing if emulated processors could not keep up.
+
+    :param busy: all processors, from 0 to 1.
+    :param metrics: of the workload.
+    """
+    if not os.environ.get(EMULATED):
+        return None
+    shares = {"processors": busy}
+    if duration_s := metrics.get("duration"):
+        shares |= {
+            f"processor of {who}": metrics[name] / duration_s
+            for name, who in _ENDS.items()
+            if name in metrics
+        }
+    who, share = max(shares.items(), key=lambda item: item[1])
+    if share < _SATURATED:
+        return None
+    return (
+        f"the emulated {who} had no rest {share:.0%} of the time: "
+        "that was measured, not the network"
+    )
 
 
 def _ticks() -> list[int]:

@@ -13,7 +13,7 @@ from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.outcome import Outcome, outcome
 from testbed.experiment.venue import Assignment, venue
-from testbed.results.environment import gather
+from testbed.results.environment import Software, gather
 from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
 from testbed.workload.result import Progress
@@ -32,9 +32,10 @@ class Watcher(Protocol):
         """It is over and stored."""
 
 
-def create(experiment: Experiment, root: Path) -> Store:
+def create(experiment: Experiment, root: Path, known: Software | None = None) -> Store:
     """Make the result folder.
 
+    :param known: of the programs, if it has been found out.
     :raises InputError: it cannot be written.
     """
     record = ExperimentRecord(
@@ -44,17 +45,18 @@ def create(experiment: Experiment, root: Path) -> Store:
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         version=__version__,
     )
-    return Store.create(root, record, gather(experiment.machine))
+    return Store.create(root, record, gather(experiment.machine, known))
 
 
-def resume(store: Store) -> Experiment:
+def resume(store: Store, known: Software | None = None) -> Experiment:
     """Return the experiment of a result folder, to do the rest of it.
 
+    :param known: as for :func:`create`.
     :raises InputError: this is not the environment its runs were made in, so that they could not
         be compared.
     """
     environment = store.environment()
-    differences = environment.differences(gather(environment.machine))
+    differences = environment.differences(gather(environment.machine, known))
     if differences:
         raise InputError(
             f"{store.path} was measured in another environment: {'; '.join(differences)}",

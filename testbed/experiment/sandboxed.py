@@ -11,7 +11,7 @@ from testbed.errors import TestbedError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
-from testbed.experiment.processors import Processors
+from testbed.experiment.processors import Processors, doubt
 from testbed.experiment.programs import Programs
 from testbed.experiment.proof import judge
 from testbed.experiment.record import Finished, Start, finished, note_events
@@ -70,12 +70,12 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
         await sandbox.execute(plan(scenario.topology, engine=spec.wire, seed=planned.seed))
         programs = Programs(sandbox)
-        timeline = Timeline(scenario.timeline, programs.carry_out)
+        processors = Processors()
+        timeline = Timeline(scenario.timeline, programs.carry_out, on_zero=processors.begin)
         sampling = Sampling(sandbox, scenario.topology)
         with contextlib.closing(sampling), contextlib.closing(programs):
             await sampling.start(launcher, _job(run, nodes))
             seen.before = await sandbox.observe(nodes)
-            processors = Processors()
             try:
                 async with timeline.playing():
                     seen.result = await run_workload(
@@ -91,7 +91,8 @@ async def _observe(run: Assignment, seen: Seen) -> None:
                 seen.failure = str(error)
             seen.zero_ns = timeline.zero_ns
             seen.busy = processors.busy()
-            seen.doubt = processors.doubt()
+            if seen.result is not None:
+                seen.doubt = doubt(seen.busy, seen.result.metrics)
             seen.after = await sandbox.observe(nodes)
             seen.wires = await sandbox.wires()
             note_events(seen, await programs.judged(timeline.records), timeline.unplayed)

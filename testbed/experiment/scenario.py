@@ -11,7 +11,7 @@ from testbed import document
 from testbed.document import Document, Positions
 from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
-from testbed.experiment.spec import ExperimentSpec, Scalar
+from testbed.experiment.spec import CASE, ExperimentSpec, Scalar
 from testbed.topology import paths
 from testbed.topology.load import substitute
 from testbed.topology.model import Kind, Topology
@@ -48,7 +48,7 @@ def scenario(
 ) -> Scenario:
     """Put parameters into the topology and the workload, and check the outcome.
 
-    :raises InputError: with file and line; of the matrix, when there are parameters.
+    :raises InputError: with file and line; of the matrix or the cases, when there are parameters.
     """
     try:
         return _scenario(written, topology, parameters)
@@ -56,8 +56,9 @@ def scenario(
         if not parameters:
             raise
         values = ", ".join(f"{path} = {value}" for path, value in parameters.items())
+        place = "cases" if CASE in parameters else "matrix"
         message = ": ".join(part for part in (values, error.path, error.message) if part)
-        raise written.error(message, "matrix", error.hint) from None
+        raise written.error(message, place, error.hint) from None
 
 
 def _scenario(
@@ -66,7 +67,7 @@ def _scenario(
     parameters: Mapping[str, Scalar],
 ) -> Scenario:
     network, raw = topology.raw, cast("dict[str, Any]", written.raw)["workload"]
-    for path, value in parameters.items():
+    for path, value in written.value.assignments(parameters).items():
         first, *rest = document.split_path(path)
         if first == "workload":
             raw = raw | {document.join_path(*rest): value}

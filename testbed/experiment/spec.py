@@ -6,6 +6,7 @@ checked by ``load``, for every cell of the matrix, before anything is started.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric'
 
 # All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
 DEFAULT_PROBES: Final = (*(name for name in probes.names() if name != "pcap"), "wire")
+CASE: Final = "case"  # the parameter that says which of the cases a run is
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
 
@@ -139,8 +141,11 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """An experiment file.
 
     :param topology: a file, relative to this one, or a topology written out here.
+    :param machines: where it runs: in each of these, as ``testbed run --machine`` names them; here
+        if there are none.
     :param matrix: paths of the topology (``links.wifi.delay``) or of the workload
         (``workload.size``), each with the values it takes; every combination is a cell.
+    :param cases: values that go together, by name; the parameter ``case`` of the matrix.
     :param probes: what is measured while a run lasts; by default all that cost little.
     :param pcap: record packets: of every interface of the workload's two nodes, or of the
         interfaces listed as ``NODE.INTERFACE``.
@@ -153,8 +158,10 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     description: str = ""
     topology: str | dict[str, Any]
     stacks: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("tcp", "mptcp")
+    machines: tuple[str, ...] = ()
     workload: Workload
     matrix: dict[str, Values] = {}
+    cases: dict[str, Annotated[dict[str, Scalar], msgspec.Meta(min_length=1)]] = {}
     events: tuple[EventSpec, ...] = ()
     probes: tuple[str, ...] = DEFAULT_PROBES
     pcap: bool | tuple[str, ...] = False
@@ -164,6 +171,18 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     wire: Literal["auto", "netem", "emulator"] = "auto"
     subflows: Annotated[int, msgspec.Meta(ge=1, le=MAX_SUBFLOWS)] | None = None
     expect: tuple[ExpectSpec, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, list[Scalar]]:
+        """What tells the cells apart, beside their stacks: ``case`` first, then the matrix."""
+        cases: dict[str, list[Scalar]] = {CASE: [*self.cases]} if self.cases else {}
+        return cases | self.matrix
+
+    def assignments(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Return what the parameters of a cell mean: paths and their values."""
+        case = parameters.get(CASE)
+        chosen = {} if case is None else self.cases[str(case)]
+        return chosen | {path: value for path, value in parameters.items() if path != CASE}
 
     @property
     def timeout_ns(self) -> int:

@@ -19,11 +19,18 @@ class Timeline:
     """The actions of one run, on the event loop's clock.
 
     :param carry_out: does the action of an index.
+    :param on_zero: is called when the workload starts.
     """
 
-    def __init__(self, actions: Sequence[Action], carry_out: CarryOut) -> None:
+    def __init__(
+        self,
+        actions: Sequence[Action],
+        carry_out: CarryOut,
+        on_zero: Callable[[], object] = lambda: None,
+    ) -> None:
         self._actions = actions
         self._carry_out = carry_out
+        self._on_zero = on_zero
         self._zero: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.records: list[EventRecord] = []
 
@@ -43,6 +50,7 @@ class Timeline:
         def progressed(progress: Progress) -> None:
             if not self._zero.done():
                 self._zero.set_result(progress.started_ns)
+                self._on_zero()
             on_progress(progress)
 
         return progressed

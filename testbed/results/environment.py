@@ -27,6 +27,7 @@ _TOOLS: Final = {
     "tcpdump": ("tcpdump", "--version"),
     "mptcpize": ("mptcpize", "--version"),
 }
+MEMORY_STEP: Final = 64 * 1024**2
 _OPTIONS: Final = (
     "CONFIG_MPTCP",
     "CONFIG_MPTCP_IPV6",
@@ -61,12 +62,23 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     dirty: bool
 
 
-class Environment(msgspec.Struct, frozen=True, kw_only=True):
+class Software(msgspec.Struct, frozen=True, kw_only=True):
+    """The programs: the same inside of a machine as outside, as the files are."""
+
+    testbed: str
+    checkout: Checkout | None
+    python: str
+    packages: dict[str, str]
+    tools: dict[str, str]
+
+
+class Environment(Software, frozen=True, kw_only=True):
     """``environment.json``.
 
     :param machine: where the runs happen; ``host`` is this kernel, ``qemu:6.1`` and the like a
         virtual machine, ``sim`` a simulated network, for which the rest says what computed it.
-    :param memory: octets.
+    :param memory: octets, in whole :data:`MEMORY_STEP`: what a kernel takes of it at its start is
+        not always the same.
     """
 
     schema: int = SCHEMA
@@ -75,11 +87,6 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     cpu: Cpu
     memory: int
     root: bool
-    testbed: str
-    checkout: Checkout | None
-    python: str
-    packages: dict[str, str]
-    tools: dict[str, str]
 
     def differences(self, other: Environment) -> list[str]:
         """Name every fact in which ``other`` differs, as ``fact: this, that``."""
@@ -89,11 +96,23 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def gather(machine: str = "host") -> Environment:
+def software() -> Software:
+    """Look at the programs."""
+    return Software(
+        testbed=__version__,
+        checkout=_checkout(),
+        python=platform.python_version(),
+        packages={name: metadata.version(name) for name in _PACKAGES},
+        tools=_tools(),
+    )
+
+
+def gather(machine: str = "host", known: Software | None = None) -> Environment:
     """Look at this machine.
 
     :param machine: where the runs happen; ``host`` may itself be a virtual machine, whose name
         the testbed outside tells us.
+    :param known: what was found outside already: starting programs takes long in emulation.
     """
     if machine == "host":
         machine = os.environ.get("TESTBED_MACHINE", machine)
@@ -106,14 +125,15 @@ def gather(machine: str = "host") -> Environment:
             config=_kernel_config(),
         ),
         cpu=Cpu(model=_cpu_model(), count=_cpu_count()),
-        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        memory=_memory(),
         root=os.geteuid() == 0,
-        testbed=__version__,
-        checkout=_checkout(),
-        python=platform.python_version(),
-        packages={name: metadata.version(name) for name in _PACKAGES},
-        tools=_tools(),
+        **msgspec.structs.asdict(known or software()),
     )
+
+
+def _memory() -> int:
+    octets = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return -(-octets // MEMORY_STEP) * MEMORY_STEP
 
 
 def _kernel_config() -> dict[str, str]:

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,6 +23,25 @@ from testbed.topology.operations import AnyOperation, Plan
 from testbed.wire.report import WireReport
 
 T = TypeVar("T")
+
+# Holders that are starting for the next sandboxes without a name.
+_ahead: Final[list[tuple[str, launch.Stem, socket.socket]]] = []
+
+
+@contextlib.contextmanager
+def ahead() -> Iterator[None]:
+    """Start a holder now, while other things are done, for the first sandbox without a name."""
+    name = registry.new_name()
+    begun = (name, *launch.start(name))
+    _ahead.append(begun)
+    try:
+        yield
+    finally:
+        if begun in _ahead:
+            _ahead.remove(begun)
+            _, holder, control = begun
+            control.close()
+            holder.end()
 
 
 class Process:
@@ -75,8 +95,11 @@ class Sandbox:
         :raises SandboxError: the name is taken, or the holder did not come up.
         :raises PlatformError: the kernel forbids a namespace or a mount.
         """
-        name = registry.new_name() if name is None else registry.check_name(name)
-        holder, control = launch.start(name)
+        if name is None and _ahead:
+            name, holder, control = _ahead.pop()
+        else:
+            name = registry.new_name() if name is None else registry.check_name(name)
+            holder, control = launch.start(name)
         channel = Channel(control, holder.last_words)
         try:
             await channel.ready()

@@ -50,14 +50,30 @@ class Stem(Holder):
         super().__init__(process.pid)
         self._process = process
         self._log = log
+        self._said: str | None = None
+        self._gone = False
 
     async def gone(self) -> None:
         """Wait for the end and reap it."""
         await super().gone()
+        self._reap()
+
+    def end(self) -> None:
+        """Kill it the hard way."""
+        self.kill()
+        os.close(self._pidfd)
+        self._reap()
+
+    def _reap(self) -> None:
         self._process.wait()
+        self._said = self.last_words()
+        os.close(self._log)
+        self._gone = True
 
     def last_words(self) -> str | None:
         """The last line it wrote: after a crash, the exception."""
+        if self._gone:
+            return self._said
         lines = os.pread(self._log, 1 << 20, 0).decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), None)
 

@@ -84,8 +84,8 @@ def test_an_experiment_in_a_machine_leaves_the_same_folder(qemu, tmp_path):
     assert report["machine"] == environment["machine"] == qemu.name
     assert environment["kernel"]["release"].startswith("6.1.")
     assert {wire["engine"] for wire in run["wires"]} == {"netem"}
-    # On a machine whose processors are busy the run does not count; what it spoke is proved anyway.
-    assert run["status"] == "ok" or "emulated processors" in run["reason"]
+    # On a busy machine the run may not count; what it spoke is proved anyway.
+    assert run["status"] == "ok" or "the emulated processor" in run["reason"]
     assert done.returncode == (0 if run["status"] == "ok" else 1)
     assert run["proof"]["subflows"] == 2
     assert (folder / "console.log").exists()

@@ -16,6 +16,17 @@ from testbed.topology.operations import WIRE, AddNamespace, SetLink
 
 pytestmark = pytest.mark.sandbox
 
+# Descriptors, signals (but those glibc keeps for itself), directory, session and network.
+UNTIL_ALIKE = """
+look() {
+    cd /proc/$1
+    readlink fd/* cwd ns/net
+    grep Sig status | sed 's/[0-9a-f]*\\([0-9a-f]\\{7\\}\\)$/\\1/'
+    cut -d' ' -f6 stat | sed "s/^$1$/its own/"
+}
+until [ "$(look "$1")" = "$(look "$2")" ]; do :; done
+"""
+
 KILL_EMULATOR = """
 for process in /proc/[0-9]*; do
   if tr '\\0' ' ' <$process/cmdline | grep -q -- '-m testbed.wire.emulator'; then
@@ -66,6 +77,41 @@ def test_descriptors_environment_and_directory_are_passed() -> None:
             os.close(reader)
             # 0, 1, 2, 9, and the one ls itself has open: nothing of the holder's leaks.
             assert lines[1:] == ["blue /usr 5"]
+
+    asyncio.run(run())
+
+
+def test_our_own_programs_are_what_others_are() -> None:
+    """They are forks of the holder: nothing of it may be left in them."""
+    module = "testbed.workload.listening"
+    executed = (
+        f"import runpy, sys; sys.argv = ['', '1']; runpy.run_module('{module}', None, '__main__')"
+    )
+
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            pids = []
+            for argv in (["-m", module, "1"], ["-c", executed]):
+                process = await sandbox.spawn("node", [sys.executable, *argv], cwd="/usr")
+                pids.append(str(process.pid))
+            look = await sandbox.spawn("node", ["sh", "-c", UNTIL_ALIKE, "sh", *pids], stderr=2)
+            assert (await look.wait(20)).returncode == 0
+
+    asyncio.run(run())
+
+
+def test_our_own_program_that_fails_says_why() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            reader, writer = os.pipe()
+            argv = [sys.executable, "-m", "testbed.workload.listening", "nowhere"]
+            process = await sandbox.spawn("node", argv, stderr=writer)
+            os.close(writer)
+            assert (await process.wait(20)).returncode == 1
+            assert "ValueError: invalid literal" in os.read(reader, 65536).decode()
+            os.close(reader)
 
     asyncio.run(run())
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from testbed import cli
+from testbed.cli.application import application
 from testbed.errors import InputError, StoreError
 from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
@@ -137,7 +137,7 @@ def test_a_capture_that_cannot_be_written_ends_the_experiment(bench: Bench) -> N
 def test_wires_have_no_engine_to_choose(bench: Bench) -> None:
     file = bench.folder / "try.yaml"
     file.write_text(EXPERIMENT)
-    ran = CliRunner().invoke(cli.application, ["run", "--sim", "--wire", "netem", str(file)])
+    ran = CliRunner().invoke(application, ["run", "--sim", "--wire", "netem", str(file)])
     assert ran.exit_code == 2
     assert "--sim goes with neither --machine nor --wire" in ran.output
 
@@ -221,7 +221,7 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     file = bench.folder / "try.yaml"
     file.write_text(EXPERIMENT.replace("[userspace-tcp,", "[tcp, userspace-tcp,"))
     arguments = ["run", "--sim", str(file), "--results", str(bench.folder / "results")]
-    ran = CliRunner().invoke(cli.application, arguments)
+    ran = CliRunner().invoke(application, arguments)
     assert ran.exit_code == 0, ran.output
     assert "try: left out, as they cannot be simulated: tcp" in ran.output
     assert "simulator" in ran.output

@@ -15,6 +15,7 @@ import msgspec
 
 from testbed.errors import SandboxError
 from testbed.sandbox import protocol
+from testbed.sandbox.holder import forked
 
 # Received descriptors are moved above every number a child may want, so that no dup2(2) in the
 # child overwrites another's source.
@@ -69,9 +70,12 @@ def spawn(request: protocol.Spawn, descriptors: tuple[int, ...], limits: Limits)
         if any(not 0 <= target <= _MAX_TARGET for target in request.targets):
             raise SandboxError(f"descriptors of a process are numbered 0 to {_MAX_TARGET}")
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _MAX_TARGET + 1) for fd in descriptors]
-        pairs = zip(high, request.targets, strict=True)
-        actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in pairs]
-        return _start(request, actions, limits)
+        targets = dict(zip(request.targets, high, strict=True))
+        with _surroundings(request, limits):
+            module = forked.module(request.argv)
+            if module is not None:
+                return forked.start(module, request.argv, request.env, targets)
+            return _start(request, targets)
     except OSError as error:
         raise SandboxError(
             f"cannot start {request.argv[0]} on {request.namespace}: {error.strerror}"
@@ -81,27 +85,33 @@ def spawn(request: protocol.Spawn, descriptors: tuple[int, ...], limits: Limits)
             os.close(fd)
 
 
-def _start(request: protocol.Spawn, actions: list[tuple[int, int, int]], limits: Limits) -> int:
+@contextlib.contextmanager
+def _surroundings(request: protocol.Spawn, limits: Limits) -> Iterator[None]:
+    """Have the working directory and the limits that the program shall start with."""
     before = os.open(".", os.O_PATH)
     limits.restore()
     try:
         os.chdir(request.cwd)
-        program = shutil.which(request.argv[0], path=request.env.get("PATH"))
-        if program is None:
-            raise FileNotFoundError(0, "no such program")
-        return os.posix_spawn(
-            program,
-            request.argv,
-            request.env,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_DEFAULT_SIGNALS,
-        )
+        yield
     finally:
         limits.raise_own()
         os.fchdir(before)
         os.close(before)
+
+
+def _start(request: protocol.Spawn, targets: dict[int, int]) -> int:
+    program = shutil.which(request.argv[0], path=request.env.get("PATH"))
+    if program is None:
+        raise FileNotFoundError(0, "no such program")
+    return os.posix_spawn(
+        program,
+        request.argv,
+        request.env,
+        file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in targets.items()],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_DEFAULT_SIGNALS,
+    )
 
 
 def reap() -> Iterator[Ended]:

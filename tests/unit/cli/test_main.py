@@ -8,13 +8,13 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from testbed import cli
 from testbed.cli import show
+from testbed.cli.application import COMMANDS, application
 from testbed.errors import InputError, NoSuchSandboxError, PlatformError, StoreError
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(cli.application, list(arguments))
+    return CliRunner().invoke(application, list(arguments))
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def raising(monkeypatch):
 
 def test_help_names_every_command_with_a_summary():
     output = invoke("--help").output
-    for name in cli.COMMANDS:
+    for name in COMMANDS:
         assert f"\n  {name} " in output
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name):
     result = invoke(name, "--help")
     assert result.exit_code == 0

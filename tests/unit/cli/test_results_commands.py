@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from testbed import cli
+from testbed.cli.application import application
 from testbed.experiment import runner
 from testbed.experiment.load import load
 from testbed.results.model import Proof, RunRecord, Status
@@ -22,7 +22,7 @@ expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.5}]
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(cli.application, [str(argument) for argument in arguments])
+    return CliRunner().invoke(application, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -68,6 +68,38 @@ def test_a_matrix_changes_topology_and_workload(read):
     assert addresses[0] == addresses[1] != addresses[2]
 
 
+CASES = """
+cases:
+  near: {links.wifi.delay: 5ms}
+  far: {links.wifi.delay: 50ms, links.wifi.rate: 5mbit}
+"""
+
+
+def test_cases_are_values_that_go_together(read):
+    experiment = read(EXPERIMENT + CASES + "matrix: {workload.size: [1MB, 2MB]}\nstacks: [tcp]\n")
+    assert [cell.parameters for cell in experiment.cells] == [
+        {"case": case, "workload.size": size} for case in ("near", "far") for size in ("1MB", "2MB")
+    ]
+    wires = [it.topology.link("wifi").toward_b for it in experiment.scenarios[::2]]
+    assert [wire.delay.delay_ns for wire in wires] == [5_000_000, 50_000_000]
+    assert [wire.rate.bits_per_second for wire in wires] == [20_000_000, 5_000_000]
+
+
+def test_the_command_line_chooses_a_case_or_changes_what_cases_set(read):
+    chosen = read(EXPERIMENT + CASES, values=[("case", "far")])
+    assert {cell.parameters["case"] for cell in chosen.cells} == {"far"}
+    changed = read(EXPERIMENT + CASES, values=[("links.wifi.delay", "7ms")])
+    delays = {it.topology.link("wifi").toward_b.delay.delay_ns for it in changed.scenarios}
+    assert delays == {7_000_000}
+
+
+def test_an_expectation_of_a_case(read):
+    text = "expect: [{metric: goodput, stack: tcp, where: {case: %s}, at_least: 1}]\n"
+    assert read(EXPERIMENT + CASES + text % "far").spec.expect[0].where == {"case": "far"}
+    with pytest.raises(InputError, match="case never is 'fat'; did you mean 'far'"):
+        read(EXPERIMENT + CASES + text % "fat")
+
+
 def test_an_experiment_is_self_contained(read, tmp_path):
     experiment = read(EXPERIMENT + "matrix: {links.lte.rate: [1mbit, 2mbit]}\n", repetitions=3)
     (tmp_path / "topology.yaml").unlink()
@@ -163,6 +195,13 @@ def test_a_topology_can_be_written_in_place(read):
             "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",
             r"try.yaml:3: expect\[0\].metric: there is no metric 'goodputt'; did you mean 'goodput",
         ),
+        ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
+        ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases: case = far: .*'wlan'"),
+        ("cases: {far: {}}", r"try.yaml:3: cases.far"),
+        ("machines: [uml:7.3, zebra]", r"try.yaml:3: machines\[1\]: 'zebra' is no kind of machine"),
+        ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
+        ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
+        ("machines: [uml:../linux]", r"try.yaml:3: machines\[0\]: '../linux' is not an absolute"),
         ("stacks: [userspace/tcp]", r"try.yaml:3: stacks\[0\]: there is no stack 'userspace/tcp'"),
         (
             "expect: [{metric: goodput, stack: userspace, at_least: 1}]",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import msgspec
+import pytest
 
 from testbed.results.environment import gather
 
@@ -33,3 +35,10 @@ def test_differences_are_named():
     assert here.differences(gather()) == []
     other = msgspec.structs.replace(here, python="2.7.18")
     assert here.differences(other) == [f"python: {here.python}, 2.7.18"]
+
+
+@pytest.mark.parametrize("octets", [1_047_072_768, 1_044_320_256])  # two starts of one machine
+def test_what_a_kernel_takes_at_its_start_makes_no_other_machine(monkeypatch, octets):
+    pages = {"SC_PHYS_PAGES": octets // 4096, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    assert gather().memory == 1024**3

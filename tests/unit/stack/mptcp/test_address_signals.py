@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager import PathEndpoint
 from testbed.stack.packet.mptcp import (

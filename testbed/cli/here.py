@@ -1,0 +1,89 @@
+"""Carrying out experiments on this kernel; ``python -m testbed.cli.here REQUEST``, too.
+
+That is what `testbed run --machine` starts in a machine: it reads no command line and prints no
+tables, whose libraries take seconds to load where the processor is emulated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.cli.ending import told
+
+if TYPE_CHECKING:
+    from testbed.cli.request import Request
+    from testbed.experiment.load import Experiment
+    from testbed.experiment.outcome import Outcome
+    from testbed.results.store import Store
+
+
+def main() -> None:
+    """Do what the first argument says, a :class:`Request` as JSON."""
+    from testbed.sandbox import ahead
+
+    with told(), ahead():  # a sandbox's holder starts while the rest is imported and read
+        import msgspec
+
+        from testbed.cli.request import Request
+        from testbed.experiment.load import load
+
+        request = msgspec.json.decode(sys.argv[1], type=Request)
+        experiments = [load(Path(file), request.changes) for file in request.files]
+        sys.exit(carry_out(request, experiments))
+
+
+def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
+    """Run experiments, or resume one, and return the exit code."""
+    from testbed.cli.conclusion import exit_code
+    from testbed.cli.output import print_json
+    from testbed.experiment import runner
+    from testbed.results.model import Status
+    from testbed.results.store import Store
+
+    jobs: Iterable[tuple[Experiment, Store]]
+    if request.resume is not None:
+        store = Store.open(Path(request.resume))
+        jobs = iter([(runner.resume(store, request.software), store)])
+    else:
+        results = Path(request.results)
+        jobs = ((it, runner.create(it, results, request.software)) for it in experiments)
+    outcomes: dict[str, Outcome] = {}
+    try:
+        for experiment, store in jobs:
+            with _concluded(store, outcomes, request):
+                _runs(experiment, store, request)
+            if request.fail_fast and any(run.status is not Status.OK for run in store.runs()):
+                break
+    finally:
+        if request.json and request.summary:
+            print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
+    return exit_code(outcomes.values())
+
+
+def _runs(experiment: Experiment, store: Store, request: Request) -> None:
+    from testbed.cli.progress import watcher
+    from testbed.experiment import runner
+
+    runs = runner.missing(experiment, store, again=request.again)
+    with watcher(experiment.name, len(runs)) as watching:
+        runner.carry_out(experiment, store, runs, watching, fail_fast=request.fail_fast)
+
+
+@contextlib.contextmanager
+def _concluded(store: Store, outcomes: dict[str, Outcome], request: Request) -> Iterator[None]:
+    """Print what came out and note it; of a part, too, when the experiment ends too early."""
+    from testbed.cli.conclusion import conclude
+
+    try:
+        yield
+    finally:
+        if not store.discard_if_empty() and request.summary:
+            outcomes[str(store.path)] = conclude(store, json=request.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""What `testbed run` is asked to do, wherever it is done."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.experiment.load import NO_OVERRIDES, Overrides
+from testbed.results.environment import Software
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of ``testbed run``; paths are relative to the working directory.
+
+    :param files: experiments, or none to go on with ``resume``, a result folder.
+    :param results: where result folders go.
+    :param summary: sum up at the end.
+    :param software: what has been found out about it.
+    """
+
+    files: tuple[str, ...] = ()
+    resume: str | None = None
+    changes: Overrides = NO_OVERRIDES
+    results: str
+    again: bool = False
+    fail_fast: bool = False
+    summary: bool = True
+    json: bool = False
+    software: Software | None = None
