@@ -70,7 +70,6 @@ class Stub:
 
     def next_event(self) -> None:
         """Tell of nothing."""
-        return
 
 
 def microseconds(netem: str) -> float:

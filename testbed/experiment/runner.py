@@ -12,7 +12,7 @@ from testbed.errors import InputError
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.outcome import Outcome, outcome
-from testbed.experiment.venue import venue
+from testbed.experiment.venue import Assignment, venue
 from testbed.results.environment import Software, gather
 from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
@@ -96,8 +96,14 @@ def carry_out(
     for run in runs:
         watcher.begin(run)
         directory = store.begin_run(run.number)
-        scenario = experiment.scenarios[run.cell.index]
-        done = run_once(experiment.spec, scenario, run, directory, watcher.progress)
+        assignment = Assignment(
+            spec=experiment.spec,
+            scenario=experiment.scenarios[run.cell.index],
+            planned=run,
+            directory=directory,
+            on_progress=watcher.progress,
+        )
+        done = run_once(assignment)
         store.finish_run(done.record, done.files)
         watcher.end(done.record)
         if fail_fast and done.record.status is not Status.OK:

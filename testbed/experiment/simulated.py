@@ -14,13 +14,12 @@ from testbed.errors import PlatformError, SimulationError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.events import Action
 from testbed.experiment.evidence import Seen
-from testbed.experiment.matrix import PlannedRun
 from testbed.experiment.proof import judge
 from testbed.experiment.record import Finished, Start, finished, note_events
-from testbed.experiment.scenario import Scenario
 from testbed.experiment.simulated_sampling import SimulatedSampling, view
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
+from testbed.experiment.venue import Assignment
 from testbed.sim.endpoints import ENDPOINTS, PROTOCOLS
 from testbed.sim.host import Host
 from testbed.sim.loop import VirtualLoop
@@ -52,47 +51,34 @@ class Simulated:
                     path = join_path("events", index, name)
                     raise written.error("cannot be simulated", path)
 
-    def run_once(
-        self,
-        spec: ExperimentSpec,
-        scenario: Scenario,
-        planned: PlannedRun,
-        directory: Path,
-        on_progress: OnProgress,
-    ) -> Finished:
+    def run_once(self, run: Assignment) -> Finished:
         """Carry out one run in a network of its own."""
         seen, start = Seen(), Start()
         began = time.process_time()
         try:
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                runner.run(_observe(spec, scenario, planned, directory, seen, on_progress))
+                runner.run(_observe(run, seen))
         except SimulationError as error:
             seen.failure = str(error)
         seen.cpu = {"simulator": time.process_time() - began}
         judgement = judge(
             evidence.of(
-                scenario,
+                run.scenario,
                 seen,
-                protocol=PROTOCOLS[planned.cell.stack],
-                ours=evidence.nodes(scenario.workload),
+                protocol=PROTOCOLS[run.planned.cell.stack],
+                ours=evidence.nodes(run.scenario.workload),
                 simulated=True,
             )
         )
-        return finished(scenario, planned, seen, judgement, start)
+        return finished(run.scenario, run.planned, seen, judgement, start)
 
 
 VENUE = Simulated()
 
 
-async def _observe(
-    spec: ExperimentSpec,
-    scenario: Scenario,
-    planned: PlannedRun,
-    directory: Path,
-    seen: Seen,
-    on_progress: OnProgress,
-) -> None:
+async def _observe(run: Assignment, seen: Seen) -> None:
     """Build the network, run the workload in it, and note everything in ``seen``."""
+    scenario, planned = run.scenario, run.planned
     stack, loop = planned.cell.stack, cast("VirtualLoop", asyncio.get_running_loop())
     network = Network(scenario.topology, ENDPOINTS[stack], loop=loop, seed=planned.seed)
 
@@ -100,17 +86,11 @@ async def _observe(
         network.execute(action.operations)
 
     timeline = Timeline(scenario.timeline, carry_out)
-    sampling = SimulatedSampling(network, evidence.nodes(scenario.workload), spec.probes)
-    with _capturing(network, scenario.captures, directory):
+    sampling = SimulatedSampling(network, evidence.nodes(scenario.workload), run.spec.probes)
+    with _capturing(network, scenario.captures, run.directory):
         try:
             async with timeline.playing(), sampling.beside():
-                seen.result = await _workload(
-                    network,
-                    scenario,
-                    planned,
-                    spec.timeout_ns,
-                    timeline.started_by(on_progress),
-                )
+                seen.result = await _workload(network, run, timeline.started_by(run.on_progress))
         except WorkloadError as error:
             seen.failure = str(error)
         await asyncio.sleep(_LINGER_S)
@@ -120,25 +100,19 @@ async def _observe(
     note_events(seen, timeline.records, timeline.unplayed)
 
 
-async def _workload(
-    network: Network,
-    scenario: Scenario,
-    planned: PlannedRun,
-    timeout_ns: int,
-    on_progress: OnProgress,
-) -> WorkloadResult:
-    workload = cast("Bulk | ReqRes | Stream", scenario.workload)  # see Simulated.check
+async def _workload(network: Network, run: Assignment, on_progress: OnProgress) -> WorkloadResult:
+    workload = cast("Bulk | ReqRes | Stream", run.scenario.workload)  # see Simulated.check
     source, target = (
-        SimulatedStack(planned.cell.stack, network.hosts[node])
+        SimulatedStack(run.planned.cell.stack, network.hosts[node])
         for node in (workload.source, workload.target)
     )
     return await together.run(
         workload,
         source,
         target,
-        address=scenario.address,
-        seed=planned.seed,
-        timeout_ns=timeout_ns,
+        address=run.scenario.address,
+        seed=run.planned.seed,
+        timeout_ns=run.spec.timeout_ns,
         on_progress=on_progress,
     )
 

@@ -6,6 +6,8 @@ import importlib
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from testbed.document import Document
 from testbed.experiment.matrix import PlannedRun
 from testbed.experiment.record import Finished
@@ -15,6 +17,21 @@ from testbed.workload.result import OnProgress
 
 HOST: Final = "host"
 SIMULATION: Final = "sim"
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """One run that a venue shall carry out.
+
+    :param planned: which run it is, of which cell.
+    :param scenario: what that cell makes of the experiment.
+    :param directory: where packet captures go.
+    """
+
+    spec: ExperimentSpec
+    scenario: Scenario
+    planned: PlannedRun
+    directory: Path
+    on_progress: OnProgress
 
 
 class Venue(Protocol):
@@ -30,17 +47,9 @@ class Venue(Protocol):
         :raises InputError: with file and line.
         """
 
-    def run_once(
-        self,
-        spec: ExperimentSpec,
-        scenario: Scenario,
-        planned: PlannedRun,
-        directory: Path,
-        on_progress: OnProgress,
-    ) -> Finished:
+    def run_once(self, run: Assignment) -> Finished:
         """Carry out one run; whatever the workload does, there is a record of it.
 
-        :param directory: where packet captures go.
         :raises TestbedError: something is missing without which no other run would fare better.
         """
 

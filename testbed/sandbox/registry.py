@@ -77,7 +77,10 @@ def connect(name: str) -> socket.socket:
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return (pid, uid) of the other side of a UNIX socket, as this process sees them."""
+    """Return (pid, uid) of the other side of a UNIX socket, as this process sees them.
+
+    The pid is 0 if the other side is in a PID namespace that is neither ours nor below ours.
+    """
     pid, uid, _ = _PEER.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     )
@@ -89,7 +92,7 @@ def _address(uid: int, name: str) -> bytes:
 
 
 def _connect_as(uid: int, name: str) -> socket.socket | None:
-    """Connect with the credentials of ``uid``; None if it went away or is an impostor's.
+    """Connect with the credentials of ``uid``; None if it went away or is not to be had.
 
     A rootless holder knows only its owner: the kernel shows it every other user, root included,
     as "nobody".  So root connects as the owner.
@@ -107,7 +110,10 @@ def _connect_as(uid: int, name: str) -> socket.socket | None:
     except OSError:
         connection.close()
         return None
-    if peer(connection)[1] != uid:  # anybody may bind any abstract name
+    pid, owner = peer(connection)
+    # Anybody may bind any abstract name.  Without a pid, it lives outside of the container this
+    # process is in, where its life cannot be watched.
+    if owner != uid or not pid:
         connection.close()
         return None
     return connection

@@ -53,6 +53,15 @@ def test_status_lists_and_shows(lab: str) -> None:
     assert "10.0.1.1/24" in run("status", lab).stdout
 
 
+@pytest.mark.root
+def test_a_sandbox_outside_of_a_container_does_not_show_in_it(lab: str) -> None:
+    """A container may share the network namespace, and its names, but not the processes."""
+    argv = ["unshare", "--pid", "--fork", "--mount-proc", *TESTBED, "status", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert lab not in done.stdout
+
+
 def test_exec_passes_output_and_status_on(lab: str) -> None:
     done = run("exec", lab, "client", "--", "ip", "-br", "address")
     assert "10.0.1.1/24" in done.stdout

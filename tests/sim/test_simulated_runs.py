@@ -16,7 +16,7 @@ from testbed.cli.application import application
 from testbed.errors import InputError, StoreError
 from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
-from testbed.experiment.venue import SIMULATION, venue
+from testbed.experiment.venue import SIMULATION, Assignment, venue
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 
@@ -123,10 +123,15 @@ def test_a_capture_that_cannot_be_written_ends_the_experiment(bench: Bench) -> N
     (bench.folder / "client-wifi.pcapng").symlink_to("/dev/full")
     [run] = runner.plan(experiment)
     [scenario] = experiment.scenarios
+    assignment = Assignment(
+        spec=experiment.spec,
+        scenario=scenario,
+        planned=run,
+        directory=bench.folder,
+        on_progress=Unwatched().progress,
+    )
     with pytest.raises(StoreError, match=r"client-wifi.pcapng cannot be written: No space left"):
-        venue(SIMULATION).run_once(
-            experiment.spec, scenario, run, bench.folder, Unwatched().progress
-        )
+        venue(SIMULATION).run_once(assignment)
 
 
 def test_wires_have_no_engine_to_choose(bench: Bench) -> None:

@@ -6,18 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from testbed.stack.connection import (
-    Closed,
-    Connected,
-    ConnectionFailure,
-    ErrorKind,
-    Event,
-    Readable,
-    Writable,
-)
+from testbed.stack.connection import ConnectionFailure, ErrorKind, Event
 from testbed.stack.mptcp import fallback
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
+from testbed.stack.mptcp.events import Events
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
@@ -35,7 +28,6 @@ from testbed.stack.tcp.state import State
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
 _REMEMBERED: Final = 16
-_WORTH_WRITING: Final = 8  # a fraction of the buffer, too, whose room wakes the application
 
 
 class Host(Protocol):
@@ -83,13 +75,11 @@ class MptcpConnection:
         self._receiver = Receiver(self.incoming, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
-        self._events: deque[Event] = deque()
-        self._starved = False  # the application wants room
+        self._events = Events(self.outgoing, self.incoming, config.send_buffer)
         self._detached = False  # the application has gone
         # Of the window, when it was last told on purpose.  Telling it first confirms the handshake
         # (section 3.1): the initiator needs not wait for data before it can join.
         self._told_edge = 0
-        self._told_readable = False
         self._told_closed = False
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
         self._last_words: ConnectionFailure | None = None  # of the last subflow
@@ -114,14 +104,14 @@ class MptcpConnection:
         if self.outgoing.closed or self.closed:
             raise BrokenPipeError("the sending side is closed")
         taken = self.outgoing.write(data)
-        self._starved |= taken < len(data)
+        self._events.wrote(taken, len(data))
         self.touch()
         return taken
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived."""
         data = self.incoming.read(limit)
-        self._told_readable = False
+        self._events.read()
         if self._window_worth_telling():
             self.touch()
         return data
@@ -160,7 +150,7 @@ class MptcpConnection:
 
     def next_event(self) -> Event | None:
         """Return one thing that happened, or ``None``."""
-        return self._events.popleft() if self._events else None
+        return self._events.next()
 
     # What the endpoint calls.
 
@@ -230,7 +220,7 @@ class MptcpConnection:
         self._finish(now)
         self._update_window()
         self._watch(now)
-        self._report()
+        self._events.report()
 
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""
@@ -271,7 +261,7 @@ class MptcpConnection:
         self._transit(Step.ESTABLISH)
         # Until the first Data ACK, the window is that of the handshake (section 3.1).
         self.outgoing.edge = max(self.outgoing.edge, subflow.tcp.send_window)
-        self._events.append(Connected())
+        self._events.connected()
         self.trace("created", now)
         self.trace("established", now)
 
@@ -337,15 +327,6 @@ class MptcpConnection:
             self._told_edge = self.incoming.edge
             self._ack_everywhere()
 
-    def _report(self) -> None:
-        """Tell the application what it waits for."""
-        if not self._told_readable and (self.incoming.readable or self.incoming.finished):
-            self._told_readable = True
-            self._events.append(Readable())
-        if self._starved and self.outgoing.room >= self.config.send_buffer // _WORTH_WRITING:
-            self._starved = False
-            self._events.append(Writable())
-
     def _lose(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self._remove(subflow)
@@ -386,9 +367,7 @@ class MptcpConnection:
         unborn = self.state is DataState.OPENING and not self.paths.initiator
         self.state = new
         if new is DataState.CLOSED and not unborn:
-            if not self._told_readable:
-                self._events.append(Readable())
-            self._events.append(Closed(self.failure))
+            self._events.closed(self.failure)
 
     def _end_subflows(self, now: int) -> None:
         """Close every subflow: with FIN after DATA_FIN is acknowledged, with RST when it failed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from testbed.stack.connection import Connected, Connection, Event
@@ -16,6 +16,7 @@ from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse, split
 from testbed.stack.packet.mptcp import (
     HMAC_SHA256,
+    AddAddr,
     Dss,
     MpCapable,
     MpJoinAck,
@@ -33,6 +34,11 @@ LOCAL, REMOTE = Address("10.0.1.1", 80), Address("10.0.1.2", 4000)
 LOCAL_2, REMOTE_2 = Address("10.0.2.1", 80), Address("10.0.2.2", 4001)
 PEER_KEY = 0x0102030405060708
 _ANY = Address("0.0.0.0", 80)
+
+
+def all_dss(segments: Iterable[Segment]) -> list[Dss]:
+    """Return the DSS options of segments."""
+    return [option for one in segments if (option := find(one.options, Dss)) is not None]
 
 
 class Subpeer:
@@ -171,6 +177,11 @@ class Script:
                 return
             self.out += [piece for segment in segments for piece in split(segment)]
 
+    def write(self, data: bytes) -> None:
+        """Let the endpoint's application write."""
+        self.connection.send(data)
+        self.pump()
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         end = self.now + int(seconds * S)
@@ -248,3 +259,9 @@ class Script:
     def ack(self, acked: int = 0) -> Dss:
         """Return the DSS that acknowledges data up to a position of the endpoint's stream."""
         return Dss(data_ack=self.keys.incoming.number(acked))
+
+    def announcement(self, number: int, host: str, port: int | None = None) -> AddAddr:
+        """Return an ADD_ADDR of the peer."""
+        local, remote = self.keys.pair()
+        hmac = crypto.add_addr_hmac(local, remote, number, host, port)
+        return AddAddr(address_id=number, address=host, port=port, hmac=hmac)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager import PathEndpoint
 from testbed.stack.packet.mptcp import (
@@ -22,8 +24,7 @@ def test_signal_is_no_duplicate_ack(script: Any) -> None:
     """Section 3.3.5: ACKs with options other than DSS are no congestion signal."""
     world = script()
     peer = world.open()
-    world.connection.send(bytes(50_000))
-    world.pump()
+    world.write(bytes(50_000))
     sent = peer.take()
     assert len(sent) > 3
     peer.ack = 1
@@ -36,10 +37,8 @@ def test_signal_is_no_duplicate_ack(script: Any) -> None:
 
 def announcement(world: Any, **changes: Any) -> AddAddr:
     """Return an ADD_ADDR of the peer."""
-    local, remote = world.keys.pair()
-    hmac = crypto.add_addr_hmac(local, remote, 5, REMOTE_2.host, REMOTE_2.port)
-    fields = {"address_id": 5, "address": REMOTE_2.host, "port": REMOTE_2.port, "hmac": hmac}
-    return AddAddr(**{**fields, **changes})
+    option = world.announcement(5, REMOTE_2.host, REMOTE_2.port)
+    return msgspec.structs.replace(option, **changes)
 
 
 def test_add_addr_is_echoed_and_taken_up(script: Any) -> None:
@@ -102,8 +101,7 @@ def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
     first = world.open()
     second = world.subpeer(LOCAL_2, REMOTE_2)
     world.join(second)
-    world.connection.send(b"x" * 3000)
-    world.pump()
+    world.write(b"x" * 3000)
     lost = [one for one in first.take() + second.take() if one.payload]
     assert lost
     on_first = [one for one in lost if one.source.host == "10.0.1.1"]

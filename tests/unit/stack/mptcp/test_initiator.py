@@ -26,15 +26,13 @@ def test_first_data_goes_with_both_keys(script: Any) -> None:
     """Section 3.1: MP_CAPABLE of 22 octets, until acknowledged; what follows has DSS."""
     world = script()
     peer, _ = world.accept()
-    world.connection.send(b"hello")
-    world.pump()
+    world.write(b"hello")
     (first,) = peer.take()
     option = find(first.options, MpCapable)
     assert len(option.encode()) == 22
     assert (option.sender_key, option.receiver_key) == (world.keys.remote, PEER_KEY)
     assert option.data_length == 5
-    world.connection.send(b"world")
-    world.pump()
+    world.write(b"world")
     (second,) = peer.take()
     assert find(second.options, MpCapable) is None
     dss = find(second.options, Dss)
@@ -66,8 +64,7 @@ def test_fallback_on_the_syn_ack(script: Any, options: Any) -> None:
     (third,) = peer.syn_ack(*options)
     assert find(third.options, MpCapable) is None
     assert world.connection.fallback
-    world.connection.send(b"plain")
-    world.pump()
+    world.write(b"plain")
     (sent,) = peer.take()
     assert (sent.payload, find(sent.options, Dss)) == (b"plain", None)
     assert find(sent.options, MpCapable) is None
@@ -77,8 +74,7 @@ def test_fallback_before_the_first_data_ack(script: Any) -> None:
     """Section 3.7: the peer's first segment after the handshake has no option."""
     world = script()
     peer, _ = world.accept()
-    world.connection.send(b"hello")
-    world.pump()
+    world.write(b"hello")
     peer.take()
     peer.send(ACK)
     assert world.connection.fallback
@@ -139,8 +135,7 @@ def test_join_step_by_step(script: Any) -> None:
     local, remote = world.keys.pair()
     proof = MpJoinAck(hmac=crypto.join_hmac(remote, local, syn.nonce, 99)[:20])
     assert find(third.options, MpJoinAck) == proof
-    world.connection.send(bytes(100_000))
-    world.pump()
+    world.write(bytes(100_000))
     assert not any(one.payload for one in second.take())
     world.wait(2)
     again = second.take()
@@ -188,8 +183,7 @@ def test_backup_flag_of_the_answer(script: Any) -> None:
     second, syn = world.joining()
     second.syn_ack(world.join_answer(syn, backup=True))
     second.send(ACK, world.ack())
-    world.connection.send(bytes(40_000))
-    world.pump()
+    world.write(bytes(40_000))
     assert not any(one.payload for one in second.take())
     assert any(one.payload for one in first.take())
 

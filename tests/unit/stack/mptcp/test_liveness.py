@@ -25,8 +25,7 @@ def test_lost_window_update_is_found_by_probing(script: Any, subflows: int) -> N
         peers.append(world.subpeer(LOCAL_2, REMOTE_2))
         world.join(peers[1])
     edge = world.connection.outgoing.edge
-    world.connection.send(bytes(edge + 5000))
-    world.pump()
+    world.write(bytes(edge + 5000))
     got = 0
     for _ in range(50):
         for each in peers:
@@ -50,8 +49,7 @@ def test_peer_may_keep_its_window_closed(script: Any) -> None:
     peer = world.open()
     peer.window = 0
     peer.send(ACK, world.ack())
-    world.connection.send(b"data")
-    world.pump()
+    world.write(b"data")
     probes = 0
     for _ in range(400):
         world.wait(10)
@@ -73,8 +71,7 @@ def test_peer_that_acknowledges_on_the_subflow_only(script: Any) -> None:
     """Section 3.3.2: data without Data ACK is sent again, at last the connection is given up."""
     world = script()
     peer = world.open()
-    world.connection.send(b"data")
-    world.pump()
+    world.write(b"data")
     copies = 0
     for _ in range(3000):
         world.wait(1)
@@ -141,8 +138,7 @@ def test_peers_half_close(script: Any) -> None:
     assert world.connection.at_eof
     for index in range(100):
         world.wait(60)
-        world.connection.send(b"x")
-        world.pump()
+        world.write(b"x")
         peer.take()
         peer.send(ACK, world.ack(index + 1))
     assert world.connection.unsent == 0
@@ -200,8 +196,7 @@ def test_idle_connection_has_no_timer(script: Any) -> None:
     """It costs nothing but memory."""
     world = script()
     peer = world.open()
-    world.connection.send(b"data")
-    world.pump()
+    world.write(b"data")
     peer.take()
     peer.send(ACK, world.ack(4))
     world.wait(5)

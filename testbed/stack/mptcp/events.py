@@ -1,0 +1,64 @@
+"""What the application is told of its connection."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from testbed.stack.connection import (
+    Closed,
+    Connected,
+    ConnectionFailure,
+    Event,
+    Readable,
+    Writable,
+)
+from testbed.stack.mptcp.streams import ReceiveStream, SendStream
+
+_WORTH_WRITING: Final = 8  # a fraction of the buffer whose room wakes the application
+
+
+class Events:
+    """A queue of events; the application is told again only after it has acted on the last one.
+
+    :param send_buffer: octets.
+    """
+
+    def __init__(self, outgoing: SendStream, incoming: ReceiveStream, send_buffer: int) -> None:
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._send_buffer = send_buffer
+        self._queue: deque[Event] = deque()
+        self._starved = False  # the application wants room
+        self._told_readable = False
+
+    def next(self) -> Event | None:
+        """Return one thing that happened, or ``None``."""
+        return self._queue.popleft() if self._queue else None
+
+    def wrote(self, taken: int, offered: int) -> None:
+        """Take that ``taken`` of the octets offered have found room."""
+        self._starved |= taken < offered
+
+    def read(self) -> None:
+        """Take that the application has read."""
+        self._told_readable = False
+
+    def connected(self) -> None:
+        """Tell that data can flow."""
+        self._queue.append(Connected())
+
+    def report(self) -> None:
+        """Tell the application what it waits for."""
+        if not self._told_readable and (self._incoming.readable or self._incoming.finished):
+            self._told_readable = True
+            self._queue.append(Readable())
+        if self._starved and self._outgoing.room >= self._send_buffer // _WORTH_WRITING:
+            self._starved = False
+            self._queue.append(Writable())
+
+    def closed(self, failure: ConnectionFailure | None) -> None:
+        """Tell that nothing more happens."""
+        if not self._told_readable:
+            self._queue.append(Readable())
+        self._queue.append(Closed(failure))

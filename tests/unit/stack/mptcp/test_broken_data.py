@@ -1,0 +1,206 @@
+"""Peers that are broken or hostile about data (RFC 8684): what they get, and cannot do to us."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.state import DataState
+from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinSyn
+from testbed.stack.packet.segment import ACK, FIN, RST
+
+from .script import LOCAL_2, REMOTE_2, all_dss
+
+# Data ACKs and DATA_FIN.
+
+
+def test_data_ack_of_a_data_fin_that_was_not_sent(script: Any) -> None:
+    """Section 3.3.2: closing does not make more acknowledgeable than what was sent."""
+    world = script()
+    peer = world.open()
+    peer.window = 1000
+    peer.send(ACK, world.ack())
+    world.connection.send(bytes(5000))
+    world.connection.shutdown()
+    world.pump()
+    sent = sum(len(one.payload) for one in peer.take())
+    peer.send(ACK, world.ack(sent + 1))
+    assert world.connection.unsent == 5000
+    assert world.connection.state is DataState.FIN_WAIT_1
+
+
+def test_data_fin_that_comes_again_is_acknowledged_again(script: Any) -> None:
+    """Section 3.3.3: the first Data ACK may have been lost; ACKs are not retransmitted."""
+    world = script()
+    peer = world.open()
+    fin = world.data(0, 1, 0, data_fin=True)
+    for _ in range(3):
+        (answer,) = peer.send(ACK, fin)
+        assert all_dss([answer])[0].data_ack == world.keys.outgoing.number(1)
+
+
+def test_second_data_fin_elsewhere_is_ignored(script: Any) -> None:
+    """Section 3.3.3: the first stays, and there is no data after it."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(5, 1, 0, data_fin=True))
+    peer.send(ACK, world.data(3, 1, 0, data_fin=True))
+    peer.send(ACK, world.data(0, 9, 1), payload=b"abcdefghi")
+    assert world.connection.read(100) == b"abcde"
+    assert world.connection.at_eof
+
+
+def test_simultaneous_data_fins_end(script: Any) -> None:
+    """Appendix D: both cross; there is no storm of ACKs."""
+    world = script()
+    peer = world.open()
+    world.connection.shutdown()
+    world.pump()
+    peer.take()
+    answers = peer.send(ACK, world.data(0, 1, 0, data_fin=True))
+    assert world.connection.state is DataState.CLOSING
+    assert len(answers) == 1
+    answers = peer.send(ACK, world.data(0, 1, 0, acked=1, data_fin=True))
+    assert world.connection.closed
+    assert len(answers) <= 2
+
+
+# Mappings.
+
+
+def test_mapping_far_outside_the_window(script: Any) -> None:
+    """Section 3.3.4: its data is not kept; what fits is still taken."""
+    world = script()
+    peer = world.open()
+    for position in (1 << 30, -(1 << 20), 1 << 40):
+        dss = Dss(
+            data_ack=world.keys.incoming.number(0),
+            dsn=world.keys.outgoing.number(position),
+            subflow_seq=peer.seq,
+            length=3,
+        )
+        peer.send(ACK, dss, payload=b"bad")
+    peer.send(ACK, world.data(0, 4, peer.seq), payload=b"good")
+    assert world.connection.read(100) == b"good"
+
+
+def test_contradicting_mapping_is_ignored(script: Any) -> None:
+    """Section 3.3.1: mappings are immutable."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 6, 1), payload=b"abc")
+    peer.send(ACK, world.data(100, 3, 4), payload=b"def")
+    assert world.connection.read(100) == b"abcdef"
+
+
+def test_whole_window_without_a_mapping_breaks_the_subflow(script: Any) -> None:
+    """Section 3.3.1: it is closed with RST; what it sent in vain is not kept."""
+    world = script(receive_buffer=20_000)
+    first = world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    world.join(second)
+    second.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    answers = []
+    for _ in range(25):
+        answers += second.send(ACK, world.ack(), payload=bytes(1000))
+    assert answers[-1].flags & RST
+    assert len(world.connection.subflows) == 1
+    first.send(ACK, world.data(3, 3, 1), payload=b"def")
+    assert world.connection.read(100) == b"abcdef"
+
+
+def test_mappings_without_end_are_not_all_kept() -> None:
+    """A peer may map octets that it never sends."""
+    mappings = ReceivedMappings()
+    for index in range(70_000):
+        mappings.add(Mapping(data=index, subflow=2 * index, length=1))
+    assert mappings.start_after(2 * 69_990) is None
+    assert mappings.start_after(2 * 1000) == 2002
+
+
+def test_no_fallback_once_there_was_a_second_subflow(script: Any) -> None:
+    """Section 3.7: a subflow without options is broken then, the connection is not plain TCP."""
+    world = script()
+    first = world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    world.join(second)
+    first.send(ACK, payload=b"???")
+    assert not world.connection.fallback
+    second.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    assert world.connection.read(100) == b"abc"
+
+
+# Fallback.
+
+
+def test_window_counts_after_a_fallback(script: Any) -> None:
+    """Section 3.7: TCP's own flow control is all there is."""
+    world = script()
+    peer = world.subpeer()
+    peer.syn(MpCapable())
+    peer.window = 1000
+    peer.send(ACK)
+    world.write(bytes(3000))
+    assert sum(len(one.payload) for one in peer.take()) == 1000
+    peer.window = 0
+    assert peer.send(ACK) == []
+    peer.window = 5000
+    assert sum(len(one.payload) for one in peer.send(ACK)) == 2000
+
+
+def test_fallback_keeps_no_more_than_it_offered(script: Any) -> None:
+    """Section 3.7: the window closes while nobody reads, and opens when somebody does."""
+    world = script(receive_buffer=20_000)
+    peer = world.subpeer()
+    peer.syn(MpCapable())
+    peer.send(ACK)
+    for _ in range(100):
+        answers = peer.send(ACK, payload=bytes(1000))
+        if answers and not answers[-1].window:
+            break
+    total = peer.seq - 1
+    assert total <= 40_000  # the stream's buffer and TCP's
+    assert len(world.connection.read(1 << 20)) == 20_000
+    world.pump()
+    assert peer.take()[-1].window >= 10_000
+    assert len(world.connection.read(1 << 20)) == total - 20_000
+
+
+def test_fallback_when_data_is_acknowledged_without_data_ack(script: Any) -> None:
+    """Section 3.7: the peer has fallen back; what is sent again would be new data for it."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    peer.send(ACK)
+    assert world.connection.fallback
+    assert world.connection.unsent == 0
+    world.wait(10)
+    assert peer.take() == []
+
+
+def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
+    """Section 3.7: the peer has fallen back after its first data, as the only subflow may."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    peer.send(ACK, payload=b"def")
+    assert world.connection.fallback
+    assert world.connection.read(10) == b"abcdef"
+    peer.send(FIN | ACK)
+    assert world.connection.at_eof
+
+
+def test_fallback_takes_no_joins(script: Any) -> None:
+    """Section 3.7: plain TCP has one path, and signals mean nothing."""
+    world = script()
+    first = world.open()
+    first.send(ACK, payload=b"plain")
+    assert world.connection.fallback
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    syn = MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1)
+    (answer,) = second.syn(syn)
+    assert answer.flags & RST
+    first.send(ACK, world.announcement(5, REMOTE_2.host))
+    assert world.out == []
+    assert world.connection.info()["fallback"]
