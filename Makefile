@@ -2,6 +2,8 @@
 # make test    set everything up and run every check and test
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make machines what needs a kernel of its own: QEMU, and user-mode Linux if it has been built
+# make kernels docs/kernels.md: what each kernel makes of the experiments, some ten minutes
+# make engines docs/engines.md: the emulator held against the newest kernel's netem
 # make check   the static checks alone: format, lint, types, layers
 # make bench   measure the wire's precision and the sandbox's scale
 # make clean   remove what make made
@@ -9,7 +11,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test interop machines check bench clean
+KERNELS := uml:6.1+virtual-time uml:6.12+virtual-time uml:7.3+virtual-time
+
+.PHONY: demo test interop machines kernels engines check bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -26,6 +30,15 @@ interop: $(VENV)/.installed-dev
 machines: $(VENV)/.installed-dev
 	@scripts/system-packages machines
 	$(BIN)/pytest tests/machine
+
+kernels: $(VENV)/.installed-dev
+	@scripts/system-packages machines
+	$(BIN)/python scripts/kernel-table $(KERNELS)
+
+engines: $(VENV)/.installed-dev
+	@scripts/system-packages machines
+	$(BIN)/testbed machine exec --writable docs $(lastword $(KERNELS)) -- \
+		$(BIN)/python bench/engines.py --page docs/engines.md
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
