@@ -2,6 +2,8 @@
 # make test    set everything up and run every check and test
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make machines all that needs machines: QEMU, a new Debian, user-mode Linux of three versions
+# make kernels docs/kernels.md: what each kernel makes of the experiments, some ten minutes
+# make engines docs/engines.md: the emulator held against the newest kernel's netem
 # make check   the static checks alone: format, lint, types, layers
 # make bench   measure the wire's precision and the sandbox's scale
 # make clean   remove what make made
@@ -11,8 +13,10 @@ BIN := $(VENV)/bin
 # User-mode Linux: built once, in minutes, and kept in the user's cache.
 NEWEST := 7.3
 KERNELS := 6.1 6.12 $(NEWEST)
+BUILD_KERNELS = @for version in $(KERNELS); do \
+	$(BIN)/testbed machine build uml --source debian:$$version || exit; done
 
-.PHONY: demo test interop machines check bench clean
+.PHONY: demo test interop machines kernels engines check bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -29,8 +33,18 @@ interop: $(VENV)/.installed-dev
 
 machines: $(VENV)/.installed-dev
 	@scripts/system-packages machines
-	@for version in $(KERNELS); do $(BIN)/testbed machine build uml --source debian:$$version; done
+	$(BUILD_KERNELS)
 	TESTBED_MACHINES=full $(BIN)/pytest tests/machine
+
+kernels: $(VENV)/.installed-dev
+	@scripts/system-packages machines
+	$(BUILD_KERNELS)
+	$(BIN)/python scripts/kernel-table $(KERNELS:%=uml:%+virtual-time)
+
+engines: $(VENV)/.installed-dev
+	@scripts/system-packages machines
+	$(BIN)/testbed machine exec --writable docs uml:$(NEWEST)+virtual-time -- \
+		$(BIN)/python bench/engines.py --page docs/engines.md
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

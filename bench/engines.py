@@ -8,7 +8,8 @@ compared::
 Numbered Ethernet frames go over one link at even intervals, and what arrives is put side by side.
 The engines draw different random numbers.  So shares must agree as far as chance allows (four
 standard errors of their difference) and times to a tenth of a millisecond beside that.  At the end
-there is a Markdown table; the exit code is 1 if the engines disagree.
+there is a Markdown table, with ``--page`` a file; the exit code is 1 if the engines disagree.
+``make engines`` writes docs/engines.md so.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import statistics
 import struct
 import sys
 import time
+import zlib
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from testbed.errors import PlatformError
@@ -55,7 +58,25 @@ nodes: {{a: {{}}, b: {{}}}}
 links:
   l: {{between: [a, b], netem: {{}}, toward: {{b: {options}}}}}
 """
-_HEAD: Final = struct.Struct("!6s6sHIq")  # Ethernet header, number, sent at
+TEXT: Final = """\
+# The emulator against netem
+
+The same frames through both engines of [wires](wires.md), in virtual time, so that only the engines
+are compared. This page was written by
+
+```console
+$ testbed machine exec --writable docs {machine} -- .venv/bin/python {argv}
+```
+
+In each cell: netem / emulator. {count} frames of {size} octets, one every {gap_ms:g} ms; Linux
+{release}. The engines draw different random numbers: shares agree when chance explains their
+difference, times when they are a tenth of a millisecond apart at most beside that. A frame whose
+number is corrupted counts as lost, duplicated or overtaken.
+
+{table}
+"""
+_HEAD: Final = struct.Struct("!6s6sHIqI")  # Ethernet header, number, sent at, checksum of both
+_SUMMED: Final = struct.Struct("!Iq")
 _BODY: Final = bytes(FRAME - _HEAD.size)
 
 
@@ -81,7 +102,8 @@ def send() -> None:
         start = time.monotonic()
         for number in range(COUNT):
             time.sleep(max(0.0, start + number * GAP_S - time.monotonic()))
-            head = _HEAD.pack(b"\2" * 6, b"\2" * 6, ETHERTYPE, number, time.monotonic_ns())
+            stamp = (number, time.monotonic_ns())
+            head = _HEAD.pack(b"\2" * 6, b"\2" * 6, ETHERTYPE, *stamp, _checksum(*stamp))
             out.send(head + _BODY)
 
 
@@ -96,12 +118,16 @@ def receive() -> None:
             while True:
                 frame = into.recv(2048)
                 arrived_ns = time.monotonic_ns()
-                _, _, _, number, sent_ns = _HEAD.unpack_from(frame)
-                intact = frame[_HEAD.size :] == _BODY
+                _, _, _, number, sent_ns, checksum = _HEAD.unpack_from(frame)
+                intact = frame[_HEAD.size :] == _BODY and checksum == _checksum(number, sent_ns)
                 arrivals.append((number, sent_ns, arrived_ns, intact))
                 into.settimeout(QUIET_S)
         except TimeoutError:
             print(json.dumps(arrivals), flush=True)
+
+
+def _checksum(number: int, sent_ns: int) -> int:
+    return zlib.crc32(_SUMMED.pack(number, sent_ns))
 
 
 def _interface() -> str:
@@ -178,19 +204,27 @@ def as_markdown(rows: list[tuple[str, Seen, Seen, bool]]) -> str:
         rate = f"{kernel.mbit:.2f} / {ours.mbit:.2f} Mbit/s"
         cells = [f"`{options}`", *shares, *times, rate, "yes" if same else "no"]
         lines.append(f"| {' | '.join(cells)} |")
-    what = f"{COUNT} frames of {FRAME} octets, one each {GAP_S * 1000:g} ms"
-    where = os.environ.get("TESTBED_MACHINE", "host")
-    lines += [
-        "",
-        f"netem / emulator; {what}; `bench/engines.py` on {where}, Linux {platform.release()}.",
-    ]
     return "\n".join(lines)
+
+
+def page(table: str) -> str:
+    """Return the documentation's page about it."""
+    return TEXT.format(
+        machine=os.environ.get("TESTBED_MACHINE", "host"),
+        argv=" ".join(sys.argv),
+        count=COUNT,
+        size=FRAME,
+        gap_ms=GAP_S * 1000,
+        release=platform.release(),
+        table=table,
+    )
 
 
 def main() -> int:
     """Measure, print and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--role", choices=("send", "receive"), help=argparse.SUPPRESS)
+    parser.add_argument("--page", type=Path, help="write a page for the documentation there")
     arguments = parser.parse_args()
     if arguments.role:
         send() if arguments.role == "send" else receive()
@@ -205,7 +239,10 @@ def main() -> int:
         ours = asyncio.run(through("emulator", options))
         rows.append((options, kernel, ours, agree(kernel, ours)))
         print(options, *(f"\n  {seen}" for seen in (kernel, ours)), rows[-1][-1], flush=True)
-    print(as_markdown(rows))
+    table = as_markdown(rows)
+    print(table)
+    if arguments.page:
+        arguments.page.write_text(page(table))
     return 0 if all(same for *_, same in rows) else 1
 
 
