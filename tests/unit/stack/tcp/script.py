@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from testbed.stack.connection import Event
+from testbed.stack.connection import Closed, Event
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.options import (
     MaximumSegmentSize,
@@ -56,6 +56,12 @@ class Script:
         self.events: list[Event] = []
         self.last: list[Segment] = []
         self.options: tuple[Option, ...] = ()  # of each segment of the peer
+
+    def ending(self) -> Closed | None:
+        """Return how the connection has ended; None: it has not."""
+        found = [event for event in self.events if isinstance(event, Closed)]
+        assert len(found) <= 1
+        return found[0] if found else None
 
     # The peer
 

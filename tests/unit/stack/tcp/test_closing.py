@@ -13,12 +13,6 @@ from testbed.stack.tcp.state import State
 from .script import FLOW, MS, SECOND, Script, bare
 
 
-def ending(script: Script) -> Closed | None:
-    found = [event for event in script.events if isinstance(event, Closed)]
-    assert len(found) <= 1
-    return found[0] if found else None
-
-
 def test_active_close() -> None:
     """Section 3.6, figure 12."""
     script = Script()
@@ -30,7 +24,7 @@ def test_active_close() -> None:
     assert connection.state is State.FIN_WAIT_2
     assert script.inject("F.", 1, 2) == [". 2:2 2"]
     assert connection.state is State.TIME_WAIT
-    assert ending(script) == Closed()
+    assert script.ending() == Closed()
     assert connection.closed
     assert script.wait(60 * SECOND) == []
     assert connection.state is State.CLOSED
@@ -52,7 +46,7 @@ def test_passive_close() -> None:
     assert connection.state is State.LAST_ACK
     assert script.inject(".", 2, 7) == []
     assert connection.state is State.CLOSED
-    assert ending(script) == Closed()
+    assert script.ending() == Closed()
 
 
 def test_simultaneous_close() -> None:
@@ -189,7 +183,7 @@ def test_close_with_octets_unread_resets() -> None:
     script.inject("P.", 1, 1, b"unread")
     connection.close()
     assert script.out() == ["R. 1:1 7"]
-    end = ending(script)
+    end = script.ending()
     assert end is not None
     assert end.failure is not None
     assert end.failure.kind is ErrorKind.ABORTED
@@ -202,7 +196,7 @@ def test_data_after_close_resets() -> None:
     connection.close()
     assert script.out() == ["F. 1:1 1"]
     assert script.inject("P.", 1, 2, b"late") == ["R. 2:2 1"]
-    end = ending(script)
+    end = script.ending()
     assert end is not None
     assert end.failure is not None
 
@@ -307,7 +301,7 @@ def test_abort_without_a_reset(reach: object) -> None:
     connection.abort()
     assert script.out() == []
     assert connection.state is State.CLOSED
-    assert ending(script) is not None
+    assert script.ending() is not None
 
 
 @pytest.mark.parametrize(
@@ -319,7 +313,7 @@ def test_a_reset_ends_it_at_once(reach: object) -> None:
     connection = reach(script)  # type: ignore[operator]
     assert script.inject("R", connection.receiver.next + 1) == []
     assert connection.state is State.CLOSED
-    end = ending(script)
+    end = script.ending()
     assert end is not None
     expected = None if reach is time_wait else ErrorKind.RESET
     assert (end.failure.kind if end.failure else None) is expected
@@ -351,57 +345,7 @@ def test_a_peer_that_has_gone_is_noticed() -> None:
     connection.send(b"x")
     script.out()
     assert len(script.wait(60 * SECOND)) == 4
-    end = ending(script)
+    end = script.ending()
     assert end is not None
     assert end.failure is not None
     assert end.failure.kind is ErrorKind.TIMED_OUT
-
-
-def test_keep_alive_finds_a_peer_that_has_gone() -> None:
-    """Section 3.8.4."""
-    config = bare(
-        keepalive=True,
-        keepalive_idle_ns=10 * SECOND,
-        keepalive_interval_ns=2 * SECOND,
-        keepalive_probes=3,
-    )
-    script = Script(config)
-    script.connect()
-    assert script.times(60 * SECOND) == [(n, ". 0:0 1") for n in (10_000, 12_000, 14_000)]
-    end = ending(script)
-    assert end is not None
-    assert end.failure is not None
-
-
-def test_keep_alive_is_content_with_any_answer() -> None:
-    script = Script(
-        bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_interval_ns=SECOND)
-    )
-    connection = script.connect()
-    for _ in range(20):
-        assert script.wait(10 * SECOND) == [". 0:0 1"]
-        script.inject(".", 1, 1)
-    assert connection.state is State.ESTABLISHED
-
-
-def test_keep_alive_is_not_content_with_what_anybody_could_send() -> None:
-    script = Script(bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_probes=2))
-    connection = script.connect()
-    for _ in range(400):
-        script.wait(SECOND)
-        script.inject(".", 1_000_000, 1)
-    assert connection.state is State.CLOSED
-
-
-def test_keep_alive_is_off_unless_asked_for() -> None:
-    """MUST-25."""
-    script = Script()
-    script.connect()
-    assert script.endpoint.next_timer() is None
-
-
-def test_keep_alive_is_answered() -> None:
-    script = Script()
-    script.connect()
-    script.inject("P.", 1, 1, b"x")
-    assert script.inject(".", 1, 1) == [". 1:1 2"]

@@ -1,0 +1,57 @@
+"""RFC 9293, section 3.8.4: keep-alives."""
+
+from __future__ import annotations
+
+from testbed.stack.tcp.state import State
+
+from .script import SECOND, Script, bare
+
+
+def test_keep_alive_finds_a_peer_that_has_gone() -> None:
+    """Section 3.8.4."""
+    config = bare(
+        keepalive=True,
+        keepalive_idle_ns=10 * SECOND,
+        keepalive_interval_ns=2 * SECOND,
+        keepalive_probes=3,
+    )
+    script = Script(config)
+    script.connect()
+    assert script.times(60 * SECOND) == [(n, ". 0:0 1") for n in (10_000, 12_000, 14_000)]
+    end = script.ending()
+    assert end is not None
+    assert end.failure is not None
+
+
+def test_keep_alive_is_content_with_any_answer() -> None:
+    script = Script(
+        bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_interval_ns=SECOND)
+    )
+    connection = script.connect()
+    for _ in range(20):
+        assert script.wait(10 * SECOND) == [". 0:0 1"]
+        script.inject(".", 1, 1)
+    assert connection.state is State.ESTABLISHED
+
+
+def test_keep_alive_is_not_content_with_what_anybody_could_send() -> None:
+    script = Script(bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_probes=2))
+    connection = script.connect()
+    for _ in range(400):
+        script.wait(SECOND)
+        script.inject(".", 1_000_000, 1)
+    assert connection.state is State.CLOSED
+
+
+def test_keep_alive_is_off_unless_asked_for() -> None:
+    """MUST-25."""
+    script = Script()
+    script.connect()
+    assert script.endpoint.next_timer() is None
+
+
+def test_keep_alive_is_answered() -> None:
+    script = Script()
+    script.connect()
+    script.inject("P.", 1, 1, b"x")
+    assert script.inject(".", 1, 1) == [". 1:1 2"]
