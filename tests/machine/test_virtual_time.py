@@ -42,19 +42,20 @@ def kernel(request):
 
 @pytest.fixture(scope="module")
 def run(kernel, tmp_path_factory):
-    """Carry out experiments in a machine of their own, and return their result folders by name."""
+    """Carry out experiments, each in a machine of its own; return their result folders by name."""
 
     def carry_out(*experiments, seed=1, root=ROOT):
         results = tmp_path_factory.mktemp("results")
         directory = root / HERE.relative_to(ROOT) / "virtual_time"
-        argv = [sys.executable, "-m", "testbed", "run", *(f"{name}.yaml" for name in experiments)]
-        argv += ["--seed", str(seed), "--results", str(results)]
-        environment = dict(os.environ, PYTHONPATH=str(root))
-        program = Program(
-            argv=argv, directory=directory, environment=environment, writable=[results]
-        )
-        guest = machine(f"uml:{kernel}+virtual-time")
-        assert guest.execute(program, console=results / "console") == 0
+        for name in experiments:
+            argv = [sys.executable, "-m", "testbed", "run", f"{name}.yaml"]
+            argv += ["--seed", str(seed), "--results", str(results)]
+            environment = dict(os.environ, PYTHONPATH=str(root))
+            program = Program(
+                argv=argv, directory=directory, environment=environment, writable=[results]
+            )
+            guest = machine(f"uml:{kernel}+virtual-time")
+            assert guest.execute(program, console=results / "console") == 0
         return {name: next((results / name).iterdir()) for name in experiments}
 
     return carry_out
