@@ -43,6 +43,10 @@ def test_it_is_another_kernel_with_mptcp_and_netem(execute, capfd):
     assert enabled == "1"
 
 
+def test_nothing_waits_for_entropy(execute):
+    assert execute("head -c 1 /dev/random > /dev/null", limit_s=30) == 0
+
+
 def test_only_what_is_shared_is_kept(execute, tmp_path):
     outside = tmp_path.parent / "outside"
     assert execute(f"echo kept > here; echo gone > {outside}; cat {outside}") == 0

@@ -57,6 +57,15 @@ head -c 1 /dev/random > /dev/null
 echo -1 > /proc/sys/kernel/sched_rt_runtime_us
 chrt --fifo --pid 1 $$
 """
+# Linux 6.1 does not trust the host's entropy, has no other here, and would wait for minutes; so it is
+# given some as one gives it to a machine, by RNDADDENTROPY (random(4)).
+_ENTROPY: Final = """\
+[ "$(cat /proc/sys/kernel/random/entropy_avail)" -ge 256 ] || {python} -ISc 'import fcntl, struct
+with open("/dev/random", "wb") as device:
+    seed = bytes.fromhex("{seed}")
+    fcntl.ioctl(device, 0x40085203, struct.pack("=ii", 8 * len(seed), len(seed)) + seed)'
+"""
+_SEED_OCTETS: Final = 64
 # reboot(2), as not every host has poweroff(8).
 _POWER_OFF: Final = (
     f"wait $relays; {shlex.quote(sys.executable)} -ISc"
@@ -143,7 +152,7 @@ class Uml:
             for path in program.writable
         )
         terminal = "/dev/tty1" if program.terminal else None
-        order = _IN_ORDER if self._virtual_time else ""
+        first = _IN_ORDER if self._virtual_time else _entropy()
         return guest.Guest(
             lower="/",
             shares=shares,
@@ -152,7 +161,7 @@ class Uml:
             stderr=terminal or "/run/testbed-stderr",
             status="/dev/tty3",
             interrupt="/dev/tty4",
-            prepare=order + ("stty -F /dev/tty3 raw -echo" if program.terminal else _PIPES),
+            prepare=first + ("stty -F /dev/tty3 raw -echo" if program.terminal else _PIPES),
             power_off=_POWER_OFF,
         )
 
@@ -174,6 +183,11 @@ class Uml:
             "LD_PRELOAD": str(found.entropy),
             SEED: environment.get(SEED, "0"),
         }
+
+
+def _entropy() -> str:
+    seed = os.urandom(_SEED_OCTETS).hex()
+    return _ENTROPY.format(python=shlex.quote(sys.executable), seed=seed)
 
 
 class _Pipe:
