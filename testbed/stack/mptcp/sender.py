@@ -180,7 +180,8 @@ class Sender:
             return
         carriers = [one for one in self._subflows if _carries(one, stream.una)]
         bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
-        faster = [one for one in self._ready(1) if 0 < (one.smoothed_rtt_ns or 0) < bound]
+        idle = [one for one in self._ready(1) if not _busy(one)]
+        faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
         if faster:
             self._hurried = stream.una
             chosen = self._scheduler.select(faster)
