@@ -57,8 +57,8 @@ head -c 1 /dev/random > /dev/null
 echo -1 > /proc/sys/kernel/sched_rt_runtime_us
 chrt --fifo --pid 1 $$
 """
-# Linux 6.1 does not trust the host's entropy, has no other here, and would wait for minutes; so it is
-# given some as one gives it to a machine, by RNDADDENTROPY (random(4)).
+# Linux 6.1 does not trust the host's entropy, has no other here, and would wait for minutes; so it
+# is given some as one gives it to a machine, by RNDADDENTROPY (random(4)).
 _ENTROPY: Final = """\
 [ "$(cat /proc/sys/kernel/random/entropy_avail)" -ge 256 ] || {python} -ISc 'import fcntl, struct
 with open("/dev/random", "wb") as device:
