@@ -214,7 +214,7 @@ def test_what_one_path_confirms_late_is_counted_too(lab, tmp_path):
         server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
         assert b"listening" in await server.stderr.readline()
         server.stdin.close()
-        options = ("-w", "20", "-v", "--trace", str(trace))
+        options = ("-w", "20", "-v", "--trace", str(trace), "--scheduler", "roundrobin")
         client = await lab.launcher.spawn("client", (*NC, *options, lab.address, "5001"))
         await subflow_joined(trace)
         client.stdin.write(bytes(60_000))

@@ -101,6 +101,21 @@ def test_our_own_programs_are_what_others_are() -> None:
     asyncio.run(run())
 
 
+def test_our_own_program_may_be_ended_as_soon_as_it_is_there() -> None:
+    """A signal must not find it while it still has the holder's handlers."""
+
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            argv = [sys.executable, "-m", "testbed.workload.listening", "1"]
+            for _ in range(30):
+                process = await sandbox.spawn("node", argv)
+                await process.kill()
+                assert (await process.wait(20)).returncode == -signal.SIGTERM
+
+    asyncio.run(run())
+
+
 def test_our_own_program_that_fails_says_why() -> None:
     async def run() -> None:
         async with await Sandbox.create() as sandbox:

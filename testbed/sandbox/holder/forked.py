@@ -37,8 +37,13 @@ def start(
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    settled, settling = os.pipe()
     child = os.fork()
     if child:
+        # A signal that came earlier would find the holder's handlers, and wake the holder itself.
+        os.close(settling)
+        os.read(settled, 1)
+        os.close(settled)
         return child
     status = 1
     try:
