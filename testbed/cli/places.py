@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
 
 from testbed.errors import InputError
-from testbed.machine.model import HOST, VARIABLE
-
-_VIRTUAL_TIME: Final = "+virtual-time"
+from testbed.machine.model import HOST, VARIABLE, VIRTUAL_TIME
 
 # Experiment files, and the machines they want to run in.
 Wanted = tuple[Sequence[str], Sequence[str]]
@@ -41,4 +38,4 @@ def places(
 def _virtual(name: str) -> str:
     if name == HOST:
         raise InputError("--virtual-time needs a machine", hint="for example --machine uml:7.3")
-    return name.removesuffix(_VIRTUAL_TIME) + _VIRTUAL_TIME
+    return name.removesuffix(VIRTUAL_TIME) + VIRTUAL_TIME

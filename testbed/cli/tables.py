@@ -33,6 +33,8 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     console.print(title, style="bold")
     console.print(_cells(outcome))
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
+    for remark in outcome.remarks:
+        console.print(remark, style="dim")
     for check in outcome.checks:
         console.print(_check(check))
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:

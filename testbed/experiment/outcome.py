@@ -62,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     :param headline: metrics this kind of workload is run for, the first one above all.
     :param missing: runs that have not been run.
+    :param remarks: what one must know of where the runs were to read the numbers.
     """
 
     schema: int = SCHEMA
@@ -72,6 +73,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     problems: tuple[Problem, ...]
     missing: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def regressed(self) -> bool:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from testbed import __version__
 from testbed.errors import InputError
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.outcome import Outcome, outcome
-from testbed.experiment.venue import Assignment, venue
+from testbed.experiment.venue import SIMULATION, Assignment, venue
+from testbed.machine.model import VIRTUAL_TIME
 from testbed.results.environment import Software, gather
 from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
 from testbed.workload.result import Progress
+
+_NO_COST: Final = "on a virtual clock: no cost of computing is in these numbers"
 
 
 class Watcher(Protocol):
@@ -116,4 +121,7 @@ def conclude(store: Store) -> Outcome:
     :raises StoreError: it cannot be read.
     """
     record = store.experiment()
-    return outcome(record.name, read_spec(record), store.runs())
+    summed_up = outcome(record.name, read_spec(record), store.runs())
+    machine = store.environment().machine
+    virtual = machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
+    return msgspec.structs.replace(summed_up, remarks=(_NO_COST,) if virtual else ())

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 HOST: Final = "host"
+VIRTUAL_TIME: Final = "+virtual-time"  # at the end of the name of a machine whose clock is virtual
 # By this variable a testbed that runs inside a machine learns the machine's name.
 VARIABLE: Final = "TESTBED_MACHINE"
 # By this one that its processors are emulated, and slow: their speed says nothing.

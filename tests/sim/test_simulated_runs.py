@@ -225,3 +225,4 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     assert ran.exit_code == 0, ran.output
     assert "try: left out, as they cannot be simulated: tcp" in ran.output
     assert "simulator" in ran.output
+    assert "on a virtual clock: no cost of computing is in these numbers" in ran.output

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from testbed.errors import InputError
-from testbed.machine.model import Machine
+from testbed.machine.model import VIRTUAL_TIME, Machine
 from testbed.machine.uml import build
-from testbed.machine.uml.machine import VIRTUAL_TIME, Uml
+from testbed.machine.uml.machine import Uml
 
 OFFERED: Final = ("7.3",)  # Debian versions that are known to work
 

@@ -18,11 +18,10 @@ import msgspec
 from testbed.errors import PlatformError
 from testbed.machine import guest, processes
 from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
-from testbed.machine.model import VARIABLE, Availability, Program
+from testbed.machine.model import VARIABLE, VIRTUAL_TIME, Availability, Program
 from testbed.machine.uml import build
 from testbed.machine.uml.build import Build
 
-VIRTUAL_TIME: Final = "+virtual-time"
 # By this variable of the program's environment another seed for the entropy is chosen.
 SEED: Final = "TESTBED_ENTROPY"
 START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01: when virtual time begins
