@@ -59,7 +59,7 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
             if request.fail_fast and any(run.status is not Status.OK for run in store.runs()):
                 break
     finally:
-        if request.json and request.summary:
+        if request.json:
             print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
     return exit_code(outcomes.values())
 
