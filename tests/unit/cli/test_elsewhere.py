@@ -143,6 +143,16 @@ def test_one_machine_is_compared_with_none(run, fakes):
     assert [name for name, fake in fakes.items() if fake.started] == ["fake:new"]
 
 
+def test_without_a_summary_the_folder_is_named_and_a_run_that_does_not_count_is_1(run, tmp_path):
+    done = run("--sim", "--no-summary", "--json")
+    (folder,) = (tmp_path / "r/try").iterdir()
+    assert json.loads(done.stdout) == [{"folder": str(folder), "summary": None}]
+    assert done.exit_code == 0
+    stuck = run("--sim", "--no-summary", "--json", "--set", "links.wifi.netem.loss=100%")
+    assert stuck.exit_code == 1
+    assert len(json.loads(stuck.stdout)) == 1
+
+
 def test_a_simulation_needs_none_of_them(run, fakes):
     assert run("--sim").exit_code == 0
     assert not any(fake.started for fake in fakes.values())
