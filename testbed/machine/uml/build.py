@@ -87,9 +87,27 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return _state(Path(self.source)) != self.version
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing will use it again: its tree is gone, or it is Debian's, built otherwise.
+
+        What was built from a tree that is still there serves the next build.
+        """
+        if self.source.startswith(DEBIAN):
+            return self.configuration != configuration()
+        return not Path(self.source).is_dir()
+
+    def remove(self) -> int:
+        """Remove its folder, and return how many octets that frees."""
+        directory = Path(self.directory)
+        with _locked(directory):
+            size = sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
+            shutil.rmtree(directory)
+        return size
+
 
 def built() -> list[Build]:
-    """Return what was built, by name."""
+    """Return what was built, by name, whether or not it is still of use."""
     found = []
     for path in sorted(cache.folder("uml").glob("*/build.json")):
         with contextlib.suppress(OSError, msgspec.DecodeError):  # another version's
