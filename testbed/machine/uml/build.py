@@ -33,6 +33,7 @@ from testbed.machine import cache, packages
 FRAGMENT: Final = Path(__file__).parent / "kernel.config"
 ENTROPY: Final = Path(__file__).parent / "entropy.c"
 DEBIAN: Final = "debian:"
+_SOURCE: Final = "linux-source-"  # how the packages are called
 _TOOLS: Final = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc"}
 # Without these nothing would work; the rest of the fragment may be unknown to a version.
 _REQUIRED: Final = frozenset(
@@ -145,12 +146,20 @@ def configuration() -> str:
 
 
 def _build_debian(source: str, say: Say) -> Build:
-    name = f"linux-source-{source.removeprefix(DEBIAN)}"
-    directory = cache.folder("uml", f"debian-{source.removeprefix(DEBIAN)}-{configuration()}")
+    version = source.removeprefix(DEBIAN)
+    name = f"{_SOURCE}{version}"
+    found = find(version)
+    if found is not None:
+        return found
+    if name not in (known := packages.search(rf"{_SOURCE}\d+(\.\d+)+")):
+        raise InputError(
+            f"Debian has no source of Linux {version!r}",
+            hint=f"there are {', '.join(it.removeprefix(_SOURCE) for it in known)}",
+        )
+    directory = cache.folder("uml", f"debian-{version}-{configuration()}")
     with _locked(directory):
-        record = directory / "build.json"
-        if record.is_file():
-            return msgspec.json.decode(record.read_bytes(), type=Build)
+        if found := find(version):  # another process was building it
+            return found
         scratch = directory / "source"  # always of this name, for ccache
         shutil.rmtree(scratch, ignore_errors=True)
         say(f"fetching and unpacking {name}")

@@ -62,3 +62,14 @@ def test_a_dry_run_removes_nothing(builds):
     done = CliRunner().invoke(application, ["machine", "prune", "--dry-run"])
     assert len(done.stdout.splitlines()) == 2
     assert len(build.built()) == len(builds)
+
+
+def test_an_unknown_version_is_refused_with_those_there_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        build.packages, "search", lambda _: ["linux-source-6.1", "linux-source-6.12"]
+    )
+    done = CliRunner().invoke(application, ["machine", "build", "uml", "--source", "debian:6.2"])
+    assert done.exit_code == 2
+    assert done.stderr == ("testbed: Debian has no source of Linux '6.2'; there are 6.1, 6.12\n")
+    assert not list((tmp_path / "testbed" / "uml").iterdir())
