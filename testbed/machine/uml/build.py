@@ -134,7 +134,6 @@ def build(source: str, say: Say = lambda _: None) -> Build:
     :raises PlatformError: a tool is missing, or Debian's packages cannot be reached.
     :raises MachineError: it does not build.
     """
-    _check_tools()
     if source.startswith(DEBIAN):
         return _build_debian(source, say)
     return _build_tree(Path(source), say)
@@ -156,6 +155,7 @@ def _build_debian(source: str, say: Say) -> Build:
             f"Debian has no source of Linux {version!r}",
             hint=f"there are {', '.join(it.removeprefix(_SOURCE) for it in known)}",
         )
+    _check_tools()
     directory = cache.folder("uml", f"debian-{version}-{configuration()}")
     with _locked(directory):
         if found := find(version):  # another process was building it
@@ -178,6 +178,7 @@ def _build_tree(tree: Path, say: Say) -> Build:
             f"{tree} is no Linux source tree: it has no arch/um",
             hint="name one, or debian:VERSION",
         )
+    _check_tools()
     tree = tree.resolve()
     directory = cache.folder("uml", f"tree-{hashlib.sha256(bytes(tree)).hexdigest()[:12]}")
     with _locked(directory):
