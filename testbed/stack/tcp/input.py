@@ -132,11 +132,11 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if flags & (RST | SYN) or not flags & ACK:
         _without_ack(tcb, segment, start, now)
         return
-    if timestamps is not None and start <= tcb.receiver.acknowledged:
-        tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now  # RFC 7323, section 4.3
     ack = expand((segment.ack - tcb.sender.base) & BITS_32, tcb.sender.una)
     if not _fifth_ack_acceptable(tcb, ack, now):
         return
+    if timestamps is not None and start <= tcb.receiver.acknowledged:
+        tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now  # RFC 7323, section 4.3
     tcb.last_received_ns = now
     tcb.probes = 0
     notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
