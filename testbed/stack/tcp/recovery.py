@@ -114,7 +114,7 @@ class Recovery:
         octets += sum([record.end - record.start for record in ack.sacked])
         if ack.advanced and ack.echo_sent_ns is not None and self._undo_after >= 0:
             self._undo_if_spurious(ack.echo_sent_ns)
-        if octets and ack.limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
+        if octets and ack.limited and self._may_grow(ack):
             self.congestion.acked(octets, self.rtt, now)
         if self.phase >= Phase.REDUCING and ack.una >= self.point:
             self._finish()
@@ -192,6 +192,16 @@ class Recovery:
             self._undo_ends.discard(end)
             if not self._undo_ends and self._undo_after >= 0:
                 self._undo()
+
+    def _may_grow(self, ack: Acknowledgment) -> bool:
+        """Tell whether what an ACK says was delivered may open the congestion window.
+
+        Octets out of order may mean a loss, so only SND.UNA counts (RFC 5681, section 3.1), but as
+        in Linux not on a path known to reorder, where most of them come out of order.
+        """
+        if self.phase in (Phase.REDUCING, Phase.RECOVERY):
+            return False
+        return ack.advanced > 0 or self.rack.reordering_seen
 
     def _partial_or_full(self, ack: Acknowledgment) -> None:
         """Take an advance on a connection without SACK (RFC 6582, section 3.2, step 3)."""

@@ -137,6 +137,19 @@ def test_sack_tells_the_loss_by_three_segments() -> None:
     assert script.connection.cwnd == 7 * MSS
 
 
+def test_octets_out_of_order_do_not_open_the_window() -> None:
+    """RFC 6675, section 5, step 3: limited transmit keeps to cwnd; RFC 5681, section 3.1."""
+    script = sending(Script(SACK), 20)
+    connection = script.connection
+    blocks = script.sack((at(1), at(2)))
+    assert script.inject(".", 1, 1, options=blocks) == [f". {at(10)}:{at(11)} 1"]
+    blocks = script.sack((at(1), at(3)))
+    assert script.inject(".", 1, 1, options=blocks) == [f". {at(11)}:{at(12)} 1"]
+    assert connection.cwnd == 10 * MSS
+    script.inject(".", 1, at(3))
+    assert connection.cwnd == 11 * MSS
+
+
 def test_only_what_is_missing_is_repeated() -> None:
     """RFC 6675, section 4, NextSeg rule 1."""
     script = sending(Script(SACK), 10)
