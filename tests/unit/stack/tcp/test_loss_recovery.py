@@ -244,6 +244,19 @@ def test_recovery_sends_in_proportion() -> None:
     assert max(sent) <= 2
 
 
+def test_recovery_sends_what_is_delivered_and_one_more_when_it_gets_on() -> None:
+    """RFC 9937, section 6.2: PRR-CRB, and PRR-SSRB only if SafeACK."""
+    script = sending(Script(SACK), 10)
+    script.inject(".", 1, 1, options=script.sack((at(1), at(3))))
+    blocks = script.sack((at(8), at(9)), (at(1), at(3)))
+    assert script.inject(".", 1, 1, options=blocks) == [repeated(0)]  # 3 to 7 are lost, too
+    blocks = script.sack((at(8), at(10)), (at(1), at(3)))
+    assert script.inject(".", 1, 1, options=blocks) == [repeated(3)]
+    script.now += 50 * MS
+    seen = script.inject(".", 1, at(3), options=script.sack((at(8), at(10))))
+    assert seen == [repeated(4), repeated(5)]
+
+
 def test_a_timeout_for_nothing_is_taken_back() -> None:
     """RFC 3522 and RFC 4015: the echoed timestamp is that of the original."""
     script = Script(TcpConfig(sack=False, window_scaling=False))
