@@ -194,6 +194,13 @@ def test_the_last_segment_is_probed() -> None:
     assert script.connection.backoffs == 0
 
 
+def test_nothing_is_probed_while_losses_are_repaired() -> None:
+    """RFC 8985, section 7.2: what recovery sends is for its congestion window to say."""
+    script = sending(Script(SACK), 10)
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(9)))) == [repeated(0)]
+    assert script.wait(190 * MS) == []
+
+
 def test_a_single_segment_waits_for_a_delayed_ack() -> None:
     """RFC 8985, section 7.2: WCDelAckT."""
     script = Script(TcpConfig(timestamps=False, window_scaling=False, rto_min_ns=SECOND))
