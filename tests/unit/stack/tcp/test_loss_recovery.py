@@ -210,6 +210,18 @@ def test_a_single_segment_waits_for_a_delayed_ack() -> None:
     assert script.times(SECOND) == [(300, ". 1:2 1")]
 
 
+def test_a_probe_comes_no_later_than_the_timeout_would() -> None:
+    """RFC 8985, section 7.2: PTO ends with the RTO; cwnd outlives one lost segment."""
+    script = Script(SACK)
+    connection = script.connect(SACK_PERMITTED)
+    connection.send(b"x")
+    script.out()
+    assert script.times(260 * MS) == [(250, ". 1:2 1")]
+    assert connection.cwnd == 10 * MSS
+    assert script.times(SECOND)[:2] == [(240, ". 1:2 1"), (740, ". 1:2 1")]
+    assert connection.cwnd == MSS
+
+
 def test_a_probe_that_repaired_a_loss_counts_as_one() -> None:
     """RFC 8985, section 7.4.2."""
     script = sending(Script(SACK), 5)
