@@ -127,10 +127,13 @@ class CapableResponder:
             return Outcome.PENDING
         option: MpCapable | None = find(segment.options, MpCapable)
         if option is not None and option.sender_key is not None:
-            if option.receiver_key == self._keys.local:
+            if option.receiver_key != self._keys.local:
+                self.reason = "the third ACK's MP_CAPABLE does not have our key"
+            elif option.version != VERSION or not usable(option):
+                self.reason = "the third ACK's MP_CAPABLE asks for what we do not have"
+            else:
                 self._keys.learn(option.sender_key)
                 return Outcome.CONFIRMED
-            self.reason = "the third ACK's MP_CAPABLE does not have our key"
             return Outcome.FALLBACK
         if find(segment.options, Dss) is not None:
             return Outcome.IGNORED

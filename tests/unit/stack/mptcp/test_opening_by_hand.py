@@ -13,7 +13,7 @@ from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJ
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
 
-from .script import LOCAL_2, REMOTE_2, all_dss
+from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss
 
 # Section 3.1: MP_CAPABLE.
 
@@ -73,6 +73,17 @@ def test_fallback_when_the_third_ack_has_no_option(script: Any) -> None:
     answers += peer.take()
     assert all_dss(answers) == []
     assert [one.payload for one in answers if one.payload] == [b"too"]
+
+
+@pytest.mark.parametrize("changes", [{"version": 0}, {"flags": 0x41}, {"flags": 0}])
+def test_fallback_when_the_third_ack_cannot_be_used(script: Any, changes: Any) -> None:
+    """Section 3.1: with B set, without an algorithm or in another version it must be ignored."""
+    world = script()
+    peer = world.subpeer()
+    (answer,) = peer.syn(MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key, **changes))
+    assert world.connection.fallback
 
 
 def test_fallback_when_the_first_data_has_no_option(script: Any) -> None:
