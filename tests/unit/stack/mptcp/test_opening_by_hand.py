@@ -61,6 +61,40 @@ def test_capable_with_data_is_a_mapping(script: Any) -> None:
     assert world.connection.read(100) == b"hello"
 
 
+def test_data_of_a_syn_is_taken_from_the_third_ack(script: Any) -> None:
+    """Appendix B: without TCP Fast Open nobody may acknowledge what no mapping can cover."""
+    world = script()
+    peer = world.subpeer()
+    peer.seq = 0
+    (answer,) = peer.send(SYN, MpCapable(), payload=b"hello")
+    assert answer.ack == (peer.isn + 1) & 0xFFFFFFFF
+    peer.seq = 1
+    key = find(answer.options, MpCapable).sender_key
+    first = MpCapable(sender_key=PEER_KEY, receiver_key=key, data_length=5)
+    peer.send(ACK, first, payload=b"hello")
+    assert world.connection.read(100) == b"hello"
+
+
+def test_data_of_a_join_syn_is_not_acknowledged(script: Any) -> None:
+    """Section 3.2: no data goes on a subflow before the fourth ACK."""
+    world = script()
+    world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    second.seq = 0
+    syn = MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1)
+    (answer,) = second.send(SYN | FIN, syn, payload=b"early")
+    assert answer.ack == (second.isn + 1) & 0xFFFFFFFF
+
+
+def test_data_of_a_plain_syn_is_kept(script: Any) -> None:
+    """RFC 9293, section 3.10.7.2."""
+    world = script()
+    peer = world.subpeer()
+    peer.seq = 0
+    (answer,) = peer.send(SYN, payload=b"hello")
+    assert answer.ack == (peer.isn + 6) & 0xFFFFFFFF
+
+
 def test_fallback_when_the_third_ack_has_no_option(script: Any) -> None:
     """Section 3.7: options vanish in the handshake."""
     world = script()
