@@ -30,7 +30,11 @@ LIMIT_S = 7200  # of virtual time: more than all time-outs of a connection toget
 
 # Who only waits for data does not notice that the peer is gone, unless it asks.
 ASKING = msgspec.structs.replace(endpoints.DEFAULT, keepalive=True, keepalive_idle_ns=60 * 10**9)
-STACKS = {"userspace": endpoints.mptcp(ASKING), "userspace-tcp": endpoints.tcp(ASKING)}
+STACKS = {
+    "userspace": endpoints.mptcp(ASKING),
+    "checksums": endpoints.mptcp(ASKING),  # the same, with DSS checksums
+    "userspace-tcp": endpoints.tcp(ASKING),
+}
 
 
 class End(msgspec.Struct):
@@ -87,6 +91,7 @@ class Trial:
         options = {"wifi": "rate 20mbit delay 5ms limit 50", "lte": "rate 30mbit delay 15ms"}
         spec = {
             "nodes": {"client": {}, "server": {}},
+            "sysctls": {"net.mptcp.checksum_enabled": int(stack == "checksums")},
             "links": {
                 link: {
                     "between": ["client", "server"],
@@ -189,7 +194,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         writer.transport.abort()
 
 
-@pytest.fixture(params=["userspace-tcp", "userspace"])
+@pytest.fixture(params=["userspace-tcp", "userspace", "checksums"])
 def stack(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -72,7 +72,7 @@ class MptcpConnection:
         self.sender = Sender(self.outgoing, self.subflows, create_scheduler(config.scheduler))
         self.paths = paths(self)
         self._fin = DataFin(self.outgoing, self.subflows)
-        self._receiver = Receiver(self.incoming, config.receive_buffer)
+        self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
         self._events = Events(self.outgoing, self.incoming, config.send_buffer)
@@ -235,7 +235,7 @@ class MptcpConnection:
         self._receiver.move(subflow, plain=plain)
         if subflow.fallback:
             fallback.drop_others(subflow, self.subflows)
-        if self.state is DataState.OPENING and subflow.accepted:
+        if self.state is DataState.OPENING and subflow.accepted and subflow.refused is None:
             self._establish(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
             self.confirmed = True

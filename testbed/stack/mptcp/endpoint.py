@@ -321,7 +321,7 @@ class MptcpEndpoint:
     def _new_keys(self) -> Keys:
         """Return keys whose token no other connection has (section 3.1)."""
         while True:
-            keys = Keys(self._rng.getrandbits(64))
+            keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
 

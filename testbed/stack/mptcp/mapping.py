@@ -20,12 +20,16 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
     :param subflow: position of its first octet in the subflow's stream.
     :param in_capable: it leaves in MP_CAPABLE, not in DSS: the first data of a connection's
         initiator (section 3.1).
+    :param checksum: of all its octets; ``None`` where checksums are not in use.
+    :param data_fin: DATA_FIN follows its octets, and counts in what the checksum covers.
     """
 
     data: int
     subflow: int
     length: int
     in_capable: bool = False
+    checksum: int | None = None
+    data_fin: bool = False
 
     @property
     def subflow_end(self) -> int:
@@ -38,7 +42,8 @@ class ReceivedMappings:
 
     A mapping may span segments, and may arrive before or after the octets it covers.  It is
     immutable: where two disagree, the one that came first stays.  Of too many the last are
-    forgotten: their octets count as unmapped, and the peer has to send that data again.
+    forgotten: their octets count as unmapped, and the peer has to send that data again.  A checksum
+    is that of a whole mapping, so of one that overlaps another nothing can be kept.
     """
 
     __slots__ = ("_mappings", "_passed")
@@ -82,6 +87,8 @@ class ReceivedMappings:
 
     def _insert(self, new: Mapping) -> None:
         """Put what is new of a mapping between those that are there."""
+        if new.checksum is not None and self._overlaps(new):
+            return
         start, found = max(new.subflow, self._passed), []
         for old in self._mappings:
             if start < old.subflow and start < new.subflow_end:
@@ -92,7 +99,15 @@ class ReceivedMappings:
             found.append(_part(new, start, new.subflow_end))
         self._mappings = deque(found)
 
+    def _overlaps(self, new: Mapping) -> bool:
+        return new.subflow < self._passed or any(
+            old.subflow < new.subflow_end and new.subflow < old.subflow_end
+            for old in self._mappings
+        )
+
 
 def _part(mapping: Mapping, start: int, end: int) -> Mapping:
     """Return what a mapping says of the subflow's positions from ``start`` up to ``end``."""
+    if (start, end) == (mapping.subflow, mapping.subflow_end):
+        return mapping
     return Mapping(data=mapping.data + start - mapping.subflow, subflow=start, length=end - start)

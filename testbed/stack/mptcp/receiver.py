@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from testbed.stack.mptcp import checksum
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflow import Subflow
 
@@ -12,8 +15,9 @@ class Receiver:
     :param limit: octets without a mapping that a subflow may hold.
     """
 
-    def __init__(self, stream: ReceiveStream, limit: int) -> None:
+    def __init__(self, stream: ReceiveStream, keys: Keys, limit: int) -> None:
         self._stream = stream
+        self._keys = keys
         self._limit = limit
 
     def move(self, subflow: Subflow, *, plain: bool) -> None:
@@ -24,7 +28,10 @@ class Receiver:
         tcp = subflow.tcp
         while tcp.readable and not subflow.fallback:
             mapping = subflow.mappings.at(subflow.position)
-            if mapping is not None:
+            if mapping is not None and mapping.checksum is not None:
+                if not self._take_checked(subflow, mapping):
+                    break
+            elif mapping is not None:
                 data = tcp.read(min(tcp.readable, mapping.subflow_end - subflow.position))
                 self._stream.insert(mapping.data + subflow.position - mapping.subflow, data)
                 subflow.position += len(data)
@@ -32,6 +39,25 @@ class Receiver:
                 break
         if subflow.fallback:
             self._move_plain(subflow)
+
+    def _take_checked(self, subflow: Subflow, mapping: Mapping) -> bool:
+        """Move all octets of a mapping with a checksum, once all are there (section 3.3.1).
+
+        Where it is wrong, something on the path has changed the data: none of it is taken, and no
+        more from this subflow.  Tell whether there may be more to move.
+        """
+        readable = subflow.tcp.readable
+        if readable < mapping.length:
+            if readable >= self._limit or subflow.ended:
+                subflow.tcp.abort()  # the rest can never come
+            return False
+        data = subflow.tcp.read(mapping.length)
+        if not checksum.covers(mapping, data, self._keys.incoming):
+            subflow.tcp.abort()
+            return False
+        self._stream.insert(mapping.data, data)
+        subflow.position += len(data)
+        return True
 
     def _skip_unmapped(self, subflow: Subflow, *, plain: bool) -> bool:
         """Deal with octets that have no mapping; tell whether there is more to move.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from testbed.stack.mptcp.mapping import MAX_LENGTH, Mapping
+from testbed.stack.mptcp.mapping import MAX_LENGTH
 from testbed.stack.mptcp.scheduler import Scheduler
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
@@ -204,9 +204,8 @@ class Sender:
         if in_capable:
             length = min(length, subflow.segment_size)
         data = self._stream.peek(start, length)
-        position = subflow.given
-        mapping = Mapping(data=start, subflow=position, length=len(data), in_capable=in_capable)
-        subflow.tcp.send(data, None if subflow.fallback else mapping)
+        mapping = None if subflow.fallback else subflow.map(start, data, in_capable=in_capable)
+        subflow.tcp.send(data, mapping)
         subflow.given += len(data)
         subflow.carried.add(start, start + len(data))
         return len(data)

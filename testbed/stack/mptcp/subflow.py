@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from testbed.stack.mptcp import dss
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
@@ -18,7 +19,6 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose, MpJoinAck, MptcpOption
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import RST, SYN, Segment
-from testbed.stack.packet.sequence import expand
 from testbed.stack.ranges import Ranges
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
@@ -113,6 +113,14 @@ class Subflow:
         self._owner.subflows.remove(self)
         self.stir()
 
+    def map(self, start: int, data: bytes, *, in_capable: bool) -> Mapping:
+        """Return the mapping of octets that are its next ones (section 3.3.1).
+
+        :param start: their position in the data stream.
+        :param in_capable: see :class:`Mapping`.
+        """
+        return dss.new_mapping(self._owner.keys, data, start, self.given, in_capable=in_capable)
+
     def stir(self) -> None:
         """Ask its connection for a step that looks at it: something was recorded."""
         self.stirred = True
@@ -180,7 +188,10 @@ class Subflow:
             notice = self._shake(self.handshake, segment)
             if notice is not None:
                 return notice
-        return Notice.SIGNAL if self._record(segment, start) else Notice.PLAIN
+        signal = self._record(segment, start)
+        if self.refused is not None:
+            return Notice.REFUSED
+        return Notice.SIGNAL if signal else Notice.PLAIN
 
     def window(self) -> int | None:
         """Return the window all subflows share (section 3.3.4)."""
@@ -273,8 +284,7 @@ class Subflow:
             if isinstance(option, Dss):
                 signal |= self._dss(option, start)
             elif isinstance(option, MpCapable):
-                if option.data_length and not (self.number or self.initiated):
-                    self._map(0, 0, option.data_length)
+                self._capable(option)
             else:
                 signal = True
                 if isinstance(option, MpFastclose):
@@ -283,71 +293,70 @@ class Subflow:
                     self.inbox.append(option)
         return signal
 
-    def _dss(self, dss: Dss, start: int) -> bool:
+    def _dss(self, option: Dss, start: int) -> bool:
         """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1)."""
         outgoing = self._owner.outgoing
         news = False
-        if dss.data_ack is not None:
+        if option.data_ack is not None:
             una = outgoing.una
-            position = self._owner.keys.outgoing.position(dss.data_ack, wide=dss.wide_ack, near=una)
+            position = self._owner.keys.outgoing.position(
+                option.data_ack, wide=option.wide_ack, near=una
+            )
             self.unheard = False
             if position <= outgoing.next + outgoing.fin_sent:
                 outgoing.acked(position)
                 news = outgoing.una != una
                 self._window_from = position
-        if dss.dsn is not None:
-            news |= self._received_mapping(dss, dss.dsn, start)
+        mapped = option.dsn is not None and option.length
+        if option.dsn is not None and mapped and self._checksum_as_agreed(option.checksum):
+            news |= self._received_mapping(option, option.dsn, start)
         return news
 
-    def _received_mapping(self, dss: Dss, dsn: int, start: int) -> bool:
+    def _received_mapping(self, option: Dss, dsn: int, start: int) -> bool:
         """Note a mapping or DATA_FIN; tell whether it is DATA_FIN."""
-        incoming = self._owner.incoming
-        data = self._owner.keys.incoming.position(dsn, wide=dss.wide_dsn, near=incoming.next)
-        length = dss.length
-        if dss.data_fin and length:
-            length -= 1
+        keys, incoming = self._owner.keys, self._owner.incoming
+        data = keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
+        mapping = dss.received_mapping(option, data, start)
+        if mapping is not None:
+            self.mappings.add(mapping)
+        elif not option.data_fin or not dss.data_fin_is_whole(keys, option, data):
+            return False
+        if option.data_fin:
             self.ack_due |= incoming.finished
-            incoming.finish(data + length)
-        if length:
-            # Subflow sequence numbers in DSS are relative to the ISN: the first octet has 1.
-            subflow = expand(dss.subflow_seq, start + 1) - 1
-            self._map(data, subflow, length)
-        return dss.data_fin
+            incoming.finish(data + option.length - 1)
+        return option.data_fin
 
-    def _map(self, data: int, subflow: int, length: int) -> None:
-        self.mappings.add(Mapping(data=data, subflow=subflow, length=length))
+    def _capable(self, option: MpCapable) -> None:
+        """Take the mapping of the first data, which is in MP_CAPABLE (section 3.1)."""
+        length, checksum = option.data_length, option.checksum
+        if length and not (self.number or self.initiated) and self._checksum_as_agreed(checksum):
+            self.mappings.add(Mapping(data=0, subflow=0, length=length, checksum=checksum))
+
+    def _checksum_as_agreed(self, checksum: int | None) -> bool:
+        """Have the subflow reset if its peer leaves a checksum out, or adds one (section 3.3)."""
+        if (checksum is not None) is not self._owner.keys.checksum:
+            self.refused = "a mapping's checksum is not as agreed on"
+        return self.refused is None
 
     def _data_options(self, mapping: Mapping) -> Sequence[Option]:
         """Return the DSS of octets that are data: their mapping, and a Data ACK beside."""
-        keys = self._owner.keys
-        dss = Dss(
-            data_ack=keys.incoming.number(self._owner.incoming.ack),
-            dsn=keys.outgoing.number(mapping.data),
-            subflow_seq=(mapping.subflow + 1) & 0xFFFF_FFFF,
-            length=mapping.length,
-        )
-        return (dss,)
+        return (dss.of_mapping(self._owner.keys, mapping, self._owner.incoming.ack),)
 
     def _ack_options(self, room: int) -> Sequence[Option]:
         """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal."""
-        keys, outgoing = self._owner.keys, self._owner.outgoing
-        ack = keys.incoming.number(self._owner.incoming.ack)
-        if self.signals:
-            return self._signal(ack, room)
-        if self._owner.fin_due:
-            # A DATA_FIN on its own is mapped to subflow sequence 0 (section 3.3.3).
-            fin = keys.outgoing.number(outgoing.end)
-            return (Dss(data_ack=ack, dsn=fin, subflow_seq=0, length=1, data_fin=True),)
-        return (Dss(data_ack=ack),)
+        keys, ack = self._owner.keys, self._owner.incoming.ack
+        if self._owner.fin_due and not self.signals:
+            return (dss.of_data_fin(keys, self._owner.outgoing.end, ack),)
+        data_ack = Dss(data_ack=keys.incoming.number(ack))
+        return self._signal(data_ack, room) if self.signals else (data_ack,)
 
-    def _signal(self, ack: int, room: int) -> Sequence[Option]:
+    def _signal(self, data_ack: Dss, room: int) -> Sequence[Option]:
         """Return the next signal, with a Data ACK if both fit."""
         signal = self.signals.popleft()
         if self.signals:
             self.stir()  # for another ACK: each carries one
-        dss = Dss(data_ack=ack)
-        fits = signal.size + dss.size <= room
-        return (dss, signal) if fits else (signal,)
+        fits = signal.size + data_ack.size <= room
+        return (data_ack, signal) if fits else (signal,)
 
     def _reset_options(self, room: int) -> Sequence[Option]:
         """Return what a RST says: MP_FASTCLOSE when the whole connection ends (section 3.5)."""
