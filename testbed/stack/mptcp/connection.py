@@ -11,6 +11,7 @@ from testbed.stack.mptcp import fallback
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.events import Events
+from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
@@ -72,6 +73,7 @@ class MptcpConnection:
         self.sender = Sender(self.outgoing, self.subflows, create_scheduler(config.scheduler))
         self.paths = paths(self)
         self._fin = DataFin(self.outgoing, self.subflows)
+        self.mp_fail = Fail(keys, self.outgoing, self.incoming, self.subflows)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
@@ -184,8 +186,8 @@ class MptcpConnection:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:
             return None
-        times = [self._give_up_ns, self.paths.next_timer()]
-        if not self.fallback:
+        times = [self._give_up_ns, self.paths.next_timer(), self.mp_fail.retry_ns]
+        if not (self.fallback or self.mp_fail.waiting):
             times += (self._fin.retry_ns, self.sender.retry_ns)
         return min([time for time in times if time is not None], default=None)
 
@@ -193,7 +195,8 @@ class MptcpConnection:
         """Do what is due; a step follows."""
         if self.closed:
             return
-        if not self.fallback:
+        self.mp_fail.handle_timer(now)
+        if not (self.fallback or self.mp_fail.waiting):
             self.sender.handle_timer(now)
             self._fin.handle_timer(now)
             if self._unheard():
@@ -237,6 +240,7 @@ class MptcpConnection:
             fallback.drop_others(subflow, self.subflows)
         if self.state is DataState.OPENING and subflow.accepted and subflow.refused is None:
             self._establish(subflow, now)
+        self.mp_fail.absorb(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
             self.confirmed = True
             self.paths.start(subflow, now)
@@ -331,6 +335,7 @@ class MptcpConnection:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self._remove(subflow)
         self.sender.lost(subflow)
+        self.mp_fail.lost(subflow)
         self._fin.send_again()
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:

@@ -41,6 +41,19 @@ def of_mapping(keys: Keys, mapping: Mapping, ack: int) -> Dss:
     )
 
 
+def of_infinite_mapping(keys: Keys, mapping: Mapping) -> Dss:
+    """Return the DSS after which there is none: its checksum, where there are any, is 0.
+
+    Section 3.7.  There is no Data ACK: the path may have changed how much has arrived.
+    """
+    return Dss(
+        dsn=keys.outgoing.number(mapping.data),
+        subflow_seq=(mapping.subflow + 1) & BITS_32,
+        length=0,
+        checksum=0 if keys.checksum else None,
+    )
+
+
 def of_data_fin(keys: Keys, position: int, ack: int) -> Dss:
     """Return a DATA_FIN on its own; its checksum is that of the pseudo-header (section 3.3.3)."""
     dsn = keys.outgoing.number(position)
@@ -55,13 +68,13 @@ def of_data_fin(keys: Keys, position: int, ack: int) -> Dss:
 
 
 def received_mapping(dss: Dss, data: int, start: int) -> Mapping | None:
-    """Return what a DSS maps, ``None`` if that is nothing but DATA_FIN.
+    """Return what a DSS maps, infinite or not; ``None`` if that is nothing but DATA_FIN.
 
     :param data: position of its data sequence number.
     :param start: of the segment, in the subflow's stream.
     """
-    length = dss.length - dss.data_fin
-    if length <= 0:
+    length = dss.length - dss.data_fin if dss.length else 0
+    if dss.data_fin and not length:
         return None
     return Mapping(
         data=data,

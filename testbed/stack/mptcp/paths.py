@@ -173,7 +173,8 @@ class PathControl:
     def _active(self) -> bool:
         """Whether there may be further subflows."""
         connection = self._connection
-        return self._started and not (connection.fallback or connection.closed)
+        ending = connection.fallback or connection.mp_fail.waiting or connection.closed
+        return self._started and not ending
 
     def _confirm(self, subflow: Subflow, now: int) -> bool:
         """Follow the handshake of a join; tell whether it has ended well just now."""

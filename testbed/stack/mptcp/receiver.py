@@ -26,7 +26,7 @@ class Receiver:
         :param plain: it may fall back, as far as what was sent is concerned.
         """
         tcp = subflow.tcp
-        while tcp.readable and not subflow.fallback:
+        while tcp.readable and not subflow.fallback and subflow.damaged is None:
             mapping = subflow.mappings.at(subflow.position)
             if mapping is not None and mapping.checksum is not None:
                 if not self._take_checked(subflow, mapping):
@@ -43,8 +43,8 @@ class Receiver:
     def _take_checked(self, subflow: Subflow, mapping: Mapping) -> bool:
         """Move all octets of a mapping with a checksum, once all are there (section 3.3.1).
 
-        Where it is wrong, something on the path has changed the data: none of it is taken, and no
-        more from this subflow.  Tell whether there may be more to move.
+        Where it is wrong, something on the path has changed the data: none of it is taken, and
+        what becomes of the subflow is for ``fail.py``.  Tell whether there may be more to move.
         """
         readable = subflow.tcp.readable
         if readable < mapping.length:
@@ -53,7 +53,7 @@ class Receiver:
             return False
         data = subflow.tcp.read(mapping.length)
         if not checksum.covers(mapping, data, self._keys.incoming):
-            subflow.tcp.abort()
+            subflow.damaged, subflow.held = mapping, data
             return False
         self._stream.insert(mapping.data, data)
         subflow.position += len(data)
@@ -84,6 +84,9 @@ class Receiver:
     def _move_plain(self, subflow: Subflow) -> None:
         """Move what there is room for: after a fallback TCP's window is the only one."""
         tcp, stream = subflow.tcp, self._stream
-        stream.insert(stream.next, tcp.read(min(tcp.readable, max(0, stream.edge - stream.next))))
-        if tcp.at_eof:
+        room = max(0, stream.edge - stream.next)
+        data, subflow.held = subflow.held[:room], subflow.held[room:]
+        data += tcp.read(min(tcp.readable, room - len(data)))
+        stream.insert(stream.next, data)
+        if tcp.at_eof and not subflow.held:
             stream.finish(stream.next)

@@ -204,8 +204,7 @@ class Sender:
         if in_capable:
             length = min(length, subflow.segment_size)
         data = self._stream.peek(start, length)
-        mapping = None if subflow.fallback else subflow.map(start, data, in_capable=in_capable)
-        subflow.tcp.send(data, mapping)
+        subflow.tcp.send(data, subflow.map(start, data, in_capable=in_capable))
         subflow.given += len(data)
         subflow.carried.add(start, start + len(data))
         return len(data)

@@ -10,14 +10,23 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from testbed.stack.mptcp import dss
+from testbed.stack.mptcp import dss, segments
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings, Run
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose, MpJoinAck, MptcpOption
-from testbed.stack.packet.options import Option
+from testbed.stack.packet.mptcp import (
+    Dss,
+    MpCapable,
+    MpFail,
+    MpFastclose,
+    MpJoinAck,
+    MptcpOption,
+    MpTcprst,
+    ResetReason,
+)
+from testbed.stack.packet.options import Option, find
 from testbed.stack.packet.segment import RST, SYN, Segment
 from testbed.stack.ranges import Ranges
 from testbed.stack.tcp.connection import TcpConnection
@@ -75,6 +84,11 @@ class Subflow:
         self.stirred = True  # something was recorded since the last step
         self.join_denied = False  # the peer takes no join to its end's address
         self.refused: str | None = None  # why it must be reset
+        self.parting: tuple[Option, ...] = ()  # what its RST says
+        self.told = False  # MP_FAIL has come: the peer wants plain TCP
+        self.infinite: Mapping | None = None  # ... and has sent an infinite mapping
+        self.damaged: Mapping | None = None  # one whose checksum was wrong: nothing is read now
+        self.held = b""  # its octets, taken from TCP and given to nobody
         self.fastclosed = False  # MP_FASTCLOSE has come
         self.announced_up = False  # the path manager's event has been told
         self.stale = False  # its retransmission timer has expired, and nothing came since
@@ -94,6 +108,9 @@ class Subflow:
         self.join_tries = 0
         self.tcp_state = State.CLOSED
         self._owner = owner
+        self._run = Run()
+        self._shift = 0  # after a fallback: from the positions of our stream here to those of data
+        self._beginning: Mapping | None = None  # the infinite mapping, until it is given
         self._introduced = False  # our first ACK has left, with what the handshake says
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._tcp: TcpConnection | None = None
@@ -113,13 +130,31 @@ class Subflow:
         self._owner.subflows.remove(self)
         self.stir()
 
-    def map(self, start: int, data: bytes, *, in_capable: bool) -> Mapping:
-        """Return the mapping of octets that are its next ones (section 3.3.1).
+    def map(self, start: int, data: bytes, *, in_capable: bool) -> Mapping | None:
+        """Return the mapping of octets that are its next ones, ``None`` in plain TCP.
 
         :param start: their position in the data stream.
         :param in_capable: see :class:`Mapping`.
         """
-        return dss.new_mapping(self._owner.keys, data, start, self.given, in_capable=in_capable)
+        self._run.give(start, len(data))
+        if not self.fallback:
+            return dss.new_mapping(self._owner.keys, data, start, self.given, in_capable=in_capable)
+        mapping, self._beginning = self._beginning, None
+        return mapping
+
+    def carries_all_in_flight(self) -> bool:
+        """Tell whether all data without Data ACK is on its way here, once and in order."""
+        outgoing = self._owner.outgoing
+        return self._run.covers(outgoing.una, outgoing.next)
+
+    def reset(self, reason: ResetReason, *options: Option, transient: bool = False) -> None:
+        """End it with RST that says why (section 3.6).
+
+        :param options: that go before the reason.
+        :param transient: another attempt on this path may succeed.
+        """
+        self.parting = (*options, MpTcprst(reason=reason, transient=transient))
+        self.tcp.abort()
 
     def stir(self) -> None:
         """Ask its connection for a step that looks at it: something was recorded."""
@@ -166,22 +201,23 @@ class Subflow:
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment."""
         if self.fallback:
-            return ()
+            return segments.after_fallback(self._owner, self, ext)
         if flags & RST:
-            return self._reset_options(room)
+            return segments.on_reset(self._owner, self, room)
         if self.handshake is not None:
             options = self._handshake_options(self.handshake, flags, ext)
             if options is not None:
                 return options
         elif flags & SYN:
             return ()
-        return self._data_options(ext) if ext is not None else self._ack_options(room)
+        if ext is not None:
+            return segments.on_data(self._owner, ext)
+        return segments.on_ack(self._owner, self, room)
 
     def received(self, segment: Segment, start: int) -> Notice:
         """Record what a segment says."""
         if self.fallback:
-            if segment.payload:
-                self.stir()
+            self._received_plain(segment)
             return Notice.PLAIN
         self.stir()
         if self.handshake is not None:
@@ -224,7 +260,7 @@ class Subflow:
         self.stripped |= self.bare and self.unheard and position > 0
         if self.fallback:
             outgoing = self._owner.outgoing
-            outgoing.acked(min(position, outgoing.end))
+            outgoing.acked(min(position + self._shift, outgoing.end))
         self.stir()
 
     # What the hooks do.
@@ -272,6 +308,25 @@ class Subflow:
         if self._tcp is not None:
             self.acked(self._tcp.acknowledged)
 
+    def begin_plain(self) -> None:
+        """Fall back where data was damaged: the next octets go with an infinite mapping.
+
+        It acts retroactively: it says where the first octet without Data ACK is, the last place
+        where both sides know that the streams go together.
+        """
+        outgoing = self._owner.outgoing
+        self._shift = outgoing.next - self.given
+        start = outgoing.una
+        self._beginning = Mapping(data=start, subflow=start - self._shift, length=0)
+        self.fall_back()
+
+    def _received_plain(self, segment: Segment) -> None:
+        """Record what matters after a fallback: data, and an MP_FAIL whose answer was lost."""
+        failed = segment.options and find(segment.options, MpFail) is not None
+        self.told |= bool(failed) and not segment.flags & RST
+        if segment.payload or self.told:
+            self.stir()
+
     def _record(self, segment: Segment, start: int) -> bool:
         """Take in the options; tell whether they are a message, so that it is no duplicate ACK."""
         signal = False
@@ -289,6 +344,8 @@ class Subflow:
                 signal = True
                 if isinstance(option, MpFastclose):
                     self.fastclosed |= option.receiver_key == self._owner.keys.local
+                elif isinstance(option, MpFail):
+                    self.told |= not segment.flags & RST
                 elif not isinstance(option, MpJoinAck) or not self.initiated:
                     self.inbox.append(option)
         return signal
@@ -307,8 +364,7 @@ class Subflow:
                 outgoing.acked(position)
                 news = outgoing.una != una
                 self._window_from = position
-        mapped = option.dsn is not None and option.length
-        if option.dsn is not None and mapped and self._checksum_as_agreed(option.checksum):
+        if option.dsn is not None and self._checksum_as_agreed(option.checksum):
             news |= self._received_mapping(option, option.dsn, start)
         return news
 
@@ -317,7 +373,9 @@ class Subflow:
         keys, incoming = self._owner.keys, self._owner.incoming
         data = keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
         mapping = dss.received_mapping(option, data, start)
-        if mapping is not None:
+        if mapping is not None and mapping.infinite:
+            self.infinite = mapping
+        elif mapping is not None:
             self.mappings.add(mapping)
         elif not option.data_fin or not dss.data_fin_is_whole(keys, option, data):
             return False
@@ -337,31 +395,3 @@ class Subflow:
         if (checksum is not None) is not self._owner.keys.checksum:
             self.refused = "a mapping's checksum is not as agreed on"
         return self.refused is None
-
-    def _data_options(self, mapping: Mapping) -> Sequence[Option]:
-        """Return the DSS of octets that are data: their mapping, and a Data ACK beside."""
-        return (dss.of_mapping(self._owner.keys, mapping, self._owner.incoming.ack),)
-
-    def _ack_options(self, room: int) -> Sequence[Option]:
-        """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal."""
-        keys, ack = self._owner.keys, self._owner.incoming.ack
-        if self._owner.fin_due and not self.signals:
-            return (dss.of_data_fin(keys, self._owner.outgoing.end, ack),)
-        data_ack = Dss(data_ack=keys.incoming.number(ack))
-        return self._signal(data_ack, room) if self.signals else (data_ack,)
-
-    def _signal(self, data_ack: Dss, room: int) -> Sequence[Option]:
-        """Return the next signal, with a Data ACK if both fit."""
-        signal = self.signals.popleft()
-        if self.signals:
-            self.stir()  # for another ACK: each carries one
-        fits = signal.size + data_ack.size <= room
-        return (data_ack, signal) if fits else (signal,)
-
-    def _reset_options(self, room: int) -> Sequence[Option]:
-        """Return what a RST says: MP_FASTCLOSE when the whole connection ends (section 3.5)."""
-        remote = self._owner.keys.remote
-        if not self._owner.aborting or remote is None:
-            return ()
-        option = MpFastclose(receiver_key=remote)
-        return (option,) if option.size <= room else ()
