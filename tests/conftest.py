@@ -6,10 +6,21 @@ import asyncio
 import functools
 import os
 
+import hypothesis
 import pytest
 
 from testbed.errors import PlatformError
 from testbed.sandbox import Sandbox
+
+# The same examples everywhere, however slow the machine is.
+hypothesis.settings.register_profile(
+    "deterministic",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("deterministic")
 
 
 @functools.cache
