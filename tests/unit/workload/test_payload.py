@@ -19,7 +19,7 @@ def octets(payload: Payload, count: int) -> bytes:
 
 
 @given(st.lists(st.integers(1, 3 * BLOCK), min_size=1, max_size=8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_stream_does_not_depend_on_how_it_is_taken(sizes):
     payload, taken = Payload("seed"), bytearray()
     for size in sizes:
