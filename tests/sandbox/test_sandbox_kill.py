@@ -20,6 +20,7 @@ import msgspec
 import pytest
 
 from testbed.topology.operations import Plan
+from tests.processes import marked
 
 pytestmark = pytest.mark.sandbox
 
@@ -76,14 +77,7 @@ class Subject:
 
     def processes(self) -> dict[int, str]:
         """Return what lives of it: pid -> command line."""
-        found = {}
-        word = f"TESTBED_MARK={self.mark}".encode()
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if word in (folder / "environ").read_bytes().split(b"\0"):
-                    text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                    found[int(folder.name)] = text
-        return found
+        return marked(self.mark)
 
     def victim(self, kind: str) -> int:
         """Return the process to kill; the creator where there is none of the kind yet."""
@@ -194,6 +188,7 @@ from pathlib import Path
 import msgspec
 from testbed.sandbox import Sandbox, syscalls
 from testbed.topology.operations import Plan
+from tests.processes import marked
 
 uid, gid = os.geteuid(), os.getegid()
 syscalls.unshare(syscalls.CLONE_NEWUSER)
