@@ -24,6 +24,7 @@ from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Flow
+from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.state import State
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
@@ -228,7 +229,7 @@ class MptcpConnection:
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""
         if subflow.refused is not None:
-            subflow.tcp.abort()
+            subflow.reset(ResetReason.MPTCP)
         if subflow.fastclosed:
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
@@ -380,7 +381,9 @@ class MptcpConnection:
             self._told_closed = True
             self.trace("closed", now)
         for subflow in self.subflows[:]:
-            if self.failure is not None or subflow.refused is not None:
+            if subflow.refused is not None:
+                subflow.reset(ResetReason.MPTCP)
+            elif self.failure is not None:
                 subflow.tcp.abort()
             else:
                 subflow.tcp.close()

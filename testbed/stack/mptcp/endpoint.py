@@ -26,7 +26,7 @@ from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn
+from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn, MpTcprst, ResetReason
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
@@ -36,6 +36,7 @@ from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
 _MAX_ID: Final = 255
+_REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
 
 
 class MptcpEndpoint:
@@ -189,9 +190,9 @@ class MptcpEndpoint:
         """
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
-            raise Refuse("no connection has this token")
+            raise Refuse("no connection has this token", _REFUSED)
         if not connection.paths.accepts_join():
-            raise Refuse("the connection takes no further subflow")
+            raise Refuse("the connection takes no further subflow", _REFUSED)
         offer = JoinOffer(
             address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
         )

@@ -17,7 +17,7 @@ from testbed.stack.mptcp.path_manager import (
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr
+from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.stack.packet.options import Option
 from testbed.stack.tcp.state import State
 
@@ -124,7 +124,7 @@ class PathControl:
         for subflow in self._connection.subflows:
             if subflow.path.local_host == host:
                 subflow.tcp_state = State.CLOSED  # nothing is given to it from here on
-                subflow.tcp.abort()
+                subflow.reset(ResetReason.UNSPECIFIED)
         if self._active:
             self._do(self._manager.address_removed(self, host), now)
 
@@ -146,7 +146,7 @@ class PathControl:
         if subflow.initiated and subflow.number:
             self._joiner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
-            self._connection.trace("sub_closed", now, **_described(subflow))
+            self._connection.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
 
     def step(self, now: int) -> None:
         """Send the signals that are due."""
@@ -164,7 +164,7 @@ class PathControl:
             if subflow.join_retry_ns is not None and subflow.join_retry_ns <= now:
                 subflow.join_retry_ns = None
                 if subflow.join_tries > self._connection.config.join_retries:
-                    subflow.tcp.abort()
+                    subflow.reset(ResetReason.UNSPECIFIED, transient=True)
                 else:
                     subflow.tcp.request_ack()
                     self._await_fourth_ack(subflow, now)
@@ -245,7 +245,7 @@ class PathControl:
             self.join_initial_denied = True
         self._connection.trace("removed", now, rem_id=number)
         for subflow in gone:
-            subflow.tcp.abort()
+            subflow.reset(ResetReason.UNSPECIFIED)
         if remote is not None:
             self._do(self._manager.withdrawn(self, remote), now)
 
@@ -274,3 +274,11 @@ def _described(subflow: Subflow) -> dict[str, object]:
         "dport": flow.remote.port,
         "backup": subflow.backup,
     }
+
+
+def _reset(subflow: Subflow) -> dict[str, object]:
+    """Return what the peer's RST said, in the words of the kernel's events."""
+    said = subflow.peer_reset
+    if said is None:
+        return {}
+    return {"reset_reason": said.reason, "reset_flags": said.flags | said.transient}

@@ -7,6 +7,7 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.mptcp import ResetReason
 
 
 class Receiver:
@@ -49,7 +50,7 @@ class Receiver:
         readable = subflow.tcp.readable
         if readable < mapping.length:
             if readable >= self._limit or subflow.ended:
-                subflow.tcp.abort()  # the rest can never come
+                subflow.reset(ResetReason.MPTCP)  # the rest can never come
             return False
         data = subflow.tcp.read(mapping.length)
         if not checksum.covers(mapping, data, self._keys.incoming):
@@ -75,7 +76,7 @@ class Receiver:
         start = subflow.mappings.start_after(subflow.position)
         if start is None or start > subflow.position + readable:
             if readable >= self._limit or subflow.ended:
-                subflow.tcp.abort()
+                subflow.reset(ResetReason.MIDDLEBOX)
             return False
         subflow.tcp.read(start - subflow.position)
         subflow.position = start

@@ -9,6 +9,7 @@ from testbed.stack.mptcp.mapping import MAX_LENGTH
 from testbed.stack.mptcp.scheduler import Scheduler
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.ranges import Ranges
 
 _RETRY_NS: Final = 1_000_000_000  # when no round-trip time is known
@@ -68,7 +69,8 @@ class Sender:
         for subflow in self._subflows:
             if subflow.usable and not _busy(subflow):
                 if subflow.bare and not subflow.fallback:
-                    subflow.tcp.abort()  # what is sent again would be new data for this peer
+                    # What is sent again would be new data for this peer.
+                    subflow.reset(ResetReason.MIDDLEBOX)
                 else:
                     subflow.carried.clear()
         self._reinject((self._stream.una, self._stream.next))

@@ -85,6 +85,7 @@ class Subflow:
         self.join_denied = False  # the peer takes no join to its end's address
         self.refused: str | None = None  # why it must be reset
         self.parting: tuple[Option, ...] = ()  # what its RST says
+        self.peer_reset: MpTcprst | None = None  # what the peer's RST says
         self.told = False  # MP_FAIL has come: the peer wants plain TCP
         self.infinite: Mapping | None = None  # ... and has sent an infinite mapping
         self.damaged: Mapping | None = None  # one whose checksum was wrong: nothing is read now
@@ -346,6 +347,8 @@ class Subflow:
                     self.fastclosed |= option.receiver_key == self._owner.keys.local
                 elif isinstance(option, MpFail):
                     self.told |= not segment.flags & RST
+                elif isinstance(option, MpTcprst):
+                    self.peer_reset = option if segment.flags & RST else None
                 elif not isinstance(option, MpJoinAck) or not self.initiated:
                     self.inbox.append(option)
         return signal

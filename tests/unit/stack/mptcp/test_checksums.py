@@ -17,7 +17,6 @@ from testbed.stack.mptcp.streams import DataSequence
 from testbed.stack.packet.mptcp import Dss, MpCapable
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST
-from tests.segments import deterministic
 
 from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss, words_checksum
 from .test_transfers import transfer
@@ -46,7 +45,6 @@ def test_checksums_of_the_kernel(mapping: dict[str, Any]) -> None:
 numbers_of_64_bits = st.integers(0, 2**64 - 1)
 
 
-@deterministic
 @given(
     st.binary(min_size=1, max_size=300),
     numbers_of_64_bits,
