@@ -203,7 +203,7 @@ class MptcpEndpoint:
             remote=flow.remote,
             remote_id=join.address_id,
         )
-        subflow = connection.new_subflow(handshake, path, backup=join.backup, initiated=False)
+        subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
         self._new.append((subflow, flow))
         return subflow
 

@@ -135,6 +135,21 @@ class PathControl:
             self._handle(subflow.inbox.popleft(), subflow, now)
         return joined
 
+    def set_backup(self, number: int, *, backup: bool) -> None:
+        """Ask the peer to use a subflow only while there is no other, or to use it again.
+
+        This side does the same.  The request (MP_PRIO, section 3.3.8) rides on one ACK: if that is
+        lost, the peer goes on as before, which does no harm; and it need not obey.
+
+        :param number: of the subflow, as :func:`~testbed.stack.mptcp.info.describe` has it.
+        :raises ValueError: there is no such subflow, or this has become plain TCP.
+        """
+        for subflow in self._connection.subflows:
+            if subflow.number == number and subflow.usable and not subflow.fallback:
+                subflow.ask_backup(backup)
+                return
+        raise ValueError(f"no MPTCP subflow has the number {number}")
+
     def lost(self, subflow: Subflow, now: int) -> None:
         """A subflow of a living connection is gone."""
         self.forget(subflow, now)
@@ -205,7 +220,7 @@ class PathControl:
                 for number in option.address_ids:
                     self._withdrawn(number, now)
             case MpPrio():
-                subflow.backup = option.backup
+                subflow.peer_backup = option.backup
                 self._connection.trace("sub_priority", now, **_described(subflow))
             case MpJoinAck():
                 subflow.tcp.request_ack()  # our fourth ACK was lost

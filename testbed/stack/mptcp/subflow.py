@@ -10,22 +10,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from testbed.stack.mptcp import dss, segments
+from testbed.stack.mptcp import dss, record, segments
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings, Run
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.packet.mptcp import (
-    Dss,
-    MpCapable,
-    MpFail,
-    MpFastclose,
-    MpJoinAck,
-    MptcpOption,
-    MpTcprst,
-    ResetReason,
-)
+from testbed.stack.packet.mptcp import MpFail, MpPrio, MpTcprst, ResetReason
 from testbed.stack.packet.options import Option, find
 from testbed.stack.packet.segment import RST, SYN, Segment
 from testbed.stack.ranges import Ranges
@@ -59,7 +50,7 @@ class Subflow:
 
     :param number: counts the subflows of a connection.
     :param path: its two ends and their address ids.
-    :param backup: to be used only when no other is there (section 3.3.8).
+    :param backup: this side wants it to be used only when no other is there (section 3.3.8).
     :param initiated: by this side.
     """
 
@@ -75,7 +66,8 @@ class Subflow:
     ) -> None:
         self.number = number
         self.path = path
-        self.backup = backup
+        self.asks_backup = backup
+        self.peer_backup = False  # ... and so does the peer
         self.initiated = initiated
         self.handshake: Handshake | None = handshake
         self.accepted = False  # the peer has answered the handshake
@@ -113,7 +105,7 @@ class Subflow:
         self._shift = 0  # after a fallback: from the positions of our stream here to those of data
         self._beginning: Mapping | None = None  # the infinite mapping, until it is given
         self._introduced = False  # our first ACK has left, with what the handshake says
-        self._window_from: int | None = 0  # the Data ACK that came with the last window
+        self.window_from: int | None = 0  # the Data ACK that came with the last window
         self._tcp: TcpConnection | None = None
 
     @property
@@ -173,6 +165,17 @@ class Subflow:
         return self.tcp.cwnd
 
     @property
+    def backup(self) -> bool:
+        """Whether it is to be used only when no other is there; as in Linux, either may say so."""
+        return self.asks_backup or self.peer_backup
+
+    def ask_backup(self, backup: bool) -> None:
+        """Tell the peer what is wanted from now on (section 3.3.8)."""
+        self.asks_backup = backup
+        self.signals.append(MpPrio(backup=backup))
+        self.stir()
+
+    @property
     def usable(self) -> bool:
         """Whether data may be given to it: it is whole and neither side has closed it."""
         return self.accepted and (self.confirmed or self.number == 0) and self.sends
@@ -225,7 +228,7 @@ class Subflow:
             notice = self._shake(self.handshake, segment)
             if notice is not None:
                 return notice
-        signal = self._record(segment, start)
+        signal = record.options(self._owner, self, segment, start)
         if self.refused is not None:
             return Notice.REFUSED
         return Notice.SIGNAL if signal else Notice.PLAIN
@@ -239,10 +242,10 @@ class Subflow:
 
     def window_counts(self, window: int) -> bool:
         """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
-        if self._window_from is None:
+        if self.window_from is None:
             return False
         outgoing = self._owner.outgoing
-        outgoing.edge = max(outgoing.edge, self._window_from + window)
+        outgoing.edge = max(outgoing.edge, self.window_from + window)
         return True
 
     def state_changed(self, old: State, new: State) -> None:  # noqa: ARG002 - the hook's signature
@@ -271,7 +274,7 @@ class Subflow:
         outcome = handshake.received(segment)
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.accepted = True
-            self.backup |= handshake.peer_backup
+            self.peer_backup |= handshake.peer_backup
             self.join_denied = handshake.join_denied
             if outcome is Outcome.CONFIRMED:
                 self.confirmed = True
@@ -305,7 +308,7 @@ class Subflow:
         self._owner.fallback = True
         self.fallback = self.accepted = self.confirmed = True
         self.handshake = None
-        self._window_from = 0
+        self.window_from = 0
         if self._tcp is not None:
             self.acked(self._tcp.acknowledged)
 
@@ -327,74 +330,3 @@ class Subflow:
         self.told |= bool(failed) and not segment.flags & RST
         if segment.payload or self.told:
             self.stir()
-
-    def _record(self, segment: Segment, start: int) -> bool:
-        """Take in the options; tell whether they are a message, so that it is no duplicate ACK."""
-        signal = False
-        self.bare = True
-        self._window_from = None if self.confirmed else 0
-        for option in segment.options:
-            if not isinstance(option, MptcpOption):
-                continue
-            self.bare = False
-            if isinstance(option, Dss):
-                signal |= self._dss(option, start)
-            elif isinstance(option, MpCapable):
-                self._capable(option)
-            else:
-                signal = True
-                if isinstance(option, MpFastclose):
-                    self.fastclosed |= option.receiver_key == self._owner.keys.local
-                elif isinstance(option, MpFail):
-                    self.told |= not segment.flags & RST
-                elif isinstance(option, MpTcprst):
-                    self.peer_reset = option if segment.flags & RST else None
-                elif not isinstance(option, MpJoinAck) or not self.initiated:
-                    self.inbox.append(option)
-        return signal
-
-    def _dss(self, option: Dss, start: int) -> bool:
-        """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1)."""
-        outgoing = self._owner.outgoing
-        news = False
-        if option.data_ack is not None:
-            una = outgoing.una
-            position = self._owner.keys.outgoing.position(
-                option.data_ack, wide=option.wide_ack, near=una
-            )
-            self.unheard = False
-            if position <= outgoing.next + outgoing.fin_sent:
-                outgoing.acked(position)
-                news = outgoing.una != una
-                self._window_from = position
-        if option.dsn is not None and self._checksum_as_agreed(option.checksum):
-            news |= self._received_mapping(option, option.dsn, start)
-        return news
-
-    def _received_mapping(self, option: Dss, dsn: int, start: int) -> bool:
-        """Note a mapping or DATA_FIN; tell whether it is DATA_FIN."""
-        keys, incoming = self._owner.keys, self._owner.incoming
-        data = keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
-        mapping = dss.received_mapping(option, data, start)
-        if mapping is not None and mapping.infinite:
-            self.infinite = mapping
-        elif mapping is not None:
-            self.mappings.add(mapping)
-        elif not option.data_fin or not dss.data_fin_is_whole(keys, option, data):
-            return False
-        if option.data_fin:
-            self.ack_due |= incoming.finished
-            incoming.finish(data + option.length - 1)
-        return option.data_fin
-
-    def _capable(self, option: MpCapable) -> None:
-        """Take the mapping of the first data, which is in MP_CAPABLE (section 3.1)."""
-        length, checksum = option.data_length, option.checksum
-        if length and not (self.number or self.initiated) and self._checksum_as_agreed(checksum):
-            self.mappings.add(Mapping(data=0, subflow=0, length=length, checksum=checksum))
-
-    def _checksum_as_agreed(self, checksum: int | None) -> bool:
-        """Have the subflow reset if its peer leaves a checksum out, or adds one (section 3.3)."""
-        if (checksum is not None) is not self._owner.keys.checksum:
-            self.refused = "a mapping's checksum is not as agreed on"
-        return self.refused is None
