@@ -260,7 +260,7 @@ class Sender:
             return
         flight = self.next - self.una
         timeout = now + probe_timeout(self.rtt, one_segment=flight <= self.mss)
-        self.probe_at = timeout if timeout < self.rto_at else NEVER
+        self.probe_at = min(timeout, self.rto_at)
 
     def path_changed(self) -> None:
         """Send again, in smaller segments, what does not fit the path any more."""

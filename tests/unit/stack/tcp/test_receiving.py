@@ -145,6 +145,19 @@ def test_a_duplicate_above_is_reported_with_its_block() -> None:
     assert script.sacked() == [(21, 31), (11, 41)]
 
 
+def test_a_duplicate_in_the_middle_is_reported() -> None:
+    """RFC 2883, section 4: whatever contiguous part of a segment was there before."""
+    script = Script(PLAIN_SACK)
+    script.accept(SACK_PERMITTED)
+    script.inject(".", 11, 1, b"b" * 10)
+    script.inject(".", 31, 1, b"d" * 10)
+    script.inject(".", 61, 1, b"g" * 10)
+    assert script.inject(".", 1, 1, b"x" * 50) == [". 1:1 51"]
+    assert script.sacked() == [(11, 21), (61, 71)]
+    assert script.inject(".", 51, 1, b"y" * 20) == [". 1:1 71"]
+    assert script.sacked() == [(61, 71)]
+
+
 def test_nothing_is_reported_that_was_thrown_away() -> None:
     """A segment that PAWS refuses has not arrived: no DSACK may say so."""
     script = Script(TcpConfig(window_scaling=False))
