@@ -163,7 +163,8 @@ class Sender:
         if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
             return False
         start = self._stream.next
-        length = _fitting(chosen, self._stream.sendable)
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, ready))
+        length = _fitting(chosen, most)
         self._stream.next += self._send(chosen, start, length)
         return True
 
