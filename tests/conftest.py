@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
+import signal
+from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from testbed.errors import PlatformError
 from testbed.sandbox import Sandbox
+
+# The same examples everywhere, however slow the machine is.
+hypothesis.settings.register_profile(
+    "deterministic",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("deterministic")
+
+# What whoever started the tests may have set to be ignored: a shell does for a job in the
+# background, nohup(1) does.
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
+
+
+@pytest.fixture(autouse=True)
+def default_signals() -> Iterator[None]:
+    """Let programs that a test starts take signals as at a prompt."""
+    with contextlib.ExitStack() as stack:
+        for number in SIGNALS:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                stack.callback(signal.signal, number, signal.SIG_IGN)
+                default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+                signal.signal(number, default)
+        yield
 
 
 @functools.cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from testbed.errors import PacketError
@@ -22,11 +21,6 @@ from testbed.stack.packet.options import (
     emit_options,
 )
 from testbed.stack.packet.segment import Segment
-
-# The same examples everywhere, however slow the machine is.
-deterministic: Final = settings(
-    derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
 
 u8: Final = st.integers(0, 0xFF)
 u16: Final = st.integers(0, 0xFFFF)

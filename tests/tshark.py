@@ -24,10 +24,13 @@ WARNING: Final = 0x600000  # severities of Wireshark's expert information
 LINKTYPE_RAW: Final = 101  # packets begin with the IP header
 PROTOCOLS: Final = ("eth", "sll", "raw", "ip", "ipv6", "icmp", "icmpv6", "tcp", "mptcp")
 
-# A duplicate was reported (RFC 2883); a window was used up; a segment was lost, and comes again.
+# A duplicate was reported (RFC 2883); a window was used up, or closed; a segment was lost, or late,
+# and comes again.
 BUSY: Final = (
     "D-SACK Sequence",
     "TCP window specified by the receiver is now completely full",
+    "TCP Zero Window segment",
+    "This frame is a (suspected) out-of-order segment",
     "Previous segment(s) not captured (common at capture start)",
 )
 

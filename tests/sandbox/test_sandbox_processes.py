@@ -41,9 +41,8 @@ def test_exit_status_signal_and_usage_are_reported() -> None:
     async def run() -> None:
         async with await Sandbox.create() as sandbox:
             await sandbox.execute([NODE])
-            process = await sandbox.spawn(
-                "node", [sys.executable, "-c", "sum(range(10**6)); raise SystemExit(7)"]
-            )
+            work = "import os\nwhile not os.times().user: pass\nraise SystemExit(7)"
+            process = await sandbox.spawn("node", [sys.executable, "-c", work])
             ended = await process.wait(20)
             assert ended.returncode == 7
             assert ended.cpu_user_s > 0
@@ -99,6 +98,31 @@ def test_our_own_programs_are_what_others_are() -> None:
             assert (await look.wait(20)).returncode == 0
 
     asyncio.run(run())
+
+
+def test_programs_take_signals_whatever_their_creator_ignores_or_blocks() -> None:
+    """A shell has SIGINT ignored in what it starts in the background, nohup(1) SIGHUP."""
+
+    async def run() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            for argv in (["sleep", "1000"], ours):
+                for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+                    process = await sandbox.spawn("node", argv)
+                    await process.kill(number)
+                    assert (await process.wait(20)).returncode == -number
+
+    ours = [sys.executable, "-m", "testbed.workload.listening", "1"]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    ignored = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGQUIT)
+    }
+    try:
+        asyncio.run(run())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in ignored.items():
+            signal.signal(number, handler)
 
 
 def test_our_own_program_may_be_ended_as_soon_as_it_is_there() -> None:

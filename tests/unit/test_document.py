@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed import document
@@ -162,13 +162,11 @@ def test_converted_data_keeps_the_positions() -> None:
 KEYS = st.one_of(st.integers(0, 99), st.text(st.characters(exclude_characters='"'), max_size=8))
 
 
-@settings(derandomize=True)
 @given(st.lists(KEYS, max_size=5))
 def test_paths_survive_being_written_and_read(keys: list[str | int]) -> None:
     assert document.split_path(document.join_path(*keys)) == tuple(keys)
 
 
-@settings(derandomize=True)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     with contextlib.suppress(InputError):

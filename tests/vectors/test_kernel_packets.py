@@ -73,7 +73,7 @@ def decodable(segment: Segment) -> bool:
 def test_tshark_reads_in_any_packet_of_ours_what_we_wrote() -> None:
     several: list[Segment] = []
 
-    @settings(segments.deterministic, max_examples=200)
+    @settings(max_examples=200)
     @given(segments.segments().filter(decodable))
     def collect(segment: Segment) -> None:
         several.append(segment)

@@ -20,8 +20,6 @@ from testbed.sandbox.holder import forked
 # Received descriptors are moved above every number a child may want, so that no dup2(2) in the
 # child overwrites another's source.
 _MAX_TARGET: Final = 255
-# Python ignores these; a program expects the kernel's defaults.
-_DEFAULT_SIGNALS: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -110,7 +108,7 @@ def _start(request: protocol.Spawn, targets: dict[int, int]) -> int:
         file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in targets.items()],
         setsid=True,
         setsigmask=(),
-        setsigdef=_DEFAULT_SIGNALS,
+        setsigdef=signal.valid_signals(),  # whatever Python, or whoever started us, ignores
     )
 
 

@@ -26,7 +26,14 @@ from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn, MptcpOption
+from testbed.stack.packet.mptcp import (
+    VERSION,
+    MpCapable,
+    MpJoinSyn,
+    MptcpOption,
+    MpTcprst,
+    ResetReason,
+)
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import FIN, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
@@ -36,6 +43,7 @@ from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
 _MAX_ID: Final = 255
+_REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
 
 
 class MptcpEndpoint:
@@ -191,9 +199,9 @@ class MptcpEndpoint:
         """
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
-            raise Refuse("no connection has this token")
+            raise Refuse("no connection has this token", _REFUSED)
         if not connection.paths.accepts_join():
-            raise Refuse("the connection takes no further subflow")
+            raise Refuse("the connection takes no further subflow", _REFUSED)
         offer = JoinOffer(
             address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
         )
@@ -204,7 +212,7 @@ class MptcpEndpoint:
             remote=flow.remote,
             remote_id=join.address_id,
         )
-        subflow = connection.new_subflow(handshake, path, backup=join.backup, initiated=False)
+        subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
         self._new.append((subflow, flow))
         return subflow
 
@@ -323,7 +331,7 @@ class MptcpEndpoint:
     def _new_keys(self) -> Keys:
         """Return keys whose token no other connection has (section 3.1)."""
         while True:
-            keys = Keys(self._rng.getrandbits(64))
+            keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
 

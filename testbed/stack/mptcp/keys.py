@@ -8,15 +8,17 @@ from testbed.stack.packet.mptcp import AddAddr
 
 
 class Keys:
-    """Both keys of a connection and all that follows from them.
+    """Both keys of a connection and all that follows from them, and the use of checksums.
 
     :param local: our key, 64 bits.
+    :param checksum: this side requires DSS checksums; if the peer does, they are used as well.
     """
 
-    __slots__ = ("incoming", "local", "outgoing", "remote", "remote_token", "token")
+    __slots__ = ("checksum", "incoming", "local", "outgoing", "remote", "remote_token", "token")
 
-    def __init__(self, local: int) -> None:
+    def __init__(self, local: int, *, checksum: bool = False) -> None:
         self.local = local
+        self.checksum = checksum
         self.token = crypto.token(local)
         self.outgoing = DataSequence(crypto.initial_dsn(local))
         self.remote: int | None = None

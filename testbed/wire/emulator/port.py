@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 import time
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from testbed.errors import SandboxError
@@ -65,23 +66,28 @@ class Receiver:
             self._pool.give_back(empty)
             port.overrun_frames += count
             return Batch([], [], [])
-        arrivals_ns = self._arrivals(count)
+        arrivals_ns = self._arrivals(count, port.latest_ns)
+        port.latest_ns = arrivals_ns[-1]
         handles = self._handles[:count]
         self._pool.set_lengths(handles, lengths)
         self._refill(empty)
         return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
 
-    def _arrivals(self, count: int) -> list[int]:
+    def _arrivals(self, count: int, latest_ns: int) -> list[int]:
+        """Return when frames arrived, after ``latest_ns``: none may overtake those before it."""
         seconds, nanoseconds = self._vector.stamps(count)
-        now_ns = time.monotonic_ns()
         # Stamps are in real time.  One that makes no sense (somebody has set that clock just now)
-        # must not take a frame's delay away.
-        offset_ns = now_ns - time.time_ns()
+        # must not take a frame's delay away, nor must an interruption between these two lines:
+        # in this order it makes frames late, as it does in any case.
+        real_ns = time.time_ns()
+        now_ns = time.monotonic_ns()
+        offset_ns = now_ns - real_ns
         earliest_ns = now_ns - _NS_PER_S
         stamps = (
             s * _NS_PER_S + ns + offset_ns for s, ns in zip(seconds, nanoseconds, strict=True)
         )
-        return [ns if earliest_ns <= ns <= now_ns else now_ns for ns in stamps]
+        arrivals = (ns if earliest_ns <= ns <= now_ns else now_ns for ns in stamps)
+        return list(accumulate(arrivals, max, initial=latest_ns))[1:]
 
     def _refill(self, empty: list[int]) -> None:
         """Put empty slots in the place of the first ones, which are in use now."""
@@ -106,6 +112,7 @@ class Port:
         self.overrun_frames = 0  # lost because they were not read in time, or no memory was left
         self.send_failures = 0  # frames
         self.unsent_octets = 0
+        self.latest_ns = 0  # when the last frame arrived
         # Protocol 0 hears nothing: no frame comes in before the options are set.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:

@@ -71,7 +71,7 @@ def parts(topology: Topology, *joining: Kind) -> dict[tuple[str, str], int]:
     return part
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(topologies())
 def test_every_address_is_reached_from_every_source_that_can(topology: Topology) -> None:
     """The oracle: interfaces that hang together through switches and routers, never hosts."""
@@ -87,7 +87,7 @@ def test_every_address_is_reached_from_every_source_that_can(topology: Topology)
             assert reaches is (part[a.node, a.name] == part[b.node, b.name])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(topologies())
 def test_an_unbound_socket_reaches_whatever_it_can(topology: Topology) -> None:
     forwarding = Forwarding(topology)
@@ -105,7 +105,7 @@ def test_an_unbound_socket_reaches_whatever_it_can(topology: Topology) -> None:
                 assert forwarding.reaches(node.name, address, source)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(topologies())
 def test_names_addresses_and_macs_are_unique(topology: Topology) -> None:
     operations = plan(topology).operations
@@ -119,7 +119,7 @@ def test_names_addresses_and_macs_are_unique(topology: Topology) -> None:
     assert all(1 <= len(name) <= 15 for _, name in names)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(topologies())
 def test_a_plan_uses_nothing_before_it_is_there(topology: Topology) -> None:
     namespaces, interfaces, bridges = {WIRE}, set(), set()

@@ -56,7 +56,7 @@ def test_third_ack_comes_again_with_both_keys(script: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), (MpCapable(flags=0x81, sender_key=PEER_KEY),), (MpCapable(),)]
+    "options", [(), (MpCapable(flags=0x41, sender_key=PEER_KEY),), (MpCapable(),)]
 )
 def test_fallback_on_the_syn_ack(script: Any, options: Any) -> None:
     """Section 3.7: the option vanished in the handshake, or asks for what we do not have."""

@@ -26,10 +26,10 @@ def test_version_1_is_answered_to_a_higher_one(script: Any) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [MpCapable(version=0), MpCapable(flags=0x41), MpCapable(flags=0x81), MpCapable(flags=0x00)],
+    [MpCapable(version=0), MpCapable(flags=0x41), MpCapable(flags=0xC1), MpCapable(flags=0x00)],
 )
 def test_syn_that_cannot_be_used_gets_plain_tcp(script: Any, option: MpCapable) -> None:
-    """Section 3.1: version 0, the B flag, a checksum (which we do not make yet), no H flag."""
+    """Section 3.1: version 0, the B flag, no H flag."""
     (answer,) = script().subpeer().syn(option)
     assert answer.flags == SYN | ACK
     assert find(answer.options, MpCapable) is None

@@ -6,7 +6,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from testbed.stack.packet.checksum import checksum, total
-from tests.segments import deterministic
 
 
 def by_words(octets: bytes) -> int:
@@ -26,7 +25,6 @@ def test_the_example_of_rfc_1071() -> None:
     assert checksum(total(octets)) == 0x220D
 
 
-@deterministic
 @given(st.binary(max_size=100).filter(any))
 @example(b"\xff\xff")
 @example(b"\x01")
@@ -35,14 +33,12 @@ def test_it_is_the_one_of_the_rfc(octets: bytes) -> None:
     assert checksum(total(octets)) == by_words(octets)
 
 
-@deterministic
 @given(st.lists(st.binary(max_size=20).filter(lambda part: len(part) % 2 == 0)), st.binary())
 def test_parts_of_even_size_may_be_summed_on_their_own(parts: list[bytes], last: bytes) -> None:
     whole = b"".join((*parts, last))
     assert checksum(*map(total, (*parts, last))) == checksum(total(whole))
 
 
-@deterministic
 @given(st.binary(max_size=100).filter(lambda octets: len(octets) % 2 == 0))
 @example(b"\xff\xff")
 @example(b"")
@@ -50,7 +46,6 @@ def test_data_and_its_checksum_sum_to_nothing(octets: bytes) -> None:
     assert total(octets + checksum(total(octets)).to_bytes(2, "big")) == 0
 
 
-@deterministic
 @given(st.binary(max_size=50))
 def test_any_kind_of_buffer_has_the_same_sum(octets: bytes) -> None:
     assert total(bytearray(octets)) == total(memoryview(octets)) == total(octets)

@@ -14,7 +14,6 @@ from testbed.stack.packet.checksum import checksum, total
 from testbed.stack.packet.codec import emit
 from testbed.stack.packet.icmp import IcmpError, IcmpKind, parse_icmp
 from testbed.stack.packet.segment import SYN, Segment
-from tests.segments import deterministic
 
 FLOWS = {
     4: Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80)),
@@ -122,7 +121,7 @@ def test_a_quoted_header_shorter_than_any_is_an_error() -> None:
         parse_icmp(error(4, 3, 3, about))
 
 
-@settings(deterministic, max_examples=400)
+@settings(max_examples=400)
 @given(st.sampled_from((4, 6)), st.integers(0, 4), st.integers(0, 5), st.data())
 def test_any_octets_are_an_error_nothing_or_a_packet_error(
     version: int, kind: int, code: int, data: st.DataObject

@@ -11,14 +11,12 @@ from testbed.stack.packet.codec import emit, header_length, parse
 from testbed.stack.packet.options import Option, UnknownOption, emit_options, parse_options
 from testbed.stack.packet.segment import Segment
 from tests import segments
-from tests.segments import deterministic
 
 FORMS = segments.tcp_options | segments.mptcp_options
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_every_option_comes_back(form: str) -> None:
-    @deterministic
     @given(FORMS[form])
     def comes_back(option: Option) -> None:
         emitted = emit_options((option,))
@@ -29,7 +27,7 @@ def test_every_form_of_every_option_comes_back(form: str) -> None:
     comes_back()
 
 
-@settings(deterministic, max_examples=300)
+@settings(max_examples=300)
 @given(segments.segments())
 def test_every_segment_comes_back(segment: Segment) -> None:
     packet = emit(segment)
@@ -37,7 +35,6 @@ def test_every_segment_comes_back(segment: Segment) -> None:
     assert len(packet) == header_length(segment) + len(segment.payload)
 
 
-@deterministic
 @given(segments.segments(), st.binary(min_size=1, max_size=46))
 def test_what_ethernet_appends_to_short_packets_is_no_payload(
     segment: Segment, padding: bytes
@@ -45,7 +42,7 @@ def test_what_ethernet_appends_to_short_packets_is_no_payload(
     assert parse(emit(segment) + padding) == segment
 
 
-@settings(deterministic, max_examples=300)
+@settings(max_examples=300)
 @given(packet=st.binary(max_size=80), verify=st.booleans())
 @example(packet=b"", verify=True)
 @example(packet=b"\x45", verify=False)
@@ -54,7 +51,7 @@ def test_octets_of_any_kind_are_a_segment_or_a_packet_error(packet: bytes, verif
     parse_or_refuse(packet, verify)
 
 
-@settings(deterministic, max_examples=400)
+@settings(max_examples=400)
 @given(segments.segments(), st.data())
 def test_a_packet_changed_anywhere_is_a_segment_or_a_packet_error(
     segment: Segment, data: st.DataObject
@@ -65,7 +62,6 @@ def test_a_packet_changed_anywhere_is_a_segment_or_a_packet_error(
     parse_or_refuse(bytes(packet), verify=False)
 
 
-@deterministic
 @given(segments.segments(), st.data())
 def test_a_packet_cut_anywhere_is_a_packet_error(segment: Segment, data: st.DataObject) -> None:
     packet = emit(segment)
@@ -73,14 +69,14 @@ def test_a_packet_cut_anywhere_is_a_packet_error(segment: Segment, data: st.Data
         parse(packet[: data.draw(st.integers(0, len(packet) - 1))], verify=False)
 
 
-@settings(deterministic, max_examples=400)
+@settings(max_examples=400)
 @given(st.binary(max_size=40))
 def test_options_of_any_octets_are_read_and_can_be_written_again(octets: bytes) -> None:
     options = parse_options(octets)
     assert parse_options(emit_options(options)) == options
 
 
-@settings(deterministic, max_examples=400)
+@settings(max_examples=400)
 @given(st.integers(0, 15), st.binary(max_size=37))
 def test_an_mptcp_option_of_any_octets_keeps_what_it_does_not_understand(
     subtype: int, rest: bytes

@@ -7,18 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.stack.packet.sequence import expand, expand_64
-from tests.segments import deterministic
 
 position = st.integers(1 << 33, 1 << 70)
 
 
-@deterministic
 @given(position, st.integers(-(1 << 31), (1 << 31) - 1))
 def test_32_bits_find_what_is_less_than_half_a_turn_away(near: int, away: int) -> None:
     assert expand((near + away) & 0xFFFF_FFFF, near) == near + away
 
 
-@deterministic
 @given(st.integers(1 << 65, 1 << 70), st.integers(-(1 << 63), (1 << 63) - 1))
 def test_64_bits_find_what_is_less_than_half_a_turn_away(near: int, away: int) -> None:
     assert expand_64((near + away) % (1 << 64), near) == near + away

@@ -22,7 +22,7 @@ from testbed.stack.packet.options import (
     parse_options,
 )
 from testbed.stack.packet.segment import Segment
-from tests.segments import deterministic, segments
+from tests.segments import segments
 
 SYN = (MaximumSegmentSize(1460), SackPermitted(), Timestamps(1, 2), WindowScale(7))
 
@@ -113,7 +113,6 @@ def test_the_largest_announcement_fits_beside_timestamps_without_padding() -> No
     assert len(emit_options(options)) == options_size(options) == MAX_LENGTH
 
 
-@deterministic
 @given(segments())
 def test_sizes_are_those_of_the_octets(segment: Segment) -> None:
     for option in segment.options:
