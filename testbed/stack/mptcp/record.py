@@ -60,8 +60,10 @@ def _message(owner: DataLevel, subflow: Subflow, option: MptcpOption, *, reset: 
 def _dss(owner: DataLevel, subflow: Subflow, option: Dss, start: int, *, empty: bool) -> bool:
     """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1).
 
-    :param empty: the segment has no payload, and so nothing with which an infinite mapping begins:
-        a length of 0 is only that.
+    A length of 0 is that of an infinite mapping, which begins with the payload; there is neither
+    one in an ACK, nor DATA_FIN, which counts in the length.
+
+    :param empty: the segment has no payload.
     """
     outgoing = owner.outgoing
     news = False
@@ -73,7 +75,7 @@ def _dss(owner: DataLevel, subflow: Subflow, option: Dss, start: int, *, empty: 
             outgoing.acked(position)
             news = outgoing.una != una
             subflow.window_from = position
-    if option.dsn is None or (empty and not option.length):
+    if option.dsn is None or (not option.length and (empty or option.data_fin)):
         return news
     if _checksum_as_agreed(owner, subflow, option.checksum):
         news |= _mapping(owner, subflow, option, option.dsn, start)
