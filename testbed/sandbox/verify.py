@@ -56,13 +56,28 @@ def compare(wanted: Mapping[Key, Expectation], facts: Facts) -> None:
     """Raise :class:`OperationError` for the first expectation that is not met."""
     for key, expectation in wanted.items():
         seen = facts.get(key, frozenset())
-        met = not seen if expectation.value is None else expectation.value in seen
-        if not met:
+        if not _met(expectation, seen):
             raise OperationError(
                 str(expectation.operation),
                 wanted=_words(key, expectation.value),
                 seen=", ".join(sorted(_words(key, each) for each in seen)) or "nothing of the kind",
             )
+
+
+def settled(wanted: Mapping[Key, Expectation], facts: Facts) -> bool:
+    """Whether all carriers are as wanted: the kernel turns them on and off later than it is told.
+
+    One of an interface that is not there is not waited for.
+    """
+    return all(
+        _met(expectation, facts[key])
+        for key, expectation in wanted.items()
+        if key[-1] == "carrier" and key in facts
+    )
+
+
+def _met(expectation: Expectation, seen: Set[object]) -> bool:
+    return not seen if expectation.value is None else expectation.value in seen
 
 
 def facts(state: NamespaceState) -> Facts:

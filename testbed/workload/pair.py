@@ -21,7 +21,7 @@ from testbed.workload.spec import Bulk, ReqRes, Stream
 from testbed.workload.stacks import ends
 
 COMMAND: Final = (sys.executable, "-m", "testbed.workload.worker")
-GRACE_NS: Final = 2_000_000_000  # for a worker to say that its time is over
+GRACE_NS: Final = 10_000_000_000  # for a worker to start, and to say that its time is over
 
 
 async def run(

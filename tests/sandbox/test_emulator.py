@@ -7,15 +7,12 @@ stand for two hosts: frames sent into ``host_a`` come out of ``host_b`` and the 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
 import os
 import random
 import signal
 import socket
 import struct
 import subprocess
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,52 +21,14 @@ import pytest
 from testbed.errors import InputError, SandboxError
 from testbed.wire.emulator.client import Emulator, command
 from testbed.wire.netem import Netem, WireCounters
+from tests.isolation import isolated
 
 pytestmark = pytest.mark.sandbox
 
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
 ETHERTYPE = 0x88B5  # local experimental
 VNET_HEADER = 10
 NO_VNET = bytes(VNET_HEADER)
-
-
-def in_namespace(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test in a forked child with a network namespace of its own."""
-
-    @functools.wraps(test)
-    def wrapper(**fixtures: object) -> None:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            report = ""
-            try:
-                make_namespace()
-                test(**fixtures)
-            except BaseException:
-                report = traceback.format_exc()
-            os.write(writer, report.encode()[-60_000:])
-            os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as pipe:
-            report = pipe.read()
-        _, status = os.waitpid(child, 0)
-        assert status == 0
-        assert not report, report
-
-    return wrapper
-
-
-def make_namespace() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    uid, gid = os.getuid(), os.getgid()
-    flags = CLONE_NEWNET if uid == 0 else CLONE_NEWNET | CLONE_NEWUSER
-    if libc.unshare(flags):
-        raise OSError(ctypes.get_errno(), "unshare")
-    if uid:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
 
 
 def ip(*words: str) -> None:
@@ -185,7 +144,7 @@ def frames(count: int, seed: int = 1) -> list[bytes]:
     return [head + draw.randbytes(draw.randint(1, 1500)) for _ in range(count)]
 
 
-@in_namespace
+@isolated
 def test_frames_pass_unchanged_and_in_order_both_ways() -> None:
     with lab() as wire:
         there, back = frames(300, seed=1), frames(300, seed=2)
@@ -202,7 +161,7 @@ def test_frames_pass_unchanged_and_in_order_both_ways() -> None:
             assert counters.forwarded_bytes == sum(map(len, sent))
 
 
-@in_namespace
+@isolated
 def test_delayed_frames_stay_in_order() -> None:
     with lab("delay 100ms") as wire:
         wire.send("a", *frames(50))
@@ -210,7 +169,7 @@ def test_delayed_frames_stay_in_order() -> None:
         assert wire.counters().queued_packets == 0
 
 
-@in_namespace
+@isolated
 def test_frames_are_counted_while_they_are_held() -> None:
     with lab("delay 3600s") as wire:
         wire.send("a", *frames(50))
@@ -219,7 +178,7 @@ def test_frames_are_counted_while_they_are_held() -> None:
         assert held.forwarded_packets == 0
 
 
-@in_namespace
+@isolated
 def test_each_direction_has_options_of_its_own() -> None:
     with lab(toward_b="loss 100%") as wire:
         wire.send("a", *frames(10))
@@ -229,7 +188,7 @@ def test_each_direction_has_options_of_its_own() -> None:
         assert wire.counters("a").dropped_loss == 0
 
 
-@in_namespace
+@isolated
 def test_options_change_in_place_and_what_is_held_survives() -> None:
     def change(delay: str) -> bool:
         before, during, after = frames(3)
@@ -249,7 +208,7 @@ def test_options_change_in_place_and_what_is_held_survives() -> None:
     assert in_time(change)
 
 
-@in_namespace
+@isolated
 def test_duplicates_are_whole_frames() -> None:
     with lab("duplicate 100%") as wire:
         one, other = frames(2)
@@ -258,7 +217,7 @@ def test_duplicates_are_whole_frames() -> None:
         assert wire.counters().duplicated == 2
 
 
-@in_namespace
+@isolated
 def test_a_seed_decides_which_frames_are_lost() -> None:
     def survivors() -> list[bytes]:
         with lab("loss 50%") as wire:
@@ -280,7 +239,7 @@ def unfinished_tcp_frame(payload: int) -> bytes:
     return b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x08\0" + ipv4 + tcp + bytes(payload)
 
 
-@in_namespace
+@isolated
 def test_unfinished_checksums_and_segments_pass_as_they_are() -> None:
     needs_checksum, tcp_segments = 1, 1
     vnet = struct.pack("=BBHHHH", needs_checksum, tcp_segments, 54, 1448, 34, 16)
@@ -293,7 +252,7 @@ def test_unfinished_checksums_and_segments_pass_as_they_are() -> None:
         assert wire.counters().forwarded_bytes == len(frame)
 
 
-@in_namespace
+@isolated
 def test_corruption_leaves_a_checksum_that_tells() -> None:
     vnet = struct.pack("=BBHHHH", 1, 0, 0, 0, 34, 16)
     frame = unfinished_tcp_frame(100)
@@ -311,7 +270,7 @@ def test_corruption_leaves_a_checksum_that_tells() -> None:
         assert wire.counters().corrupted == 1
 
 
-@in_namespace
+@isolated
 def test_a_link_that_is_down_loses_frames_and_comes_back() -> None:
     with lab() as wire:
         first, second, third = frames(3)
@@ -326,7 +285,7 @@ def test_a_link_that_is_down_loses_frames_and_comes_back() -> None:
         assert wire.receive_frames("a", 1) == [third]
 
 
-@in_namespace
+@isolated
 def test_every_frame_that_cannot_be_sent_is_counted() -> None:
     def lose(delay: str) -> bool:
         with lab(delay) as wire:
@@ -342,7 +301,7 @@ def test_every_frame_that_cannot_be_sent_is_counted() -> None:
     assert in_time(lose)
 
 
-@in_namespace
+@isolated
 def test_a_frame_that_is_held_long_does_not_hold_up_others() -> None:
     with lab(toward_b="delay 3600s", toward_a="delay 10ms") as wire:
         wire.send("a", *frames(1))
@@ -351,7 +310,7 @@ def test_a_frame_that_is_held_long_does_not_hold_up_others() -> None:
         assert wire.receive_frames("a", 3) == frames(3)
 
 
-@in_namespace
+@isolated
 def test_what_others_send_through_a_middle_end_does_not_cross_the_wire() -> None:
     with lab() as wire, Lab.host("wire_a") as other:
         stray, wanted = frames(2)
@@ -361,7 +320,7 @@ def test_what_others_send_through_a_middle_end_does_not_cross_the_wire() -> None
         assert wire.receive_frames("b", 1) == [wanted]
 
 
-@in_namespace
+@isolated
 def test_a_wire_whose_interface_is_deleted_does_not_stop_the_others() -> None:
     with lab() as wire:
         for name in "xy":
@@ -374,7 +333,7 @@ def test_a_wire_whose_interface_is_deleted_does_not_stop_the_others() -> None:
         assert wire.emulator.counters()["other", "b"] == WireCounters()
 
 
-@in_namespace
+@isolated
 def test_frames_that_come_faster_than_they_are_read_are_counted() -> None:
     with lab() as wire:
         os.kill(wire.process.pid, signal.SIGSTOP)
@@ -387,7 +346,7 @@ def test_frames_that_come_faster_than_they_are_read_are_counted() -> None:
         assert counters.dropped_overrun > 0
 
 
-@in_namespace
+@isolated
 def test_memory_stays_as_large_as_the_longest_queue() -> None:
     def push(wire: Lab, total: int) -> WireCounters:
         for frame in frames(2000):
@@ -412,7 +371,7 @@ def test_memory_stays_as_large_as_the_longest_queue() -> None:
     assert in_time(hold)
 
 
-@in_namespace
+@isolated
 def test_refusals_are_explained_and_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("5\n4\n")
     wire = Lab(start=False)
@@ -435,7 +394,7 @@ def test_refusals_are_explained_and_change_nothing(tmp_path: Path) -> None:
     wire.close()
 
 
-@in_namespace
+@isolated
 def test_it_ends_with_its_control_connection() -> None:
     wire = Lab()
     assert wire.process.poll() is None
@@ -443,7 +402,7 @@ def test_it_ends_with_its_control_connection() -> None:
     assert wire.process.wait(20) == 0
 
 
-@in_namespace
+@isolated
 def test_its_death_is_noticed() -> None:
     wire = Lab()
     wire.process.kill()
@@ -452,7 +411,7 @@ def test_its_death_is_noticed() -> None:
         wire.emulator.counters()
 
 
-@in_namespace
+@isolated
 def test_it_reports_what_it_costs_and_how_it_is_scheduled() -> None:
     with lab() as wire:
         report = wire.emulator.report()

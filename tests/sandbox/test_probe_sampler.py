@@ -73,6 +73,7 @@ class Lab:
         self.launcher = launcher
         self.records: list[dict[str, Any]] = []
         self.summary: Summary | None = None
+        self.result: Any = None
 
     async def sampled(
         self,
@@ -80,7 +81,7 @@ class Lab:
         *probes: str,
         interval_ns: int = 20_000_000,
         **options: dict[str, Any],
-    ) -> Any:
+    ) -> None:
         memory = os.memfd_create("records")
         try:
             process = await self.launcher.spawn(WIRE, command(RECORDS), pass_fds={RECORDS: memory})
@@ -91,12 +92,11 @@ class Lab:
                 options=options,
             )
             sampler = await Sampler.start(process, job)
-            result = await during()
+            self.result = await during()
             self.summary = await sampler.stop()
             assert (await process.wait()).returncode == 0
             data = os.pread(memory, os.fstat(memory).st_size, 0)
             self.records = [msgspec.json.decode(line) for line in data.splitlines()]
-            return result
         finally:
             os.close(memory)
 
@@ -130,22 +130,39 @@ def lab() -> Callable[[Callable[[Lab], Awaitable[Any]]], Lab]:
     return inside
 
 
-def test_both_subflows_are_seen_from_both_ends(lab):
-    async def test(lab: Lab) -> None:
-        result = await lab.sampled(
-            lambda: lab.work("mptcp", kind="bulk", duration="500ms"), "mptcp_info", "pm_events"
-        )
-        for end in ("source", "target"):  # the workers' own last look says the same
-            view = result.details[end]["view"]["mptcp_info"]
-            assert not view["fallback"]
-            assert {each["remote"].split(":")[0] for each in view["subflows"]} == {
-                "source": {"10.0.1.2", "10.0.2.2"},
-                "target": {"10.0.1.1", "10.0.2.1"},
-            }[end]
+@pytest.fixture
+def until(lab) -> Callable[[Callable[[Lab], Any], Callable[[Lab, int], Awaitable[Any]]], Lab]:
+    """Sample something for ever longer, until enough of it was seen: that depends on the machine.
 
-    done = lab(test)
-    last = done.of("mptcp_info", "client")[-1]
-    assert len(last["mptcp"]["subflows"]) == 2
+    ``until(enough, test)``; the test is told how many times as long it shall last as at first.
+    """
+
+    def found(enough: Callable[[Lab], Any], test: Callable[[Lab, int], Awaitable[Any]]) -> Lab:
+        for times in (1, 4, 16, 64):
+            done: Lab = lab(lambda lab, times=times: test(lab, times))
+            if enough(done):
+                return done
+        raise AssertionError("never was enough seen")
+
+    return found
+
+
+def test_both_subflows_are_seen_from_both_ends(until):
+    async def test(lab: Lab, times: int) -> None:
+        bulk = {"kind": "bulk", "duration": f"{500 * times}ms"}
+        await lab.sampled(lambda: lab.work("mptcp", **bulk), "mptcp_info", "pm_events")
+
+    def of_both(lab: Lab) -> list[dict[str, Any]]:
+        seen = lab.of("mptcp_info", "client")
+        return [each for each in seen if len(each["mptcp"]["subflows"]) == 2]
+
+    done = until(of_both, test)
+    remotes = {"source": {"10.0.1.2", "10.0.2.2"}, "target": {"10.0.1.1", "10.0.2.1"}}
+    for end, expected in remotes.items():  # the workers' own last look says the same
+        view = done.result.details[end]["view"]["mptcp_info"]
+        assert not view["fallback"]
+        assert {each["remote"].split(":")[0] for each in view["subflows"]} == expected
+    last = of_both(done)[-1]
     assert last["mptcp"]["info"]["bytes_sent"] > 0
     assert last["remote"] == "10.0.1.2:5001"
     (token,) = {each["mptcp"]["info"]["token"] for each in done.of("mptcp_info", "client")}
@@ -166,23 +183,29 @@ def test_both_subflows_are_seen_from_both_ends(lab):
     assert {"listener_created", "created", "sub_established", "closed"} <= set(server)
 
 
-def test_tcp_is_seen_as_it_goes(lab):
-    done = lab(
-        lambda lab: lab.sampled(
-            lambda: lab.work(kind="bulk", duration="500ms"), "tcp_info", "nstat", "cpu"
-        )
-    )
-    seen = done.of("tcp_info", "client")
-    assert len({each["inode"] for each in seen}) == 1
-    sent = [each["tcp"]["bytes_sent"] for each in seen]
-    assert sent == sorted(sent)
-    assert sent[0] < sent[-1]
-    received = done.of("tcp_info", "server")
-    assert received[-1]["tcp"]["bytes_received"] > 0
-    assert received[-1]["local"] == "10.0.1.2:5001"
-    cpu = [each["cpu_ns"] for each in done.of("cpu", "client") if each["pid"] == seen[0]["pid"]]
-    assert cpu == sorted(cpu)
-    assert cpu[-1] > cpu[0]
+def test_tcp_is_seen_as_it_goes(until):
+    async def test(lab: Lab, times: int) -> None:
+        bulk = {"kind": "bulk", "duration": f"{500 * times}ms"}
+        await lab.sampled(lambda: lab.work(**bulk), "tcp_info", "nstat", "cpu")
+
+    def sent(lab: Lab) -> list[int]:
+        return [each["tcp"]["bytes_sent"] for each in lab.of("tcp_info", "client")]
+
+    def cpu(lab: Lab) -> list[int]:
+        sender = lab.of("tcp_info", "client")[0]["pid"]
+        return [each["cpu_ns"] for each in lab.of("cpu", "client") if each["pid"] == sender]
+
+    def received(lab: Lab) -> list[int]:
+        return [each["tcp"]["bytes_received"] for each in lab.of("tcp_info", "server")]
+
+    def grow(lab: Lab) -> bool:
+        return all(len(set(get(lab))) > 1 for get in (sent, cpu, received))
+
+    done = until(grow, test)
+    for get in (sent, cpu, received):
+        assert get(done) == sorted(get(done))
+    assert len({each["inode"] for each in done.of("tcp_info", "client")}) == 1
+    assert {each["local"] for each in done.of("tcp_info", "server")} == {"10.0.1.2:5001"}
 
 
 def test_counters_begin_whole_and_end_with_their_sum(lab):
@@ -200,12 +223,14 @@ def test_counters_begin_whole_and_end_with_their_sum(lab):
 
 @pytest.mark.skipif(shutil.which("iperf3") is None, reason="there is no iperf3")
 @pytest.mark.parametrize(("stack", "probe"), [("tcp", "tcp_info"), ("mptcp", "mptcp_info")])
-def test_a_program_that_is_not_ours_is_sampled_too(lab, stack, probe):
+def test_a_program_that_is_not_ours_is_sampled_too(until, stack, probe):
     if stack == "mptcp" and shutil.which("mptcpize") is None:
         pytest.skip("there is no mptcpize")
-    done = lab(
-        lambda lab: lab.sampled(lambda: lab.work(stack, kind="iperf3", duration="1s"), probe)
-    )
+
+    async def test(lab: Lab, times: int) -> None:
+        await lab.sampled(lambda: lab.work(stack, kind="iperf3", duration=f"{times}s"), probe)
+
+    done = until(lambda lab: lab.of(probe, "client"), test)
     seen = done.of(probe, "client")
     assert {each["process"] for each in seen} == {"iperf3"}
     assert max(each["remote"] for each in seen) == "10.0.1.2:5201"
@@ -228,14 +253,14 @@ def test_packets_of_every_interface_are_in_files(lab, tmp_path):
     assert int.from_bytes(magic, "little") == 0xA1B23C4D  # with nanoseconds
 
 
-def test_a_connection_closes_while_it_is_watched(lab):
+def test_a_connection_closes_while_it_is_watched(until):
     """A duplicate that was kept would hold back the FIN, and the server would wait for ever."""
-    done = lab(
-        lambda lab: lab.sampled(
-            lambda: lab.work(kind="reqres", count=200, reconnect=True), *names_of_sockets()
-        )
-    )
-    assert done.summary.samples >= 2
+
+    async def test(lab: Lab, times: int) -> None:
+        reqres = {"kind": "reqres", "count": 200 * times, "reconnect": True}
+        await lab.sampled(lambda: lab.work(**reqres), *names_of_sockets())
+
+    until(lambda lab: lab.of("tcp_info", "client"), test)
 
 
 def names_of_sockets() -> tuple[str, ...]:

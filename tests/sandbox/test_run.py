@@ -19,9 +19,19 @@ TOPOLOGY = """
     wifi: {between: [client, server], netem: rate 50mbit delay 2ms}
     lte: {between: [client, server], netem: rate 50mbit delay 3ms}
 """
-# Long enough for a second subflow on a busy machine: it is a few round trips later than the first.
-BULK = "workload: {kind: bulk, from: client, to: server, size: 2MB}\n"
-LONG = "workload: {kind: bulk, from: client, to: server, duration: 1s}\n"
+
+
+def bulk(times=1):
+    return f"workload: {{kind: bulk, from: client, to: server, size: {2 * times}MB}}\n"
+
+
+def lasting(times=1):
+    return f"workload: {{kind: bulk, from: client, to: server, duration: {times}s}}\n"
+
+
+def counts(records):
+    """Whether all runs went well."""
+    return all(record.status is Status.OK for record in records)
 
 
 class Silent:
@@ -53,13 +63,33 @@ def run(tmp_path):
     return carry_out
 
 
+@pytest.fixture
+def until(run):
+    """Carry out an experiment that lasts ever longer until its records are as wanted.
+
+    A second subflow comes a few round trips after the first, and events come at their time: how
+    long a workload must last for that depends on how busy the machine is.
+
+    ``until(wanted, text)``; the text is that of a number of times as long as at first.
+    """
+
+    def carry_out(wanted, text, **more):
+        for times in (1, 4, 16):
+            done = run(text(times), **more)
+            if wanted(done[0]):
+                break
+        return done
+
+    return carry_out
+
+
 def series(path, number):
     lines = (path / f"runs/{number:04d}/series.jsonl").read_bytes().splitlines()
     return [msgspec.json.decode(line) for line in lines]
 
 
-def test_a_run_of_each_stack_is_proved_and_recorded(run):
-    records, outcome, _ = run(BULK + "repetitions: 1\n")
+def test_a_run_of_each_stack_is_proved_and_recorded(until):
+    records, outcome, _ = until(counts, lambda times: bulk(times) + "repetitions: 1\n")
     assert [record.reason for record in records] == [None, None]
     by_stack = {record.stack: record for record in records}
     assert by_stack["mptcp"].proof.subflows == 2
@@ -79,9 +109,10 @@ def test_a_run_of_each_stack_is_proved_and_recorded(run):
     assert [cell.ok for cell in outcome.cells] == [1, 1]
 
 
-def test_another_stack_at_each_end(run):
+def test_another_stack_at_each_end(until):
     stacks = ("userspace", "userspace/mptcp", "mptcp/userspace", "tcp/userspace-tcp")
-    records, _, _ = run(BULK + f"repetitions: 1\nstacks: [{', '.join(stacks)}]\n")
+    rest = f"repetitions: 1\nstacks: [{', '.join(stacks)}]\n"
+    records, _, _ = until(counts, lambda times: bulk(times) + rest)
     assert {record.stack: record.reason for record in records} == dict.fromkeys(stacks)
     by_stack = {record.stack: record for record in records}
     assert [by_stack[stack].proof.subflows for stack in stacks] == [2, 2, 2, None]
@@ -91,8 +122,12 @@ def test_another_stack_at_each_end(run):
 
 
 def test_all_probes_write_on_one_time_axis(run):
-    records, _, path = run(LONG + "stacks: [mptcp]\nrepetitions: 1\n")
-    seen = series(path, 1)
+    for times in (1, 4, 16):  # until there was time for a sample
+        rest = "stacks: [mptcp]\nrepetitions: 1\n"
+        records, _, path = run(lasting(times) + rest)
+        seen = series(path, 1)
+        if any(record["probe"] == "mptcp_info" for record in seen):
+            break
     assert {record["probe"] for record in seen} == {
         "cpu",
         "mptcp_info",
@@ -104,7 +139,8 @@ def test_all_probes_write_on_one_time_axis(run):
     times = [record["t_ns"] for record in seen]
     assert times == sorted(times)
     created = next(it for it in seen if it["probe"] == "pm_events" and it["event"] == "created")
-    assert 0 <= created["t_ns"] < 1e9
+    sampled = next(it for it in seen if it["probe"] == "mptcp_info")
+    assert 0 <= created["t_ns"] <= sampled["t_ns"]
     received = sum(it["received"] for it in seen if it["probe"] == "workload" and "received" in it)
     assert received == records[0].details["target"]["received"]["octets"]
 
@@ -114,7 +150,7 @@ def test_mptcp_without_its_second_subflow_is_invalid_and_not_averaged(run):
         "server: {}", "server: {mptcp: {endpoints: none}}"
     )
     (record,), outcome, _ = run(
-        BULK + "stacks: [mptcp]\nrepetitions: 1\nsubflows: 2\n", topology=alone
+        bulk() + "stacks: [mptcp]\nrepetitions: 1\nsubflows: 2\n", topology=alone
     )
     assert record.status is Status.INVALID
     assert record.reason == (
@@ -195,33 +231,37 @@ repetitions: 1
 
 def test_a_run_that_takes_too_long_has_failed(run):
     (record,), *_ = run(
-        "workload: {kind: bulk, from: client, to: server, size: 100MB}\n"
+        "workload: {kind: bulk, from: client, to: server, size: 100GB}\n"
         "stacks: [tcp]\nrepetitions: 1\ntimeout: 500ms\n"
     )
     assert record.status is Status.FAILED
-    assert record.seconds < 10
+    assert "when its 0.5 s were over" in record.reason
 
 
-def test_events_happen_and_are_recorded_with_their_times(run):
-    text = """
+def test_events_happen_and_are_recorded_with_their_times(until):
+    def text(times):
+        return f"""{lasting(times)}
 stacks: [mptcp]
 repetitions: 1
 events:
-  - {at: 200ms, link: wifi, state: blackhole}
-  - {at: 300ms, node: client, run: [sh, -c, "echo hello; ip -o link"]}
-  - {at: 400ms, link: wifi, state: up}
-  - {at: 500ms, link: lte, toward: server, set: {delay: 5ms}}
+  - {{at: {200 * times}ms, link: wifi, state: blackhole}}
+  - {{at: {300 * times}ms, node: client, run: [sh, -c, "echo hello; ip -o link"]}}
+  - {{at: {400 * times}ms, link: wifi, state: up}}
+  - {{at: {500 * times}ms, link: lte, toward: server, set: {{delay: 5ms}}}}
 """
-    (record,), _, path = run(LONG + text)
+
+    def dropped(record):
+        return sum(wire.counters.dropped_loss for wire in record.wires if wire.link == "wifi")
+
+    (record,), _, path = until(lambda records: counts(records) and dropped(records[0]), text)
     assert (record.status, record.reason) == (Status.OK, None)
     planned = [event.planned_ns for event in record.events]
-    assert planned == [200_000_000, 300_000_000, 400_000_000, 500_000_000]
+    assert [2 * at / planned[0] for at in planned] == [2, 3, 4, 5]
     for event in record.events:
         assert event.planned_ns <= event.started_ns <= event.finished_ns
         assert event.error is None
+    assert dropped(record) > 0
     by_direction = {(wire.link, wire.toward): wire for wire in record.wires}
-    dropped = sum(by_direction["wifi", end].counters.dropped_loss for end in ("client", "server"))
-    assert dropped > 0
     assert by_direction["wifi", "server"].netem == "delay 2ms rate 50mbit"
     assert by_direction["lte", "server"].netem == "delay 5ms rate 50mbit"
     assert by_direction["lte", "client"].netem == "delay 3ms rate 50mbit"
@@ -230,28 +270,28 @@ events:
     assert "wifi" in said
 
 
-def test_an_event_whose_program_fails_makes_the_run_fail(run):
+def test_an_event_whose_program_fails_makes_the_run_fail(until):
     events = 'events: [{at: 0, node: client, run: [sh, -c, "echo no >&2; exit 3"]}]\n'
-    (record,), *_ = run(LONG + "stacks: [tcp]\nrepetitions: 1\n" + events)
+    rest = "stacks: [tcp]\nrepetitions: 1\n" + events
+    (record,), *_ = until(lambda records: not counts(records), lambda times: lasting(times) + rest)
     assert record.status is Status.FAILED
     assert record.reason.endswith("exit status 3: no")
 
 
 def test_an_event_the_workload_did_not_wait_for_makes_the_run_invalid(run):
-    events = "events: [{at: 30s, link: wifi, state: down}]\n"
-    (record,), *_ = run(BULK + "stacks: [tcp]\nrepetitions: 1\n" + events)
+    events = "events: [{at: 1000s, link: wifi, state: down}]\n"
+    (record,), *_ = run(bulk() + "stacks: [tcp]\nrepetitions: 1\n" + events)
     assert record.status is Status.INVALID
-    assert record.reason == "the workload ended before the event at 30s (`link wifi: down`)"
+    assert record.reason == "the workload ended before the event at 1000s (`link wifi: down`)"
     assert record.events == ()
 
 
-def test_removing_a_path_leaves_a_run_valid_by_what_was_reached(run):
-    text = """
-stacks: [mptcp]
-repetitions: 1
-events: [{at: 500ms, node: client, remove_endpoint: {interface: lte}}]
-"""
-    (record,), *_ = run(LONG + text)
+def test_removing_a_path_leaves_a_run_valid_by_what_was_reached(until):
+    def text(times):
+        event = f"{{at: {500 * times}ms, node: client, remove_endpoint: {{interface: lte}}}}"
+        return lasting(times) + f"stacks: [mptcp]\nrepetitions: 1\nevents: [{event}]\n"
+
+    (record,), *_ = until(counts, text)
     assert (record.status, record.reason) == (Status.OK, None)
     assert record.proof.subflows == 2
     assert record.counters["client"]["MPTcpExtRmAddrTx"] == 1
@@ -259,16 +299,18 @@ events: [{at: 500ms, node: client, remove_endpoint: {interface: lte}}]
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
 def test_packets_are_captured_where_asked_for(run):
-    (record,), _, path = run(BULK + "stacks: [tcp]\nrepetitions: 1\npcap: [client.wifi]\n")
+    (record,), _, path = run(bulk() + "stacks: [tcp]\nrepetitions: 1\npcap: [client.wifi]\n")
     assert (record.status, record.reason) == (Status.OK, None)
     (capture,) = (path / "runs/0001").glob("*.pcap")
     assert capture.name == "client-wifi.pcap"
     assert capture.stat().st_size > 1000
 
 
-def test_ipv6(run):
-    workload = BULK.replace("size:", "family: ipv6, size:")
-    records, *_ = run(workload + "repetitions: 1\n")
+def test_ipv6(until):
+    def text(times):
+        return bulk(times).replace("size:", "family: ipv6, size:") + "repetitions: 1\n"
+
+    records, *_ = until(counts, text)
     assert [(record.status, record.reason) for record in records] == [(Status.OK, None)] * 2
 
 

@@ -25,6 +25,7 @@ topology:
     lte: {between: [client, server], netem: rate 50mbit delay 3ms}
 workload: {kind: bulk, from: client, to: server, size: 2MB}
 wire: emulator
+subflows: 1
 repetitions: 2
 expect: [{metric: goodput, stack: mptcp, at_least: 1kbit}]
 """

@@ -1,4 +1,7 @@
-"""Nothing of the host is touched: not its network, not its settings, not its mounts."""
+"""Nothing outside is touched: not the network, not the settings, not the mounts.
+
+Outside is a namespace of each kind, in which nobody else changes anything meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 
 from testbed.sandbox import Sandbox
 from testbed.topology.operations import AddRoute, SetSysctl
+from tests.isolation import isolated
 
 pytestmark = pytest.mark.sandbox
 
@@ -29,6 +33,13 @@ COMMANDS = (
     "ip mptcp limits",
     "tc qdisc",
 )
+FURNISH = (
+    "ip link set lo up",
+    "ip address add 192.0.2.1/24 dev lo",
+    "ip route add 198.51.100.0/24 dev lo",
+    "ip rule add from 192.0.2.1 lookup 100",
+    "ip mptcp limits set subflows 3 add_addr_accepted 3",
+)
 # These count what happens; they are not settings.
 VOLATILE = {"nf_conntrack_count"}
 
@@ -37,9 +48,8 @@ def host_state() -> dict[str, str]:
     """Return all that could be touched, as text."""
     state = {command: _run(command) for command in COMMANDS}
     state["mounts"] = Path("/proc/self/mountinfo").read_text()
-    for root in ("net", "user", "kernel/hostname", "kernel/ns_last_pid"):
+    for root in ("net", "user", "kernel/hostname"):
         state.update(_settings(Path("/proc/sys", root)))
-    state.pop("/proc/sys/kernel/ns_last_pid", None)
     return state
 
 
@@ -55,13 +65,17 @@ def _settings(root: Path) -> Iterator[tuple[str, str]]:
                 yield str(path), path.read_text(errors="replace")
 
 
+@isolated
 def test_host_is_the_same_during_and_after_two_sandboxes(plans: types.SimpleNamespace) -> None:
     settings = [
         SetSysctl(namespace="client", key="net.ipv4.ip_forward", value="1"),
         SetSysctl(namespace="client", key="net.mptcp.enabled", value="0"),
         AddRoute(namespace="client", destination="10.9.0.0/16", via="10.0.0.2"),
     ]
+    for command in FURNISH:
+        subprocess.run(command.split(), check=True)
     before = host_state()
+    assert "192.0.2.1" in before["ip -details address"]
 
     async def run() -> dict[str, str]:
         async with await Sandbox.create() as one, await Sandbox.create() as other:

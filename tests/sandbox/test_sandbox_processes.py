@@ -41,9 +41,8 @@ def test_exit_status_signal_and_usage_are_reported() -> None:
     async def run() -> None:
         async with await Sandbox.create() as sandbox:
             await sandbox.execute([NODE])
-            process = await sandbox.spawn(
-                "node", [sys.executable, "-c", "sum(range(10**6)); raise SystemExit(7)"]
-            )
+            work = "import os\nwhile not os.times().user: pass\nraise SystemExit(7)"
+            process = await sandbox.spawn("node", [sys.executable, "-c", work])
             ended = await process.wait(20)
             assert ended.returncode == 7
             assert ended.cpu_user_s > 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatchmethod
 from typing import Final
 
-from testbed.errors import OperationError, SandboxError
+from testbed.errors import SandboxError
 from testbed.sandbox import model, syscalls, verify
 from testbed.sandbox.holder import read
 from testbed.sandbox.holder.features import Features
@@ -21,7 +21,7 @@ from testbed.topology import operations as ops
 from testbed.topology.model import Endpoint, Limits, Route, Rule
 from testbed.wire.report import WireReport
 
-_SETTLING_S: Final = 0.5  # a carrier comes on in a work queue of the kernel
+_SETTLING_S: Final = 10.0  # a carrier comes on in a work queue of the kernel, which may be busy
 _POLL_S: Final = 0.002
 
 
@@ -166,15 +166,12 @@ class Network:
         wanted: Mapping[verify.Key, verify.Expectation],
         patience: float,
     ) -> None:
-        """Compare until it is met or patience has run out: the kernel does some things later."""
+        """Compare once all carriers are as wanted, or patience has run out."""
         while True:
             facts = read.facts(namespace, wanted, self._features.path_manager)
-            try:
+            if verify.settled(wanted, facts) or time.monotonic() > patience:
                 return verify.compare(wanted, facts)
-            except OperationError:
-                if time.monotonic() > patience:
-                    raise
-                time.sleep(_POLL_S)
+            time.sleep(_POLL_S)
 
     @singledispatchmethod
     def _prepare(self, operation: ops.AnyOperation) -> None:

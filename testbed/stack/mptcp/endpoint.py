@@ -26,9 +26,16 @@ from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn, MpTcprst, ResetReason
+from testbed.stack.packet.mptcp import (
+    VERSION,
+    MpCapable,
+    MpJoinSyn,
+    MptcpOption,
+    MpTcprst,
+    ResetReason,
+)
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.segment import FIN, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
@@ -99,6 +106,8 @@ class MptcpEndpoint:
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
         self._now = now
+        if segment.flags & SYN and segment.length > 1:
+            segment = _syn_alone(segment)
         self.tcp.receive(segment, now)
         if self._new:
             self._attach()
@@ -325,6 +334,17 @@ class MptcpEndpoint:
             keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
+
+
+def _syn_alone(syn: Segment) -> Segment:
+    """Leave out what comes with a SYN of MPTCP, as if it had been lost.
+
+    No mapping covers it, and only TCP Fast Open gives it a place in the stream (appendix B), so it
+    must not be acknowledged: the peer sends it again after the handshake.
+    """
+    if find(syn.options, MptcpOption) is None:
+        return syn
+    return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
 
 
 class _Joins:

@@ -67,7 +67,9 @@ class Receiver:
         3.7), which as in Linux is possible while the subflow's octets are the stream.  Otherwise
         the mapping may still come, unless later data is mapped already: then these octets are
         dropped.  They were never acknowledged at the data level, so the peer sends them again, and
-        they are not lost.  A whole window of them shows that the subflow is broken (section 3.3.1).
+        they are not lost.  A whole window of them shows that the subflow is broken (section 3.3.1),
+        and so do its very first octets without an option: until a Data ACK has come, the peer must
+        put DSS on each segment (section 3.7).
         """
         if plain and subflow.bare and subflow.position == self._stream.next:
             subflow.fall_back()
@@ -75,7 +77,8 @@ class Receiver:
         readable = subflow.tcp.readable
         start = subflow.mappings.start_after(subflow.position)
         if start is None or start > subflow.position + readable:
-            if readable >= self._limit or subflow.ended:
+            stripped = subflow.bare and not subflow.position
+            if stripped or readable >= self._limit or subflow.ended:
                 subflow.reset(ResetReason.MIDDLEBOX)
             return False
         subflow.tcp.read(start - subflow.position)

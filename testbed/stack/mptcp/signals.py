@@ -2,7 +2,8 @@
 
 An option is an unreliable signal: it rides on an ACK, and nobody acknowledges ACKs.  So ADD_ADDR is
 connection state that is sent again until its echo comes, and REMOVE_ADDR leaves on every subflow
-that is left.
+that is left.  As with Linux, an address waits for the echo of the one before: Linux drops an
+ADD_ADDR that comes before its path manager, in a work queue, has looked at the last one.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Signals:
         self._subflows = subflows
         self._interval_ns = interval_ns
         self._pending: dict[int, _Pending] = {}
+        self._awaited: int | None = None  # whose echo the others wait for,
+        self._awaited_until_ns = 0  # and until when
         self._ids: dict[str, int] = {}
         self._turn = 0
         self._withdrawn: set[int] = set()  # not yet told to anybody
@@ -69,14 +72,6 @@ class Signals:
         if pending is not None and pending.option.address == echo.address:
             del self._pending[echo.address_id]
 
-    def authentic(self, option: AddAddr) -> bool:
-        """Tell whether the HMAC of an ADD_ADDR is the peer's."""
-        local, remote = self._keys.pair()
-        expected = crypto.add_addr_hmac(
-            remote, local, option.address_id, option.address, option.port
-        )
-        return option.hmac is not None and crypto.same(option.hmac, expected)
-
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
         """Answer an ADD_ADDR: the same without its HMAC."""
         if len(subflow.signals) < _MOST_ECHOES:
@@ -86,7 +81,8 @@ class Signals:
         """Return when something has to be sent."""
         if not self._pending or not self._able():
             return None
-        return min(pending.due_ns for pending in self._pending.values())
+        due_ns = min(pending.due_ns for pending in self._pending.values())
+        return max(due_ns, self._awaited_until_ns) if self._awaited in self._pending else due_ns
 
     def send_due(self, now: int) -> None:
         """Send what is due, each time on another subflow."""
@@ -99,13 +95,21 @@ class Signals:
             self._withdrawn.clear()
             for subflow in able:
                 _signal(subflow, RemoveAddr(address_ids=gone))
-        for pending in self._pending.values() if able else ():
-            if pending.due_ns <= now:
-                _signal(able[self._turn % len(able)], pending.option)
-                self._turn += 1
-                pending.sent += 1
-                pending.due_ns = now + pending.interval_ns
-                pending.interval_ns = min(2 * pending.interval_ns, _MAX_INTERVAL_NS)
+        due_ns = self.next_due()
+        if due_ns is not None and due_ns <= now:
+            self._announce_next(able[self._turn % len(able)], now)
+
+    def _announce_next(self, subflow: Subflow, now: int) -> None:
+        """Send the address that is due and was sent least: one without echo holds up no others."""
+        due = [pending for pending in self._pending.values() if pending.due_ns <= now]
+        pending = min(due, key=lambda pending: pending.sent)
+        _signal(subflow, pending.option)
+        self._turn += 1
+        self._awaited = pending.option.address_id
+        self._awaited_until_ns = now + self._interval_ns
+        pending.sent += 1
+        pending.due_ns = now + pending.interval_ns
+        pending.interval_ns = min(2 * pending.interval_ns, _MAX_INTERVAL_NS)
 
     def _able(self) -> list[Subflow]:
         return [one for one in self._subflows if one.confirmed and one.sends and not one.fallback]

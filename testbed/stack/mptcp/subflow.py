@@ -24,6 +24,7 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
 
+_S: Final = 1_000_000_000
 _PLAIN: Final = Mapping(data=0, subflow=0, length=1)  # tells octets from an ACK without any
 DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 octets
 
@@ -164,10 +165,31 @@ class Subflow:
         """RFC 6298's SRTT."""
         return self.tcp.smoothed_rtt_ns
 
+    def expected_ns(self, octets: int = 0) -> int | None:
+        """Return how long it takes until what it has, and so many octets more, is acknowledged.
+
+        At the rate its path has delivered of late; a smoothed round-trip time tells too late of
+        the queue that a burst makes.  ``None`` before there is a sample of the round-trip time.
+        """
+        minimum = self.tcp.min_rtt_ns
+        if minimum is None:
+            return None
+        return max(minimum, (self._ahead + octets) * _S // self._rate)
+
+    def within(self, ns: int) -> int:
+        """Return how many octets more could be acknowledged in a time: at least one segment."""
+        return max(self.segment_size, self._rate * ns // _S - self._ahead)
+
     @property
-    def cwnd(self) -> int:
-        """The congestion window."""
-        return self.tcp.cwnd
+    def _ahead(self) -> int:
+        """Octets that are before what is given next."""
+        return self.tcp.in_flight + self.tcp.queued
+
+    @property
+    def _rate(self) -> int:
+        """Octets per second; until that is measured, a congestion window per round-trip time."""
+        tcp = self.tcp
+        return tcp.delivery_rate or max(1, tcp.cwnd * _S // max(1, tcp.smoothed_rtt_ns or 0))
 
     @property
     def backup(self) -> bool:

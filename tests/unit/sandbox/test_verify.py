@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from testbed.errors import OperationError
@@ -181,3 +182,27 @@ def test_only_the_last_word_about_something_counts() -> None:
         SetSysctl(namespace="n", key="a.b", value="1"),
         SetSysctl(namespace="n", key="a.b", value="2"),
     )
+
+
+def test_only_a_carrier_is_worth_waiting_for() -> None:
+    """The kernel turns it on and off in a work queue; what else differs will not get better."""
+    end = VethEnd(namespace="n", interface="eth0", mac="02:00:00:00:00:01", mtu=1500)
+    there = LinkState(
+        index=2,
+        name="eth0",
+        kind="veth",
+        up=True,
+        carrier=False,
+        mtu=1500,
+        mac=end.mac,
+        master=None,
+        offload=False,
+    )
+    wanted = verify.expectations([AddVeth(a=end, b=end)])["n"]
+
+    def settled(*links: LinkState) -> bool:
+        return verify.settled(wanted, verify.facts(NamespaceState(name="n", links=links)))
+
+    assert not settled(there)
+    assert settled(msgspec.structs.replace(there, carrier=True, mtu=9000))
+    assert settled()

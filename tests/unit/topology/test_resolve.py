@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -226,11 +227,28 @@ def test_bad_input_is_one_clear_line(kind: str) -> None:
     assert error_of(text).startswith(message)
 
 
-def test_a_hundred_thousand_written_nodes_are_refused_quickly() -> None:
-    text = "nodes:\n" + "".join(f"  n{i}: {{}}\n" for i in range(100_000))
-    started = time.process_time()
-    assert "100000 nodes are asked for; 10000 is the most" in error_of(text)
-    assert time.process_time() - started < 10
+def growth(work: Callable[[int], object]) -> float:
+    """Return how many times as much processor time five times as much work takes."""
+
+    def cost(size: int) -> float:
+        started = time.process_time()
+        work(size)
+        return time.process_time() - started
+
+    costs = [(cost(1), cost(5)) for _ in range(3)]  # the best of three, for others work here, too
+    return min(much for _, much in costs) / min(little for little, _ in costs)
+
+
+LINEAR = 12  # of five times as much: far below 25, whatever caches and collectors do
+
+
+def test_too_many_written_nodes_are_refused_quickly() -> None:
+    def refuse(size: int) -> None:
+        count = 10_001 * size
+        text = "nodes:\n" + "".join(f"  n{i}: {{}}\n" for i in range(count))
+        assert f"{count} nodes are asked for; 10000 is the most" in error_of(text)
+
+    assert growth(refuse) < LINEAR
 
 
 def test_endless_routing_tables_are_refused() -> None:
@@ -431,14 +449,12 @@ def test_policy_routing_can_be_turned_off() -> None:
     assert [e.interface for e in load(text).node("client").endpoints] == ["", ""]
 
 
-@pytest.mark.parametrize(("count", "most_s"), [(200, 0.6), (1000, 3.0)])
-def test_a_star_resolves_quickly(count: int, most_s: float) -> None:
-    """Ten times what it takes on an idle machine, so that only another order of growth fails."""
-    document = loads_topology(f"generate: {{star: {{count: {count}}}}}")
-    started = time.process_time()
-    topology = resolve(document)
-    assert time.process_time() - started < most_s
-    assert len({len(node.sysctls) for node in topology.nodes if node.name != "hub"}) == 1
+def test_a_star_resolves_quickly() -> None:
+    def star(size: int) -> Topology:
+        return resolve(loads_topology(f"generate: {{star: {{count: {200 * size}}}}}"))
+
+    assert growth(star) < LINEAR
+    assert len({len(node.sysctls) for node in star(1).nodes if node.name != "hub"}) == 1
 
 
 def test_without_routers_networkx_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:

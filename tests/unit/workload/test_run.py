@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -58,9 +60,15 @@ class Local:
 
 
 class Bench:
-    def __init__(self) -> None:
-        with socket.create_server((LOOPBACK, 0)) as free:
-            self.port = free.getsockname()[1]
+    """Runs workloads on a port that nobody is given meanwhile: it is bound here.
+
+    Whoever asks for this very port, as all servers do with SO_REUSEADDR, may listen on it.
+    """
+
+    def __init__(self, reserved: socket.socket) -> None:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((LOOPBACK, 0))
+        self.port = reserved.getsockname()[1]
         self.launcher = Local()
         self.progress: list[Progress] = []
 
@@ -85,8 +93,13 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> Iterator[Bench]:
+    with socket.socket() as reserved:
+        yield Bench(reserved)
+
+
+# In seconds: until a test has seen what it wants to, for some machines are slow.
+LONGER = (0.5, 2, 8, 32)
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -110,8 +123,12 @@ def test_a_bulk_transfer_ends_with_metrics_that_are_registered(bench):
 
 
 def test_progress_begins_with_the_start_and_nothing_done(bench):
-    result = bench.run(kind="bulk", duration="500ms")
-    first, *rest = bench.progress
+    for seconds in LONGER:
+        bench.progress.clear()
+        result = bench.run(kind="bulk", duration=f"{seconds}s")
+        first, *rest = bench.progress
+        if rest:
+            break
     assert (first.done, first.unit, first.total) == (0, "octets", None)
     assert {each.started_ns for each in bench.progress} == {result.started_ns}
     assert rest
@@ -125,8 +142,10 @@ def test_the_latencies_of_every_transaction_are_kept(bench):
 
 
 def test_the_delays_of_a_stream_are_of_one_clock(bench):
+    before_ns = time.monotonic_ns()
     result = bench.run(kind="stream", block=1000, rate="8mbit", count=50)
-    assert all(0 < delay_ns < 1e9 for delay_ns in result.samples_ns["block_delay"])
+    elapsed_ns = time.monotonic_ns() - before_ns
+    assert all(0 < delay_ns < elapsed_ns for delay_ns in result.samples_ns["block_delay"])
 
 
 def test_a_port_in_use_is_said_by_the_server(bench):
@@ -152,12 +171,13 @@ def test_a_worker_that_dies_is_named(bench, monkeypatch):
 
 
 def test_when_time_is_over_each_half_says_what_it_waited_for(bench):
-    with pytest.raises(WorkloadError) as caught:
-        bench.run(kind="stream", block=1000, rate="8kbit", count=100, limit_s=1)
-    assert "the client was still waiting for" in str(caught.value) or (
-        "the client was waiting for" in str(caught.value)
-    )
-    assert "the server" in str(caught.value)
+    halves = r"the client was (still )?waiting for .*; the server was (still )?waiting for "
+    for limit_s in LONGER:
+        with pytest.raises(WorkloadError) as caught:
+            bench.run(kind="stream", block=1000, rate="8kbit", count=100, limit_s=limit_s)
+        if re.match(halves, str(caught.value)):  # both had started by then
+            break
+    assert re.match(halves, str(caught.value))
 
 
 def test_a_command_gives_what_its_programs_said(bench):
@@ -224,8 +244,8 @@ def test_a_command_that_fails_says_how(bench, programs, words):
 
 
 def test_a_command_that_goes_on_is_stopped(bench):
-    with pytest.raises(WorkloadError, match=r"still running after 0\.3 s: `sleep 1000` on a"):
-        bench.run(kind="command", programs=[{"node": "a", "argv": ["sleep", "1000"]}], limit_s=0.3)
+    with pytest.raises(WorkloadError, match=r"still running after 1 s: `sleep 1000` on a"):
+        bench.run(kind="command", programs=[{"node": "a", "argv": ["sleep", "1000"]}], limit_s=1)
 
 
 @needs("iperf3")

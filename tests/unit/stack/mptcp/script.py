@@ -209,9 +209,10 @@ class Script:
         """Return a connection of the peer, not yet opened."""
         return Subpeer(self, local, remote)
 
-    def open(self, **flags: Any) -> Subpeer:
+    def open(self, *, window: int = 0xFFFF, **flags: Any) -> Subpeer:
         """Open a connection with MP_CAPABLE, as its initiator, up to the third ACK."""
         peer = self.subpeer()
+        peer.window = window
         (answer,) = peer.syn(MpCapable(**flags))
         option = find(answer.options, MpCapable)
         assert option.sender_key is not None

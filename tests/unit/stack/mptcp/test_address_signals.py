@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import msgspec
+import pytest
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager import PathEndpoint
@@ -15,7 +18,7 @@ from testbed.stack.packet.mptcp import (
     RemoveAddr,
 )
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST
+from testbed.stack.packet.segment import ACK, RST, Segment
 
 from .script import LOCAL, LOCAL_2, REMOTE_2
 
@@ -114,16 +117,51 @@ def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
     assert {find(one.options, Dss).dsn for one in on_first} <= again
 
 
+def announced(segments: Sequence[Segment]) -> list[int]:
+    """Return the ids of the addresses that are announced or echoed."""
+    found = (find(segment.options, AddAddr) for segment in segments)
+    return [option.address_id for option in found if option is not None]
+
+
+@pytest.fixture
+def announcer(script: Any) -> Any:
+    """A host with three addresses to announce."""
+    endpoints = tuple(PathEndpoint(host=LOCAL_2.host, id=one, signal=True) for one in (3, 4, 5))
+    return script(endpoints=endpoints)
+
+
+def test_one_address_is_announced_after_the_other(announcer: Any) -> None:
+    """Linux drops an ADD_ADDR that comes before it has looked at the one before."""
+    peer = announcer.open()  # which is told of the first one
+    for number, following in ((3, [4]), (4, [5]), (5, [])):
+        announcer.wait(0.1)
+        assert announced(peer.take()) == []
+        echo = AddAddr(address_id=number, address=LOCAL_2.host)
+        assert announced(peer.send(ACK, announcer.ack(), echo)) == following
+    announcer.wait(200)
+    assert announced(peer.take()) == []
+
+
+def test_an_address_that_is_never_echoed_does_not_hold_up_the_others(announcer: Any) -> None:
+    peer = announcer.open()
+    announcer.wait(3.5)
+    assert announced(peer.take()) == [4, 5, 3]
+    for number in (4, 5):
+        peer.send(ACK, announcer.ack(), AddAddr(address_id=number, address=LOCAL_2.host))
+    announcer.wait(200)
+    assert set(announced(peer.take())) == {3}
+
+
 def test_each_signal_has_an_ack_of_its_own(script: Any) -> None:
     """Section 3.4: an ACK that carries one is neither left out nor put together with another."""
-    ids = (3, 4, 5)
-    world = script(
-        endpoints=tuple(PathEndpoint(host=LOCAL_2.host, id=one, signal=True) for one in ids)
-    )
+    world = script()
     peer = world.open()
-    world.wait(1.1)  # when they are sent again
-    found = [find(one.options, AddAddr) for one in peer.take()]
-    assert [one.address_id for one in found] == list(ids)
+    peer.send(ACK, world.ack())
+    with mock.patch.object(world, "pump"):  # all come before an answer goes
+        for number in (3, 4, 5):
+            peer.send(ACK, world.announcement(number, f"10.0.{number}.2", REMOTE_2.port))
+    world.pump()
+    assert announced(peer.take()) == [3, 4, 5]
 
 
 def test_address_is_withdrawn_as_soon_as_there_is_a_subflow(script: Any) -> None:
