@@ -4,6 +4,10 @@ Something on the path changes what subflows carry.  A subflow among others is re
 comes on them.  An only one goes on as plain TCP from the data that failed: the receiver of that
 data sends MP_FAIL, its sender answers with MP_FAIL and an infinite mapping, and neither says
 anything of MPTCP after that.  Where the two streams do not go together any more it is reset, too.
+
+A peer that has no data left to send sends no infinite mapping either, and goes on as before: Linux
+does.  Until one comes, or octets without a mapping, it gets its Data ACKs, in its own count of what
+it has mapped, and its DATA_FIN counts where it lies at the end of both streams.
 """
 
 from __future__ import annotations
@@ -98,7 +102,6 @@ class Fail:
         self.retry_ns = None
         subflow.signals.clear()
         subflow.begin_plain()
-        self._incoming.forget_end()
         self._outgoing.again.clear()
         if told and not asked:
             self._answer(subflow)

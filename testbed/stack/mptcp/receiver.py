@@ -92,5 +92,8 @@ class Receiver:
         data, subflow.held = subflow.held[:room], subflow.held[room:]
         data += tcp.read(min(tcp.readable, room - len(data)))
         stream.insert(stream.next, data)
-        if tcp.at_eof and not subflow.held:
+        subflow.position += len(data)
+        # A peer that has not begun with plain TCP may end by DATA_FIN.  If that is just here in
+        # both streams, nothing was inserted or taken out on the way.
+        if (tcp.at_eof or subflow.last == (stream.next, subflow.position)) and not subflow.held:
             stream.finish(stream.next)

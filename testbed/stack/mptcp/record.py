@@ -93,10 +93,40 @@ def _mapping(owner: DataLevel, subflow: Subflow, option: Dss, dsn: int, start: i
         subflow.mappings.add(mapping)
     elif not dss.data_fin_is_whole(keys, option, data):
         return False
+    subflow.mapped = max(subflow.mapped, data + option.length - option.data_fin)
     if option.data_fin:
         subflow.ack_due |= incoming.finished
         incoming.finish(data + option.length - 1)
     return option.data_fin
+
+
+def late_options(owner: DataLevel, subflow: Subflow, segment: Segment, start: int) -> None:
+    """Take what a peer says that has agreed to plain TCP, but may not have begun with it.
+
+    As long as it sends no infinite mapping it may wait for Data ACKs, and end by DATA_FIN alone.
+    """
+    found = [option for option in segment.options if isinstance(option, MptcpOption)]
+    if any(isinstance(option, MpFail) for option in found) and not segment.flags & RST:
+        subflow.told = True
+    if not found:
+        subflow.acks_data = False
+    for option in found if subflow.acks_data else ():
+        if isinstance(option, Dss) and option.dsn is not None:
+            _late_mapping(owner, subflow, option, option.dsn, start)
+
+
+def _late_mapping(owner: DataLevel, subflow: Subflow, option: Dss, dsn: int, start: int) -> None:
+    incoming = owner.incoming
+    data = owner.keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
+    mapping = dss.received_mapping(option, data, start)
+    if mapping is not None and mapping.infinite:
+        subflow.acks_data = False
+        return
+    subflow.mapped = max(subflow.mapped, data + option.length - option.data_fin)
+    if mapping is None:
+        subflow.last = (data, start)
+        subflow.ack_due = True
+        subflow.stir()
 
 
 def _capable(owner: DataLevel, subflow: Subflow, option: MpCapable) -> None:

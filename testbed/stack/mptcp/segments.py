@@ -42,13 +42,21 @@ def on_reset(owner: DataLevel, subflow: Subflow, room: int) -> Sequence[Option]:
 
 
 def after_fallback(owner: DataLevel, subflow: Subflow, mapping: Mapping | None) -> Sequence[Option]:
-    """Return what may still be said in plain TCP: its beginning, and that it was agreed to.
+    """Return what may still be said in plain TCP (section 3.7).
 
-    That is the infinite mapping, with the octets it came with, and MP_FAIL (section 3.7).
+    That is where it begins: an infinite mapping with the first octets, or with FIN if there are
+    none; MP_FAIL; and Data ACKs for a peer that has not yet sent an infinite mapping.
     """
+    if mapping is None and subflow.closing:
+        mapping = subflow.beginning
     if mapping is not None:
         return (dss.of_infinite_mapping(owner.keys, mapping),) if mapping.infinite else ()
-    return (_next_signal(subflow),) if subflow.signals else ()
+    said: tuple[Option, ...] = (_next_signal(subflow),) if subflow.signals else ()
+    if subflow.acks_data:
+        # In the peer's own count: the path may have changed how much has arrived.
+        position = subflow.mapped + owner.incoming.finished
+        return (Dss(data_ack=owner.keys.incoming.number(position)), *said)
+    return said
 
 
 def _next_signal(subflow: Subflow) -> Option:

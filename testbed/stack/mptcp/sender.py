@@ -219,7 +219,7 @@ class Sender:
     def _send(self, subflow: Subflow, start: int, length: int) -> int:
         """Give octets to a subflow with their mapping; return how many."""
         in_capable = not subflow.confirmed and self._stream.next == 0
-        if in_capable:
+        if in_capable or subflow.beginning is not None:  # what goes with it is one segment
             length = min(length, subflow.segment_size)
         data = self._stream.peek(start, length)
         subflow.tcp.send(data, subflow.map(start, data, in_capable=in_capable))

@@ -16,8 +16,8 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings, Run
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.packet.mptcp import MpFail, MpPrio, MpTcprst, ResetReason
-from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
+from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import RST, SYN, Segment
 from testbed.stack.ranges import Ranges
 from testbed.stack.tcp.connection import TcpConnection
@@ -25,6 +25,7 @@ from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
 
 _S: Final = 1_000_000_000
+_PLAIN: Final = Mapping(data=0, subflow=0, length=1)  # tells octets from an ACK without any
 DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 octets
 
 
@@ -83,6 +84,10 @@ class Subflow:
         self.infinite: Mapping | None = None  # ... and has sent an infinite mapping
         self.damaged: Mapping | None = None  # one whose checksum was wrong: nothing is read now
         self.held = b""  # its octets, taken from TCP and given to nobody
+        self.mapped = 0  # position in the data stream before which all was mapped here
+        self.changed = False  # it is plain TCP since data was changed on the way
+        self.acks_data = False  # ... but the peer may still wait for Data ACKs
+        self.last: tuple[int, int] | None = None  # where its DATA_FIN is then, in both streams
         self.fastclosed = False  # MP_FASTCLOSE has come
         self.announced_up = False  # the path manager's event has been told
         self.stale = False  # its retransmission timer has expired, and nothing came since
@@ -104,7 +109,7 @@ class Subflow:
         self._owner = owner
         self._run = Run()
         self._shift = 0  # after a fallback: from the positions of our stream here to those of data
-        self._beginning: Mapping | None = None  # the infinite mapping, until it is given
+        self.beginning: Mapping | None = None  # the infinite mapping, until octets go with it
         self._introduced = False  # our first ACK has left, with what the handshake says
         self.window_from: int | None = 0  # the Data ACK that came with the last window
         self._tcp: TcpConnection | None = None
@@ -125,7 +130,7 @@ class Subflow:
         self.stir()
 
     def map(self, start: int, data: bytes, *, in_capable: bool) -> Mapping | None:
-        """Return the mapping of octets that are its next ones, ``None`` in plain TCP.
+        """Return the mapping of octets that are its next ones; one without meaning in plain TCP.
 
         :param start: their position in the data stream.
         :param in_capable: see :class:`Mapping`.
@@ -133,7 +138,7 @@ class Subflow:
         self._run.give(start, len(data))
         if not self.fallback:
             return dss.new_mapping(self._owner.keys, data, start, self.given, in_capable=in_capable)
-        mapping, self._beginning = self._beginning, None
+        mapping, self.beginning = self.beginning or (_PLAIN if self.changed else None), None
         return mapping
 
     def carries_all_in_flight(self) -> bool:
@@ -218,9 +223,15 @@ class Subflow:
         )
 
     @property
+    def closing(self) -> bool:
+        """Whether our FIN is on its way."""
+        return self.tcp_state in (State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK)
+
+    @property
     def segment_size(self) -> int:
-        """Octets of payload in a full segment with DSS."""
-        return max(1, self.tcp.mss - (0 if self.fallback else DSS_ROOM))
+        """Octets of payload in a full segment with DSS, where there is one."""
+        plain = self.fallback and self.beginning is None
+        return max(1, self.tcp.mss - (0 if plain else DSS_ROOM))
 
     # Hooks of testbed.stack.tcp.extension.Extension.
 
@@ -243,7 +254,7 @@ class Subflow:
     def received(self, segment: Segment, start: int) -> Notice:
         """Record what a segment says."""
         if self.fallback:
-            self._received_plain(segment)
+            self._received_plain(segment, start)
             return Notice.PLAIN
         self.stir()
         if self.handshake is not None:
@@ -343,12 +354,14 @@ class Subflow:
         outgoing = self._owner.outgoing
         self._shift = outgoing.next - self.given
         start = outgoing.una
-        self._beginning = Mapping(data=start, subflow=start - self._shift, length=0)
+        self.beginning = Mapping(data=start, subflow=start - self._shift, length=0)
+        self.changed, self.acks_data = True, self.infinite is None
+        self._owner.incoming.forget_end()
         self.fall_back()
 
-    def _received_plain(self, segment: Segment) -> None:
-        """Record what matters after a fallback: data, and an MP_FAIL whose answer was lost."""
-        failed = segment.options and find(segment.options, MpFail) is not None
-        self.told |= bool(failed) and not segment.flags & RST
+    def _received_plain(self, segment: Segment, start: int) -> None:
+        """Record what matters after a fallback."""
+        if self.changed:
+            record.late_options(self._owner, self, segment, start)
         if segment.payload or self.told:
             self.stir()

@@ -218,6 +218,71 @@ def test_empty_mapping_of_an_ack_is_no_infinite_one(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+def test_data_acks_until_the_infinite_mapping(script: Any) -> None:
+    """Section 3.7: a peer without further data sends none; it goes on as before, as Linux does."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
+    answers = peer.send(ACK, failure(world))
+    answers += peer.send(ACK, world.summed(3, b"old", 4), payload=b"old")
+    assert all_dss(answers)[-1].data_ack == world.keys.outgoing.number(6)
+    answers = peer.send(ACK, infinite(world, 0, 1), payload=b"new")
+    assert not mptcp(answers)
+    assert world.connection.read(100) == b"badoldnew"
+
+
+def test_data_acks_until_plain_octets(script: Any) -> None:
+    """They show as well that the peer has fallen back."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
+    peer.send(ACK, failure(world))
+    assert not mptcp(peer.send(ACK, payload=b"plain"))
+    assert world.connection.read(100) == b"badplain"
+
+
+def test_data_fin_where_both_streams_end(script: Any) -> None:
+    """Section 3.3.3: such a peer ends by DATA_FIN; it is believed where no octet is too many."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
+    peer.send(ACK, failure(world))
+    answers = peer.send(ACK, world.summed(3, b"", 0, data_fin=True))
+    assert world.connection.at_eof is False
+    assert world.connection.read(100) == b"bad"
+    assert world.connection.at_eof
+    assert all_dss(answers)[-1].data_ack == world.keys.outgoing.number(4)
+
+
+def test_data_fin_elsewhere_is_not_the_end(script: Any) -> None:
+    """The path has added an octet: where the end is says FIN alone."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
+    peer.send(ACK, payload=b"+")
+    peer.send(ACK, failure(world))
+    peer.send(ACK, world.summed(3, b"", 0, data_fin=True))
+    assert world.connection.read(100) == b"bad+"
+    assert not world.connection.at_eof
+    peer.send(ACK | FIN)
+    assert world.connection.at_eof
+
+
+def test_fin_begins_plain_tcp_where_there_is_no_data(script: Any) -> None:
+    """It carries the infinite mapping then, each time it is sent."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, failure(world))
+    world.connection.shutdown()
+    world.pump()
+    world.wait(2)
+    ends = [one for one in peer.take() if one.flags & FIN]
+    assert len(ends) > 1
+    for end in ends:
+        (dss,) = all_dss([end])
+        assert (dss.length, dss.dsn) == (0, world.keys.incoming.number(0))
+
+
 # As the sender of the data.
 
 
@@ -231,7 +296,8 @@ def test_sender_answers_and_maps_without_end(script: Any) -> None:
     world.write(b"spoiled")
     peer.take()
     answers = peer.send(ACK, world.ack(4), failure(world, 4), ack=5)
-    assert mptcp(answers) == [MpFail(dsn=world.keys.outgoing.number(0))]
+    expected = world.keys.outgoing.number(0)
+    assert mptcp(answers) == [Dss(data_ack=expected), MpFail(dsn=expected)]
     assert world.connection.fallback
     world.write(b"more")
     (sent,) = peer.take()
@@ -241,6 +307,17 @@ def test_sender_answers_and_maps_without_end(script: Any) -> None:
     assert world.connection.unsent == 11
     peer.send(ACK)
     assert world.connection.unsent == 0
+
+
+def test_infinite_mapping_goes_with_one_segment(script: Any) -> None:
+    """All that follows is plain TCP."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, failure(world))
+    world.write(bytes(10_000))
+    sent = [one for one in peer.take() if one.payload]
+    assert len(sent) > 3
+    assert [len(mptcp([one])) for one in sent] == [1] + [0] * (len(sent) - 1)
 
 
 def test_infinite_mapping_is_retransmitted_with_its_octets(script: Any) -> None:
