@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +15,16 @@ import msgspec
 
 from testbed.cli.conclusion import conclude, exit_code
 from testbed.cli.ending import INTERRUPTED
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console
 from testbed.errors import MachineError, PlatformError
 from testbed.machine import Machine, Program
+from testbed.results.environment import Software, software
+from testbed.results.store import Store
 
 if TYPE_CHECKING:
     from testbed.cli.request import Request
-    from testbed.experiment.comparison import Measured, Row
+    from testbed.experiment.comparison import Measured
+    from testbed.results.model import ExperimentRecord
 
 _STDOUT, _STDERR = 1, 2
 # Of several exit codes the first of these that occurs is ours; see testbed.errors.
@@ -29,8 +32,6 @@ _WORST: Final = (130, 2, 4, 1, 3)
 
 # A machine, and what is to be done in there.
 Errand = tuple[Machine, "Request"]
-# Result folders and what came out.
-Found = list[tuple[Path, "Measured"]]
 
 
 def run(errands: Sequence[Errand]) -> int:
@@ -42,9 +43,11 @@ def run(errands: Sequence[Errand]) -> int:
     for machine, _ in errands:
         check(machine, others=[other for other, _ in errands if other is not machine])
     codes: list[int] = []
-    found: Found = []
+    found: list[tuple[Path, Measured]] = []
+    known = _prepared()
     try:
-        for machine, request in errands:
+        for machine, errand in errands:
+            request = msgspec.structs.replace(errand, software=known)
             results = _results(request)
             before = set(_folders(results))
             try:
@@ -54,7 +57,10 @@ def run(errands: Sequence[Errand]) -> int:
             if codes[-1] == INTERRUPTED:
                 break
     finally:
-        _conclude(found, json=errands[0][1].json)
+        # Not before the machines are done: it loads numerical libraries.
+        from testbed.cli import side_by_side
+
+        side_by_side.conclude(found, json=errands[0][1].json)
     codes.append(exit_code(measured.outcome for _, measured in found))
     return next((code for code in _WORST if code in codes), int(any(codes)))
 
@@ -76,6 +82,12 @@ def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
         )
 
 
+def _prepared() -> Software:
+    """Do once what each guest would do again, and slowly: it keeps nothing, and may be emulated."""
+    compileall.compile_dir(Path(__file__).parents[1], quiet=2)
+    return software()
+
+
 def _results(request: Request) -> Path:
     """Return where result folders appear, or the one folder that is resumed."""
     return Path(request.resume or request.results)
@@ -86,11 +98,7 @@ def _run_in(machine: Machine, request: Request, results: Path) -> int:
     console(stderr=True).print(f"machine: {machine.name}", markup=False)
     results.mkdir(parents=True, exist_ok=True)
     before = set(_folders(results))
-    # A guest keeps nothing: each time it would compile what has not been imported here.
-    compileall.compile_dir(Path(__file__).parents[1], quiet=2)
-    from testbed.results.environment import software
-
-    inside = msgspec.structs.replace(request, summary=False, json=False, software=software())
+    inside = msgspec.structs.replace(request, summary=False, json=False)
     program = Program(
         argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
         directory=Path.cwd(),
@@ -130,46 +138,20 @@ def _read(
 ) -> Iterator[tuple[Path, Measured]]:
     """Sum up here what was measured there: numerical libraries take long to load in emulation."""
     from testbed.experiment.comparison import Measured
-    from testbed.results.store import Store
 
-    resumed = [results] if (results / "experiment.json").exists() else []
-    for folder in (*sorted(set(_folders(results)) - before), *resumed):
+    for folder, record in _new(results, before):
         store = Store.open(folder)
-        if resumed or store.runs():
+        if runs := store.runs():
             outcome = conclude(store, json=json)
-            yield folder, Measured(machine=machine.name, outcome=outcome, runs=store.runs())
+            yield (
+                folder,
+                Measured(machine=machine.name, asked=record.digest, outcome=outcome, runs=runs),
+            )
 
 
-def _conclude(found: Found, *, json: bool) -> None:
-    from testbed.cli.tables import print_machines
-
-    rows = _compared(measured for _, measured in found)
-    if json:
-        print_json(
-            [
-                {
-                    "machine": measured.machine,
-                    "folder": str(folder),
-                    "summary": measured.outcome,
-                    "comparison": [
-                        row
-                        for row in rows.get(measured.outcome.experiment, ())
-                        if row.machine == measured.machine
-                    ],
-                }
-                for folder, measured in found
-            ]
-        )
-    else:
-        for experiment, of in rows.items():
-            print_machines(console(), experiment, of)
-
-
-def _compared(found: Iterable[Measured]) -> dict[str, tuple[Row, ...]]:
-    """Compare each experiment that several machines have run."""
-    from testbed.experiment.comparison import compare
-
-    by_experiment: dict[str, dict[str, Measured]] = {}
-    for measured in found:
-        by_experiment.setdefault(measured.outcome.experiment, {})[measured.machine] = measured
-    return {name: compare(list(of.values())) for name, of in by_experiment.items() if len(of) > 1}
+def _new(results: Path, before: set[Path]) -> list[tuple[Path, ExperimentRecord]]:
+    """Return the folders that appeared, in the order they were begun, or the resumed one."""
+    resumed = (results / "experiment.json").exists()
+    folders = {results} if resumed else set(_folders(results)) - before
+    records = [(folder, Store.open(folder).experiment()) for folder in folders]
+    return sorted(records, key=lambda each: each[1].created_at)

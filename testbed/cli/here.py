@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from testbed.experiment.outcome import Outcome
     from testbed.results.store import Store
 
+# Result folders and what came out, if that is wanted.
+Done = list[tuple["Store", "Outcome | None"]]
+
 
 def main() -> None:
     """Do what the first argument says, a :class:`Request` as JSON."""
@@ -41,7 +44,6 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     from testbed.cli.conclusion import exit_code
     from testbed.cli.output import print_json
     from testbed.experiment import runner
-    from testbed.results.model import Status
     from testbed.results.store import Store
 
     jobs: Iterable[tuple[Experiment, Store]]
@@ -51,17 +53,25 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     else:
         results = Path(request.results)
         jobs = ((it, runner.create(it, results, request.software)) for it in experiments)
-    outcomes: dict[str, Outcome] = {}
+    done: Done = []
     try:
         for experiment, store in jobs:
-            with _concluded(store, outcomes, request):
+            with _concluded(store, done, request):
                 _runs(experiment, store, request)
-            if request.fail_fast and any(run.status is not Status.OK for run in store.runs()):
+            if request.fail_fast and _failed(store):
                 break
     finally:
         if request.json:
-            print_json([{"folder": path, "summary": it} for path, it in outcomes.items()])
-    return exit_code(outcomes.values())
+            print_json([{"folder": str(store.path), "summary": it} for store, it in done])
+    if not request.summary:
+        return int(any(_failed(store) for store, _ in done))
+    return exit_code(outcome for _, outcome in done if outcome)
+
+
+def _failed(store: Store) -> bool:
+    from testbed.results.model import Status
+
+    return any(run.status is not Status.OK for run in store.runs())
 
 
 def _runs(experiment: Experiment, store: Store, request: Request) -> None:
@@ -74,15 +84,16 @@ def _runs(experiment: Experiment, store: Store, request: Request) -> None:
 
 
 @contextlib.contextmanager
-def _concluded(store: Store, outcomes: dict[str, Outcome], request: Request) -> Iterator[None]:
+def _concluded(store: Store, done: Done, request: Request) -> Iterator[None]:
     """Print what came out and note it; of a part, too, when the experiment ends too early."""
     from testbed.cli.conclusion import conclude
 
     try:
         yield
     finally:
-        if not store.discard_if_empty() and request.summary:
-            outcomes[str(store.path)] = conclude(store, json=request.json)
+        if not store.discard_if_empty():
+            outcome = conclude(store, json=request.json) if request.summary else None
+            done.append((store, outcome))
 
 
 if __name__ == "__main__":

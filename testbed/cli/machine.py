@@ -89,6 +89,29 @@ def build(
     typer.echo(f"Linux {built.version}: {built.linux}")
 
 
+def prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+) -> None:
+    """Remove builds that are of no use any more from the cache.
+
+    Those are user-mode Linuxes whose source tree is gone, and Debian's that were built with another
+    configuration than this version of testbed has.
+
+    Examples:
+
+        testbed machine prune --dry-run
+        testbed machine prune
+    """
+    from testbed.machine.uml.build import built
+
+    for build in built():
+        if build.abandoned:
+            freed = "" if dry_run else f" ({build.remove() / 1e6:.0f} MB)"
+            typer.echo(f"{build.directory}: {build.source}, Linux {build.version}{freed}")
+
+
 def shell(name: Name) -> None:
     """Open a shell in a machine ($SHELL, or /bin/sh).
 
@@ -182,6 +205,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "list": list_,
     "fetch": fetch,
     "build": build,
+    "prune": prune,
     "shell": shell,
     "exec": exec_,
 }

@@ -27,6 +27,7 @@ def command(
     scheduler: Annotated[str, typer.Option(help="Which subflow takes data.")] = "ecf",
     path_manager: Annotated[str, typer.Option(help="Which subflows are opened.")] = "kernel_like",
     congestion: Annotated[str, typer.Option(help="Congestion control.")] = "cubic",
+    checksum: Annotated[bool, typer.Option("--checksum", help="Require DSS checksums.")] = False,
     wait: Annotated[
         Optional[float],  # noqa: UP045 - as above
         typer.Option(
@@ -53,8 +54,9 @@ def command(
 
     It works in the network namespace it is started in, beside the kernel's TCP. Without -s, the
     addresses for subflows are those of "ip mptcp endpoint", and the limits those of
-    "ip mptcp limits". The end of the input closes the sending side; the command ends when both
-    sides are closed.
+    "ip mptcp limits". Without --checksum, "net.mptcp.checksum_enabled" says whether DSS checksums
+    are required; a peer that requires them gets them. The end of the input closes the sending
+    side; the command ends when both sides are closed.
 
     Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
     not be written to the end; 2 bad input; 4 this process may not open packet sockets;
@@ -80,6 +82,7 @@ def command(
         scheduler=scheduler,
         path_manager=path_manager,
         congestion=congestion,
+        checksum=checksum,
         wait_s=wait,
         pcap=pcap,
         trace=trace,

@@ -13,9 +13,13 @@ from testbed.results.statistics import Estimate, Ratio, ratio
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What one machine made of an experiment."""
+    """What one machine made of an experiment.
+
+    :param asked: tells experiments of one name apart, as :attr:`ExperimentRecord.digest` does.
+    """
 
     machine: str
+    asked: str
     outcome: Outcome
     runs: Sequence[RunRecord]
 

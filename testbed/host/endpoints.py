@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,6 +29,8 @@ TCP: Final = TcpConfig(gso=True, time_wait_ns=500_000_000)
 
 MPTCP: Final = MptcpConfig(tcp=TCP)
 
+_CHECKSUM: Final = Path("/proc/sys/net/mptcp/checksum_enabled")
+
 Make = Callable[[Host], Endpoint]
 
 
@@ -46,8 +49,9 @@ def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
 def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
     """Return a configuration with the endpoints and limits of this network namespace.
 
-    They are those of ``ip mptcp endpoint`` and ``ip mptcp limits``; without MPTCP in the kernel
-    nothing changes.
+    They are those of ``ip mptcp endpoint`` and ``ip mptcp limits``.  Checksums are required if
+    the sysctl ``net.mptcp.checksum_enabled`` says so, or the configuration already does.  Without
+    MPTCP in the kernel nothing changes.
     """
     with Netlink(NETLINK_GENERIC) as netlink:
         family = kernel.family_number(netlink)
@@ -57,6 +61,7 @@ def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
         endpoints = kernel.read_endpoints(netlink, family)
     return msgspec.structs.replace(
         config,
+        checksum=config.checksum or _CHECKSUM.read_text().strip() == "1",
         limits=PathLimits(subflows=subflows, add_addr_accepted=add_addr_accepted),
         endpoints=tuple(map(_path_endpoint, endpoints)),
     )

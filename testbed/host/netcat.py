@@ -34,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param host: to connect to, or to listen on; ``None``: on any address.
     :param families: that may be used.
     :param sources: local addresses: the connection's, and further ones for subflows.
+    :param checksum: require DSS checksums.
     :param wait_s: give up when nothing happens for so long; ``None``: never.
     """
 
@@ -46,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     scheduler: str = "ecf"
     path_manager: str = "kernel_like"
     congestion: str = "cubic"
+    checksum: bool = False
     wait_s: float | None = None
     pcap: Path | None = None
     trace: Path | None = None
@@ -130,6 +132,7 @@ def _host(options: Options, files: contextlib.ExitStack) -> Host:
             tcp=tcp,
             scheduler=options.scheduler,
             path_manager=options.path_manager,
+            checksum=options.checksum,
         )
     )
     further = options.sources if options.listen else options.sources[1:]

@@ -7,6 +7,7 @@ import platform
 import re
 import struct
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -83,10 +84,8 @@ def fetch(name: str) -> Kernel:
         raise InputError(f"{name} needs no fetching")
     found = packages.search(_pattern(name))
     if not found:
-        raise InputError(
-            f"no package holds a kernel {name}",
-            hint="`apt-cache pkgnames linux-image-` lists those of this release",
-        )
+        known = ", ".join(_series(packages.search(rf"linux-image-.*({'|'.join(_FLAVOURS)})")))
+        raise InputError(f"no package holds a kernel {name}", hint=f"there are {known}")
     package = _preferred(found)
     tree = cache.folder("kernels") / package
     if not tree.exists():
@@ -97,9 +96,7 @@ def fetch(name: str) -> Kernel:
 
 def cached() -> list[str]:
     """Return the versions whose kernels were fetched, oldest first: ``6.1``."""
-    names = (path.name for path in cache.folder("kernels").glob("linux-image-*"))
-    versions = {found[1] for name in names if (found := _SERIES.match(name))}
-    return sorted(versions, key=packages.natural)
+    return _series(path.name for path in cache.folder("kernels").glob("linux-image-*"))
 
 
 def release(image: Path) -> str:
@@ -123,6 +120,12 @@ def _pattern(name: str) -> str:
         return re.escape(name)
     flavours = "|".join(_FLAVOURS)
     return rf"linux-image-{re.escape(name)}(?!\d)[-+.~\w]*?-({flavours})"
+
+
+def _series(names: Iterable[str]) -> list[str]:
+    """Return the versions of packages, each once, oldest first: ``6.1``."""
+    versions = {found[1] for name in names if (found := _SERIES.match(name))}
+    return sorted(versions, key=packages.natural)
 
 
 def _preferred(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -116,3 +117,8 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
     spec: dict[str, Any]
     created_at: str  # UTC, ISO 8601
     version: str  # of testbed
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``spec``, in hexadecimal: equal where the same was asked for."""
+        return hashlib.sha256(msgspec.json.encode(self.spec, order="sorted")).hexdigest()

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -47,9 +46,8 @@ class Store:
 
         :raises InputError: it cannot be written, for example without permission.
         """
-        digest = hashlib.sha256(msgspec.json.encode(experiment.spec, order="sorted")).hexdigest()
         created = datetime.fromisoformat(experiment.created_at).astimezone(UTC)
-        name = f"{created:%Y%m%dT%H%M%SZ}-{digest[:8]}"
+        name = f"{created:%Y%m%dT%H%M%SZ}-{experiment.digest[:8]}"
         try:
             store = cls(_new_directory(root / experiment.name, name))
             store._write("experiment.json", _pretty(experiment))

@@ -30,7 +30,7 @@ def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
 
 
 def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
-    """Return what makes endpoints that speak MPTCP, with the limits and endpoints of the node.
+    """Return what makes endpoints that speak MPTCP, with limits, endpoints and sysctl of the node.
 
     :param config: of the subflows' TCP.
     """
@@ -39,6 +39,7 @@ def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
         limits = node.limits or KERNEL_LIMITS
         whole = MptcpConfig(
             tcp=config,
+            checksum=dict(node.sysctls).get("net.mptcp.checksum_enabled") == "1",
             limits=PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted),
             endpoints=tuple(
                 PathEndpoint(

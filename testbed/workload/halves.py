@@ -78,7 +78,7 @@ def verify(client: Report, server: Report) -> None:
 
 
 def _said(flow: Flow) -> str:
-    return f"{flow.octets} octets with SHA-256 {flow.digest}"
+    return f"{flow.octets} octets with CRC-32 {flow.digest}"
 
 
 def result(

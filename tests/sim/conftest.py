@@ -30,27 +30,41 @@ LIMIT_S = 7200  # of virtual time: more than all time-outs of a connection toget
 
 # Who only waits for data does not notice that the peer is gone, unless it asks.
 ASKING = msgspec.structs.replace(endpoints.DEFAULT, keepalive=True, keepalive_idle_ns=60 * 10**9)
-STACKS = {"userspace": endpoints.mptcp(ASKING), "userspace-tcp": endpoints.tcp(ASKING)}
+STACKS = {
+    "userspace": endpoints.mptcp(ASKING),
+    "checksums": endpoints.mptcp(ASKING),  # the same, with DSS checksums
+    "userspace-tcp": endpoints.tcp(ASKING),
+}
 
 
 class End(msgspec.Struct):
     """What one end has to send, has to receive, and got.
 
+    :param restore: makes of what has come what was sent, where a box on the way changes it.
     :param error: None after an orderly end.
     """
 
     sent: bytes
     expected: bytes
     received: int = 0
+    restore: Callable[[bytes], bytes] | None = None
+    changed: bytes = b""
     error: OSError | None = None
 
     def take(self, data: bytes) -> None:
         """Check that this is what comes next."""
+        if self.restore is not None:
+            self.changed += data
+            return
         start, self.received = self.received, self.received + len(data)
         assert data == self.expected[start : self.received]
 
     def check(self) -> None:
         """Check that an orderly end comes after everything."""
+        if self.restore is not None and self.error is None:
+            restored = self.restore(self.changed)
+            assert restored == self.expected
+            self.received = len(restored)
         assert self.error is not None or self.received == len(self.expected)
 
 
@@ -72,6 +86,8 @@ class Trial:
 
     :param netem: options of each link.
     :param boxes: middleboxes of each link.
+    :param sizes: how many octets each end sends, the client first; or the octets.
+    :param restore: see :class:`End`.
     """
 
     def __init__(
@@ -81,12 +97,14 @@ class Trial:
         netem: dict[str, str] | None = None,
         boxes: Callable[[Network], dict[str, Sequence[Middlebox]]] | None = None,
         changes: Sequence[Change] = (),
-        sizes: tuple[int, int] = (200_000, 100_000),
+        sizes: tuple[int | bytes, int | bytes] = (200_000, 100_000),
+        restore: Callable[[bytes], bytes] | None = None,
         seed: int = 1,
     ) -> None:
         options = {"wifi": "rate 20mbit delay 5ms limit 50", "lte": "rate 30mbit delay 15ms"}
         spec = {
             "nodes": {"client": {}, "server": {}},
+            "sysctls": {"net.mptcp.checksum_enabled": int(stack == "checksums")},
             "links": {
                 link: {
                     "between": ["client", "server"],
@@ -101,8 +119,11 @@ class Trial:
         self._boxes = boxes
         self._changes = changes
         random = Random(seed)
-        there, back = (random.randbytes(size) for size in sizes)
-        self.client, self.server = End(there, back), End(back, there)
+        there, back = (
+            size if isinstance(size, bytes) else random.randbytes(size) for size in sizes
+        )
+        self.client = End(there, back, restore=restore)
+        self.server = End(back, there, restore=restore)
         self._accepted = False
         self._seed = seed
 
@@ -189,7 +210,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         writer.transport.abort()
 
 
-@pytest.fixture(params=["userspace-tcp", "userspace"])
+@pytest.fixture(params=["userspace-tcp", "userspace", "checksums"])
 def stack(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -30,7 +30,8 @@ def machine(kernel: str) -> Machine:
 
 def machines() -> list[Machine]:
     """Return a machine of each kernel that was built or is offered."""
-    there = [it.source.removeprefix(build.DEBIAN) for it in build.built()]
+    builds = [it for it in build.built() if not it.abandoned]
+    there = [it.source.removeprefix(build.DEBIAN) for it in builds]
     return [
         Uml(name, virtual_time=virtual_time)
         for name in dict.fromkeys((*OFFERED, *there))

@@ -33,6 +33,7 @@ from testbed.machine import cache, packages
 FRAGMENT: Final = Path(__file__).parent / "kernel.config"
 ENTROPY: Final = Path(__file__).parent / "entropy.c"
 DEBIAN: Final = "debian:"
+_SOURCE: Final = "linux-source-"  # how the packages are called
 _TOOLS: Final = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc"}
 # Without these nothing would work; the rest of the fragment may be unknown to a version.
 _REQUIRED: Final = frozenset(
@@ -87,9 +88,27 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return _state(Path(self.source)) != self.version
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing will use it again: its tree is gone, or it is Debian's, built otherwise.
+
+        What was built from a tree that is still there serves the next build.
+        """
+        if self.source.startswith(DEBIAN):
+            return self.configuration != configuration()
+        return not Path(self.source).is_dir()
+
+    def remove(self) -> int:
+        """Remove its folder, and return how many octets that frees."""
+        directory = Path(self.directory)
+        with _locked(directory):
+            size = sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
+            shutil.rmtree(directory)
+        return size
+
 
 def built() -> list[Build]:
-    """Return what was built, by name."""
+    """Return what was built, by name, whether or not it is still of use."""
     found = []
     for path in sorted(cache.folder("uml").glob("*/build.json")):
         with contextlib.suppress(OSError, msgspec.DecodeError):  # another version's
@@ -115,7 +134,6 @@ def build(source: str, say: Say = lambda _: None) -> Build:
     :raises PlatformError: a tool is missing, or Debian's packages cannot be reached.
     :raises MachineError: it does not build.
     """
-    _check_tools()
     if source.startswith(DEBIAN):
         return _build_debian(source, say)
     return _build_tree(Path(source), say)
@@ -127,12 +145,21 @@ def configuration() -> str:
 
 
 def _build_debian(source: str, say: Say) -> Build:
-    name = f"linux-source-{source.removeprefix(DEBIAN)}"
-    directory = cache.folder("uml", f"debian-{source.removeprefix(DEBIAN)}-{configuration()}")
+    version = source.removeprefix(DEBIAN)
+    name = f"{_SOURCE}{version}"
+    found = find(version)
+    if found is not None:
+        return found
+    if name not in (known := packages.search(rf"{_SOURCE}\d+(\.\d+)+")):
+        raise InputError(
+            f"Debian has no source of Linux {version!r}",
+            hint=f"there are {', '.join(it.removeprefix(_SOURCE) for it in known)}",
+        )
+    _check_tools()
+    directory = cache.folder("uml", f"debian-{version}-{configuration()}")
     with _locked(directory):
-        record = directory / "build.json"
-        if record.is_file():
-            return msgspec.json.decode(record.read_bytes(), type=Build)
+        if found := find(version):  # another process was building it
+            return found
         scratch = directory / "source"  # always of this name, for ccache
         shutil.rmtree(scratch, ignore_errors=True)
         say(f"fetching and unpacking {name}")
@@ -151,6 +178,7 @@ def _build_tree(tree: Path, say: Say) -> Build:
             f"{tree} is no Linux source tree: it has no arch/um",
             hint="name one, or debian:VERSION",
         )
+    _check_tools()
     tree = tree.resolve()
     directory = cache.folder("uml", f"tree-{hashlib.sha256(bytes(tree)).hexdigest()[:12]}")
     with _locked(directory):

@@ -4,6 +4,7 @@ from testbed.sim.middlebox.base import Middlebox
 from testbed.sim.middlebox.chain import Chain
 from testbed.sim.middlebox.nat import Nat
 from testbed.sim.middlebox.options import StripOptions
+from testbed.sim.middlebox.payload import RewritePayload
 from testbed.sim.middlebox.replay import Replay
 from testbed.sim.middlebox.segmentation import Coalesce, Split
 from testbed.sim.middlebox.sequence import RewriteSequence
@@ -14,6 +15,7 @@ __all__ = [
     "Middlebox",
     "Nat",
     "Replay",
+    "RewritePayload",
     "RewriteSequence",
     "Split",
     "StripOptions",

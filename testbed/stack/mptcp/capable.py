@@ -14,6 +14,7 @@ from testbed.stack.packet.mptcp import (
     EXTENSIBILITY,
     HMAC_SHA256,
     VERSION,
+    AddAddr,
     Dss,
     MpCapable,
     MptcpOption,
@@ -28,10 +29,23 @@ def usable(option: MpCapable) -> bool:
     """Tell whether an MP_CAPABLE's flags allow MPTCP.
 
     The H flag is the one algorithm we have.  With B set the option must be ignored; bits D to G
-    mean nothing.  A checksum (A), which we do not make, must not be left out when it is asked for.
+    mean nothing.
     """
-    flags = option.flags
-    return bool(flags & HMAC_SHA256) and not flags & (EXTENSIBILITY | CHECKSUM_REQUIRED)
+    return bool(option.flags & HMAC_SHA256) and not option.flags & EXTENSIBILITY
+
+
+def agree_on_checksums(keys: Keys, option: MpCapable) -> None:
+    """Use checksums if either host requires them (the A flag)."""
+    keys.checksum |= bool(option.flags & CHECKSUM_REQUIRED)
+
+
+def _flags(keys: Keys, *, deny_join: bool) -> int:
+    """Return the flags of our next MP_CAPABLE: from the answer on, A is what was agreed on."""
+    return (
+        HMAC_SHA256
+        | (CHECKSUM_REQUIRED if keys.checksum else 0)
+        | (DENY_JOIN_INITIAL if deny_join else 0)
+    )
 
 
 class CapableInitiator:
@@ -43,7 +57,7 @@ class CapableInitiator:
 
     def __init__(self, keys: Keys, *, deny_join: bool) -> None:
         self._keys = keys
-        self._flags = HMAC_SHA256 | (DENY_JOIN_INITIAL if deny_join else 0)
+        self._deny_join = deny_join
         self._syns = 0
         self.join_denied = self.peer_backup = False
         self.reason = ""
@@ -53,22 +67,26 @@ class CapableInitiator:
 
         Data but the first goes with DSS: MP_CAPABLE and a mapping do not fit together.
         """
+        said = _flags(self._keys, deny_join=self._deny_join)
         if flags & SYN:
             self._syns += 1
-            return (MpCapable(flags=self._flags),) if self._syns <= SYN_TRIES else ()
+            return (MpCapable(flags=said),) if self._syns <= SYN_TRIES else ()
         if mapping is not None and not mapping.in_capable:
             return None
         if self._keys.remote is None:
             return ()
         local, remote = self._keys.pair()
-        length = mapping.length if mapping else None
         option = MpCapable(
-            flags=self._flags, sender_key=local, receiver_key=remote, data_length=length
+            flags=said,
+            sender_key=local,
+            receiver_key=remote,
+            data_length=mapping.length if mapping else None,
+            checksum=mapping.checksum if mapping else None,
         )
         return (option,)
 
     def received(self, segment: Segment) -> Outcome:
-        """Take the peer's key from its SYN/ACK; a Data ACK after that confirms it all.
+        """Take the peer's key from its SYN/ACK; a Data ACK or ADD_ADDR after that confirms it all.
 
         A segment without any option of MPTCP before that is a fallback (section 3.7).
         """
@@ -78,6 +96,9 @@ class CapableInitiator:
             return Outcome.PENDING
         dss = find(segment.options, Dss)
         if dss is not None and (dss.data_ack is not None or dss.dsn is not None):
+            return Outcome.CONFIRMED
+        announcement: AddAddr | None = find(segment.options, AddAddr)
+        if announcement is not None and self._keys.announced(announcement):
             return Outcome.CONFIRMED
         if find(segment.options, MptcpOption) is not None:
             return Outcome.PENDING  # a signal that left no room for DSS
@@ -94,6 +115,7 @@ class CapableInitiator:
             self.reason = "the SYN/ACK's MP_CAPABLE asks for what we do not have"
         else:
             self.join_denied = bool(option.flags & DENY_JOIN_INITIAL)
+            agree_on_checksums(self._keys, option)
             self._keys.learn(option.sender_key)
             return Outcome.ACCEPTED
         return Outcome.FALLBACK
@@ -108,14 +130,18 @@ class CapableResponder:
 
     def __init__(self, keys: Keys, *, deny_join: bool, syn: MpCapable) -> None:
         self._keys = keys
-        self._flags = HMAC_SHA256 | (DENY_JOIN_INITIAL if deny_join else 0)
+        self._deny_join = deny_join
+        agree_on_checksums(keys, syn)
         self.join_denied = bool(syn.flags & DENY_JOIN_INITIAL)
         self.peer_backup = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
         """Return MP_CAPABLE with our key for the SYN/ACK."""
-        return (MpCapable(flags=self._flags, sender_key=self._keys.local),) if flags & SYN else ()
+        if not flags & SYN:
+            return ()
+        said = _flags(self._keys, deny_join=self._deny_join)
+        return (MpCapable(flags=said, sender_key=self._keys.local),)
 
     def received(self, segment: Segment) -> Outcome:
         """Take the peer's key from the third ACK, with or without data.
@@ -127,10 +153,13 @@ class CapableResponder:
             return Outcome.PENDING
         option: MpCapable | None = find(segment.options, MpCapable)
         if option is not None and option.sender_key is not None:
-            if option.receiver_key == self._keys.local:
+            if option.receiver_key != self._keys.local:
+                self.reason = "the third ACK's MP_CAPABLE does not have our key"
+            elif option.version != VERSION or not usable(option):
+                self.reason = "the third ACK's MP_CAPABLE asks for what we do not have"
+            else:
                 self._keys.learn(option.sender_key)
                 return Outcome.CONFIRMED
-            self.reason = "the third ACK's MP_CAPABLE does not have our key"
             return Outcome.FALLBACK
         if find(segment.options, Dss) is not None:
             return Outcome.IGNORED

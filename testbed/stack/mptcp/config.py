@@ -18,6 +18,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param send_buffer: octets of data that a connection keeps until their Data ACK.
     :param receive_buffer: octets of the window that all subflows of a connection share.
     :param deny_join_initial: send the C flag: no join to the address of the first subflow.
+    :param checksum: require DSS checksums (the A flag); a peer that does gets them anyway.
     :param join_retries: how often the third ACK of a join is sent again.
     :param announce_ns: after which an ADD_ADDR without echo is sent again; doubled each time.
     :param close_timeout_ns: how long a connection without any subflow lives on.
@@ -31,6 +32,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[PathEndpoint, ...] = ()
     limits: PathLimits = PathLimits()
     deny_join_initial: bool = False
+    checksum: bool = False
     join_retries: int = 6
     announce_ns: int = 1 * _S
     close_timeout_ns: int = 60 * _S

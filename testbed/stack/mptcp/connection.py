@@ -11,6 +11,7 @@ from testbed.stack.mptcp import fallback
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.events import Events
+from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
@@ -23,6 +24,7 @@ from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Flow
+from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.state import State
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
@@ -72,7 +74,8 @@ class MptcpConnection:
         self.sender = Sender(self.outgoing, self.subflows, create_scheduler(config.scheduler))
         self.paths = paths(self)
         self._fin = DataFin(self.outgoing, self.subflows)
-        self._receiver = Receiver(self.incoming, config.receive_buffer)
+        self.mp_fail = Fail(keys, self.outgoing, self.incoming, self.subflows)
+        self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
         self._events = Events(self.outgoing, self.incoming, config.send_buffer)
@@ -184,8 +187,8 @@ class MptcpConnection:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:
             return None
-        times = [self._give_up_ns, self.paths.next_timer()]
-        if not self.fallback:
+        times = [self._give_up_ns, self.paths.next_timer(), self.mp_fail.retry_ns]
+        if not (self.fallback or self.mp_fail.waiting):
             times += (self._fin.retry_ns, self.sender.retry_ns)
         return min([time for time in times if time is not None], default=None)
 
@@ -193,7 +196,8 @@ class MptcpConnection:
         """Do what is due; a step follows."""
         if self.closed:
             return
-        if not self.fallback:
+        self.mp_fail.handle_timer(now)
+        if not (self.fallback or self.mp_fail.waiting):
             self.sender.handle_timer(now)
             self._fin.handle_timer(now)
             if self._unheard():
@@ -225,7 +229,7 @@ class MptcpConnection:
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""
         if subflow.refused is not None:
-            subflow.tcp.abort()
+            subflow.reset(ResetReason.MPTCP)
         if subflow.fastclosed:
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
@@ -235,8 +239,9 @@ class MptcpConnection:
         self._receiver.move(subflow, plain=plain)
         if subflow.fallback:
             fallback.drop_others(subflow, self.subflows)
-        if self.state is DataState.OPENING and subflow.accepted:
+        if self.state is DataState.OPENING and subflow.accepted and subflow.refused is None:
             self._establish(subflow, now)
+        self.mp_fail.absorb(subflow, now)
         if subflow.confirmed and not self.confirmed and not subflow.fallback:
             self.confirmed = True
             self.paths.start(subflow, now)
@@ -331,6 +336,7 @@ class MptcpConnection:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self._remove(subflow)
         self.sender.lost(subflow)
+        self.mp_fail.lost(subflow)
         self._fin.send_again()
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:
@@ -375,7 +381,9 @@ class MptcpConnection:
             self._told_closed = True
             self.trace("closed", now)
         for subflow in self.subflows[:]:
-            if self.failure is not None or subflow.refused is not None:
+            if subflow.refused is not None:
+                subflow.reset(ResetReason.MPTCP)
+            elif self.failure is not None:
                 subflow.tcp.abort()
             else:
                 subflow.tcp.close()

@@ -26,9 +26,16 @@ from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn
+from testbed.stack.packet.mptcp import (
+    VERSION,
+    MpCapable,
+    MpJoinSyn,
+    MptcpOption,
+    MpTcprst,
+    ResetReason,
+)
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.segment import FIN, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
@@ -36,6 +43,7 @@ from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
 _MAX_ID: Final = 255
+_REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
 
 
 class MptcpEndpoint:
@@ -98,6 +106,8 @@ class MptcpEndpoint:
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
         self._now = now
+        if segment.flags & SYN and segment.length > 1:
+            segment = _syn_alone(segment)
         self.tcp.receive(segment, now)
         if self._new:
             self._attach()
@@ -189,9 +199,9 @@ class MptcpEndpoint:
         """
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
-            raise Refuse("no connection has this token")
+            raise Refuse("no connection has this token", _REFUSED)
         if not connection.paths.accepts_join():
-            raise Refuse("the connection takes no further subflow")
+            raise Refuse("the connection takes no further subflow", _REFUSED)
         offer = JoinOffer(
             address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
         )
@@ -202,7 +212,7 @@ class MptcpEndpoint:
             remote=flow.remote,
             remote_id=join.address_id,
         )
-        subflow = connection.new_subflow(handshake, path, backup=join.backup, initiated=False)
+        subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
         self._new.append((subflow, flow))
         return subflow
 
@@ -321,9 +331,20 @@ class MptcpEndpoint:
     def _new_keys(self) -> Keys:
         """Return keys whose token no other connection has (section 3.1)."""
         while True:
-            keys = Keys(self._rng.getrandbits(64))
+            keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
+
+
+def _syn_alone(syn: Segment) -> Segment:
+    """Leave out what comes with a SYN of MPTCP, as if it had been lost.
+
+    No mapping covers it, and only TCP Fast Open gives it a place in the stream (appendix B), so it
+    must not be acknowledged: the peer sends it again after the handshake.
+    """
+    if find(syn.options, MptcpOption) is None:
+        return syn
+    return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
 
 
 class _Joins:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.state import State
 
 
@@ -22,14 +23,14 @@ def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool)
     if plain and subflow.position == incoming.next:
         subflow.fall_back()
     else:
-        subflow.tcp.abort()
+        subflow.reset(ResetReason.MIDDLEBOX)
 
 
 def drop_others(subflow: Subflow, subflows: Sequence[Subflow]) -> None:
     """Give up joins that were begun: after a fallback there is one subflow."""
     for other in subflows:
         if other is not subflow and not other.tcp.closed:
-            other.tcp.abort()
+            other.reset(ResetReason.MIDDLEBOX)
 
 
 def follow_tcp(outgoing: SendStream, subflows: Sequence[Subflow]) -> None:

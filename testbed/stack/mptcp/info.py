@@ -31,7 +31,7 @@ def describe(connection: MptcpConnection) -> dict[str, Any]:
             "bytes_acked": outgoing.una,
             "bytes_received": incoming.next,
             "bytes_retrans": connection.sender.reinjected,
-            "csum_enabled": 0,
+            "csum_enabled": int(keys.checksum),
             "subflows_total": len(subflows),
         },
         "subflows": [describe_subflow(one) for one in subflows],

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.streams import DataSequence
+from testbed.stack.packet.mptcp import AddAddr
 
 
 class Keys:
-    """Both keys of a connection and all that follows from them.
+    """Both keys of a connection and all that follows from them, and the use of checksums.
 
     :param local: our key, 64 bits.
+    :param checksum: this side requires DSS checksums; if the peer does, they are used as well.
     """
 
-    __slots__ = ("incoming", "local", "outgoing", "remote", "remote_token", "token")
+    __slots__ = ("checksum", "incoming", "local", "outgoing", "remote", "remote_token", "token")
 
-    def __init__(self, local: int) -> None:
+    def __init__(self, local: int, *, checksum: bool = False) -> None:
         self.local = local
+        self.checksum = checksum
         self.token = crypto.token(local)
         self.outgoing = DataSequence(crypto.initial_dsn(local))
         self.remote: int | None = None
@@ -32,3 +35,11 @@ class Keys:
         """Return our key and the peer's, which is known."""
         assert self.remote is not None  # noqa: S101 - nobody asks before the handshake is done
         return self.local, self.remote
+
+    def announced(self, option: AddAddr) -> bool:
+        """Tell whether an ADD_ADDR is the peer's: both keys are in its HMAC (section 3.4.1)."""
+        local, remote = self.pair()
+        expected = crypto.add_addr_hmac(
+            remote, local, option.address_id, option.address, option.port
+        )
+        return option.hmac is not None and crypto.same(option.hmac, expected)

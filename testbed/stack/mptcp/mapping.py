@@ -18,14 +18,28 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
 
     :param data: position of its first octet in the data stream.
     :param subflow: position of its first octet in the subflow's stream.
+    :param length: in octets; 0 of an infinite mapping, which never ends (section 3.7).
     :param in_capable: it leaves in MP_CAPABLE, not in DSS: the first data of a connection's
         initiator (section 3.1).
+    :param checksum: of all its octets; ``None`` where checksums are not in use.
+    :param data_fin: DATA_FIN follows its octets, and counts in what the checksum covers.
     """
 
     data: int
     subflow: int
     length: int
     in_capable: bool = False
+    checksum: int | None = None
+    data_fin: bool = False
+
+    @property
+    def infinite(self) -> bool:
+        """Whether it has no end."""
+        return not self.length
+
+    def data_at(self, position: int) -> int:
+        """Return the position in the data stream of one in the subflow's."""
+        return self.data + position - self.subflow
 
     @property
     def subflow_end(self) -> int:
@@ -38,7 +52,8 @@ class ReceivedMappings:
 
     A mapping may span segments, and may arrive before or after the octets it covers.  It is
     immutable: where two disagree, the one that came first stays.  Of too many the last are
-    forgotten: their octets count as unmapped, and the peer has to send that data again.
+    forgotten: their octets count as unmapped, and the peer has to send that data again.  A checksum
+    is that of a whole mapping, so of one that overlaps another nothing can be kept.
     """
 
     __slots__ = ("_mappings", "_passed")
@@ -82,6 +97,8 @@ class ReceivedMappings:
 
     def _insert(self, new: Mapping) -> None:
         """Put what is new of a mapping between those that are there."""
+        if new.checksum is not None and self._overlaps(new):
+            return
         start, found = max(new.subflow, self._passed), []
         for old in self._mappings:
             if start < old.subflow and start < new.subflow_end:
@@ -92,7 +109,41 @@ class ReceivedMappings:
             found.append(_part(new, start, new.subflow_end))
         self._mappings = deque(found)
 
+    def _overlaps(self, new: Mapping) -> bool:
+        return new.subflow < self._passed or any(
+            old.subflow < new.subflow_end and new.subflow < old.subflow_end
+            for old in self._mappings
+        )
+
 
 def _part(mapping: Mapping, start: int, end: int) -> Mapping:
     """Return what a mapping says of the subflow's positions from ``start`` up to ``end``."""
-    return Mapping(data=mapping.data + start - mapping.subflow, subflow=start, length=end - start)
+    if (start, end) == (mapping.subflow, mapping.subflow_end):
+        return mapping
+    return Mapping(data=mapping.data_at(start), subflow=start, length=end - start)
+
+
+class Run:
+    """The last octets that were given to a subflow whose data is in one piece.
+
+    Of data that was given before, some may be on its way twice, or on other subflows: what is not
+    acknowledged is all there, once and in order, when that lies in one piece and is not older.
+    """
+
+    __slots__ = ("_end", "_most", "_start")
+
+    def __init__(self) -> None:
+        self._start = 0  # position in the data stream from which on nothing else is on its way
+        self._end = 0
+        self._most = 0  # position before which all that was ever given lies
+
+    def give(self, start: int, length: int) -> None:
+        """Take that the subflow was given the data from a position on."""
+        if start != self._end:
+            self._start = max(self._most, start)
+        self._end = start + length
+        self._most = max(self._most, self._end)
+
+    def covers(self, start: int, end: int) -> bool:
+        """Tell whether all data between two positions is on its way here, and only here."""
+        return start == end or (self._start <= start and end == self._end)

@@ -17,7 +17,7 @@ from testbed.stack.mptcp.path_manager import (
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr
+from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.stack.packet.options import Option
 from testbed.stack.tcp.state import State
 
@@ -124,7 +124,7 @@ class PathControl:
         for subflow in self._connection.subflows:
             if subflow.path.local_host == host:
                 subflow.tcp_state = State.CLOSED  # nothing is given to it from here on
-                subflow.tcp.abort()
+                subflow.reset(ResetReason.UNSPECIFIED)
         if self._active:
             self._do(self._manager.address_removed(self, host), now)
 
@@ -134,6 +134,21 @@ class PathControl:
         while subflow.inbox:
             self._handle(subflow.inbox.popleft(), subflow, now)
         return joined
+
+    def set_backup(self, number: int, *, backup: bool) -> None:
+        """Ask the peer to use a subflow only while there is no other, or to use it again.
+
+        This side does the same.  The request (MP_PRIO, section 3.3.8) rides on one ACK: if that is
+        lost, the peer goes on as before, which does no harm; and it need not obey.
+
+        :param number: of the subflow, as :func:`~testbed.stack.mptcp.info.describe` has it.
+        :raises ValueError: there is no such subflow, or this has become plain TCP.
+        """
+        for subflow in self._connection.subflows:
+            if subflow.number == number and subflow.usable and not subflow.fallback:
+                subflow.ask_backup(backup)
+                return
+        raise ValueError(f"no MPTCP subflow has the number {number}")
 
     def lost(self, subflow: Subflow, now: int) -> None:
         """A subflow of a living connection is gone."""
@@ -146,7 +161,7 @@ class PathControl:
         if subflow.initiated and subflow.number:
             self._joiner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
-            self._connection.trace("sub_closed", now, **_described(subflow))
+            self._connection.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
 
     def step(self, now: int) -> None:
         """Send the signals that are due."""
@@ -164,7 +179,7 @@ class PathControl:
             if subflow.join_retry_ns is not None and subflow.join_retry_ns <= now:
                 subflow.join_retry_ns = None
                 if subflow.join_tries > self._connection.config.join_retries:
-                    subflow.tcp.abort()
+                    subflow.reset(ResetReason.UNSPECIFIED, transient=True)
                 else:
                     subflow.tcp.request_ack()
                     self._await_fourth_ack(subflow, now)
@@ -173,7 +188,8 @@ class PathControl:
     def _active(self) -> bool:
         """Whether there may be further subflows."""
         connection = self._connection
-        return self._started and not (connection.fallback or connection.closed)
+        ending = connection.fallback or connection.mp_fail.waiting or connection.closed
+        return self._started and not ending
 
     def _confirm(self, subflow: Subflow, now: int) -> bool:
         """Follow the handshake of a join; tell whether it has ended well just now."""
@@ -204,7 +220,7 @@ class PathControl:
                 for number in option.address_ids:
                     self._withdrawn(number, now)
             case MpPrio():
-                subflow.backup = option.backup
+                subflow.peer_backup = option.backup
                 self._connection.trace("sub_priority", now, **_described(subflow))
             case MpJoinAck():
                 subflow.tcp.request_ack()  # our fourth ACK was lost
@@ -214,7 +230,7 @@ class PathControl:
 
         An id must be withdrawn before another address may have it.
         """
-        if not self.signals.authentic(option):
+        if not self._connection.keys.announced(option):
             return
         port = self.initial.remote.port if option.port is None else option.port
         remote = RemoteAddress(option.address_id, Address(option.address, port))
@@ -244,7 +260,7 @@ class PathControl:
             self.join_initial_denied = True
         self._connection.trace("removed", now, rem_id=number)
         for subflow in gone:
-            subflow.tcp.abort()
+            subflow.reset(ResetReason.UNSPECIFIED)
         if remote is not None:
             self._do(self._manager.withdrawn(self, remote), now)
 
@@ -273,3 +289,11 @@ def _described(subflow: Subflow) -> dict[str, object]:
         "dport": flow.remote.port,
         "backup": subflow.backup,
     }
+
+
+def _reset(subflow: Subflow) -> dict[str, object]:
+    """Return what the peer's RST said, in the words of the kernel's events."""
+    said = subflow.peer_reset
+    if said is None:
+        return {}
+    return {"reset_reason": said.reason, "reset_flags": said.flags | said.transient}

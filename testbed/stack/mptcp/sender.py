@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from testbed.stack.mptcp.mapping import MAX_LENGTH, Mapping
+from testbed.stack.mptcp.mapping import MAX_LENGTH
 from testbed.stack.mptcp.scheduler import Scheduler
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.ranges import Ranges
 
 _RETRY_NS: Final = 1_000_000_000  # when no round-trip time is known
@@ -30,6 +31,7 @@ class Sender:
         self._scheduler = scheduler
         self._hurried = -1  # the position that was reinjected last because the window was full
         self._una = 0
+        self._largest = 0  # window there was
         self._probing = False
         self.retry_ns: int | None = None  # when ``retry`` is to be called
         self.tries = 0  # retries since the last Data ACK of anything new
@@ -37,6 +39,7 @@ class Sender:
 
     def give(self, now: int) -> None:
         """Give subflows whatever they and the peer's window have room for."""
+        self._largest = max(self._largest, self._stream.edge - self._stream.una)
         self._drop_acknowledged()
         self._repair()
         while self._give_again():
@@ -68,7 +71,8 @@ class Sender:
         for subflow in self._subflows:
             if subflow.usable and not _busy(subflow):
                 if subflow.bare and not subflow.fallback:
-                    subflow.tcp.abort()  # what is sent again would be new data for this peer
+                    # What is sent again would be new data for this peer.
+                    subflow.reset(ResetReason.MIDDLEBOX)
                 else:
                     subflow.carried.clear()
         self._reinject((self._stream.una, self._stream.next))
@@ -97,19 +101,22 @@ class Sender:
         self._una = una
 
     def _probe(self) -> None:
-        """Give an idle subflow one octet although a window is closed, its own or the shared one.
+        """Give an idle subflow what is too little to be sent at once, or one octet of no window.
 
-        Its TCP holds the octet back or sends it; either way the answer tells of the window.
+        The closed window may be its own or the shared one.  Its TCP holds the octet back or sends
+        it; either way the answer tells of the window.
         """
         usable = [one for one in self._subflows if one.usable]
         if not usable or any(_busy(one) for one in usable):
             return
+        chosen = self._scheduler.select(usable)
         first = self._stream.again.first()
         start = first[0] if first else self._stream.next
+        length = 1 if first else max(1, min(self._stream.sendable, chosen.segment_size))
         if start < self._stream.end:
-            self._send(self._scheduler.select(usable), start, 1)
-            self._stream.next = max(self._stream.next, start + 1)
-            self._stream.again.remove(start, start + 1)
+            self._send(chosen, start, length)
+            self._stream.next = max(self._stream.next, start + length)
+            self._stream.again.remove(start, start + length)
 
     def _interval(self) -> int:
         times = [one.tcp.rto_ns for one in self._subflows if one.usable]
@@ -148,7 +155,7 @@ class Sender:
         if not others:
             return False
         chosen = self._scheduler.select(others)
-        sent = self._send(chosen, start, _fitting(chosen, end - start))
+        sent = self._send(chosen, start, _fitting(chosen, end - start, end - start))
         self.reinjected += sent
         self._stream.again.remove(start, start + sent)
         return True
@@ -162,10 +169,21 @@ class Sender:
         full = [one for one in self._working() if one not in ready]
         if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
             return False
-        start = self._stream.next
-        length = _fitting(chosen, self._stream.sendable)
-        self._stream.next += self._send(chosen, start, length)
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, ready))
+        left = self._stream.end - self._stream.next
+        length = _fitting(chosen, most, left)
+        if not self._worth_sending(chosen, length, left):
+            return False
+        self._stream.next += self._send(chosen, self._stream.next, length)
         return True
+
+    def _worth_sending(self, subflow: Subflow, length: int, left: int) -> bool:
+        """Avoid the silly window syndrome of the shared window (RFC 9293, section 3.8.6.2.1).
+
+        A full segment may leave, or all there is, or half of the largest window there was.  Less
+        waits for the window to open, or for the timer.
+        """
+        return length >= subflow.segment_size or length == left or length * 2 >= self._largest
 
     def _hurry(self) -> None:
         """Reinject what holds the whole window up, if a faster subflow idles (section 3.3.6).
@@ -185,8 +203,8 @@ class Sender:
         if faster:
             self._hurried = stream.una
             chosen = self._scheduler.select(faster)
-            end = min(stream.next, stream.una + chosen.segment_size)
-            self.reinjected += self._send(chosen, stream.una, _fitting(chosen, end - stream.una))
+            octets = min(stream.next - stream.una, chosen.segment_size)
+            self.reinjected += self._send(chosen, stream.una, _fitting(chosen, octets, octets))
 
     def _ready(self, wanted: int) -> list[Subflow]:
         """Return the subflows that can send a full segment, or all that is wanted, at once."""
@@ -204,9 +222,7 @@ class Sender:
         if in_capable:
             length = min(length, subflow.segment_size)
         data = self._stream.peek(start, length)
-        position = subflow.given
-        mapping = Mapping(data=start, subflow=position, length=len(data), in_capable=in_capable)
-        subflow.tcp.send(data, None if subflow.fallback else mapping)
+        subflow.tcp.send(data, subflow.map(start, data, in_capable=in_capable))
         subflow.given += len(data)
         subflow.carried.add(start, start + len(data))
         return len(data)
@@ -225,11 +241,11 @@ def room(subflow: Subflow) -> int:
     return max(0, min(windows - queued, tcp.room))
 
 
-def _fitting(subflow: Subflow, most: int) -> int:
-    """Return how many of so many octets to give a subflow: whole segments if not all fit."""
+def _fitting(subflow: Subflow, most: int, left: int) -> int:
+    """Return how many octets to give a subflow, of ``left``: whole segments if not all of them."""
     size = subflow.segment_size
     length = min(most, room(subflow), MAX_LENGTH)
-    return length - length % size if size < length < most else length
+    return length - length % size if size < length < left else length
 
 
 def _busy(subflow: Subflow) -> bool:

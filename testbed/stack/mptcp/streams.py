@@ -144,6 +144,11 @@ class ReceiveStream:
         return self.next - self._read
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether some data is there that others come before."""
+        return bool(self._beyond)
+
+    @property
     def finished(self) -> bool:
         """Whether everything up to DATA_FIN has arrived."""
         return self.fin == self.next
@@ -175,6 +180,11 @@ class ReceiveStream:
         arrived = max((end for _, end in self._beyond.ranges()), default=self.next)
         if arrived <= position <= self.edge + _ROUNDING:
             self.fin = position
+
+    def forget_end(self) -> None:
+        """Take that DATA_FIN was not the last word, unless all before it has come."""
+        if not self.finished:
+            self.fin = None
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets in order."""

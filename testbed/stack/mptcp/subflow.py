@@ -10,20 +10,21 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from testbed.stack.mptcp import dss, record, segments
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings, Run
 from testbed.stack.mptcp.path_manager import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose, MpJoinAck, MptcpOption
-from testbed.stack.packet.options import Option
+from testbed.stack.packet.mptcp import MpFail, MpPrio, MpTcprst, ResetReason
+from testbed.stack.packet.options import Option, find
 from testbed.stack.packet.segment import RST, SYN, Segment
-from testbed.stack.packet.sequence import expand
 from testbed.stack.ranges import Ranges
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
 
+_S: Final = 1_000_000_000
 DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 octets
 
 
@@ -50,7 +51,7 @@ class Subflow:
 
     :param number: counts the subflows of a connection.
     :param path: its two ends and their address ids.
-    :param backup: to be used only when no other is there (section 3.3.8).
+    :param backup: this side wants it to be used only when no other is there (section 3.3.8).
     :param initiated: by this side.
     """
 
@@ -66,7 +67,8 @@ class Subflow:
     ) -> None:
         self.number = number
         self.path = path
-        self.backup = backup
+        self.asks_backup = backup
+        self.peer_backup = False  # ... and so does the peer
         self.initiated = initiated
         self.handshake: Handshake | None = handshake
         self.accepted = False  # the peer has answered the handshake
@@ -75,6 +77,12 @@ class Subflow:
         self.stirred = True  # something was recorded since the last step
         self.join_denied = False  # the peer takes no join to its end's address
         self.refused: str | None = None  # why it must be reset
+        self.parting: tuple[Option, ...] = ()  # what its RST says
+        self.peer_reset: MpTcprst | None = None  # what the peer's RST says
+        self.told = False  # MP_FAIL has come: the peer wants plain TCP
+        self.infinite: Mapping | None = None  # ... and has sent an infinite mapping
+        self.damaged: Mapping | None = None  # one whose checksum was wrong: nothing is read now
+        self.held = b""  # its octets, taken from TCP and given to nobody
         self.fastclosed = False  # MP_FASTCLOSE has come
         self.announced_up = False  # the path manager's event has been told
         self.stale = False  # its retransmission timer has expired, and nothing came since
@@ -94,8 +102,11 @@ class Subflow:
         self.join_tries = 0
         self.tcp_state = State.CLOSED
         self._owner = owner
+        self._run = Run()
+        self._shift = 0  # after a fallback: from the positions of our stream here to those of data
+        self._beginning: Mapping | None = None  # the infinite mapping, until it is given
         self._introduced = False  # our first ACK has left, with what the handshake says
-        self._window_from: int | None = 0  # the Data ACK that came with the last window
+        self.window_from: int | None = 0  # the Data ACK that came with the last window
         self._tcp: TcpConnection | None = None
 
     @property
@@ -113,6 +124,32 @@ class Subflow:
         self._owner.subflows.remove(self)
         self.stir()
 
+    def map(self, start: int, data: bytes, *, in_capable: bool) -> Mapping | None:
+        """Return the mapping of octets that are its next ones, ``None`` in plain TCP.
+
+        :param start: their position in the data stream.
+        :param in_capable: see :class:`Mapping`.
+        """
+        self._run.give(start, len(data))
+        if not self.fallback:
+            return dss.new_mapping(self._owner.keys, data, start, self.given, in_capable=in_capable)
+        mapping, self._beginning = self._beginning, None
+        return mapping
+
+    def carries_all_in_flight(self) -> bool:
+        """Tell whether all data without Data ACK is on its way here, once and in order."""
+        outgoing = self._owner.outgoing
+        return self._run.covers(outgoing.una, outgoing.next)
+
+    def reset(self, reason: ResetReason, *options: Option, transient: bool = False) -> None:
+        """End it with RST that says why (section 3.6).
+
+        :param options: that go before the reason.
+        :param transient: another attempt on this path may succeed.
+        """
+        self.parting = (*options, MpTcprst(reason=reason, transient=transient))
+        self.tcp.abort()
+
     def stir(self) -> None:
         """Ask its connection for a step that looks at it: something was recorded."""
         self.stirred = True
@@ -123,10 +160,42 @@ class Subflow:
         """RFC 6298's SRTT."""
         return self.tcp.smoothed_rtt_ns
 
+    def expected_ns(self, octets: int = 0) -> int | None:
+        """Return how long it takes until what it has, and so many octets more, is acknowledged.
+
+        At the rate its path has delivered of late; a smoothed round-trip time tells too late of
+        the queue that a burst makes.  ``None`` before there is a sample of the round-trip time.
+        """
+        minimum = self.tcp.min_rtt_ns
+        if minimum is None:
+            return None
+        return max(minimum, (self._ahead + octets) * _S // self._rate)
+
+    def within(self, ns: int) -> int:
+        """Return how many octets more could be acknowledged in a time: at least one segment."""
+        return max(self.segment_size, self._rate * ns // _S - self._ahead)
+
     @property
-    def cwnd(self) -> int:
-        """The congestion window."""
-        return self.tcp.cwnd
+    def _ahead(self) -> int:
+        """Octets that are before what is given next."""
+        return self.tcp.in_flight + self.tcp.queued
+
+    @property
+    def _rate(self) -> int:
+        """Octets per second; until that is measured, a congestion window per round-trip time."""
+        tcp = self.tcp
+        return tcp.delivery_rate or max(1, tcp.cwnd * _S // max(1, tcp.smoothed_rtt_ns or 0))
+
+    @property
+    def backup(self) -> bool:
+        """Whether it is to be used only when no other is there; as in Linux, either may say so."""
+        return self.asks_backup or self.peer_backup
+
+    def ask_backup(self, backup: bool) -> None:
+        """Tell the peer what is wanted from now on (section 3.3.8)."""
+        self.asks_backup = backup
+        self.signals.append(MpPrio(backup=backup))
+        self.stir()
 
     @property
     def usable(self) -> bool:
@@ -158,29 +227,33 @@ class Subflow:
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment."""
         if self.fallback:
-            return ()
+            return segments.after_fallback(self._owner, self, ext)
         if flags & RST:
-            return self._reset_options(room)
+            return segments.on_reset(self._owner, self, room)
         if self.handshake is not None:
             options = self._handshake_options(self.handshake, flags, ext)
             if options is not None:
                 return options
         elif flags & SYN:
             return ()
-        return self._data_options(ext) if ext is not None else self._ack_options(room)
+        if ext is not None:
+            return segments.on_data(self._owner, ext)
+        return segments.on_ack(self._owner, self, room)
 
     def received(self, segment: Segment, start: int) -> Notice:
         """Record what a segment says."""
         if self.fallback:
-            if segment.payload:
-                self.stir()
+            self._received_plain(segment)
             return Notice.PLAIN
         self.stir()
         if self.handshake is not None:
             notice = self._shake(self.handshake, segment)
             if notice is not None:
                 return notice
-        return Notice.SIGNAL if self._record(segment, start) else Notice.PLAIN
+        signal = record.options(self._owner, self, segment, start)
+        if self.refused is not None:
+            return Notice.REFUSED
+        return Notice.SIGNAL if signal else Notice.PLAIN
 
     def window(self) -> int | None:
         """Return the window all subflows share (section 3.3.4)."""
@@ -191,10 +264,10 @@ class Subflow:
 
     def window_counts(self, window: int) -> bool:
         """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
-        if self._window_from is None:
+        if self.window_from is None:
             return False
         outgoing = self._owner.outgoing
-        outgoing.edge = max(outgoing.edge, self._window_from + window)
+        outgoing.edge = max(outgoing.edge, self.window_from + window)
         return True
 
     def state_changed(self, old: State, new: State) -> None:  # noqa: ARG002 - the hook's signature
@@ -213,7 +286,7 @@ class Subflow:
         self.stripped |= self.bare and self.unheard and position > 0
         if self.fallback:
             outgoing = self._owner.outgoing
-            outgoing.acked(min(position, outgoing.end))
+            outgoing.acked(min(position + self._shift, outgoing.end))
         self.stir()
 
     # What the hooks do.
@@ -223,7 +296,7 @@ class Subflow:
         outcome = handshake.received(segment)
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.accepted = True
-            self.backup |= handshake.peer_backup
+            self.peer_backup |= handshake.peer_backup
             self.join_denied = handshake.join_denied
             if outcome is Outcome.CONFIRMED:
                 self.confirmed = True
@@ -257,102 +330,25 @@ class Subflow:
         self._owner.fallback = True
         self.fallback = self.accepted = self.confirmed = True
         self.handshake = None
-        self._window_from = 0
+        self.window_from = 0
         if self._tcp is not None:
             self.acked(self._tcp.acknowledged)
 
-    def _record(self, segment: Segment, start: int) -> bool:
-        """Take in the options; tell whether they are a message, so that it is no duplicate ACK."""
-        signal = False
-        self.bare = True
-        self._window_from = None if self.confirmed else 0
-        for option in segment.options:
-            if not isinstance(option, MptcpOption):
-                continue
-            self.bare = False
-            if isinstance(option, Dss):
-                signal |= self._dss(option, start)
-            elif isinstance(option, MpCapable):
-                if option.data_length and not (self.number or self.initiated):
-                    self._map(0, 0, option.data_length)
-            else:
-                signal = True
-                if isinstance(option, MpFastclose):
-                    self.fastclosed |= option.receiver_key == self._owner.keys.local
-                elif not isinstance(option, MpJoinAck) or not self.initiated:
-                    self.inbox.append(option)
-        return signal
+    def begin_plain(self) -> None:
+        """Fall back where data was damaged: the next octets go with an infinite mapping.
 
-    def _dss(self, dss: Dss, start: int) -> bool:
-        """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1)."""
+        It acts retroactively: it says where the first octet without Data ACK is, the last place
+        where both sides know that the streams go together.
+        """
         outgoing = self._owner.outgoing
-        news = False
-        if dss.data_ack is not None:
-            una = outgoing.una
-            position = self._owner.keys.outgoing.position(dss.data_ack, wide=dss.wide_ack, near=una)
-            self.unheard = False
-            if position <= outgoing.next + outgoing.fin_sent:
-                outgoing.acked(position)
-                news = outgoing.una != una
-                self._window_from = position
-        if dss.dsn is not None:
-            news |= self._received_mapping(dss, dss.dsn, start)
-        return news
+        self._shift = outgoing.next - self.given
+        start = outgoing.una
+        self._beginning = Mapping(data=start, subflow=start - self._shift, length=0)
+        self.fall_back()
 
-    def _received_mapping(self, dss: Dss, dsn: int, start: int) -> bool:
-        """Note a mapping or DATA_FIN; tell whether it is DATA_FIN."""
-        incoming = self._owner.incoming
-        data = self._owner.keys.incoming.position(dsn, wide=dss.wide_dsn, near=incoming.next)
-        length = dss.length
-        if dss.data_fin and length:
-            length -= 1
-            self.ack_due |= incoming.finished
-            incoming.finish(data + length)
-        if length:
-            # Subflow sequence numbers in DSS are relative to the ISN: the first octet has 1.
-            subflow = expand(dss.subflow_seq, start + 1) - 1
-            self._map(data, subflow, length)
-        return dss.data_fin
-
-    def _map(self, data: int, subflow: int, length: int) -> None:
-        self.mappings.add(Mapping(data=data, subflow=subflow, length=length))
-
-    def _data_options(self, mapping: Mapping) -> Sequence[Option]:
-        """Return the DSS of octets that are data: their mapping, and a Data ACK beside."""
-        keys = self._owner.keys
-        dss = Dss(
-            data_ack=keys.incoming.number(self._owner.incoming.ack),
-            dsn=keys.outgoing.number(mapping.data),
-            subflow_seq=(mapping.subflow + 1) & 0xFFFF_FFFF,
-            length=mapping.length,
-        )
-        return (dss,)
-
-    def _ack_options(self, room: int) -> Sequence[Option]:
-        """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal."""
-        keys, outgoing = self._owner.keys, self._owner.outgoing
-        ack = keys.incoming.number(self._owner.incoming.ack)
-        if self.signals:
-            return self._signal(ack, room)
-        if self._owner.fin_due:
-            # A DATA_FIN on its own is mapped to subflow sequence 0 (section 3.3.3).
-            fin = keys.outgoing.number(outgoing.end)
-            return (Dss(data_ack=ack, dsn=fin, subflow_seq=0, length=1, data_fin=True),)
-        return (Dss(data_ack=ack),)
-
-    def _signal(self, ack: int, room: int) -> Sequence[Option]:
-        """Return the next signal, with a Data ACK if both fit."""
-        signal = self.signals.popleft()
-        if self.signals:
-            self.stir()  # for another ACK: each carries one
-        dss = Dss(data_ack=ack)
-        fits = signal.size + dss.size <= room
-        return (dss, signal) if fits else (signal,)
-
-    def _reset_options(self, room: int) -> Sequence[Option]:
-        """Return what a RST says: MP_FASTCLOSE when the whole connection ends (section 3.5)."""
-        remote = self._owner.keys.remote
-        if not self._owner.aborting or remote is None:
-            return ()
-        option = MpFastclose(receiver_key=remote)
-        return (option,) if option.size <= room else ()
+    def _received_plain(self, segment: Segment) -> None:
+        """Record what matters after a fallback: data, and an MP_FAIL whose answer was lost."""
+        failed = segment.options and find(segment.options, MpFail) is not None
+        self.told |= bool(failed) and not segment.flags & RST
+        if segment.payload or self.told:
+            self.stir()

@@ -6,6 +6,7 @@ of its subtype is an :class:`~testbed.stack.packet.options.UnknownOption`.
 
 from __future__ import annotations
 
+import enum
 import struct
 from collections.abc import Callable
 from typing import ClassVar, Final
@@ -21,6 +22,18 @@ CHECKSUM_REQUIRED: Final = 0x80  # A
 EXTENSIBILITY: Final = 0x40  # B
 DENY_JOIN_INITIAL: Final = 0x20  # C: no further subflow to this address and port
 HMAC_SHA256: Final = 0x01  # H
+
+
+class ResetReason(enum.IntEnum):
+    """Why a subflow is reset (section 3.6)."""
+
+    UNSPECIFIED = 0
+    MPTCP = 1  # an error in the processing of options
+    RESOURCES = 2  # it takes more than the host has
+    PROHIBITED = 3  # by the host's policy
+    OUTSTANDING = 4  # too much data waits there that has arrived on other subflows
+    PERFORMANCE = 5  # it is too slow
+    MIDDLEBOX = 6  # something on the path makes signals invalid
 
 
 class MptcpOption(Option, frozen=True):

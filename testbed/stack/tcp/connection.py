@@ -149,6 +149,16 @@ class TcpConnection(Tcb):
         return self.sender.rtt.smoothed
 
     @property
+    def min_rtt_ns(self) -> int | None:
+        """The shortest round trip of late, ``None`` before a sample."""
+        return self.sender.rtt.minimum
+
+    @property
+    def delivery_rate(self) -> int:
+        """Octets per second the path has delivered of late, 0 before a sample."""
+        return self.sender.rate.per_second
+
+    @property
     def rto_ns(self) -> int:
         """The retransmission timeout, backed off."""
         return self.sender.rtt.backed_off(self.sender.backoffs)

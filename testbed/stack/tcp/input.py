@@ -132,11 +132,11 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if flags & (RST | SYN) or not flags & ACK:
         _without_ack(tcb, segment, start, now)
         return
-    if timestamps is not None and start <= tcb.receiver.acknowledged:
-        tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now  # RFC 7323, section 4.3
     ack = expand((segment.ack - tcb.sender.base) & BITS_32, tcb.sender.una)
     if not _fifth_ack_acceptable(tcb, ack, now):
         return
+    if timestamps is not None and start <= tcb.receiver.acknowledged:
+        tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now  # RFC 7323, section 4.3
     tcb.last_received_ns = now
     tcb.probes = 0
     notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
@@ -287,13 +287,22 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     before = buffer.next
     in_order = start <= before and not buffer.has_gaps
     new = buffer.add(start, payload) if payload else []
-    end = new[0][0] if new else end
-    if end > start and (start < before or buffer.around(start) is not None):
-        _note_duplicate(tcb, start, end)
-        in_order = False
+    if new or start < before or buffer.around(start) is not None:
+        known = _first_known(start, end, new)
+        _note_duplicate(tcb, *known)
+        in_order &= known[0] == known[1]
     receiver.data_arrived(size, segments, in_order=in_order, now=now)
     if buffer.next > before:
         tcb.report_readable()
+
+
+def _first_known(start: int, end: int, new: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the first of the octets that were there before, empty if all were new."""
+    for new_start, new_end in new:
+        if start < new_start:
+            return start, new_start
+        start = new_end
+    return start, max(start, end)
 
 
 def _note_duplicate(tcb: Tcb, start: int, end: int) -> None:

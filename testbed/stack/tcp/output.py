@@ -162,13 +162,12 @@ def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
     sender = tcb.sender
     if sender.next < 0:
         record = Sent(-1, 0, b"", None, SYN, now)
-        sender.board.add(record)
+        sender.note_sent(record)
         sender.next = 0
         sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
     elif sender.board.lost:
         record = sender.board.records[0]
-        sender.board.resend(record, now)
-        sender.total_resent += 1
+        sender.note_sent_again(record, now)
         sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
     else:
         if tcb.state is State.SYN_RECEIVED and (tcb.pure_ack or tcb.receiver.ack_now):
@@ -236,9 +235,8 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
     limit = max(fits, min(room, _MAX_PAYLOAD) // fits * fits) if tcb.config.gso else fits
     if len(record.payload) > limit:
         sender.board.cut(record, limit)
-    sender.board.resend(record, now)
+    sender.note_sent_again(record, now)
     sender.recovery.sent_again(record)
-    sender.total_resent += 1
     sender.last_sent_ns = now
     sender.start_timer(now)
     gso_size = fits if len(record.payload) > fits else 0
@@ -320,7 +318,7 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
             end += 1
     if len(payload) < fits:
         sender.small_end = end
-    sender.board.add(Sent(start, end, payload, ext, record_flags, now))
+    sender.note_sent(Sent(start, end, payload, ext, record_flags, now))
     sender.next = end
     sender.recovery.sent(end - start)
     ecn = NOT_ECT
@@ -341,7 +339,7 @@ def _fin(tcb: Tcb, now: int, out: list[Segment]) -> None:
     start = sender.next
     sender.finished = start
     options, _ = _options(tcb, ACK | FIN, None, now)
-    sender.board.add(Sent(start, start + 1, b"", None, FIN, now))
+    sender.note_sent(Sent(start, start + 1, b"", None, FIN, now))
     sender.next = start + 1
     out.append(_segment(tcb, ACK | FIN, start, b"", options, 0))
 

@@ -9,7 +9,10 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.receive_buffer import ReceiveBuffer
 
 NEVER: Final = 1 << 62  # a time that does not come
-_QUICK_ACKS: Final = 16  # Linux' TCP_MAX_QUICKACKS: a sender in slow start needs its ACKs at once
+# Segments acknowledged at once in the beginning: what a sender that begins with ten of them sends
+# in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
+# at it from a window of 16 segments on.  Linux itself goes on for as long as its window grows.
+_QUICK_ACKS: Final = 10 + 20
 _LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segment size
 
 

@@ -104,8 +104,7 @@ class Recovery:
 
     def acknowledged(self, ack: Acknowledgment, now: int) -> None:
         """Take an ACK that advances SND.UNA or whose SACK blocks are news."""
-        if ack.advanced and not self.sack:
-            self._partial_or_full(ack)
+        further_loss = ack.advanced > 0 and not self.sack and self._partial_or_full(ack)
         if self.sack:
             for records in (ack.delivered, ack.sacked):
                 if records:
@@ -114,16 +113,16 @@ class Recovery:
         octets += sum([record.end - record.start for record in ack.sacked])
         if ack.advanced and ack.echo_sent_ns is not None and self._undo_after >= 0:
             self._undo_if_spurious(ack.echo_sent_ns)
-        if octets and ack.limited and self.phase not in (Phase.REDUCING, Phase.RECOVERY):
+        if octets and ack.limited and self._may_grow(ack):
             self.congestion.acked(octets, self.rtt, now)
         if self.phase >= Phase.REDUCING and ack.una >= self.point:
             self._finish()
         if self.sack and (self.board.sacked or self.recovering):
-            self.detect_losses(ack.una, ack.end, now)
+            further_loss = self.detect_losses(ack.una, ack.end, now, octets)
         elif not self.board.records:
             self.look_at = NEVER
         self._set_phase_open_or_disorder()
-        self._set_window(octets)
+        self._set_window(octets, safe=ack.advanced > 0 and not further_loss)
 
     def duplicate(self, position: int, end: int, now: int) -> None:
         """Take a duplicate ACK on a connection without SACK (RFC 6582, section 3.2)."""
@@ -134,16 +133,20 @@ class Recovery:
         self._set_phase_open_or_disorder()
         self._set_window(self.mss)
 
-    def detect_losses(self, position: int, end: int, now: int) -> None:
-        """Mark what RACK says is lost, and enter recovery if there is something."""
+    def detect_losses(self, position: int, end: int, now: int, delivered: int = 0) -> bool:
+        """Mark what RACK says is lost, enter recovery if there is something, and tell whether.
+
+        :param delivered: octets that the ACK at hand says have arrived.
+        """
         lost, self.look_at = self.rack.detect_losses(
             self.board, self.rtt, now, recovering=self.recovering, segment=self.mss
         )
         for record in lost:
             self.board.mark_lost(record)
         if lost and not self.recovering:
-            self._enter_recovery(position, end, now)
+            self._enter_recovery(position, end, now, delivered)
             self._set_window(0)
+        return bool(lost)
 
     def congestion_echoed(self, position: int, end: int, now: int) -> None:
         """Reduce because of ECN-Echo, once per window of data (RFC 3168, section 6.1.2)."""
@@ -193,14 +196,28 @@ class Recovery:
             if not self._undo_ends and self._undo_after >= 0:
                 self._undo()
 
-    def _partial_or_full(self, ack: Acknowledgment) -> None:
-        """Take an advance on a connection without SACK (RFC 6582, section 3.2, step 3)."""
+    def _may_grow(self, ack: Acknowledgment) -> bool:
+        """Tell whether what an ACK says was delivered may open the congestion window.
+
+        Octets out of order may mean a loss, so only SND.UNA counts (RFC 5681, section 3.1), but as
+        in Linux not on a path known to reorder, where most of them come out of order.
+        """
+        if self.phase in (Phase.REDUCING, Phase.RECOVERY):
+            return False
+        return ack.advanced > 0 or self.rack.reordering_seen
+
+    def _partial_or_full(self, ack: Acknowledgment) -> bool:
+        """Take an advance on a connection without SACK (RFC 6582, section 3.2, step 3).
+
+        Tell whether it is a partial one, that says of a further loss.
+        """
         if self.phase == Phase.RECOVERY and ack.una < self.point:
             left = ack.advanced // self.mss - 1  # segments that the duplicates had told of
             self._duplicate_acks = max(0, self._duplicate_acks - max(0, left))
             self._lose_first()
-        else:
-            self._duplicate_acks = 0
+            return True
+        self._duplicate_acks = 0
+        return False
 
     def _lose_first(self) -> None:
         """Mark the first segment that is not acknowledged as lost."""
@@ -213,17 +230,19 @@ class Recovery:
             self.board.cut(record, self.mss)
         self.board.mark_lost(record)
 
-    def _enter_recovery(self, position: int, end: int, now: int) -> None:
+    def _enter_recovery(self, position: int, end: int, now: int, delivered: int = 0) -> None:
         if self.phase != Phase.REDUCING or position >= self.point:
-            self._begin_reduction(position, end, now)
+            self._begin_reduction(position, end, now, delivered)
         self.point = end
         self.phase = Phase.RECOVERY
 
-    def _begin_reduction(self, position: int, end: int, now: int) -> None:
+    def _begin_reduction(self, position: int, end: int, now: int, delivered: int = 0) -> None:
         self._remember_for_undo(now)
         self.point = end
         self._prr_delivered = self._prr_sent = 0
-        self._prr_flight = max(end - position, self.mss)
+        # RecoverFS: what was selectively acknowledged before will not be delivered again.
+        flight = end - position - self.board.sacked + delivered
+        self._prr_flight = max(flight, self.mss)
         self.congestion.reduce(end - position, now)
 
     def _remember_for_undo(self, now: int) -> None:
@@ -267,20 +286,25 @@ class Recovery:
             disorder = self.board.sacked or self._duplicate_acks
             self.phase = Phase.DISORDER if disorder else Phase.OPEN
 
-    def _set_window(self, delivered: int) -> None:
+    def _set_window(self, delivered: int, *, safe: bool = False) -> None:
         if self.phase in (Phase.REDUCING, Phase.RECOVERY):
-            self.window = self.in_flight + self._proportional_rate(delivered)
+            self.window = self.in_flight + self._proportional_rate(delivered, safe=safe)
         else:
             self.window = self.congestion.cwnd
 
-    def _proportional_rate(self, delivered: int) -> int:
-        """Return the octets PRR lets go now (RFC 9937, section 6)."""
+    def _proportional_rate(self, delivered: int, *, safe: bool) -> int:
+        """Return the octets PRR lets go now (RFC 9937, section 6.2).
+
+        :param safe: SND.UNA has advanced, and nothing says of a further loss (SafeACK).
+        """
         self._prr_delivered += delivered
         target, flight = self.congestion.ssthresh, self.in_flight
         if flight > target:
             allowed = -(-self._prr_delivered * target // self._prr_flight) - self._prr_sent
         else:
-            allowed = max(self._prr_delivered - self._prr_sent, delivered) + self.mss
+            allowed = max(self._prr_delivered - self._prr_sent, delivered)
+            if safe:
+                allowed += self.mss
             allowed = min(target - flight, allowed)
         if not self._prr_sent or (not self.sack and self.board.lost):
             # The fast retransmission itself, and that of a partial ACK (RFC 6582, step 3).

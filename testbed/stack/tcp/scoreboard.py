@@ -35,6 +35,7 @@ class Sent:
         "fate",
         "flags",
         "payload",
+        "progress",
         "resent",
         "sent_ns",
         "start",
@@ -51,6 +52,7 @@ class Sent:
         self.sent_ns = sent_ns
         self.fate = Fate.IN_FLIGHT
         self.resent = False
+        self.progress = (0, 0, 0)  # of the connection when it left: see DeliveryRate
 
 
 _start = attrgetter("start")
@@ -201,7 +203,7 @@ class Scoreboard:
         rest = Sent(
             position, record.end, record.payload[length:], record.ext, record.flags, record.sent_ns
         )
-        rest.fate, rest.resent = record.fate, record.resent
+        rest.fate, rest.resent, rest.progress = record.fate, record.resent, record.progress
         record.end = position
         record.payload = record.payload[:length]
         record.flags &= ~FIN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import probe_timeout
+from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
 from testbed.stack.tcp.rtt import RttEstimator
@@ -42,6 +43,7 @@ class Sender:
         "probe_end",
         "probe_resent",
         "queue",
+        "rate",
         "recovery",
         "rto_at",
         "rtt",
@@ -80,6 +82,7 @@ class Sender:
         self.queue = SendQueue()
         self.board = Scoreboard()
         self.rtt = RttEstimator(config)
+        self.rate = DeliveryRate()
         self.recovery = Recovery(self.board, self.rtt, congestion)
         self.rto_at = NEVER
         self.persist_at = NEVER
@@ -115,6 +118,17 @@ class Sender:
     def fin_acknowledged(self) -> bool:
         """Whether the peer has got the whole stream and its end."""
         return self.finished is not None and self.una > self.finished
+
+    def note_sent(self, record: Sent) -> None:
+        """Note a record that leaves for the first time."""
+        self.rate.sent(record, record.sent_ns, idle=not self.board.in_flight)
+        self.board.add(record)
+
+    def note_sent_again(self, record: Sent, now: int) -> None:
+        """Note a record that leaves again."""
+        self.rate.sent(record, now, idle=not self.board.in_flight)
+        self.board.resend(record, now)
+        self.total_resent += 1
 
     def set_segment_limit(self, limit: int, usual_options: int) -> None:
         """Set how large segments are, payload and options."""
@@ -171,6 +185,7 @@ class Sender:
                 self._measure(delivered, now, echo_sent_ns)
         elif not sacked:
             return
+        self.rate.acknowledged((*delivered, *sacked), now, self.rtt.minimum)
         ack = Acknowledgment(
             position, octets, self.next, delivered, sacked, self._limited, echo_sent_ns
         )
@@ -260,7 +275,7 @@ class Sender:
             return
         flight = self.next - self.una
         timeout = now + probe_timeout(self.rtt, one_segment=flight <= self.mss)
-        self.probe_at = timeout if timeout < self.rto_at else NEVER
+        self.probe_at = min(timeout, self.rto_at)
 
     def path_changed(self) -> None:
         """Send again, in smaller segments, what does not fit the path any more."""

@@ -146,7 +146,7 @@ class Tcb:
 
     def abort_with(self, failure: ConnectionFailure) -> None:
         """Send RST if the peer knows of the connection, and be closed."""
-        self.reset = self.state in RESETTABLE
+        self.reset |= self.state in RESETTABLE  # one that is due already still leaves
         if self.reset:
             self.receiver.buffer.clear()
         self.end(failure)

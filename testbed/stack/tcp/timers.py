@@ -38,6 +38,8 @@ def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """PTO has expired (RFC 8985, section 7.3)."""
     sender = tcb.sender
     sender.probe_at = NEVER
+    if sender.recovery.recovering:  # since it was armed: it has been answered in part
+        return
     segment = output.tail_loss_probe(tcb, now)
     if segment is not None:
         out.append(segment)

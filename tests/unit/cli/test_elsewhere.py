@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from testbed.cli import here
+from testbed.cli import elsewhere, here
 from testbed.cli.application import application
 from testbed.cli.request import Request
 from testbed.experiment.load import load
@@ -107,10 +107,50 @@ def test_the_comparison_is_in_the_json(run):
     assert row["relative"] == {"value": 1.0, "interval": {"low": 1.0, "high": 1.0}}
 
 
+def test_files_of_the_same_name_are_compared_each_with_itself(run, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "try.yaml"
+    other.write_text(TEXT.replace("10KB", "20KB") + "machines: [fake:old, fake:new]\n")
+    reports = json.loads(run(str(other), "--json").stdout)
+    sizes = [
+        json.loads((Path(each["folder"]) / "experiment.json").read_text())["spec"]["workload"][
+            "size"
+        ]
+        for each in reports
+    ]
+    assert [each["machine"] for each in reports] == ["fake:old"] * 2 + ["fake:new"] * 2
+    assert sizes == ["10KB", "20KB"] * 2
+    means = [each["summary"]["cells"][0]["metrics"]["goodput"]["mean"] for each in reports]
+    assert means[0] != means[1]
+    compared = [row["estimate"]["mean"] for each in reports for row in each["comparison"]]
+    assert compared == means
+
+
+def test_the_software_is_looked_at_once(run, fakes, monkeypatch):
+    looks = []
+    real = elsewhere.software
+    monkeypatch.setattr(elsewhere, "software", lambda: looks.append(real()) or looks[-1])
+    run()
+    requests = [
+        msgspec.json.decode(fake.started[0].argv[-1], type=Request) for fake in fakes.values()
+    ]
+    assert [request.software for request in requests] == looks * 2
+
+
 def test_one_machine_is_compared_with_none(run, fakes):
     (report,) = json.loads(run("--machine", "fake:new", "--json").stdout)
     assert report["comparison"] == []
     assert [name for name, fake in fakes.items() if fake.started] == ["fake:new"]
+
+
+def test_without_a_summary_the_folder_is_named_and_a_run_that_does_not_count_is_1(run, tmp_path):
+    done = run("--sim", "--no-summary", "--json")
+    (folder,) = (tmp_path / "r/try").iterdir()
+    assert json.loads(done.stdout) == [{"folder": str(folder), "summary": None}]
+    assert done.exit_code == 0
+    stuck = run("--sim", "--no-summary", "--json", "--set", "links.wifi.netem.loss=100%")
+    assert stuck.exit_code == 1
+    assert len(json.loads(stuck.stdout)) == 1
 
 
 def test_a_simulation_needs_none_of_them(run, fakes):

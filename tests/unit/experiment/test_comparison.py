@@ -39,7 +39,7 @@ def measured(machine, goodputs, *, status=Status.OK, subflows=2):
         )
         for number, (cell, goodput) in enumerate(zip((0, 0, 1, 1), goodputs, strict=True), 1)
     ]
-    return Measured(machine=machine, outcome=outcome("try", SPEC, runs), runs=runs)
+    return Measured(machine=machine, asked="", outcome=outcome("try", SPEC, runs), runs=runs)
 
 
 def test_a_row_for_each_cell_and_machine_held_against_the_first():

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from testbed.sim.middlebox import Coalesce, Nat, Replay, RewriteSequence, Split, StripOptions
+from testbed.sim.middlebox import (
+    Coalesce,
+    Nat,
+    Replay,
+    RewritePayload,
+    RewriteSequence,
+    Split,
+    StripOptions,
+)
 from testbed.sim.middlebox.options import on_data, on_syn
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import AddAddr, MpCapable, MptcpOption
@@ -37,6 +45,20 @@ class Guarded:
     def back(self, *fields: dict[str, Any]) -> list[Segment]:
         return self._carry("server", "client", self.server, self.client, fields)
 
+    def answered(self, segment: Segment, **fields: Any) -> Segment:
+        """Answer a segment from the server, and return what arrives."""
+        self.lab.at("client").arrived.clear()
+        answer = Segment(
+            source=segment.destination,
+            destination=segment.source,
+            **{"seq": 7000, "flags": ACK, **fields},
+        )
+        self.lab.send("server", answer)
+        self.lab.run()
+        [(_, arrived)] = self.lab.at("client").arrived
+        assert isinstance(arrived, Segment)
+        return arrived
+
     def _carry(self, near: str, far: str, source: str, destination: str, fields: Any) -> Any:
         endpoint = self.lab.at(far)
         endpoint.arrived.clear()
@@ -61,6 +83,37 @@ def test_options_are_stripped_in_one_direction_only(laboratory: Any) -> None:
     option = AddAddr(address_id=1, address="10.0.0.1")
     assert link.there({"options": (option,)})[0].options == (option,)
     assert link.back({"options": (option,)})[0].options == ()
+
+
+@pytest.mark.parametrize("replace", [b"-", b"xyz", b"longer"])
+def test_payload_is_rewritten_and_numbers_stay_together(laboratory: Any, replace: bytes) -> None:
+    """Whatever is acknowledged of the new stream, the sender hears of what it has sent."""
+    link = Guarded(laboratory, RewritePayload(b"abc", replace, toward="b", after=4))
+    link.there({"flags": SYN, "seq": 99})
+    text = b"abc-_abc_abc_"
+    [whole] = link.there({"seq": 100, "payload": text})
+    made = b"abc-_" + replace + b"_" + replace + b"_"
+    assert (whole.seq, whole.payload) == (100, made)
+    for cut in range(len(text) + 1):  # the same again, in two segments
+        pieces = link.there(
+            {"seq": 100, "payload": text[:cut]}, {"seq": 100 + cut, "payload": text[cut:]}
+        )
+        assert b"".join(piece.payload for piece in pieces) == made
+        assert pieces[1].seq == 100 + len(pieces[0].payload)
+        answer = link.answered(pieces[1], ack=pieces[1].seq)
+        # What came out is acknowledged, and no octet that would make a difference.
+        assert answer.ack in (100 + cut, *range(100 + cut, 100 + cut + 4 - len(replace)))
+    sack = Sack(((104, 105 + len(replace)),))
+    answer = link.answered(whole, ack=100 + len(made), options=(sack,))
+    assert answer.ack == 100 + len(text)
+    assert answer.options == (Sack(((104, 108),)),)
+
+
+def test_string_across_segments_is_left_alone(laboratory: Any) -> None:
+    link = Guarded(laboratory, RewritePayload(b"abc", b"x", toward="b"))
+    link.there({"flags": SYN, "seq": 99})
+    pieces = link.there({"seq": 100, "payload": b"__ab"}, {"seq": 104, "payload": b"c__"})
+    assert [piece.payload for piece in pieces] == [b"__ab", b"c__"]
 
 
 def test_sequence_numbers_are_rewritten_consistently(laboratory: Any) -> None:

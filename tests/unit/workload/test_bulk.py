@@ -72,7 +72,7 @@ def test_one_wrong_octet_is_found(halves, tampering, wrong):
     with pytest.raises(WorkloadError) as caught:
         verify(client, server)
     for flow in (client.sent, server.received):
-        assert f"{flow.octets} octets with SHA-256 {flow.digest}" in str(caught.value)
+        assert f"{flow.octets} octets with CRC-32 {flow.digest}" in str(caught.value)
 
 
 def test_who_waits_in_vain_says_for_what(halves):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from testbed.errors import InputError
 
@@ -25,12 +25,19 @@ class Candidate(Protocol):
     def smoothed_rtt_ns(self) -> int | None:
         """RFC 6298's SRTT, or ``None`` before the first sample."""
 
-    @property
-    def cwnd(self) -> int:
-        """The congestion window in octets."""
+    def expected_ns(self, octets: int = 0) -> int | None:
+        """Return how long it takes until what it has, and so many octets more, is acknowledged.
+
+        ``None`` before the first sample of the round-trip time.
+        """
+
+    def within(self, ns: int) -> int:
+        """Return how many octets more could be acknowledged in a time: at least one segment."""
 
 
 C = TypeVar("C", bound=Candidate)
+
+NO_LIMIT: Final = 1 << 62
 
 
 class Scheduler(Protocol):
@@ -38,6 +45,9 @@ class Scheduler(Protocol):
 
     def select(self, candidates: Sequence[C]) -> C:
         """Return one of the candidates, of which there is at least one."""
+
+    def turn(self, chosen: C, candidates: Sequence[C]) -> int:
+        """Return how many octets the chosen one may have before there is another choice."""
 
     def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:
         """Return whether new data had better wait for another subflow than the chosen one.

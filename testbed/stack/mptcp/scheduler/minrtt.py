@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler import C, Candidate, Scheduler
+from testbed.stack.mptcp.scheduler import NO_LIMIT, C, Candidate, Scheduler
 
 
 def create() -> Scheduler:
@@ -18,6 +18,10 @@ class MinRtt:
     def select(self, candidates: Sequence[C]) -> C:
         """Return the candidate with the smallest round-trip time, the oldest of equals."""
         return min(candidates, key=lambda one: (one.smoothed_rtt_ns or 0, one.number))
+
+    def turn(self, chosen: C, candidates: Sequence[C]) -> int:  # noqa: ARG002
+        """Return that it may have whatever it has room for."""
+        return NO_LIMIT
 
     def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:  # noqa: ARG002
         """Return that it never does."""

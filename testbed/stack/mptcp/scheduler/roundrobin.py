@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler import C, Candidate, Scheduler
+from testbed.stack.mptcp.scheduler import NO_LIMIT, C, Candidate, Scheduler
 
 
 def create() -> Scheduler:
@@ -24,6 +24,10 @@ class RoundRobin:
         chosen = min(after or candidates, key=lambda one: one.number)
         self._last = chosen.number
         return chosen
+
+    def turn(self, chosen: C, candidates: Sequence[C]) -> int:  # noqa: ARG002
+        """Return that it may have whatever it has room for."""
+        return NO_LIMIT
 
     def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:  # noqa: ARG002
         """Return that it never does."""

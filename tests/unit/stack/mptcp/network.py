@@ -112,22 +112,34 @@ class Host:
 
 
 class Network:
-    """Both hosts and the paths between them."""
+    """Both hosts and the paths between them.
 
-    def __init__(self, paths: int, *, seed: int = 1, family: int = 4, **options: Any) -> None:
+    :param server: options that only the server has.
+    """
+
+    def __init__(
+        self,
+        paths: int,
+        *,
+        seed: int = 1,
+        family: int = 4,
+        server: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         self.now = 0
         self.random = random.Random(seed)
         self.sent: list[Segment] = []
         text = "10.0.{}.{}" if family == 4 else "fd00:0:0:{}::{}"
         client = [text.format(number, 1) for number in range(1, paths + 1)]
-        server = [text.format(number, 2) for number in range(1, paths + 1)]
+        hosts = [text.format(number, 2) for number in range(1, paths + 1)]
         self.paths: dict[tuple[str, str], Path] = {}
-        for a, b in zip(client, server, strict=True):
+        for a, b in zip(client, hosts, strict=True):
             for pair in ((a, b), (b, a)):
                 self.paths[pair] = Path(10 * MS, 20_000_000, 0.0)
         config = MptcpConfig(**options)
         self.client = Host(self, client, _with(config, client, "subflow"))
-        self.server = Host(self, server, _with(config, server, "signal"))
+        config = msgspec.structs.replace(config, **(server or {}))
+        self.server = Host(self, hosts, _with(config, hosts, "signal"))
         self._heap: list[tuple[int, int, Host, Segment]] = []
         self._count = 0
         self._port = 40_000

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import msgspec
 
 from testbed.stack.connection import Connected, Connection, Event
 from testbed.stack.mptcp import crypto
@@ -39,6 +42,17 @@ _ANY = Address("0.0.0.0", 80)
 def all_dss(segments: Iterable[Segment]) -> list[Dss]:
     """Return the DSS options of segments."""
     return [option for one in segments if (option := find(one.options, Dss)) is not None]
+
+
+def words_checksum(dss: Dss, payload: bytes) -> int:
+    """Return the checksum of a mapping (RFC 8684, section 3.3.1), one word at a time."""
+    octets = struct.pack("!QIHH", dss.dsn, dss.subflow_seq, dss.length, 0) + payload
+    octets += bytes(len(octets) % 2)
+    added = 0
+    for (word,) in struct.iter_unpack("!H", octets):
+        added += word
+        added = (added & 0xFFFF) + (added >> 16)
+    return ~added & 0xFFFF
 
 
 class Subpeer:
@@ -195,14 +209,16 @@ class Script:
         """Return a connection of the peer, not yet opened."""
         return Subpeer(self, local, remote)
 
-    def open(self, **flags: Any) -> Subpeer:
+    def open(self, *, window: int = 0xFFFF, **flags: Any) -> Subpeer:
         """Open a connection with MP_CAPABLE, as its initiator, up to the third ACK."""
         peer = self.subpeer()
+        peer.window = window
         (answer,) = peer.syn(MpCapable(**flags))
         option = find(answer.options, MpCapable)
         assert option.sender_key is not None
         self.keys.learn(option.sender_key)
-        peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=option.sender_key))
+        third = MpCapable(flags=option.flags, sender_key=PEER_KEY, receiver_key=option.sender_key)
+        peer.send(ACK, third)
         return peer
 
     def join(self, peer: Subpeer, *, address_id: int = 2, nonce: int = 77) -> list[Segment]:
@@ -255,6 +271,11 @@ class Script:
             length=length,
             **more,
         )
+
+    def summed(self, position: int, payload: bytes, subflow: int, **more: Any) -> Dss:
+        """Return the DSS for a payload with its checksum, as RFC 1071 adds it up."""
+        dss = self.data(position, len(payload) + more.get("data_fin", False), subflow, **more)
+        return msgspec.structs.replace(dss, checksum=words_checksum(dss, payload))
 
     def ack(self, acked: int = 0) -> Dss:
         """Return the DSS that acknowledges data up to a position of the endpoint's stream."""

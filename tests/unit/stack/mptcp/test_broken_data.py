@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinSyn
@@ -107,6 +109,34 @@ def test_whole_window_without_a_mapping_breaks_the_subflow(script: Any) -> None:
     assert len(world.connection.subflows) == 1
     first.send(ACK, world.data(3, 3, 1), payload=b"def")
     assert world.connection.read(100) == b"abcdef"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_first_octets_without_any_option_break_a_subflow_among_others(
+    script: Any, number: int
+) -> None:
+    """Section 3.7: each segment has DSS until one was acknowledged; this path takes them away."""
+    world = script()
+    peers = [world.open(), world.subpeer(LOCAL_2, REMOTE_2)]
+    world.join(peers[1])
+    (answer,) = peers[number].send(ACK, payload=b"abc")
+    assert answer.flags & RST
+    assert len(world.connection.subflows) == 1
+    peers[1 - number].send(ACK, world.data(0, 3, 1), payload=b"abc")
+    assert world.connection.read(100) == b"abc"
+
+
+def test_later_octets_without_an_option_wait_for_their_mapping(script: Any) -> None:
+    """Section 3.3.1: once DSS has been seen to pass, a mapping may come after its data."""
+    world = script()
+    world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    world.join(second)
+    second.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    (answer,) = second.send(ACK, payload=b"def")
+    assert not answer.flags & RST
+    second.send(ACK, world.data(3, 6, 4), payload=b"ghi")
+    assert world.connection.read(100) == b"abcdefghi"
 
 
 def test_mappings_without_end_are_not_all_kept() -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
+from testbed.stack.mptcp.subflow import DSS_ROOM
 from testbed.stack.packet.mptcp import AddAddr, Dss, MpFastclose
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST
+from testbed.stack.packet.segment import ACK, FIN, RST, Segment
 
 from .script import LOCAL_2, REMOTE_2, all_dss
+
+
+def payloads(segments: Iterable[Segment]) -> list[int]:
+    """Return the sizes of payloads."""
+    return [len(one.payload) for one in segments if one.payload]
+
 
 # Section 3.3: DSS.
 
@@ -173,6 +181,30 @@ def test_window_is_shared_by_all_subflows(script: Any) -> None:
     first.send(ACK, world.data(0, 1000, 1), payload=bytes(1000))
     (answer,) = second.send(ACK, world.data(1000, 1000, 1), payload=bytes(1000))
     assert answer.window == 18_000
+
+
+def test_less_than_a_segment_waits_for_the_shared_window_to_open(script: Any) -> None:
+    """RFC 9293, section 3.8.6.2.1: no silly windows, and not for ever."""
+    world, size = script(), 1460 - DSS_ROOM
+    peer = world.open(window=2 * size + 500)
+    world.write(bytes(5 * size))
+    assert payloads(peer.take()) == [size, size]
+    peer.window = 2 * size
+    assert payloads(peer.send(ACK, world.ack(500))) == []
+    peer.window = 500
+    assert payloads(peer.send(ACK, world.ack(2 * size))) == []
+    world.wait(3)
+    assert set(payloads(peer.take())) == {500}
+
+
+def test_less_than_a_segment_is_sent_if_it_is_all_or_half_the_largest_window(script: Any) -> None:
+    """RFC 9293, section 3.8.6.2.1: then nothing is to be gained by waiting."""
+    world = script()
+    peer = world.open(window=1000)
+    world.write(bytes(100))
+    assert payloads(peer.take()) == [100]
+    world.write(bytes(2000))
+    assert payloads(peer.take()) == [900]
 
 
 # Section 3.3.3: closing.

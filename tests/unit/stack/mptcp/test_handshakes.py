@@ -77,10 +77,10 @@ def test_add_addr_hmac_is_the_rightmost_64_bits() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [(0x01, True), (0x21, True), (0x1F, True), (0x00, False), (0x41, False), (0x81, False)],
+    [(0x01, True), (0x21, True), (0x1F, True), (0x00, False), (0x41, False), (0x81, True)],
 )
 def test_flags(flags: int, expected: bool) -> None:
-    """RFC 8684, section 3.1: H is needed, B forbids, D to G mean nothing; no checksums here."""
+    """RFC 8684, section 3.1: H is needed, B forbids, D to G mean nothing."""
     assert usable(MpCapable(flags=flags)) is expected
 
 
@@ -124,7 +124,7 @@ def test_initiator_falls_back() -> None:
     [
         MpCapable(),
         MpCapable(sender_key=KEY_B, version=0),
-        MpCapable(sender_key=KEY_B, flags=0x81),
+        MpCapable(sender_key=KEY_B, flags=0x41),
         MpCapable(sender_key=KEY_B, flags=0x00),
         MpCapable(sender_key=KEY_B, receiver_key=KEY_A),
     ],
@@ -148,6 +148,27 @@ def test_c_flag_both_ways() -> None:
     side.received(segment(SYN | ACK, MpCapable(flags=0x21, sender_key=KEY_B)))
     assert side.join_denied
     assert CapableResponder(Keys(KEY_B), deny_join=False, syn=MpCapable(flags=0x21)).join_denied
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "used"),
+    [(False, False, False), (False, True, True), (True, False, True), (True, True, True)],
+)
+def test_checksums_are_used_if_either_side_requires_them(
+    ours: bool, theirs: bool, used: bool
+) -> None:
+    """RFC 8684, section 3.1: the A flag of SYN and SYN/ACK, confirmed by that of the third ACK."""
+    a, b = Keys(KEY_A, checksum=ours), Keys(KEY_B, checksum=theirs)
+    initiator = CapableInitiator(a, deny_join=False)
+    (syn,) = initiator.options(SYN, None) or ()
+    assert bool(syn.flags & 0x80) is ours
+    responder = CapableResponder(b, deny_join=False, syn=syn)
+    (syn_ack,) = responder.options(SYN | ACK, None) or ()
+    assert bool(syn_ack.flags & 0x80) is used
+    initiator.received(segment(SYN | ACK, syn_ack))
+    (third,) = initiator.options(ACK, None) or ()
+    assert bool(third.flags & 0x80) is used
+    assert a.checksum is b.checksum is used
 
 
 def test_responder_learns_the_key_from_the_third_ack() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
+from testbed.stack.mptcp.subflow import DSS_ROOM
 from testbed.stack.packet.mptcp import Dss, MpFastclose
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, RST, SYN
@@ -19,7 +20,7 @@ from .script import LOCAL_2, REMOTE_2
 def test_lost_window_update_is_found_by_probing(script: Any, subflows: int) -> None:
     """Section 3.3.4: the window was closed, and the ACK that opened it again got lost."""
     world = script()
-    peer = world.open()
+    peer = world.open(window=40 * (1460 - DSS_ROOM))  # whole segments, so that they close it
     peers = [peer]
     if subflows == 2:
         peers.append(world.subpeer(LOCAL_2, REMOTE_2))

@@ -13,7 +13,7 @@ from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJ
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
 
-from .script import LOCAL_2, REMOTE_2, all_dss
+from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss
 
 # Section 3.1: MP_CAPABLE.
 
@@ -26,10 +26,10 @@ def test_version_1_is_answered_to_a_higher_one(script: Any) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [MpCapable(version=0), MpCapable(flags=0x41), MpCapable(flags=0x81), MpCapable(flags=0x00)],
+    [MpCapable(version=0), MpCapable(flags=0x41), MpCapable(flags=0xC1), MpCapable(flags=0x00)],
 )
 def test_syn_that_cannot_be_used_gets_plain_tcp(script: Any, option: MpCapable) -> None:
-    """Section 3.1: version 0, the B flag, a checksum (which we do not make yet), no H flag."""
+    """Section 3.1: version 0, the B flag, no H flag."""
     (answer,) = script().subpeer().syn(option)
     assert answer.flags == SYN | ACK
     assert find(answer.options, MpCapable) is None
@@ -61,6 +61,40 @@ def test_capable_with_data_is_a_mapping(script: Any) -> None:
     assert world.connection.read(100) == b"hello"
 
 
+def test_data_of_a_syn_is_taken_from_the_third_ack(script: Any) -> None:
+    """Appendix B: without TCP Fast Open nobody may acknowledge what no mapping can cover."""
+    world = script()
+    peer = world.subpeer()
+    peer.seq = 0
+    (answer,) = peer.send(SYN, MpCapable(), payload=b"hello")
+    assert answer.ack == (peer.isn + 1) & 0xFFFFFFFF
+    peer.seq = 1
+    key = find(answer.options, MpCapable).sender_key
+    first = MpCapable(sender_key=PEER_KEY, receiver_key=key, data_length=5)
+    peer.send(ACK, first, payload=b"hello")
+    assert world.connection.read(100) == b"hello"
+
+
+def test_data_of_a_join_syn_is_not_acknowledged(script: Any) -> None:
+    """Section 3.2: no data goes on a subflow before the fourth ACK."""
+    world = script()
+    world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    second.seq = 0
+    syn = MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1)
+    (answer,) = second.send(SYN | FIN, syn, payload=b"early")
+    assert answer.ack == (second.isn + 1) & 0xFFFFFFFF
+
+
+def test_data_of_a_plain_syn_is_kept(script: Any) -> None:
+    """RFC 9293, section 3.10.7.2."""
+    world = script()
+    peer = world.subpeer()
+    peer.seq = 0
+    (answer,) = peer.send(SYN, payload=b"hello")
+    assert answer.ack == (peer.isn + 6) & 0xFFFFFFFF
+
+
 def test_fallback_when_the_third_ack_has_no_option(script: Any) -> None:
     """Section 3.7: options vanish in the handshake."""
     world = script()
@@ -73,6 +107,17 @@ def test_fallback_when_the_third_ack_has_no_option(script: Any) -> None:
     answers += peer.take()
     assert all_dss(answers) == []
     assert [one.payload for one in answers if one.payload] == [b"too"]
+
+
+@pytest.mark.parametrize("changes", [{"version": 0}, {"flags": 0x41}, {"flags": 0}])
+def test_fallback_when_the_third_ack_cannot_be_used(script: Any, changes: Any) -> None:
+    """Section 3.1: with B set, without an algorithm or in another version it must be ignored."""
+    world = script()
+    peer = world.subpeer()
+    (answer,) = peer.syn(MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key, **changes))
+    assert world.connection.fallback
 
 
 def test_fallback_when_the_first_data_has_no_option(script: Any) -> None:

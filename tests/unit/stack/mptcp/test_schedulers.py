@@ -10,11 +10,19 @@ from testbed.stack.mptcp import scheduler
 
 
 class Path(msgspec.Struct, frozen=True):
-    """A subflow."""
+    """A subflow that delivers ``rate`` octets per ns and has ``ahead`` octets to deliver."""
 
     number: int
     smoothed_rtt_ns: int | None
-    cwnd: int = 1000
+    ahead: int = 0
+    rate: int = 100
+
+    def expected_ns(self, octets: int = 0) -> int | None:
+        rtt = self.smoothed_rtt_ns
+        return None if rtt is None else max(rtt, (self.ahead + octets) // self.rate)
+
+    def within(self, ns: int) -> int:
+        return self.rate * ns - self.ahead
 
 
 FAST, SLOW, NEW = Path(1, 10), Path(0, 20), Path(2, None)
@@ -43,13 +51,32 @@ def test_round_robin_goes_round() -> None:
     assert chosen.select([SLOW]) is SLOW
 
 
-def test_ecf_waits_for_the_fastest_while_all_that_is_left_arrives_earlier_there() -> None:
-    """10 ns for each 1000 octets on the fast one, after 10 for what it carries; 50 on the slow."""
-    chosen, slow = scheduler.create("ecf"), Path(0, 50)
-    assert chosen.select([slow, FAST]) is FAST
-    assert chosen.waits(slow, [FAST], 3999)
-    assert not chosen.waits(slow, [FAST], 4000)
-    assert chosen.waits(slow, [Path(2, 40), FAST, NEW], 3999)
+def test_ecf_takes_the_one_that_is_done_first() -> None:
+    chosen, busy = scheduler.create("ecf"), Path(1, 10, ahead=3000)
+    assert chosen.select([SLOW, FAST]) is FAST
+    assert chosen.select([SLOW, busy]) is SLOW
+    assert chosen.select([SLOW, busy, NEW]) is NEW
+    assert chosen.select([Path(1, 5), Path(0, 5)]).number == 0
+
+
+def test_ecf_gives_no_more_than_keeps_it_the_first() -> None:
+    """100 octets per ns: 2000 in the 20 ns of the slow one, less those that it has."""
+    chosen = scheduler.create("ecf")
+    assert chosen.turn(FAST, [SLOW, FAST, Path(3, 30)]) == 2000
+    assert chosen.turn(Path(1, 10, ahead=1500), [SLOW]) == 500
+    assert chosen.turn(FAST, [FAST]) >= 1 << 32
+
+
+@pytest.mark.parametrize("name", ["minrtt", "roundrobin"])
+def test_the_others_give_what_there_is_room_for(name: str) -> None:
+    assert scheduler.create(name).turn(FAST, [SLOW, FAST]) >= 1 << 32
+
+
+def test_ecf_waits_for_another_while_all_that_is_left_is_done_earlier_there() -> None:
+    chosen, slow, fast = scheduler.create("ecf"), Path(0, 50), Path(1, 10, ahead=1000)
+    assert chosen.waits(slow, [fast], 3999)
+    assert not chosen.waits(slow, [fast], 4000)
+    assert chosen.waits(slow, [Path(2, 40, ahead=4000), fast, NEW], 3999)
 
 
 def test_ecf_does_not_wait_for_what_it_knows_nothing_of() -> None:

@@ -65,6 +65,18 @@ def test_transfer_under_loss(network: Any, manager: str, scheduler: str) -> None
     transfer(net)
 
 
+def test_a_small_window_is_spread_over_all_paths(network: Any) -> None:
+    """Twice what fits into four paths suffices for them: the queue of one must not take it all."""
+    net = network(4, receive_buffer=256_000)
+    for number in range(4):
+        for path in net.path(number):
+            path.rate, path.delay_ns = 10_000_000, (number + 1) * 5_000_000
+            path.limit_ns = S  # of queue
+    data = DATA * 2
+    transfer(net, up=data, down=b"x")
+    assert len(data) * 8 * S / net.now > 0.75 * 40_000_000
+
+
 @pytest.mark.parametrize("slower_ns", [10_000_000, 50_000_000])
 def test_reinjection_because_of_the_window_is_rare(network: Any, slower_ns: int) -> None:
     """RFC 8684, section 3.3.6: data does not come sooner by a slow subflow, or by a busy one."""

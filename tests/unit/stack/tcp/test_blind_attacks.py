@@ -6,7 +6,7 @@ import pytest
 
 from testbed.stack.connection import Closed, ErrorKind
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.options import SackPermitted
+from testbed.stack.packet.options import SackPermitted, Timestamps, find
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.state import State
 
@@ -50,6 +50,16 @@ def test_an_ack_far_off_is_challenged_and_its_data_dropped() -> None:
     assert connection.readable == 0
     script.inject("P.", 1, -60_000, b"fine")
     assert connection.readable == 4
+
+
+def test_the_timestamp_of_a_segment_with_an_impossible_ack_is_not_kept() -> None:
+    """RFC 5961, section 5.2, drops the segment: its TSval would make PAWS refuse the peer's own."""
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.accept((Timestamps(1000, 0),))
+    assert script.inject("F.", 1, 9999, options=(Timestamps(500_000, 0),)) == [". 1:1 1"]
+    assert find(script.last[0].options, Timestamps).echo == 1000
+    script.inject("P.", 1, 1, b"mine", options=(Timestamps(1001, 0),))
+    assert connection.read(10) == b"mine"
 
 
 def test_challenges_are_limited() -> None:

@@ -268,6 +268,15 @@ def test_abort_sends_a_reset(reach: object) -> None:
     assert script.endpoint.connection(FLOW) is None
 
 
+def test_second_abort_does_not_take_the_reset_back() -> None:
+    script = Script()
+    connection = established(script)
+    connection.abort()
+    connection.abort()
+    (reset,) = script.out()
+    assert reset.startswith("R.")
+
+
 def closing(script: Script) -> TcpConnection:
     connection = fin_wait_1(script)
     script.inject("F.", 1, 1)

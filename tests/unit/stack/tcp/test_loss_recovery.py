@@ -137,6 +137,19 @@ def test_sack_tells_the_loss_by_three_segments() -> None:
     assert script.connection.cwnd == 7 * MSS
 
 
+def test_octets_out_of_order_do_not_open_the_window() -> None:
+    """RFC 6675, section 5, step 3: limited transmit keeps to cwnd; RFC 5681, section 3.1."""
+    script = sending(Script(SACK), 20)
+    connection = script.connection
+    blocks = script.sack((at(1), at(2)))
+    assert script.inject(".", 1, 1, options=blocks) == [f". {at(10)}:{at(11)} 1"]
+    blocks = script.sack((at(1), at(3)))
+    assert script.inject(".", 1, 1, options=blocks) == [f". {at(11)}:{at(12)} 1"]
+    assert connection.cwnd == 10 * MSS
+    script.inject(".", 1, at(3))
+    assert connection.cwnd == 11 * MSS
+
+
 def test_only_what_is_missing_is_repeated() -> None:
     """RFC 6675, section 4, NextSeg rule 1."""
     script = sending(Script(SACK), 10)
@@ -181,6 +194,13 @@ def test_the_last_segment_is_probed() -> None:
     assert script.connection.backoffs == 0
 
 
+def test_nothing_is_probed_while_losses_are_repaired() -> None:
+    """RFC 8985, section 7.2: what recovery sends is for its congestion window to say."""
+    script = sending(Script(SACK), 10)
+    assert script.inject(".", 1, 1, options=script.sack((at(1), at(9)))) == [repeated(0)]
+    assert script.wait(190 * MS) == []
+
+
 def test_a_single_segment_waits_for_a_delayed_ack() -> None:
     """RFC 8985, section 7.2: WCDelAckT."""
     script = Script(TcpConfig(timestamps=False, window_scaling=False, rto_min_ns=SECOND))
@@ -188,6 +208,18 @@ def test_a_single_segment_waits_for_a_delayed_ack() -> None:
     connection.send(b"x")
     script.out()
     assert script.times(SECOND) == [(300, ". 1:2 1")]
+
+
+def test_a_probe_comes_no_later_than_the_timeout_would() -> None:
+    """RFC 8985, section 7.2: PTO ends with the RTO; cwnd outlives one lost segment."""
+    script = Script(SACK)
+    connection = script.connect(SACK_PERMITTED)
+    connection.send(b"x")
+    script.out()
+    assert script.times(260 * MS) == [(250, ". 1:2 1")]
+    assert connection.cwnd == 10 * MSS
+    assert script.times(SECOND)[:2] == [(240, ". 1:2 1"), (740, ". 1:2 1")]
+    assert connection.cwnd == MSS
 
 
 def test_a_probe_that_repaired_a_loss_counts_as_one() -> None:
@@ -229,6 +261,19 @@ def test_recovery_sends_in_proportion() -> None:
         sent.append(len(seen))
     assert 0.6 * 39 <= sum(sent) <= 0.8 * 39 + 1
     assert max(sent) <= 2
+
+
+def test_recovery_sends_what_is_delivered_and_one_more_when_it_gets_on() -> None:
+    """RFC 9937, section 6.2: PRR-CRB, and PRR-SSRB only if SafeACK."""
+    script = sending(Script(SACK), 10)
+    script.inject(".", 1, 1, options=script.sack((at(1), at(3))))
+    blocks = script.sack((at(8), at(9)), (at(1), at(3)))
+    assert script.inject(".", 1, 1, options=blocks) == [repeated(0)]  # 3 to 7 are lost, too
+    blocks = script.sack((at(8), at(10)), (at(1), at(3)))
+    assert script.inject(".", 1, 1, options=blocks) == [repeated(3)]
+    script.now += 50 * MS
+    seen = script.inject(".", 1, at(3), options=script.sack((at(8), at(10))))
+    assert seen == [repeated(4), repeated(5)]
 
 
 def test_a_timeout_for_nothing_is_taken_back() -> None:

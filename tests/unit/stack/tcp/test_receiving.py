@@ -13,7 +13,7 @@ from testbed.stack.tcp.config import TcpConfig
 from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
 
 PLAIN_SACK = TcpConfig(timestamps=False, window_scaling=False)
-QUICK = 16  # segments acknowledged at once in the beginning
+QUICK = 30  # segments acknowledged at once in the beginning
 
 
 def settled(script: Script) -> int:
@@ -53,10 +53,14 @@ def test_a_large_segment_counts_as_several() -> None:
 
 
 def test_the_first_segments_are_acknowledged_at_once() -> None:
-    """Linux' quick ACKs: the peer is in slow start."""
+    """The peer is in slow start, and learns from their spacing how fast the path is."""
     script = Script()
     script.connect()
     assert script.inject("P.", 1, 1, b"a") == [". 1:1 2"]
+    for number in range(1, QUICK):
+        at = 2 + (number - 1) * 1460
+        assert script.inject(".", at, 1, b"a" * 1460) == [f". 1:1 {at + 1460}"]
+    assert script.inject(".", at + 1460, 1, b"a" * 1460) == []
 
 
 def test_data_carries_the_acknowledgment() -> None:
@@ -143,6 +147,19 @@ def test_a_duplicate_above_is_reported_with_its_block() -> None:
     script.inject(".", 11, 1, b"b" * 30)
     script.inject(".", 21, 1, b"b" * 10)
     assert script.sacked() == [(21, 31), (11, 41)]
+
+
+def test_a_duplicate_in_the_middle_is_reported() -> None:
+    """RFC 2883, section 4: whatever contiguous part of a segment was there before."""
+    script = Script(PLAIN_SACK)
+    script.accept(SACK_PERMITTED)
+    script.inject(".", 11, 1, b"b" * 10)
+    script.inject(".", 31, 1, b"d" * 10)
+    script.inject(".", 61, 1, b"g" * 10)
+    assert script.inject(".", 1, 1, b"x" * 50) == [". 1:1 51"]
+    assert script.sacked() == [(11, 21), (61, 71)]
+    assert script.inject(".", 51, 1, b"y" * 20) == [". 1:1 71"]
+    assert script.sacked() == [(61, 71)]
 
 
 def test_nothing_is_reported_that_was_thrown_away() -> None:

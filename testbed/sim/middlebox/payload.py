@@ -1,0 +1,133 @@
+"""A box that edits what applications say, as gateways for FTP or SIP do (RFC 2663, section 2.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from testbed.sim.middlebox.base import Middlebox
+from testbed.stack.packet.address import Flow
+from testbed.stack.packet.options import Option, Sack
+from testbed.stack.packet.segment import ACK, SYN, Segment
+from testbed.stack.packet.sequence import BITS_32, expand
+
+
+class RewritePayload(Middlebox):
+    """Puts one string in place of another where a segment of new data has it as a whole.
+
+    It keeps both ends' sequence numbers together when that makes the stream longer or shorter, and
+    makes the same of octets that are sent again, however they are cut then.
+
+    :param toward: in this direction only.
+    :param after: octets of the stream that pass as they are.
+    """
+
+    def __init__(self, find: bytes, replace: bytes, *, toward: str, after: int = 0) -> None:
+        self._find = find
+        self._replace = replace
+        self._toward = toward
+        self._after = after
+        self._streams: dict[Flow, _Stream] = {}
+
+    def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
+        """Return the segment with another payload, or an answer to such with other numbers."""
+        there = toward == self._toward
+        ends = (segment.source, segment.destination)
+        stream = self._streams.get(Flow(*(ends if there else ends[::-1])))
+        if there and segment.flags & SYN:
+            first = (segment.seq + 1) & BITS_32
+            if stream is None or stream.first != first:
+                stream = _Stream(first, self._find, self._replace, self._after)
+                self._streams[Flow(*ends)] = stream
+            return (segment,)
+        if stream is None:
+            return (segment,)
+        return (stream.there(segment) if there else stream.back(segment),)
+
+
+class _Stream:
+    """Octets of one direction of a connection: a position is one of the original stream.
+
+    :param first: sequence number of its first octet.
+    """
+
+    def __init__(self, first: int, find: bytes, replace: bytes, after: int) -> None:
+        self.first = first
+        self._find = find
+        self._replace = replace
+        self._edits: list[int] = []  # where the string was found
+        self._seen = after  # position before which nothing more is looked for
+
+    def there(self, segment: Segment) -> Segment:
+        start = expand((segment.seq - self.first) & BITS_32, self._seen)
+        payload = segment.payload
+        at = payload.find(self._find, max(0, self._seen - start))
+        while at >= 0:
+            self._edits.append(start + at)
+            at = payload.find(self._find, at + len(self._find))
+        self._seen = max(self._seen, start + len(payload))
+        return msgspec.structs.replace(
+            segment,
+            seq=(self.first + self._moved(start)) & BITS_32,
+            payload=self._edited(start, payload),
+        )
+
+    def back(self, segment: Segment) -> Segment:
+        options = tuple(map(self._sacked, segment.options))
+        ack = self._original(segment.ack, up=True) if segment.flags & ACK else segment.ack
+        return msgspec.structs.replace(segment, ack=ack, options=options)
+
+    def _edited(self, start: int, payload: bytes) -> bytes:
+        """Return what becomes of octets; an edit may begin before them, or end after them."""
+        parts, at = [], start
+        end = start + len(payload)
+        for edit in self._edits:
+            past = edit + len(self._find)
+            if past <= at or edit >= end:
+                continue
+            parts.append(payload[at - start : max(at, edit) - start])
+            first, last = max(at, edit), min(end, past)
+            parts.append(self._replace[self._made(first - edit) : self._made(last - edit)])
+            at = last
+        return b"".join((*parts, payload[at - start :]))
+
+    def _made(self, octets: int) -> int:
+        """Return how many octets come out for the first so many of the string that is found."""
+        whole = octets >= len(self._find)
+        return len(self._replace) if whole else min(octets, len(self._replace))
+
+    def _moved(self, position: int) -> int:
+        """Return where an original position is in the stream that comes out."""
+        moved = position
+        for edit in self._edits:
+            octets = min(position - edit, len(self._find))
+            if octets > 0:
+                moved += self._made(octets) - octets
+        return moved
+
+    def _original(self, number: int, *, up: bool) -> int:
+        """Return the sequence number of the sender's that a receiver's stands for.
+
+        :param up: of several, the last: nothing came out between them.
+        """
+        wanted = expand((number - self.first) & BITS_32, self._moved(self._seen))
+        growth = len(self._edits) * abs(len(self._replace) - len(self._find))
+        low, high = wanted - growth, wanted + growth
+        while low < high:
+            middle = (low + high + up) // 2
+            if up:
+                low, high = (middle, high) if self._moved(middle) <= wanted else (low, middle - 1)
+            else:
+                low, high = (low, middle) if self._moved(middle) >= wanted else (middle + 1, high)
+        return (self.first + low) & BITS_32
+
+    def _sacked(self, option: Option) -> Option:
+        if not isinstance(option, Sack):
+            return option
+        return Sack(
+            tuple(
+                (self._original(left, up=False), self._original(right, up=True))
+                for left, right in option.blocks
+            )
+        )

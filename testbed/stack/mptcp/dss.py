@@ -1,0 +1,92 @@
+"""Data Sequence Signals: mappings, DATA_FIN and Data ACK as an option (RFC 8684, section 3.3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.mptcp.checksum import dss_checksum
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.packet.mptcp import Dss
+from testbed.stack.packet.sequence import BITS_32, expand
+
+_ALONE: Final = 0  # the subflow sequence number of a DATA_FIN on its own (section 3.3.3)
+
+
+def new_mapping(keys: Keys, data: bytes, start: int, subflow: int, *, in_capable: bool) -> Mapping:
+    """Return the mapping of octets to send (section 3.3.1).
+
+    :param start: their position in the data stream.
+    :param subflow: ... and in the subflow's.
+    :param in_capable: see :class:`Mapping`.
+    """
+    length = len(data)
+    checksum = None
+    if keys.checksum:
+        dsn = keys.outgoing.number(start)
+        checksum = dss_checksum(data, dsn, (subflow + 1) & BITS_32, length)
+    return Mapping(
+        data=start, subflow=subflow, length=length, in_capable=in_capable, checksum=checksum
+    )
+
+
+def of_mapping(keys: Keys, mapping: Mapping, ack: int) -> Dss:
+    """Return the DSS of octets that are data: their mapping, and a Data ACK beside."""
+    return Dss(
+        data_ack=keys.incoming.number(ack),
+        dsn=keys.outgoing.number(mapping.data),
+        subflow_seq=(mapping.subflow + 1) & BITS_32,
+        length=mapping.length,
+        checksum=mapping.checksum,
+    )
+
+
+def of_infinite_mapping(keys: Keys, mapping: Mapping) -> Dss:
+    """Return the DSS after which there is none: its checksum, where there are any, is 0.
+
+    Section 3.7.  There is no Data ACK: the path may have changed how much has arrived.
+    """
+    return Dss(
+        dsn=keys.outgoing.number(mapping.data),
+        subflow_seq=(mapping.subflow + 1) & BITS_32,
+        length=0,
+        checksum=0 if keys.checksum else None,
+    )
+
+
+def of_data_fin(keys: Keys, position: int, ack: int) -> Dss:
+    """Return a DATA_FIN on its own; its checksum is that of the pseudo-header (section 3.3.3)."""
+    dsn = keys.outgoing.number(position)
+    return Dss(
+        data_ack=keys.incoming.number(ack),
+        dsn=dsn,
+        subflow_seq=_ALONE,
+        length=1,
+        checksum=dss_checksum(b"", dsn, _ALONE, 1) if keys.checksum else None,
+        data_fin=True,
+    )
+
+
+def received_mapping(dss: Dss, data: int, start: int) -> Mapping | None:
+    """Return what a DSS maps, infinite or not; ``None`` if that is nothing but DATA_FIN.
+
+    :param data: position of its data sequence number.
+    :param start: of the segment, in the subflow's stream.
+    """
+    length = dss.length - dss.data_fin if dss.length else 0
+    if dss.data_fin and not length:
+        return None
+    return Mapping(
+        data=data,
+        # Relative to the ISN: the first octet has 1.
+        subflow=expand(dss.subflow_seq, start + 1) - 1,
+        length=length,
+        checksum=dss.checksum,
+        data_fin=dss.data_fin,
+    )
+
+
+def data_fin_is_whole(keys: Keys, dss: Dss, data: int) -> bool:
+    """Tell whether a DATA_FIN on its own is what its checksum says."""
+    expected = dss_checksum(b"", keys.incoming.number(data), dss.subflow_seq, dss.length)
+    return dss.checksum is None or (expected - dss.checksum) % 0xFFFF == 0

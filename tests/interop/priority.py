@@ -1,0 +1,43 @@
+"""``python priority.py ADDRESS PORT``: two subflows to the kernel; the second becomes a backup.
+
+It sends, and prints how many octets each subflow has carried and received: a list of pairs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from testbed.host import endpoints
+from testbed.host.driver import Host
+from testbed.stack.packet.address import Address
+
+OCTETS = 500_000
+
+
+async def main(address, port):
+    host = Host(endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP)))
+    reader, writer = await host.open_connection(Address(address, int(port)))
+    connection = writer.get_extra_info("connection")
+    while len(subflows := connection.info()["subflows"]) < 2:
+        await asyncio.sleep(0.01)
+    for backup in (True, False, True):
+        connection.paths.set_backup(subflows[1]["id"], backup=backup)
+        host.wake()
+        await asyncio.sleep(0)
+    writer.write(bytes(OCTETS))
+    await writer.drain()
+    writer.write_eof()
+    while await reader.read(2**16):
+        pass
+    writer.close()
+    await writer.wait_closed()
+    info = connection.info()
+    await host.finish()
+    flows = sorted((*info["ended"], *info["subflows"]), key=lambda one: one["id"])
+    counts = [(one["tcp"]["bytes_acked"], one["tcp"]["bytes_received"]) for one in flows]
+    print(json.dumps(counts), flush=True)
+
+
+asyncio.run(main(*sys.argv[1:]))

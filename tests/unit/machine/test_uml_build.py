@@ -1,0 +1,75 @@
+"""What has been built, and what of it is of no use any more."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from testbed.cli.application import application
+from testbed.machine import uml
+from testbed.machine.uml import build
+from testbed.machine.uml.build import Build
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Write builds into a cache of this test's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(name, source, configuration):
+        directory = tmp_path / "cache" / "testbed" / "uml" / name
+        (directory / "objects").mkdir(parents=True)
+        (directory / "linux").write_bytes(bytes(3_000_000))
+        found = Build(
+            source=source, version="7.3", configuration=configuration, directory=str(directory)
+        )
+        (directory / "build.json").write_bytes(msgspec.json.encode(found))
+        return found
+
+    return make
+
+
+@pytest.fixture
+def builds(made, tmp_path):
+    """Return a build of each sort, by what has become of its source."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    return {
+        "ours": made("debian-7.3-new", "debian:7.3", build.configuration()),
+        "older": made("debian-7.3-old", "debian:7.3", "0123456789ab"),
+        "changed": made("tree-1", str(tree), "0123456789ab"),
+        "gone": made("tree-2", str(tmp_path / "gone"), build.configuration()),
+    }
+
+
+def test_what_is_of_no_use_is_not_listed(builds):
+    names = [machine.name for machine in uml.machines()]
+    assert names[::2] == ["uml:7.3", f"uml:{builds['changed'].source}"]
+
+
+def test_what_is_of_no_use_is_removed(builds):
+    done = CliRunner().invoke(application, ["machine", "prune"])
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"{builds['older'].directory}: debian:7.3, Linux 7.3 (3 MB)",
+        f"{builds['gone'].directory}: {builds['gone'].source}, Linux 7.3 (3 MB)",
+    ]
+    assert build.built() == [builds["ours"], builds["changed"]]
+
+
+def test_a_dry_run_removes_nothing(builds):
+    done = CliRunner().invoke(application, ["machine", "prune", "--dry-run"])
+    assert len(done.stdout.splitlines()) == 2
+    assert len(build.built()) == len(builds)
+
+
+def test_an_unknown_version_is_refused_with_those_there_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        build.packages, "search", lambda _: ["linux-source-6.1", "linux-source-6.12"]
+    )
+    done = CliRunner().invoke(application, ["machine", "build", "uml", "--source", "debian:6.2"])
+    assert done.exit_code == 2
+    assert done.stderr == ("testbed: Debian has no source of Linux '6.2'; there are 6.1, 6.12\n")
+    assert not list((tmp_path / "testbed" / "uml").iterdir())
