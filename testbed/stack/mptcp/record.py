@@ -34,7 +34,7 @@ def options(owner: DataLevel, subflow: Subflow, segment: Segment, start: int) ->
             continue
         subflow.bare = False
         if isinstance(option, Dss):
-            signal |= _dss(owner, subflow, option, start)
+            signal |= _dss(owner, subflow, option, start, empty=not segment.payload)
         elif isinstance(option, MpCapable):
             _capable(owner, subflow, option)
         else:
@@ -57,8 +57,14 @@ def _message(owner: DataLevel, subflow: Subflow, option: MptcpOption, *, reset: 
             subflow.inbox.append(option)
 
 
-def _dss(owner: DataLevel, subflow: Subflow, option: Dss, start: int) -> bool:
-    """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1)."""
+def _dss(owner: DataLevel, subflow: Subflow, option: Dss, start: int, *, empty: bool) -> bool:
+    """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1).
+
+    A length of 0 is that of an infinite mapping, which begins with the payload; there is neither
+    one in an ACK, nor DATA_FIN, which counts in the length.
+
+    :param empty: the segment has no payload.
+    """
     outgoing = owner.outgoing
     news = False
     if option.data_ack is not None:
@@ -69,7 +75,9 @@ def _dss(owner: DataLevel, subflow: Subflow, option: Dss, start: int) -> bool:
             outgoing.acked(position)
             news = outgoing.una != una
             subflow.window_from = position
-    if option.dsn is not None and _checksum_as_agreed(owner, subflow, option.checksum):
+    if option.dsn is None or (not option.length and (empty or option.data_fin)):
+        return news
+    if _checksum_as_agreed(owner, subflow, option.checksum):
         news |= _mapping(owner, subflow, option, option.dsn, start)
     return news
 

@@ -19,6 +19,7 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.mptcp import AddAddr, RemoveAddr
 from testbed.stack.packet.options import Option
 
+_MOST_IDS: Final = 8  # in one REMOVE_ADDR, as in Linux: options have little room
 _MOST_ECHOES: Final = 32  # that wait for an ACK; what is left out will be announced again
 _MAX_INTERVAL_NS: Final = 120 * 10**9
 
@@ -93,8 +94,10 @@ class Signals:
         if able and self._withdrawn:
             gone = tuple(sorted(self._withdrawn))
             self._withdrawn.clear()
-            for subflow in able:
-                _signal(subflow, RemoveAddr(address_ids=gone))
+            for start in range(0, len(gone), _MOST_IDS):
+                option = RemoveAddr(address_ids=gone[start : start + _MOST_IDS])
+                for subflow in able:
+                    _signal(subflow, option)
         due_ns = self.next_due()
         if due_ns is not None and due_ns <= now:
             self._announce_next(able[self._turn % len(able)], now)

@@ -70,7 +70,10 @@ class Extension(Protocol):
         """Note a transition of the connection."""
 
     def timed_out(self) -> None:
-        """Note that the retransmission timer has expired (RFC 6298, section 5)."""
+        """Note that the retransmission timer has expired (RFC 6298, section 5).
+
+        TCP's own answer may be a tail loss probe at first (RFC 8985, section 7.2).
+        """
 
     def acked(self, position: int) -> None:
         """Note that the peer has acknowledged all octets of the stream before ``position``."""

@@ -43,6 +43,8 @@ def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
     segment = output.tail_loss_probe(tcb, now)
     if segment is not None:
         out.append(segment)
+        if sender.rto_at <= now and tcb.extension is not None:
+            tcb.extension.timed_out()
         sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
 
 

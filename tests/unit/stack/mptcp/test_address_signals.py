@@ -11,6 +11,7 @@ import pytest
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager import PathEndpoint
+from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.mptcp import (
     AddAddr,
     Dss,
@@ -114,6 +115,22 @@ def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
     assert RemoveAddr(address_ids=(0,)) in [find(one.options, RemoveAddr) for one in answers]
     again = {find(one.options, Dss).dsn for one in answers if one.payload}
     assert {find(one.options, Dss).dsn for one in on_first} <= again
+
+
+def test_many_addresses_are_withdrawn_by_several_options(script: Any) -> None:
+    """RFC 9293, section 3.1: 40 octets of options are all there are."""
+    hosts = [f"10.7.0.{number}" for number in range(1, 61)]
+    endpoints = [PathEndpoint(host=host, id=n, signal=True) for n, host in enumerate(hosts, 1)]
+    world = script(endpoints=tuple(endpoints))
+    world.hosts = (LOCAL.host, *hosts)
+    peer = world.open()
+    peer.take()
+    for host in hosts:
+        world.endpoint.address_removed(host, world.now)
+    world.pump()
+    found = [find(parse(emit(one)).options, RemoveAddr) for one in peer.take()]
+    ids = [number for option in found if option is not None for number in option.address_ids]
+    assert sorted(ids) == list(range(1, 61))
 
 
 def announced(segments: Sequence[Segment]) -> list[int]:

@@ -52,6 +52,18 @@ def test_second_data_fin_elsewhere_is_ignored(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.parametrize("payload", [b"", b"x"])
+def test_data_fin_without_its_place_is_none(script: Any, payload: bytes) -> None:
+    """Section 3.3.3: DATA_FIN counts in the length, so there is none in a length of 0."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    world.connection.read(3)
+    peer.send(ACK, world.data(4, 0, 4, data_fin=True), payload=payload)
+    assert not world.connection.at_eof
+    assert not world.connection.fallback
+
+
 def test_simultaneous_data_fins_end(script: Any) -> None:
     """Appendix D: both cross; there is no storm of ACKs."""
     world = script()

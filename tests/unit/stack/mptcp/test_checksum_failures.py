@@ -203,6 +203,19 @@ def test_infinite_mapping_without_a_failure(script: Any) -> None:
     assert world.connection.read(100) == b"dataplain"
 
 
+def test_empty_mapping_of_an_ack_is_no_infinite_one(script: Any) -> None:
+    """Section 3.7: an infinite mapping is on the data that it begins with; an ACK maps nothing."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    assert peer.send(ACK, world.data(0, 0, 1, acked=4)) == []
+    assert not world.connection.fallback
+    peer.send(ACK, world.data(0, 4, 1, acked=4), payload=b"more")
+    assert world.connection.read(100) == b"more"
+    assert world.connection.unsent == 0
+
+
 # As the sender of the data.
 
 

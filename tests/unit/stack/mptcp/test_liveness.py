@@ -9,11 +9,11 @@ import pytest
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM
-from testbed.stack.packet.mptcp import Dss, MpFastclose
-from testbed.stack.packet.options import find
+from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose
+from testbed.stack.packet.options import SackPermitted, find
 from testbed.stack.packet.segment import ACK, RST, SYN
 
-from .script import LOCAL_2, REMOTE_2
+from .script import LOCAL_2, PEER_KEY, REMOTE_2
 
 
 @pytest.mark.parametrize("subflows", [1, 2])
@@ -66,6 +66,22 @@ def test_peer_may_keep_its_window_closed(script: Any) -> None:
             peer.send(ACK, world.ack(0))
     assert world.connection.closed
     assert "timed out" in str(world.connection.failure)
+
+
+def test_what_one_subflow_loses_goes_on_another_at_its_timeout(script: Any) -> None:
+    """Section 3.3.6; TCP itself only sends a tail loss probe then (RFC 8985, section 7.2)."""
+    world = script()
+    peers = [world.subpeer(), world.subpeer(LOCAL_2, REMOTE_2)]
+    (answer,) = peers[0].syn(SackPermitted(), MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    world.keys.learn(key)
+    peers[0].send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key))
+    world.join(peers[1])
+    world.write(b"data")
+    assert [len(each.take()) for each in peers] == [1, 0]
+    world.wait(0.25)
+    again = [one.payload for each in peers for one in each.take()]
+    assert again == [b"data", b"data"]
 
 
 def test_peer_that_acknowledges_on_the_subflow_only(script: Any) -> None:
