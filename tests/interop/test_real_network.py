@@ -146,12 +146,12 @@ def test_nc_carries_both_ways_and_tells_of_it(lab, tmp_path):
 @pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
 def test_nc_says_why_there_is_no_connection(lab, stack):
     async def test(lab):
-        to = ("--stack", stack, "-w", "1")
-        refused = await lab.launcher.spawn("client", (*NC, *to, lab.address, "5001"))
+        argv = (*NC, "--stack", stack, "-w")
+        refused = await lab.launcher.spawn("client", (*argv, "20", lab.address, "5001"))
         status, _, complaint = await ended(refused)
         assert status == 1
         assert complaint.startswith(f"testbed: {lab.address} port 5001: Connection refused")
-        unheard = await lab.launcher.spawn("client", (*NC, *to, "-l", "5001"))
+        unheard = await lab.launcher.spawn("client", (*argv, "1", "-l", "5001"))
         assert await ended(unheard) == (
             1,
             b"",

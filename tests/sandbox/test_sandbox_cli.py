@@ -137,7 +137,7 @@ class Terminal:
 
     def expect(self, text: str) -> None:
         """Wait for a text to appear after what has been waited for before."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while text not in self._seen:
             ready, _, _ = select.select([self._fd], [], [], deadline - time.monotonic())
             assert ready, f"{text!r} is not in {self._seen!r}"

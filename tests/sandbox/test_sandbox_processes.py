@@ -222,7 +222,7 @@ def test_several_clients_at_once() -> None:
 
 def test_name_is_taken_once_and_must_be_a_name() -> None:
     async def run() -> None:
-        async with await Sandbox.create("taken-once") as sandbox:
+        async with await Sandbox.create() as sandbox:
             with pytest.raises(SandboxError, match="already running"):
                 await Sandbox.create(sandbox.name)
         with pytest.raises(InputError):

@@ -145,8 +145,8 @@ far.shutdown(socket.SHUT_WR)
 
     with pytest.raises(WorkloadError) as caught:
         lab(test)
-    assert "the client sent 1048576 octets with SHA-256 " in str(caught.value)
-    assert "but the server received 1048576 octets with SHA-256 " in str(caught.value)
+    assert "the client sent 1048576 octets with CRC-32 " in str(caught.value)
+    assert "but the server received 1048576 octets with CRC-32 " in str(caught.value)
 
 
 def test_a_dead_link_is_said_by_both_ends(lab):

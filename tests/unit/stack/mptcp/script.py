@@ -232,6 +232,12 @@ class Script:
         ours = crypto.join_hmac(local, remote, nonce, option.nonce)
         return peer.send(ACK, MpJoinAck(hmac=ours[:20]))
 
+    def joined(self) -> Subpeer:
+        """Join the connection with a subflow on the second path."""
+        peer = self.subpeer(LOCAL_2, REMOTE_2)
+        self.join(peer)
+        return peer
+
     def dial(self) -> Subpeer:
         """Let the endpoint connect; its SYN is waiting to be answered."""
         flow = Flow(Address(LOCAL.host, 4000), Address(REMOTE.host, 80))

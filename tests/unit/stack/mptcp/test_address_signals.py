@@ -103,8 +103,7 @@ def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
     """Section 3.4.2: and what was on its subflow is sent on another."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     world.write(b"x" * 3000)
     lost = [one for one in first.take() + second.take() if one.payload]
     assert lost

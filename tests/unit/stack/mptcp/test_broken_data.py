@@ -111,8 +111,7 @@ def test_whole_window_without_a_mapping_breaks_the_subflow(script: Any) -> None:
     """Section 3.3.1: it is closed with RST; what it sent in vain is not kept."""
     world = script(receive_buffer=20_000)
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")
     answers = []
     for _ in range(25):
@@ -142,8 +141,7 @@ def test_later_octets_without_an_option_wait_for_their_mapping(script: Any) -> N
     """Section 3.3.1: once DSS has been seen to pass, a mapping may come after its data."""
     world = script()
     world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")
     (answer,) = second.send(ACK, payload=b"def")
     assert not answer.flags & RST
@@ -164,8 +162,7 @@ def test_no_fallback_once_there_was_a_second_subflow(script: Any) -> None:
     """Section 3.7: a subflow without options is broken then, the connection is not plain TCP."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     first.send(ACK, payload=b"???")
     assert not world.connection.fallback
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")

@@ -115,8 +115,7 @@ def test_withdrawn_initial_address(script: Any) -> None:
     """Section 3.4.2: id 0; its subflows end, the connection does not."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     second.send(ACK, world.ack(), RemoveAddr(address_ids=(0,)))
     assert first.take()[-1].flags & RST
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")
@@ -160,8 +159,7 @@ def test_fin_of_a_subflow_is_answered_by_fin(script: Any) -> None:
     """Section 3.3.3: the peer gives up the subflow; data goes on another."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     answers = first.send(FIN | ACK, world.ack())
     assert any(one.flags & FIN for one in answers)
     first.send(ACK, world.ack())

@@ -121,8 +121,7 @@ def test_subflow_among_others_is_reset(script: Any) -> None:
     """With MP_FAIL, and the reason; its data comes on another, unacknowledged until then."""
     world = script()
     first = world.open(flags=REQUIRED)
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     *_, last = second.send(ACK, spoiled(world, 0, b"bad", 1), payload=b"bad")
     assert last.flags & RST
     assert mptcp([last]) == [
@@ -138,8 +137,7 @@ def test_only_subflow_after_another_falls_back(script: Any) -> None:
     """The streams go together although their positions differ."""
     world = script()
     first = world.open(flags=REQUIRED)
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     first.send(ACK, world.summed(0, b"first", 1), payload=b"first")
     world.write(b"to the first")
     sender = first if (sent := first.take()) else second
@@ -387,8 +385,7 @@ def test_reset_with_mp_fail_ends_one_subflow(script: Any) -> None:
     """All that it carried comes on the other."""
     world = script()
     first = world.open(flags=REQUIRED)
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     world.write(b"data")
     sender, other = (first, second) if (sent := first.take()) else (second, first)
     sent = sent or second.take()

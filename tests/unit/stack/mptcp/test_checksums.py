@@ -18,7 +18,7 @@ from testbed.stack.packet.mptcp import Dss, MpCapable
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST
 
-from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss, words_checksum
+from .script import PEER_KEY, all_dss, words_checksum
 from .test_transfers import transfer
 
 KERNEL = pathlib.Path(__file__).parents[3] / "vectors" / "kernel_handshakes.json"
@@ -228,8 +228,7 @@ def test_checksum_not_as_agreed_resets_the_subflow(script: Any, agreed: bool) ->
     """Section 3.3: one that is missing, and one that nobody has asked for."""
     world = script()
     world.open(flags=REQUIRED if agreed else 0x01)
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     dss = world.data(0, 3, 1) if agreed else world.summed(0, b"abc", 1)
     *_, last = second.send(ACK, dss, payload=b"abc")
     assert last.flags & RST
@@ -253,8 +252,7 @@ def test_wrong_checksum_closes_the_subflow(script: Any) -> None:
     """Section 3.7: its data is not acknowledged, and comes on another."""
     world = script()
     first = world.open(flags=REQUIRED)
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     *_, last = second.send(ACK, world.summed(0, b"abc", 1), payload=b"abd")
     assert last.flags & RST
     *_, last = first.send(ACK, world.summed(0, b"abc", 1), payload=b"abc")
@@ -266,8 +264,7 @@ def test_subflow_that_ends_within_a_mapping(script: Any) -> None:
     """Section 3.3.1: part of it is no data; the rest comes elsewhere, with all of it."""
     world = script()
     first = world.open(flags=REQUIRED)
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     *_, last = second.send(ACK | FIN, world.summed(0, b"abc", 1), payload=b"ab")
     assert last.flags & RST
     first.send(ACK, world.summed(0, b"abc", 1), payload=b"abc")

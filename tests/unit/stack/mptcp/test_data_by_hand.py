@@ -14,7 +14,7 @@ from testbed.stack.packet.mptcp import AddAddr, Dss, MpFastclose
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, Segment
 
-from .script import LOCAL_2, REMOTE_2, all_dss
+from .script import all_dss
 
 
 def payloads(segments: Iterable[Segment]) -> list[int]:
@@ -29,8 +29,7 @@ def test_slides_example_on_two_subflows(script: Any) -> None:
     """Section 3.3.1: subflow 1 to 3 is data 101 to 103, subflow 4 to 5 is data 501 to 502."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     # Data 1 to 100 and 104 to 500 come on the second subflow, the rest on the first.
     first.send(ACK, world.data(100, 3, 1), payload=b"abc")
     first.send(ACK, world.data(500, 2, 4), payload=b"de")
@@ -176,8 +175,7 @@ def test_window_is_shared_by_all_subflows(script: Any) -> None:
     """Section 3.3.4: data that waits on one subflow takes the others' window."""
     world = script(receive_buffer=20_000)
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     first.send(ACK, world.data(0, 1000, 1), payload=bytes(1000))
     (answer,) = second.send(ACK, world.data(1000, 1000, 1), payload=bytes(1000))
     assert answer.window == 18_000
@@ -265,8 +263,7 @@ def test_subflow_fin_is_not_the_end_of_data(script: Any) -> None:
     """Section 3.3.3: FIN concerns the subflow alone."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     first.send(FIN | ACK, world.ack())
     assert not world.connection.at_eof
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")
@@ -280,8 +277,7 @@ def test_fastclose(script: Any) -> None:
     """Section 3.5: a RST with MP_FASTCLOSE ends the connection, whatever its subflows."""
     world = script()
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     first.send(RST | ACK, MpFastclose(receiver_key=world.keys.remote))
     assert world.connection.closed
     assert "MP_FASTCLOSE" in str(world.connection.failure)

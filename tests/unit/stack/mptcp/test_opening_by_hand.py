@@ -197,8 +197,7 @@ def test_fourth_ack_is_sent_again(script: Any) -> None:
     """Section 3.2: a third ACK that comes again asks for it."""
     world = script()
     world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     local, remote = world.keys.pair()
     proof = crypto.join_hmac(local, remote, 77, 0)[:20]
     (again,) = second.send(ACK, MpJoinAck(hmac=proof))

@@ -11,8 +11,6 @@ from testbed.stack.packet.mptcp import MpFail, MpPrio
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK
 
-from .script import LOCAL_2, REMOTE_2
-
 
 def priorities(segments: Any) -> list[bool]:
     return [found.backup for one in segments if (found := find(one.options, MpPrio)) is not None]
@@ -20,8 +18,7 @@ def priorities(segments: Any) -> list[bool]:
 
 def two_subflows(world: Any) -> Any:
     first = world.open()
-    second = world.subpeer(LOCAL_2, REMOTE_2)
-    world.join(second)
+    second = world.joined()
     return first, second
 
 

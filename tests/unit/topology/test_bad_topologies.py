@@ -1,0 +1,216 @@
+"""Every bad input is one clear line, and it is said at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.topologies import LINEAR, TWO, error_of, growth
+
+BAD = {
+    "no nodes": ("links: {}", "lab.yaml:1: nodes: there are no nodes"),
+    "missing node": (
+        "nodes: {client: {}, server: {}}\nlinks:\n  a: {between: [client, servr]}",
+        "lab.yaml:3: links.a.between[1]: there is no node 'servr'; did you mean 'server'?",
+    ),
+    "self loop": (
+        "nodes: {a: {}}\nlinks:\n  x: {between: [a, a]}",
+        "lab.yaml:3: links.x.between: a link is between two different nodes",
+    ),
+    "three ends": (
+        "nodes: {a: {}, b: {}, c: {}}\nlinks:\n  x: {between: [a, b, c]}",
+        "lab.yaml:3: links.x.between: a link is between two different nodes",
+    ),
+    "node name": (
+        "nodes:\n  a/b: {}",
+        "lab.yaml:2: nodes.a/b: 'a/b' is no name for a node",
+    ),
+    "switch name": (
+        "nodes:\n  w0a: {kind: switch}",
+        "lab.yaml:2: nodes.w0a: 'w0a' is no name for a switch",
+    ),
+    "switch sysctls": (
+        "nodes:\n  s: {kind: switch, sysctls: {net.a: 1}}",
+        "lab.yaml:2: nodes.s.sysctls: a switch has no sysctls",
+    ),
+    "interface of 16": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  abcdefghijklmnop: {between: [a, b]}",
+        (
+            "lab.yaml:3: links.abcdefghijklmnop: interface 'abcdefghijklmnop' at 'a' has 16"
+            " characters; Linux takes 1 to 15; set links.abcdefghijklmnop.between.a.interface"
+        ),
+    ),
+    "interface with slash": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  x:\n    between: {a: {interface: a/b}, b: {}}",
+        "lab.yaml:4: links.x.between.a.interface: interface 'a/b' at 'a' holds a character",
+    ),
+    "interface lo": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  lo: {between: [a, b]}",
+        "lab.yaml:3: links.lo: interface 'lo' at 'a' is taken by Linux itself",
+    ),
+    "interface twice": (
+        (
+            "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: [a, b]}\n"
+            "  y: {between: {a: {interface: x}, b: {}}}"
+        ),
+        "lab.yaml:4: links.y.between.a.interface: interface 'x' at 'a' is used twice",
+    ),
+    "loop of switches": (
+        (
+            "nodes: {s: {kind: switch}, t: {kind: switch}}\n"
+            "links:\n  x: {between: [s, t]}\n  y: {between: [t, s]}"
+        ),
+        "lab.yaml:4: links.y: closes a loop of switches",
+    ),
+    "too many nodes": (
+        "generate:\n  star: {count: 100000}",
+        "lab.yaml:2: generate.star.count: 100001 nodes are asked for; 10000 is the most",
+    ),
+    "too many ports": (
+        "generate: {star: {count: 2000}}",
+        "lab.yaml:1: nodes.hub: 2000 links; a Linux bridge has at most 1023 ports",
+    ),
+    "too long a line": (
+        "generate: {line: {count: 65}}",
+        "lab.yaml:1: generate.line.count: 65 nodes in a line; 64 is the most",
+    ),
+    "generated twice": (
+        "nodes: {h1: {}}\ngenerate:\n  star: {count: 2}",
+        "lab.yaml:3: generate.star: makes 'h1', which exists already",
+    ),
+    "negative rate": (
+        TWO + "  lte:\n    between: [client, server]\n    netem:\n      rate: -5mbit",
+        "lab.yaml:7: links.lte.netem.rate: ",
+    ),
+    "unknown netem option": (
+        TWO + "  lte: {between: [client, server], netem: {dely: 5ms}}",
+        "lab.yaml:4: links.lte.netem.dely: ",
+    ),
+    "toward a stranger": (
+        TWO + "  lte:\n    between: [client, server]\n    toward: {clint: {delay: 5ms}}",
+        "lab.yaml:6: links.lte.toward.clint: 'clint' is not at this link; did you mean 'client'?",
+    ),
+    "address without prefix": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [10.1.0.1]}, b: {}}}",
+        "lab.yaml:3: links.x.between.a.addresses[0]: '10.1.0.1' is no address with a prefix",
+    ),
+    "network address": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [10.1.0.0/24]}, b: {}}}",
+        "lab.yaml:3: links.x.between.a.addresses[0]: 10.1.0.0/24 is the address of the network",
+    ),
+    "broadcast address": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [10.1.0.255/24]}, b: {}}}",
+        "lab.yaml:3: links.x.between.a.addresses[0]: 10.1.0.255/24 is the broadcast address",
+    ),
+    "multicast address": (
+        "nodes: {a: {}, b: {}}\nlinks:\n  x: {between: {a: {addresses: [ff02::1/64]}, b: {}}}",
+        "lab.yaml:3: links.x.between.a.addresses[0]: ff02::1/64 is no unicast address",
+    ),
+    "duplicate address": (
+        (
+            "nodes: {a: {}, b: {}}\nlinks:\n  x:\n    between:\n"
+            "      a: {addresses: [10.1.0.1/24]}\n      b: {addresses: [10.1.0.1/24]}"
+        ),
+        "lab.yaml:6: links.x.between.b.addresses[0]: 10.1.0.1 is used twice: 'a' has it already",
+    ),
+    "ends in two subnets": (
+        (
+            "nodes: {a: {}, b: {}}\nlinks:\n  x:\n    between:\n"
+            "      a: {addresses: [10.1.0.1/24]}\n      b: {addresses: [10.2.0.1/24]}"
+        ),
+        "lab.yaml:6: links.x.between.b.addresses: 10.2.0.0/24 is not the subnet of the other end",
+    ),
+    "loop of addresses": (
+        (
+            "nodes: {a: {}, b: {}, c: {}}\nlinks:\n"
+            "  x: {between: {a: {addresses: [10.1.0.1/24]}, b: {}}}\n"
+            "  z: {between: [a, c]}\n"
+            "  y: {between: {b: {addresses: [10.1.0.129/25]}, c: {}}}"
+        ),
+        (
+            "lab.yaml:5: links.y.between.b.addresses[0]: 10.1.0.128/25 overlaps 10.1.0.0/24 of link"
+            " 'x': a loop of addresses"
+        ),
+    ),
+    "pool used up": (
+        TWO + "  lte: {between: [client, server]}\naddressing:\n  ipv4: 10.0.0.0/24",
+        "lab.yaml:6: addressing.ipv4: the pool 10.0.0.0/24 has no /24 left",
+    ),
+    "pool of the other family": (
+        TWO + "addressing: {ipv4: 'fd00::/32'}",
+        "lab.yaml:4: addressing.ipv4: fd00::/32 is not ipv4",
+    ),
+    "subnet used up": (
+        (
+            "nodes: {s: {kind: switch}, a: {}, b: {}, c: {}}\nlinks:\n"
+            "  x: {between: {a: {addresses: [10.1.0.1/30]}, s: }}\n"
+            "  y: {between: [b, s]}\n  z: {between: [c, s]}"
+        ),
+        "lab.yaml:5: links.z.between[0]: 10.1.0.0/30 has no address left for 'c'",
+    ),
+    "IPv6 over a small MTU": (
+        TWO + "  lte: {between: [client, server], mtu: 1000}",
+        "lab.yaml:4: links.lte.mtu: 1000 octets are too few for IPv6, which needs 1280",
+    ),
+    "sysctl of the host": (
+        "nodes:\n  a: {sysctls: {kernel.hostname: x}}",
+        (
+            "lab.yaml:2: nodes.a.sysctls.\"kernel.hostname\": 'kernel.hostname' is no sysctl of a"
+            " node; only net.* belongs to a network namespace"
+        ),
+    ),
+    "sysctl of two lines": (
+        'sysctls:\n  net.a.b: "1\\n2"\nnodes: {a: {}}',
+        'lab.yaml:2: sysctls."net.a.b": the value is not one line',
+    ),
+    "signal and fullmesh": (
+        TWO.replace("client: {}", "client: {mptcp: {endpoints: [signal, fullmesh]}}"),
+        "lab.yaml:1: nodes.client.mptcp.endpoints: signal and fullmesh exclude each other",
+    ),
+    "port without signal": (
+        TWO.replace(
+            "client: {}",
+            "client: {mptcp: {endpoints: [{interface: wifi, flags: [subflow], port: 9}]}}",
+        ),
+        "lab.yaml:1: nodes.client.mptcp.endpoints[0]: a port needs signal",
+    ),
+    "endpoint nowhere": (
+        TWO.replace("client: {}", "client: {mptcp: {endpoints: [{interface: wfi, flags: []}]}}"),
+        (
+            "lab.yaml:1: nodes.client.mptcp.endpoints[0].interface: 'client' has no interface"
+            " 'wfi'; did you mean 'wifi'?"
+        ),
+    ),
+    "route via a stranger": (
+        TWO.replace("client: {}", "client: {routes: [{to: default, via: 10.9.9.9}]}"),
+        "lab.yaml:1: nodes.client.routes[0].via: 10.9.9.9 is on no network of 'client'",
+    ),
+    "route to nowhere": (
+        TWO.replace("client: {}", "client: {routes: [{to: 10.9.9.9/8, via: 10.0.1.2}]}"),
+        "lab.yaml:1: nodes.client.routes[0].to: '10.9.9.9/8' is no prefix",
+    ),
+    "route without a way": (
+        TWO.replace("client: {}", "client: {routes: [{to: 10.9.0.0/16}]}"),
+        "lab.yaml:1: nodes.client.routes[0]: a unicast route needs via or interface",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_one_clear_line(kind: str) -> None:
+    text, message = BAD[kind]
+    assert error_of(text).startswith(message)
+
+
+def test_too_many_written_nodes_are_refused_quickly() -> None:
+    def refuse(size: int) -> None:
+        count = 10_001 * size
+        text = "nodes:\n" + "".join(f"  n{i}: {{}}\n" for i in range(count))
+        assert f"{count} nodes are asked for; 10000 is the most" in error_of(text)
+
+    assert growth(refuse) < LINEAR
+
+
+def test_endless_routing_tables_are_refused() -> None:
+    routers = "".join(f"  r{i}: {{kind: router}}\n" for i in range(600))
+    links = "".join(f"  l{i}: {{between: [r{i}, r{i + 1}]}}\n" for i in range(599))
+    assert "need 358202 routes; 200000 is the most" in error_of(f"nodes:\n{routers}links:\n{links}")
