@@ -114,7 +114,7 @@ class Recovery:
         if ack.advanced and ack.echo_sent_ns is not None and self._undo_after >= 0:
             self._undo_if_spurious(ack.echo_sent_ns)
         if octets and ack.limited and self._may_grow(ack):
-            self.congestion.acked(octets, self.rtt, now)
+            self.congestion.acked(octets, self.rtt, now, ack.end - ack.una)
         if self.phase >= Phase.REDUCING and ack.una >= self.point:
             self._finish()
         if self.sack and (self.board.sacked or self.recovering):

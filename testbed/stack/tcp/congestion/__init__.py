@@ -28,8 +28,11 @@ class CongestionControl(Protocol):
     def start(self, mss: int) -> None:
         """Begin, or go on with another ``mss``: a connection is established, its path changed."""
 
-    def acked(self, octets: int, rtt: RttEstimator, now: int) -> None:
-        """Grow: ``octets`` were delivered while the window was the limit (RFC 3465)."""
+    def acked(self, octets: int, rtt: RttEstimator, now: int, flight: int) -> None:
+        """Grow: ``octets`` were delivered while the window was the limit (RFC 3465).
+
+        :param flight: octets from SND.UNA to SND.NXT.
+        """
 
     def reduce(self, in_flight: int, now: int) -> None:
         """Set ``ssthresh`` and ``cwnd``: a loss was detected, or ECN-Echo came."""

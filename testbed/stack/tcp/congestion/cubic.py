@@ -44,10 +44,10 @@ class Cubic(Reno):
         self._credit = 0.0  # octets the window has grown by that make no whole one yet
         self._cubic_before: tuple[float, float, float, int | None] = (0.0, 0.0, 0.0, None)
 
-    def acked(self, octets: int, rtt: RttEstimator, now: int) -> None:
+    def acked(self, octets: int, rtt: RttEstimator, now: int, flight: int) -> None:
         """Grow in the Reno-friendly, the concave or the convex region (sections 4.2 to 4.5)."""
         if self.cwnd < self.ssthresh:
-            octets = self._slow_start_watched(octets, rtt)
+            octets = self._slow_start_watched(octets, rtt, flight)
             if not octets:
                 return
         mss, cwnd = self.mss, self.cwnd / self.mss
@@ -69,11 +69,11 @@ class Cubic(Reno):
         self._credit -= whole
         self.cwnd += whole
 
-    def _slow_start_watched(self, octets: int, rtt: RttEstimator) -> int:
+    def _slow_start_watched(self, octets: int, rtt: RttEstimator, flight: int) -> int:
         """Grow as HyStart++ allows, which watches the first slow start only (RFC 9406, 4.3)."""
         growth = octets
         if self.ssthresh == NO_THRESHOLD:
-            growth = self._hystart.growth(octets, rtt.latest, self.cwnd)
+            growth = self._hystart.growth(octets, rtt.latest, flight)
             if self._hystart.ended:
                 self.ssthresh = self.cwnd
                 return 0

@@ -18,9 +18,9 @@ _INFINITY: Final = 1 << 62
 class HyStart:
     """Watches the round-trip times of slow start, round by round.
 
-    A round is a window's worth of octets acknowledged.  When a round's least time has risen, slow
-    start goes on cautiously (conservative slow start, CSS) for a few rounds, and ends if the
-    times do not fall again.
+    A round is over when what was in flight at its beginning is acknowledged.  When a round's least
+    time has risen, slow start goes on cautiously (conservative slow start, CSS) for a few rounds,
+    and ends if the times do not fall again.
 
     :ivar ended: slow start is to end.
     """
@@ -37,13 +37,14 @@ class HyStart:
         self._baseline = _INFINITY  # cssBaselineMinRtt
         self._cautious_rounds = 0  # rounds of CSS begun; 0: not in CSS
 
-    def growth(self, octets: int, rtt_ns: int | None, cwnd: int) -> int:
+    def growth(self, octets: int, rtt_ns: int | None, flight: int) -> int:
         """Return by how much to grow for ``octets`` acknowledged (section 4.2).
 
         :param rtt_ns: the latest sample.
+        :param flight: octets from SND.UNA to SND.NXT; those just acknowledged are none of them.
         """
         if self._left <= 0:
-            self._begin_round(cwnd)
+            self._begin_round(octets + flight)
         self._left -= octets
         if rtt_ns is not None:
             self._samples += 1
@@ -52,8 +53,8 @@ class HyStart:
             self._judge()
         return octets // _CSS_GROWTH_DIVISOR if self._cautious_rounds else octets
 
-    def _begin_round(self, cwnd: int) -> None:
-        self._left = cwnd
+    def _begin_round(self, octets: int) -> None:
+        self._left = octets
         self._last, self._current = self._current, _INFINITY
         self._samples = 0
         if self._cautious_rounds:

@@ -27,7 +27,7 @@ class Reno:
         self.cwnd = max(mss, self.cwnd // self.mss * mss) if self.mss else initial_window(mss)
         self.mss = mss
 
-    def acked(self, octets: int, rtt: RttEstimator, now: int) -> None:  # noqa: ARG002
+    def acked(self, octets: int, rtt: RttEstimator, now: int, flight: int) -> None:  # noqa: ARG002
         """Double each round trip in slow start, add one segment each after it."""
         octets = self._slow_start(octets, octets)
         if octets:

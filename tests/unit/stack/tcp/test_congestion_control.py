@@ -28,7 +28,7 @@ def round_trip(control: CongestionControl, now: int) -> int:
     """Have a window's worth acknowledged, one segment after the other."""
     segments = control.cwnd // MSS
     for number in range(segments):
-        control.acked(MSS, measured(RTT), now + number * RTT // segments)
+        control.acked(MSS, measured(RTT), now + number * RTT // segments, control.cwnd - MSS)
     return now + RTT
 
 
@@ -96,7 +96,7 @@ def test_cubic_is_never_slower_than_reno_on_short_paths() -> None:
     for _ in range(30):
         segments = control.cwnd // MSS
         for _ in range(segments):
-            control.acked(MSS, rtt, now)
+            control.acked(MSS, rtt, now, control.cwnd - MSS)
         now += RTT // 100
     assert control.cwnd >= 7 * MSS + 0.5 * 30 * MSS
 
@@ -143,7 +143,7 @@ def test_hystart_leaves_slow_start_when_the_round_trips_grow() -> None:
     sizes = []
     while control.ssthresh > 1 << 30:
         for _ in range(control.cwnd // MSS):
-            control.acked(MSS, measured(rtt), now)
+            control.acked(MSS, measured(rtt), now, control.cwnd - MSS)
         now += rtt
         sizes.append(control.cwnd // MSS)
         if len(sizes) >= 3:
@@ -154,12 +154,24 @@ def test_hystart_leaves_slow_start_when_the_round_trips_grow() -> None:
     assert control.ssthresh <= control.cwnd <= control.ssthresh + 2 * MSS
 
 
+def test_hystart_counts_rounds_by_what_is_in_flight() -> None:
+    """RFC 9406, section 4.2: a round ends with what SND.NXT was at its beginning."""
+    control = congestion.make("cubic")
+    control.start(MSS)
+    control.cwnd = 1000 * MSS
+    for rtt in (40, 40, 60):
+        for _ in range(20):
+            before = control.cwnd
+            control.acked(MSS, measured(rtt * 1_000_000), SECOND, 19 * MSS)
+    assert control.cwnd - before == MSS // 4
+
+
 def test_hystart_goes_on_when_the_round_trips_fall_again() -> None:
     """RFC 9406, section 4.2."""
     control = congestion.make("cubic")
     control.start(MSS)
     for rtt in (40, 40, 60, 40, 40, 40, 40, 40, 40):
         for _ in range(control.cwnd // MSS):
-            control.acked(MSS, measured(rtt * 1_000_000), SECOND)
+            control.acked(MSS, measured(rtt * 1_000_000), SECOND, control.cwnd - MSS)
     assert control.ssthresh > 1 << 30
     assert control.cwnd > 1000 * MSS
