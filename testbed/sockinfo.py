@@ -188,11 +188,11 @@ def _full_info(sock: socket.socket) -> tuple[dict[str, int], tuple[Subflow, ...]
     )
     answer = _getsockopt(sock, _MPTCP_FULL_INFO, request, _FULL_INFO.size + _MPTCP.size)
     kernel_size, _, _, _, count, _, _, _ = _FULL_INFO.unpack_from(answer)
-    size = min(kernel_size, _TCP_INFO.size)  # of what was written; the stride is ours
+    size = min(kernel_size, _TCP_INFO.size)  # elements of the smaller size, without gaps
     subflows = []
     for index in range(min(count, _MAX_SUBFLOWS)):
         number, pair = _SUBFLOW_INFO.unpack_from(addresses, index * _SUBFLOW_INFO.size)
-        start = index * _TCP_INFO.size
+        start = index * size
         subflows.append(_subflow(number, pair, tcp_infos.raw[start : start + size]))
     return decode_mptcp_info(answer[_FULL_INFO.size :]), tuple(subflows)
 
@@ -211,8 +211,9 @@ def _array(sock: socket.socket, option: int, size: int) -> list[bytes]:
     request = _SUBFLOW_DATA.pack(_SUBFLOW_DATA.size, 0, 0, size)
     answer = _getsockopt(sock, option, request, _SUBFLOW_DATA.size + _MAX_SUBFLOWS * size)
     _, count, kernel_size, _ = _SUBFLOW_DATA.unpack_from(answer)
-    starts = range(_SUBFLOW_DATA.size, _SUBFLOW_DATA.size + min(count, _MAX_SUBFLOWS) * size, size)
-    return [answer[start : start + min(size, kernel_size)] for start in starts]
+    stride = min(size, kernel_size)
+    starts = (_SUBFLOW_DATA.size + index * stride for index in range(min(count, _MAX_SUBFLOWS)))
+    return [answer[start : start + stride] for start in starts]
 
 
 def _getsockopt(sock: socket.socket, option: int, request: bytes, size: int) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,39 @@ def test_the_older_calls_say_the_same(monkeypatch):
             each.remote for each in at_once.subflows
         ]
         assert separate.subflows[0].tcp.keys() == at_once.subflows[0].tcp.keys()
+
+
+def older_kernel(states: list[int], size: int) -> Callable[..., bytes]:
+    """Return a getsockopt(2) of a kernel whose tcp_info is shorter than ours.
+
+    It writes elements of the smaller of both sizes, one right after the other
+    (net/mptcp/sockopt.c).
+    """
+    infos = b"".join(bytes([state]).ljust(size, b"\xff") for state in states)
+
+    def getsockopt(_sock: object, option: int, request: bytes, _room: int) -> bytes:
+        if option == sockinfo._MPTCP_FULL_INFO:
+            *_, addresses, tcp_infos = sockinfo._FULL_INFO.unpack(request)
+            ends = 2 * bytes([socket.AF_INET]).ljust(128, b"\0")
+            numbers = b"".join(
+                sockinfo._SUBFLOW_INFO.pack(number, ends) for number in range(len(states))
+            )
+            ctypes.memmove(addresses, numbers, len(numbers))
+            ctypes.memmove(tcp_infos, infos, len(infos))
+            return sockinfo._FULL_INFO.pack(size, size, 0, 0, len(states), 0, 0, 0)
+        return sockinfo._SUBFLOW_DATA.pack(16, len(states), size, size) + infos
+
+    return getsockopt
+
+
+def test_subflows_of_a_kernel_that_knows_less(monkeypatch):
+    monkeypatch.setattr(sockinfo, "_getsockopt", older_kernel([1, 4, 8], 232))
+    with socket.socket() as sock:
+        _, subflows = sockinfo._full_info(sock)
+        assert [one.tcp["state"] for one in subflows] == [1, 4, 8]
+        assert {"snd_wnd", "rehash"} - subflows[2].tcp.keys() == {"rehash"}
+        infos = sockinfo._array(sock, sockinfo._MPTCP_TCPINFO, sockinfo._TCP_INFO.size)
+        assert [(info[0], len(info)) for info in infos] == [(1, 232), (4, 232), (8, 232)]
 
 
 def test_a_fallback_to_tcp_is_seen():
