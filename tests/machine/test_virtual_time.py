@@ -144,7 +144,7 @@ def facts(record):
     assert record["status"] == "ok", record["reason"]
     metrics = record["metrics"]
     return {
-        "goodput_mbit_per_s": round(metrics["goodput"] / 1e6, 2),
+        "goodput_mbit_per_s": round(metrics["goodput"] / 1e6, 1),
         "seconds": round(metrics["duration"], 3),
         "longest_gap_s": round(metrics["longest_gap"], 3),
         "subflows": record["proof"]["subflows"] or 1,
