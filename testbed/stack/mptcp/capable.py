@@ -14,7 +14,6 @@ from testbed.stack.packet.mptcp import (
     EXTENSIBILITY,
     HMAC_SHA256,
     VERSION,
-    AddAddr,
     Dss,
     MpCapable,
     MptcpOption,
@@ -86,7 +85,7 @@ class CapableInitiator:
         return (option,)
 
     def received(self, segment: Segment) -> Outcome:
-        """Take the peer's key from its SYN/ACK; a Data ACK or ADD_ADDR after that confirms it all.
+        """Take the peer's key from its SYN/ACK; a Data ACK after that confirms it all.
 
         A segment without any option of MPTCP before that is a fallback (section 3.7).
         """
@@ -96,9 +95,6 @@ class CapableInitiator:
             return Outcome.PENDING
         dss = find(segment.options, Dss)
         if dss is not None and (dss.data_ack is not None or dss.dsn is not None):
-            return Outcome.CONFIRMED
-        announcement: AddAddr | None = find(segment.options, AddAddr)
-        if announcement is not None and self._keys.announced(announcement):
             return Outcome.CONFIRMED
         if find(segment.options, MptcpOption) is not None:
             return Outcome.PENDING  # a signal that left no room for DSS

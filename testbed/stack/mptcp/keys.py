@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.streams import DataSequence
-from testbed.stack.packet.mptcp import AddAddr
 
 
 class Keys:
@@ -35,11 +34,3 @@ class Keys:
         """Return our key and the peer's, which is known."""
         assert self.remote is not None  # noqa: S101 - nobody asks before the handshake is done
         return self.local, self.remote
-
-    def announced(self, option: AddAddr) -> bool:
-        """Tell whether an ADD_ADDR is the peer's: both keys are in its HMAC (section 3.4.1)."""
-        local, remote = self.pair()
-        expected = crypto.add_addr_hmac(
-            remote, local, option.address_id, option.address, option.port
-        )
-        return option.hmac is not None and crypto.same(option.hmac, expected)

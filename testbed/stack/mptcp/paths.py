@@ -230,7 +230,7 @@ class PathControl:
 
         An id must be withdrawn before another address may have it.
         """
-        if not self._connection.keys.announced(option):
+        if not self.signals.authentic(option):
             return
         port = self.initial.remote.port if option.port is None else option.port
         remote = RemoteAddress(option.address_id, Address(option.address, port))

@@ -73,6 +73,14 @@ class Signals:
         if pending is not None and pending.option.address == echo.address:
             del self._pending[echo.address_id]
 
+    def authentic(self, option: AddAddr) -> bool:
+        """Tell whether the HMAC of an ADD_ADDR is the peer's."""
+        local, remote = self._keys.pair()
+        expected = crypto.add_addr_hmac(
+            remote, local, option.address_id, option.address, option.port
+        )
+        return option.hmac is not None and crypto.same(option.hmac, expected)
+
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
         """Answer an ADD_ADDR: the same without its HMAC."""
         if len(subflow.signals) < _MOST_ECHOES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from testbed.stack.mptcp import crypto
@@ -214,31 +213,6 @@ def test_announcement_confirms_the_handshake_with_dss(script: Any) -> None:
     second, syn = world.joining()
     assert syn.token == world.keys.token
     assert second.flow.remote.port == 80
-
-
-@pytest.mark.parametrize("host", ["10.0.2.2", "fd00::2"])
-def test_announcement_alone_confirms_the_handshake(script: Any, host: str) -> None:
-    """Section 3.4.1: its HMAC is made of both keys, so the peer has ours; DSS may find no room."""
-    world = script()
-    peer, _ = world.accept()
-    option = world.announcement(5, host, 8080)
-    (echo,) = peer.send(ACK, option)
-    assert find(echo.options, AddAddr) == msgspec.structs.replace(option, hmac=None)
-    world.write(b"data")
-    (first,) = peer.take()
-    assert find(first.options, Dss) is not None
-
-
-def test_announcement_of_somebody_else_confirms_nothing(script: Any) -> None:
-    world = script()
-    peer, (third,) = world.accept()
-    forged = msgspec.structs.replace(world.announcement(5, "10.0.2.2"), hmac=bytes(8))
-    assert peer.send(ACK, forged) == []
-    world.write(b"data")
-    (first,) = peer.take()
-    assert find(first.options, MpCapable) == msgspec.structs.replace(
-        find(third.options, MpCapable), data_length=4
-    )
 
 
 # Section 3.3: what is the same in both roles.
