@@ -100,7 +100,6 @@ class Fail:
             return
         asked = self.waiting
         self.retry_ns = None
-        subflow.signals.clear()
         subflow.begin_plain()
         self._outgoing.again.clear()
         if told and not asked:

@@ -342,6 +342,8 @@ class Subflow:
         self.fallback = self.accepted = self.confirmed = True
         self.handshake = None
         self.window_from = 0
+        self.signals.clear()  # an option on its ACKs would tell the peer that MPTCP goes on
+        self.inbox.clear()
         if self._tcp is not None:
             self.acked(self._tcp.acknowledged)
 
