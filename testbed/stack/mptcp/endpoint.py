@@ -22,7 +22,7 @@ from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import OpenSubflow, SubflowPath
 from testbed.stack.mptcp.path_manager import create as create_manager
-from testbed.stack.mptcp.paths import LocalNetwork, PathControl
+from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
@@ -70,7 +70,8 @@ class MptcpEndpoint:
         self._tracer = tracer or NullTracer()
         self._by_token: dict[int, MptcpConnection] = {}
         self._touched: dict[MptcpConnection, None] = {}
-        self._new: list[tuple[Subflow, Flow]] = []  # accepted, and not yet attached to its TCP
+        # Accepted, and not yet attached to their TCP.
+        self._new: list[tuple[MptcpConnection, Subflow, Flow]] = []
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
         self._now = 0
@@ -172,7 +173,7 @@ class MptcpEndpoint:
         handshake = CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
         connection, subflow = self._connection(keys, handshake, flow, initiator=False)
         self._by_token[keys.token] = connection
-        self._new.append((subflow, flow))
+        self._new.append((connection, subflow, flow))
         return subflow
 
     def accept_join(self, join: MpJoinSyn, flow: Flow) -> Extension:
@@ -196,7 +197,7 @@ class MptcpEndpoint:
             remote_id=join.address_id,
         )
         subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
-        self._new.append((subflow, flow))
+        self._new.append((connection, subflow, flow))
         return subflow
 
     def _local_id(self, connection: MptcpConnection, flow: Flow) -> int:
@@ -207,7 +208,7 @@ class MptcpEndpoint:
         ids = (endpoint.id for endpoint in self.config.endpoints if endpoint.host == host)
         return next(ids, connection.paths.signals.id_of(host) or _MAX_ID)
 
-    # What connections ask (testbed.stack.mptcp.connection.Host, paths.Joiner).
+    # What connections ask (testbed.stack.mptcp.connection.Host).
 
     def touch(self, connection: MptcpConnection) -> None:
         """Note that a connection wants to make a step."""
@@ -236,7 +237,7 @@ class MptcpEndpoint:
         try:
             subflow.attach(self.tcp.connect(flow, now, extension=subflow))
         except OSError:  # there is such a connection already
-            connection.subflows.remove(subflow)
+            connection.discard(subflow)
             self.release(flow.local)
 
     def release(self, local: Address) -> None:
@@ -273,12 +274,12 @@ class MptcpEndpoint:
     def _attach(self) -> None:
         """Tell new subflows of the TCP connections that were made for them."""
         new, self._new = self._new, []
-        for subflow, flow in new:
+        for connection, subflow, flow in new:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
             else:  # TCP had no room for it
-                subflow.discard()
+                connection.discard(subflow)
 
     def _connection(
         self,
@@ -288,18 +289,12 @@ class MptcpEndpoint:
         *,
         initiator: bool,
     ) -> tuple[MptcpConnection, Subflow]:
-        initial = SubflowPath(
-            local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
-        )
         config = self.config
-
-        def paths(connection: MptcpConnection) -> PathControl:
-            manager = create_manager(config.path_manager, config.endpoints, config.limits)
-            return PathControl(
-                connection, manager, self._network, self, initiator=initiator, initial=initial
-            )
-
-        connection = MptcpConnection(self, config, keys, flow, paths)
+        manager = create_manager(config.path_manager, config.endpoints, config.limits)
+        connection = MptcpConnection(
+            self, config, keys, flow, manager, self._network, initiator=initiator
+        )
+        initial = connection.paths.initial
         subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
         return connection, subflow
 
