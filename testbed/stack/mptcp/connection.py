@@ -15,10 +15,10 @@ from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.path_manager import OpenSubflow, PathManager, SubflowPath
+from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
 from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.receiver import Receiver
-from testbed.stack.mptcp.scheduler import create as create_scheduler
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
@@ -81,7 +81,7 @@ class MptcpConnection:
         self._subflows: list[Subflow] = []
         self._ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
         self._confirmed = False  # joins are possible
-        self.sender = Sender(self.outgoing, self._subflows, create_scheduler(config.scheduler))
+        self.sender = Sender(self.outgoing, self._subflows, SCHEDULERS[config.scheduler]())
         initial = SubflowPath(
             local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
         )
@@ -99,6 +99,7 @@ class MptcpConnection:
         # (section 3.1): the initiator needs not wait for data before it can join.
         self._told_edge = 0
         self._told_closed = False
+        self._taken: set[Step] = set()
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
@@ -329,19 +330,23 @@ class MptcpConnection:
 
     def _close_in_order(self) -> None:
         """Move through the states of appendix D."""
-        if self.outgoing.closed:
-            self._transit(Step.CLOSE)
         if self.fallback:
             plain.follow_tcp(self.outgoing, self._subflows)
-        if self.outgoing.fin_acked:
-            self._transit(Step.FIN_ACKED)
-        if self.incoming.finished:
-            before = self.state
-            self._transit(Step.FIN_RECEIVED)
-            if self.state is not before:
+        if self.state is not DataState.OPENING:
+            self._once(Step.CLOSE, self.outgoing.closed)
+            self._once(Step.FIN_ACKED, self.outgoing.fin_acked)
+            if self._once(Step.FIN_RECEIVED, self.incoming.finished):
                 self._ack_everywhere()
         if self._detached and self.incoming.readable:
             self.abort()
+
+    def _once(self, step: Step, due: bool) -> bool:
+        """Take a step that is due, if it was not taken before; tell whether it was taken now."""
+        if not due or step in self._taken:
+            return False
+        self._taken.add(step)
+        self._transit(step)
+        return True
 
     def _finish(self, now: int) -> None:
         """Send DATA_FIN, or after a fallback FIN, once all data has been given to subflows."""
@@ -425,10 +430,8 @@ class MptcpConnection:
         self._fail(_timed_out(detail))
 
     def _transit(self, step: Step) -> None:
-        """Change the state: the only place where it is done."""
-        new = TRANSITIONS.get((self.state, step))
-        if new is None or new is self.state:
-            return
+        """Change the state: the only place where it is done; what is not in the table raises."""
+        new = TRANSITIONS[self.state, step]
         unborn = self.state is DataState.OPENING and not self.initiator
         self.state = new
         if new is DataState.CLOSED:

@@ -20,8 +20,8 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.path_manager import OpenSubflow, SubflowPath
-from testbed.stack.mptcp.path_manager import create as create_manager
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
 from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
@@ -74,7 +74,6 @@ class MptcpEndpoint:
         self._new: list[tuple[MptcpConnection, Subflow, Flow]] = []
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
-        self._now = 0
 
     # What a driver calls.
 
@@ -83,7 +82,6 @@ class MptcpEndpoint:
 
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
-        self._now = now
         keys = self._new_keys()
         handshake = CapableInitiator(keys, deny_join=self.config.deny_join_initial)
         connection, subflow = self._connection(keys, handshake, flow, initiator=True)
@@ -104,7 +102,6 @@ class MptcpEndpoint:
 
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
-        self._now = now
         if segment.flags & SYN and segment.length > 1:
             segment = _syn_alone(segment)
         self.tcp.receive(segment, now)
@@ -117,7 +114,6 @@ class MptcpEndpoint:
 
     def handle_timer(self, now: int) -> None:
         """Do what is due."""
-        self._now = now
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
             connection.handle_timer(now)
@@ -135,19 +131,16 @@ class MptcpEndpoint:
 
     def next_event(self) -> tuple[Connection, Event] | None:
         """Return one thing that happened, or ``None``."""
-        self._settle(self._now)
         return self._events.popleft() if self._events else None
 
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address, or the interface of an address has come up."""
-        self._now = now
         for connection in list(self._by_token.values()):
             connection.paths.address_added(host, now)
             self.touch(connection)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has an address no more, or its interface has gone down."""
-        self._now = now
         for connection in list(self._by_token.values()):
             connection.paths.address_removed(host, now)
             self.touch(connection)
@@ -248,7 +241,6 @@ class MptcpEndpoint:
 
     def _settle(self, now: int) -> None:
         """Let connections make their steps, until none has anything recorded."""
-        self._now = now
         self._take_events()
         while self._touched:
             touched, self._touched = self._touched, {}
@@ -290,7 +282,7 @@ class MptcpEndpoint:
         initiator: bool,
     ) -> tuple[MptcpConnection, Subflow]:
         config = self.config
-        manager = create_manager(config.path_manager, config.endpoints, config.limits)
+        manager = PATH_MANAGERS[config.path_manager](config.endpoints, config.limits)
         connection = MptcpConnection(
             self, config, keys, flow, manager, self._network, initiator=initiator
         )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.path_manager import (
+from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
     OpenSubflow,

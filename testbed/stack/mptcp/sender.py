@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from testbed.stack.mptcp.mapping import MAX_LENGTH
-from testbed.stack.mptcp.scheduler import Scheduler
+from testbed.stack.mptcp.scheduler.base import Scheduler
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.mptcp import ResetReason
@@ -149,11 +149,13 @@ class Sender:
         if first is None:
             return False
         start, end = first
-        others = [one for one in self._ready(end - start) if not one.carried.holds(start)]
+        ready = self._ready(end - start)
+        others = [one for one in ready if not one.carried.holds(start)]
         if not others:
             return False
         chosen = self._scheduler.select(others)
-        sent = self._send(chosen, start, _fitting(chosen, end - start, end - start))
+        length = _fitting(chosen.segment_size, ready[chosen], end - start, end - start)
+        sent = self._send(chosen, start, length)
         self.reinjected += sent
         self._stream.again.remove(start, start + sent)
         return True
@@ -163,13 +165,14 @@ class Sender:
         ready = self._ready(self._stream.sendable)
         if not ready:
             return False
-        chosen = self._scheduler.select(ready)
+        choice = list(ready)
+        chosen = self._scheduler.select(choice)
         full = [one for one in self._working() if one not in ready]
         if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
             return False
-        most = min(self._stream.sendable, self._scheduler.turn(chosen, ready))
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
         left = self._stream.end - self._stream.next
-        length = _fitting(chosen, most, left)
+        length = _fitting(chosen.segment_size, ready[chosen], most, left)
         if not self._worth_sending(chosen, length, left):
             return False
         self._send(chosen, self._stream.next, length)
@@ -196,17 +199,23 @@ class Sender:
             return
         carriers = [one for one in self._subflows if one.carried.holds(stream.una)]
         bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
-        idle = [one for one in self._ready(1) if not _busy(one)]
+        ready = self._ready(1)
+        idle = [one for one in ready if not _busy(one)]
         faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
         if faster:
             self._hurried = stream.una
             chosen = self._scheduler.select(faster)
             octets = min(stream.next - stream.una, chosen.segment_size)
-            self.reinjected += self._send(chosen, stream.una, _fitting(chosen, octets, octets))
+            length = _fitting(chosen.segment_size, ready[chosen], octets, octets)
+            self.reinjected += self._send(chosen, stream.una, length)
 
-    def _ready(self, wanted: int) -> list[Subflow]:
-        """Return the subflows that can send a full segment, or all that is wanted, at once."""
-        return [one for one in self._working() if room(one) >= min(wanted, one.segment_size)]
+    def _ready(self, wanted: int) -> dict[Subflow, int]:
+        """Return the subflows that can send a full segment, or all that is wanted, at once.
+
+        Each with the octets it has room for.
+        """
+        rooms = {one: room(one) for one in self._working()}
+        return {one: left for one, left in rooms.items() if left >= min(wanted, one.segment_size)}
 
     def _working(self) -> list[Subflow]:
         """Return those that are in use: backups only if nothing else works (section 3.3.8)."""
@@ -237,10 +246,12 @@ def room(subflow: Subflow) -> int:
     return max(0, min(windows - queued, tcp.room))
 
 
-def _fitting(subflow: Subflow, most: int, left: int) -> int:
-    """Return how many octets to give a subflow, of ``left``: whole segments if not all of them."""
-    size = subflow.segment_size
-    length = min(most, room(subflow), MAX_LENGTH)
+def _fitting(size: int, room: int, most: int, left: int) -> int:
+    """Return how many octets to give a subflow, of ``left``: whole segments if not all of them.
+
+    :param size: of its segments; ``room`` is what it can send at once.
+    """
+    length = min(most, room, MAX_LENGTH)
     return length - length % size if size < length < left else length
 
 

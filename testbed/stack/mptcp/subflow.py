@@ -20,7 +20,7 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.opening import Opening
 from testbed.stack.mptcp.outbox import Outbox
-from testbed.stack.mptcp.path_manager import SubflowPath
+from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.stack.packet.options import Option

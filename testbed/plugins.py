@@ -1,0 +1,38 @@
+"""What other packages add to the userspace stack, by entry points.
+
+A package that has, in its ``pyproject.toml``::
+
+    [project.entry-points."testbed.schedulers"]
+    mine = "package.module:Mine"
+
+adds the scheduler ``mine``; ``testbed.path_managers`` is the group of path managers.  What an entry
+point names is called as the stack's own entries are: see ``SCHEDULERS`` and ``PATH_MANAGERS`` in
+:mod:`testbed.stack.mptcp`'s packages ``scheduler`` and ``path_manager``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.scheduler import SCHEDULERS
+from testbed.stack.registry import Registry
+
+GROUPS: Final[Mapping[str, Registry[Any]]] = {
+    "testbed.schedulers": SCHEDULERS,
+    "testbed.path_managers": PATH_MANAGERS,
+}
+
+
+@functools.cache
+def load() -> None:
+    """Register them, once in the life of a program.
+
+    :raises InputError: two have one name.
+    """
+    for group, registry in GROUPS.items():
+        for found in entry_points(group=group):
+            registry.register(found.name, found.load())
