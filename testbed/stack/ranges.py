@@ -19,7 +19,7 @@ class Ranges:
         return bool(self._starts)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(list(zip(self._starts, self._ends, strict=True)))
+        return self.first_few(len(self._starts))
 
     def add(self, start: int, end: int) -> list[tuple[int, int]]:
         """Add positions from ``start`` up to ``end``; return the ranges of them that are new."""
@@ -60,6 +60,10 @@ class Ranges:
         """Take out everything before ``position``."""
         if self._starts and self._starts[0] < position:
             self.remove(self._starts[0], position)
+
+    def first_few(self, limit: int) -> Iterator[tuple[int, int]]:
+        """Iterate over at most ``limit`` of the lowest ranges."""
+        return iter(list(zip(self._starts[:limit], self._ends[:limit], strict=True)))
 
     def first(self) -> tuple[int, int] | None:
         """Return the lowest range, or ``None``."""

@@ -1,82 +1,133 @@
-"""Putting a stream together from pieces that come in any order, more than once, and overlap."""
+"""A stream put together from pieces that come in any order, more than once, and overlap."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections import deque
+from typing import Final
+
+from testbed.stack.ranges import Ranges
+
+_REMEMBERED: Final = 4  # blocks whose order of arrival is known: no option has room for more
+# Pieces out of order that are kept.  More of them than this are no window, but an attempt to have
+# memory filled by octets that come one at a time.
+MOST_PIECES: Final = 1 << 14
 
 
 class Reassembly:
-    """Pieces that lie beyond the next position expected.
+    """Octets that have arrived: those in order wait for the reader, others for what is missing.
 
-    What arrived first stays: an overlap is cut from the piece that comes later.  Memory is bounded
-    by whoever calls: a piece outside of the window must not be added.
+    Positions are those of the peer's stream.  What arrived first stays: an overlap is cut from the
+    piece that comes later.  The caller bounds the octets: what lies outside of the window must not
+    be added.  The number of pieces is bounded here.
+
+    :ivar next: position of the first octet that is missing.
+    :ivar readable: octets in order that have not been read.
     """
 
-    __slots__ = ("_pieces", "_starts", "octets")
+    __slots__ = ("_offset", "_pieces", "_ranges", "_ready", "_recent", "next", "readable")
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._pieces: list[bytes] = []
-        self.octets = 0  # held
+        self.next = 0
+        self.readable = 0
+        self._ready: deque[bytes] = deque()
+        self._offset = 0  # octets of the first ready piece that have been read
+        self._ranges = Ranges()
+        self._pieces: dict[int, bytes] = {}  # by position; no two overlap
+        self._recent: list[int] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._starts)
+    @property
+    def has_gaps(self) -> bool:
+        """Whether octets wait for others before them."""
+        return bool(self._pieces)
 
-    def add(self, start: int, data: bytes) -> None:
-        """Keep a piece that begins at ``start``."""
-        index = bisect_right(self._starts, start)
-        if index:
-            start, data = _cut_front(start, data, self._end(index - 1))
-        while data and index < len(self._starts):
-            gap = self._starts[index] - start
-            if gap >= len(data):
-                break
-            if gap:
-                self._insert(index, start, data[:gap])
-                index += 1
-            start, data = _cut_front(start, data, self._end(index))
-            index += 1
-        if data:
-            self._insert(index, start, data)
+    @property
+    def end(self) -> int:
+        """The position after the last octet that is there, in order or not."""
+        last = self._ranges.last()
+        return self.next if last is None else last[1]
 
-    def take(self, position: int) -> list[bytes]:
-        """Return, and keep no longer, the pieces that follow ``position`` without a gap."""
-        taken: list[bytes] = []
-        count = 0
-        for start, data in zip(self._starts, self._pieces, strict=True):
-            if start > position:
-                break
-            count += 1
-            self.octets -= len(data)
-            _, rest = _cut_front(start, data, position)
-            if rest:
-                taken.append(rest)
-                position += len(rest)
-        del self._starts[:count], self._pieces[:count]
-        return taken
+    def add(self, start: int, payload: bytes) -> list[tuple[int, int]]:
+        """Take octets that lie in the window; return the ranges of them that are new."""
+        end = start + len(payload)
+        if start <= self.next and not self._pieces:
+            new = [(self.next, end)] if end > self.next else []
+            if new:
+                self._append(payload[self.next - start :] if start < self.next else payload)
+            return new
+        if start < self.next:
+            payload, start = payload[self.next - start :], self.next
+        if not payload:
+            return []
+        if len(self._pieces) >= MOST_PIECES and start > self.next:
+            return []
+        new = self._ranges.add(start, end)
+        for new_start, new_end in new:
+            self._pieces[new_start] = payload[new_start - start : new_end - start]
+        if start > self.next:
+            self._remember(start)
+        else:
+            self._join()
+        return new
 
-    def ranges(self) -> list[tuple[int, int]]:
-        """Return what is held as ranges of positions, those that touch as one."""
+    def blocks(self, limit: int) -> list[tuple[int, int]]:
+        """Return what SACK reports: the latest block first (RFC 2018, section 4)."""
         found: list[tuple[int, int]] = []
-        for start, data in zip(self._starts, self._pieces, strict=True):
-            end = start + len(data)
-            if found and found[-1][1] == start:
-                found[-1] = (found[-1][0], end)
-            else:
-                found.append((start, end))
-        return found
+        for position in reversed(self._recent):
+            block = self._ranges.around(position)
+            if block is not None and block not in found:
+                found.append(block)
+        for block in self._ranges.first_few(2 * limit):
+            if len(found) >= limit:
+                break
+            if block not in found:
+                found.append(block)
+        return found[:limit]
 
-    def _end(self, index: int) -> int:
-        return self._starts[index] + len(self._pieces[index])
+    def around(self, position: int) -> tuple[int, int] | None:
+        """Return the block out of order that has ``position`` in it."""
+        return self._ranges.around(position)
 
-    def _insert(self, index: int, start: int, data: bytes) -> None:
-        self._starts.insert(index, start)
-        self._pieces.insert(index, data)
-        self.octets += len(data)
+    def read(self, limit: int) -> bytes:
+        """Remove and return at most ``limit`` octets."""
+        ready = self._ready
+        if not ready or limit <= 0:
+            return b""
+        if not self._offset and len(ready[0]) <= limit and len(ready) == 1:
+            self.readable = 0
+            return ready.popleft()
+        parts = []
+        missing = limit
+        while ready and missing:
+            part = ready[0][self._offset : self._offset + missing]
+            parts.append(part)
+            missing -= len(part)
+            self._offset += len(part)
+            if self._offset == len(ready[0]):
+                ready.popleft()
+                self._offset = 0
+        self.readable -= limit - missing
+        return b"".join(parts)
 
+    def clear(self) -> None:
+        """Throw everything away."""
+        self._ready.clear()
+        self._pieces.clear()
+        self._ranges.clear()
+        self._recent.clear()
+        self.readable = self._offset = 0
 
-def _cut_front(start: int, data: bytes, end: int) -> tuple[int, bytes]:
-    """Return a piece without what lies before ``end``."""
-    if end <= start:
-        return start, data
-    return end, data[end - start :]
+    def _remember(self, start: int) -> None:
+        self._recent.append(start)
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[0]
+
+    def _append(self, payload: bytes) -> None:
+        self._ready.append(payload)
+        self.next += len(payload)
+        self.readable += len(payload)
+
+    def _join(self) -> None:
+        """Move the pieces that are in order now."""
+        while self.next in self._pieces:
+            self._append(self._pieces.pop(self.next))
+        self._ranges.remove_before(self.next)

@@ -7,7 +7,6 @@ has something recorded makes a step, and what it asks of its subflows' TCP leave
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.stack.connection import Connection, Event, Randomness
+from testbed.stack.deadlines import NEVER, Deadlines
 from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -72,9 +72,7 @@ class MptcpEndpoint:
         self._touched: dict[MptcpConnection, None] = {}
         self._new: list[tuple[Subflow, Flow]] = []  # accepted, and not yet attached to its TCP
         self._events: deque[tuple[Connection, Event]] = deque()
-        self._timers: list[tuple[int, int, MptcpConnection]] = []  # a heap; some are outdated
-        self._due: dict[MptcpConnection, int] = {}
-        self._order = 0
+        self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
         self._now = 0
 
     # What a driver calls.
@@ -120,28 +118,13 @@ class MptcpEndpoint:
         """Do what is due."""
         self._now = now
         self.tcp.handle_timer(now)
-        while self._timers and self._timers[0][0] <= now:
-            due, _, connection = heapq.heappop(self._timers)
-            if self._due.get(connection) == due:
-                del self._due[connection]
-                deadline = connection.next_timer()
-                if deadline is not None and deadline <= now:
-                    connection.handle_timer(now)
-                    self.touch(connection)
-                else:
-                    self._arm(connection)
+        for connection in self._timers.expired(now):
+            connection.handle_timer(now)
+            self.touch(connection)
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
-        while self._timers:
-            due, _, connection = self._timers[0]
-            if self._due.get(connection) == due == connection.next_timer():
-                break
-            heapq.heappop(self._timers)
-            if self._due.get(connection) == due:
-                del self._due[connection]
-                self._arm(connection)
-        times = (self.tcp.next_timer(), self._timers[0][0] if self._timers else None)
+        times = (self.tcp.next_timer(), self._timers.next())
         return min((time for time in times if time is not None), default=None)
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
@@ -270,11 +253,12 @@ class MptcpEndpoint:
             touched, self._touched = self._touched, {}
             for connection in touched:
                 connection.step(now)
-                self._arm(connection)
+                self._timers.arm(connection)
                 while (event := connection.next_event()) is not None:
                     self._events.append((connection, event))
                 if connection.closed and not connection.subflows:
                     self._by_token.pop(connection.keys.token, None)
+                    self._timers.forget(connection)
             self._take_events()
 
     def _take_events(self) -> None:
@@ -285,15 +269,6 @@ class MptcpEndpoint:
                 tcp.extension.stir()
             else:
                 self._events.append((tcp, event))
-
-    def _arm(self, connection: MptcpConnection) -> None:
-        """See that the heap has an entry not later than the connection's next deadline."""
-        due = connection.next_timer()
-        if due is None or due >= self._due.get(connection, due + 1):
-            return
-        self._due[connection] = due
-        self._order += 1
-        heapq.heappush(self._timers, (due, self._order, connection))
 
     def _attach(self) -> None:
         """Tell new subflows of the TCP connections that were made for them."""
@@ -334,6 +309,11 @@ class MptcpEndpoint:
             keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
+
+
+def _deadline(connection: MptcpConnection) -> int:
+    due = connection.next_timer()
+    return NEVER if due is None else due
 
 
 def _syn_alone(syn: Segment) -> Segment:

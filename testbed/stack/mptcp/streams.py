@@ -8,7 +8,6 @@ the position after the last octet.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from typing import Final
 
 from testbed.stack.packet.sequence import BITS_32, BITS_64, expand, expand_64
@@ -122,11 +121,13 @@ class ReceiveStream:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._ready: deque[bytes] = deque()
-        self._beyond = Reassembly()
-        self._read = 0  # octets the application has read
-        self.next = 0  # position expected
+        self._data = Reassembly()
         self.fin: int | None = None  # position of DATA_FIN, once it is known
+
+    @property
+    def next(self) -> int:
+        """The position expected."""
+        return self._data.next
 
     @property
     def ack(self) -> int:
@@ -136,17 +137,17 @@ class ReceiveStream:
     @property
     def edge(self) -> int:
         """The right edge of the window; it never moves back, since reading never does."""
-        return self._read + self._capacity
+        return self._data.next - self._data.readable + self._capacity
 
     @property
     def readable(self) -> int:
         """Octets that can be read."""
-        return self.next - self._read
+        return self._data.readable
 
     @property
     def has_gaps(self) -> bool:
         """Whether some data is there that others come before."""
-        return bool(self._beyond)
+        return self._data.has_gaps
 
     @property
     def finished(self) -> bool:
@@ -158,17 +159,9 @@ class ReceiveStream:
         limit = self.edge + _ROUNDING if self.fin is None else self.fin
         if start + len(data) > limit:
             data = data[: max(0, limit - start)]
-        if start + len(data) <= self.next:
-            return False
-        if start > self.next or self._beyond:
-            self._beyond.add(start, data)
-            pieces = self._beyond.take(self.next)
-        else:
-            pieces = [data[self.next - start :] if start < self.next else data]
-        for piece in pieces:
-            self._ready.append(piece)
-            self.next += len(piece)
-        return bool(pieces)
+        before = self.next
+        self._data.add(start, data)
+        return self.next > before
 
     def finish(self, position: int) -> None:
         """Note where DATA_FIN is.
@@ -177,8 +170,7 @@ class ReceiveStream:
         """
         if self.fin is not None:
             return
-        arrived = max((end for _, end in self._beyond.ranges()), default=self.next)
-        if arrived <= position <= self.edge + _ROUNDING:
+        if self._data.end <= position <= self.edge + _ROUNDING:
             self.fin = position
 
     def forget_end(self) -> None:
@@ -188,13 +180,4 @@ class ReceiveStream:
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets in order."""
-        parts: list[bytes] = []
-        while self._ready and limit > 0:
-            piece = self._ready.popleft()
-            if len(piece) > limit:
-                self._ready.appendleft(piece[limit:])
-                piece = piece[:limit]
-            limit -= len(piece)
-            self._read += len(piece)
-            parts.append(piece)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._data.read(limit)

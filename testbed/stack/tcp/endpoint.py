@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import heapq
 from collections import Counter, deque
 from collections.abc import Sequence
 
 from testbed.stack.connection import Closed, Connected, Event, Randomness, Readable
+from testbed.stack.deadlines import Deadlines
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.options import Option, Timestamps, find
@@ -22,7 +22,6 @@ from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
-from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.state import State, Trigger
 
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
@@ -59,8 +58,7 @@ class TcpEndpoint:
         self._ports: Counter[int] = Counter()  # local ones, of connections
         self._listeners: dict[Address, TcpListener] = {}
         self._awake: dict[TcpConnection, None] = {}
-        self._timers: list[tuple[int, int, TcpConnection]] = []
-        self._timer_count = 0
+        self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
         self._events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
 
@@ -228,40 +226,13 @@ class TcpEndpoint:
 
     def handle_timer(self, now: int) -> None:
         """Do what is due."""
-        timers = self._timers
-        while timers and timers[0][0] <= now:
-            _, _, connection = heapq.heappop(timers)
-            connection.scheduled.pop()
-            if connection.next_timer() <= now:
-                self._ready += connection.handle_timers(now)
-                self._awake[connection] = None
-            else:
-                self._schedule(connection)
+        for connection in self._timers.expired(now):
+            self._ready += connection.handle_timers(now)
+            self._awake[connection] = None
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
-        timers = self._timers
-        while timers:
-            at, _, connection = timers[0]
-            if connection.next_timer() == at:
-                return at
-            heapq.heappop(timers)
-            connection.scheduled.pop()
-            self._schedule(connection)
-        return None
-
-    def _schedule(self, connection: TcpConnection) -> None:
-        """See that the heap has an entry not later than the connection's next deadline.
-
-        Deadlines mostly move to later, which costs nothing here.  A connection's entries are also
-        on a stack of its own, the earliest on top, so that none is made twice.
-        """
-        at = connection.next_timer()
-        scheduled = connection.scheduled
-        if at < (scheduled[-1] if scheduled else NEVER):
-            scheduled.append(at)
-            self._timer_count += 1
-            heapq.heappush(self._timers, (at, self._timer_count, connection))
+        return self._timers.next()
 
     # What comes out
 
@@ -272,12 +243,13 @@ class TcpEndpoint:
             awake, self._awake = self._awake, {}
             for connection in awake:
                 out += connection.segments_to_send(now)
-                self._schedule(connection)
+                self._timers.arm(connection)
                 if connection.state is State.CLOSED:
                     self._forget(connection)
         return out
 
     def _forget(self, connection: TcpConnection) -> None:
+        self._timers.forget(connection)
         if self._connections.get(connection.flow) is connection:
             del self._connections[connection.flow]
             port = connection.flow.local.port

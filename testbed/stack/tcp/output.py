@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from testbed.stack.deadlines import NEVER
 from testbed.stack.packet.options import (
     MAX_LENGTH,
     MaximumSegmentSize,
@@ -16,7 +17,6 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, CWR, ECE, ECT_0, FIN, NOT_ECT, PSH, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32
-from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.scoreboard import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND, SECOND
-from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.rtt import RttEstimator
 from testbed.stack.tcp.scoreboard import Scoreboard, Sent
 

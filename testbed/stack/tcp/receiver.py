@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.stack.deadlines import NEVER
 from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.reassembly import Reassembly
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.receive_buffer import ReceiveBuffer
 
-NEVER: Final = 1 << 62  # a time that does not come
 # Segments acknowledged at once in the beginning: what a sender that begins with ten of them sends
 # in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
 # at it from a window of 16 segments on.  Linux itself goes on for as long as its window grows.
@@ -33,7 +33,7 @@ class Receiver:
                  "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
-        self.buffer = ReceiveBuffer()
+        self.buffer = Reassembly()
         self.base = 0
         self.edge = 0
         self.shift = 0

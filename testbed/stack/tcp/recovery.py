@@ -11,10 +11,10 @@ import enum
 
 import msgspec
 
+from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
-from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.rtt import RttEstimator
 from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.rack import probe_timeout
 from testbed.stack.tcp.rate import DeliveryRate
-from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
 from testbed.stack.tcp.rtt import RttEstimator
 from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from testbed.stack.connection import Closed, ConnectionFailure, ErrorKind, Event, Readable
+from testbed.stack.deadlines import NEVER
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.segment import Segment
 from testbed.stack.packet.sequence import BITS_32, expand
@@ -16,7 +17,7 @@ from testbed.stack.tcp.challenge import ChallengeLimit
 from testbed.stack.tcp.config import MILLISECOND, TcpConfig
 from testbed.stack.tcp.congestion import CongestionControl
 from testbed.stack.tcp.extension import Extension
-from testbed.stack.tcp.receiver import NEVER, Receiver
+from testbed.stack.tcp.receiver import Receiver
 from testbed.stack.tcp.sender import Sender
 from testbed.stack.tcp.state import OVER, RECEIVING, RESETTABLE, TRANSITIONS, State, Trigger
 
@@ -63,7 +64,6 @@ class Tcb:
         "receiver",
         "reset",
         "sack",
-        "scheduled",
         "segments_received",
         "segments_sent",
         "sender",
@@ -119,7 +119,6 @@ class Tcb:
         self.segments_received = 0
         self.close_at = NEVER  # TIME-WAIT's end, or that of an orphan's FIN-WAIT-2
         self.keepalive_at = NEVER
-        self.scheduled: list[int] = []  # owner's: times for which it is scheduled
 
     # How its state changes.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from testbed.stack.deadlines import NEVER
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp import output
-from testbed.stack.tcp.receiver import NEVER
 from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 

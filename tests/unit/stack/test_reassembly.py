@@ -1,0 +1,46 @@
+"""The one reassembler, for TCP's stream and for MPTCP's."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from testbed.stack.reassembly import MOST_PIECES, Reassembly
+
+DATA = random.Random(1).randbytes(5000)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_in_any_order_make_the_stream(seed: int) -> None:
+    rng = random.Random(seed)
+    stream = Reassembly()
+    there: set[int] = set()
+    while stream.next < len(DATA):
+        start = rng.randrange(len(DATA))
+        end = min(len(DATA), start + rng.randrange(1, 300))
+        new = stream.add(start, DATA[start:end])
+        assert {at for a, b in new for at in range(a, b)} == set(range(start, end)) - there
+        there |= set(range(start, end))
+        missing = next((at for at in range(len(DATA)) if at not in there), len(DATA))
+        assert stream.next == missing
+        assert stream.readable == missing
+        assert stream.end == max(there) + 1
+        assert stream.has_gaps == (stream.end > missing)
+    assert stream.read(1 << 20) == DATA
+
+
+def test_what_came_first_stays() -> None:
+    stream = Reassembly()
+    stream.add(2, b"cd")
+    stream.add(0, b"ABCDEF")
+    assert stream.read(100) == b"ABcdEF"
+
+
+def test_the_number_of_pieces_is_bounded() -> None:
+    stream = Reassembly()
+    for number in range(MOST_PIECES + 10):
+        stream.add(2 * number + 1, b"x")
+    assert stream.end == 2 * MOST_PIECES
+    stream.add(0, b"y")
+    assert stream.next == 2
