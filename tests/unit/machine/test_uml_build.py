@@ -7,8 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from testbed.cli.application import application
-from testbed.machine import uml
-from testbed.machine.uml import build
+from testbed.machine.uml import build, kind
 from testbed.machine.uml.build import Build
 
 
@@ -44,7 +43,7 @@ def builds(made, tmp_path):
 
 
 def test_what_is_of_no_use_is_not_listed(builds):
-    names = [machine.name for machine in uml.machines()]
+    names = [machine.name for machine in kind.machines()]
     assert names[::2] == ["uml:7.3", f"uml:{builds['changed'].source}"]
 
 
