@@ -1,8 +1,8 @@
 """What a socket says of itself, as values: the kernel's TCP_INFO and MPTCP_INFO, and ours.
 
 A field that a kernel, or our stack, does not have is ``None``: that is not 0.  Names are the
-kernel's without their prefix (``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``); a field
-that only our stack has is said to be such.
+kernel's without their prefix (``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``); a
+field that only our stack has is said to be such.
 """
 
 from __future__ import annotations
