@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from testbed import records
 from testbed.experiment import evidence
 from testbed.experiment.events import Action
 from testbed.experiment.evidence import Seen
@@ -53,7 +54,7 @@ def finished(
     scenario: Scenario, planned: PlannedRun, seen: Seen, judgement: Judgement, start: Start
 ) -> Finished:
     """Return the record of a run that is over, and its files."""
-    files = {"series.jsonl": evidence.series(seen)} | seen.logs
+    files = {"series.jsonl": records.encode(evidence.series(seen))} | seen.logs
     if seen.result and seen.result.samples_ns:
         files["samples.json"] = msgspec.json.encode(seen.result.samples_ns)
     return Finished(record=_record(scenario, planned, seen, judgement, start), files=files)

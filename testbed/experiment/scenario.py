@@ -11,7 +11,8 @@ from testbed import document
 from testbed.document import Document, Positions
 from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
-from testbed.experiment.spec import CASE, ExperimentSpec, Scalar
+from testbed.experiment.spec import CASE, ExperimentSpec
+from testbed.results.model import Scalar
 from testbed.topology import paths
 from testbed.topology.load import substitute
 from testbed.topology.model import Kind, Topology

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,24 @@ class Status(enum.StrEnum):
     OK = "ok"
     FAILED = "failed"  # the workload failed, timed out or delivered wrong bytes
     INVALID = "invalid"  # it ran, but there is no proof that it ran what it should have
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the matrix: a value for each parameter, and a stack."""
+
+    index: int
+    stack: str
+    parameters: dict[str, Scalar]
+
+    @property
+    def identity(self) -> str:
+        """What the cell is, as text: equal for the same stack and the same parameters."""
+        return identity(self.stack, self.parameters)
+
+
+def identity(stack: str, parameters: Mapping[str, Scalar]) -> str:
+    """Return what tells a cell from others; ``1``, ``1.0``, ``"1"`` and ``true`` differ."""
+    return msgspec.json.encode([stack, sorted(parameters.items())]).decode()
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +115,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     busy: float | None = None
     load: tuple[float, float] = (0.0, 0.0)
     details: dict[str, Any] = {}
+
+    @property
+    def identity(self) -> str:
+        """What its cell is, as :attr:`Cell.identity`."""
+        return identity(self.stack, self.parameters)
 
     @property
     def engine(self) -> str:

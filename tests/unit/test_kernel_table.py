@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from testbed import document
-from testbed.experiment.outcome import outcome
+from testbed.analysis.outcome import outcome
+from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
 from testbed.results.model import Proof, RunRecord, Status
 
@@ -22,7 +23,7 @@ workload: {kind: bulk, from: client, to: server, size: 1MB}
 repetitions: 1
 expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.5}]
 """
-SPEC = document.loads(TEXT, ExperimentSpec, "try.yaml").value
+ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def report(script, machine, *goodputs, reason=None):
         )
         for cell, (stack, goodput) in enumerate(zip(("tcp", "mptcp"), goodputs, strict=True))
     ]
-    return script.Report(machine=machine, folder="", summary=outcome("try", SPEC, runs))
+    return script.Report(machine=machine, folder="", summary=outcome(ASKED, runs))
 
 
 def test_a_section_has_a_column_for_each_machine_and_says_what_does_not_hold(script):

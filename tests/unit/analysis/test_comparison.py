@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from testbed import document
-from testbed.experiment.comparison import Measured, compare
-from testbed.experiment.outcome import outcome
+from testbed.analysis.comparison import Measured, compare
+from testbed.analysis.outcome import outcome
+from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
 from testbed.results.model import Proof, RunRecord, Status
 
@@ -17,7 +18,7 @@ matrix: {links.wifi.delay: [1ms, 2ms]}
 stacks: [mptcp]
 repetitions: 2
 """
-SPEC = document.loads(TEXT, ExperimentSpec, "try.yaml").value
+ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
 def measured(machine, goodputs, *, status=Status.OK, subflows=2):
@@ -39,7 +40,7 @@ def measured(machine, goodputs, *, status=Status.OK, subflows=2):
         )
         for number, (cell, goodput) in enumerate(zip((0, 0, 1, 1), goodputs, strict=True), 1)
     ]
-    return Measured(machine=machine, asked="", outcome=outcome("try", SPEC, runs), runs=runs)
+    return Measured(machine=machine, asked="", outcome=outcome(ASKED, runs), runs=runs)
 
 
 def test_a_row_for_each_cell_and_machine_held_against_the_first():
