@@ -6,7 +6,7 @@ from typing import Final
 
 from testbed.errors import InputError
 from testbed.machine.model import VIRTUAL_TIME, Machine
-from testbed.machine.uml import build
+from testbed.machine.uml import builds
 from testbed.machine.uml.machine import Uml
 
 OFFERED: Final = ("7.3",)  # Debian versions that are known to work
@@ -25,8 +25,8 @@ def machine(kernel: str) -> Machine:
 
 def machines() -> list[Machine]:
     """Return a machine of each kernel that was built or is offered."""
-    builds = [it for it in build.built() if not it.abandoned]
-    there = [it.source.removeprefix(build.DEBIAN) for it in builds]
+    useful = [it for it in builds.built() if not it.abandoned]
+    there = [it.source.removeprefix(builds.DEBIAN) for it in useful]
     return [
         Uml(name, virtual_time=virtual_time)
         for name in dict.fromkeys((*OFFERED, *there))
