@@ -65,9 +65,9 @@ class _Ways:
 
     def links(self, source: str, destination: str) -> Iterator[_Step]:
         """Yield the links of a packet from one address to another, as far as it gets."""
-        node = self._node_of[source]
+        node = self._node_of.get(source)
         for _ in range(MAX_HOPS):
-            if node == self._node_of.get(destination):
+            if node is None or node == self._node_of.get(destination):
                 return
             hop = self._forwarding.hop(node, destination, source)
             following = None if hop is None else self._forwarding.neighbour(hop)
