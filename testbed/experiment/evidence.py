@@ -11,6 +11,7 @@ from testbed import records
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
 from testbed.experiment.scenario import Scenario
 from testbed.results.model import EventRecord, WireRecord
+from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import WorkloadResult
@@ -96,6 +97,16 @@ def moved(before: Observation | None, after: Observation | None) -> dict[str, di
 def sysctls(seen: Observation | None) -> dict[str, dict[str, str]]:
     """Return the sysctls of each node."""
     return {} if seen is None else {node: it.sysctls for node, it in seen.namespaces.items()}
+
+
+def addresses(topology: Topology, nodes: Iterable[str]) -> dict[str, str]:
+    """Return the link of each address of some nodes."""
+    return {
+        host(address): interface.link
+        for node in nodes
+        for interface in topology.node(node).interfaces
+        for address in interface.addresses
+    }
 
 
 def wires(topology: Topology, report: WireReport | None) -> tuple[WireRecord, ...]:
