@@ -170,6 +170,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mptcp_info: MptcpInfo | None = None
     tcp_info: TcpInfo | None = None
 
+    @property
+    def subflows(self) -> int:
+        """How many subflows were up; 0 for plain TCP and where nothing was seen."""
+        return 0 if self.mptcp_info is None else self.mptcp_info.established
+
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """What an end of a workload saw of its (last) connection just before it was closed."""

@@ -7,43 +7,36 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from testbed.errors import PlatformError
+from testbed.stack.connection import Connection
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.packet.address import Address
-from testbed.workload.stacks import OnConnection, Server, Streams
+from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams
+from testbed.workload.stacks.options import given, read_back
 
 if TYPE_CHECKING:
     from testbed.host.driver import Host
-    from testbed.stack.connection import Connection
 
 
 class Userspace:
     """A stack of ours on the interfaces of this network namespace.
 
     :param name: as experiments call it.
-    :param protocol: what it speaks.
+    :param options: what was chosen.
     :param host: makes the driver; called where an event loop runs.
     """
 
     program_option = None
-    in_kernel = False
 
-    def __init__(self, name: str, protocol: str, host: Callable[[], Host]) -> None:
+    def __init__(self, name: str, options: msgspec.Struct, host: Callable[[], Host]) -> None:
         self._name = name
-        self._protocol = protocol
+        self._options = options
         self._make = host
         self._hosts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Host] = (
             weakref.WeakKeyDictionary()
         )
-
-    @property
-    def name(self) -> str:
-        """The name experiments use."""
-        return self._name
-
-    @property
-    def protocol(self) -> str:
-        """What it speaks."""
-        return self._protocol
 
     async def prepare(self) -> None:
         """Load the driver, and let it look at the network."""
@@ -67,7 +60,7 @@ class Userspace:
         :raises PlatformError: always.
         """
         raise PlatformError(
-            f"the stack {self.name} cannot carry the connections of {argv[0]}",
+            f"the stack {self._name} cannot carry the connections of {argv[0]}",
             why="it lives in the process that uses it, and other programs use the kernel's sockets",
             instead="use a built-in workload (bulk, stream, reqres), or testbed nc",
         )
@@ -77,6 +70,10 @@ class Userspace:
         connection: Connection = writer.get_extra_info("connection")
         info = connection.info()
         return {"mptcp_info" if "subflows" in info else "tcp_info": info}
+
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
+        """Return what the connection's configuration says of the options."""
+        return used(writer.get_extra_info("connection"), self._options)
 
     async def finish(self) -> None:
         """Wait until all connections are closed at both ends, and leave the network."""
@@ -90,3 +87,12 @@ class Userspace:
         if host is None:
             host = self._hosts[loop] = self._make()
         return host
+
+
+def used(connection: Connection, options: msgspec.Struct) -> dict[str, Scalar]:
+    """Return a connection's congestion control, and what it has of the options asked for."""
+    names = ("congestion", *given(options))
+    config = connection.config
+    if isinstance(config, MptcpConfig):
+        return read_back(config.tcp, names) | read_back(config, names)
+    return read_back(config, names)
