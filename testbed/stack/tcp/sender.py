@@ -38,6 +38,7 @@ class Sender:
         "max_window",
         "mss",
         "next",
+        "octets_resent",
         "persist_at",
         "probe_at",
         "probe_end",
@@ -79,6 +80,7 @@ class Sender:
         self.backoffs = 0
         self.timeouts = 0
         self.total_resent = 0
+        self.octets_resent = 0
         self.queue = SendQueue()
         self.board = Scoreboard()
         self.rtt = RttEstimator(config)
@@ -129,6 +131,7 @@ class Sender:
         self.rate.sent(record, now, idle=not self.board.in_flight)
         self.board.resend(record, now)
         self.total_resent += 1
+        self.octets_resent += len(record.payload)
 
     def set_segment_limit(self, limit: int, usual_options: int) -> None:
         """Set how large segments are, payload and options."""
