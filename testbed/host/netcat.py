@@ -21,7 +21,7 @@ from testbed.host.recording import Capture, JsonTracer
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp import path_manager, scheduler
 from testbed.stack.packet.address import Address
-from testbed.stack.tcp import congestion
+from testbed.stack.tcp.congestion import CONTROLS
 from testbed.streams import StreamPair, error_of
 
 STACKS: Final = ("userspace", "userspace-tcp")
@@ -77,7 +77,7 @@ def options(
     _known("stack", found.stack, STACKS)
     _known("scheduler", found.scheduler, scheduler.names())
     _known("path manager", found.path_manager, path_manager.names())
-    _known("congestion control", found.congestion, congestion.names())
+    _known("congestion control", found.congestion, CONTROLS.names())
     for source in found.sources:
         _numeric(source)
     return found

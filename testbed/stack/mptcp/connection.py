@@ -25,6 +25,7 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.mptcp import ResetReason
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.state import State
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
@@ -65,6 +66,7 @@ class MptcpConnection:
         self.outgoing = SendStream(config.send_buffer)
         self.incoming = ReceiveStream(config.receive_buffer)
         self.subflows: list[Subflow] = []
+        self.controls = Group()  # the subflows' congestion controls
         self.ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
