@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from testbed.cli.output import console
 
 if TYPE_CHECKING:
-    from testbed.experiment.outcome import Outcome
+    from testbed.analysis.outcome import Outcome
     from testbed.results.store import Store
 
 

@@ -22,8 +22,8 @@ from testbed.results.environment import Software, software
 from testbed.results.store import Store
 
 if TYPE_CHECKING:
+    from testbed.analysis.comparison import Measured
     from testbed.cli.request import Request
-    from testbed.experiment.comparison import Measured
     from testbed.results.model import ExperimentRecord
 
 _STDOUT, _STDERR = 1, 2
@@ -137,7 +137,7 @@ def _read(
     machine: Machine, results: Path, before: set[Path], *, json: bool
 ) -> Iterator[tuple[Path, Measured]]:
     """Sum up here what was measured there: numerical libraries take long to load in emulation."""
-    from testbed.experiment.comparison import Measured
+    from testbed.analysis.comparison import Measured
 
     for folder, record in _new(results, before):
         store = Store.open(folder)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from testbed.cli.ending import told
 
 if TYPE_CHECKING:
+    from testbed.analysis.outcome import Outcome
     from testbed.cli.request import Request
     from testbed.experiment.load import Experiment
-    from testbed.experiment.outcome import Outcome
     from testbed.results.store import Store
 
 # Result folders and what came out, if that is wanted.

@@ -73,7 +73,8 @@ def build(
 ) -> None:
     """Build a user-mode Linux; it is cached, and built again when its source has changed.
 
-    It takes minutes, a C compiler and what kernels need to be built; ccache is used if there.
+    It takes minutes, a C compiler and what kernels need to be built; ccache is used if there. What
+    Ctrl-C interrupts is continued by the next build of the same source.
 
     Examples:
 
@@ -83,9 +84,10 @@ def build(
     """
     if kind != "uml":
         raise InputError(f"{kind} is not built", hint="uml is; qemu:PATH takes what make has built")
+    from testbed.cli.building import watcher
     from testbed.machine.uml.build import build as build_uml
 
-    built = build_uml(source, lambda text: typer.echo(text, err=True))
+    built = build_uml(source, watcher())
     typer.echo(f"Linux {built.version}: {built.linux}")
 
 
@@ -94,22 +96,21 @@ def prune(
         bool, typer.Option("--dry-run", help="Only say what would be removed.")
     ] = False,
 ) -> None:
-    """Remove builds that are of no use any more from the cache.
+    """Remove builds that are of no use any more from the cache, and what was interrupted.
 
-    Those are user-mode Linuxes whose source tree is gone, and Debian's that were built with another
-    configuration than this version of testbed has.
+    Those are user-mode Linuxes whose source tree is gone, Debian's that were built with another
+    configuration than this version of testbed has, and sources and objects of builds that were
+    interrupted. A build that is going on is left alone.
 
     Examples:
 
         testbed machine prune --dry-run
         testbed machine prune
     """
-    from testbed.machine.uml.build import built
+    from testbed.machine.uml.builds import prune as pruned
 
-    for build in built():
-        if build.abandoned:
-            freed = "" if dry_run else f" ({build.remove() / 1e6:.0f} MB)"
-            typer.echo(f"{build.directory}: {build.source}, Linux {build.version}{freed}")
+    for leftover in pruned(remove=not dry_run):
+        typer.echo(f"{leftover.path}: {leftover.why} ({leftover.octets / 1e6:.0f} MB)")
 
 
 def shell(name: Name) -> None:

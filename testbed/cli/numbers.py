@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.results.statistics import Estimate, Interval, Ratio
+from testbed.analysis.statistics import Estimate, Interval, Ratio
 from testbed.workload.metrics import METRICS
 
 _SCALES: Final = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from testbed.analysis.comparison import Measured, Row, compare
 from testbed.cli.output import console, print_json
 from testbed.cli.tables import print_machines
-from testbed.experiment.comparison import Measured, Row, compare
 
 # Result folders and what came out.
 Found = Sequence[tuple[Path, Measured]]

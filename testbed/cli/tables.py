@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from testbed.analysis.comparison import Row
+from testbed.analysis.outcome import CellOutcome, Outcome, Problem
+from testbed.analysis.verdicts import Check, Verdict
 from testbed.cli import numbers
-from testbed.experiment.comparison import Row
-from testbed.experiment.expectations import Check, Verdict
-from testbed.experiment.outcome import CellOutcome, Outcome, Problem
 from testbed.results.model import RunRecord, Status
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
             run.stack,
             f"[{_COLOURS[run.status]}]{run.status}[/]",
             *metrics,
-            str(run.proof.subflows or "-"),
+            " ".join(map(str, run.subflows)) or "-",
             escape(run.reason or ""),
         )
     console.print(table)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from testbed import records
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
 from testbed.experiment.scenario import Scenario
 from testbed.results.model import EventRecord, WireRecord
+from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import WorkloadResult
@@ -17,11 +19,6 @@ from testbed.workload.spec import Command, Workload
 
 if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
     from testbed.sandbox import Observation
-
-Record = dict[str, Any]
-
-# include/net/tcp_states.h: SYN_SENT, SYN_RECV, CLOSE, LISTEN, NEW_SYN_RECV
-_NOT_ESTABLISHED: Final = (2, 3, 7, 10, 12)
 
 
 class Seen(msgspec.Struct, kw_only=True):
@@ -40,7 +37,7 @@ class Seen(msgspec.Struct, kw_only=True):
     before: Observation | None = None
     after: Observation | None = None
     wires: WireReport | None = None
-    records: list[dict[str, Any]] = []
+    records: list[records.Record] = []
     cpu: dict[str, float] = {}
     busy: float | None = None
     logs: dict[str, bytes] = {}
@@ -102,6 +99,16 @@ def sysctls(seen: Observation | None) -> dict[str, dict[str, str]]:
     return {} if seen is None else {node: it.sysctls for node, it in seen.namespaces.items()}
 
 
+def addresses(topology: Topology, nodes: Iterable[str]) -> dict[str, str]:
+    """Return the link of each address of some nodes."""
+    return {
+        host(address): interface.link
+        for node in nodes
+        for interface in topology.node(node).interfaces
+        for address in interface.addresses
+    }
+
+
 def wires(topology: Topology, report: WireReport | None) -> tuple[WireRecord, ...]:
     """Return the state of each direction of each wire."""
     return tuple(
@@ -122,50 +129,44 @@ def toward(topology: Topology, wire: Wire) -> str:
     return link.a.node if wire.toward == "a" else link.b.node
 
 
-def series(seen: Seen) -> bytes:
-    """Return all records as JSON lines in the order of their times.
+def series(seen: Seen) -> tuple[records.Record, ...]:
+    """Return all records in the order of their times.
 
     ``t_ns`` becomes relative to the start of the workload, or of the records if it never started.
     What the workload counted is given as records of the probe ``workload``.
     """
-    records = [*seen.records, *_workload_records(seen)]
-    records.sort(key=lambda record: int(record["t_ns"]))
+    lines = [*seen.records, *_workload_records(seen)]
+    lines.sort(key=lambda record: record.t_ns)
     zero_ns = seen.zero_ns
     if zero_ns is None:
-        zero_ns = records[0]["t_ns"] if records else 0
-    return b"".join(
-        msgspec.json.encode(record | {"t_ns": record["t_ns"] - zero_ns}) + b"\n"
-        for record in records
-    )
+        zero_ns = lines[0].t_ns if lines else 0
+    return tuple(msgspec.structs.replace(record, t_ns=record.t_ns - zero_ns) for record in lines)
 
 
-def _workload_records(seen: Seen) -> Iterator[Record]:
+def _workload_records(seen: Seen) -> Iterator[records.WorkloadRecord]:
     """Yield each count at the end of its interval, when it was known."""
     for counted in seen.result.series if seen.result else ():
         for index, value in enumerate(counted.values, 1):
-            yield {
-                "probe": "workload",
-                "t_ns": counted.start_ns + index * counted.step_ns,
-                "node": counted.node,
-                counted.name: value,
-            }
+            yield records.WorkloadRecord(
+                t_ns=counted.start_ns + index * counted.step_ns, node=counted.node, received=value
+            )
 
 
-def _sampled(records: Iterable[Record]) -> Iterator[ConnectionView]:
+def _sampled(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:
     """Yield what the probe ``mptcp_info`` saw."""
-    for record in records:
-        if record["probe"] == "mptcp_info":
-            yield _view(record["node"], record["mptcp"])
+    for record in seen:
+        if isinstance(record, records.MptcpInfoRecord):
+            yield _view(record.node, record.mptcp)
 
 
-def _counted(records: Iterable[Record]) -> Iterator[ConnectionView]:
+def _counted(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:
     """Yield the subflows of each connection by the path manager's events, which miss none."""
     subflows: dict[tuple[str, int | None], int] = {}
-    for record in records:
-        if record["probe"] != "pm_events":
+    for record in seen:
+        if not isinstance(record, records.PmEventRecord):
             continue
-        connection = record["node"], record.get("token")
-        match record["event"]:
+        connection = record.node, record.token
+        match record.event:
             case "created":
                 subflows[connection] = 1
             case "sub_established":
@@ -174,38 +175,35 @@ def _counted(records: Iterable[Record]) -> Iterator[ConnectionView]:
                 subflows[connection] = subflows.get(connection, 0) - 1
             case _:
                 continue
-        yield ConnectionView(node=record["node"], fallback=False, subflows=subflows[connection])
+        yield ConnectionView(node=record.node, fallback=False, subflows=subflows[connection])
 
 
 def _final(seen: Seen) -> Iterator[ConnectionView]:
     """Yield what the ends themselves saw just before they closed their connections."""
-    for node, view in _own_views(seen):
-        if "mptcp_info" in view:
-            yield _view(node, view["mptcp_info"])
+    for end in _ends(seen):
+        if end.view.mptcp_info is not None:
+            yield _view(end.node, end.view.mptcp_info)
 
 
 def _spoken(seen: Seen) -> dict[str, str]:
     """Return, for each node that looked at its connection, the protocol that it saw."""
     return {
-        node: "mptcp" if "mptcp_info" in view else "tcp" for node, view in _own_views(seen) if view
+        end.node: "tcp" if end.view.mptcp_info is None else "mptcp"
+        for end in _ends(seen)
+        if end.view != records.View()
     }
 
 
-def _own_views(seen: Seen) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    details = seen.result.details if seen.result else {}
-    for end in details.values():
-        if isinstance(end, Mapping) and "view" in end:
-            yield end["node"], end["view"]
+def _ends(seen: Seen) -> tuple[records.End, ...]:
+    return records.ends(seen.result.details) if seen.result else ()
 
 
-def _view(node: str, mptcp: Mapping[str, Any]) -> ConnectionView:
-    """Count subflows by their states: the numbers in MPTCP_INFO hold those that never came up."""
-    established = [one for one in mptcp["subflows"] if one["tcp"]["state"] not in _NOT_ESTABLISHED]
-    token, remote = (mptcp.get("info", {}).get(name) for name in ("token", "remote_token"))
+def _view(node: str, seen: records.MptcpInfo) -> ConnectionView:
+    token, remote = seen.info.token, seen.info.remote_token
     return ConnectionView(
         node=node,
-        fallback=mptcp["fallback"],
-        subflows=len(established),
+        fallback=seen.fallback,
+        subflows=seen.established,
         tokens=None if token is None or remote is None else (token, remote),
     )
 

@@ -9,15 +9,15 @@ from typing import Any, Final, cast
 import msgspec
 
 from testbed import document
+from testbed.analysis import claims
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError
-from testbed.experiment import expectations
-from testbed.experiment.matrix import Cell, check_size, expand
+from testbed.experiment.matrix import check_size, expand
 from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
 from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
-from testbed.results.model import ExperimentRecord
+from testbed.results.model import Cell, ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.spec import TopologySpec
 from testbed.workload.spec import Command, Iperf3
@@ -66,7 +66,8 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
     written = document.load(path, ExperimentSpec)
-    expectations.check(written)
+    spec = written.value
+    claims.check(spec.expect, spec.stacks, spec.parameters, written)
     topology = _topology(written, path)
     raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)

@@ -13,17 +13,9 @@ from typing import Final
 import msgspec
 
 from testbed.errors import InputError
-from testbed.experiment.spec import Scalar
+from testbed.results.model import Cell, Scalar
 
 MAX_RUNS: Final = 100_000
-
-
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the matrix: a value for each parameter, and a stack."""
-
-    index: int
-    stack: str
-    parameters: dict[str, Scalar]
 
 
 class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):

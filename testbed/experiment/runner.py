@@ -10,10 +10,11 @@ from typing import Final, Protocol
 import msgspec
 
 from testbed import __version__
+from testbed.analysis.outcome import Outcome, outcome
 from testbed.errors import InputError
+from testbed.experiment.asked import asked
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
-from testbed.experiment.outcome import Outcome, outcome
 from testbed.experiment.venue import SIMULATION, Assignment, venue
 from testbed.machine.model import VIRTUAL_TIME
 from testbed.results.environment import Software, gather
@@ -121,7 +122,7 @@ def conclude(store: Store) -> Outcome:
     :raises StoreError: it cannot be read.
     """
     record = store.experiment()
-    summed_up = outcome(record.name, read_spec(record), store.runs())
+    summed_up = outcome(asked(record.name, read_spec(record)), store.runs())
     machine = store.environment().machine
     virtual = machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
     return msgspec.structs.replace(summed_up, remarks=(_NO_COST,) if virtual else ())

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -16,7 +16,7 @@ from testbed.experiment.launcher import Launcher
 from testbed.probe.client import Sampler, command
 from testbed.probe.job import Job
 from testbed.probe.messages import Summary
-from testbed.probe.records import WireRecord
+from testbed.records import Record, WireRecord, read
 from testbed.sandbox import Sandbox
 from testbed.topology.model import Topology
 from testbed.topology.operations import WIRE
@@ -73,13 +73,11 @@ class Sampling:
         if self._sampler is not None:
             self.summary = await self._sampler.stop()
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Yield what was seen, as plain data, in no order."""
+    def records(self) -> Iterator[Record]:
+        """Yield what was seen, in no order."""
         size = os.fstat(self._memory).st_size
-        for line in os.pread(self._memory, size, 0).splitlines():
-            yield msgspec.json.decode(line)
-        for record in self._wires:
-            yield msgspec.to_builtins(record)
+        yield from read(os.pread(self._memory, size, 0))
+        yield from self._wires
 
     def close(self) -> None:
         """Free the memory."""

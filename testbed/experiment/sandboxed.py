@@ -106,7 +106,7 @@ async def _finish(sampling: Sampling, seen: Seen) -> None:
         await sampling.stop()
     except TestbedError as error:
         seen.doubt = f"the probes failed: {error}"
-    seen.records = sorted(sampling.records(), key=lambda record: record["t_ns"])
+    seen.records = sorted(sampling.records(), key=lambda record: record.t_ns)
     seen.cpu = {
         "emulator": seen.wires.emulator_cpu_s if seen.wires else 0.0,
         "sampler": sampling.summary.cpu_s if sampling.summary else 0.0,

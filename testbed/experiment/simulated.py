@@ -162,7 +162,7 @@ class SimulatedStack:
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view, under the name of its protocol's probe."""
-        return dict([view(writer.get_extra_info("connection"))])
+        return view(writer.get_extra_info("connection"))
 
     async def finish(self) -> None:
         """Return: simulated hosts live as long as their network."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.probe.records import WireRecord
+from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord, View, WireRecord
 from testbed.sim.network import Network
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -17,14 +17,12 @@ from testbed.wire.netem import WireCounters
 from testbed.workload.transfer import now_ns
 
 INTERVAL_NS: Final = 100_000_000
-# The key under which a probe has what it saw, as in the records of the kernel's sockets.
-_KEYS: Final = {"mptcp_info": "mptcp", "tcp_info": "tcp"}
 
 
-def view(connection: Connection) -> tuple[str, dict[str, Any]]:
-    """Return the name of the probe that looks at such connections, and what it sees."""
+def view(connection: Connection) -> dict[str, Any]:
+    """Return what a connection says of itself, under the name of the probe that looks at such."""
     probe = "mptcp_info" if isinstance(connection, MptcpConnection) else "tcp_info"
-    return probe, connection.info()
+    return {probe: connection.info()}
 
 
 class SimulatedSampling:
@@ -36,7 +34,7 @@ class SimulatedSampling:
     """
 
     def __init__(self, network: Network, nodes: Sequence[str], probes: Sequence[str]) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.records: list[Record] = []
         self._network = network
         self._nodes = nodes
         self._probes = probes
@@ -65,18 +63,17 @@ class SimulatedSampling:
             self._count()
 
     def _look(self, node: str, connection: Connection) -> None:
-        probe, seen = view(connection)
-        if probe in self._probes:
-            self.records.append(
-                {
-                    "probe": probe,
-                    "t_ns": now_ns(),
-                    "node": node,
-                    "local": str(connection.flow.local),
-                    "remote": str(connection.flow.remote),
-                    _KEYS[probe]: seen,
-                }
-            )
+        about: dict[str, Any] = {
+            "t_ns": now_ns(),
+            "node": node,
+            "local": str(connection.flow.local),
+            "remote": str(connection.flow.remote),
+        }
+        seen = msgspec.convert(view(connection), View)
+        if seen.mptcp_info is not None and "mptcp_info" in self._probes:
+            self.records.append(MptcpInfoRecord(mptcp=seen.mptcp_info, **about))
+        if seen.tcp_info is not None and "tcp_info" in self._probes:
+            self.records.append(TcpInfoRecord(tcp=seen.tcp_info, **about))
 
     def _count(self) -> None:
         """Note the counters that have changed."""
@@ -90,4 +87,4 @@ class SimulatedSampling:
                     toward=self._network.node_at(*direction),
                     counters=wire.counters,
                 )
-                self.records.append(msgspec.to_builtins(record))
+                self.records.append(record)

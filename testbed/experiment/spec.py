@@ -11,15 +11,15 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from testbed.analysis.claims import ExpectSpec
 from testbed.errors import InputError
 from testbed.probe import probes
+from testbed.results.model import Scalar
 from testbed.topology.spec import EndpointSpec
 from testbed.units import parse_time
 from testbed.workload.spec import Workload
 
-Scalar = str | int | float | bool | None
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
-Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric's own unit
 
 # All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
 DEFAULT_PROBES: Final = (*(name for name in probes.names() if name != "pcap"), "wire")
@@ -96,45 +96,6 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def at_ns(self) -> int:
         """When, from the start of the workload."""
         return parse_time(str(self.at))
-
-
-class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Runs of one stack; ``where`` gives matrix parameters other values than the compared run's."""
-
-    stack: str
-    where: dict[str, Scalar] = {}
-
-
-class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A claim about the mean of a metric, checked in every cell of ``stack`` that fits ``where``.
-
-    :param relative_to: compare with the same cell of another stack, or with the sum over several
-        selectors; without it the bounds are absolute.
-    """
-
-    metric: str
-    stack: str
-    where: dict[str, Scalar] = {}
-    relative_to: str | Selector | Annotated[list[Selector], msgspec.Meta(min_length=1)] | None = (
-        None
-    )
-    at_least: Quantity | None = None
-    at_most: Quantity | None = None
-
-    def __post_init__(self) -> None:
-        if self.at_least is None and self.at_most is None:
-            raise InputError("an expectation has 'at_least' or 'at_most', or both")
-
-    @property
-    def selectors(self) -> tuple[Selector, ...]:
-        """What it is relative to, each of these added up."""
-        if self.relative_to is None:
-            return ()
-        if isinstance(self.relative_to, str):
-            return (Selector(stack=self.relative_to),)
-        if isinstance(self.relative_to, Selector):
-            return (self.relative_to,)
-        return tuple(self.relative_to)
 
 
 class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -258,13 +258,14 @@ class Host:
         try:
             while self._work:
                 self._work = False
-                while (happened := endpoint.next_event()) is not None:
-                    self.streams.dispatch(*happened)
                 now = self.now()
                 for segment in endpoint.segments_to_send(now):
                     self._work = True
                     self._tap.segment(segment, now)
                     self._transmitter.send(segment)
+                while (happened := endpoint.next_event()) is not None:
+                    self._work = True
+                    self.streams.dispatch(*happened)
         finally:
             self._stepping = False
         due = endpoint.next_timer()

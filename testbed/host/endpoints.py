@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
+from testbed import plugins
 from testbed.host.driver import Host
 from testbed.netlink import mptcp as kernel
 from testbed.netlink.transport import Netlink
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.trace import Tracer
@@ -41,6 +42,7 @@ def tcp(config: TcpConfig = TCP) -> Make:
 
 def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
     """Return what makes an endpoint that speaks MPTCP."""
+    plugins.load()
     return lambda host: MptcpEndpoint(
         config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
     )

@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
+from testbed import plugins
 from testbed.document import nearest
 from testbed.errors import InputError, TestbedError
 from testbed.host import endpoints, stdio
 from testbed.host.driver import Host
 from testbed.host.recording import Capture, JsonTracer
 from testbed.stack.connection import Connection
-from testbed.stack.mptcp import path_manager, scheduler
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.packet.address import Address
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.streams import StreamPair, error_of
@@ -74,9 +76,10 @@ def options(
         families=tuple(family for family, allowed in wanted.items() if allowed),
         **others,
     )
+    plugins.load()
     _known("stack", found.stack, STACKS)
-    _known("scheduler", found.scheduler, scheduler.names())
-    _known("path manager", found.path_manager, path_manager.names())
+    _known("scheduler", found.scheduler, SCHEDULERS.names())
+    _known("path manager", found.path_manager, PATH_MANAGERS.names())
     _known("congestion control", found.congestion, CONTROLS.names())
     for source in found.sources:
         _numeric(source)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from testbed.sandbox import syscalls
+
+_GRACE_S: Final = 5.0  # for a group of processes to end in order
+_TURN_S: Final = 0.02
 
 
 def start(
@@ -23,8 +28,9 @@ def start(
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
     before: Callable[[], None] | None = None,
+    death_signal: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that is killed when the calling thread ends, however it ends.
+    """Start a program that gets a signal when the calling thread ends, however it ends.
 
     :param descriptors: those it inherits, under the same numbers.
     :param numbers: its descriptor number (20 or above) -> a descriptor of ours.
@@ -33,6 +39,7 @@ def start(
     :param directory: where it starts; by default where we are.
     :param environment: its variables; by default ours.
     :param before: called in the child before the program.
+    :param death_signal: which signal that is.
     """
     creator = os.getpid()
     renumbered = tuple((numbers or {}).items())
@@ -40,7 +47,7 @@ def start(
     def prepare() -> None:
         if before is not None:
             before()
-        syscalls.set_parent_death_signal(signal.SIGKILL)
+        syscalls.set_parent_death_signal(death_signal)
         if os.getppid() != creator:
             os._exit(1)
         # All of them away from where they shall be, then there.
@@ -60,3 +67,45 @@ def start(
         preexec_fn=prepare,  # noqa: PLW1509 - we have one thread when we come here
         start_new_session=not terminal,
     )
+
+
+@contextlib.contextmanager
+def group(
+    argv: Sequence[str],
+    *,
+    descriptors: Sequence[int] = (),
+    output: int | IO[bytes],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program such as make(1), with a process group of its own for all that it starts.
+
+    When this is left, all of them are told to end (SIGTERM), and killed if they do not.  They are
+    told so too when the calling thread dies.  Parameters as of :func:`start`.
+    """
+    child = start(
+        argv,
+        descriptors=descriptors,
+        output=output,
+        environment=environment,
+        death_signal=signal.SIGTERM,
+    )
+    try:
+        yield child
+    finally:
+        _end_group(child)
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _GRACE_S
+    try:
+        os.killpg(child.pid, signal.SIGTERM)
+        while time.monotonic() < until:
+            child.poll()
+            os.killpg(child.pid, 0)  # no process is left: ProcessLookupError
+            time.sleep(_TURN_S)
+    except ProcessLookupError:
+        pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

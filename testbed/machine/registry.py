@@ -8,11 +8,11 @@ from typing import Final, Protocol, cast
 from testbed.errors import InputError
 from testbed.machine.model import HOST, Machine
 
-# The packages that know the kinds.
+# The modules that know the kinds.
 _KINDS: Final = {
     HOST: "testbed.machine.host",
-    "qemu": "testbed.machine.qemu",
-    "uml": "testbed.machine.uml",
+    "qemu": "testbed.machine.qemu.kind",
+    "uml": "testbed.machine.uml.kind",
 }
 _EXAMPLES: Final = (
     "host, qemu:running, qemu:6.1, qemu:PATH (of a bzImage or a build tree), uml:7.3 or uml:PATH"
@@ -20,7 +20,7 @@ _EXAMPLES: Final = (
 
 
 class Kind(Protocol):
-    """What the package of a kind offers."""
+    """What the module of a kind offers."""
 
     def machine(self, kernel: str) -> Machine:
         """Return the machine with that kernel, whether or not it works here.

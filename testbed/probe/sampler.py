@@ -28,7 +28,7 @@ from testbed.probe.job import Job
 from testbed.probe.messages import AnyMessage, Failed, Ready, Stopped, Summary
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import probe
-from testbed.probe.records import Record
+from testbed.records import Record
 
 _CONTROL = 0  # standard input
 

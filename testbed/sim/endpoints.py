@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from random import Random
 from typing import Final
 
+from testbed import plugins
 from testbed.sim.host import EndpointFactory
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
@@ -36,6 +37,7 @@ def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
     """
 
     def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
+        plugins.load()
         limits = node.limits or KERNEL_LIMITS
         whole = MptcpConfig(
             tcp=config,

@@ -7,8 +7,8 @@ A driver's whole duty is::
 
     endpoint.receive(segment, now)        for each segment that comes in
     endpoint.handle_timer(now)            when next_timer() is reached
-    endpoint.segments_to_send(now)        after anything was done, until it is empty
-    endpoint.next_event()                 likewise
+    endpoint.segments_to_send(now)        after anything was done,
+    endpoint.next_event()                 ... and then this, in turn, until neither gives anything
 
 Times are integers: nanoseconds of a clock that never goes back.
 """
@@ -171,7 +171,10 @@ class Endpoint(Protocol):
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return the segments that can leave now, in order; the caller sends all of them."""
+        """Return the segments that can leave now, in order; the caller sends all of them.
+
+        What has arrived and what the application has asked for is acted on here.
+        """
 
     def next_event(self) -> tuple[Connection, Event] | None:
-        """Return one thing that happened, or ``None``."""
+        """Return one thing that happened before the last ``segments_to_send``, or ``None``."""

@@ -50,6 +50,15 @@ METRICS: Final[dict[str, Metric]] = {
     "cpu_target": Metric("s", _LOWER, "CPU time, user and system, of the target's process"),
 }
 
+# What a workload is mostly run for, first; by its kind.
+HEADLINES: Final = {
+    "bulk": ("goodput", "duration"),
+    "iperf3": ("goodput", "duration"),
+    "reqres": ("latency_p50", "latency_p99"),
+    "stream": ("block_delay_p50", "block_delay_p99"),
+    "command": ("duration",),
+}
+
 
 def quantiles(name: str, values_ns: Sequence[int]) -> dict[str, float]:
     """Return ``NAME_p50``, ``NAME_p99`` and ``NAME_max`` in seconds.

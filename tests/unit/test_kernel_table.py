@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from testbed import document
-from testbed.experiment.outcome import outcome
+from testbed.analysis.outcome import outcome
+from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
-from testbed.results.model import Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kernel-table"
 TEXT = """
@@ -22,10 +23,16 @@ workload: {kind: bulk, from: client, to: server, size: 1MB}
 repetitions: 1
 expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.5}]
 """
-SPEC = document.loads(TEXT, ExperimentSpec, "try.yaml").value
+ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
 @pytest.fixture(scope="module")
+def flow(subflows):
+    """Return the one flow of a run."""
+    proof = Proof(subflows=subflows)
+    return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
+
+
 def script():
     loader = importlib.machinery.SourceFileLoader("kernel_table", str(SCRIPT))
     spec = importlib.util.spec_from_loader("kernel_table", loader)
@@ -40,7 +47,6 @@ def report(script, machine, *goodputs, reason=None):
     runs = [
         RunRecord(
             number=cell + 1,
-            cell=cell,
             stack=stack,
             parameters={},
             repetition=1,
@@ -50,11 +56,11 @@ def report(script, machine, *goodputs, reason=None):
             started_at="",
             seconds=1,
             metrics={"goodput": goodput},
-            proof=Proof(subflows=2 if cell else None),
+            flows={WORKLOAD: flow(2 if cell else None)},
         )
         for cell, (stack, goodput) in enumerate(zip(("tcp", "mptcp"), goodputs, strict=True))
     ]
-    return script.Report(machine=machine, folder="", summary=outcome("try", SPEC, runs))
+    return script.Report(machine=machine, folder="", summary=outcome(ASKED, runs))
 
 
 def test_a_section_has_a_column_for_each_machine_and_says_what_does_not_hold(script):

@@ -4,36 +4,3 @@
 once (:mod:`testbed.machine.uml.build`).  With ``+virtual-time`` behind it the kernel's clock runs
 when all its programs wait, and only then: the same command gives the same packets.
 """
-
-from __future__ import annotations
-
-from typing import Final
-
-from testbed.errors import InputError
-from testbed.machine.model import VIRTUAL_TIME, Machine
-from testbed.machine.uml import build
-from testbed.machine.uml.machine import Uml
-
-OFFERED: Final = ("7.3",)  # Debian versions that are known to work
-
-
-def machine(kernel: str) -> Machine:
-    """Return the machine of a kernel: ``7.3``, ``PATH``, either with ``+virtual-time``.
-
-    :raises InputError: none is named.
-    """
-    name = kernel.removesuffix(VIRTUAL_TIME)
-    if not name:
-        raise InputError("uml: which kernel?", hint="for example uml:7.3, or uml:PATH of a tree")
-    return Uml(name, virtual_time=kernel != name)
-
-
-def machines() -> list[Machine]:
-    """Return a machine of each kernel that was built or is offered."""
-    builds = [it for it in build.built() if not it.abandoned]
-    there = [it.source.removeprefix(build.DEBIAN) for it in builds]
-    return [
-        Uml(name, virtual_time=virtual_time)
-        for name in dict.fromkeys((*OFFERED, *there))
-        for virtual_time in (False, True)
-    ]

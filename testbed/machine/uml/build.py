@@ -1,38 +1,22 @@
-"""Building a user-mode Linux, and finding those that were built.
+"""Building a user-mode Linux; :mod:`testbed.machine.uml.builds` says what lies where.
 
-One folder of the cache for each::
-
-    linux        the kernel, a program
-    entropy.so   getrandom() for virtual time
-    build.json   what it was built from
-    build.log    what make said, or says
-    objects/     of a source tree, so that the next build is quick
-
-Nothing is done twice: the folder of a Debian version is named after it and the configuration, that
-of a source tree after its path, and make finds out what has changed there.
+A build that was interrupted is continued by the next one: the sources appear whole or not at all,
+and make(1), told to end, removes what it was about to write.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import os
-import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
-
-import msgspec
+from typing import Final
 
 from testbed.errors import InputError, MachineError, PlatformError
-from testbed.machine import cache, packages
+from testbed.machine import packages
+from testbed.machine.uml import builds
+from testbed.machine.uml.builds import DEBIAN, OBJECTS, SOURCE, Build
+from testbed.machine.uml.maker import Maker, Watcher
 
-FRAGMENT: Final = Path(__file__).parent / "kernel.config"
-ENTROPY: Final = Path(__file__).parent / "entropy.c"
-DEBIAN: Final = "debian:"
 _SOURCE: Final = "linux-source-"  # how the packages are called
 _TOOLS: Final = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc"}
 # Without these nothing would work; the rest of the fragment may be unknown to a version.
@@ -40,7 +24,6 @@ _REQUIRED: Final = frozenset(
     f"CONFIG_{name}=y"
     for name in ("HOSTFS", "OVERLAY_FS", "NET_NS", "VETH", "NET_SCH_NETEM", "MPTCP", "MPTCP_IPV6")
 )
-
 # No path, person or date of where it was built: the same sources give the same kernel, and what it
 # calls itself is a source of its entropy.
 _REPRODUCIBLE: Final = (
@@ -48,131 +31,42 @@ _REPRODUCIBLE: Final = (
     *("KBUILD_BUILD_TIMESTAMP=1970-01-01", "LOCALVERSION="),
 )
 
-_NOT_FOR_MAKE: Final = frozenset(
-    ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
-)
 
-Say = Callable[[str], None]
-
-
-class Build(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that was built.
-
-    :param source: ``debian:7.3`` or the path of a tree.
-    :param version: of the sources: ``7.3.4``, of a git tree also its commit and changes.
-    :param configuration: digest of the fragment it was built with.
-    :param directory: its folder.
-    """
-
-    source: str
-    version: str
-    configuration: str
-    directory: str
-
-    @property
-    def linux(self) -> Path:
-        """The kernel."""
-        return Path(self.directory, "linux")
-
-    @property
-    def entropy(self) -> Path:
-        """The library to preload in virtual time."""
-        return Path(self.directory, "entropy.so")
-
-    @property
-    def stale(self) -> bool:
-        """Whether its tree, or the configuration, is no longer what it was built from."""
-        if self.configuration != configuration():
-            return True
-        if self.source.startswith(DEBIAN):
-            return False
-        return _state(Path(self.source)) != self.version
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether nothing will use it again: its tree is gone, or it is Debian's, built otherwise.
-
-        What was built from a tree that is still there serves the next build.
-        """
-        if self.source.startswith(DEBIAN):
-            return self.configuration != configuration()
-        return not Path(self.source).is_dir()
-
-    def remove(self) -> int:
-        """Remove its folder, and return how many octets that frees."""
-        directory = Path(self.directory)
-        with _locked(directory):
-            size = sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
-            shutil.rmtree(directory)
-        return size
-
-
-def built() -> list[Build]:
-    """Return what was built, by name, whether or not it is still of use."""
-    found = []
-    for path in sorted(cache.folder("uml").glob("*/build.json")):
-        with contextlib.suppress(OSError, msgspec.DecodeError):  # another version's
-            found.append(msgspec.json.decode(path.read_bytes(), type=Build))
-    return [build for build in found if build.linux.is_file()]
-
-
-def find(kernel: str) -> Build | None:
-    """Return the build that a user calls ``7.3``, or by the path of its source tree."""
-    if "/" in kernel:
-        source = str(Path(kernel).resolve())
-        return next((it for it in built() if it.source == source), None)
-    fitting = [it for it in built() if it.source == DEBIAN + kernel and not it.stale]
-    return fitting[-1] if fitting else None
-
-
-def build(source: str, say: Say = lambda _: None) -> Build:
+def build(source: str, watcher: Watcher) -> Build:
     """Build a kernel, or just find that it is built.
 
     :param source: ``debian:7.3``, or the path of a kernel source tree.
-    :param say: is told what is being done.
     :raises InputError: that is no source.
     :raises PlatformError: a tool is missing, or Debian's packages cannot be reached.
     :raises MachineError: it does not build.
     """
     if source.startswith(DEBIAN):
-        return _build_debian(source, say)
-    return _build_tree(Path(source), say)
+        return _build_debian(source, watcher)
+    return _build_tree(Path(source), watcher)
 
 
-def configuration() -> str:
-    """Return the digest of what, beside the sources, decides what is built."""
-    return hashlib.sha256(FRAGMENT.read_bytes() + ENTROPY.read_bytes()).hexdigest()[:12]
-
-
-def _build_debian(source: str, say: Say) -> Build:
+def _build_debian(source: str, watcher: Watcher) -> Build:
     version = source.removeprefix(DEBIAN)
-    name = f"{_SOURCE}{version}"
-    found = find(version)
-    if found is not None:
+    if found := builds.find(version):
         return found
-    if name not in (known := packages.search(rf"{_SOURCE}\d+(\.\d+)+")):
-        raise InputError(
-            f"Debian has no source of Linux {version!r}",
-            hint=f"there are {', '.join(it.removeprefix(_SOURCE) for it in known)}",
-        )
     _check_tools()
-    directory = cache.folder("uml", f"debian-{version}-{configuration()}")
-    with _locked(directory):
-        if found := find(version):  # another process was building it
+    directory = builds.folder(f"debian-{version}-{builds.configuration()}")
+    package = f"{_SOURCE}{version}"
+    if builds.unfinished(directory) is None:
+        _check_package(package)
+    with Maker(directory, watcher) as maker:
+        if found := builds.find(version):  # another process was building it
             return found
-        scratch = directory / "source"  # always of this name, for ccache
-        shutil.rmtree(scratch, ignore_errors=True)
-        say(f"fetching and unpacking {name}")
-        packages.unpack([name], scratch)
-        with _log(directory) as log:
-            _run(["tar", "-C", str(scratch), "-xJf", f"{scratch}/usr/src/{name}.tar.xz"], log)
-        result = _make(source, scratch / name, directory, say)
-        shutil.rmtree(scratch)
-        shutil.rmtree(directory / "objects")
+        tree = directory / SOURCE / package
+        if builds.unfinished(directory) is None or not tree.is_dir():
+            _unpack(package, maker)
+        result = _make(source, tree, maker)
+        for name in (SOURCE, OBJECTS):
+            shutil.rmtree(directory / name)
         return result
 
 
-def _build_tree(tree: Path, say: Say) -> Build:
+def _build_tree(tree: Path, watcher: Watcher) -> Build:
     if not (tree / "arch" / "um" / "Kconfig").is_file():
         raise InputError(
             f"{tree} is no Linux source tree: it has no arch/um",
@@ -180,98 +74,59 @@ def _build_tree(tree: Path, say: Say) -> Build:
         )
     _check_tools()
     tree = tree.resolve()
-    directory = cache.folder("uml", f"tree-{hashlib.sha256(bytes(tree)).hexdigest()[:12]}")
-    with _locked(directory):
-        return _make(str(tree), tree, directory, say)
+    name = f"tree-{builds.digest(bytes(tree))}"
+    with Maker(builds.folder(name), watcher) as maker:
+        return _make(str(tree), tree, maker)
 
 
-def _state(tree: Path) -> str:
-    """Return a source tree's version and, if git(1) knows it, its commit and changes."""
-    version = "?"
-    with contextlib.suppress(OSError):
-        numbers = re.findall(
-            r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$",
-            (tree / "Makefile").read_text(),
-            re.MULTILINE,
+def _check_package(package: str) -> None:
+    known = packages.search(rf"{_SOURCE}\d+(\.\d+)+")
+    if package not in known:
+        raise InputError(
+            f"Debian has no source of Linux {package.removeprefix(_SOURCE)!r}",
+            hint=f"there are {', '.join(it.removeprefix(_SOURCE) for it in known)}",
         )
-        version = ".".join(numbers)
-    commit = _git(tree, "rev-parse", "--short=12", "HEAD")
-    if commit is None:
-        return version
-    changes = _git(tree, "diff", "HEAD")
-    if changes:
-        digest = hashlib.sha256(changes.encode()).hexdigest()[:8]
-        return f"{version}-g{commit}-dirty-{digest}"
-    return f"{version}-g{commit}"
 
 
-def _git(tree: Path, *arguments: str) -> str | None:
-    if not (tree / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(tree), *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+def _unpack(package: str, maker: Maker) -> None:
+    """Fetch and unpack a source package; the folder ``source`` appears at once and whole."""
+    maker.watcher.step(f"fetching and unpacking {package}")
+    fetched, scratch = (maker.directory / name for name in ("package", "unpacking"))
+    for old in (fetched, scratch, maker.directory / SOURCE, maker.directory / OBJECTS):
+        shutil.rmtree(old, ignore_errors=True)
+    packages.unpack([package], fetched)
+    scratch.mkdir()
+    maker.run(["tar", "-C", str(scratch), "-xJf", f"{fetched}/usr/src/{package}.tar.xz"])
+    scratch.rename(maker.directory / SOURCE)  # always of this name, for ccache
+    shutil.rmtree(fetched)
 
 
-def _make(source: str, tree: Path, directory: Path, say: Say) -> Build:
-    """Configure, compile, and write ``build.json`` last."""
-    version = _state(tree)
+def _make(source: str, tree: Path, maker: Maker) -> Build:
+    """Configure and compile."""
     result = Build(
-        source=source, version=version, configuration=configuration(), directory=str(directory)
+        source=source,
+        version=builds.version(tree),
+        configuration=builds.configuration(),
+        directory=str(maker.directory),
     )
-    objects = directory / "objects"
+    before = builds.unfinished(maker.directory)
+    result.begin()
+    objects = maker.directory / OBJECTS
     objects.mkdir(exist_ok=True)
-    (directory / "build.json").unlink(missing_ok=True)
     make = ["nice", "make", "-C", str(tree), "ARCH=um", f"O={objects}", *_REPRODUCIBLE]
     if shutil.which("ccache"):
         make.append("CC=ccache gcc")
     jobs = len(os.sched_getaffinity(0))
-    with _log(directory) as log:
-        say(f"configuring Linux {version}")
-        _run([*make, f"KCONFIG_ALLCONFIG={FRAGMENT}", "allnoconfig"], log)
-        _check_configuration(objects / ".config", version)
-        say(f"compiling, some minutes on {jobs} cores; see {log.name}")
-        _run([*make, f"-j{jobs}", "linux"], log)
-        _run(["strip", "-o", str(result.linux), str(objects / "linux")], log)
-        _run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(result.entropy), str(ENTROPY)], log)
-    (directory / "build.json").write_bytes(msgspec.json.encode(result))
+    maker.watcher.step(f"configuring Linux {result.version}")
+    maker.run([*make, f"KCONFIG_ALLCONFIG={builds.FRAGMENT}", "allnoconfig"])
+    _check_configuration(objects / ".config", result.version)
+    verb = "compiling" if before is None else "going on compiling"
+    maker.watcher.step(f"{verb}, some minutes on {jobs} cores; see {maker.log}")
+    maker.compile([*make, f"-j{jobs}", "linux"], objects)
+    maker.run(["strip", "-o", str(result.linux), str(objects / "linux")])
+    maker.run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(result.entropy), str(builds.ENTROPY)])
+    result.finish()
     return result
-
-
-def _log(directory: Path) -> BinaryIO:
-    return (directory / "build.log").open("wb")
-
-
-def _run(argv: Sequence[str], log: BinaryIO) -> None:
-    done = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env=_environment(Path(log.name).parent),
-        check=False,
-    )
-    if done.returncode != 0:
-        lines = Path(log.name).read_text(errors="replace").splitlines()
-        raise MachineError(
-            f"the kernel was not built: {' | '.join(lines[-3:]) or argv[0]}",
-            hint=f"all of it is in {log.name}",
-        )
-
-
-def _environment(directory: Path) -> dict[str, str]:
-    """Return ours without what make(1) would take for its own."""
-    environment = {name: it for name, it in os.environ.items() if name not in _NOT_FOR_MAKE}
-    # What was compiled in another folder of the cache counts as compiled.
-    return environment | {"CCACHE_BASEDIR": str(directory), "CCACHE_NOHASHDIR": "1"}
 
 
 def _check_configuration(path: Path, version: str) -> None:
@@ -291,15 +146,3 @@ def _check_tools() -> None:
             why="a user-mode Linux is built from source",
             instead=f"apt install {' '.join(missing)}",
         )
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Make the folder, and wait while another process builds in it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -19,8 +19,8 @@ from testbed.errors import PlatformError
 from testbed.machine import guest, processes
 from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
 from testbed.machine.model import VARIABLE, VIRTUAL_TIME, Availability, Program
-from testbed.machine.uml import build
-from testbed.machine.uml.build import Build
+from testbed.machine.uml import builds
+from testbed.machine.uml.builds import Build
 
 # By this variable of the program's environment another seed for the entropy is chosen.
 SEED: Final = "TESTBED_ENTROPY"
@@ -90,7 +90,7 @@ class Uml:
 
     def availability(self) -> Availability:
         """Return whether the kernel is built, from what its source tree holds now."""
-        found = build.find(self._kernel)
+        found = builds.find(self._kernel)
         source = self._kernel if "/" in self._kernel else f"debian:{self._kernel}"
         remedy = f"testbed machine build uml --source {source}"
         if found is None:
@@ -103,7 +103,7 @@ class Uml:
     def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:
         """See :class:`testbed.machine.model.Machine`."""
         available = self.availability()
-        found = build.find(self._kernel)
+        found = builds.find(self._kernel)
         if not available.ok or found is None:
             raise PlatformError(
                 f"{self.name} cannot be used", why=available.why, instead=available.remedy

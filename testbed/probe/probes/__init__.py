@@ -1,7 +1,7 @@
 """The probes: each module here defines one as ``PROBE``, under the module's name.
 
 Adding one is adding one module.  Its records are subclasses of
-:class:`~testbed.probe.records.Record` whose tag is that name.
+:class:`~testbed.records.Record` whose tag is that name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from testbed.errors import InputError
 from testbed.probe.nodes import Nodes
-from testbed.probe.records import Record
+from testbed.records import Record
 
 
 class Probe:

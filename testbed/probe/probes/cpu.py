@@ -6,15 +6,7 @@ import time
 from collections.abc import Iterator
 
 from testbed.probe.probes import Probe
-from testbed.probe.records import Record
-
-
-class CpuRecord(Record, frozen=True, kw_only=True, tag="cpu"):
-    """``cpu_ns`` is user and system time of all its threads since it was started."""
-
-    pid: int
-    process: str
-    cpu_ns: int
+from testbed.records import CpuRecord
 
 
 class Cpu(Probe):

@@ -6,28 +6,27 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from testbed import sockinfo
+import msgspec
+
+from testbed import records, sockinfo
 from testbed.probe.probes import Probe
-from testbed.probe.records import SocketRecord
 from testbed.probe.sockets import connected
-
-
-class MptcpInfoRecord(SocketRecord, frozen=True, kw_only=True, tag="mptcp_info"):
-    """One connection, seen from one end."""
-
-    mptcp: sockinfo.MptcpInfo
 
 
 class MptcpInfo(Probe):
     """MPTCP sockets, also those that fell back to TCP."""
 
-    def sample(self) -> Iterator[MptcpInfoRecord]:
+    def sample(self) -> Iterator[records.MptcpInfoRecord]:
         """Look at the sockets there are."""
         return connected(self.nodes, sockinfo.IPPROTO_MPTCP, _record)
 
 
-def _record(sock: socket.socket, about: dict[str, Any]) -> MptcpInfoRecord:
-    return MptcpInfoRecord(mptcp=sockinfo.mptcp_info(sock), **about)
+def _record(sock: socket.socket, about: dict[str, Any]) -> records.MptcpInfoRecord:
+    return records.MptcpInfoRecord(mptcp=_typed(sockinfo.mptcp_info(sock)), **about)
+
+
+def _typed(info: sockinfo.MptcpInfo) -> records.MptcpInfo:
+    return msgspec.convert(info, records.MptcpInfo, from_attributes=True)
 
 
 PROBE = MptcpInfo

@@ -10,19 +10,7 @@ from pathlib import Path
 from testbed import mib
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
-from testbed.probe.records import Record
-
-
-class NstatRecord(Record, frozen=True, kw_only=True, tag="nstat"):
-    """Counters such as ``TcpRetransSegs``, ``TcpExtTCPTimeouts``, ``MPTcpExtMPCapableSYNRX``.
-
-    :param span: what ``values`` are: ``absolute`` for the counters themselves, at the start;
-        ``sample`` for what changed since the record before; ``total`` for what changed since
-        the start, at the end.  What did not change is left out.
-    """
-
-    span: str
-    values: dict[str, int]
+from testbed.records import NstatRecord
 
 
 class Nstat(Probe):

@@ -18,7 +18,7 @@ import msgspec
 from testbed.errors import InputError, PlatformError, SandboxError
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
-from testbed.probe.records import Record
+from testbed.records import PcapRecord, Record
 
 START_S: Final = 10.0
 STOP_S: Final = 10.0
@@ -38,22 +38,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     folder: str
     interfaces: dict[str, tuple[str, ...]] | None = None
     snaplen: int = 160
-
-
-class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
-    """One file, when it was complete.
-
-    :param file: its name in the folder.
-    :param realtime_offset_ns: what to take from the packets' times, which are CLOCK_REALTIME, to
-        have CLOCK_MONOTONIC.
-    :param dropped: packets that came faster than tcpdump took them, and are not in the file.
-    """
-
-    interface: str
-    file: str
-    realtime_offset_ns: int
-    captured: int
-    dropped: int
 
 
 class _Capture(msgspec.Struct, frozen=True):

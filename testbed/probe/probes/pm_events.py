@@ -28,7 +28,7 @@ from testbed.errors import PlatformError, SandboxError
 from testbed.netlink.transport import Netlink, decode, encode
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
-from testbed.probe.records import Record
+from testbed.records import PmEventRecord, Record
 
 GROUP: Final = "mptcp_pm_events"
 EVENTS: Final = {
@@ -45,28 +45,6 @@ EVENTS: Final = {
 }
 _RECEIVE: Final = 1 << 16
 _QUEUE: Final = 1 << 20  # octets of events the kernel may hold for us
-
-
-class PmEventRecord(Record, frozen=True, kw_only=True, tag="pm_events"):
-    """One event; ``t_ns`` is when it was read, which is soon after it happened.
-
-    :param event: created, established, closed, announced, removed, sub_established, sub_closed,
-        sub_priority, listener_created or listener_closed; a number where we have no name.
-    :param token: the connection's, as this end knows it; in ``mptcp_info`` it is ``token``.
-    """
-
-    event: str
-    token: int | None = None
-    local: str | None = None  # "10.0.1.1:5001"; port 0 where the event has none
-    remote: str | None = None
-    local_id: int | None = None
-    remote_id: int | None = None
-    backup: bool | None = None
-    error: int | None = None  # errno
-    interface: int | None = None  # index
-    server_side: bool | None = None
-    reset_reason: int | None = None  # RFC 8684, section 3.6
-    reset_flags: int | None = None
 
 
 class Event(genlmsg):  # type: ignore[misc]

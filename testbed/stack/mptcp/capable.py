@@ -35,7 +35,8 @@ def usable(option: MpCapable) -> bool:
 
 def agree_on_checksums(keys: Keys, option: MpCapable) -> None:
     """Use checksums if either host requires them (the A flag)."""
-    keys.checksum |= bool(option.flags & CHECKSUM_REQUIRED)
+    if option.flags & CHECKSUM_REQUIRED:
+        keys.require_checksums()
 
 
 def _flags(keys: Keys, *, deny_join: bool) -> int:

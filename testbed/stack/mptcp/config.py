@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.stack.mptcp.path_manager import PathEndpoint, PathLimits
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.tcp.config import TcpConfig
 
 _MIB = 2**20

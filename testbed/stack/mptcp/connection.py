@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from testbed.stack.connection import ConnectionFailure, ErrorKind, Event
-from testbed.stack.mptcp import fallback
+from testbed.stack.mptcp import plain
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.events import Events
@@ -15,18 +15,17 @@ from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.path_manager import SubflowPath
-from testbed.stack.mptcp.paths import PathControl
+from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
+from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.receiver import Receiver
-from testbed.stack.mptcp.scheduler import create as create_scheduler
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Flow
+from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.congestion.control import Group
-from testbed.stack.tcp.state import State
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
@@ -42,6 +41,12 @@ class Host(Protocol):
     def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
         """Tell of an event."""
 
+    def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
+        """Send MP_JOIN; nothing happens where that cannot be done."""
+
+    def release(self, local: Address) -> None:
+        """Give back the port of a subflow that joined and has ended."""
+
 
 class MptcpConnection:
     """See :class:`testbed.stack.connection.Connection`.
@@ -49,7 +54,8 @@ class MptcpConnection:
     Nothing happens in the methods the application calls: they record, and :meth:`step` acts.
 
     :param flow: the two ends of the first subflow.
-    :param paths: makes the path control, once the connection exists.
+    :param manager: decides on its paths.
+    :param initiator: this side opened the connection.
     """
 
     def __init__(
@@ -58,25 +64,34 @@ class MptcpConnection:
         config: MptcpConfig,
         keys: Keys,
         flow: Flow,
-        paths: Callable[[MptcpConnection], PathControl],
+        manager: PathManager,
+        network: LocalNetwork,
+        *,
+        initiator: bool,
     ) -> None:
         self.keys = keys
         self.flow = flow
         self.config = config
+        self.initiator = initiator
         self.outgoing = SendStream(config.send_buffer)
         self.incoming = ReceiveStream(config.receive_buffer)
-        self.subflows: list[Subflow] = []
         self.controls = Group()  # the subflows' congestion controls
-        self.ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
         self.fallback = False  # it goes on as plain TCP (section 3.7)
         self.aborting = False
-        self.confirmed = False  # joins are possible
-        self.sender = Sender(self.outgoing, self.subflows, create_scheduler(config.scheduler))
-        self.paths = paths(self)
-        self._fin = DataFin(self.outgoing, self.subflows)
-        self.mp_fail = Fail(keys, self.outgoing, self.incoming, self.subflows)
+        self._subflows: list[Subflow] = []
+        self._ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
+        self._confirmed = False  # joins are possible
+        self.sender = Sender(self.outgoing, self._subflows, SCHEDULERS[config.scheduler]())
+        initial = SubflowPath(
+            local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
+        )
+        self.paths = PathControl(
+            self, keys, self._subflows, config, manager, network, initial, initiator=initiator
+        )
+        self._fin = DataFin(self.outgoing, self._subflows)
+        self._mp_fail = Fail(keys, self.outgoing, self.incoming, self._subflows)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
@@ -86,10 +101,16 @@ class MptcpConnection:
         # (section 3.1): the initiator needs not wait for data before it can join.
         self._told_edge = 0
         self._told_closed = False
+        self._taken: set[Step] = set()
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
     # What the application and its driver call.
+
+    @property
+    def subflows(self) -> Sequence[Subflow]:
+        """The subflows there are, those being opened too."""
+        return self._subflows
 
     @property
     def fin_due(self) -> bool:
@@ -134,7 +155,7 @@ class MptcpConnection:
     def shutdown(self) -> None:
         """Send DATA_FIN after all data (section 3.3.3)."""
         if not self.outgoing.closed and not self.closed:
-            self.outgoing.closed = True
+            self.outgoing.close()
             self.touch()
 
     def close(self) -> None:
@@ -151,7 +172,15 @@ class MptcpConnection:
 
     def info(self) -> dict[str, Any]:
         """Return what MPTCP_INFO tells, and both tokens."""
-        return describe(self)
+        return describe(
+            self.keys,
+            self.outgoing,
+            self.incoming,
+            self._subflows,
+            fallback=self.fallback,
+            reinjected=self.sender.reinjected,
+            ended=self._ended,
+        )
 
     def next_event(self) -> Event | None:
         """Return one thing that happened, or ``None``."""
@@ -167,6 +196,14 @@ class MptcpConnection:
         """Tell of an event of this connection."""
         self._host.trace(name, now, self, **fields)
 
+    def join(self, command: OpenSubflow, now: int) -> None:
+        """Open a further subflow."""
+        self._host.join(self, command, now)
+
+    def release(self, local: Address) -> None:
+        """Give back the port of a subflow that joined and has ended."""
+        self._host.release(local)
+
     def new_subflow(
         self, handshake: Handshake, path: SubflowPath, *, backup: bool, initiated: bool
     ) -> Subflow:
@@ -175,11 +212,17 @@ class MptcpConnection:
             self, handshake, number=self._count, path=path, backup=backup, initiated=initiated
         )
         self._count += 1
-        self.subflows.append(subflow)
+        self._subflows.append(subflow)
         return subflow
+
+    def discard(self, subflow: Subflow) -> None:
+        """Drop a subflow that never had a TCP connection."""
+        self._subflows.remove(subflow)
+        self.touch()
 
     def step(self, now: int) -> None:
         """Act on all that was recorded since the last step."""
+        self._take_records()
         if not self.closed:
             self._advance(now)
         if self.closed:
@@ -189,8 +232,8 @@ class MptcpConnection:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:
             return None
-        times = [self._give_up_ns, self.paths.next_timer(), self.mp_fail.retry_ns]
-        if not (self.fallback or self.mp_fail.waiting):
+        times = [self._give_up_ns, self.paths.next_timer(), self._mp_fail.retry_ns]
+        if not (self.fallback or self._mp_fail.waiting):
             times += (self._fin.retry_ns, self.sender.retry_ns)
         return min([time for time in times if time is not None], default=None)
 
@@ -198,25 +241,36 @@ class MptcpConnection:
         """Do what is due; a step follows."""
         if self.closed:
             return
-        self.mp_fail.handle_timer(now)
-        if not (self.fallback or self.mp_fail.waiting):
+        self._mp_fail.handle_timer(now)
+        if not (self.fallback or self._mp_fail.waiting):
             self.sender.handle_timer(now)
             self._fin.handle_timer(now)
             if self._unheard():
                 self._time_out("no Data ACK comes, though subflows work")
         self.paths.handle_timer(now)
         if self._give_up_ns is not None and self._give_up_ns <= now:
-            if self.subflows:
+            if self._subflows:
                 self._time_out("the peer does not close its side")
             else:
                 self._fail(self._last_words or _timed_out("no subflow is left"))
 
     # The parts of a step.
 
+    def _take_records(self) -> None:
+        """Take what concerns the whole connection: Data ACKs, windows, DATA_FIN, a fallback."""
+        outgoing = self.outgoing
+        for subflow in self._subflows:
+            inbound = subflow.inbound
+            outgoing.acked(subflow.data_acked())
+            outgoing.open_window(inbound.edge)
+            fin = inbound.take_data_fin()
+            if fin is not None:
+                self.incoming.finish(fin)
+            self.fallback |= subflow.fallback
+
     def _advance(self, now: int) -> None:
-        for subflow in self.subflows[:]:
-            if subflow.stirred or self.fallback:
-                subflow.stirred = False
+        for subflow in self._subflows[:]:
+            if subflow.take_stirred() or self.fallback:
                 self._absorb(subflow, now)
                 if self.failure is not None:
                     return
@@ -232,20 +286,21 @@ class MptcpConnection:
         """Act on what one subflow has recorded."""
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)
-        if subflow.fastclosed:
+        if subflow.inbound.fastclosed:
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
-        plain = self._count == 1 and subflow.given == self.outgoing.next
+        in_order = self._count == 1 and subflow.carried.given == self.outgoing.next
         if subflow.stripped and not subflow.fallback:
-            fallback.without_data_acks(subflow, self.incoming, plain=plain)
-        self._receiver.move(subflow, plain=plain)
+            plain.without_data_acks(subflow, self.incoming, plain=in_order)
+        self._receiver.move(subflow, plain=in_order)
         if subflow.fallback:
-            fallback.drop_others(subflow, self.subflows)
+            plain.drop_others(subflow, self._subflows)
         if self.state is DataState.OPENING and subflow.accepted and subflow.refused is None:
             self._establish(subflow, now)
-        self.mp_fail.absorb(subflow, now)
-        if subflow.confirmed and not self.confirmed and not subflow.fallback:
-            self.confirmed = True
+        self._mp_fail.absorb(subflow, now)
+        self._follow_fallback(subflow)
+        if subflow.confirmed and not self._confirmed and not subflow.fallback:
+            self._confirmed = True
             self.paths.start(subflow, now)
         if self.paths.absorb(subflow, now):
             self._fin.send_again()
@@ -253,13 +308,16 @@ class MptcpConnection:
         if subflow.tcp.closed:
             self._lose(subflow, now)
 
+    def _follow_fallback(self, subflow: Subflow) -> None:
+        """Follow a subflow into plain TCP; after that, there are no further subflows."""
+        self.fallback |= subflow.fallback
+        self.paths.set_open(not (self.fallback or self._mp_fail.waiting))
+
     def _answer(self, subflow: Subflow) -> None:
         """Answer what a subflow's own end or the end of data asks for."""
-        if subflow.ack_due:
-            subflow.ack_due = False
+        if subflow.inbound.take_ack_due():
             subflow.tcp.request_ack()
-        retired = subflow.tcp_state is State.CLOSE_WAIT and self.incoming.fin is None
-        if retired and not subflow.fallback:
+        if subflow.retired and self.incoming.fin is None and not subflow.fallback:
             # The peer gives this subflow up, not the connection (section 3.3.3).
             subflow.tcp.shutdown()
 
@@ -267,31 +325,35 @@ class MptcpConnection:
         """The handshake of the first subflow is done: data can flow."""
         self._transit(Step.ESTABLISH)
         # Until the first Data ACK, the window is that of the handshake (section 3.1).
-        self.outgoing.edge = max(self.outgoing.edge, subflow.tcp.send_window)
+        self.outgoing.open_window(subflow.tcp.send_window)
         self._events.connected()
         self.trace("created", now)
         self.trace("established", now)
 
     def _close_in_order(self) -> None:
         """Move through the states of appendix D."""
-        if self.outgoing.closed:
-            self._transit(Step.CLOSE)
         if self.fallback:
-            fallback.follow_tcp(self.outgoing, self.subflows)
-        if self.outgoing.fin_acked:
-            self._transit(Step.FIN_ACKED)
-        if self.incoming.finished:
-            before = self.state
-            self._transit(Step.FIN_RECEIVED)
-            if self.state is not before:
+            plain.follow_tcp(self.outgoing, self._subflows)
+        if self.state is not DataState.OPENING:
+            self._once(Step.CLOSE, self.outgoing.closed)
+            self._once(Step.FIN_ACKED, self.outgoing.fin_acked)
+            if self._once(Step.FIN_RECEIVED, self.incoming.finished):
                 self._ack_everywhere()
         if self._detached and self.incoming.readable:
             self.abort()
 
+    def _once(self, step: Step, due: bool) -> bool:
+        """Take a step that is due, if it was not taken before; tell whether it was taken now."""
+        if not due or step in self._taken:
+            return False
+        self._taken.add(step)
+        self._transit(step)
+        return True
+
     def _finish(self, now: int) -> None:
         """Send DATA_FIN, or after a fallback FIN, once all data has been given to subflows."""
         if self.fallback:
-            fallback.finish(self.outgoing, self.subflows)
+            plain.finish(self.outgoing, self._subflows)
         else:
             self._fin.step(now)
 
@@ -301,7 +363,7 @@ class MptcpConnection:
         Or one that its application has left, and whose peer does not close its side.
         """
         left = self._detached and self.state is DataState.FIN_WAIT_2
-        if self.subflows and not left:
+        if self._subflows and not left:
             self._give_up_ns = None
         elif self._give_up_ns is None:
             self._give_up_ns = now + self.config.close_timeout_ns
@@ -317,7 +379,7 @@ class MptcpConnection:
         return self._fin.tries > limit or (self.sender.tries > limit and not patient)
 
     def _ack_everywhere(self) -> None:
-        for subflow in self.subflows:
+        for subflow in self._subflows:
             if subflow.confirmed and subflow.sends and not subflow.fallback:
                 subflow.tcp.request_ack()
 
@@ -338,12 +400,14 @@ class MptcpConnection:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self._remove(subflow)
         self.sender.lost(subflow)
-        self.mp_fail.lost(subflow)
+        self._mp_fail.lost(subflow)
+        self._follow_fallback(subflow)
         self._fin.send_again()
         failure = subflow.tcp.failure
         if subflow.fallback or self.state is DataState.OPENING:
             # Without a failure, TCP has closed in order: our FIN was acknowledged.
-            self.outgoing.fin_acked = self.outgoing.closed and failure is None
+            if failure is None:
+                self.outgoing.end_acked()
             if not (self.outgoing.fin_acked and self.incoming.finished):
                 self._fail(failure or ConnectionFailure(ErrorKind.RESET))
             return
@@ -351,9 +415,9 @@ class MptcpConnection:
         self.paths.lost(subflow, now)
 
     def _remove(self, subflow: Subflow) -> None:
-        self.subflows.remove(subflow)
+        self._subflows.remove(subflow)
         if joined(subflow):
-            self.ended.append(describe_subflow(subflow))
+            self._ended.append(describe_subflow(subflow))
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up, if it has not ended already."""
@@ -368,21 +432,21 @@ class MptcpConnection:
         self._fail(_timed_out(detail))
 
     def _transit(self, step: Step) -> None:
-        """Change the state: the only place where it is done."""
-        new = TRANSITIONS.get((self.state, step))
-        if new is None or new is self.state:
-            return
-        unborn = self.state is DataState.OPENING and not self.paths.initiator
+        """Change the state: the only place where it is done; what is not in the table raises."""
+        new = TRANSITIONS[self.state, step]
+        unborn = self.state is DataState.OPENING and not self.initiator
         self.state = new
-        if new is DataState.CLOSED and not unborn:
-            self._events.closed(self.failure)
+        if new is DataState.CLOSED:
+            self.paths.set_open(False)
+            if not unborn:
+                self._events.closed(self.failure)
 
     def _end_subflows(self, now: int) -> None:
         """Close every subflow: with FIN after DATA_FIN is acknowledged, with RST when it failed."""
         if not self._told_closed:
             self._told_closed = True
             self.trace("closed", now)
-        for subflow in self.subflows[:]:
+        for subflow in self._subflows[:]:
             if subflow.refused is not None:
                 subflow.reset(ResetReason.MPTCP)
             elif self.failure is not None:

@@ -57,7 +57,7 @@ class DataFin:
 
     def _send(self, usable: Sequence[Subflow]) -> None:
         self._again = False
-        self._stream.fin_sent = True
+        self._stream.send_fin()
         for subflow in usable:
-            subflow.fin_first = not subflow.confirmed
+            subflow.opening.let_fin_pass()
             subflow.tcp.request_ack()

@@ -20,9 +20,9 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.path_manager import OpenSubflow, SubflowPath
-from testbed.stack.mptcp.path_manager import create as create_manager
-from testbed.stack.mptcp.paths import LocalNetwork, PathControl
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
+from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
@@ -70,10 +70,10 @@ class MptcpEndpoint:
         self._tracer = tracer or NullTracer()
         self._by_token: dict[int, MptcpConnection] = {}
         self._touched: dict[MptcpConnection, None] = {}
-        self._new: list[tuple[Subflow, Flow]] = []  # accepted, and not yet attached to its TCP
+        # Accepted, and not yet attached to their TCP.
+        self._new: list[tuple[MptcpConnection, Subflow, Flow]] = []
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
-        self._now = 0
 
     # What a driver calls.
 
@@ -82,7 +82,6 @@ class MptcpEndpoint:
 
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
-        self._now = now
         keys = self._new_keys()
         handshake = CapableInitiator(keys, deny_join=self.config.deny_join_initial)
         connection, subflow = self._connection(keys, handshake, flow, initiator=True)
@@ -103,7 +102,6 @@ class MptcpEndpoint:
 
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
-        self._now = now
         if segment.flags & SYN and segment.length > 1:
             segment = _syn_alone(segment)
         self.tcp.receive(segment, now)
@@ -116,7 +114,6 @@ class MptcpEndpoint:
 
     def handle_timer(self, now: int) -> None:
         """Do what is due."""
-        self._now = now
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
             connection.handle_timer(now)
@@ -134,19 +131,16 @@ class MptcpEndpoint:
 
     def next_event(self) -> tuple[Connection, Event] | None:
         """Return one thing that happened, or ``None``."""
-        self._settle(self._now)
         return self._events.popleft() if self._events else None
 
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address, or the interface of an address has come up."""
-        self._now = now
         for connection in list(self._by_token.values()):
             connection.paths.address_added(host, now)
             self.touch(connection)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has an address no more, or its interface has gone down."""
-        self._now = now
         for connection in list(self._by_token.values()):
             connection.paths.address_removed(host, now)
             self.touch(connection)
@@ -172,7 +166,7 @@ class MptcpEndpoint:
         handshake = CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
         connection, subflow = self._connection(keys, handshake, flow, initiator=False)
         self._by_token[keys.token] = connection
-        self._new.append((subflow, flow))
+        self._new.append((connection, subflow, flow))
         return subflow
 
     def accept_join(self, join: MpJoinSyn, flow: Flow) -> Extension:
@@ -196,7 +190,7 @@ class MptcpEndpoint:
             remote_id=join.address_id,
         )
         subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
-        self._new.append((subflow, flow))
+        self._new.append((connection, subflow, flow))
         return subflow
 
     def _local_id(self, connection: MptcpConnection, flow: Flow) -> int:
@@ -207,7 +201,7 @@ class MptcpEndpoint:
         ids = (endpoint.id for endpoint in self.config.endpoints if endpoint.host == host)
         return next(ids, connection.paths.signals.id_of(host) or _MAX_ID)
 
-    # What connections ask (testbed.stack.mptcp.connection.Host, paths.Joiner).
+    # What connections ask (testbed.stack.mptcp.connection.Host).
 
     def touch(self, connection: MptcpConnection) -> None:
         """Note that a connection wants to make a step."""
@@ -236,7 +230,7 @@ class MptcpEndpoint:
         try:
             subflow.attach(self.tcp.connect(flow, now, extension=subflow))
         except OSError:  # there is such a connection already
-            connection.subflows.remove(subflow)
+            connection.discard(subflow)
             self.release(flow.local)
 
     def release(self, local: Address) -> None:
@@ -247,7 +241,6 @@ class MptcpEndpoint:
 
     def _settle(self, now: int) -> None:
         """Let connections make their steps, until none has anything recorded."""
-        self._now = now
         self._take_events()
         while self._touched:
             touched, self._touched = self._touched, {}
@@ -273,12 +266,12 @@ class MptcpEndpoint:
     def _attach(self) -> None:
         """Tell new subflows of the TCP connections that were made for them."""
         new, self._new = self._new, []
-        for subflow, flow in new:
+        for connection, subflow, flow in new:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
             else:  # TCP had no room for it
-                subflow.discard()
+                connection.discard(subflow)
 
     def _connection(
         self,
@@ -288,18 +281,12 @@ class MptcpEndpoint:
         *,
         initiator: bool,
     ) -> tuple[MptcpConnection, Subflow]:
-        initial = SubflowPath(
-            local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
-        )
         config = self.config
-
-        def paths(connection: MptcpConnection) -> PathControl:
-            manager = create_manager(config.path_manager, config.endpoints, config.limits)
-            return PathControl(
-                connection, manager, self._network, self, initiator=initiator, initial=initial
-            )
-
-        connection = MptcpConnection(self, config, keys, flow, paths)
+        manager = PATH_MANAGERS[config.path_manager](config.endpoints, config.limits)
+        connection = MptcpConnection(
+            self, config, keys, flow, manager, self._network, initiator=initiator
+        )
+        initial = connection.paths.initial
         subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
         return connection, subflow
 

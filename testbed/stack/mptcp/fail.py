@@ -56,18 +56,18 @@ class Fail:
 
     def absorb(self, subflow: Subflow, now: int) -> None:
         """Act on a checksum that was wrong, an MP_FAIL or an infinite mapping that has come."""
-        told, subflow.told = subflow.told, False
+        told = subflow.inbound.take_fail()
         if subflow.fallback:
             if told:
                 self._answer(subflow)
         elif told or self._infinite(subflow) or self._ended_plainly(subflow):
             self._agree(subflow, told=told)
-        elif subflow.damaged is not None and not (self.waiting or subflow.tcp.closed):
+        elif subflow.inbound.damaged is not None and not (self.waiting or subflow.tcp.closed):
             self._complain(subflow, now)
 
     def lost(self, subflow: Subflow) -> None:
         """A subflow is gone, and with it what was awaited on it."""
-        if subflow.damaged is not None:
+        if subflow.inbound.damaged is not None:
             self.retry_ns = None
 
     def handle_timer(self, now: int) -> None:
@@ -76,7 +76,7 @@ class Fail:
             return
         self.retry_ns = None
         for subflow in self._subflows:
-            if subflow.damaged is None or subflow.fallback:
+            if subflow.inbound.damaged is None or subflow.fallback:
                 continue
             self._complain(subflow, now)
 
@@ -100,7 +100,8 @@ class Fail:
             return
         asked = self.waiting
         self.retry_ns = None
-        subflow.begin_plain()
+        self._incoming.forget_end()
+        subflow.fall_back_after_change()
         self._outgoing.again.clear()
         if told and not asked:
             self._answer(subflow)
@@ -113,14 +114,14 @@ class Fail:
         """
         if self._answers < _TRIES:
             self._answers += 1
-            subflow.signals.append(self._mp_fail(self._incoming.next))
+            subflow.outbox.add(self._mp_fail(self._incoming.next))
             subflow.tcp.request_ack()
 
     def _send(self, subflow: Subflow, now: int) -> None:
         interval = max(_RETRY_NS, subflow.tcp.rto_ns) << self._tries
         self.retry_ns = now + interval
         self._tries += 1
-        subflow.signals.appendleft(self._failed(subflow))
+        subflow.outbox.add_first(self._failed(subflow))
         subflow.tcp.request_ack()
 
     def _reset(self, subflow: Subflow) -> None:
@@ -130,7 +131,7 @@ class Fail:
 
     def _failed(self, subflow: Subflow) -> MpFail:
         """Return MP_FAIL with the start of the mapping that failed, or the data expected next."""
-        damaged = subflow.damaged
+        damaged = subflow.inbound.damaged
         return self._mp_fail(self._incoming.next if damaged is None else damaged.data)
 
     def _mp_fail(self, position: int) -> MpFail:
@@ -142,9 +143,10 @@ class Fail:
         It may act retroactively.  What comes from where data was damaged belongs to it anyhow:
         there the peer's subflow sequence numbers may not be ours any more.
         """
-        mapping = subflow.infinite
+        inbound = subflow.inbound
+        mapping = inbound.infinite
         return mapping is not None and (
-            subflow.damaged is not None or mapping.subflow <= subflow.position
+            inbound.damaged is not None or mapping.subflow <= inbound.position
         )
 
     def _ended_plainly(self, subflow: Subflow) -> bool:
@@ -152,14 +154,16 @@ class Fail:
 
         It has overtaken the peer's MP_FAIL, which TCP takes for old then.
         """
-        return self.waiting and subflow.damaged is not None and subflow.ended and subflow.bare
+        inbound = subflow.inbound
+        return self.waiting and inbound.damaged is not None and subflow.ended and inbound.bare
 
     def _can_fall_back(self, subflow: Subflow) -> bool:
         """Tell whether both streams go on, octet by octet, with what this subflow carries."""
         if not subflow.carries_all_in_flight() or self._incoming.has_gaps:
             return False
-        position = subflow.position
-        mapping = subflow.damaged or subflow.mappings.at(position) or subflow.infinite
+        inbound = subflow.inbound
+        position = inbound.position
+        mapping = inbound.damaged or inbound.mappings.at(position) or inbound.infinite
         return mapping is None or mapping.data_at(position) == self._incoming.next
 
     def _alone(self, subflow: Subflow) -> bool:

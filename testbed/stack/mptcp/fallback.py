@@ -1,48 +1,48 @@
-"""Going on as plain TCP (RFC 8684, section 3.7).
-
-A subflow falls back (:meth:`~testbed.stack.mptcp.subflow.Subflow.fall_back`) when options vanish in
-the handshake (``capable.py``), on data that comes (``receiver.py``), or on what acknowledges ours,
-here.  It may do so while it is the only subflow there ever was and its octets are the stream.
-"""
+"""A subflow's own part in going on as plain TCP (RFC 8684, section 3.7)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from testbed.stack.mptcp.mapping import Mapping
 
-from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import ResetReason
-from testbed.stack.tcp.state import State
+_PLAIN = Mapping(data=0, subflow=0, length=1)  # tells octets from an ACK without any
 
 
-def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool) -> None:
-    """Fall back where the peer's Data ACKs do not arrive, or end the subflow.
+class Fallback:
+    """Whether a subflow is plain TCP, and where that began.
 
-    :param plain: it may fall back, as far as what was sent is concerned.
+    :ivar active: it is.
+    :ivar changed: ... since data was changed on the way.
+    :ivar beginning: the infinite mapping, until octets go with it.
     """
-    if plain and subflow.position == incoming.next:
-        subflow.fall_back()
-    else:
-        subflow.reset(ResetReason.MIDDLEBOX)
 
+    def __init__(self) -> None:
+        self.active = False
+        self.changed = False
+        self.beginning: Mapping | None = None
+        self._shift = 0  # from the positions of our stream here to those of data
 
-def drop_others(subflow: Subflow, subflows: Sequence[Subflow]) -> None:
-    """Give up joins that were begun: after a fallback there is one subflow."""
-    for other in subflows:
-        if other is not subflow and not other.tcp.closed:
-            other.reset(ResetReason.MIDDLEBOX)
+    def begin(self) -> None:
+        """Be plain TCP from now on."""
+        self.active = True
 
+    def begin_after_change(self, una: int, shift: int) -> None:
+        """Fall back where data was damaged: the next octets go with an infinite mapping.
 
-def follow_tcp(outgoing: SendStream, subflows: Sequence[Subflow]) -> None:
-    """Let TCP's window be the only one, its FIN be DATA_FIN, and the FIN's ACK the Data ACK."""
-    outgoing.edge = outgoing.end
-    for subflow in subflows:
-        if subflow.tcp_state in (State.FIN_WAIT_2, State.TIME_WAIT):
-            outgoing.fin_acked = outgoing.closed
+        It acts retroactively: it says where the first octet without Data ACK is, the last place
+        where both sides know that the streams go together.
 
+        :param una: that octet's position in the data stream.
+        :param shift: what a position in the data stream is more than in the subflow's.
+        """
+        self._shift = shift
+        self.beginning = Mapping(data=una, subflow=una - shift, length=0)
+        self.changed = True
 
-def finish(outgoing: SendStream, subflows: Sequence[Subflow]) -> None:
-    """Send FIN once TCP has been given all data."""
-    if outgoing.closed and outgoing.next == outgoing.end:
-        for subflow in subflows:
-            subflow.tcp.shutdown()
+    def next_mapping(self) -> Mapping | None:
+        """Return what goes with the next octets."""
+        mapping, self.beginning = self.beginning or (_PLAIN if self.changed else None), None
+        return mapping
+
+    def data_at(self, position: int) -> int:
+        """Return the position in the data stream of one in the subflow's."""
+        return position + self._shift

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 
-if TYPE_CHECKING:
-    from testbed.stack.mptcp.connection import MptcpConnection
 
-
-def describe(connection: MptcpConnection) -> dict[str, Any]:
+def describe(
+    keys: Keys,
+    outgoing: SendStream,
+    incoming: ReceiveStream,
+    subflows: Sequence[Subflow],
+    *,
+    fallback: bool,
+    reinjected: int,
+    ended: Iterable[dict[str, Any]],
+) -> dict[str, Any]:
     """Return the fields of MPTCP_INFO that have a meaning here, and both tokens.
 
-    The keys are those of :class:`testbed.sockinfo.MptcpInfo`; ``ended`` holds the last subflows
-    that are no more, as they were.
+    The keys are those of :class:`testbed.sockinfo.MptcpInfo`.
+
+    :param reinjected: octets that were given to a second subflow.
+    :param ended: the last subflows that are no more, as they were.
     """
-    keys, outgoing, incoming = connection.keys, connection.outgoing, connection.incoming
-    subflows = [one for one in connection.subflows if joined(one)]
+    there = [one for one in subflows if joined(one)]
     return {
-        "fallback": connection.fallback,
+        "fallback": fallback,
         "info": {
-            "subflows": max(0, len(subflows) - 1),
+            "subflows": max(0, len(there) - 1),
             "token": keys.token,
             "remote_token": keys.remote_token,
             "write_seq": keys.outgoing.number(outgoing.end),
@@ -30,12 +40,12 @@ def describe(connection: MptcpConnection) -> dict[str, Any]:
             "bytes_sent": outgoing.next,
             "bytes_acked": outgoing.una,
             "bytes_received": incoming.next,
-            "bytes_retrans": connection.sender.reinjected,
+            "bytes_retrans": reinjected,
             "csum_enabled": int(keys.checksum),
-            "subflows_total": len(subflows),
+            "subflows_total": len(there),
         },
-        "subflows": [describe_subflow(one) for one in subflows],
-        "ended": list(connection.ended),
+        "subflows": [describe_subflow(one) for one in there],
+        "ended": list(ended),
     }
 
 

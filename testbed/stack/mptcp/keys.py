@@ -24,6 +24,10 @@ class Keys:
         self.remote_token = 0
         self.incoming = DataSequence(0)
 
+    def require_checksums(self) -> None:
+        """Use checksums: one of the two hosts requires them."""
+        self.checksum = True
+
     def learn(self, remote: int) -> None:
         """Take the peer's key."""
         self.remote = remote

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Any, Protocol
 
-from testbed.stack.mptcp.path_manager import (
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
     OpenSubflow,
@@ -19,12 +21,6 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.stack.packet.options import Option
-from testbed.stack.tcp.state import State
-
-if TYPE_CHECKING:
-    from testbed.stack.mptcp.connection import MptcpConnection
-
-_JOIN_RETRY_NS: Final = 1_000_000_000
 
 
 class LocalNetwork(Protocol):
@@ -44,49 +40,60 @@ class LocalNetwork(Protocol):
         """Take a port of :meth:`port_for` back."""
 
 
-class Joiner(Protocol):
-    """Opens subflows."""
+class Owner(Protocol):
+    """What path control asks of its connection."""
 
-    def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
+    def join(self, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
 
     def release(self, local: Address) -> None:
         """Give back the port of a subflow that joined and has ended."""
 
+    def trace(self, name: str, now: int, **fields: Any) -> None:
+        """Tell of an event."""
+
+    def touch(self) -> None:
+        """Ask for a step."""
+
 
 class PathControl:
     """See :class:`testbed.stack.mptcp.path_manager.Paths` for what a manager sees of this.
 
+    :param subflows: those of the connection, which adds and removes them.
     :param initial: the path of the first subflow.
     """
 
     def __init__(
         self,
-        connection: MptcpConnection,
+        owner: Owner,
+        keys: Keys,
+        subflows: Sequence[Subflow],
+        config: MptcpConfig,
         manager: PathManager,
         network: LocalNetwork,
-        joiner: Joiner,
+        initial: SubflowPath,
         *,
         initiator: bool,
-        initial: SubflowPath,
     ) -> None:
         self.initiator = initiator
         self.initial = initial
         self.join_initial_denied = False
-        self.signals = Signals(connection.keys, connection.subflows, connection.config.announce_ns)
-        self._connection = connection
+        self.signals = Signals(keys, subflows, config.announce_ns)
+        self._owner = owner
+        self._subflows = subflows
+        self._join_retries = config.join_retries
         self._manager = manager
         self._network = network
-        self._joiner = joiner
         self._remotes = {0: RemoteAddress(0, initial.remote)}
         self._started = False
+        self._open = True
 
     # What a manager sees.
 
     @property
     def open_paths(self) -> Sequence[SubflowPath]:
         """The subflows there are."""
-        return [subflow.path for subflow in self._connection.subflows]
+        return [subflow.path for subflow in self._subflows]
 
     @property
     def remotes(self) -> Sequence[RemoteAddress]:
@@ -107,8 +114,12 @@ class PathControl:
     def start(self, first: Subflow, now: int) -> None:
         """The connection is fully established: the manager may begin."""
         self._started = True
-        self.join_initial_denied = first.join_denied
+        self.join_initial_denied = first.opening.join_denied
         self._do(self._manager.established(self), now)
+
+    def set_open(self, is_open: bool) -> None:
+        """Take whether there may be further subflows, as far as the connection is concerned."""
+        self._open = is_open
 
     def accepts_join(self) -> bool:
         """Tell whether the peer may open one more subflow."""
@@ -121,9 +132,8 @@ class PathControl:
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has lost an address: its subflows end at once, and the peer hears of it."""
-        for subflow in self._connection.subflows:
+        for subflow in self._subflows:
             if subflow.path.local_host == host:
-                subflow.tcp_state = State.CLOSED  # nothing is given to it from here on
                 subflow.reset(ResetReason.UNSPECIFIED)
         if self._active:
             self._do(self._manager.address_removed(self, host), now)
@@ -131,8 +141,8 @@ class PathControl:
     def absorb(self, subflow: Subflow, now: int) -> bool:
         """Act on what one subflow has recorded; tell whether it can be used from now on."""
         joined = self._confirm(subflow, now)
-        while subflow.inbox:
-            self._handle(subflow.inbox.popleft(), subflow, now)
+        while (option := subflow.inbound.next_message()) is not None:
+            self._handle(option, subflow, now)
         return joined
 
     def set_backup(self, number: int, *, backup: bool) -> None:
@@ -144,7 +154,7 @@ class PathControl:
         :param number: of the subflow, as :func:`~testbed.stack.mptcp.info.describe` has it.
         :raises ValueError: there is no such subflow, or this has become plain TCP.
         """
-        for subflow in self._connection.subflows:
+        for subflow in self._subflows:
             if subflow.number == number and subflow.usable and not subflow.fallback:
                 subflow.ask_backup(backup)
                 return
@@ -159,9 +169,9 @@ class PathControl:
     def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone."""
         if subflow.initiated and subflow.number:
-            self._joiner.release(subflow.tcp.flow.local)
+            self._owner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
-            self._connection.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
+            self._owner.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
 
     def step(self, now: int) -> None:
         """Send the signals that are due."""
@@ -169,46 +179,40 @@ class PathControl:
 
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
-        times = [one.join_retry_ns for one in self._connection.subflows]
+        times = [one.opening.retry_ns for one in self._subflows]
         times.append(self.signals.next_due())
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
         """Send the third ACK of a join again (section 3.2), or give the join up."""
-        for subflow in self._connection.subflows:
-            if subflow.join_retry_ns is not None and subflow.join_retry_ns <= now:
-                subflow.join_retry_ns = None
-                if subflow.join_tries > self._connection.config.join_retries:
+        for subflow in self._subflows:
+            opening = subflow.opening
+            if opening.retry_ns is not None and opening.retry_ns <= now:
+                opening.answered()
+                if opening.tries > self._join_retries:
                     subflow.reset(ResetReason.UNSPECIFIED, transient=True)
                 else:
                     subflow.tcp.request_ack()
-                    self._await_fourth_ack(subflow, now)
+                    opening.await_answer(now, subflow.tcp.rto_ns)
 
     @property
     def _active(self) -> bool:
         """Whether there may be further subflows."""
-        connection = self._connection
-        ending = connection.fallback or connection.mp_fail.waiting or connection.closed
-        return self._started and not ending
+        return self._started and self._open
 
     def _confirm(self, subflow: Subflow, now: int) -> bool:
         """Follow the handshake of a join; tell whether it has ended well just now."""
         if subflow.number == 0 or subflow.announced_up:
             return False
         if subflow.confirmed:
-            subflow.join_retry_ns = None
-            subflow.announced_up = True
-            self._connection.trace("sub_established", now, **_described(subflow))
+            subflow.opening.answered()
+            subflow.announce_up()
+            self._owner.trace("sub_established", now, **_described(subflow))
             if not subflow.initiated:
                 subflow.tcp.request_ack()  # the fourth ACK
-        elif subflow.accepted and subflow.join_retry_ns is None:
-            self._await_fourth_ack(subflow, now)
+        elif subflow.accepted and subflow.opening.retry_ns is None:
+            subflow.opening.await_answer(now, subflow.tcp.rto_ns)
         return subflow.announced_up
-
-    def _await_fourth_ack(self, subflow: Subflow, now: int) -> None:
-        interval = max(subflow.tcp.rto_ns, _JOIN_RETRY_NS // 5) << subflow.join_tries
-        subflow.join_tries += 1
-        subflow.join_retry_ns = now + interval
 
     def _handle(self, option: Option, subflow: Subflow, now: int) -> None:
         match option:
@@ -220,8 +224,8 @@ class PathControl:
                 for number in option.address_ids:
                     self._withdrawn(number, now)
             case MpPrio():
-                subflow.peer_backup = option.backup
-                self._connection.trace("sub_priority", now, **_described(subflow))
+                subflow.asked_backup(option.backup)
+                self._owner.trace("sub_priority", now, **_described(subflow))
             case MpJoinAck():
                 subflow.tcp.request_ack()  # our fourth ACK was lost
 
@@ -241,7 +245,7 @@ class PathControl:
         if option.address_id == 0 or known == remote or option.address in self.local_hosts:
             return
         self._remotes[remote.id] = remote
-        self._connection.trace("announced", now, rem_id=remote.id, daddr=option.address, dport=port)
+        self._owner.trace("announced", now, rem_id=remote.id, daddr=option.address, dport=port)
         self._do(self._manager.announced(self, remote), now)
 
     def _withdrawn(self, number: int, now: int) -> None:
@@ -250,7 +254,7 @@ class PathControl:
         As in Linux its subflows end at once: the HMAC-less option could come from an attacker, but
         only one who sees the subflow's sequence numbers, and he could as well send RST.
         """
-        gone = [one for one in self._connection.subflows if one.path.remote_id == number]
+        gone = [one for one in self._subflows if one.path.remote_id == number]
         remote = self._remotes.get(number)
         if remote is None and not gone:
             return
@@ -258,7 +262,7 @@ class PathControl:
             self._remotes.pop(number, None)
         else:
             self.join_initial_denied = True
-        self._connection.trace("removed", now, rem_id=number)
+        self._owner.trace("removed", now, rem_id=number)
         for subflow in gone:
             subflow.reset(ResetReason.UNSPECIFIED)
         if remote is not None:
@@ -269,12 +273,12 @@ class PathControl:
         for command in list(commands):
             match command:
                 case OpenSubflow():
-                    self._joiner.join(self._connection, command, now)
+                    self._owner.join(command, now)
                 case Announce():
                     self.signals.announce(command.id, command.host, command.port, now)
                 case Withdraw():
                     self.signals.withdraw(command.id)
-        self._connection.touch()
+        self._owner.touch()
 
 
 def _described(subflow: Subflow) -> dict[str, object]:
@@ -293,7 +297,7 @@ def _described(subflow: Subflow) -> dict[str, object]:
 
 def _reset(subflow: Subflow) -> dict[str, object]:
     """Return what the peer's RST said, in the words of the kernel's events."""
-    said = subflow.peer_reset
+    said = subflow.inbound.reset
     if said is None:
         return {}
     return {"reset_reason": said.reason, "reset_flags": said.flags | said.transient}

@@ -26,16 +26,17 @@ class Receiver:
 
         :param plain: it may fall back, as far as what was sent is concerned.
         """
-        tcp = subflow.tcp
-        while tcp.readable and not subflow.fallback and subflow.damaged is None:
-            mapping = subflow.mappings.at(subflow.position)
+        tcp, inbound = subflow.tcp, subflow.inbound
+        while tcp.readable and not subflow.fallback and inbound.damaged is None:
+            position = inbound.position
+            mapping = inbound.mappings.at(position)
             if mapping is not None and mapping.checksum is not None:
                 if not self._take_checked(subflow, mapping):
                     break
             elif mapping is not None:
-                data = tcp.read(min(tcp.readable, mapping.subflow_end - subflow.position))
-                self._stream.insert(mapping.data + subflow.position - mapping.subflow, data)
-                subflow.position += len(data)
+                data = tcp.read(min(tcp.readable, mapping.subflow_end - position))
+                self._stream.insert(mapping.data_at(position), data)
+                inbound.read(len(data))
             elif not self._skip_unmapped(subflow, plain=plain):
                 break
         if subflow.fallback:
@@ -54,10 +55,10 @@ class Receiver:
             return False
         data = subflow.tcp.read(mapping.length)
         if not checksum.covers(mapping, data, self._keys.incoming):
-            subflow.damaged, subflow.held = mapping, data
+            subflow.inbound.damage(mapping, data)
             return False
         self._stream.insert(mapping.data, data)
-        subflow.position += len(data)
+        subflow.inbound.read(len(data))
         return True
 
     def _skip_unmapped(self, subflow: Subflow, *, plain: bool) -> bool:
@@ -71,29 +72,31 @@ class Receiver:
         and so do its very first octets without an option: until a Data ACK has come, the peer must
         put DSS on each segment (section 3.7).
         """
-        if plain and subflow.bare and subflow.position == self._stream.next:
+        inbound = subflow.inbound
+        position = inbound.position
+        if plain and inbound.bare and position == self._stream.next:
             subflow.fall_back()
             return False
         readable = subflow.tcp.readable
-        start = subflow.mappings.start_after(subflow.position)
-        if start is None or start > subflow.position + readable:
-            stripped = subflow.bare and not subflow.position
+        start = inbound.mappings.start_after(position)
+        if start is None or start > position + readable:
+            stripped = inbound.bare and not position
             if stripped or readable >= self._limit or subflow.ended:
                 subflow.reset(ResetReason.MIDDLEBOX)
             return False
-        subflow.tcp.read(start - subflow.position)
-        subflow.position = start
+        subflow.tcp.read(start - position)
+        inbound.read(start - position)
         return True
 
     def _move_plain(self, subflow: Subflow) -> None:
         """Move what there is room for: after a fallback TCP's window is the only one."""
-        tcp, stream = subflow.tcp, self._stream
+        tcp, inbound, stream = subflow.tcp, subflow.inbound, self._stream
         room = max(0, stream.edge - stream.next)
-        data, subflow.held = subflow.held[:room], subflow.held[room:]
+        data = inbound.release(room)
         data += tcp.read(min(tcp.readable, room - len(data)))
         stream.insert(stream.next, data)
-        subflow.position += len(data)
+        inbound.read(len(data))
         # A peer that has not begun with plain TCP may end by DATA_FIN.  If that is just here in
         # both streams, nothing was inserted or taken out on the way.
-        if (tcp.at_eof or subflow.last == (stream.next, subflow.position)) and not subflow.held:
+        if (tcp.at_eof or inbound.ends_at(stream.next)) and not inbound.holds:
             stream.finish(stream.next)

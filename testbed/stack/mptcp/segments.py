@@ -1,69 +1,67 @@
-"""What a subflow's segments say once its handshake has nothing more to say."""
+"""What a subflow's segments say once its handshake has nothing more to say: functions of values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from testbed.stack.mptcp import dss
+from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.outbox import Outbox
 from testbed.stack.packet.mptcp import Dss, MpFastclose
 from testbed.stack.packet.options import Option
 
-if TYPE_CHECKING:
-    from testbed.stack.mptcp.subflow import DataLevel, Subflow
+
+def on_data(keys: Keys, mapping: Mapping, ack: int) -> Sequence[Option]:
+    """Return the DSS of octets that are data: their mapping, and a Data ACK beside.
+
+    :param ack: position in the peer's stream that a Data ACK names.
+    """
+    return (dss.of_mapping(keys, mapping, ack),)
 
 
-def on_data(owner: DataLevel, mapping: Mapping) -> Sequence[Option]:
-    """Return the DSS of octets that are data: their mapping, and a Data ACK beside."""
-    return (dss.of_mapping(owner.keys, mapping, owner.incoming.ack),)
+def on_ack(keys: Keys, ack: int, fin: int | None, outbox: Outbox, room: int) -> Sequence[Option]:
+    """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal.
 
-
-def on_ack(owner: DataLevel, subflow: Subflow, room: int) -> Sequence[Option]:
-    """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal."""
-    ack = owner.incoming.ack
-    if owner.fin_due and not subflow.signals:
-        return (dss.of_data_fin(owner.keys, owner.outgoing.end, ack),)
-    data_ack = Dss(data_ack=owner.keys.incoming.number(ack))
-    if not subflow.signals:
+    :param fin: position of our DATA_FIN where it is due.
+    """
+    if fin is not None and not outbox:
+        return (dss.of_data_fin(keys, fin, ack),)
+    data_ack = Dss(data_ack=keys.incoming.number(ack))
+    if not outbox:
         return (data_ack,)
-    signal = _next_signal(subflow)
+    signal = outbox.take()
     return (data_ack, signal) if signal.size + data_ack.size <= room else (signal,)
 
 
-def on_reset(owner: DataLevel, subflow: Subflow, room: int) -> Sequence[Option]:
+def on_reset(
+    keys: Keys, parting: Sequence[Option], room: int, *, aborting: bool
+) -> Sequence[Option]:
     """Return what a RST says: MP_FASTCLOSE when the whole connection ends (section 3.5).
 
     Otherwise why the subflow ends, as far as there is room.
     """
-    if owner.aborting and owner.keys.remote is not None:
-        return tuple(_fitting((MpFastclose(receiver_key=owner.keys.remote),), room))
-    return tuple(_fitting(subflow.parting, room))
+    if aborting and keys.remote is not None:
+        parting = (MpFastclose(receiver_key=keys.remote),)
+    return tuple(_fitting(parting, room))
 
 
-def after_fallback(owner: DataLevel, subflow: Subflow, mapping: Mapping | None) -> Sequence[Option]:
+def after_fallback(
+    keys: Keys, mapping: Mapping | None, outbox: Outbox, acked: int | None
+) -> Sequence[Option]:
     """Return what may still be said in plain TCP (section 3.7).
 
     That is where it begins: an infinite mapping with the first octets, or with FIN if there are
     none; MP_FAIL; and Data ACKs for a peer that has not yet sent an infinite mapping.
+
+    :param acked: the position of such a Data ACK, where one is to be sent.
     """
-    if mapping is None and subflow.closing:
-        mapping = subflow.beginning
     if mapping is not None:
-        return (dss.of_infinite_mapping(owner.keys, mapping),) if mapping.infinite else ()
-    said: tuple[Option, ...] = (_next_signal(subflow),) if subflow.signals else ()
-    if subflow.acks_data:
-        # In the peer's own count: the path may have changed how much has arrived.
-        position = subflow.mapped + owner.incoming.finished
-        return (Dss(data_ack=owner.keys.incoming.number(position)), *said)
+        return (dss.of_infinite_mapping(keys, mapping),) if mapping.infinite else ()
+    said: tuple[Option, ...] = (outbox.take(),) if outbox else ()
+    if acked is not None:
+        return (Dss(data_ack=keys.incoming.number(acked)), *said)
     return said
-
-
-def _next_signal(subflow: Subflow) -> Option:
-    signal = subflow.signals.popleft()
-    if subflow.signals:
-        subflow.stir()  # for another ACK: each carries one
-    return signal
 
 
 def _fitting(options: Sequence[Option], room: int) -> Iterator[Option]:

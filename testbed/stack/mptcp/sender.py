@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from testbed.stack.mptcp.mapping import MAX_LENGTH
-from testbed.stack.mptcp.scheduler import Scheduler
+from testbed.stack.mptcp.scheduler.base import Scheduler
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.mptcp import ResetReason
@@ -70,7 +70,7 @@ class Sender:
         self.retry_ns = now + min(self._interval() << self.tries, _MAX_RETRY_NS)
         for subflow in self._subflows:
             if subflow.usable and not _busy(subflow):
-                if subflow.bare and not subflow.fallback:
+                if subflow.inbound.bare and not subflow.fallback:
                     # What is sent again would be new data for this peer.
                     subflow.reset(ResetReason.MIDDLEBOX)
                 else:
@@ -115,7 +115,6 @@ class Sender:
         length = 1 if first else max(1, min(self._stream.sendable, chosen.segment_size))
         if start < self._stream.end:
             self._send(chosen, start, length)
-            self._stream.next = max(self._stream.next, start + length)
             self._stream.again.remove(start, start + length)
 
     def _interval(self) -> int:
@@ -124,13 +123,12 @@ class Sender:
 
     def _drop_acknowledged(self) -> None:
         for subflow in self._subflows:
-            subflow.carried.remove_before(self._stream.una)
+            subflow.carried.drop_before(self._stream.una)
 
     def _repair(self) -> None:
         """Reinject what subflows carry whose retransmission timer has expired."""
         for subflow in self._subflows:
-            if subflow.retransmitted:
-                subflow.retransmitted = False
+            if subflow.carried.take_timed_out():
                 for start, end in subflow.carried:
                     self._reinject((start, end))
 
@@ -139,7 +137,7 @@ class Sender:
         missing = Ranges()
         missing.add(max(what[0], self._stream.una), what[1])
         for subflow in self._subflows:
-            if subflow.usable and not subflow.stale:
+            if subflow.usable and not subflow.carried.stale:
                 for start, end in subflow.carried:
                     missing.remove(start, end)
         for start, end in missing:
@@ -151,11 +149,13 @@ class Sender:
         if first is None:
             return False
         start, end = first
-        others = [one for one in self._ready(end - start) if not _carries(one, start)]
+        ready = self._ready(end - start)
+        others = [one for one in ready if not one.carried.holds(start)]
         if not others:
             return False
         chosen = self._scheduler.select(others)
-        sent = self._send(chosen, start, _fitting(chosen, end - start, end - start))
+        length = _fitting(chosen.segment_size, ready[chosen], end - start, end - start)
+        sent = self._send(chosen, start, length)
         self.reinjected += sent
         self._stream.again.remove(start, start + sent)
         return True
@@ -165,16 +165,17 @@ class Sender:
         ready = self._ready(self._stream.sendable)
         if not ready:
             return False
-        chosen = self._scheduler.select(ready)
+        choice = list(ready)
+        chosen = self._scheduler.select(choice)
         full = [one for one in self._working() if one not in ready]
         if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
             return False
-        most = min(self._stream.sendable, self._scheduler.turn(chosen, ready))
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
         left = self._stream.end - self._stream.next
-        length = _fitting(chosen, most, left)
+        length = _fitting(chosen.segment_size, ready[chosen], most, left)
         if not self._worth_sending(chosen, length, left):
             return False
-        self._stream.next += self._send(chosen, self._stream.next, length)
+        self._send(chosen, self._stream.next, length)
         return True
 
     def _worth_sending(self, subflow: Subflow, length: int, left: int) -> bool:
@@ -196,36 +197,40 @@ class Sender:
             return
         if stream.una == stream.next:
             return
-        carriers = [one for one in self._subflows if _carries(one, stream.una)]
+        carriers = [one for one in self._subflows if one.carried.holds(stream.una)]
         bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
-        idle = [one for one in self._ready(1) if not _busy(one)]
+        ready = self._ready(1)
+        idle = [one for one in ready if not _busy(one)]
         faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
         if faster:
             self._hurried = stream.una
             chosen = self._scheduler.select(faster)
             octets = min(stream.next - stream.una, chosen.segment_size)
-            self.reinjected += self._send(chosen, stream.una, _fitting(chosen, octets, octets))
+            length = _fitting(chosen.segment_size, ready[chosen], octets, octets)
+            self.reinjected += self._send(chosen, stream.una, length)
 
-    def _ready(self, wanted: int) -> list[Subflow]:
-        """Return the subflows that can send a full segment, or all that is wanted, at once."""
-        return [one for one in self._working() if room(one) >= min(wanted, one.segment_size)]
+    def _ready(self, wanted: int) -> dict[Subflow, int]:
+        """Return the subflows that can send a full segment, or all that is wanted, at once.
+
+        Each with the octets it has room for.
+        """
+        rooms = {one: room(one) for one in self._working()}
+        return {one: left for one, left in rooms.items() if left >= min(wanted, one.segment_size)}
 
     def _working(self) -> list[Subflow]:
         """Return those that are in use: backups only if nothing else works (section 3.3.8)."""
         usable = [one for one in self._subflows if one.usable]
-        healthy = [one for one in usable if not one.stale] or usable
+        healthy = [one for one in usable if not one.carried.stale] or usable
         return [one for one in healthy if not one.backup] or healthy
 
     def _send(self, subflow: Subflow, start: int, length: int) -> int:
         """Give octets to a subflow with their mapping; return how many."""
         in_capable = not subflow.confirmed and self._stream.next == 0
-        if in_capable or subflow.beginning is not None:  # what goes with it is one segment
+        if in_capable or subflow.one_segment_due:  # what goes with it is one segment
             length = min(length, subflow.segment_size)
-        data = self._stream.peek(start, length)
-        subflow.tcp.send(data, subflow.map(start, data, in_capable=in_capable))
-        subflow.given += len(data)
-        subflow.carried.add(start, start + len(data))
-        return len(data)
+        given = subflow.give(start, length, in_capable=in_capable)
+        self._stream.give(start, given)
+        return given
 
 
 def room(subflow: Subflow) -> int:
@@ -241,17 +246,15 @@ def room(subflow: Subflow) -> int:
     return max(0, min(windows - queued, tcp.room))
 
 
-def _fitting(subflow: Subflow, most: int, left: int) -> int:
-    """Return how many octets to give a subflow, of ``left``: whole segments if not all of them."""
-    size = subflow.segment_size
-    length = min(most, room(subflow), MAX_LENGTH)
+def _fitting(size: int, room: int, most: int, left: int) -> int:
+    """Return how many octets to give a subflow, of ``left``: whole segments if not all of them.
+
+    :param size: of its segments; ``room`` is what it can send at once.
+    """
+    length = min(most, room, MAX_LENGTH)
     return length - length % size if size < length < left else length
 
 
 def _busy(subflow: Subflow) -> bool:
     """Tell whether TCP has something to send, or unacknowledged."""
     return not subflow.tcp.idle
-
-
-def _carries(subflow: Subflow, position: int) -> bool:
-    return any(start <= position < end for start, end in subflow.carried)

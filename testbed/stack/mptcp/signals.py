@@ -24,13 +24,25 @@ _MOST_ECHOES: Final = 32  # that wait for an ACK; what is left out will be annou
 _MAX_INTERVAL_NS: Final = 120 * 10**9
 
 
-class _Pending(msgspec.Struct):
-    """An ADD_ADDR without echo."""
+class _Pending:
+    """An ADD_ADDR without echo.
 
-    option: AddAddr
-    due_ns: int
-    interval_ns: int
-    sent: int = 0
+    :param interval_ns: after which it is sent again at first.
+    """
+
+    __slots__ = ("due_ns", "interval_ns", "option", "sent")
+
+    def __init__(self, option: AddAddr, due_ns: int, interval_ns: int) -> None:
+        self.option = option
+        self.due_ns = due_ns
+        self.interval_ns = interval_ns
+        self.sent = 0
+
+    def leave(self, now: int) -> None:
+        """Note that it leaves, and set when it leaves again."""
+        self.sent += 1
+        self.due_ns = now + self.interval_ns
+        self.interval_ns = min(2 * self.interval_ns, _MAX_INTERVAL_NS)
 
 
 class Signals:
@@ -83,7 +95,7 @@ class Signals:
 
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
         """Answer an ADD_ADDR: the same without its HMAC."""
-        if len(subflow.signals) < _MOST_ECHOES:
+        if len(subflow.outbox) < _MOST_ECHOES:
             _signal(subflow, msgspec.structs.replace(option, hmac=None))
 
     def next_due(self) -> int | None:
@@ -96,7 +108,7 @@ class Signals:
     def send_due(self, now: int) -> None:
         """Send what is due, each time on another subflow."""
         for subflow in self._subflows:
-            if subflow.signals and subflow.confirmed:
+            if subflow.outbox and subflow.confirmed:
                 subflow.tcp.request_ack()
         able = self._able()
         if able and self._withdrawn:
@@ -118,15 +130,13 @@ class Signals:
         self._turn += 1
         self._awaited = pending.option.address_id
         self._awaited_until_ns = now + self._interval_ns
-        pending.sent += 1
-        pending.due_ns = now + pending.interval_ns
-        pending.interval_ns = min(2 * pending.interval_ns, _MAX_INTERVAL_NS)
+        pending.leave(now)
 
     def _able(self) -> list[Subflow]:
         return [one for one in self._subflows if one.confirmed and one.sends and not one.fallback]
 
 
 def _signal(subflow: Subflow, option: Option) -> None:
-    subflow.signals.append(option)
+    subflow.outbox.add(option)
     if subflow.confirmed:  # until then its ACKs carry the handshake
         subflow.tcp.request_ack()

@@ -40,5 +40,5 @@ TRANSITIONS: Final[dict[tuple[DataState, Step], DataState]] = {
     (_D.CLOSING, _S.FIN_ACKED): _D.CLOSED,
     (_D.CLOSE_WAIT, _S.CLOSE): _D.LAST_ACK,
     (_D.LAST_ACK, _S.FIN_ACKED): _D.CLOSED,
-    **{(state, _S.ABORT): _D.CLOSED for state in _D},
+    **{(state, _S.ABORT): _D.CLOSED for state in _D if state is not _D.CLOSED},
 }

@@ -74,6 +74,30 @@ class SendStream:
         """Octets never given to a subflow that the window allows."""
         return max(0, min(self.end, self.edge) - self.next)
 
+    def close(self) -> None:
+        """Take that nothing more will be written."""
+        self.closed = True
+
+    def give(self, start: int, length: int) -> None:
+        """Note that data from a position on was given to a subflow."""
+        self.next = max(self.next, start + length)
+
+    def send_fin(self) -> None:
+        """Note that DATA_FIN leaves."""
+        self.fin_sent = True
+
+    def open_window(self, edge: int) -> None:
+        """Take where the peer's window ends; it never goes back."""
+        self.edge = max(self.edge, edge)
+
+    def leave_window_to_tcp(self) -> None:
+        """Be without a window of its own: after a fallback TCP's is the only one."""
+        self.edge = self.end
+
+    def end_acked(self) -> None:
+        """Take that TCP has acknowledged the end of the stream, after a fallback."""
+        self.fin_acked = self.closed
+
     def write(self, data: bytes) -> int:
         """Take octets, as many as there is room for."""
         data = data[: self.room]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.analysis.statistics import Estimate, Interval, Ratio
 from testbed.cli import numbers
-from testbed.results.statistics import Estimate, Interval, Ratio
 
 
 def estimate(mean, interval=None):

@@ -7,6 +7,13 @@ import msgspec
 from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
 from testbed.experiment.scenario import Scenario
+from testbed.records import (
+    MptcpInfo,
+    MptcpInfoRecord,
+    NstatRecord,
+    PmEventRecord,
+    WorkloadRecord,
+)
 from testbed.sandbox import NamespaceState, Observation
 from testbed.topology.load import loads_topology
 from testbed.topology.resolve import resolve
@@ -48,6 +55,11 @@ def mptcp(*states, fallback=False):
     return {"fallback": fallback, "info": {"subflows_total": 9}, "subflows": flows}
 
 
+def sampled(node, *states, fallback=False):
+    info = msgspec.convert(mptcp(*states, fallback=fallback), MptcpInfo)
+    return MptcpInfoRecord(t_ns=1, node=node, local="", remote="", mptcp=info)
+
+
 def views(**seen):
     found = evidence.of(SCENARIO, Seen(**seen), protocol="mptcp").connections
     return [(view.node, view.subflows, view.fallback) for view in found]
@@ -71,15 +83,12 @@ def test_a_node_without_any_counter_has_no_evidence():
 
 
 def test_only_established_subflows_count():
-    record = {"probe": "mptcp_info", "t_ns": 1, "node": "client", "mptcp": mptcp(1, 2, 7)}
-    assert views(records=[record]) == [("client", 1, False)]
-    record["mptcp"] = mptcp(1, 1, 8)
-    assert views(records=[record]) == [("client", 3, False)]
+    assert views(records=[sampled("client", 1, 2, 7)]) == [("client", 1, False)]
+    assert views(records=[sampled("client", 1, 1, 8)]) == [("client", 3, False)]
 
 
 def test_a_fallback_is_seen():
-    record = {"probe": "mptcp_info", "t_ns": 1, "node": "server", "mptcp": mptcp(1, fallback=True)}
-    assert views(records=[record]) == [("server", 1, True)]
+    assert views(records=[sampled("server", 1, fallback=True)]) == [("server", 1, True)]
 
 
 def test_the_path_managers_events_count_per_connection():
@@ -92,8 +101,7 @@ def test_the_path_managers_events_count_per_connection():
         ("server", None, "listener_created"),
     ]
     records = [
-        {"probe": "pm_events", "t_ns": 0, "node": node, "token": token, "event": event}
-        for node, token, event in events
+        PmEventRecord(t_ns=0, node=node, token=token, event=event) for node, token, event in events
     ]
     assert [view[1] for view in views(records=records)] == [1, 1, 2, 1]
 
@@ -134,7 +142,7 @@ def test_frames_the_emulator_lost_are_evidence():
 def test_the_series_has_one_time_axis():
     seen = Seen(
         zero_ns=1000,
-        records=[{"probe": "nstat", "t_ns": 900, "node": "client"}],
+        records=[NstatRecord(t_ns=900, node="client", span="sample", values={})],
         result=WorkloadResult(
             started_ns=1000,
             finished_ns=2000,
@@ -151,17 +159,16 @@ def test_the_series_has_one_time_axis():
             ),
         ),
     )
-    lines = [msgspec.json.decode(line) for line in evidence.series(seen).splitlines()]
-    assert lines == [
-        {"probe": "nstat", "t_ns": -100, "node": "client"},
-        {"probe": "workload", "t_ns": 100, "node": "server", "received": 5},
-        {"probe": "workload", "t_ns": 200, "node": "server", "received": 7},
-    ]
+    assert evidence.series(seen) == (
+        NstatRecord(t_ns=-100, node="client", span="sample", values={}),
+        WorkloadRecord(t_ns=100, node="server", received=5),
+        WorkloadRecord(t_ns=200, node="server", received=7),
+    )
 
 
 def test_a_run_that_never_started_has_a_series_from_its_first_record():
-    seen = Seen(records=[{"probe": "nstat", "t_ns": 900, "node": "client"}])
-    assert evidence.series(seen) == b'{"probe":"nstat","t_ns":0,"node":"client"}\n'
+    seen = Seen(records=[NstatRecord(t_ns=900, node="client", span="sample", values={})])
+    assert [record.t_ns for record in evidence.series(seen)] == [0]
 
 
 def test_nodes_of_a_command_are_those_of_its_programs_too():

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from testbed.cli.application import application
-from testbed.machine import uml
-from testbed.machine.uml import build
-from testbed.machine.uml.build import Build
+from testbed.machine.uml import build, kind
+from testbed.machine.uml import builds as cache
+from testbed.machine.uml.builds import Build
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def made(tmp_path, monkeypatch):
 
     def make(name, source, configuration):
         directory = tmp_path / "cache" / "testbed" / "uml" / name
-        (directory / "objects").mkdir(parents=True)
+        directory.mkdir(parents=True)
         (directory / "linux").write_bytes(bytes(3_000_000))
         found = Build(
             source=source, version="7.3", configuration=configuration, directory=str(directory)
@@ -36,15 +36,15 @@ def builds(made, tmp_path):
     tree = tmp_path / "tree"
     tree.mkdir()
     return {
-        "ours": made("debian-7.3-new", "debian:7.3", build.configuration()),
+        "ours": made("debian-7.3-new", "debian:7.3", cache.configuration()),
         "older": made("debian-7.3-old", "debian:7.3", "0123456789ab"),
         "changed": made("tree-1", str(tree), "0123456789ab"),
-        "gone": made("tree-2", str(tmp_path / "gone"), build.configuration()),
+        "gone": made("tree-2", str(tmp_path / "gone"), cache.configuration()),
     }
 
 
 def test_what_is_of_no_use_is_not_listed(builds):
-    names = [machine.name for machine in uml.machines()]
+    names = [machine.name for machine in kind.machines()]
     assert names[::2] == ["uml:7.3", f"uml:{builds['changed'].source}"]
 
 
@@ -55,13 +55,13 @@ def test_what_is_of_no_use_is_removed(builds):
         f"{builds['older'].directory}: debian:7.3, Linux 7.3 (3 MB)",
         f"{builds['gone'].directory}: {builds['gone'].source}, Linux 7.3 (3 MB)",
     ]
-    assert build.built() == [builds["ours"], builds["changed"]]
+    assert cache.built() == [builds["ours"], builds["changed"]]
 
 
 def test_a_dry_run_removes_nothing(builds):
     done = CliRunner().invoke(application, ["machine", "prune", "--dry-run"])
     assert len(done.stdout.splitlines()) == 2
-    assert len(build.built()) == len(builds)
+    assert len(cache.built()) == len(builds)
 
 
 def test_an_unknown_version_is_refused_with_those_there_are(monkeypatch, tmp_path):

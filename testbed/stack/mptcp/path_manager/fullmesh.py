@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from testbed.stack.mptcp.path_manager import (
+from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
-    PathManager,
     Paths,
     RemoteAddress,
     SubflowPath,
     Withdraw,
     same_family,
 )
-
-
-def create(endpoints: Sequence[PathEndpoint], limits: PathLimits) -> PathManager:
-    """Return a manager with its own ids."""
-    return FullMesh(endpoints, limits)
 
 
 class FullMesh:

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from testbed.stack.mptcp.path_manager import (
+from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
-    PathManager,
     Paths,
     RemoteAddress,
     SubflowPath,
     Withdraw,
     same_family,
 )
-
-
-def create(endpoints: Sequence[PathEndpoint], limits: PathLimits) -> PathManager:
-    """Return a manager with its own counters."""
-    return KernelLike(endpoints, limits)
 
 
 class KernelLike:

@@ -10,12 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler import NO_LIMIT, C, Candidate, Scheduler
-
-
-def create() -> Scheduler:
-    """Return the scheduler, which has no state."""
-    return Ecf()
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Candidate
 
 
 class Ecf:

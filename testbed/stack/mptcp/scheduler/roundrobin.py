@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler import NO_LIMIT, C, Candidate, Scheduler
-
-
-def create() -> Scheduler:
-    """Return the scheduler, with its turn."""
-    return RoundRobin()
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Candidate
 
 
 class RoundRobin:

@@ -13,7 +13,7 @@ from testbed.stack.connection import Closed, Connected, Connection, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.path_manager import PathEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse, split
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
@@ -92,8 +92,9 @@ class Host:
                 return str(event.failure) if event.failure else ""
         return None
 
-    def work(self) -> None:
-        """Do what the application would."""
+    def work(self) -> bool:
+        """Do what the application would; tell whether anything had happened."""
+        before = len(self.events)
         while (found := self.endpoint.next_event()) is not None:
             connection, event = found
             self.events.append(found)
@@ -109,6 +110,7 @@ class Host:
             elif connection in self.closes:
                 self.closes.discard(connection)
                 connection.shutdown()
+        return len(self.events) > before
 
 
 class Network:
@@ -185,6 +187,7 @@ class Network:
                     busy = True
                     for piece in split(segment):
                         self._carry(host, msgspec.structs.replace(piece, ext=None))
+                busy |= host.work()
 
     def _carry(self, host: Host, segment: Segment) -> None:
         self.sent.append(segment)

@@ -181,15 +181,17 @@ class Script:
 
     def pump(self) -> None:
         """Take events and segments until there are no more."""
-        while True:
+        busy = True
+        while busy:
+            busy = False
+            for segment in self.endpoint.segments_to_send(self.now):
+                busy = True
+                self.out += split(segment)
             while (found := self.endpoint.next_event()) is not None:
+                busy = True
                 self.events.append(found[1])
                 if isinstance(found[1], Connected) and found[0] not in self.connections:
                     self.connections.append(found[0])
-            segments = self.endpoint.segments_to_send(self.now)
-            if not segments:
-                return
-            self.out += [piece for segment in segments for piece in split(segment)]
 
     def write(self, data: bytes) -> None:
         """Let the endpoint's application write."""

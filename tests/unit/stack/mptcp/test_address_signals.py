@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager import PathEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.mptcp import (
     AddAddr,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager import PathEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.mptcp import (
     AddAddr,
     Dss,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager import PathLimits
+from testbed.stack.mptcp.path_manager.base import PathLimits
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
 from testbed.stack.packet.options import find

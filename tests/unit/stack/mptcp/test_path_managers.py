@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import InputError
-from testbed.stack.mptcp import path_manager
-from testbed.stack.mptcp.path_manager import (
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
+    PathManager,
     RemoteAddress,
     SubflowPath,
     Withdraw,
@@ -50,11 +51,9 @@ class View:
         self.open_paths.append(path)
 
 
-def kernel_like(
-    *endpoints: PathEndpoint, subflows: int = 8, accepted: int = 8
-) -> path_manager.PathManager:
+def kernel_like(*endpoints: PathEndpoint, subflows: int = 8, accepted: int = 8) -> PathManager:
     limits = PathLimits(subflows=subflows, add_addr_accepted=accepted)
-    return path_manager.create("kernel_like", endpoints, limits)
+    return PATH_MANAGERS["kernel_like"](endpoints, limits)
 
 
 def opened(local: str, number: int, remote: RemoteAddress, *, backup: bool = False) -> OpenSubflow:
@@ -63,7 +62,7 @@ def opened(local: str, number: int, remote: RemoteAddress, *, backup: bool = Fal
 
 def test_unknown_manager() -> None:
     with pytest.raises(InputError, match="fullmesh, kernel_like"):
-        path_manager.create("none", (), PathLimits())
+        PATH_MANAGERS["none"]((), PathLimits())
 
 
 def test_subflow_endpoints_connect_to_the_initial_address() -> None:
@@ -168,7 +167,7 @@ def test_added_address_is_used() -> None:
 
 def test_full_mesh_of_the_initiator() -> None:
     view = View(A1, A2, A6)
-    manager = path_manager.create("fullmesh", (), PathLimits())
+    manager = PATH_MANAGERS["fullmesh"]((), PathLimits())
     commands = list(manager.established(view))
     assert commands == [
         Announce(id=1, host=A2),
@@ -183,15 +182,15 @@ def test_full_mesh_of_the_initiator() -> None:
 
 def test_full_mesh_is_opened_by_one_side_only() -> None:
     view = View(A1, A2, initiator=False)
-    manager = path_manager.create("fullmesh", (), PathLimits())
+    manager = PATH_MANAGERS["fullmesh"]((), PathLimits())
     assert list(manager.established(view)) == [Announce(id=1, host=A2)]
     assert list(manager.address_removed(view, A1)) == [Withdraw(id=0)]
 
 
 def test_full_mesh_uses_what_endpoints_say() -> None:
     view = View(A1, A2)
-    manager = path_manager.create(
-        "fullmesh", (PathEndpoint(host=A2, id=7, backup=True),), PathLimits(subflows=1)
+    manager = PATH_MANAGERS["fullmesh"](
+        (PathEndpoint(host=A2, id=7, backup=True),), PathLimits(subflows=1)
     )
     commands = list(manager.established(view))
     assert commands == [Announce(id=7, host=A2), opened(A2, 7, view.remotes[0], backup=True)]

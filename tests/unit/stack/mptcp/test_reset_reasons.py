@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed.stack.mptcp.path_manager import PathLimits
+from testbed.stack.mptcp.path_manager.base import PathLimits
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
     MpFastclose,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError
-from testbed.stack.mptcp import scheduler
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 
 
 class Path(msgspec.Struct, frozen=True):
@@ -30,29 +30,29 @@ FAST, SLOW, NEW = Path(1, 10), Path(0, 20), Path(2, None)
 
 def test_unknown_scheduler() -> None:
     with pytest.raises(InputError, match="ecf, minrtt, roundrobin"):
-        scheduler.create("fastest")
+        SCHEDULERS["fastest"]()
 
 
 def test_minrtt_takes_the_fastest() -> None:
-    chosen = scheduler.create("minrtt")
+    chosen = SCHEDULERS["minrtt"]()
     assert chosen.select([SLOW, FAST]) is FAST
     assert chosen.select([SLOW]) is SLOW
 
 
 def test_minrtt_takes_the_older_of_equals_and_tries_new_ones() -> None:
-    chosen = scheduler.create("minrtt")
+    chosen = SCHEDULERS["minrtt"]()
     assert chosen.select([Path(1, 5), Path(0, 5)]).number == 0
     assert chosen.select([FAST, NEW]) is NEW
 
 
 def test_round_robin_goes_round() -> None:
-    chosen = scheduler.create("roundrobin")
+    chosen = SCHEDULERS["roundrobin"]()
     assert [chosen.select([SLOW, FAST, NEW]).number for _ in range(5)] == [0, 1, 2, 0, 1]
     assert chosen.select([SLOW]) is SLOW
 
 
 def test_ecf_takes_the_one_that_is_done_first() -> None:
-    chosen, busy = scheduler.create("ecf"), Path(1, 10, ahead=3000)
+    chosen, busy = SCHEDULERS["ecf"](), Path(1, 10, ahead=3000)
     assert chosen.select([SLOW, FAST]) is FAST
     assert chosen.select([SLOW, busy]) is SLOW
     assert chosen.select([SLOW, busy, NEW]) is NEW
@@ -61,7 +61,7 @@ def test_ecf_takes_the_one_that_is_done_first() -> None:
 
 def test_ecf_gives_no_more_than_keeps_it_the_first() -> None:
     """100 octets per ns: 2000 in the 20 ns of the slow one, less those that it has."""
-    chosen = scheduler.create("ecf")
+    chosen = SCHEDULERS["ecf"]()
     assert chosen.turn(FAST, [SLOW, FAST, Path(3, 30)]) == 2000
     assert chosen.turn(Path(1, 10, ahead=1500), [SLOW]) == 500
     assert chosen.turn(FAST, [FAST]) >= 1 << 32
@@ -69,18 +69,18 @@ def test_ecf_gives_no_more_than_keeps_it_the_first() -> None:
 
 @pytest.mark.parametrize("name", ["minrtt", "roundrobin"])
 def test_the_others_give_what_there_is_room_for(name: str) -> None:
-    assert scheduler.create(name).turn(FAST, [SLOW, FAST]) >= 1 << 32
+    assert SCHEDULERS[name]().turn(FAST, [SLOW, FAST]) >= 1 << 32
 
 
 def test_ecf_waits_for_another_while_all_that_is_left_is_done_earlier_there() -> None:
-    chosen, slow, fast = scheduler.create("ecf"), Path(0, 50), Path(1, 10, ahead=1000)
+    chosen, slow, fast = SCHEDULERS["ecf"](), Path(0, 50), Path(1, 10, ahead=1000)
     assert chosen.waits(slow, [fast], 3999)
     assert not chosen.waits(slow, [fast], 4000)
     assert chosen.waits(slow, [Path(2, 40, ahead=4000), fast, NEW], 3999)
 
 
 def test_ecf_does_not_wait_for_what_it_knows_nothing_of() -> None:
-    chosen = scheduler.create("ecf")
+    chosen = SCHEDULERS["ecf"]()
     assert not chosen.waits(SLOW, [NEW], 1)
     assert not chosen.waits(NEW, [FAST], 1)
     assert not chosen.waits(FAST, [SLOW], 1)
@@ -88,4 +88,4 @@ def test_ecf_does_not_wait_for_what_it_knows_nothing_of() -> None:
 
 @pytest.mark.parametrize("name", ["minrtt", "roundrobin"])
 def test_the_others_never_wait(name: str) -> None:
-    assert not scheduler.create(name).waits(Path(0, 50), [FAST], 1)
+    assert not SCHEDULERS[name]().waits(Path(0, 50), [FAST], 1)

@@ -1,7 +1,6 @@
-"""A congestion control with a rate: segments leave spread over time, by a timer of the connection."""
+"""A congestion control with a rate: segments leave spread over time, by a timer of their own."""
 
 from __future__ import annotations
-
 
 import pytest
 

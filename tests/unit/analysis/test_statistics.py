@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from testbed.results.statistics import Interval, estimate, ratio
+from testbed.analysis.statistics import Interval, estimate, ratio
 
 VALUES = [18.2, 18.9, 19.0, 19.1, 18.8, 17.9, 19.3]
 

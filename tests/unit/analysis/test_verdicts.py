@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from testbed import document
-from testbed.experiment.expectations import Verdict, check, evaluate
-from testbed.experiment.matrix import expand
+from testbed.analysis.claims import check
+from testbed.analysis.samples import Samples
+from testbed.analysis.verdicts import Verdict, evaluate
+from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
 
 TIGHT = {10.0: [9.9, 10.0, 10.1], 15.0: [14.9, 15.0, 15.1], 25.0: [24.9, 25.0, 25.1]}
@@ -24,16 +27,21 @@ expect: [{expect}]
         ExperimentSpec,
         "try.yaml",
     )
-    check(written)
-    return written.value, expand(written.value.matrix, written.value.stacks)
+    spec = written.value
+    check(spec.expect, spec.stacks, spec.parameters, written)
+    return asked("try", spec)
 
 
-def verdicts(spec, cells, samples):
-    return [it.verdict for it in evaluate(spec, cells, samples)]
+def verdicts(claims, samples):
+    return [it.verdict for it in evaluate(claims, samples)]
 
 
-def goodputs(*lists):
-    return {index: {"goodput": values} for index, values in enumerate(lists)}
+def goodputs(asked, *lists):
+    """Return samples: a list for each cell, in the order of the cells."""
+    cells = asked.cells[: len(lists)]
+    return Samples(
+        {it.identity: {"goodput": values} for it, values in zip(cells, lists, strict=True)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,50 +59,50 @@ def goodputs(*lists):
 )
 def test_the_whole_interval_decides(bounds, verdict):
     text = f"{{metric: goodput, stack: mptcp, relative_to: tcp, {bounds}}}"
-    spec, cells = experiment(text)
-    assert verdicts(spec, cells, goodputs(TIGHT[10.0], TIGHT[15.0])) == [verdict]
+    claims = experiment(text)
+    assert verdicts(claims, goodputs(claims, TIGHT[10.0], TIGHT[15.0])) == [verdict]
 
 
 def test_noise_is_no_regression():
-    spec, cells = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.0}")
-    noisy = goodputs([5.0, 10.0, 15.0], [4.0, 9.0, 15.5])
-    assert verdicts(spec, cells, noisy) == [Verdict.INCONCLUSIVE]
+    claims = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.0}")
+    noisy = goodputs(claims, [5.0, 10.0, 15.0], [4.0, 9.0, 15.5])
+    assert verdicts(claims, noisy) == [Verdict.INCONCLUSIVE]
 
 
-@pytest.mark.parametrize("samples", [{}, goodputs([], [15.0, 15.1]), goodputs([0, 0], [1, 2])])
-def test_without_values_nothing_is_concluded(samples):
-    spec, cells = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
-    (result,) = evaluate(spec, cells, samples)
+@pytest.mark.parametrize("lists", [[], [[], [15.0, 15.1]], [[0, 0], [1, 2]]])
+def test_without_values_nothing_is_concluded(lists):
+    claims = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
+    (result,) = evaluate(claims, goodputs(claims, *lists))
     assert (result.verdict, result.value) == (Verdict.INCONCLUSIVE, None)
 
 
 def test_a_single_run_concludes_nothing_but_has_a_value():
-    spec, cells = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
-    (result,) = evaluate(spec, cells, goodputs([10.0], [25.0]))
+    claims = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
+    (result,) = evaluate(claims, goodputs(claims, [10.0], [25.0]))
     assert (result.verdict, result.value, result.interval) == (Verdict.INCONCLUSIVE, 2.5, None)
 
 
 def test_absolute_bounds_have_the_metrics_unit():
-    spec, cells = experiment("{metric: goodput, stack: tcp, at_least: 9mbit, at_most: 0.02gbit}")
-    (result,) = evaluate(spec, cells, goodputs([1e7, 1.1e7], []))
+    claims = experiment("{metric: goodput, stack: tcp, at_least: 9mbit, at_most: 0.02gbit}")
+    (result,) = evaluate(claims, goodputs(claims, [1e7, 1.1e7], []))
     assert (result.at_least, result.at_most, result.metric) == (9e6, 2e7, "goodput")
     assert result.verdict is Verdict.PASS
-    spec, cells = experiment("{metric: duration, stack: tcp, at_most: 1500ms}")
-    (result,) = evaluate(spec, cells, {0: {"duration": [1.0, 1.1]}})
+    claims = experiment("{metric: duration, stack: tcp, at_most: 1500ms}")
+    (result,) = evaluate(claims, Samples({claims.cells[0].identity: {"duration": [1.0, 1.1]}}))
     assert (result.at_most, result.verdict) == (1.5, Verdict.PASS)
 
 
 def test_a_claim_is_checked_in_every_cell_it_speaks_of():
     matrix = "{links.wifi.delay: [10ms, 40ms]}"
     text = "{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}"
-    spec, cells = experiment(text, matrix)
-    samples = goodputs(TIGHT[10.0], TIGHT[15.0], TIGHT[15.0], TIGHT[10.0])
-    results = evaluate(spec, cells, samples)
+    claims = experiment(text, matrix)
+    samples = goodputs(claims, TIGHT[10.0], TIGHT[15.0], TIGHT[15.0], TIGHT[10.0])
+    results = evaluate(claims, samples)
     assert [it.parameters["links.wifi.delay"] for it in results] == ["10ms", "40ms"]
     assert [it.verdict for it in results] == [Verdict.PASS, Verdict.REGRESSED]
     where = text.replace("at_least", "where: {links.wifi.delay: 40ms}, at_least")
-    spec, cells = experiment(where, matrix)
-    assert verdicts(spec, cells, samples) == [Verdict.REGRESSED]
+    claims = experiment(where, matrix)
+    assert verdicts(claims, samples) == [Verdict.REGRESSED]
 
 
 SUM = """{metric: goodput, stack: mptcp, at_least: 0.9, relative_to: [
@@ -102,9 +110,9 @@ SUM = """{metric: goodput, stack: mptcp, at_least: 0.9, relative_to: [
 
 
 def test_several_selectors_are_added_up():
-    spec, cells = experiment(SUM, "{workload.via: [wifi, lte]}")
-    samples = goodputs(TIGHT[10.0], TIGHT[25.0], TIGHT[15.0], TIGHT[15.0])
-    first, second = evaluate(spec, cells, samples)
+    claims = experiment(SUM, "{workload.via: [wifi, lte]}")
+    samples = goodputs(claims, TIGHT[10.0], TIGHT[25.0], TIGHT[15.0], TIGHT[15.0])
+    first, second = evaluate(claims, samples)
     assert first.value == pytest.approx(1.0)
     assert (first.verdict, second.verdict) == (Verdict.PASS, Verdict.REGRESSED)
     assert second.value == pytest.approx(0.6)
@@ -112,25 +120,27 @@ def test_several_selectors_are_added_up():
 
 def test_a_selector_leaves_the_other_parameters_equal():
     matrix = "{links.wifi.delay: [10ms, 40ms], workload.via: [wifi, lte]}"
-    spec, cells = experiment(SUM, matrix)
+    claims = experiment(SUM, matrix)
     values = {("10ms", "tcp"): 10.0, ("40ms", "tcp"): 5.0, ("10ms", "mptcp"): 20.0}
-    samples = {
-        cell.index: {
-            "goodput": [values.get((cell.parameters["links.wifi.delay"], cell.stack), 9.0)] * 3
-        }
-        for cell in cells
-    }
-    assert [it.value for it in evaluate(spec, cells, samples)] == [1.0, 1.0, 0.9, 0.9]
+    samples = goodputs(
+        claims,
+        *(
+            [values.get((cell.parameters["links.wifi.delay"], cell.stack), 9.0)] * 3
+            for cell in claims.cells
+        ),
+    )
+    assert [it.value for it in evaluate(claims, samples)] == [1.0, 1.0, 0.9, 0.9]
 
 
 def test_a_claim_about_runs_that_were_left_out_is_left_out():
-    spec, _ = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
-    assert evaluate(spec, expand({}, ["mptcp"]), goodputs(TIGHT[10.0])) == ()
+    claims = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
+    left = msgspec.structs.replace(claims, stacks=("mptcp",), cells=claims.cells[1:])
+    assert evaluate(left, goodputs(left, TIGHT[10.0])) == ()
 
 
 def test_the_claim_reads_as_a_sentence():
-    spec, cells = experiment(SUM, "{workload.via: [wifi, lte]}")
-    assert evaluate(spec, cells, {})[0].text == (
+    claims = experiment(SUM, "{workload.via: [wifi, lte]}")
+    assert evaluate(claims, Samples({}))[0].text == (
         "goodput of mptcp, relative to tcp (workload.via = wifi) + tcp (workload.via = lte), "
         "is at least 0.9"
     )

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from testbed.experiment.outcome import CellOutcome, Outcome
-from testbed.experiment.spec import Scalar
-from testbed.results.model import RunRecord, Status
-from testbed.results.statistics import Estimate, Ratio, ratio
+from testbed.analysis.outcome import CellOutcome, Outcome
+from testbed.analysis.statistics import Estimate, Ratio, ratio
+from testbed.results.model import RunRecord, Scalar, Status
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from testbed import document
-from testbed.experiment.comparison import Measured, compare
-from testbed.experiment.outcome import outcome
+from testbed.analysis.comparison import Measured, compare
+from testbed.analysis.outcome import outcome
+from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
-from testbed.results.model import Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 
 TEXT = """
 topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
@@ -17,7 +18,13 @@ matrix: {links.wifi.delay: [1ms, 2ms]}
 stacks: [mptcp]
 repetitions: 2
 """
-SPEC = document.loads(TEXT, ExperimentSpec, "try.yaml").value
+ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
+
+
+def flow(subflows):
+    """Return the one flow of a run."""
+    proof = Proof(subflows=subflows)
+    return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
 
 
 def measured(machine, goodputs, *, status=Status.OK, subflows=2):
@@ -25,7 +32,6 @@ def measured(machine, goodputs, *, status=Status.OK, subflows=2):
     runs = [
         RunRecord(
             number=number,
-            cell=cell,
             stack="mptcp",
             parameters={"links.wifi.delay": ("1ms", "2ms")[cell]},
             repetition=1,
@@ -35,11 +41,11 @@ def measured(machine, goodputs, *, status=Status.OK, subflows=2):
             started_at="",
             seconds=1,
             metrics={"goodput": goodput},
-            proof=Proof(subflows=subflows),
+            flows={WORKLOAD: flow(subflows)},
         )
         for number, (cell, goodput) in enumerate(zip((0, 0, 1, 1), goodputs, strict=True), 1)
     ]
-    return Measured(machine=machine, asked="", outcome=outcome("try", SPEC, runs), runs=runs)
+    return Measured(machine=machine, asked="", outcome=outcome(ASKED, runs), runs=runs)
 
 
 def test_a_row_for_each_cell_and_machine_held_against_the_first():

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import msgspec
 
-from testbed.experiment.expectations import Check, Verdict, evaluate
-from testbed.experiment.matrix import Cell, expand
-from testbed.experiment.spec import ExperimentSpec, Scalar
-from testbed.results.model import SCHEMA, RunRecord, Status
-from testbed.results.statistics import Estimate, Ratio, estimate, ratio
-
-# What a workload is mostly run for, first; by its kind.
-HEADLINES: Final = {
-    "bulk": ("goodput", "duration"),
-    "iperf3": ("goodput", "duration"),
-    "reqres": ("latency_p50", "latency_p99"),
-    "stream": ("block_delay_p50", "block_delay_p99"),
-    "command": ("duration",),
-}
+from testbed.analysis.asked import Asked
+from testbed.analysis.samples import Samples
+from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
+from testbed.analysis.verdicts import Check, Verdict, evaluate
+from testbed.results.model import SCHEMA, Cell, RunRecord, Scalar, Status, identity
 
 
 class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +24,6 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
     :param relative: the first headline metric over that of the first stack; not for itself.
     """
 
-    cell: int
     stack: str
     parameters: dict[str, Scalar]
     planned: int
@@ -81,30 +70,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return any(check.verdict is Verdict.REGRESSED for check in self.checks)
 
 
-def outcome(name: str, spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outcome:
+def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
     """Sum up what is there; runs may be missing."""
-    cells = expand(spec.parameters, spec.stacks)
-    headline = HEADLINES[str(spec.workload.__struct_config__.tag)]
-    of_cell: dict[int, list[RunRecord]] = defaultdict(list)
+    of_cell: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        of_cell[run.cell].append(run)
-    samples = {cell.index: _samples(of_cell[cell.index]) for cell in cells}
+        of_cell[run.identity].append(run)
+    samples = Samples.of(runs)
+    references = _references(asked.cells)
     return Outcome(
-        experiment=name,
-        description=spec.description,
-        headline=headline,
+        experiment=asked.name,
+        description=asked.description,
+        headline=asked.headline,
         cells=tuple(
-            _cell(
-                cell,
-                of_cell[cell.index],
-                spec.repetitions,
-                samples[cell.index],
-                _reference(cell, len(spec.stacks), samples, headline[0]),
-                headline[0],
-            )
-            for cell in cells
+            _cell(asked, cell, references[cell.identity], of_cell[cell.identity], samples)
+            for cell in asked.cells
         ),
-        checks=evaluate(spec, cells, samples),
+        checks=evaluate(asked, samples),
         problems=tuple(
             Problem(
                 run=run.number,
@@ -116,48 +97,34 @@ def outcome(name: str, spec: ExperimentSpec, runs: Sequence[RunRecord]) -> Outco
             for run in runs
             if run.status is not Status.OK
         ),
-        missing=len(cells) * spec.repetitions - len(runs),
+        missing=len(asked.cells) * asked.repetitions - len(runs),
     )
 
 
-def _samples(runs: Sequence[RunRecord]) -> dict[str, list[float]]:
-    values: dict[str, list[float]] = defaultdict(list)
-    for run in runs:
-        if run.status is Status.OK:
-            for name, value in run.metrics.items():
-                values[name].append(value)
-    return values
-
-
-def _reference(
-    cell: Cell, stacks: int, samples: Mapping[int, Mapping[str, list[float]]], metric: str
-) -> list[float] | None:
-    """Return the values of the first stack, whose cell is the first with these parameters."""
-    first = cell.index - cell.index % stacks
-    return None if cell.index == first else samples[first].get(metric)
+def _references(cells: Sequence[Cell]) -> dict[str, Cell]:
+    """Return, for what each cell is, the first one with the same parameters."""
+    first: dict[str, Cell] = {}
+    return {cell.identity: first.setdefault(identity("", cell.parameters), cell) for cell in cells}
 
 
 def _cell(
-    cell: Cell,
-    runs: Sequence[RunRecord],
-    planned: int,
-    samples: dict[str, list[float]],
-    reference: Sequence[float] | None,
-    headline: str,
+    asked: Asked, cell: Cell, reference: Cell, runs: Sequence[RunRecord], samples: Samples
 ) -> CellOutcome:
     good = [run for run in runs if run.status is Status.OK]
     count = Counter(run.status for run in runs)
-    own = samples.get(headline, [])
+    own, others = (samples.values(each, asked.headline[0]) for each in (cell, reference))
+    relative = None
+    if cell is not reference and own and any(others):
+        relative = ratio(own, [others])
     return CellOutcome(
-        cell=cell.index,
         stack=cell.stack,
         parameters=cell.parameters,
-        planned=planned,
+        planned=asked.repetitions,
         ok=count[Status.OK],
         failed=count[Status.FAILED],
         invalid=count[Status.INVALID],
-        metrics={name: estimate(values) for name, values in samples.items()},
-        subflows=tuple(sorted({run.proof.subflows for run in good if run.proof.subflows})),
+        metrics={name: estimate(values) for name, values in samples.metrics(cell).items()},
+        subflows=tuple(sorted({count for run in good for count in run.subflows})),
         engines=tuple(sorted({run.engine for run in runs})),
-        relative=ratio(own, [reference]) if own and reference and any(reference) else None,
+        relative=relative,
     )

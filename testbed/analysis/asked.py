@@ -1,0 +1,26 @@
+"""What an experiment asked for, as far as its results are judged by it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.analysis.claims import ExpectSpec
+from testbed.results.model import Cell, Scalar
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment without its network.
+
+    :param cells: every cell; the stacks of the same parameters lie together, the first one first.
+    :param parameters: the values of each axis of the matrix.
+    :param headline: the metrics the experiment is run for, the first one above all.
+    """
+
+    name: str
+    description: str
+    stacks: tuple[str, ...]
+    parameters: dict[str, list[Scalar]]
+    cells: tuple[Cell, ...]
+    repetitions: int
+    headline: tuple[str, ...]
+    claims: tuple[ExpectSpec, ...]

@@ -1,0 +1,241 @@
+"""The user-mode Linuxes in the cache: those that were built, and what is left of others.
+
+One folder for each::
+
+    linux            the kernel, a program
+    entropy.so       getrandom() for virtual time
+    build.json       what it was built from, written last
+    unfinished.json  the same of a build that has begun and has not ended
+    build.log        what make said, or says
+    source/          Debian's sources, until the kernel is built
+    objects/         what was compiled: of Debian's sources until the kernel is built, of a source
+                     tree for good, so that the next build is quick
+
+Nothing is done twice: the folder of a Debian version is named after it and the configuration, that
+of a source tree after its path, and make finds out what has changed there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.machine import cache
+
+FRAGMENT: Final = Path(__file__).parent / "kernel.config"
+ENTROPY: Final = Path(__file__).parent / "entropy.c"
+DEBIAN: Final = "debian:"
+SOURCE: Final = "source"
+OBJECTS: Final = "objects"
+_BUILT: Final = "build.json"
+_UNFINISHED: Final = "unfinished.json"
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel that was built, or is being built.
+
+    :param source: ``debian:7.3`` or the path of a tree.
+    :param version: of the sources: ``7.3.4``, of a git tree also its commit and changes.
+    :param configuration: digest of the fragment it was built with.
+    :param directory: its folder.
+    """
+
+    source: str
+    version: str
+    configuration: str
+    directory: str
+
+    @property
+    def linux(self) -> Path:
+        """The kernel."""
+        return Path(self.directory, "linux")
+
+    @property
+    def entropy(self) -> Path:
+        """The library to preload in virtual time."""
+        return Path(self.directory, "entropy.so")
+
+    @property
+    def stale(self) -> bool:
+        """Whether its tree, or the configuration, is no longer what it was built from."""
+        if self.configuration != configuration():
+            return True
+        if self.source.startswith(DEBIAN):
+            return False
+        return version(Path(self.source)) != self.version
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing will use it again: its tree is gone, or it is Debian's, built otherwise.
+
+        What was built from a tree that is still there serves the next build.
+        """
+        if self.source.startswith(DEBIAN):
+            return self.configuration != configuration()
+        return not Path(self.source).is_dir()
+
+    def begin(self) -> None:
+        """Record that it is being built; what was built in its folder before counts no more."""
+        Path(self.directory, _BUILT).unlink(missing_ok=True)
+        Path(self.directory, _UNFINISHED).write_bytes(msgspec.json.encode(self))
+
+    def finish(self) -> None:
+        """Record that it was built."""
+        Path(self.directory, _UNFINISHED).rename(Path(self.directory, _BUILT))
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be removed from the cache.
+
+    :param why: what it is, for people.
+    :param path: a folder of the cache.
+    """
+
+    why: str
+    path: Path
+
+    @property
+    def octets(self) -> int:
+        """How much room it takes."""
+        return sum(it.lstat().st_size for it in self.path.rglob("*") if not it.is_dir())
+
+
+def configuration() -> str:
+    """Return the digest of what, beside the sources, decides what is built."""
+    return digest(FRAGMENT.read_bytes() + ENTROPY.read_bytes())
+
+
+def digest(octets: bytes) -> str:
+    """Return a short digest, for names."""
+    return hashlib.sha256(octets).hexdigest()[:12]
+
+
+def built() -> list[Build]:
+    """Return what was built, by name, whether or not it is still of use."""
+    found = (_read(directory, _BUILT) for directory in _folders())
+    return [build for build in found if build is not None and build.linux.is_file()]
+
+
+def unfinished(directory: Path) -> Build | None:
+    """Return the build that has begun in a folder and has not ended."""
+    return _read(directory, _UNFINISHED)
+
+
+def find(kernel: str) -> Build | None:
+    """Return the build that a user calls ``7.3``, or by the path of its source tree."""
+    if "/" in kernel:
+        source = str(Path(kernel).resolve())
+        return next((it for it in built() if it.source == source), None)
+    fitting = [it for it in built() if it.source == DEBIAN + kernel and not it.stale]
+    return fitting[-1] if fitting else None
+
+
+def prune(*, remove: bool) -> Iterator[Leftover]:
+    """Yield what is of no use any more, and builds that were interrupted, in the folders' order.
+
+    A folder in which a process is building has none.
+
+    :param remove: each is gone when the next one is asked for.
+    """
+    for directory in _folders():
+        with contextlib.suppress(BlockingIOError), locked(directory, wait=False):
+            for leftover in _leftovers(directory):
+                yield leftover
+                if remove:
+                    shutil.rmtree(leftover.path)
+
+
+def folder(name: str) -> Path:
+    """Return where a build of that name has its folder, whether or not it is there."""
+    return cache.folder("uml") / name
+
+
+@contextlib.contextmanager
+def locked(directory: Path, *, wait: bool = True) -> Iterator[int]:
+    """Make a folder and keep other processes from building there; yield the lock's descriptor.
+
+    The lock is held until the last process that has the descriptor is gone.
+
+    :raises BlockingIOError: another process has it, and we do not ``wait``.
+    """
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if directory.exists() and os.path.samestat(directory.stat(), os.fstat(lock)):
+                yield lock
+                return
+        finally:  # also of a folder that was removed while we waited
+            os.close(lock)
+
+
+def version(tree: Path) -> str:
+    """Return a source tree's version and, if git(1) knows it, its commit and changes."""
+    numbers = "?"
+    with contextlib.suppress(OSError):
+        found = re.findall(
+            r"^(?:VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)$",
+            (tree / "Makefile").read_text(),
+            re.MULTILINE,
+        )
+        numbers = ".".join(found)
+    commit = _git(tree, "rev-parse", "--short=12", "HEAD")
+    if commit is None:
+        return numbers
+    changes = _git(tree, "diff", "HEAD")
+    if changes:
+        digest = hashlib.sha256(changes.encode()).hexdigest()[:8]
+        return f"{numbers}-g{commit}-dirty-{digest}"
+    return f"{numbers}-g{commit}"
+
+
+def _folders() -> list[Path]:
+    return sorted(path for path in cache.folder("uml").iterdir() if path.is_dir())
+
+
+def _read(directory: Path, name: str) -> Build | None:
+    with contextlib.suppress(OSError, msgspec.DecodeError):  # not there, or another version's
+        return msgspec.json.decode((directory / name).read_bytes(), type=Build)
+    return None
+
+
+def _leftovers(directory: Path) -> list[Leftover]:
+    build = _read(directory, _BUILT)
+    if build is None:
+        begun = _read(directory, _UNFINISHED)
+        what = "" if begun is None else f" of {begun.source}, Linux {begun.version}"
+        return [Leftover(why=f"an interrupted build{what}", path=directory)]
+    if build.abandoned:
+        return [Leftover(why=f"{build.source}, Linux {build.version}", path=directory)]
+    if not build.source.startswith(DEBIAN):
+        return []
+    why = f"used to build {build.source}, which is built"
+    debris = (directory / name for name in (SOURCE, OBJECTS))
+    return [Leftover(why=why, path=path) for path in debris if path.exists()]
+
+
+def _git(tree: Path, *arguments: str) -> str | None:
+    if not (tree / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(tree), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,117 @@
+"""The programs that build a kernel: one log, one end for all of them, and how far they are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol
+
+from testbed.errors import MachineError
+from testbed.machine import processes
+from testbed.machine.uml import builds
+
+# Files that are compiled of Debian's 7.3 with our configuration, for an estimate of the rest.
+USUAL_FILES: Final = 1350
+_TURN_S: Final = 0.5
+_NOT_FOR_MAKE: Final = frozenset(
+    ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
+)
+# What Linux's make says of each file it makes.
+_MADE: Final = re.compile(rb"^  (?:CC|AS|AR|LD) ", re.MULTILINE)
+
+
+class Watcher(Protocol):
+    """Is told how a build goes."""
+
+    def step(self, text: str) -> None:
+        """Take what is being done now."""
+
+    def compiled(self, done: int, total: int | None) -> None:
+        """Take how many files are compiled, and of about how many; ``None``: that is not known."""
+
+
+class Maker:
+    """Builds in one folder, of which it has the lock while entered.
+
+    :param directory: of the build.
+    """
+
+    def __init__(self, directory: Path, watcher: Watcher) -> None:
+        self.directory = directory
+        self.watcher = watcher
+        self.log = directory / "build.log"
+        self._exit = contextlib.ExitStack()
+        self._lock = -1
+
+    def __enter__(self) -> Maker:
+        try:
+            self._lock = self._exit.enter_context(builds.locked(self.directory, wait=False))
+        except BlockingIOError:
+            self.watcher.step("waiting for another process that builds it")
+            self._lock = self._exit.enter_context(builds.locked(self.directory))
+        self.log.write_bytes(b"")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def run(self, argv: Sequence[str]) -> None:
+        """Run a program to its end.
+
+        :raises MachineError: it failed.
+        """
+        with self._started(argv) as child:
+            child.wait()
+        self._check(argv, child.returncode)
+
+    def compile(self, argv: Sequence[str], objects: Path) -> None:
+        """Run make(1), and say how far it is.
+
+        :param objects: where it puts what it makes.
+        :raises MachineError: it failed.
+        """
+        before = sum(1 for _ in objects.rglob("*.[oa]"))
+        total = USUAL_FILES if before < USUAL_FILES else None
+        said = self.log.stat().st_size
+        with self._started(argv) as child:
+            while child.returncode is None:
+                made = len(_MADE.findall(self.log.read_bytes()[said:]))
+                self.watcher.compiled(made + (before if total else 0), total)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=_TURN_S)
+        self._check(argv, child.returncode)
+
+    @contextlib.contextmanager
+    def _started(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a program that ends with all it has started, and holds the lock until then."""
+        with (
+            self.log.open("ab") as log,
+            processes.group(
+                argv, descriptors=(self._lock,), output=log, environment=self._environment()
+            ) as child,
+        ):
+            yield child
+
+    def _environment(self) -> dict[str, str]:
+        """Return ours without what make(1) would take for its own."""
+        environment = {name: it for name, it in os.environ.items() if name not in _NOT_FOR_MAKE}
+        # What was compiled in another folder of the cache counts as compiled.
+        return environment | {"CCACHE_BASEDIR": str(self.directory), "CCACHE_NOHASHDIR": "1"}
+
+    def _check(self, argv: Sequence[str], status: int | None) -> None:
+        if status != 0:
+            lines = self.log.read_text(errors="replace").splitlines()
+            raise MachineError(
+                f"the kernel was not built: {' | '.join(lines[-3:]) or argv[0]}",
+                hint=f"all of it is in {self.log}",
+            )

@@ -1,0 +1,39 @@
+"""Signals of a subflow that wait for an ACK: each rides on one of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from testbed.stack.packet.options import Option
+
+
+class Outbox:
+    """A queue of options."""
+
+    __slots__ = ("_signals",)
+
+    def __init__(self) -> None:
+        self._signals: deque[Option] = deque()
+
+    def __len__(self) -> int:
+        return len(self._signals)
+
+    def add(self, option: Option) -> None:
+        """Queue a signal."""
+        self._signals.append(option)
+
+    def add_first(self, option: Option) -> None:
+        """Queue a signal before all others."""
+        self._signals.appendleft(option)
+
+    def peek(self) -> Option:
+        """Return the next one, which there is."""
+        return self._signals[0]
+
+    def take(self) -> Option:
+        """Remove and return the next one, which there is."""
+        return self._signals.popleft()
+
+    def clear(self) -> None:
+        """Drop them all."""
+        self._signals.clear()

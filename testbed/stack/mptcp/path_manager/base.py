@@ -1,0 +1,137 @@
+"""What a path manager is: it decides which addresses are announced, which subflows are opened.
+
+A manager belongs to one connection.  It is told what happened, sees the connection through
+:class:`Paths`, and answers with commands; it does nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from testbed.stack.packet.address import Address
+
+
+class PathEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A local address the manager may use, as ``ip mptcp endpoint`` describes one."""
+
+    host: str
+    id: int
+    subflow: bool = False
+    signal: bool = False
+    backup: bool = False
+    fullmesh: bool = False
+    port: int | None = None
+
+
+class PathLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """``ip mptcp limits``: further subflows of a connection, and ADD_ADDRs it takes up."""
+
+    subflows: int = 8
+    add_addr_accepted: int = 8
+
+
+class RemoteAddress(msgspec.Struct, frozen=True):
+    """An address of the peer and the id it gave it; 0 is the one that was connected to first."""
+
+    id: int
+    address: Address
+
+
+class SubflowPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A subflow that is open or being opened."""
+
+    local_host: str
+    local_id: int
+    remote: Address
+    remote_id: int
+
+
+class Paths(Protocol):
+    """What a manager sees of its connection."""
+
+    @property
+    def initiator(self) -> bool:
+        """Whether this side opened the connection."""
+
+    @property
+    def initial(self) -> SubflowPath:
+        """The first subflow's path, open or not: ids 0 at both ends."""
+
+    @property
+    def join_initial_denied(self) -> bool:
+        """Whether the peer takes no join to its initial address (the C flag, section 3.1)."""
+
+    @property
+    def open_paths(self) -> Sequence[SubflowPath]:
+        """The subflows there are, those being opened too."""
+
+    @property
+    def remotes(self) -> Sequence[RemoteAddress]:
+        """The peer's addresses: the initial one and those it has announced, not withdrawn."""
+
+    @property
+    def local_hosts(self) -> Sequence[str]:
+        """The host's own addresses."""
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address this host would use towards another, ``None`` if there is none."""
+
+
+class Command(msgspec.Struct, frozen=True):
+    """Base of what a manager wants done."""
+
+
+class OpenSubflow(Command, frozen=True, kw_only=True):
+    """Send MP_JOIN (section 3.2)."""
+
+    local_host: str
+    local_id: int
+    remote: RemoteAddress
+    backup: bool = False
+
+
+class Announce(Command, frozen=True, kw_only=True):
+    """Send ADD_ADDR until its echo comes (section 3.4.1)."""
+
+    id: int
+    host: str
+    port: int | None = None
+
+
+class Withdraw(Command, frozen=True, kw_only=True):
+    """Send REMOVE_ADDR on each surviving subflow, close those of the address (section 3.4.2)."""
+
+    id: int
+
+
+class PathManager(Protocol):
+    """Decides; told of everything asynchronously, after it happened."""
+
+    def established(self, paths: Paths) -> Iterable[Command]:
+        """The first subflow is fully established: joins are possible."""
+
+    def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
+        """The peer has announced an address."""
+
+    def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
+        """The peer has withdrawn an address; its subflows are closed."""
+
+    def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
+        """A subflow is gone, or could not be opened."""
+
+    def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
+        """The host has a further address."""
+
+    def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
+        """The host has an address no more: it was deleted or its interface went down."""
+
+    def accepts_join(self, paths: Paths) -> bool:
+        """Tell whether the peer may open one more subflow."""
+
+
+def same_family(host: str, other: str) -> bool:
+    """Tell whether two addresses are of one family."""
+    return (":" in host) == (":" in other)

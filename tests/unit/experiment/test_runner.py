@@ -1,0 +1,72 @@
+"""Which runs of an experiment are left to do."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from testbed.experiment import runner
+from testbed.experiment.load import load
+from testbed.results.model import RunRecord, Status
+from testbed.results.store import Store
+
+TEXT = """
+topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
+workload: {kind: bulk, from: client, to: server, size: 1MB}
+matrix: {links.wifi.delay: [1ms, 2ms]}
+repetitions: 2
+"""
+
+
+def record(planned, status):
+    return RunRecord(
+        number=planned.number,
+        stack=planned.cell.stack,
+        parameters=planned.cell.parameters,
+        repetition=planned.repetition,
+        seed=planned.seed,
+        status=status,
+        reason=None if status is Status.OK else "it broke",
+        started_at="",
+        seconds=1,
+        metrics={"goodput": 10.0, "duration": 1.0},
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "try.yaml").write_text(TEXT)
+    experiment = load(tmp_path / "try.yaml")
+    store = runner.create(experiment, tmp_path / "results")
+    for planned in runner.plan(experiment)[:3]:
+        status = Status.INVALID if planned.number == 2 else Status.OK
+        store.begin_run(planned.number)
+        store.finish_run(record(planned, status), {})
+    store.begin_run(4)  # and then it was killed
+    return store
+
+
+def test_resuming_does_what_is_missing_in_the_same_order(store):
+    experiment = runner.resume(store)
+    left = runner.missing(experiment, store, again=False)
+    assert left == runner.plan(experiment)[3:]
+
+
+def test_runs_that_do_not_count_can_be_done_again(store):
+    left = runner.missing(runner.resume(store), store, again=True)
+    assert [planned.number for planned in left] == [2, 4, 5, 6, 7, 8]
+
+
+def test_a_folder_from_another_environment_is_not_continued(store):
+    path = store.path / "environment.json"
+    content = msgspec.json.decode(path.read_bytes())
+    content["kernel"]["release"] = "4.19.0"
+    path.write_bytes(msgspec.json.encode(content))
+    with pytest.raises(Exception, match=r"another environment: kernel: .*4\.19\.0"):
+        runner.resume(Store.open(store.path))
+
+
+def test_a_folder_is_summed_up_from_disk_alone(store):
+    result = runner.conclude(Store.open(store.path))
+    assert result.missing == 5
+    assert len(result.problems) == 1
