@@ -24,7 +24,7 @@ from testbed.stack.connection import Connection
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.packet.address import Address
-from testbed.stack.tcp import congestion
+from testbed.stack.tcp.congestion import CONTROLS
 from testbed.streams import StreamPair, error_of
 
 RETRY_S: Final = 3.0  # a listener that was started just before us is ready by then
@@ -85,7 +85,7 @@ def options(
     _known("stack", found.stack, STACKS)
     _known("scheduler", found.scheduler, SCHEDULERS.names())
     _known("path manager", found.path_manager, PATH_MANAGERS.names())
-    _known("congestion control", found.congestion, congestion.names())
+    _known("congestion control", found.congestion, CONTROLS.names())
     for source in found.sources:
         _numeric(source)
     return found
