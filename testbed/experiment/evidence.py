@@ -15,7 +15,7 @@ from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import WorkloadResult
-from testbed.workload.spec import Command, Workload
+from testbed.workload.spec import Command, Iperf3, Workload
 
 if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
     from testbed.sandbox import Observation
@@ -76,6 +76,7 @@ def of(
         connections=(*_sampled(seen.records), *_counted(seen.records), *_final(seen)),
         spoken=_spoken(seen),
         lost=tuple(_lost(wires(scenario.topology, seen.wires))),
+        programs=isinstance(workload, Command | Iperf3),
     )
 
 
