@@ -124,7 +124,7 @@ def _cell(
         failed=count[Status.FAILED],
         invalid=count[Status.INVALID],
         metrics={name: estimate(values) for name, values in samples.metrics(cell).items()},
-        subflows=tuple(sorted({run.proof.subflows for run in good if run.proof.subflows})),
+        subflows=tuple(sorted({count for run in good for count in run.subflows})),
         engines=tuple(sorted({run.engine for run in runs})),
         relative=relative,
     )

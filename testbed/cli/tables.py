@@ -66,7 +66,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
             run.stack,
             f"[{_COLOURS[run.status]}]{run.status}[/]",
             *metrics,
-            str(run.proof.subflows or "-"),
+            " ".join(map(str, run.subflows)) or "-",
             escape(run.reason or ""),
         )
     console.print(table)

@@ -11,10 +11,11 @@ from testbed import records
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
 from testbed.experiment.scenario import Scenario
 from testbed.results.model import EventRecord, WireRecord
+from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import WorkloadResult
-from testbed.workload.spec import Command, Workload
+from testbed.workload.spec import Command, Iperf3, Workload
 
 if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
     from testbed.sandbox import Observation
@@ -75,6 +76,7 @@ def of(
         connections=(*_sampled(seen.records), *_counted(seen.records), *_final(seen)),
         spoken=_spoken(seen),
         lost=tuple(_lost(wires(scenario.topology, seen.wires))),
+        programs=isinstance(workload, Command | Iperf3),
     )
 
 
@@ -96,6 +98,16 @@ def moved(before: Observation | None, after: Observation | None) -> dict[str, di
 def sysctls(seen: Observation | None) -> dict[str, dict[str, str]]:
     """Return the sysctls of each node."""
     return {} if seen is None else {node: it.sysctls for node, it in seen.namespaces.items()}
+
+
+def addresses(topology: Topology, nodes: Iterable[str]) -> dict[str, str]:
+    """Return the link of each address of some nodes."""
+    return {
+        host(address): interface.link
+        for node in nodes
+        for interface in topology.node(node).interfaces
+        for address in interface.addresses
+    }
 
 
 def wires(topology: Topology, report: WireReport | None) -> tuple[WireRecord, ...]:

@@ -16,7 +16,14 @@ from testbed.experiment.evidence import Seen
 from testbed.experiment.matrix import PlannedRun
 from testbed.experiment.proof import Judgement
 from testbed.experiment.scenario import Scenario
-from testbed.results.model import EventRecord, RunRecord, Status
+from testbed.results.model import (
+    WORKLOAD,
+    EventRecord,
+    FlowRecord,
+    RunRecord,
+    StackRecord,
+    Status,
+)
 from testbed.units import format_time
 
 
@@ -66,7 +73,6 @@ def _record(
     doubt = seen.doubt or judgement.invalid
     return RunRecord(
         number=planned.number,
-        cell=planned.cell.index,
         stack=planned.cell.stack,
         parameters=planned.cell.parameters,
         repetition=planned.repetition,
@@ -77,7 +83,9 @@ def _record(
         seconds=(time.monotonic_ns() - start.ns) / 1e9,
         zero_ns=seen.zero_ns,
         metrics=seen.result.metrics if seen.result else {},
-        proof=judgement.proof,
+        stacks={WORKLOAD: StackRecord(name=planned.cell.stack)},
+        flows={WORKLOAD: _flow(scenario, seen, judgement)},
+        addresses=evidence.addresses(scenario.topology, evidence.nodes(scenario.workload)),
         events=seen.events,
         wires=evidence.wires(scenario.topology, seen.wires),
         counters=evidence.moved(seen.before, seen.after),
@@ -85,5 +93,17 @@ def _record(
         cpu=seen.cpu,
         busy=None if seen.busy is None else round(seen.busy, 3),
         load=(start.load, os.getloadavg()[0]),
+    )
+
+
+def _flow(scenario: Scenario, seen: Seen, judgement: Judgement) -> FlowRecord:
+    workload = scenario.workload
+    return FlowRecord(
+        kind=str(workload.__struct_config__.tag),
+        source=workload.source,
+        target=workload.target,
+        port=workload.port,
+        paths=scenario.paths,
+        proof=judgement.proof,
         details=seen.result.details if seen.result else {},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -12,12 +12,13 @@ from testbed.document import Document, Positions
 from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
-from testbed.results.model import Scalar
+from testbed.results.model import PathRecord, Scalar
 from testbed.topology import paths
 from testbed.topology.load import substitute
 from testbed.topology.model import Kind, Topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
+from testbed.topology.ways import ways_of
 from testbed.workload.spec import Command, Workload
 
 # What a path of the matrix may start with, beside "workload".
@@ -31,6 +32,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     :param address: the target's, to be dialled.
     :param subflows: how many each MPTCP connection must have.
+    :param paths: the ways those subflows take.
     :param captures: interfaces to capture packets of, per node.
     """
 
@@ -39,6 +41,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     timeline: tuple[Action, ...]
     subflows: int
+    paths: tuple[PathRecord, ...] = ()
     captures: dict[str, tuple[str, ...]]
 
 
@@ -84,7 +87,8 @@ def _scenario(
         workload=workload,
         address=address,
         timeline=timeline(written, resolved),
-        subflows=written.value.subflows or subflows,
+        subflows=written.value.subflows or len(subflows),
+        paths=_paths(resolved, subflows),
         captures=_captures(written, resolved, workload),
     )
 
@@ -95,8 +99,8 @@ def _workload(raw: Any) -> object:
 
 def _route(
     written: Document[ExperimentSpec], topology: Topology, workload: Workload
-) -> tuple[str, int]:
-    """Return the address to dial, and how many subflows lead there."""
+) -> tuple[str, tuple[paths.Subflow, ...]]:
+    """Return the address to dial, and the subflows that lead there."""
     hosts = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
     named = [workload.source, workload.target]
     if isinstance(workload, Command):
@@ -107,12 +111,27 @@ def _route(
             raise written.error(f"there is no host {name!r}", "workload", hint)
     try:
         address = paths.address_of(topology, workload.target, workload.family, workload.via)
-        subflows = paths.expected_subflows(
+        subflows = paths.subflows(
             topology, workload.source, workload.target, workload.family, address
         )
     except InputError as error:
         raise written.error(error.message, "workload", error.hint) from None
     return address, subflows
+
+
+def _paths(topology: Topology, subflows: Sequence[paths.Subflow]) -> tuple[PathRecord, ...]:
+    """Return the ways that subflows take, each once."""
+    ways = ways_of(topology, dict.fromkeys((it.source, it.destination) for it in subflows))
+    return tuple(
+        PathRecord(
+            link=way.links[0],
+            source=way.source,
+            destination=way.destination,
+            forward=way.forward,
+            reverse=way.reverse,
+        )
+        for way in ways
+    )
 
 
 def _captures(

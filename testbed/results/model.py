@@ -11,7 +11,8 @@ import msgspec
 
 from testbed.wire.netem import WireCounters
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2  # results/upgrade.py reads those before
+WORKLOAD: Final = "workload"  # the name of the one flow of an experiment that names none
 Scalar = str | int | float | bool | None
 
 
@@ -77,15 +78,68 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, dict[str, int]] = {}
 
 
+class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A stack in a run.
+
+    :param name: of the stack itself: ``userspace``, ``mptcp/userspace``.
+    :param options: what was asked of it.
+    :param used: what it used, read back: per end, ``source`` and ``target``.
+    """
+
+    name: str
+    options: dict[str, Scalar] = {}
+    used: dict[str, dict[str, Scalar]] = {}
+
+
+class PathRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One way through the network, as the topology has it, that a subflow of a flow can take.
+
+    :param link: the source's first.
+    :param source: an address of the flow's source; ``destination`` one of its target.
+    :param forward: the least rate on the way to the target in bit/s; ``None`` where none is set.
+    :param reverse: the same on the way back.
+    """
+
+    link: str
+    source: str
+    destination: str
+    forward: int | None = None
+    reverse: int | None = None
+
+
+class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One flow of a run.
+
+    :param kind: of its workload.
+    :param source: the node that connects; ``target`` the one that listens, on ``port``.
+    :param background: it had to work, but it is not what the run is about.
+    :param paths: the ways its subflows can take.
+    :param details: what both ends or the programs said.
+    """
+
+    kind: str
+    source: str
+    target: str
+    port: int | None = None
+    background: bool = False
+    paths: tuple[PathRecord, ...] = ()
+    proof: Proof = Proof()
+    details: dict[str, Any] = {}
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One run: ``runs/NNNN/run.json``.
 
+    :param stack: the label of the stack under test.
     :param reason: why the run is not ``ok``, in one sentence.
     :param started_at: UTC, ISO 8601.
     :param seconds: of the whole run, building and verifying the network included.
     :param zero_ns: CLOCK_MONOTONIC at the start of the workload; every other time in the folder
         is relative to it.
-    :param metrics: names and units of :data:`testbed.workload.metrics.METRICS`.
+    :param metrics: by name, in the units of :mod:`testbed.analysis.registry`.
+    :param stacks: the stack of each flow.
+    :param flows: every flow; :data:`WORKLOAD` alone where the experiment names none.
+    :param addresses: the link of each address of the flows' ends.
     :param counters: per node, every counter of nstat(8) that moved, and by how much.
     :param sysctls: per node, those that bear on the result, as they were during the run.
     :param cpu: CPU seconds of the emulator and of the sampler.
@@ -95,7 +149,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = SCHEMA
     number: int
-    cell: int
     stack: str
     parameters: dict[str, Scalar]
     repetition: int
@@ -106,7 +159,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     zero_ns: int | None = None
     metrics: dict[str, float] = {}
-    proof: Proof = Proof()
+    stacks: dict[str, StackRecord] = {}
+    flows: dict[str, FlowRecord] = {}
+    addresses: dict[str, str] = {}
     events: tuple[EventRecord, ...] = ()
     wires: tuple[WireRecord, ...] = ()
     counters: dict[str, dict[str, int]] = {}
@@ -114,7 +169,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     cpu: dict[str, float] = {}
     busy: float | None = None
     load: tuple[float, float] = (0.0, 0.0)
-    details: dict[str, Any] = {}
 
     @property
     def identity(self) -> str:
@@ -125,6 +179,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def engine(self) -> str:
         """The engines that shaped this run's links: ``emulator``, ``netem`` or ``none``."""
         return "+".join(sorted({wire.engine for wire in self.wires})) or "none"
+
+    @property
+    def subflows(self) -> tuple[int, ...]:
+        """Every number of subflows that its flows had, where that is a question; no background."""
+        seen = {flow.proof.subflows for flow in self.flows.values() if not flow.background}
+        return tuple(sorted(count for count in seen if count))
 
 
 class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):

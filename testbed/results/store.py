@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from testbed.errors import InputError, StoreError
+from testbed.records import Record, read
+from testbed.results import upgrade
 from testbed.results.environment import Environment
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
 
@@ -79,15 +82,38 @@ class Store:
 
     def runs(self) -> list[RunRecord]:
         """Read the runs that finished, in order.  Raises StoreError."""
-        names = sorted(path.parent.name for path in self.path.glob("runs/*/run.json"))
-        return [self._read(f"runs/{name}/run.json", RunRecord) for name in names]
+        return [self.run(number) for number in self._finished()]
+
+    def run(self, number: int) -> RunRecord:
+        """Read one run that finished.  Raises StoreError."""
+        return self._read(_place(number, "run.json"), RunRecord, self._upgraded)
+
+    def series(self, number: int) -> tuple[Record, ...]:
+        """Read what the probes of a run saw, in the order of time.  Raises StoreError."""
+        path = self.path / _place(number, "series.jsonl")
+        try:
+            return tuple(read(path.read_bytes()))
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def _finished(self) -> list[int]:
+        return sorted(int(path.parent.name) for path in self.path.glob("runs/*/run.json"))
+
+    def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
+        return upgrade.run(run, self._spec())
+
+    @functools.cache  # noqa: B019 - lives as long as the object
+    def _spec(self) -> dict[str, Any]:
+        return self.experiment().spec
 
     def begin_run(self, number: int) -> Path:
         """Return an empty directory for a run's files; what an earlier attempt left is gone.
 
         :raises StoreError: it cannot be made.
         """
-        directory = self.path / "runs" / f"{number:04d}"
+        directory = (self.path / _place(number, "run.json")).parent
         with _failing(directory):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
@@ -99,10 +125,9 @@ class Store:
         :param files: what else belongs into its directory, by name.
         :raises StoreError: it cannot be written; runs written before are as they were.
         """
-        run = f"runs/{record.number:04d}"
         for name, content in files.items():
-            self._write(f"{run}/{name}", content)
-        self._write(f"{run}/run.json", _pretty(record))
+            self._write(_place(record.number, name), content)
+        self._write(_place(record.number, "run.json"), _pretty(record))
 
     def write_summary(self, summary: Any) -> None:
         """Write ``summary.json``.  Raises StoreError."""
@@ -117,7 +142,13 @@ class Store:
             self.path.parent.rmdir()
         return True
 
-    def _read(self, name: str, type_: type[T]) -> T:
+    def _read(
+        self,
+        name: str,
+        type_: type[T],
+        upgraded: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> T:
+        """Read a file; ``upgraded`` brings the contents of earlier schemas to this one."""
         path = self.path / name
         try:
             content = path.read_bytes()
@@ -127,6 +158,8 @@ class Store:
                     f"{path} has schema {schema}, this testbed reads up to {SCHEMA}",
                     hint="read it with a newer one",
                 )
+            if schema < SCHEMA and upgraded is not None:
+                return msgspec.convert(upgraded(msgspec.json.decode(content)), type_)
             return msgspec.json.decode(content, type=type_)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
@@ -147,6 +180,10 @@ class Store:
             except OSError:
                 temporary.unlink(missing_ok=True)
                 raise
+
+
+def _place(number: int, name: str) -> str:
+    return f"runs/{number:04d}/{name}"
 
 
 class _Versioned(msgspec.Struct):

@@ -87,7 +87,7 @@ def test_an_experiment_in_a_machine_leaves_the_same_folder(qemu, tmp_path):
     # On a busy machine the run may not count; what it spoke is proved anyway.
     assert run["status"] == "ok" or "the emulated processor" in run["reason"]
     assert done.returncode == (0 if run["status"] == "ok" else 1)
-    assert run["proof"]["subflows"] == 2
+    assert run["flows"]["workload"]["proof"]["subflows"] == 2
     assert (folder / "console.log").exists()
 
 

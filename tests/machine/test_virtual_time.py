@@ -147,5 +147,5 @@ def facts(record):
         "goodput_mbit_per_s": round(metrics["goodput"] / 1e6, 1),
         "seconds": round(metrics["duration"], 3),
         "longest_gap_s": round(metrics["longest_gap"], 3),
-        "subflows": record["proof"]["subflows"] or 1,
+        "subflows": record["flows"]["workload"]["proof"]["subflows"] or 1,
     }

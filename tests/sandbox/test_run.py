@@ -9,7 +9,7 @@ import pytest
 
 from testbed.experiment import runner
 from testbed.experiment.load import load
-from testbed.results.model import Status
+from testbed.results.model import WORKLOAD, Status
 
 pytestmark = pytest.mark.sandbox
 
@@ -92,9 +92,9 @@ def test_a_run_of_each_stack_is_proved_and_recorded(until):
     records, outcome, _ = until(counts, lambda times: bulk(times) + "repetitions: 1\n")
     assert [record.reason for record in records] == [None, None]
     by_stack = {record.stack: record for record in records}
-    assert by_stack["mptcp"].proof.subflows == 2
-    assert by_stack["mptcp"].proof.counters["server"]["MPTcpExtMPJoinAckRx"] == 1
-    assert by_stack["tcp"].proof.counters["client"] == {"TcpActiveOpens": 1}
+    assert by_stack["mptcp"].flows[WORKLOAD].proof.subflows == 2
+    assert by_stack["mptcp"].flows[WORKLOAD].proof.counters["server"]["MPTcpExtMPJoinAckRx"] == 1
+    assert by_stack["tcp"].flows[WORKLOAD].proof.counters["client"] == {"TcpActiveOpens": 1}
     for record in records:
         assert 1e6 < record.metrics["goodput"] < 100e6
         assert record.engine == "emulator"
@@ -115,8 +115,8 @@ def test_another_stack_at_each_end(until):
     records, _, _ = until(counts, lambda times: bulk(times) + rest)
     assert {record.stack: record.reason for record in records} == dict.fromkeys(stacks)
     by_stack = {record.stack: record for record in records}
-    assert [by_stack[stack].proof.subflows for stack in stacks] == [2, 2, 2, None]
-    counters = by_stack["userspace/mptcp"].proof.counters
+    assert [by_stack[stack].flows[WORKLOAD].proof.subflows for stack in stacks] == [2, 2, 2, None]
+    counters = by_stack["userspace/mptcp"].flows[WORKLOAD].proof.counters
     assert counters["server"]["MPTcpExtMPJoinAckRx"] == 1
     assert not counters["client"]
 
@@ -142,7 +142,7 @@ def test_all_probes_write_on_one_time_axis(run):
     sampled = next(it for it in seen if it["probe"] == "mptcp_info")
     assert 0 <= created["t_ns"] <= sampled["t_ns"]
     received = sum(it["received"] for it in seen if it["probe"] == "workload" and "received" in it)
-    assert received == records[0].details["target"]["received"]["octets"]
+    assert received == records[0].flows[WORKLOAD].details["target"]["received"]["octets"]
 
 
 def test_mptcp_without_its_second_subflow_is_invalid_and_not_averaged(run):
@@ -293,7 +293,7 @@ def test_removing_a_path_leaves_a_run_valid_by_what_was_reached(until):
 
     (record,), *_ = until(counts, text)
     assert (record.status, record.reason) == (Status.OK, None)
-    assert record.proof.subflows == 2
+    assert record.flows[WORKLOAD].proof.subflows == 2
     assert record.counters["client"]["MPTcpExtRmAddrTx"] == 1
 
 

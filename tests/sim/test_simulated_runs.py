@@ -17,7 +17,7 @@ from testbed.errors import InputError, StoreError
 from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
 from testbed.experiment.venue import SIMULATION, Assignment, venue
-from testbed.results.model import RunRecord, Status
+from testbed.results.model import WORKLOAD, RunRecord, Status
 from testbed.results.store import Store
 
 EXPERIMENT = """\
@@ -78,7 +78,8 @@ def test_both_stacks_run_and_are_proved_by_what_their_ends_say(bench: Bench) -> 
         assert 0.1e6 < run.metrics["goodput"] < 50e6
         assert not {"cpu_source", "cpu_target"} & set(run.metrics)
         expected = 2 if run.stack == "userspace" else None
-        assert (run.proof.expected_subflows, run.proof.subflows) == (expected, expected)
+        proof = run.flows[WORKLOAD].proof
+        assert (proof.expected_subflows, proof.subflows) == (expected, expected)
         probe = "mptcp_info" if run.stack == "userspace" else "tcp_info"
         assert {record["node"] for record in records(store, run, probe)} == {"client", "server"}
         assert records(store, run, "wire")

@@ -13,7 +13,7 @@ from testbed import document
 from testbed.analysis.outcome import outcome
 from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
-from testbed.results.model import Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kernel-table"
 TEXT = """
@@ -27,6 +27,12 @@ ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
 @pytest.fixture(scope="module")
+def flow(subflows):
+    """Return the one flow of a run."""
+    proof = Proof(subflows=subflows)
+    return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
+
+
 def script():
     loader = importlib.machinery.SourceFileLoader("kernel_table", str(SCRIPT))
     spec = importlib.util.spec_from_loader("kernel_table", loader)
@@ -41,7 +47,6 @@ def report(script, machine, *goodputs, reason=None):
     runs = [
         RunRecord(
             number=cell + 1,
-            cell=cell,
             stack=stack,
             parameters={},
             repetition=1,
@@ -51,7 +56,7 @@ def report(script, machine, *goodputs, reason=None):
             started_at="",
             seconds=1,
             metrics={"goodput": goodput},
-            proof=Proof(subflows=2 if cell else None),
+            flows={WORKLOAD: flow(2 if cell else None)},
         )
         for cell, (stack, goodput) in enumerate(zip(("tcp", "mptcp"), goodputs, strict=True))
     ]

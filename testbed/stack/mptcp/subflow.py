@@ -25,6 +25,7 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import FIN, RST, Segment
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
@@ -59,6 +60,10 @@ class DataLevel(Protocol):
     @property
     def fin_due(self) -> bool:
         """Whether DATA_FIN goes on each ACK without data."""
+
+    @property
+    def controls(self) -> Group:
+        """The congestion controls of all its subflows."""
 
     def touch(self) -> None:
         """Ask for a step: something was recorded."""
@@ -332,6 +337,10 @@ class Subflow:
         if self.refused is not None:
             return Notice.REFUSED
         return Notice.SIGNAL if signal else Notice.PLAIN
+
+    def group(self) -> Group:
+        """Return the group of congestion controls that this subflow's belongs to."""
+        return self._owner.controls
 
     def window(self) -> int | None:
         """Return the window all subflows share (section 3.3.4)."""

@@ -41,16 +41,16 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
     return {
         "state": _STATES[tcb.state],
         "ca_state": int(phase),
-        "retransmits": sender.backoffs if board.records else 0,
-        "probes": tcb.probes,
-        "backoff": sender.backoffs,
-        "options": _TIMESTAMPS * tcb.timestamps
+        "retransmits": sender.timer.backoffs if board.records else 0,
+        "probes": tcb.keepalive.probes,
+        "backoff": sender.timer.backoffs,
+        "options": _TIMESTAMPS * tcb.timestamps.used
         | _SACK * tcb.sack
         | _WINDOW_SCALING * tcb.window_scaling
-        | _ECN * tcb.ecn,
-        "snd_wscale": sender.shift,
+        | _ECN * tcb.ecn.used,
+        "snd_wscale": sender.window.shift,
         "rcv_wscale": receiver.shift,
-        "rto": rtt.backed_off(sender.backoffs) // 1000,
+        "rto": rtt.backed_off(sender.timer.backoffs) // 1000,
         "ato": receiver.delay_ns // 1000,
         "snd_mss": sender.mss,
         "rcv_mss": receiver.segment,
@@ -61,8 +61,8 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         "rtt": (rtt.smoothed or 0) // 1000,
         "rttvar": rtt.variance // 1000,
         "min_rtt": (rtt.minimum or 0) // 1000,
-        "snd_ssthresh": min(recovery.congestion.ssthresh // mss, 0x7FFFFFFF),
-        "snd_cwnd": recovery.congestion.cwnd // mss,
+        "snd_ssthresh": min(recovery.control.threshold // mss, 0x7FFFFFFF),
+        "snd_cwnd": recovery.control.window // mss,
         "advmss": tcb.advertised_mss,
         "total_retrans": sender.total_resent,
         "bytes_acked": sender.acknowledged,
@@ -71,7 +71,7 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         "segs_in": tcb.segments_received,
         "notsent_bytes": sender.queue.octets,
         "dsack_dups": recovery.spurious,
-        "snd_wnd": sender.window,
+        "snd_wnd": sender.window.size,
         "rcv_wnd": max(0, receiver.edge - receiver.next),
-        "total_rto": sender.timeouts,
+        "total_rto": sender.timer.timeouts,
     }

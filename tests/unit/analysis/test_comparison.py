@@ -9,7 +9,7 @@ from testbed.analysis.comparison import Measured, compare
 from testbed.analysis.outcome import outcome
 from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
-from testbed.results.model import Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 
 TEXT = """
 topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
@@ -21,12 +21,17 @@ repetitions: 2
 ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
+def flow(subflows):
+    """Return the one flow of a run."""
+    proof = Proof(subflows=subflows)
+    return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
+
+
 def measured(machine, goodputs, *, status=Status.OK, subflows=2):
     """Return a machine's runs: two of each cell, in the order of the cells."""
     runs = [
         RunRecord(
             number=number,
-            cell=cell,
             stack="mptcp",
             parameters={"links.wifi.delay": ("1ms", "2ms")[cell]},
             repetition=1,
@@ -36,7 +41,7 @@ def measured(machine, goodputs, *, status=Status.OK, subflows=2):
             started_at="",
             seconds=1,
             metrics={"goodput": goodput},
-            proof=Proof(subflows=subflows),
+            flows={WORKLOAD: flow(subflows)},
         )
         for number, (cell, goodput) in enumerate(zip((0, 0, 1, 1), goodputs, strict=True), 1)
     ]

@@ -9,7 +9,7 @@ from testbed import document
 from testbed.analysis.outcome import outcome
 from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
-from testbed.results.model import Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 
 TEXT = """
 description: how much
@@ -22,10 +22,15 @@ expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 3}]
 ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
+def flow(subflows):
+    """Return the one flow of a run."""
+    proof = Proof(subflows=subflows)
+    return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
+
+
 def run(number, cell, goodput, status=Status.OK):
     return RunRecord(
         number=number,
-        cell=cell,
         stack=("tcp", "mptcp")[cell % 2],
         parameters={"links.wifi.delay": ("1ms", "2ms")[cell // 2]},
         repetition=1,
@@ -35,7 +40,7 @@ def run(number, cell, goodput, status=Status.OK):
         started_at="",
         seconds=1,
         metrics={"goodput": goodput, "duration": 1.0},
-        proof=Proof(subflows=2 if cell % 2 else None),
+        flows={WORKLOAD: flow(2 if cell % 2 else None)},
     )
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from testbed.cli.application import application
 from testbed.experiment import runner
 from testbed.experiment.load import load
-from testbed.results.model import Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 
 TEXT = """\
 description: a try
@@ -19,6 +19,12 @@ workload: {kind: bulk, from: client, to: server, size: 1MB}
 repetitions: 2
 expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.5}]
 """
+
+
+def flow(subflows):
+    """Return the one flow of a run."""
+    proof = Proof(subflows=subflows)
+    return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
 
 
 def invoke(*arguments):
@@ -42,7 +48,6 @@ def folder(file, tmp_path):
         status = Status.INVALID if planned.number == 3 else Status.OK
         record = RunRecord(
             number=planned.number,
-            cell=planned.cell.index,
             stack=planned.cell.stack,
             parameters={},
             repetition=planned.repetition,
@@ -52,7 +57,7 @@ def folder(file, tmp_path):
             started_at="",
             seconds=1.0,
             metrics={"goodput": 45.3e6 if mptcp else 18.9e6, "duration": 0.25},
-            proof=Proof(subflows=2 if mptcp else None),
+            flows={WORKLOAD: flow(2 if mptcp else None)},
         )
         store.begin_run(planned.number)
         store.finish_run(record, {})

@@ -21,7 +21,6 @@ repetitions: 2
 def record(planned, status):
     return RunRecord(
         number=planned.number,
-        cell=planned.cell.index,
         stack=planned.cell.stack,
         parameters=planned.cell.parameters,
         repetition=planned.repetition,

@@ -13,7 +13,15 @@ import pytest
 
 from testbed.errors import InputError, StoreError
 from testbed.results.environment import gather
-from testbed.results.model import SCHEMA, ExperimentRecord, Proof, RunRecord, Status
+from testbed.results.model import (
+    SCHEMA,
+    WORKLOAD,
+    ExperimentRecord,
+    FlowRecord,
+    Proof,
+    RunRecord,
+    Status,
+)
 from testbed.results.store import Store
 
 EXPERIMENT = ExperimentRecord(
@@ -24,11 +32,12 @@ EXPERIMENT = ExperimentRecord(
     version="0.1.0",
 )
 
+PROOF = Proof(expected_subflows=2, subflows=2, counters={"client": {"TcpActiveOpens": 1}})
+
 
 def record(number, status=Status.OK, reason=None):
     return RunRecord(
         number=number,
-        cell=0,
         stack="mptcp",
         parameters={"links.wifi.delay": "10ms"},
         repetition=1,
@@ -38,7 +47,7 @@ def record(number, status=Status.OK, reason=None):
         started_at="2026-03-14T15:09:26.535+00:00",
         seconds=1.5,
         metrics={"goodput": 1e7},
-        proof=Proof(expected_subflows=2, subflows=2, counters={"client": {"TcpActiveOpens": 1}}),
+        flows={WORKLOAD: FlowRecord(kind="bulk", source="client", target="server", proof=PROOF)},
     )
 
 
@@ -156,3 +165,30 @@ def test_a_folder_of_a_newer_version_is_not_misread(store):
     (store.path / "experiment.json").write_bytes(newer)
     with pytest.raises(StoreError, match="read it with a newer one"):
         store.experiment()
+
+
+VERSION_1 = Path(__file__).parent / "version1"
+
+
+def test_a_folder_of_schema_1_is_read():
+    store = Store.open(VERSION_1)
+    runs = {run.stack: run for run in store.runs()}
+    assert [run.schema for run in runs.values()] == [SCHEMA] * 3
+    flow = runs["mptcp"].flows[WORKLOAD]
+    assert (flow.kind, flow.source, flow.target, flow.port) == ("bulk", "client", "server", 5001)
+    assert (flow.proof.subflows, runs["mptcp"].subflows) == (2, (2,))
+    assert flow.details["target"]["received"]["octets"] == 2**20
+    assert runs["mptcp"].metrics["goodput"] == pytest.approx(23.28e6, rel=1e-3)
+    assert runs["tcp"].subflows == ()
+    assert runs["userspace"].stacks[WORKLOAD].name == "userspace"
+
+
+def test_what_probes_of_schema_1_wrote_is_read_as_records():
+    store = Store.open(VERSION_1)
+    for number in (2, 4, 5):
+        lines = (VERSION_1 / f"runs/{number:04d}/series.jsonl").read_bytes().splitlines()
+        series = store.series(number)
+        assert len(series) == len(lines)
+        assert [record.t_ns for record in series] == [
+            msgspec.json.decode(line)["t_ns"] for line in lines
+        ]
