@@ -20,6 +20,7 @@ from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
@@ -35,9 +36,17 @@ REQUIRED_KIB: Final = 30.0
 class NoExtension:
     """An extension that does nothing, and accepts with another one."""
 
+    def __init__(self) -> None:
+        """Be alone in its group."""
+        self._group = Group()
+
     def accept(self, _syn: Segment) -> NoExtension:
         """Ride on each accepted connection."""
         return NoExtension()
+
+    def group(self) -> Group:
+        """Be alone in it."""
+        return self._group
 
     def options(self, _flags: int, _ext: Any, _room: int) -> tuple[Option, ...]:
         """Add nothing."""

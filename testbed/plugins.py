@@ -5,9 +5,11 @@ A package that has, in its ``pyproject.toml``::
     [project.entry-points."testbed.schedulers"]
     mine = "package.module:Mine"
 
-adds the scheduler ``mine``; ``testbed.path_managers`` is the group of path managers.  What an entry
-point names is called as the stack's own entries are: see ``SCHEDULERS`` and ``PATH_MANAGERS`` in
-:mod:`testbed.stack.mptcp`'s packages ``scheduler`` and ``path_manager``.
+adds the scheduler ``mine``; ``testbed.path_managers`` and ``testbed.congestion_controls`` are the
+groups of path managers and of congestion controls.  What an entry point names is called as the
+stack's own entries are: see ``SCHEDULERS`` and ``PATH_MANAGERS`` in :mod:`testbed.stack.mptcp`'s
+packages ``scheduler`` and ``path_manager``, and ``CONTROLS`` in
+:mod:`testbed.stack.tcp.congestion`.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
+from testbed.errors import InputError
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.registry import Registry
+from testbed.stack.tcp.congestion import CONTROLS
 
 GROUPS: Final[Mapping[str, Registry[Any]]] = {
     "testbed.schedulers": SCHEDULERS,
     "testbed.path_managers": PATH_MANAGERS,
+    "testbed.congestion_controls": CONTROLS,
 }
 
 
@@ -36,3 +41,17 @@ def load() -> None:
     for group, registry in GROUPS.items():
         for found in entry_points(group=group):
             registry.register(found.name, found.load())
+
+
+@functools.cache
+def entries(group: str) -> Mapping[str, Any]:
+    """Return what the entry points of a group name, by their names; loaded once.
+
+    :raises InputError: two have one name.
+    """
+    loaded: dict[str, Any] = {}
+    for found in entry_points(group=group):
+        if found.name in loaded:
+            raise InputError(f"{group}: two packages add {found.name!r}")
+        loaded[found.name] = found.load()
+    return loaded

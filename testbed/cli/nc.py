@@ -38,6 +38,12 @@ def command(
             help="Give up when nothing happens for so long.",
         ),
     ] = None,
+    retry: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Connect again for so long where nobody listens."
+        ),
+    ] = 3.0,
     pcap: Annotated[
         Optional[Path],  # noqa: UP045 - as above
         typer.Option(metavar="FILE", help="Write all segments to a pcapng file."),
@@ -56,7 +62,8 @@ def command(
     addresses for subflows are those of "ip mptcp endpoint", and the limits those of
     "ip mptcp limits". Without --checksum, "net.mptcp.checksum_enabled" says whether DSS checksums
     are required; a peer that requires them gets them. The end of the input closes the sending
-    side; the command ends when both sides are closed.
+    side; the command ends when both sides are closed. A terminal as input ends when the peer's side
+    does, and is not read in the background.
 
     Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
     not be written to the end; 2 bad input; 4 this process may not open packet sockets;
@@ -84,6 +91,7 @@ def command(
         congestion=congestion,
         checksum=checksum,
         wait_s=wait,
+        retry_s=retry,
         pcap=pcap,
         trace=trace,
         verbose=verbose,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 import time
@@ -23,9 +24,11 @@ from testbed.stack.connection import Connection
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.packet.address import Address
-from testbed.stack.tcp import congestion
+from testbed.stack.tcp.congestion import CONTROLS
 from testbed.streams import StreamPair, error_of
 
+RETRY_S: Final = 3.0  # a listener that was started just before us is ready by then
+_RETRY_EVERY_S: Final = 0.2
 STACKS: Final = ("userspace", "userspace-tcp")
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
 
@@ -38,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param sources: local addresses: the connection's, and further ones for subflows.
     :param checksum: require DSS checksums.
     :param wait_s: give up when nothing happens for so long; ``None``: never.
+    :param retry_s: connect again for so long where nobody listens.
     """
 
     host: str | None
@@ -51,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     congestion: str = "cubic"
     checksum: bool = False
     wait_s: float | None = None
+    retry_s: float = RETRY_S
     pcap: Path | None = None
     trace: Path | None = None
     verbose: bool = False
@@ -80,7 +85,7 @@ def options(
     _known("stack", found.stack, STACKS)
     _known("scheduler", found.scheduler, SCHEDULERS.names())
     _known("path manager", found.path_manager, PATH_MANAGERS.names())
-    _known("congestion control", found.congestion, congestion.names())
+    _known("congestion control", found.congestion, CONTROLS.names())
     for source in found.sources:
         _numeric(source)
     return found
@@ -152,6 +157,7 @@ class _Session:
         self._host = host
         self._sent = self._received = 0
         self._waiting_for = "a connection"
+        self._peer_closed = asyncio.Event()
 
     async def run(self) -> None:
         try:
@@ -188,9 +194,21 @@ class _Session:
         return pair
 
     async def _connect(self) -> StreamPair:
+        """Try one address after the other; all of them again while nobody listens."""
         options = self._options
-        source = options.sources[0] if options.sources else None
+        until = asyncio.get_running_loop().time() + options.retry_s
         addresses = await _resolve(options)
+        while True:
+            try:
+                return await self._connect_to_any(addresses)
+            except ConnectionRefusedError:
+                if asyncio.get_running_loop().time() >= until:
+                    raise
+                self._say(f"nobody listens on {self._waiting_for} yet")
+            await asyncio.sleep(_RETRY_EVERY_S)
+
+    async def _connect_to_any(self, addresses: Sequence[Address]) -> StreamPair:
+        source = self._options.sources[0] if self._options.sources else None
         for number, address in enumerate(addresses, 1):
             self._waiting_for = f"{address.host} port {address.port}"
             try:
@@ -233,7 +251,7 @@ class _Session:
         await writer.wait_closed()
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
-        while data := await stdio.read_some(sys.stdin.fileno()):
+        while data := await self._input():
             writer.write(data)
             self._sent += len(data)
             await writer.drain()
@@ -245,6 +263,27 @@ class _Session:
             self._received += len(data)
             self._happened()
             await stdio.write_all(sys.stdout.fileno(), data)
+        self._peer_closed.set()
+
+    async def _input(self) -> bytes:
+        """Return what standard input has, ``b""`` at its end.
+
+        A terminal has no end of its own: it ends when the peer closes its side, and is empty for a
+        job in the background, which may not read it.
+        """
+        descriptor = sys.stdin.fileno()
+        if not os.isatty(descriptor):
+            return await stdio.read_some(descriptor)
+        if not stdio.in_foreground(descriptor):
+            return b""
+        reading = asyncio.ensure_future(stdio.read_some(descriptor))
+        closed = asyncio.ensure_future(self._peer_closed.wait())
+        try:
+            await asyncio.wait((reading, closed), return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else b""
+        finally:
+            reading.cancel()
+            closed.cancel()
 
     def _summarise(self, info: dict[str, Any], seconds: float) -> None:
         self._say(f"sent {self._sent} octets, received {self._received} octets in {seconds:.2f} s")

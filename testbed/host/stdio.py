@@ -30,6 +30,18 @@ async def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view[:_ATOMIC] if waits else view) :]
 
 
+def in_foreground(terminal: int) -> bool:
+    """Tell whether we may read a terminal: the others of its session are stopped if they try.
+
+    A process group outside our PID namespace has no number in here (0): we are then in the
+    background, as whoever entered the namespace in the foreground has a group of its own.
+    """
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp() != 0
+    except OSError:  # it is not our session's: nobody stops us
+        return True
+
+
 async def _ready(fd: int, watch: Callable[..., object], forget: Callable[[int], object]) -> bool:
     """Wait for a descriptor; ``False`` if it is one that is always ready, such as a file."""
     event = asyncio.Event()

@@ -12,7 +12,7 @@ import msgspec
 
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
-from testbed.workload.stacks.model import Transport, Streams
+from testbed.workload.stacks.model import Streams, Transport
 from testbed.workload.transfer import (
     Activity,
     Both,
@@ -48,7 +48,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk
         return Goal(unit="octets", total=total)
 
 
-async def connect(stack: Transport, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def connect(
+    stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
+) -> Report:
     """The client's half."""
     with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
         streams = await transfer.connect(remote)

@@ -10,7 +10,7 @@ from testbed.errors import WorkloadError
 from testbed.workload.kinds import kind_of
 from testbed.workload.messages import Doing
 from testbed.workload.session import Session
-from testbed.workload.stacks.model import OnConnection, Scalar, Server, Transport, Streams
+from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams, Transport
 from testbed.workload.transfer import (
     Activity,
     Report,
@@ -101,8 +101,10 @@ class Half:
             asyncio.ensure_future(self._session(number, board.line(number), began))
             for number in range(len(self._sessions))
         ]
+        failed: list[BaseException] = []
         try:
-            await asyncio.wait(halves, return_when=asyncio.FIRST_EXCEPTION)
+            done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_EXCEPTION)
+            failed = [error for half in done if (error := half.exception()) is not None]
         except asyncio.CancelledError:
             pass  # the halves say what they were waiting for
         finally:
@@ -111,9 +113,9 @@ class Half:
             ended = await asyncio.gather(*halves, return_exceptions=True)
             if server is not None:
                 server.close()
-        for result in ended:
-            if isinstance(result, BaseException):
-                raise result
+        failed = failed or [result for result in ended if isinstance(result, BaseException)]
+        if failed:
+            raise failed[0]
         return tuple(result for result in ended if isinstance(result, Report))
 
     async def _session(self, number: int, stack: Transport, zero: asyncio.Future[int]) -> Report:
@@ -203,7 +205,7 @@ class _Open:
 
 
 def first(errors: Sequence[BaseException]) -> BaseException:
-    """Return what several failed halves say together: another error than a workload's comes first."""
+    """Return what failed halves say together; an error that is no workload's comes first."""
     for error in errors:
         if not isinstance(error, WorkloadError):
             return error

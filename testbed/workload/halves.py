@@ -9,13 +9,15 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import WorkloadError
+from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord
 from testbed.topology.model import Family
 from testbed.workload.kinds import kind_of
 from testbed.workload.messages import Doing
 from testbed.workload.payload import Flow as Octets
-from testbed.workload.result import OnProgress, Progress, Series, WorkloadResult
+from testbed.workload.result import OnProgress, Pause, Progress, Series, WorkloadResult
 from testbed.workload.session import Session
 from testbed.workload.spec import BuiltIn
+from testbed.workload.stacks.model import Look
 from testbed.workload.transfer import BIN_NS, Both, Report
 
 # Any local address: with MPTCP, subflows arrive at addresses other than the one that was dialled.
@@ -65,8 +67,8 @@ def paired(
     :raises WorkloadError: they differ, by as little as one bit.
     """
     found = tuple(
-        Both(job=session.job, client=client, server=server)
-        for session, client, server in zip(sessions, clients, servers, strict=True)
+        Both.of(session.job, reports)
+        for session, *reports in zip(sessions, clients, servers, strict=True)
     )
     for number, both in enumerate(found, 1):
         which = f"connection {number}: " if len(found) > 1 else ""
@@ -94,10 +96,16 @@ def _said(flow: Octets) -> str:
     return f"{flow.octets} octets with CRC-32 {flow.digest}"
 
 
-def result(workload: BuiltIn, sessions: Sequence[Both], cpu: Mapping[str, float]) -> WorkloadResult:
+def result(
+    workload: BuiltIn,
+    sessions: Sequence[Both],
+    cpu: Mapping[str, float],
+    looks: Mapping[str, Sequence[Look]] | None = None,
+) -> WorkloadResult:
     """Put together what the two ends report.
 
     :param cpu: CPU seconds, by the name of the metric; empty where they say nothing of a stack.
+    :param looks: how the connections of each end, ``source`` and ``target``, were.
     """
     nodes = {"source": workload.source, "target": workload.target}
     findings = kind_of(sessions[0].job).evaluate(sessions)
@@ -106,6 +114,13 @@ def result(workload: BuiltIn, sessions: Sequence[Both], cpu: Mapping[str, float]
         finished_ns=max(both.finished_ns for both in sessions),
         metrics=_common(sessions) | dict(cpu) | findings.metrics,
         series=tuple(_series(nodes, sessions)),
+        pauses=tuple(_pauses(nodes, sessions)),
+        records=tuple(
+            record
+            for end, seen in (looks or {}).items()
+            for look in seen
+            for record in _records(nodes[end], look)
+        ),
         samples_ns=findings.samples_ns,
         details={
             end: _details(node, [getattr(both, _ROLES[end]) for both in sessions])
@@ -151,6 +166,26 @@ def _series(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Seri
             step_ns=BIN_NS,
             values=tuple(bins[index] for index in range(max(bins) + 1)),
         )
+
+
+def _pauses(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Pause]:
+    for end, node in nodes.items():
+        for both in sessions:
+            for length_ns, end_ns in getattr(both, _ROLES[end]).pauses:
+                yield Pause(node=node, end_ns=end_ns, length_ns=length_ns)
+
+
+def _records(node: str, look: Look) -> Iterator[Record]:
+    about: dict[str, Any] = {
+        "t_ns": look.t_ns,
+        "node": node,
+        "local": look.local,
+        "remote": look.remote,
+    }
+    if look.view.mptcp_info is not None:
+        yield MptcpInfoRecord(mptcp=look.view.mptcp_info, **about)
+    if look.view.tcp_info is not None:
+        yield TcpInfoRecord(tcp=look.view.tcp_info, **about)
 
 
 def _details(node: str, reports: Sequence[Report]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import msgspec
 from testbed.failure import Failure
 from testbed.workload.session import Session
 from testbed.workload.stacks.choice import End
+from testbed.workload.stacks.model import Look
 from testbed.workload.transfer import Report
 
 
@@ -71,9 +72,14 @@ class Meeting(Message, frozen=True, kw_only=True, tag="meeting"):
 
 
 class Done(Message, frozen=True, kw_only=True, tag="done"):
-    """Its half is finished.  ``cpu_s`` is user and system time since it was given the task."""
+    """Its half is finished.
+
+    :param looks: how its connections were, where no probe can see them.
+    :param cpu_s: user and system time since it was given the task.
+    """
 
     reports: tuple[Report, ...]
+    looks: tuple[Look, ...] = ()
     cpu_s: float
 
 

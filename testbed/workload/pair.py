@@ -111,7 +111,8 @@ class Pair:
             raise self.silent() from None
         sessions = paired(self._sessions, client.reports, server.reports)
         cpu = {"cpu_source": client.cpu_s, "cpu_target": server.cpu_s}
-        return result(self._workload, sessions, cpu)
+        looks = {"source": client.looks, "target": server.looks}
+        return result(self._workload, sessions, cpu, looks)
 
     async def finish(self) -> None:
         """End what has no end of its own."""

@@ -45,7 +45,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="reqr
         return Goal(unit="transactions", total=self.count)
 
 
-async def connect(stack: Transport, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def connect(
+    stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
+) -> Report:
     """The client's half: ``Report.samples_ns`` are the latencies."""
     latencies: list[int] = []
     with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
@@ -53,12 +55,12 @@ async def connect(stack: Transport, remote: tuple[str, int], job: Job, activity:
         for index in range(job.count):
             await sleep_until(transfer.started_ns + index * job.interval_ns)
             began_ns = now_ns()
-            if index and began_ns >= over_ns:
-                transfer.half_close(writer)
-                break
             if index == 0 or job.reconnect:
                 reader, writer = await transfer.connect(remote)
                 began_ns = began_ns if job.reconnect else now_ns()
+            elif began_ns >= over_ns:
+                transfer.half_close(writer)
+                break
             await transfer.send(writer, job.request)
             await transfer.receive(reader, job.response)
             latencies.append(now_ns() - began_ns)

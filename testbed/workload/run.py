@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from testbed import moments
-from testbed.errors import TestbedError, WorkloadError
+from testbed.errors import WorkloadError
 from testbed.workload import command, iperf3, pair
 from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.launcher import Launcher
@@ -20,6 +20,7 @@ from testbed.workload.stacks.choice import StackChoice, parse
 from testbed.workload.transfer import now_ns
 
 Results = dict[str, WorkloadResult]
+Running = asyncio.Task[WorkloadResult]
 OnZero = Callable[[int], object]
 
 _GRID_NS: Final = 3_200_000_000
@@ -32,7 +33,7 @@ class Prepared(Protocol):
     def run(self, zero_ns: int) -> Awaitable[WorkloadResult]:
         """Let the run start at a moment of the loop's clock, and wait for the flow's end."""
 
-    def finish(self) -> Awaitable[None] | None:
+    async def finish(self) -> None:
         """End what has no end of its own."""
 
 
@@ -90,13 +91,11 @@ async def run_flows(
                 )
         zero_ns = _zero()
         on_zero(zero_ns)
-        return await together(flows, ready, zero_ns)
+        return await carry_out(flows, ready, zero_ns)
 
 
-async def together(
-    flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_ns: int
-) -> Results:
-    """Run flows that are ready from ``zero_ns`` on, until each that has an end is over.
+async def carry_out(flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_ns: int) -> Results:
+    """Run flows that are ready from ``zero_ns`` on; those without an end finish after the others.
 
     :raises WorkloadError: one of them failed; the others are stopped.
     """
@@ -105,14 +104,11 @@ async def together(
         for flow in flows
     }
     endless = [flow.name for flow in flows if flow.workload.endless]
-    bounded = [task for name, task in running.items() if name not in endless]
     try:
-        await _all(bounded, running.values())
+        await _ended(running, [name for name in running if name not in endless])
         for name in endless:
-            finishing = ready[name].finish()
-            if finishing is not None:
-                await finishing
-        await _all(running.values(), running.values())
+            await ready[name].finish()
+        await _ended(running, running)
         return {name: task.result() for name, task in running.items()}
     finally:
         for task in running.values():
@@ -120,10 +116,33 @@ async def together(
         await asyncio.gather(*running.values(), return_exceptions=True)
 
 
-async def _all(
-    tasks: Sequence[asyncio.Task[WorkloadResult]] | object, watched: object
-) -> None:
-    raise NotImplementedError
+async def _ended(running: Mapping[str, Running], wanted: Iterable[str]) -> None:
+    """Wait until the flows of some names have ended; any flow that fails is an error at once."""
+    pending = set(running.values())
+    for task in [running[name] for name in wanted]:
+        while not task.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+        task.result()
+
+
+async def _named(
+    flow: Flow, flows: Sequence[Flow], ending: Awaitable[WorkloadResult]
+) -> WorkloadResult:
+    with _naming(flow, flows):
+        return await ending
+
+
+@contextlib.contextmanager
+def _naming(flow: Flow, flows: Sequence[Flow]) -> Iterator[None]:
+    """Where there are several flows, say in an error which one it is about."""
+    try:
+        yield
+    except WorkloadError as error:
+        if len(flows) == 1:
+            raise
+        raise WorkloadError(f"{flow.name}: {error.message}", hint=error.hint) from error
 
 
 def _zero() -> int:

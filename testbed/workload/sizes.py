@@ -25,7 +25,7 @@ class Lognormal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     median: Quantity
-    sigma: Annotated[float, msgspec.Meta(ge=0, le=10)]
+    sigma: Annotated[float, msgspec.Meta(ge=0, le=4)]
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,17 +83,21 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return 0 if self.every is None else positive_time("every", self.every)
 
     def times_ns(self, start_ns: int, stop_ns: int | None, rng: random.Random) -> Iterator[int]:
-        """Yield when each transfer begins, from ``start_ns`` on and before ``stop_ns``."""
-        at_ns, index = start_ns, 0
-        while (self.number is None or index < self.number) and (
-            stop_ns is None or at_ns < stop_ns
-        ):
+        """Yield when each transfer begins, from ``start_ns`` on and before ``stop_ns``.
+
+        The first of a Poisson process comes after a random time, as the others.
+        """
+        at_ns = start_ns + self._gap_ns(rng) * (self.poisson is not None)
+        index = 0
+        while (self.number is None or index < self.number) and (stop_ns is None or at_ns < stop_ns):
             yield at_ns
             index += 1
-            if self.poisson is None:
-                at_ns += self._every_ns
-            else:
-                at_ns += round(rng.expovariate(self.poisson) * _S)
+            at_ns += self._gap_ns(rng)
+
+    def _gap_ns(self, rng: random.Random) -> int:
+        if self.poisson is None:
+            return self._every_ns
+        return round(rng.expovariate(self.poisson) * _S)
 
 
 def octets(quantity: Quantity) -> int:

@@ -7,6 +7,7 @@ not write ourselves (``iperf3``, ``command``) are used as they are.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable
@@ -104,9 +105,8 @@ class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
             raise ValueError("give either `size` or `duration`, not both")
         if self.arrivals is not None:
             self._check_arrivals()
-        elif self.size is None and self.duration is None and not self.endless:
-            if self.stop is None:
-                raise ValueError("give either `size` or `duration`")
+        elif self.size is self.duration is self.stop is None and not self.endless:
+            raise ValueError("give either `size` or `duration`")
         self.sessions(seed=0)
 
     def _check_arrivals(self) -> None:
@@ -133,19 +133,21 @@ class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
         """Return the transfers; ``seed`` chooses payloads, sizes and arrivals."""
-        rng = random.Random(f"{seed} arrivals")
-        if self.arrivals is None:
-            starts = [self.start_ns] * self.count
-        else:
-            starts = list(self.arrivals.times_ns(self.start_ns, self.stop_ns, rng))
-        if len(starts) > MAX_SESSIONS:
-            raise ValueError(f"there are {len(starts)} arrivals; at most {MAX_SESSIONS}")
-        if not starts:
-            raise ValueError("no transfer begins before `stop`")
+        sizes = random.Random(f"{seed} sizes")
         return tuple(
-            Session(at_ns=at_ns, job=self._job(seed, number, rng))
-            for number, at_ns in enumerate(starts)
+            Session(at_ns=at_ns, job=self._job(seed, number, sizes))
+            for number, at_ns in enumerate(self._starts(seed))
         )
+
+    def _starts(self, seed: int) -> list[int]:
+        if self.arrivals is None:
+            return [self.start_ns] * self.count
+        rng = random.Random(f"{seed} arrivals")
+        times = self.arrivals.times_ns(self.start_ns, self.stop_ns, rng)
+        starts = list(itertools.islice(times, MAX_SESSIONS + 1))
+        if len(starts) > MAX_SESSIONS:
+            raise ValueError(f"there are more than {MAX_SESSIONS} arrivals: none could be measured")
+        return starts
 
     def _job(self, seed: int, number: int, rng: random.Random) -> bulk.Job:
         duration_ns = _optional(parse_time, "duration", self.duration)
@@ -184,8 +186,9 @@ class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
 
     def __post_init__(self) -> None:
         self._check_times()
-        if self.clients > 1 and self.reconnect:
-            raise ValueError("`clients` and `reconnect` exclude one another")
+        for name, given in (("clients", self.clients > 1), ("stop", self.stop is not None)):
+            if given and self.reconnect:
+                raise ValueError(f"`{name}` and `reconnect` exclude one another")
         self.sessions(seed=0)
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
@@ -269,6 +272,9 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
         )
 
 
+_NOT_TCP: Final = frozenset(("-u", "--udp", "--sctp"))
+
+
 class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     """iperf3(1): a TCP test of ``duration``, or of ``size`` octets.
 
@@ -289,6 +295,9 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
             raise ValueError("`stop` is not for programs: they end by themselves")
         if self.octets is None and (self.duration_ns or 0) % 1_000_000_000:
             raise ValueError("`duration` must be whole seconds: iperf3 takes no others")
+        for option in self.options:
+            if option in _NOT_TCP:
+                raise ValueError(f"`options`: with {option} iperf3 does not measure TCP, nor MPTCP")
 
     @property
     def octets(self) -> int | None:

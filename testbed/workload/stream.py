@@ -14,7 +14,7 @@ import msgspec
 
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
-from testbed.workload.stacks.model import Transport, Streams
+from testbed.workload.stacks.model import Streams, Transport
 from testbed.workload.transfer import (
     Activity,
     Both,
@@ -43,7 +43,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stre
         return Goal(unit="blocks", total=self.count)
 
 
-async def connect(stack: Transport, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def connect(
+    stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
+) -> Report:
     """The client's half.
 
     ``Report.samples_ns`` are times: of the sender when each block was to be handed over, of the

@@ -1,4 +1,4 @@
-"""Both ends of a flow of a built-in kind in one event loop, for stacks that live in this process."""
+"""Both ends of a flow of a built-in kind in one event loop, for stacks in this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from testbed.workload.flow import Flow
 from testbed.workload.half import CLIENT, SERVER, Half, first
 from testbed.workload.halves import ANY_ADDRESS, Tally, paired, result
 from testbed.workload.messages import Doing
@@ -107,7 +106,7 @@ class Together:
         clients, servers = (task.result() for task in self._tasks)
         return result(self._workload, paired(self._sessions, clients, servers), cpu={})
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """End what has no end of its own."""
         for half, _ in self._ends:
             half.finish()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 from collections import Counter
 from collections.abc import (
     AsyncIterator,
@@ -25,13 +26,16 @@ import msgspec
 from testbed.errors import WorkloadError
 from testbed.records import View
 from testbed.workload.payload import Digest, Flow, Payload
-from testbed.workload.stacks.model import Scalar, Transport, Streams
+from testbed.workload.stacks.model import Scalar, Streams, Transport
 
 T = TypeVar("T")
 
 CHUNK: Final = 256 * 1024  # octets a write and a read: what asyncio takes from a socket at once
 BIN_NS: Final = 100_000_000
 LOOK_NS: Final = 100_000_000  # the least time between two looks at a connection while it is read
+PAUSES: Final = 32  # of one half that are remembered
+
+Pause = tuple[int, int]  # its length and its end, nanoseconds
 
 
 def now_ns() -> int:
@@ -115,6 +119,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     :param connected_ns: when its (first) connection was open.
     :param finished_ns: when it had read the last octet; ``connected_ns`` if it read none.
     :param longest_gap_ns: longest time between two reads that gave data.
+    :param pauses: the longest of those times, each with its end: (length, end).
     :param bins: octets read per interval of :data:`BIN_NS`, the first starting at
         ``started_ns``.
     :param samples_ns: a time per transaction or block; the job says which.
@@ -128,6 +133,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sent: Flow
     received: Flow
     longest_gap_ns: int
+    pauses: tuple[Pause, ...] = ()
     bins: tuple[int, ...]
     samples_ns: tuple[int, ...] = ()
     view: dict[str, Any] = {}
@@ -144,10 +150,39 @@ class Both(msgspec.Struct, frozen=True, kw_only=True):
     client: Report
     server: Report
 
+    @classmethod
+    def of(cls, job: object, reports: Iterable[Report]) -> Both:
+        """Put a client's and a server's report together."""
+        client, server = reports
+        return cls(job=job, client=client, server=server)
+
     @property
     def finished_ns(self) -> int:
         """When the last octet was read."""
         return max(self.client.finished_ns, self.server.finished_ns)
+
+
+class Pauses:
+    """The longest times between two reads."""
+
+    def __init__(self) -> None:
+        self._longest: list[Pause] = []  # a heap, the shortest first
+
+    @property
+    def longest_ns(self) -> int:
+        """The longest one; 0 if there is none."""
+        return max(self._longest, default=(0, 0))[0]
+
+    def note(self, length_ns: int, end_ns: int) -> None:
+        """Note one; of many, the shortest are forgotten."""
+        if len(self._longest) < PAUSES:
+            heapq.heappush(self._longest, (length_ns, end_ns))
+        elif length_ns > self._longest[0][0]:
+            heapq.heapreplace(self._longest, (length_ns, end_ns))
+
+    def in_order(self) -> tuple[Pause, ...]:
+        """Return them in the order of their ends."""
+        return tuple(sorted(self._longest, key=lambda pause: pause[1]))
 
 
 class Transfer:
@@ -165,7 +200,7 @@ class Transfer:
         self._received = Digest()
         self._bins: Counter[int] = Counter()
         self._last_read_ns: int | None = None
-        self._longest_gap_ns = 0
+        self._pauses = Pauses()
         self._view: dict[str, Any] = {}
         self._used: dict[str, Scalar] = {}
         self._looked_ns = 0
@@ -289,7 +324,7 @@ class Transfer:
             return
         self._looked_ns = now_ns()
         view = self._stack.inspect(self._open)
-        if _subflows(view) >= _subflows(self._view):
+        if _weight(view) >= _weight(self._view):
             self._view, self._used = view, self._stack.used(self._open)
 
     def _report(self, samples_ns: Iterable[int]) -> Report:
@@ -300,7 +335,8 @@ class Transfer:
             finished_ns=self._last_read_ns or self._connected_ns,
             sent=self._sent.flow(),
             received=self._received.flow(),
-            longest_gap_ns=self._longest_gap_ns,
+            longest_gap_ns=self._pauses.longest_ns,
+            pauses=self._pauses.in_order(),
             bins=tuple(self._bins[index] for index in range(last + 1)),
             samples_ns=tuple(samples_ns),
             view=self._view,
@@ -316,15 +352,18 @@ class Transfer:
             self._activity.octets = self._received.octets
             self._bins[(now - self.started_ns) // BIN_NS] += len(data)
             if self._last_read_ns is not None:
-                self._longest_gap_ns = max(self._longest_gap_ns, now - self._last_read_ns)
+                self._pauses.note(now - self._last_read_ns, now)
             self._last_read_ns = now
             if now - self._looked_ns >= LOOK_NS:
                 self._look()
         return data
 
 
-def _subflows(view: Mapping[str, Any]) -> int:
-    return msgspec.convert(view, View).subflows
+def _weight(view: Mapping[str, Any]) -> tuple[bool, int]:
+    """Return how much a view tells: that a connection fell back is never forgotten."""
+    seen = msgspec.convert(view, View)
+    fallback = seen.mptcp_info is not None and seen.mptcp_info.fallback
+    return fallback, seen.subflows
 
 
 @contextlib.asynccontextmanager

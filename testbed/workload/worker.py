@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -30,10 +31,12 @@ from testbed.workload.messages import (
     Ready,
     Task,
 )
+from testbed.workload.stacks.model import Look, Stack
 from testbed.workload.stacks.registry import stack
 from testbed.workload.transfer import Report
 
 PROGRESS_S: Final = 0.2
+LOOK_NS: Final = 100_000_000
 _READ: Final = 64 * 1024
 
 
@@ -42,16 +45,17 @@ def main() -> None:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     began = time.process_time()
     try:
-        reports = asyncio.run(_work(task))
+        reports, looks = asyncio.run(_work(task))
     except TestbedError as error:
         _say(Failed(failure=Failure.of(error)))
     else:
-        _say(Done(reports=reports, cpu_s=time.process_time() - began))
+        _say(Done(reports=reports, looks=looks, cpu_s=time.process_time() - began))
 
 
-async def _work(task: Task) -> tuple[Report, ...]:
+async def _work(task: Task) -> tuple[tuple[Report, ...], tuple[Look, ...]]:
     transport = stack(task.stack.name, task.stack.decoded)
     await transport.prepare()
+    orders = _Orders()
     half = Half(
         task.role,
         task.sessions,
@@ -60,20 +64,24 @@ async def _work(task: Task) -> tuple[Report, ...]:
         task.limit_ns,
         on_ready=lambda: _say(Ready()),
         on_start=lambda: _tell(half),
-        meet=lambda session: orders.meet(session),
+        meet=orders.meet,
     )
-    orders = _Orders(half)
+    orders.read(half.finish)
     if task.role == CLIENT:
         _say(Ready())
     work = asyncio.ensure_future(half.run(_zero(orders, task.role)))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-    telling = asyncio.ensure_future(_keep_telling(half))
+    looks: list[Look] = []
+    beside = [asyncio.ensure_future(_keep_telling(half))]
+    if not task.stack.kind.in_kernel:
+        beside.append(asyncio.ensure_future(_look(transport, looks)))
     try:
         reports = await work
         await transport.finish()
-        return reports
+        return reports, tuple(looks)
     finally:
-        telling.cancel()
+        for other in beside:
+            other.cancel()
 
 
 async def _zero(orders: _Orders, role: str) -> int:
@@ -91,13 +99,17 @@ async def _zero(orders: _Orders, role: str) -> int:
 class _Orders:
     """Reads orders from standard input while the half is at work."""
 
-    def __init__(self, half: Half) -> None:
-        loop = asyncio.get_running_loop()
-        self.zero: asyncio.Future[int] = loop.create_future()
-        self._half = half
+    def __init__(self) -> None:
+        self.zero: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._met: dict[int, asyncio.Event] = {}
         self._rest = b""
-        loop.add_reader(sys.stdin, self._read)
+
+    def read(self, finish: Callable[[], None]) -> None:
+        """Take orders from now on.
+
+        :param finish: is called when the half shall end what has no end of its own.
+        """
+        asyncio.get_running_loop().add_reader(sys.stdin, self._read, finish)
 
     async def meet(self, session: int) -> None:
         """Say that a session has come to a point, and wait for its other half."""
@@ -105,21 +117,26 @@ class _Orders:
         _say(Meeting(session=session))
         await met.wait()
 
-    def _read(self) -> None:
+    def _read(self, finish: Callable[[], None]) -> None:
         data = os.read(sys.stdin.fileno(), _READ)
         if not data:
             asyncio.get_running_loop().remove_reader(sys.stdin)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._take(msgspec.json.decode(line, type=AnyOrder))
+            order: AnyOrder = msgspec.json.decode(line, type=AnyOrder)
+            if isinstance(order, Begin):
+                self.zero.set_result(order.zero_ns)
+            elif isinstance(order, Finish):
+                finish()
+            else:
+                self._met.pop(order.session).set()
 
-    def _take(self, order: AnyOrder) -> None:
-        if isinstance(order, Begin):
-            self.zero.set_result(order.zero_ns)
-        elif isinstance(order, Finish):
-            self._half.finish()
-        else:
-            self._met.pop(order.session).set()
+
+async def _look(transport: Stack, looks: list[Look]) -> None:
+    """Look at the connections when probes look at those of the kernel."""
+    while True:
+        await moments.until(moments.next_multiple(LOOK_NS))
+        looks += transport.connections()
 
 
 async def _keep_telling(half: Half) -> None:

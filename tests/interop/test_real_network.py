@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import signal
@@ -146,7 +147,7 @@ def test_nc_carries_both_ways_and_tells_of_it(lab, tmp_path):
 @pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
 def test_nc_says_why_there_is_no_connection(lab, stack):
     async def test(lab):
-        argv = (*NC, "--stack", stack, "-w")
+        argv = (*NC, "--retry", "0", "--stack", stack, "-w")
         refused = await lab.launcher.spawn("client", (*argv, "20", lab.address, "5001"))
         status, _, complaint = await ended(refused)
         assert status == 1
@@ -157,6 +158,40 @@ def test_nc_says_why_there_is_no_connection(lab, stack):
             b"",
             "testbed: nothing happened for 1 s while waiting for a connection to port 5001\n",
         )
+
+    lab([""], Family.IPV4, test)
+
+
+def test_nc_may_be_started_before_its_listener(lab):
+    async def test(lab):
+        argv = (*NC, "--retry", "60", "-v", lab.address, "5001")
+        client = await lab.launcher.spawn("client", argv)
+        line = await client.stderr.readline()
+        assert line.decode() == f"testbed: nobody listens on {lab.address} port 5001 yet\n"
+        server = await lab.launcher.spawn("server", (*NC, "-l", "5001"))
+        for program in (client, server):
+            program.stdin.close()
+        assert (await ended(client))[0] == 0
+        assert (await ended(server))[0] == 0
+
+    lab([""], Family.IPV4, test)
+
+
+def test_nc_at_a_terminal_ends_when_the_peer_has_said_all(lab):
+    async def test(lab):
+        controller, terminal = os.openpty()
+        reader, writer = os.pipe()
+        server = await lab.sandbox.spawn(
+            "server", (*NC, "-l", "5001"), stdin=terminal, stdout=writer
+        )
+        client = await lab.launcher.spawn("client", (*NC, "--retry", "60", lab.address, "5001"))
+        client.stdin.write(b"hello")
+        client.stdin.close()
+        assert await ended(client) == (0, b"", "")
+        assert (await server.wait()).returncode == 0
+        assert os.read(reader, 100) == b"hello"
+        for descriptor in (controller, terminal, reader, writer):
+            os.close(descriptor)
 
     lab([""], Family.IPV4, test)
 

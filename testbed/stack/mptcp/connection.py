@@ -25,6 +25,7 @@ from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import ResetReason
+from testbed.stack.tcp.congestion.control import Group
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
@@ -74,6 +75,7 @@ class MptcpConnection:
         self.initiator = initiator
         self.outgoing = SendStream(config.send_buffer)
         self.incoming = ReceiveStream(config.receive_buffer)
+        self.controls = Group()  # the subflows' congestion controls
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
         self.fallback = False  # it goes on as plain TCP (section 3.7)
@@ -225,6 +227,12 @@ class MptcpConnection:
             self._advance(now)
         if self.closed:
             self._end_subflows(now)
+
+    def crash(self, error: Exception, now: int) -> None:
+        """End it: a step of it has failed, by a fault of ours; other connections go on."""
+        self.aborting = True
+        self._fail(ConnectionFailure(ErrorKind.INTERNAL, repr(error)))
+        self._end_subflows(now)
 
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""

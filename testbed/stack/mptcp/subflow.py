@@ -24,7 +24,8 @@ from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import RST, Segment
+from testbed.stack.packet.segment import FIN, RST, Segment
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
@@ -59,6 +60,10 @@ class DataLevel(Protocol):
     @property
     def fin_due(self) -> bool:
         """Whether DATA_FIN goes on each ACK without data."""
+
+    @property
+    def controls(self) -> Group:
+        """The congestion controls of all its subflows."""
 
     def touch(self) -> None:
         """Ask for a step: something was recorded."""
@@ -301,7 +306,7 @@ class Subflow:
         """Return the options for a segment."""
         keys = self._owner.keys
         if self._fallback.active:
-            return self._plain_options(ext)
+            return self._plain_options(flags, ext)
         if flags & RST:
             return segments.on_reset(keys, self._parting, room, aborting=self._owner.aborting)
         options = self.opening.options(flags, ext)
@@ -332,6 +337,10 @@ class Subflow:
         if self.refused is not None:
             return Notice.REFUSED
         return Notice.SIGNAL if signal else Notice.PLAIN
+
+    def group(self) -> Group:
+        """Return the group of congestion controls that this subflow's belongs to."""
+        return self._owner.controls
 
     def window(self) -> int | None:
         """Return the window all subflows share (section 3.3.4)."""
@@ -371,8 +380,8 @@ class Subflow:
             self.fall_back()
         return notice
 
-    def _plain_options(self, mapping: Mapping | None) -> Sequence[Option]:
-        if mapping is None and self._state in _CLOSING:
+    def _plain_options(self, flags: int, mapping: Mapping | None) -> Sequence[Option]:
+        if mapping is None and self._state in _CLOSING and (flags & FIN or not self.outbox):
             mapping = self._fallback.beginning
         acked = None
         if self.inbound.acks_data:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from testbed.stack.connection import Writable
 from testbed.stack.packet.options import Sack, Timestamps, find
 from testbed.stack.packet.segment import ECE, FIN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
@@ -17,15 +16,15 @@ def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, 
     sender = tcb.sender
     una = sender.una
     changed = False
-    window = segment.window << sender.shift
+    window = segment.window << sender.window.shift
     if ack >= una and (tcb.extension is None or tcb.extension.window_counts(window)):
         changed = sender.take_window(window, start, ack)
     blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
     if ack > una or blocks:
         sender.acknowledge(max(ack, una), blocks, now, echoed(tcb, segment, now))
-    elif ack == una and not changed and notice is Notice.PLAIN:
+    elif not (tcb.sack or changed) and ack == una and notice is Notice.PLAIN:
         _duplicate_ack(tcb, segment, now)
-    if segment.flags & ECE and tcb.ecn:
+    if segment.flags & ECE and tcb.ecn.used:
         _congestion_echoed(tcb, now)
     if sender.una > una:
         _advanced(tcb, now)
@@ -34,7 +33,7 @@ def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, 
 def _duplicate_ack(tcb: Tcb, segment: Segment, now: int) -> None:
     """Count a duplicate ACK (RFC 5681, section 2) where there is no SACK to tell more."""
     sender = tcb.sender
-    if not tcb.sack and sender.board.records and not segment.payload and not segment.flags & FIN:
+    if sender.board.records and not segment.payload and not segment.flags & FIN:
         sender.recovery.duplicate(sender.una, sender.next, now)
 
 
@@ -50,7 +49,7 @@ def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
         end = start + ((right - left) & BITS_32)
         if not index and _is_duplicate_report(option, start, end, una):
             sender.recovery.duplicate_reported(end)
-            sender.probe_duplicate(end)
+            sender.probe.duplicate(end)
         elif una <= start < end <= sender.next:
             blocks.append((start, end))
     return blocks
@@ -76,17 +75,13 @@ def _congestion_echoed(tcb: Tcb, now: int) -> None:
     recovery = sender.recovery
     if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
         recovery.congestion_echoed(sender.una, sender.next, now)
-        tcb.ecn_reduced = True
+        tcb.ecn.reduced()
 
 
 def _advanced(tcb: Tcb, now: int) -> None:
     """Do what follows from an ACK of new data."""
     sender = tcb.sender
-    if tcb.extension is not None:
-        tcb.extension.acked(sender.acknowledged)
-    if tcb.wants_room and sender.unsent <= tcb.config.send_buffer * 3 // 4:
-        tcb.wants_room = False
-        tcb.owner.report(tcb, Writable())
+    tcb.data_acknowledged()
     if tcb.state in SHUT and sender.fin_acknowledged:
         _fin_acknowledged(tcb, now)
 
@@ -102,7 +97,7 @@ def _fin_acknowledged(tcb: Tcb, now: int) -> None:
 
 def echoed(tcb: Tcb, segment: Segment, now: int) -> int | None:
     """Return when the segment left that this one answers, by its timestamp."""
-    if not tcb.timestamps:
+    if not tcb.timestamps.used:
         return None
     timestamps = find(segment.options, Timestamps)
-    return None if timestamps is None else tcb.echoed_ns(timestamps.echo, now)
+    return None if timestamps is None else tcb.timestamps.sent_at(timestamps.echo, now)

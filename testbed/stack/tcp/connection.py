@@ -9,7 +9,7 @@ from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.segment import Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp import info, output, timers
-from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.input import segment_arrives
 from testbed.stack.tcp.state import HANDSHAKE, OVER, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
@@ -58,7 +58,7 @@ class TcpConnection(Tcb):
         receiver = self.receiver
         data = receiver.buffer.read(limit)
         if data and self.receiving and receiver.window_update_due() and self._own_window:
-            receiver.ack_now = True
+            receiver.must_ack()
             self.owner.wake(self)
         return data
 
@@ -67,7 +67,7 @@ class TcpConnection(Tcb):
         sender = self.sender
         if sender.closing or self.state is State.CLOSED:
             return
-        sender.closing = True
+        sender.close()
         if self.state not in HANDSHAKE:  # else it is done when the connection is established
             self.transition(Trigger.CLOSE)
         self.owner.wake(self)
@@ -95,7 +95,7 @@ class TcpConnection(Tcb):
 
         It is never left out because another segment acknowledges as much.
         """
-        self.pure_ack = True
+        self.receiver.request_ack()
         self.owner.wake(self)
 
     # What can be known of it.
@@ -161,12 +161,12 @@ class TcpConnection(Tcb):
     @property
     def rto_ns(self) -> int:
         """The retransmission timeout, backed off."""
-        return self.sender.rtt.backed_off(self.sender.backoffs)
+        return self.sender.timer.timeout_ns
 
     @property
     def backoffs(self) -> int:
         """Expiries of the retransmission timer in a row without an answer."""
-        return self.sender.backoffs
+        return self.sender.timer.backoffs
 
     @property
     def cwnd(self) -> int:
@@ -200,12 +200,8 @@ class TcpConnection(Tcb):
 
     @property
     def congestion(self) -> CongestionControl:
-        """What decides on ``cwnd``; it can be exchanged before the connection is established."""
-        return self.sender.recovery.congestion
-
-    @congestion.setter
-    def congestion(self, value: CongestionControl) -> None:
-        self.sender.recovery.congestion = value
+        """What decides on ``cwnd``."""
+        return self.sender.recovery.control
 
     def info(self) -> dict[str, Any]:
         """Return what TCP_INFO tells, by the names of :mod:`testbed.sockinfo`."""
@@ -220,15 +216,20 @@ class TcpConnection(Tcb):
 
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment of this connection."""
+        self.segments_received += 1
         segment_arrives(self, segment, now)
 
     def segments_to_send(self, now: int) -> list[Segment]:
         """Return what can leave now."""
-        return output.segments_to_send(self, now)
+        out = output.segments_to_send(self, now)
+        self.segments_sent += len(out)
+        return out
 
     def handle_timers(self, now: int) -> list[Segment]:
         """Do what is due, and return the probes that leave for it."""
-        return timers.handle_timers(self, now)
+        out = timers.handle_timers(self, now)
+        self.segments_sent += len(out)
+        return out
 
     def receive_icmp(self, error: IcmpError) -> None:
         """Take an ICMP error about a segment of this connection (RFC 5927).

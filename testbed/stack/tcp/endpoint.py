@@ -6,23 +6,24 @@ import errno
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from testbed.stack.connection import Closed, Connected, Event, Randomness, Readable
+from testbed.stack.connection import Closed, Connected, Event, Randomness
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.options import Option, Timestamps, find
 from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
-from testbed.stack.tcp import congestion as congestion_controls
 from testbed.stack.tcp.challenge import ChallengeLimit
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.congestion import CONTROLS
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.state import State, Trigger
+from testbed.stack.tcp.tcb import Numbers
 
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
 _ANY_IPV6 = "::"
@@ -57,6 +58,7 @@ class TcpEndpoint:
         self._connections: dict[Flow, TcpConnection] = {}
         self._ports: Counter[int] = Counter()  # local ones, of connections
         self._listeners: dict[Address, TcpListener] = {}
+        self._handshakes: dict[TcpConnection, TcpListener] = {}  # of accepted connections
         self._awake: dict[TcpConnection, None] = {}
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
         self._events: deque[tuple[TcpConnection, Event]] = deque()
@@ -64,25 +66,17 @@ class TcpEndpoint:
 
     # OPEN
 
-    def connect(
-        self,
-        flow: Flow,
-        now: int,
-        extension: Extension | None = None,
-        congestion: CongestionControl | None = None,
-    ) -> TcpConnection:
+    def connect(self, flow: Flow, now: int, extension: Extension | None = None) -> TcpConnection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
-        :param congestion: instead of a new one of the configuration's name.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
         old = self._connections.get(flow)
         if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
-        connection = self._make(flow, State.CLOSED, isn, extension, congestion)
-        connection.last_received_ns = now
-        connection.transition(Trigger.ACTIVE_OPEN)
+        connection = self._make(flow, isn, extension, accepted=False)
+        connection.open(now)
         return connection
 
     def listen(
@@ -142,8 +136,8 @@ class TcpEndpoint:
         if segment.flags & (SYN | ACK | RST) != SYN or not self._listener(segment.destination):
             return False
         timestamps = find(segment.options, Timestamps)
-        if timestamps is not None and connection.timestamps:
-            age = (timestamps.value - connection.ts_recent) & BITS_32
+        if timestamps is not None and connection.timestamps.used:
+            age = (timestamps.value - connection.timestamps.recent) & BITS_32
             if age:
                 return bool(age < 1 << 31)
         return connection.position_of(segment) > connection.receiver.next
@@ -170,8 +164,9 @@ class TcpEndpoint:
                 return
         if isn is None:
             isn = initial_sequence_number(flow, self._secret, now)
-        connection = self._make(flow, State.LISTEN, isn, extension, None)
-        listener.hold(connection)
+        connection = self._make(flow, isn, extension, accepted=True)
+        listener.hold()
+        self._handshakes[connection] = listener
         listen_accept(connection, segment, now)
 
     def _listener(self, local: Address) -> TcpListener | None:
@@ -201,19 +196,16 @@ class TcpEndpoint:
         )
 
     def _make(
-        self,
-        flow: Flow,
-        state: State,
-        isn: int,
-        extension: Extension | None,
-        congestion: CongestionControl | None,
+        self, flow: Flow, isn: int, extension: Extension | None, *, accepted: bool
     ) -> TcpConnection:
-        if congestion is None:
-            congestion = congestion_controls.make(self.config.congestion)
-        connection = TcpConnection(flow, self.config, self, congestion, extension, state)
-        connection.sender.base = (isn + 1) & BITS_32
-        if self.config.timestamps:
-            connection.timestamp_offset = timestamp_offset(flow, self._secret)
+        group = Group() if extension is None else extension.group()
+        control = CONTROLS[self.config.congestion](group)
+        group.join(control)
+        offset = timestamp_offset(flow, self._secret) if self.config.timestamps else 0
+        numbers = Numbers(isn, offset)
+        connection = TcpConnection(
+            flow, self.config, self, control, extension, numbers, accepted=accepted
+        )
         old = self._connections.get(flow)
         if old is not None:  # it has ended, but its last segment has not been taken
             self._forget(old)
@@ -256,14 +248,15 @@ class TcpEndpoint:
             self._ports[port] -= 1
             if not self._ports[port]:
                 del self._ports[port]
+            if connection.extension is not None:
+                connection.extension.group().leave(connection.congestion)
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
         """Return one thing that happened, or ``None``."""
         if not self._events:
             return None
         connection, event = self._events.popleft()
-        if type(event) is Readable:
-            connection.readable_reported = False
+        connection.event_taken(event)
         return connection, event
 
     # What connections ask for
@@ -274,11 +267,12 @@ class TcpEndpoint:
 
     def report(self, connection: TcpConnection, event: Event) -> None:
         """Queue an event; of a connection nobody has accepted, only that it is established."""
-        listener = connection.backlogged
-        if listener is not None and type(event) in (Connected, Closed):
-            listener.release(connection)
-            if type(event) is Closed:
-                return
+        if type(event) in (Connected, Closed):
+            listener = self._handshakes.pop(connection, None)
+            if listener is not None:
+                listener.release()
+                if type(event) is Closed:
+                    return
         self._events.append((connection, event))
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.state import State
 
 
@@ -31,6 +32,9 @@ class Notice(enum.Enum):
 
 class Extension(Protocol):
     """What rides on one connection."""
+
+    def group(self) -> Group:
+        """Return the group of congestion controls to which the connection's belongs."""
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment that is about to leave.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.connection import Connected, ConnectionFailure, ErrorKind
+from testbed.stack.connection import ConnectionFailure, ErrorKind
 from testbed.stack.packet.options import (
-    MaximumSegmentSize,
-    SackPermitted,
     Timestamps,
-    WindowScale,
     find,
 )
-from testbed.stack.packet.segment import ACK, CE, CWR, ECE, FIN, RST, SYN, Segment
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
 from testbed.stack.tcp.config import SECOND
@@ -26,7 +23,6 @@ _TS_RECENT_VALID_NS: Final = 24 * 24 * 3600 * SECOND  # RFC 7323, section 5.5
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEGMENT ARRIVES, for a connection that exists."""
-    tcb.segments_received += 1
     if tcb.state is State.SYN_SENT:
         _syn_sent(tcb, segment, now)
     elif tcb.state is not State.CLOSED:
@@ -35,8 +31,8 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def listen_accept(tcb: Tcb, syn: Segment, now: int) -> None:
     """3.10.7.2, third: a SYN for a listener has made this connection."""
-    tcb.last_received_ns = now
-    _negotiate(tcb, syn, now)
+    tcb.keepalive.begin(now)
+    tcb.negotiate(syn, now)
     tcb.transition(Trigger.SYN)
     _text_of_syn(tcb, syn, now)
 
@@ -62,57 +58,22 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
         return
-    _negotiate(tcb, segment, now)  # fourth, check the SYN bit
+    tcb.negotiate(segment, now)  # fourth, check the SYN bit
     if acks_syn:
-        sender.window = sender.max_window = segment.window  # never scaled
-        sender.window_seq, sender.window_ack = -1, 0
+        sender.window.begin(segment.window, -1)  # never scaled
         sender.syn_acknowledged(now, echoed(tcb, segment, now))
-        _established(tcb, Trigger.SYN_ACK, now)
-        tcb.receiver.ack_now = True
+        tcb.establish(Trigger.SYN_ACK, now)
+        tcb.receiver.must_ack()
     else:  # simultaneous open
         tcb.transition(Trigger.SYN)
         sender.board.mark_all_lost()
     _text_of_syn(tcb, segment, now)
 
 
-def _negotiate(tcb: Tcb, syn: Segment, now: int) -> None:
-    """Take the options of the peer's SYN: only what both sides offer is used."""
-    receiver, config = tcb.receiver, tcb.config
-    receiver.base = (syn.seq + 1) & BITS_32
-    timestamps = find(syn.options, Timestamps)
-    tcb.timestamps = config.timestamps and timestamps is not None
-    if tcb.timestamps:
-        tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now
-    scale = find(syn.options, WindowScale)
-    tcb.window_scaling = config.window_scaling and scale is not None
-    if tcb.window_scaling:
-        tcb.sender.shift = min(scale.shift, _MAX_SHIFT)
-        receiver.shift = config.window_shift
-    tcb.sack = config.sack and find(syn.options, SackPermitted) is not None
-    mss = find(syn.options, MaximumSegmentSize)
-    tcb.negotiated_mss(None if mss is None else mss.mss)
-    ecn = syn.flags & (ECE | CWR)
-    # RFC 3168, section 6.1.1: a SYN asks with both bits, a SYN,ACK agrees with ECE alone.
-    tcb.ecn = config.ecn and ecn == (ECE if syn.flags & ACK else ECE | CWR)
-
-
-def _established(tcb: Tcb, trigger: Trigger, now: int) -> None:
-    tcb.transition(trigger)
-    sender = tcb.sender
-    sender.recovery.start(sender.mss, sack=tcb.sack)
-    if sender.total_resent > 1:  # RFC 5681, section 3.1; as in Linux one lost SYN is forgiven
-        sender.recovery.start_small()
-    if tcb.config.keepalive:
-        tcb.keepalive_at = now + tcb.config.keepalive_idle_ns
-    tcb.owner.report(tcb, Connected())
-    if sender.closing:  # shutdown() was called during the handshake
-        tcb.transition(Trigger.CLOSE)
-
-
 def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
     """Take what comes with a SYN; it may be kept until the connection is established."""
     if tcb.receiver.edge == 0:  # passive: nothing has been advertised yet
-        tcb.receiver.edge = min(0xFFFF, tcb.config.receive_buffer)
+        tcb.receiver.offer_unscaled(tcb.config.receive_buffer)
     if syn.payload:
         _seventh_text(tcb, syn, 0, now)
     _eighth_fin(tcb, syn, 0, now)
@@ -124,7 +85,7 @@ def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
 def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     flags = segment.flags
     start = tcb.position_of(segment)
-    timestamps = find(segment.options, Timestamps) if tcb.timestamps else None
+    timestamps = find(segment.options, Timestamps) if tcb.timestamps.used else None
     if not _paws(tcb, segment, timestamps, now):
         return
     if not _first_sequence_number(tcb, segment, start, now):
@@ -136,9 +97,8 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if not _fifth_ack_acceptable(tcb, ack, now):
         return
     if timestamps is not None and start <= tcb.receiver.acknowledged:
-        tcb.ts_recent, tcb.ts_recent_ns = timestamps.value, now  # RFC 7323, section 4.3
-    tcb.last_received_ns = now
-    tcb.probes = 0
+        tcb.timestamps.take(timestamps, now)  # RFC 7323, section 4.3
+    tcb.keepalive.heard(now)
     notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
     if notice is Notice.REFUSED:
         return
@@ -163,8 +123,7 @@ def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps | None, now: int) -
     """Check the timestamp (RFC 7323, section 5.3, R1); one that is missing is let through."""
     if timestamps is None or segment.flags & RST:
         return True
-    age = (timestamps.value - tcb.ts_recent) & BITS_32
-    if age < 1 << 31 or now - tcb.ts_recent_ns > _TS_RECENT_VALID_NS:
+    if not tcb.timestamps.outdated(timestamps, now):
         return True
     _answer_unacceptable(tcb, segment, tcb.position_of(segment), now)
     return False
@@ -178,7 +137,7 @@ def _first_sequence_number(tcb: Tcb, segment: Segment, start: int, now: int) -> 
     """
     receiver = tcb.receiver
     end = start + segment.length
-    if receiver.acknowledged <= end and start <= max(receiver.edge, receiver.next):
+    if receiver.acknowledged <= end and (start <= receiver.edge or start == receiver.next):
         return True
     if not segment.flags & RST:
         _answer_unacceptable(tcb, segment, start, now)
@@ -189,17 +148,17 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
     """ACK what is not acceptable: at once with data, else as RFC 5961 limits it."""
     if segment.payload:
         _note_duplicate(tcb, start, min(start + len(segment.payload), tcb.receiver.buffer.next))
-        tcb.receiver.ack_now = True
+        tcb.receiver.must_ack()
     else:
         _challenge(tcb, now)
     if tcb.state is State.TIME_WAIT and segment.flags & FIN:
-        tcb.close_at = now + tcb.config.time_wait_ns
+        tcb.restart_time_wait(now)
 
 
 def _challenge(tcb: Tcb, now: int) -> None:
     """Send a challenge ACK (RFC 5961, section 3.2)."""
     if tcb.owner.challenges.allows(now):
-        tcb.receiver.ack_now = True
+        tcb.receiver.must_ack()
 
 
 def _second_rst(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
@@ -235,10 +194,10 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
     if acks_syn and not tcb.accepted:  # the end of a simultaneous open
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
-        sender.window = sender.max_window = segment.window
+        sender.window.begin(segment.window, -1)
         sender.syn_acknowledged(now, echoed(tcb, segment, now))
-        _established(tcb, Trigger.ACK_OF_SYN, now)
-        tcb.receiver.ack_now = True
+        tcb.establish(Trigger.ACK_OF_SYN, now)
+        tcb.receiver.must_ack()
     else:
         sender.board.mark_all_lost()
 
@@ -248,7 +207,7 @@ def _fifth_ack_acceptable(tcb: Tcb, ack: int, now: int) -> bool:
     sender = tcb.sender
     if tcb.state is State.SYN_RECEIVED:
         return sender.una < ack <= sender.next  # the endpoint answers others with RST
-    if sender.una - sender.max_window <= ack <= sender.next:
+    if sender.una - sender.window.greatest <= ack <= sender.next:
         return True
     _challenge(tcb, now)
     return False
@@ -257,10 +216,9 @@ def _fifth_ack_acceptable(tcb: Tcb, ack: int, now: int) -> bool:
 def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-RECEIVED."""
     sender = tcb.sender
-    sender.window = sender.max_window = segment.window << sender.shift
-    sender.window_seq, sender.window_ack = start, 0
+    sender.window.begin(segment.window << sender.window.shift, start)
     sender.syn_acknowledged(now, echoed(tcb, segment, now))
-    _established(tcb, Trigger.ACK_OF_SYN, now)
+    tcb.establish(Trigger.ACK_OF_SYN, now)
 
 
 def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
@@ -273,14 +231,14 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     size = segment.gso_size or len(payload)
     segments = -(-len(payload) // size)
     end = start + len(payload)
-    if tcb.ecn:
-        _congestion_experienced(tcb, segment)
+    if tcb.ecn.used and tcb.ecn.received(segment):
+        receiver.must_ack()
     # Neither beyond what was ever offered nor behind the peer's FIN.
     limit = receiver.edge if receiver.finished is None else receiver.finished
     if end > limit:
         payload = payload[: max(0, limit - start)]
         end = start + len(payload)
-        receiver.ack_now = True
+        receiver.must_ack()
     if tcb.reading_closed and end > buffer.next:
         tcb.abort_with(ConnectionFailure(ErrorKind.RESET, "data came after close"))
         return
@@ -307,28 +265,15 @@ def _first_known(start: int, end: int, new: list[tuple[int, int]]) -> tuple[int,
 
 def _note_duplicate(tcb: Tcb, start: int, end: int) -> None:
     """Remember octets that came twice, for the next ACK (RFC 2883)."""
-    if tcb.sack and start < end:
-        tcb.receiver.duplicate = (start, end)
-
-
-def _congestion_experienced(tcb: Tcb, segment: Segment) -> None:
-    """Echo CE until CWR comes (RFC 3168, section 6.1.3)."""
-    receiver = tcb.receiver
-    if segment.flags & CWR:
-        receiver.echo_congestion = False
-    if segment.ecn == CE:
-        receiver.echo_congestion = True
-        receiver.ack_now = True
+    if tcb.sack:
+        tcb.receiver.note_duplicate(start, end)
 
 
 def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Eighth, check the FIN bit; also for one that came earlier, out of order."""
     receiver = tcb.receiver
     if segment.flags & FIN:
-        receiver.ack_now = True
-        end = start + len(segment.payload)
-        if receiver.finished is None and receiver.buffer.next <= end <= receiver.edge:
-            receiver.finished = end
+        receiver.fin_arrived(start + len(segment.payload))
     if tcb.state in HANDSHAKE or receiver.buffer.next != receiver.finished:
         return
     if tcb.state is State.ESTABLISHED or tcb.state is State.FIN_WAIT_1:
@@ -338,7 +283,7 @@ def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         return
     elif tcb.state is State.TIME_WAIT:
         if segment.flags & FIN:
-            tcb.close_at = now + tcb.config.time_wait_ns
+            tcb.restart_time_wait(now)
         return
     else:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from testbed.stack.packet.address import Address
 from testbed.stack.tcp.extension import Acceptor
@@ -36,14 +36,12 @@ class TcpListener:
         """Whether one more connection may begin; if not, its SYN is dropped."""
         return self._waiting < self._backlog
 
-    def hold(self, connection: Any) -> None:
+    def hold(self) -> None:
         """Give a connection in the handshake a place."""
-        connection.backlogged = self
         self._waiting += 1
 
-    def release(self, connection: Any) -> None:
+    def release(self) -> None:
         """Take the place back: the handshake is over, or the connection is."""
-        connection.backlogged = None
         self._waiting -= 1
 
     def close(self) -> None:

@@ -15,9 +15,9 @@ from testbed.stack.packet.options import (
     WindowScale,
     options_size,
 )
-from testbed.stack.packet.segment import ACK, CWR, ECE, ECT_0, FIN, NOT_ECT, PSH, RST, SYN, Segment
+from testbed.stack.packet.segment import ACK, ECE, ECT_0, FIN, NOT_ECT, PSH, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32
-from testbed.stack.tcp.scoreboard import Fate, Sent
+from testbed.stack.tcp.sent import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb
 
@@ -27,14 +27,12 @@ _MAX_PAYLOAD: Final = 0xFFFF - 120  # of a large segment: what IPv4 takes, with 
 def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
     """Return what can leave now."""
     out: list[Segment] = []
-    if tcb.reset:
-        tcb.reset = False
+    if tcb.take_reset():
         out.append(_control(tcb, RST | ACK, now))
     elif tcb.state in HANDSHAKE:
         _handshake(tcb, now, out)
     elif tcb.state is not State.CLOSED:
-        if tcb.pure_ack:
-            tcb.pure_ack = False
+        if tcb.receiver.take_request():
             out.append(pure_ack(tcb, now))
         if tcb.state is not State.TIME_WAIT:
             if tcb.sender.board.lost:
@@ -43,9 +41,7 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
                 _new_data(tcb, now, out)
         if tcb.receiver.ack_now:
             out.append(pure_ack(tcb, now))
-        if tcb.orphaned and tcb.state is State.FIN_WAIT_2 and tcb.close_at == NEVER:
-            tcb.close_at = now + tcb.config.fin_timeout_ns
-    tcb.segments_sent += len(out)
+        tcb.linger(now)
     return out
 
 
@@ -70,7 +66,7 @@ def window_probe(tcb: Tcb, now: int) -> Segment:
     sender = tcb.sender
     if sender.queue.octets and sender.window_left:
         segment = _data(tcb, sender.window_left, now)
-        sender.start_timer(now)
+        sender.timer.start(now)
         return segment
     return probe(tcb, now)
 
@@ -89,22 +85,18 @@ def _segment(
     gso_size: int,
     ecn: int = NOT_ECT,
 ) -> Segment:
-    receiver = tcb.receiver
     if flags & RST:
-        window = 0
+        ack, window = tcb.receiver.ack_number, 0
     else:
         offered = tcb.extension.window() if tcb.extension is not None else None
-        if offered is None:
-            offered = receiver.window_to_advertise()
-        window = receiver.window_field(offered)
-        receiver.ack_sent()
-        if receiver.echo_congestion:
+        ack, window = tcb.receiver.acknowledge(offered)
+        if tcb.ecn.echoes:
             flags |= ECE
     return Segment(
         source=tcb.flow.local,
         destination=tcb.flow.remote,
         seq=(tcb.sender.base + start) & BITS_32,
-        ack=receiver.ack_number,
+        ack=ack,
         flags=flags,
         window=window,
         options=options,
@@ -121,8 +113,8 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
     """
     options: tuple[Option, ...] = ()
     taken = 0
-    if tcb.timestamps:
-        options = (Timestamps(tcb.timestamp(now), tcb.ts_recent),)
+    if tcb.timestamps.used:
+        options = (Timestamps(tcb.timestamps.value(now), tcb.timestamps.recent),)
         taken = 12
     if tcb.extension is not None:
         more = tuple(tcb.extension.options(flags, ext, MAX_LENGTH - taken))
@@ -144,12 +136,12 @@ def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:
     blocks: list[tuple[int, int]] = []
     if limit <= 0:
         return ()
-    if receiver.duplicate is not None:
-        blocks.append(receiver.duplicate)
-        around = receiver.buffer.around(receiver.duplicate[0])
+    duplicate = receiver.take_duplicate()
+    if duplicate is not None:
+        blocks.append(duplicate)
+        around = receiver.buffer.around(duplicate[0])
         if around is not None:
             blocks.append(around)
-        receiver.duplicate = None
     blocks += [block for block in receiver.buffer.blocks(limit) if block not in blocks[1:]]
     base = receiver.base
     return tuple(
@@ -159,37 +151,26 @@ def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:
 
 def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send SYN or SYN,ACK: the first time, or again."""
-    sender = tcb.sender
-    if sender.next < 0:
-        record = Sent(-1, 0, b"", None, SYN, now)
-        sender.note_sent(record)
-        sender.next = 0
-        sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
-    elif sender.board.lost:
-        record = sender.board.records[0]
-        sender.note_sent_again(record, now)
-        sender.rto_at = now + sender.rtt.backed_off(sender.backoffs)
-    else:
-        if tcb.state is State.SYN_RECEIVED and (tcb.pure_ack or tcb.receiver.ack_now):
-            tcb.pure_ack = False
-            out.append(pure_ack(tcb, now))
+    if tcb.sender.send_syn(now):
+        out.append(_syn(tcb, now))
         return
-    out.append(_syn(tcb, now))
+    receiver = tcb.receiver
+    if tcb.state is State.SYN_RECEIVED and (receiver.take_request() or receiver.ack_now):
+        out.append(pure_ack(tcb, now))
 
 
 def _syn(tcb: Tcb, now: int) -> Segment:
     answer = tcb.state is State.SYN_RECEIVED
     flags = SYN | ACK if answer else SYN
-    # RFC 3168, section 6.1.1.1: no longer asked for once a SYN has been lost.
-    if tcb.ecn and not (not answer and tcb.sender.backoffs):
-        flags |= ECE if answer else ECE | CWR
+    flags |= tcb.ecn.syn_flags(answer=answer, again=tcb.sender.timer.backoffs > 0)
     options: list[Option] = [MaximumSegmentSize(tcb.advertised_mss)]
     taken = 4
     if tcb.sack:
         options.append(SackPermitted())
         taken += 4
-    if tcb.timestamps:
-        options.append(Timestamps(tcb.timestamp(now), tcb.ts_recent if answer else 0))
+    if tcb.timestamps.used:
+        recent = tcb.timestamps.recent if answer else 0
+        options.append(Timestamps(tcb.timestamps.value(now), recent))
         taken += 12
     if tcb.window_scaling:
         options.append(WindowScale(tcb.config.window_shift))
@@ -198,8 +179,9 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         options += tcb.extension.options(flags, None, MAX_LENGTH - taken)
     receiver = tcb.receiver
     offered = tcb.extension.window() if tcb.extension is not None else None
-    window = min(0xFFFF, receiver.window_to_advertise() if offered is None else offered)
-    receiver.edge = max(receiver.edge, receiver.next + window)  # never scaled (RFC 7323, 2.2)
+    if offered is None:
+        offered = receiver.window_to_advertise()
+    window = receiver.offer_unscaled(offered)
     if answer:
         receiver.ack_sent()
     return Segment(
@@ -218,12 +200,10 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
     sender = tcb.sender
     recovery, board = sender.recovery, sender.board
     while (record := board.next_lost()) is not None:
-        in_flight = recovery.in_flight
-        length = min(record.end - record.start, sender.mss)
-        if in_flight and in_flight + length > recovery.window:
-            sender.window_used(used_up=True)
+        if recovery.held_back(min(record.end - record.start, sender.mss), now):
+            recovery.window_used(sender.una, sender.next, used_up=True)
             return
-        room = max(recovery.window - in_flight, sender.mss)
+        room = max(recovery.window - recovery.in_flight, sender.mss)
         out.append(retransmit(tcb, record, room, now))
 
 
@@ -233,12 +213,7 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
     options, taken = _options(tcb, ACK, record.ext, now)
     fits = max(1, sender.segment_limit - taken)
     limit = max(fits, min(room, _MAX_PAYLOAD) // fits * fits) if tcb.config.gso else fits
-    if len(record.payload) > limit:
-        sender.board.cut(record, limit)
-    sender.note_sent_again(record, now)
-    sender.recovery.sent_again(record)
-    sender.last_sent_ns = now
-    sender.start_timer(now)
+    sender.send_again(record, fits, limit, now)
     gso_size = fits if len(record.payload) > fits else 0
     flags = ACK | record.flags
     return _segment(tcb, flags, record.start, record.payload, options, gso_size)
@@ -248,17 +223,15 @@ def _new_data(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send what has not been sent, and set the timers that go with it."""
     sender = tcb.sender
     if sender.queue.octets and not sender.board.records:
-        _restart_after_idle(tcb, now)
+        sender.idled(now)
     before = sender.next
     _fill_window(tcb, now, out)
     if not sender.queue.octets and sender.closing and sender.finished is None:
         _fin(tcb, now, out)
     if sender.next != before:
-        sender.last_sent_ns = now
-        sender.start_timer(now)
-        sender.arm_probe(now)
-    elif sender.blocked and sender.persist_at == NEVER:
-        sender.persist_at = now + sender.rtt.backed_off(sender.backoffs)
+        sender.sent_new(now)
+    elif sender.blocked and min(sender.timer.persist_at, sender.recovery.pacer.at) == NEVER:
+        sender.timer.await_window(now)
 
 
 def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
@@ -267,15 +240,17 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
     queue, recovery, mss = sender.queue, sender.recovery, sender.mss
     while queue.octets:
         window = sender.window_left
-        in_flight = recovery.in_flight
         run = queue.run(mss)
-        if in_flight and in_flight + run > recovery.window:
+        if recovery.held_back(run, now):
             break
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
             break
-        out.append(_data(tcb, min(window, max(recovery.window - in_flight, mss)), now))
-    # Whoever gives data only as the window has room, as MPTCP does, leaves none in the queue.
-    sender.window_used(used_up=recovery.in_flight + mss > recovery.window)
+        out.append(_data(tcb, min(window, max(recovery.window - recovery.in_flight, mss)), now))
+    # One who gives data only as the window has room, as MPTCP does, leaves none in the queue.
+    used_up = recovery.in_flight + mss > recovery.window
+    recovery.window_used(sender.una, sender.next, used_up=used_up)
+    if not (queue.octets or used_up):
+        sender.rate.ran_dry(recovery.in_flight)
 
 
 def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
@@ -288,8 +263,8 @@ def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
     if octets <= 0:
         return False
     if sender.queue.octets > window and octets == window:
-        return octets * 2 >= sender.max_window
-    if not tcb.nagle or sender.closing or sender.queue.ext is not None:
+        return octets * 2 >= sender.window.greatest
+    if not tcb.config.nagle or sender.closing or sender.queue.ext is not None:
         return True
     return sender.small_end <= sender.una or octets < sender.queue.octets
 
@@ -304,31 +279,16 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     size = min(fits, limit)
     if tcb.config.gso and limit > fits:  # full segments only: the rest is a segment of its own
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
-    payload = queue.take(size)
-    start = sender.next
-    end = start + len(payload)
-    flags = ACK
-    record_flags = 0
+    record = sender.send_data(size, fits, now)
+    flags = ACK | record.flags
     if not queue.octets:
         flags |= PSH
-        if sender.closing and sender.una + sender.window > end:
-            flags |= FIN
-            record_flags = FIN
-            sender.finished = end
-            end += 1
-    if len(payload) < fits:
-        sender.small_end = end
-    sender.note_sent(Sent(start, end, payload, ext, record_flags, now))
-    sender.next = end
-    sender.recovery.sent(end - start)
     ecn = NOT_ECT
-    if tcb.ecn:
+    if tcb.ecn.used:
         ecn = ECT_0
-        if tcb.ecn_reduced:
-            flags |= CWR
-            tcb.ecn_reduced = False
-    gso_size = fits if len(payload) > fits else 0
-    return _segment(tcb, flags, start, payload, options, gso_size, ecn)
+        flags |= tcb.ecn.on_new_data()
+    gso_size = fits if len(record.payload) > fits else 0
+    return _segment(tcb, flags, record.start, record.payload, options, gso_size, ecn)
 
 
 def _fin(tcb: Tcb, now: int, out: list[Segment]) -> None:
@@ -336,27 +296,15 @@ def _fin(tcb: Tcb, now: int, out: list[Segment]) -> None:
     sender = tcb.sender
     if not sender.window_left:
         return
-    start = sender.next
-    sender.finished = start
     options, _ = _options(tcb, ACK | FIN, None, now)
-    sender.note_sent(Sent(start, start + 1, b"", None, FIN, now))
-    sender.next = start + 1
-    out.append(_segment(tcb, ACK | FIN, start, b"", options, 0))
-
-
-def _restart_after_idle(tcb: Tcb, now: int) -> None:
-    """Shrink the window after a long silence (RFC 5681, section 4.1)."""
-    sender = tcb.sender
-    idle = now - sender.last_sent_ns
-    if sender.last_sent_ns and idle > sender.rtt.rto:
-        sender.recovery.idled(idle // sender.rtt.rto, now)
+    out.append(_segment(tcb, ACK | FIN, sender.send_fin(now), b"", options, 0))
 
 
 def tail_loss_probe(tcb: Tcb, now: int) -> Segment | None:
     """Return TLP's probe: new data if there is, else the last segment (RFC 8985, section 7.3)."""
     sender = tcb.sender
     if sender.queue.octets and sender.queue.run(sender.mss) <= sender.window_left:
-        sender.probe_resent = False
+        resent = False
         segment = _data(tcb, sender.mss, now)
     else:
         record = sender.board.records[-1]
@@ -365,7 +313,7 @@ def tail_loss_probe(tcb: Tcb, now: int) -> Segment | None:
         if len(record.payload) > sender.mss:
             sender.board.cut(record, (len(record.payload) - 1) // sender.mss * sender.mss)
             record = sender.board.records[-1]
-        sender.probe_resent = True
+        resent = True
         segment = retransmit(tcb, record, sender.mss, now)
-    sender.probe_end = sender.next
+    sender.probe.sent(sender.next, resent=resent)
     return segment

@@ -7,7 +7,8 @@ from typing import Final
 from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND, SECOND
 from testbed.stack.tcp.rtt import RttEstimator
-from testbed.stack.tcp.scoreboard import Scoreboard, Sent
+from testbed.stack.tcp.scoreboard import Scoreboard
+from testbed.stack.tcp.sent import Sent
 
 DUPLICATE_THRESHOLD: Final = 3  # DupThresh of RFC 6675
 _PERSIST_RECOVERIES: Final = 16  # for how many the window stays wide (section 6.2, step 4)
@@ -71,7 +72,7 @@ class Rack:
             return lost, NEVER
         wait = self._rtt + self._reordering_window(board, rtt, segment, recovering=recovering)
         latest = (self._sent_ns, self._end)
-        for record in board.by_time:
+        for record in board.by_time():
             if (record.sent_ns, record.end) >= latest:
                 break
             if record.sent_ns + wait > now:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from testbed.stack.tcp.scoreboard import Sent
+from testbed.stack.tcp.sent import Progress, Sent
 
 _ROUNDS: Final = 10  # as in BBR; a sample counts for so many round trips, at most for twice as many
 _NS: Final = 1_000_000_000
@@ -15,40 +15,55 @@ class DeliveryRate:
     """The greatest rate of the last round trips.
 
     Each ACK is a sample: what was delivered since the newest segment it acknowledges was sent,
-    over the time that took to send or to be acknowledged, whichever was longer.  Whoever has little
-    to send measures less than the path can do; so the greatest sample counts, and silence does not
-    make it older: a round trip ends when what was sent after its beginning is acknowledged.
+    over the time that took to send or to be acknowledged, whichever was longer.  A sender with
+    little to send measures less than the path can do; so the greatest sample counts, and silence
+    does not make it older: a round trip ends when what was sent after its beginning is
+    acknowledged.
 
     :ivar per_second: octets per second, 0 before the first sample.
+    :ivar latest: the last sample, 0 if the last ACK gave none.
+    :ivar rounds: round trips counted.
+    :ivar app_limited: the last sample was limited by the application.
     """
 
     __slots__ = ("_before", "_delivered", "_delivered_ns", "_first_sent_ns", "_greatest",
-                 "_round_end", "_rounds", "per_second")  # fmt: skip
+                 "_limited_until", "_round_end", "app_limited", "latest", "per_second",
+                 "rounds")  # fmt: skip
 
     def __init__(self) -> None:
         self.per_second = 0
+        self.latest = 0
+        self.rounds = 0
+        self.app_limited = False
         self._delivered = 0  # octets, in all
         self._delivered_ns = 0  # when the last of them were
         self._first_sent_ns = 0  # when the newest of them was sent
         self._greatest = 0  # of these rounds
         self._before = 0  # of the rounds before
-        self._rounds = 0
         self._round_end = 0
+        self._limited_until = 0  # what leaves before so much is delivered is app-limited
 
-    def sent(self, record: Sent, now: int, *, idle: bool) -> None:
-        """Note in a record what had been delivered when it left.
+    def at_departure(self, now: int, *, idle: bool) -> Progress:
+        """Return what has been delivered when a record leaves.
 
         :param idle: nothing else is in flight.
         """
         if idle:
             self._first_sent_ns = self._delivered_ns = now
-        record.progress = (self._delivered, self._delivered_ns, self._first_sent_ns)
+        delivered = self._delivered
+        limited = delivered < self._limited_until
+        return delivered, self._delivered_ns, self._first_sent_ns, limited
+
+    def ran_dry(self, in_flight: int) -> None:
+        """Note that the application, not the window, ended a burst."""
+        self._limited_until = self._delivered + in_flight
 
     def acknowledged(self, records: Iterable[Sent], now: int, minimum: int | None) -> None:
         """Take what an ACK reports as delivered.
 
         :param minimum: the shortest round-trip time; in less than that nothing can be measured.
         """
+        self.latest = 0
         newest: Sent | None = None
         for record in records:
             self._delivered += record.end - record.start
@@ -56,18 +71,18 @@ class DeliveryRate:
                 newest = record
         if newest is None:
             return
-        delivered, delivered_ns, first_sent_ns = newest.progress
+        delivered, delivered_ns, first_sent_ns, self.app_limited = newest.progress
         self._delivered_ns, self._first_sent_ns = now, newest.sent_ns
         if delivered >= self._round_end:
             self._begin_round()
         interval = max(newest.sent_ns - first_sent_ns, now - delivered_ns)
         if minimum is not None and interval >= max(minimum, 1):
-            rate = (self._delivered - delivered) * _NS // interval
-            self._greatest = max(self._greatest, rate)
+            self.latest = (self._delivered - delivered) * _NS // interval
+            self._greatest = max(self._greatest, self.latest)
             self.per_second = max(self._greatest, self._before)
 
     def _begin_round(self) -> None:
         self._round_end = self._delivered
-        self._rounds += 1
-        if self._rounds % _ROUNDS == 0:
+        self.rounds += 1
+        if self.rounds % _ROUNDS == 0:
             self._before, self._greatest = self._greatest, 0

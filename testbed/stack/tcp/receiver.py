@@ -25,11 +25,10 @@ class Receiver:
     :ivar finished: position of the peer's FIN, once it has come.
     :ivar ack_now: an ACK must leave; ``ack_at``: not later than then.
     :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
-    :ivar echo_congestion: ECE must be set (RFC 3168, section 6.1.3).
     """
 
-    __slots__ = ("_capacity", "_quick", "_segment", "ack_at", "ack_now", "acknowledged", "base",
-                 "buffer", "delay_ns", "duplicate", "echo_congestion", "edge", "finished",
+    __slots__ = ("_capacity", "_quick", "_requested", "_segment", "ack_at", "ack_now",
+                 "acknowledged", "base", "buffer", "delay_ns", "duplicate", "edge", "finished",
                  "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
@@ -43,10 +42,18 @@ class Receiver:
         self.ack_at = NEVER
         self.delay_ns = config.delayed_ack_ns
         self.duplicate: tuple[int, int] | None = None
-        self.echo_congestion = False
+        self._requested = False
         self._capacity = config.receive_buffer
         self._segment = _LEAST_SEGMENT
         self._quick = _QUICK_ACKS
+
+    def synchronize(self, seq: int, shift: int) -> None:
+        """Take the peer's SYN.
+
+        :param shift: Rcv.Wind.Shift, 0 without window scaling.
+        """
+        self.base = (seq + 1) & BITS_32
+        self.shift = shift
 
     @property
     def next(self) -> int:
@@ -60,31 +67,52 @@ class Receiver:
         return (self.base + self.next) & BITS_32
 
     def window_to_advertise(self) -> int:
-        """Return RCV.WND in octets, as far as the buffer is the limit.
+        """Return RCV.WND in octets, as far as the buffer is the limit."""
+        return max(0, self._edge_to_advertise() - self.next)
 
-        The right edge stays until it can go on by a segment or half the buffer (silly window
-        avoidance, RFC 9293, section 3.8.6.2.2), and never goes back (section 3.8.6.2.1).
+    def _edge_to_advertise(self) -> int:
+        """Return the right edge of the window, as far as the buffer is the limit.
+
+        It stays until it can go on by a segment or half the buffer (silly window avoidance,
+        RFC 9293, section 3.8.6.2.2), and never goes back (section 3.8.6.2.1).
         """
-        buffer = self.buffer
-        edge = buffer.next + max(0, self._capacity - buffer.readable)
-        if edge - self.edge < min(self._segment, self._capacity // 2):
-            edge = self.edge
-        return max(0, edge - self.next)
+        buffer, capacity, edge = self.buffer, self._capacity, self.edge
+        free = capacity - buffer.readable
+        new = buffer.next + free if free > 0 else buffer.next
+        least = self._segment if self._segment * 2 < capacity else capacity // 2
+        return edge if new - edge < least else new
 
-    def window_field(self, window: int) -> int:
-        """Return the header's field for a window, and note that it has been offered.
+    def acknowledge(self, window: int | None) -> tuple[int, int]:
+        """Return ACK number and window field of a segment, and note that it leaves.
 
-        Rounded down, but up where the right edge would go back (RFC 7323, section 2.4).
+        The field is rounded down, but up where the right edge would go back (RFC 7323, 2.4).
+
+        :param window: octets to offer; ``None``: what the buffer has room for.
         """
-        shift = self.shift
+        following, shift = self.next, self.shift
+        if window is None:
+            window = self._edge_to_advertise() - following
+            if window < 0:
+                window = 0
         field = window >> shift
-        if field << shift != window and self.next + window == self.edge:
+        if field << shift != window and following + window == self.edge:
             field += 1
-        field = min(field, 0xFFFF)
-        edge = self.next + (field << shift)
+        if field > 0xFFFF:
+            field = 0xFFFF
+        edge = following + (field << shift)
         if edge > self.edge:
             self.edge = edge
-        return field
+        self.ack_sent()
+        return (self.base + following) & BITS_32, field
+
+    def offer_unscaled(self, window: int) -> int:
+        """Return the field of a SYN for a window, and note that it is offered.
+
+        It is never scaled (RFC 7323, section 2.2).
+        """
+        window = min(0xFFFF, window)
+        self.edge = max(self.edge, self.next + window)
+        return window
 
     def window_update_due(self) -> bool:
         """Tell whether reading has opened a window that the peer may be waiting for.
@@ -94,6 +122,45 @@ class Receiver:
         offered = self.edge - self.next
         window = self.window_to_advertise()
         return window >= 2 * offered and window - offered >= min(self._segment, self._capacity // 2)
+
+    def must_ack(self) -> None:
+        """Have an ACK leave: with data or on its own."""
+        self.ack_now = True
+
+    def request_ack(self) -> None:
+        """Have a pure ACK leave, whatever else acknowledges as much."""
+        self._requested = True
+
+    def take_request(self) -> bool:
+        """Tell whether a pure ACK has been asked for, which leaves now."""
+        requested, self._requested = self._requested, False
+        return requested
+
+    def ack_timer_expired(self) -> None:
+        """Put the ACK off no longer."""
+        self.ack_now = True
+        self.ack_at = NEVER
+
+    def stop(self) -> None:
+        """Acknowledge nothing any more."""
+        self.ack_now = self._requested = False
+        self.ack_at = NEVER
+
+    def note_duplicate(self, start: int, end: int) -> None:
+        """Remember octets that came twice, for the next ACK (RFC 2883)."""
+        if start < end:
+            self.duplicate = (start, end)
+
+    def take_duplicate(self) -> tuple[int, int] | None:
+        """Return what the ACK that leaves now reports as received twice."""
+        duplicate, self.duplicate = self.duplicate, None
+        return duplicate
+
+    def fin_arrived(self, position: int) -> None:
+        """Note where the peer's stream ends; the first FIN in the window is believed."""
+        self.ack_now = True
+        if self.finished is None and self.buffer.next <= position <= self.edge:
+            self.finished = position
 
     def ack_sent(self) -> None:
         """Note that a segment with ACK is on its way."""

@@ -13,10 +13,14 @@ import msgspec
 
 from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND
-from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, CongestionControl, Sample
+from testbed.stack.tcp.pacer import Pacer
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
+from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.rtt import RttEstimator
-from testbed.stack.tcp.scoreboard import Fate, Scoreboard, Sent
+from testbed.stack.tcp.scoreboard import Scoreboard
+from testbed.stack.tcp.sent import Fate, Sent
+from testbed.stack.tcp.usage import WindowUse
 
 
 class Phase(enum.IntEnum):
@@ -35,7 +39,6 @@ class Acknowledgment(msgspec.Struct, gc=False):
     :param una: SND.UNA from now on; ``advanced`` by so many octets.
     :param end: SND.NXT.
     :param delivered: what it acknowledges for the first time; ``sacked`` selectively.
-    :param limited: the congestion window was what kept more from being sent.
     :param echo_sent_ns: the segment that the peer's timestamp answers left then, not earlier, in
         the clock's coarse ticks; ``None`` if there is no telling.
     """
@@ -45,7 +48,6 @@ class Acknowledgment(msgspec.Struct, gc=False):
     end: int
     delivered: list[Sent]
     sacked: list[Sent]
-    limited: bool
     echo_sent_ns: int | None
 
 
@@ -57,15 +59,20 @@ class Recovery:
     :ivar look_at: when to look again for losses (RACK's reordering timer).
     """
 
-    __slots__ = ("_duplicate_acks", "_prr_delivered", "_prr_flight", "_prr_sent",
-                 "_undo_after", "_undo_ends", "board", "congestion", "look_at", "mss", "phase",
-                 "point", "rack", "rtt", "sack", "spurious", "window")  # fmt: skip
+    __slots__ = ("_duplicate_acks", "_lost_before", "_prr_delivered", "_prr_flight", "_prr_sent",
+                 "_undo_after", "_undo_ends", "_use", "board", "control", "look_at", "mss",
+                 "pacer", "phase", "point", "rack", "rate", "rtt", "sack", "spurious",
+                 "window")  # fmt: skip
 
-    def __init__(self, board: Scoreboard, rtt: RttEstimator, congestion: CongestionControl) -> None:
+    def __init__(
+        self, board: Scoreboard, rtt: RttEstimator, rate: DeliveryRate, control: CongestionControl
+    ) -> None:
         self.board = board
         self.rtt = rtt
-        self.congestion = congestion
+        self.rate = rate
+        self.control = control
         self.rack = Rack()
+        self.pacer = Pacer()
         self.sack = False
         self.mss = 0
         self.phase = Phase.OPEN
@@ -73,22 +80,33 @@ class Recovery:
         self.window = 0
         self.look_at = NEVER
         self.spurious = 0
+        self._use = WindowUse()
+        self._lost_before = 0  # octets lost when the last sample was made
         self._duplicate_acks = 0
         self._prr_delivered = self._prr_flight = self._prr_sent = 0
         self._undo_after = -1
         self._undo_ends: set[int] = set()  # of what was sent again in this recovery
 
-    def start(self, mss: int, *, sack: bool) -> None:
-        """Begin when a connection is established, or when its segments become smaller."""
+    def start(self, mss: int, *, sack: bool, small: bool) -> None:
+        """Begin: the connection is established.
+
+        :param small: with one segment, as the handshake met congestion.
+        """
         self.mss = mss
         self.sack = sack
-        self.congestion.start(mss)
+        self.control.start(mss, 1 if small else INITIAL_SEGMENTS)
         self._set_window(0)
 
-    def start_small(self) -> None:
-        """Begin with one segment: the handshake met congestion."""
-        self.congestion.cwnd = self.mss
+    def resize(self, mss: int) -> None:
+        """Go on with another segment size."""
+        self.mss = mss
+        self.control.resize(mss)
         self._set_window(0)
+
+    def stop(self) -> None:
+        """Look for nothing any more: the connection is over."""
+        self.look_at = NEVER
+        self.pacer.stop()
 
     @property
     def recovering(self) -> bool:
@@ -104,6 +122,7 @@ class Recovery:
 
     def acknowledged(self, ack: Acknowledgment, now: int) -> None:
         """Take an ACK that advances SND.UNA or whose SACK blocks are news."""
+        limited = self._use.limits(self.control.window, self.control.threshold)
         further_loss = ack.advanced > 0 and not self.sack and self._partial_or_full(ack)
         if self.sack:
             for records in (ack.delivered, ack.sacked):
@@ -113,8 +132,9 @@ class Recovery:
         octets += sum([record.end - record.start for record in ack.sacked])
         if ack.advanced and ack.echo_sent_ns is not None and self._undo_after >= 0:
             self._undo_if_spurious(ack.echo_sent_ns)
-        if octets and ack.limited and self._may_grow(ack):
-            self.congestion.acked(octets, self.rtt, now, ack.end - ack.una)
+        if octets:
+            growable = limited and self._may_grow(ack)
+            self.control.on_ack(self._sample(ack, octets, now, growable=growable))
         if self.phase >= Phase.REDUCING and ack.una >= self.point:
             self._finish()
         if self.sack and (self.board.sacked or self.recovering):
@@ -155,12 +175,10 @@ class Recovery:
 
     def timed_out(self, position: int, end: int, now: int) -> None:
         """Take the expiry of the retransmission timer (RFC 6298, section 5; RFC 6675, 5.1)."""
-        if self.phase == Phase.LOSS and position < self.point:  # again: ssthresh stays
-            self.congestion.cwnd = self.mss
-        else:
-            if not self.recovering:
-                self._remember_for_undo(now)
-            self.congestion.timed_out(end - position, now)
+        again = self.phase == Phase.LOSS and position < self.point
+        if not self.recovering:
+            self._remember_for_undo(now)
+        self.control.on_timeout(end - position, now, again=again)
         self.phase = Phase.LOSS
         self.point = end
         self._duplicate_acks = 0
@@ -170,18 +188,42 @@ class Recovery:
 
     def idled(self, rtos: int, now: int) -> None:
         """Note that nothing has been sent for so many timeouts (RFC 5681, section 4.1)."""
-        self.congestion.idled(rtos, now)
+        self.control.on_idle(rtos, now)
         self._set_window(0)
 
-    def sent(self, octets: int) -> None:
+    def held_back(self, octets: int, now: int) -> bool:
+        """Tell whether so many octets more must wait, for the window or for the pacer's deadline.
+
+        With nothing in flight a segment may always leave, however small the window is.
+        """
+        in_flight = self.in_flight
+        if in_flight and in_flight + octets > self.window:
+            return True
+        return self.control.pacing_rate > 0 and self.pacer.holds(now)
+
+    def window_used(self, una: int, end: int, *, used_up: bool) -> None:
+        """Note after sending how much of the congestion window is used."""
+        self._use.note(una, end, used_up=used_up)
+
+    def sent(self, octets: int, now: int) -> None:
         """Note that octets have left."""
         self._prr_sent += octets
+        control = self.control
+        control.on_sent(octets, self.board.in_flight, now)
+        rate = control.pacing_rate
+        if rate:
+            self.pacer.sent(octets, rate, now)
 
-    def sent_again(self, record: Sent) -> None:
+    def sent_again(self, record: Sent, now: int) -> None:
         """Note that a record has left again."""
-        self._prr_sent += record.end - record.start
+        self.sent(record.end - record.start, now)
         if self.recovering:
             self._undo_ends.add(record.end)
+
+    def look(self, position: int, end: int, now: int) -> None:
+        """Look again for losses: the reordering timer has expired."""
+        self.look_at = NEVER
+        self.detect_losses(position, end, now)
 
     def duplicate_reported(self, end: int) -> None:
         """Take a DSACK: the peer has got twice what ends at ``end`` (RFC 2883, RFC 3708).
@@ -195,6 +237,26 @@ class Recovery:
             self._undo_ends.discard(end)
             if not self._undo_ends and self._undo_after >= 0:
                 self._undo()
+
+    def _sample(self, ack: Acknowledgment, octets: int, now: int, *, growable: bool) -> Sample:
+        """Return what an ACK tells the congestion control."""
+        board, rtt, rate = self.board, self.rtt, self.rate
+        lost = board.total_lost - self._lost_before
+        self._lost_before = board.total_lost
+        return Sample(
+            now,
+            octets,
+            lost,
+            growable,
+            ack.end - ack.una,
+            self.in_flight,
+            rtt.latest,
+            rtt.smoothed,
+            rtt.minimum,
+            rate.latest,
+            rate.rounds,
+            rate.app_limited,
+        )
 
     def _may_grow(self, ack: Acknowledgment) -> bool:
         """Tell whether what an ACK says was delivered may open the congestion window.
@@ -243,7 +305,7 @@ class Recovery:
         # RecoverFS: what was selectively acknowledged before will not be delivered again.
         flight = end - position - self.board.sacked + delivered
         self._prr_flight = max(flight, self.mss)
-        self.congestion.reduce(end - position, now)
+        self.control.on_loss(end - position, now)
 
     def _remember_for_undo(self, now: int) -> None:
         self._undo_after = now
@@ -256,26 +318,20 @@ class Recovery:
         again are on their way: as in Linux, that is waited for.
         """
         if echo_sent_ns < self._undo_after - MILLISECOND and self._undo_ends:
-            if self.phase == Phase.LOSS or not self._resent_outstanding():
+            if self.phase == Phase.LOSS or not self.board.resent_in_flight:
                 self._undo()
         elif self.phase == Phase.LOSS:
             self._undo_after = -1  # the first ACK after a timeout decides
 
-    def _resent_outstanding(self) -> bool:
-        """Whether something in flight was sent twice; those sent last are looked at first."""
-        return any(record.resent for record in reversed(self.board.by_time))
-
     def _undo(self) -> None:
         self._undo_after = -1
-        self.congestion.undo()
+        self.control.on_undo()
         self.board.mark_all_in_flight()
         self.phase = Phase.OPEN
         self._set_window(0)
 
     def _finish(self) -> None:
         """Leave recovery: all that was outstanding when it began has been acknowledged."""
-        if self.phase != Phase.LOSS:
-            self.congestion.cwnd = max(self.congestion.ssthresh, self.mss)
         if self.phase == Phase.RECOVERY:
             self.rack.recovered()
         self._duplicate_acks = 0
@@ -287,10 +343,10 @@ class Recovery:
             self.phase = Phase.DISORDER if disorder else Phase.OPEN
 
     def _set_window(self, delivered: int, *, safe: bool = False) -> None:
-        if self.phase in (Phase.REDUCING, Phase.RECOVERY):
+        if self.control.proportional and self.phase in (Phase.REDUCING, Phase.RECOVERY):
             self.window = self.in_flight + self._proportional_rate(delivered, safe=safe)
         else:
-            self.window = self.congestion.cwnd
+            self.window = self.control.window
 
     def _proportional_rate(self, delivered: int, *, safe: bool) -> int:
         """Return the octets PRR lets go now (RFC 9937, section 6.2).
@@ -298,7 +354,7 @@ class Recovery:
         :param safe: SND.UNA has advanced, and nothing says of a further loss (SafeACK).
         """
         self._prr_delivered += delivered
-        target, flight = self.congestion.ssthresh, self.in_flight
+        target, flight = self.control.threshold, self.in_flight
         if flight > target:
             allowed = -(-self._prr_delivered * target // self._prr_flight) - self._prr_sent
         else:

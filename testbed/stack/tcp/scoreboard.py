@@ -6,54 +6,19 @@ selectively acknowledged; ``in_flight`` is the *pipe* of RFC 6675.
 
 from __future__ import annotations
 
-import enum
 import heapq
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import Any
+from typing import Final
 
-from testbed.stack.packet.segment import FIN
 from testbed.stack.ranges import Ranges
+from testbed.stack.tcp.sent import Fate, Progress, Sent
 
-
-class Fate(enum.Enum):
-    """What is known of a record."""
-
-    IN_FLIGHT = enum.auto()
-    LOST = enum.auto()  # and not sent again since
-    SACKED = enum.auto()
-
-
-class Sent:
-    """One transmission: ``payload`` is at ``start``; SYN and FIN take one position each."""
-
-    __slots__ = (
-        "end",
-        "ext",
-        "fate",
-        "flags",
-        "payload",
-        "progress",
-        "resent",
-        "sent_ns",
-        "start",
-    )
-
-    def __init__(
-        self, start: int, end: int, payload: bytes, ext: Any, flags: int, sent_ns: int
-    ) -> None:
-        self.start = start
-        self.end = end
-        self.payload = payload
-        self.ext = ext
-        self.flags = flags
-        self.sent_ns = sent_ns
-        self.fate = Fate.IN_FLIGHT
-        self.resent = False
-        self.progress = (0, 0, 0)  # of the connection when it left: see DeliveryRate
-
+# Records that are kept.  A peer makes segments small with its MSS option; no more of them are
+# outstanding at a time, whatever its window.
+MOST_RECORDS: Final = 1 << 14
 
 _start = attrgetter("start")
 
@@ -62,38 +27,44 @@ class Scoreboard:
     """All records between SND.UNA and SND.NXT, in order.
 
     Cumulative ACKs pop from the left, SACK blocks touch only what they newly cover, and the
-    records in flight are also kept in the order of their last transmission.
+    records in flight are also in a ring in the order of their last transmission.
+
+    :ivar resent_in_flight: records in flight that have left more than once.
+    :ivar total_lost: octets marked lost, in all.
     """
 
-    __slots__ = ("_lost_starts", "_sacked_ranges", "by_time", "in_flight", "lost", "records",
-                 "sacked")  # fmt: skip
+    __slots__ = ("_lost_starts", "_ring", "_sacked_ranges", "in_flight", "lost", "records",
+                 "resent_in_flight", "sacked", "total_lost")  # fmt: skip
 
     def __init__(self) -> None:
         self.records: deque[Sent] = deque()
-        self.by_time: dict[Sent, None] = {}  # those in flight, the longest ago sent first
         self.in_flight = 0
         self.lost = 0
         self.sacked = 0
+        self.resent_in_flight = 0
+        self.total_lost = 0
+        self._ring = Sent.ring()
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
         self._sacked_ranges = Ranges()
 
     def add(self, record: Sent) -> None:
         """Note a first transmission."""
         self.records.append(record)
-        self.by_time[record] = None
+        record.follow(self._ring.older)
         self.in_flight += record.end - record.start
 
-    def resend(self, record: Sent, now: int) -> None:
+    def resend(self, record: Sent, now: int, progress: Progress, piece: int) -> None:
         """Note that a record leaves again."""
         length = record.end - record.start
         if record.fate is Fate.LOST:
             self.lost -= length
             self.in_flight += length
-        record.fate = Fate.IN_FLIGHT
-        record.resent = True
-        record.sent_ns = now
-        self.by_time.pop(record, None)
-        self.by_time[record] = None
+        else:
+            record.unlink()
+            self.resent_in_flight -= record.resent
+        record.again(now, progress, piece)
+        self.resent_in_flight += 1
+        record.follow(self._ring.older)
 
     def acknowledge(self, position: int) -> list[Sent]:
         """Drop all before ``position``; return the records that were not yet known delivered."""
@@ -114,13 +85,19 @@ class Scoreboard:
         return delivered
 
     def sack(self, blocks: Iterable[tuple[int, int]]) -> list[Sent]:
-        """Mark what blocks say has arrived; return the records newly marked, in order."""
+        """Mark what blocks say has arrived; return the records newly marked, in order.
+
+        Only whole segments count: no honest peer has received a part of one.
+        """
         delivered = []
         for start, end in sorted(blocks):
-            for gap_start, gap_end in self._sacked_ranges.add(start, end):
+            known = self._sacked_ranges.around(start)
+            if known is not None and end <= known[1]:
+                continue
+            for gap_start, gap_end in self._sacked_ranges.add(*self._whole_segments(start, end)):
                 for record in self._records_in(gap_start, gap_end):
                     self._leave(record)
-                    record.fate = Fate.SACKED
+                    record.becomes(Fate.SACKED)
                     self.sacked += record.end - record.start
                     delivered.append(record)
         return delivered
@@ -128,8 +105,10 @@ class Scoreboard:
     def mark_lost(self, record: Sent) -> None:
         """Note that a record in flight has been lost."""
         self._leave(record)
-        record.fate = Fate.LOST
-        self.lost += record.end - record.start
+        record.becomes(Fate.LOST)
+        length = record.end - record.start
+        self.lost += length
+        self.total_lost += length
         heapq.heappush(self._lost_starts, record.start)
 
     def mark_all_lost(self) -> None:
@@ -165,6 +144,15 @@ class Scoreboard:
             heapq.heappop(heap)
         return None
 
+    def by_time(self) -> Iterator[Sent]:
+        """Yield the records in flight, the longest ago sent first; one yielded may be marked."""
+        ring = self._ring
+        record = ring.newer
+        while record is not ring:
+            newer = record.newer
+            yield record
+            record = newer
+
     def cut(self, record: Sent, length: int) -> None:
         """Shorten a record to ``length`` octets of payload; the rest becomes a record after it."""
         index = bisect_right(self.records, record.start, key=_start) - 1
@@ -172,17 +160,32 @@ class Scoreboard:
 
     def clear(self) -> None:
         """Forget everything."""
+        for record in self.by_time():
+            record.unlink()
         self.records.clear()
-        self.by_time.clear()
         self._lost_starts.clear()
         self._sacked_ranges.clear()
-        self.in_flight = self.lost = self.sacked = 0
+        self.in_flight = self.lost = self.sacked = self.resent_in_flight = 0
 
     def _find(self, start: int) -> Sent | None:
         index = bisect_right(self.records, start, key=_start) - 1
         if index < 0 or self.records[index].start != start:
             return None
         return self.records[index]
+
+    def _whole_segments(self, start: int, end: int) -> tuple[int, int]:
+        """Return the part of a range that begins and ends with a segment on the wire."""
+        record = self._record_at(start)
+        if record is not None and record.start < start:
+            start = min(record.end, start + (record.start - start) % record.piece)
+        record = self._record_at(end - 1)
+        if record is not None and end < record.start + len(record.payload):
+            end -= (end - record.start) % record.piece
+        return start, max(start, end)
+
+    def _record_at(self, position: int) -> Sent | None:
+        index = bisect_right(self.records, position, key=_start) - 1
+        return self.records[index] if index >= 0 else None
 
     def _records_in(self, start: int, end: int) -> Iterator[Sent]:
         """Yield the records of a range that is not selectively acknowledged, cut to it."""
@@ -199,32 +202,19 @@ class Scoreboard:
 
     def _split(self, index: int, position: int) -> None:
         record = self.records[index]
-        length = position - record.start
-        rest = Sent(
-            position, record.end, record.payload[length:], record.ext, record.flags, record.sent_ns
-        )
-        rest.fate, rest.resent, rest.progress = record.fate, record.resent, record.progress
-        record.end = position
-        record.payload = record.payload[:length]
-        record.flags &= ~FIN
+        rest = record.cut(position)
         self.records.insert(index + 1, rest)
         if rest.fate is Fate.LOST:
             heapq.heappush(self._lost_starts, position)
         elif rest.fate is Fate.IN_FLIGHT:
-            self._insert_by_time(record, rest)
-
-    def _insert_by_time(self, record: Sent, rest: Sent) -> None:
-        if next(reversed(self.by_time)) is record:
-            self.by_time[rest] = None
-            return
-        ordered = list(self.by_time)
-        ordered.insert(ordered.index(record) + 1, rest)
-        self.by_time = dict.fromkeys(ordered)
+            rest.follow(record)
+            self.resent_in_flight += rest.resent
 
     def _back_in_flight(self, record: Sent) -> None:
-        record.fate = Fate.IN_FLIGHT
+        record.becomes(Fate.IN_FLIGHT)
         self.in_flight += record.end - record.start
-        self.by_time[record] = None
+        self.resent_in_flight += record.resent
+        record.follow(self._ring.older)
 
     def _leave(self, record: Sent) -> None:
         """Take a record that is about to change its fate out of the sums."""
@@ -233,4 +223,5 @@ class Scoreboard:
             self.lost -= length
         else:
             self.in_flight -= length
-            del self.by_time[record]
+            self.resent_in_flight -= record.resent
+            record.unlink()

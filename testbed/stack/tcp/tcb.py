@@ -6,25 +6,44 @@ it; applications see it as :class:`~testbed.stack.tcp.connection.TcpConnection`.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from testbed.stack.connection import Closed, ConnectionFailure, ErrorKind, Event, Readable
+from testbed.stack.connection import (
+    Closed,
+    Connected,
+    ConnectionFailure,
+    ErrorKind,
+    Event,
+    Readable,
+    Writable,
+)
 from testbed.stack.deadlines import NEVER
 from testbed.stack.packet.address import Flow
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.options import (
+    MaximumSegmentSize,
+    SackPermitted,
+    Timestamps,
+    WindowScale,
+    find,
+)
+from testbed.stack.packet.segment import ACK, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.challenge import ChallengeLimit
-from testbed.stack.tcp.config import MILLISECOND, TcpConfig
-from testbed.stack.tcp.congestion import CongestionControl
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion.control import CongestionControl
+from testbed.stack.tcp.ecn import Ecn
 from testbed.stack.tcp.extension import Extension
+from testbed.stack.tcp.keepalive import KeepAlive
 from testbed.stack.tcp.receiver import Receiver
 from testbed.stack.tcp.sender import Sender
 from testbed.stack.tcp.state import OVER, RECEIVING, RESETTABLE, TRANSITIONS, State, Trigger
+from testbed.stack.tcp.timestamps import Timestamping
 
 _IPV4_AND_TCP = 40
 _IPV6_AND_TCP = 60
 _DEFAULT_MSS = {4: 536, 6: 1220}  # RFC 9293, section 3.7.1
 _TIMESTAMPS_LENGTH = 12
+_MAX_SHIFT = 14  # RFC 7323, section 2.3
 
 
 class Owner(Protocol):
@@ -39,86 +58,92 @@ class Owner(Protocol):
         """Tell the application."""
 
 
-class Tcb:
-    """The variables of one connection, and how its state changes."""
+class Numbers(NamedTuple):
+    """What an attacker must not guess: the first sequence number, and the clock's offset."""
 
-    __slots__ = (
-        "accepted",
-        "backlogged",
-        "close_at",
-        "config",
-        "ecn",
-        "ecn_reduced",
-        "extension",
-        "failure",
-        "flow",
-        "keepalive_at",
-        "last_received_ns",
-        "nagle",
-        "orphaned",
-        "owner",
-        "probes",
-        "pure_ack",
-        "readable_reported",
-        "reading_closed",
-        "receiver",
-        "reset",
-        "sack",
-        "segments_received",
-        "segments_sent",
-        "sender",
-        "soft_error",
-        "state",
-        "timestamp_offset",
-        "timestamps",
-        "ts_recent",
-        "ts_recent_ns",
-        "wants_room",
-        "window_scaling",
-    )
+    isn: int
+    timestamp_offset: int
+
+
+class Tcb:
+    """The variables of one connection, and how its state changes.
+
+    :ivar accepted: the peer opened it.
+    :ivar orphaned: its user has closed it.
+    """
+
+    __slots__ = ("accepted", "close_at", "config", "ecn", "extension", "failure", "flow",
+                 "keepalive", "orphaned", "owner", "readable_reported", "reading_closed",
+                 "receiver", "reset", "sack", "segments_received", "segments_sent", "sender",
+                 "soft_error", "state", "timestamps", "wants_room",
+                 "window_scaling")  # fmt: skip
 
     def __init__(
         self,
         flow: Flow,
         config: TcpConfig,
         owner: Owner,
-        congestion: CongestionControl,
+        control: CongestionControl,
         extension: Extension | None,
-        state: State,
+        numbers: Numbers,
+        *,
+        accepted: bool,
     ) -> None:
         self.flow = flow
         self.config = config
         self.owner = owner
         self.extension = extension
-        self.state = state
+        self.state = State.LISTEN if accepted else State.CLOSED
         self.failure: ConnectionFailure | None = None
         self.soft_error: ConnectionFailure | None = None
-        self.sender = Sender(config, congestion)
+        self.sender = Sender((numbers.isn + 1) & BITS_32, config, control)
         self.receiver = Receiver(config)
-        self.accepted = state is State.LISTEN
-        self.backlogged: Any = None  # the listener whose backlog it takes a place of
+        self.accepted = accepted
         # Negotiated in the handshake; until then, what is offered.
-        self.timestamps = config.timestamps
+        self.timestamps = Timestamping(numbers.timestamp_offset, offered=config.timestamps)
+        self.ecn = Ecn(wanted=config.ecn)
         self.sack = config.sack
         self.window_scaling = config.window_scaling
-        self.ecn = config.ecn
-        self.ecn_reduced = False  # CWR is to be set on the next new data
-        self.nagle = config.nagle
-        self.timestamp_offset = 0
-        self.ts_recent = 0
-        self.ts_recent_ns = 0
-        self.pure_ack = False  # asked for by the extension's owner
+        self.keepalive = KeepAlive(config)
         self.reset = False  # RST is to be sent
         self.reading_closed = False
         self.orphaned = False
         self.wants_room = False
         self.readable_reported = False
-        self.probes = 0  # of keep-alive, unanswered
-        self.last_received_ns = 0
         self.segments_sent = 0
         self.segments_received = 0
         self.close_at = NEVER  # TIME-WAIT's end, or that of an orphan's FIN-WAIT-2
-        self.keepalive_at = NEVER
+
+    # The handshake.
+
+    def open(self, now: int) -> None:
+        """Open it actively (RFC 9293, section 3.10.1)."""
+        self.keepalive.begin(now)
+        self.transition(Trigger.ACTIVE_OPEN)
+
+    def negotiate(self, syn: Segment, now: int) -> None:
+        """Take the options of the peer's SYN: only what both sides offer is used."""
+        self.timestamps.negotiate(find(syn.options, Timestamps), now)
+        scale = find(syn.options, WindowScale)
+        self.window_scaling = self.config.window_scaling and scale is not None
+        if self.window_scaling:
+            self.sender.window.scale(min(scale.shift, _MAX_SHIFT))
+        self.receiver.synchronize(syn.seq, self.config.window_shift if self.window_scaling else 0)
+        self.sack = self.config.sack and find(syn.options, SackPermitted) is not None
+        mss = find(syn.options, MaximumSegmentSize)
+        self.negotiated_mss(None if mss is None else mss.mss)
+        self.ecn.negotiate(syn, answer=bool(syn.flags & ACK))
+
+    def establish(self, trigger: Trigger, now: int) -> None:
+        """Be established: data can flow."""
+        self.transition(trigger)
+        sender = self.sender
+        # RFC 5681, section 3.1; as in Linux one lost SYN is forgiven.
+        sender.recovery.start(sender.mss, sack=self.sack, small=sender.total_resent > 1)
+        self.keepalive.start(now)
+        self.owner.report(self, Connected())
+        if sender.closing:  # shutdown() was called during the handshake
+            self.transition(Trigger.CLOSE)
 
     # How its state changes.
 
@@ -137,8 +162,9 @@ class Tcb:
         self.failure = failure
         self.transition(trigger)
         self.sender.clear()
-        self.receiver.ack_at = self.close_at = self.keepalive_at = NEVER
-        self.receiver.ack_now = self.pure_ack = False
+        self.receiver.stop()
+        self.keepalive.stop()
+        self.close_at = NEVER
         if not over:
             self.owner.report(self, Closed(failure))
         self.owner.wake(self)
@@ -159,10 +185,42 @@ class Tcb:
         """Enter TIME-WAIT: the application has nothing more to expect, the peer may have."""
         self.transition(trigger)
         self.sender.clear()
-        self.keepalive_at = NEVER
-        self.close_at = now + self.config.time_wait_ns
+        self.keepalive.stop()
+        self.restart_time_wait(now)
         self.report_readable()
         self.owner.report(self, Closed())
+
+    def restart_time_wait(self, now: int) -> None:
+        """Wait 2 MSL from now on."""
+        self.close_at = now + self.config.time_wait_ns
+
+    def linger(self, now: int) -> None:
+        """Wait for the peer's FIN, of which no user would take notice, only so long."""
+        if self.orphaned and self.state is State.FIN_WAIT_2 and self.close_at == NEVER:
+            self.close_at = now + self.config.fin_timeout_ns
+
+    def waited(self) -> None:
+        """Be closed: the wait for the peer is over."""
+        self.end(None, Trigger.TIMEOUT if self.state is State.TIME_WAIT else Trigger.DELETE)
+
+    def take_reset(self) -> bool:
+        """Tell whether RST is to leave, which it does now."""
+        reset, self.reset = self.reset, False
+        return reset
+
+    def data_acknowledged(self) -> None:
+        """Tell extension and application that the peer has got more."""
+        sender = self.sender
+        if self.extension is not None:
+            self.extension.acked(sender.acknowledged)
+        if self.wants_room and sender.unsent <= self.config.send_buffer * 3 // 4:
+            self.wants_room = False
+            self.owner.report(self, Writable())
+
+    def event_taken(self, event: Event) -> None:
+        """Note that the application has seen an event: the next of its kind is news."""
+        if type(event) is Readable:
+            self.readable_reported = False
 
     def report_readable(self) -> None:
         """Tell the application that there is something to read, the end of the stream included."""
@@ -195,23 +253,11 @@ class Tcb:
 
     def limit_segments(self, limit: int) -> None:
         """Make segments of at most so many octets of payload and options."""
-        self.sender.set_segment_limit(limit, _TIMESTAMPS_LENGTH if self.timestamps else 0)
-
-    def timestamp(self, now: int) -> int:
-        """Return TSval: milliseconds, from an offset of the connection's own."""
-        return (now // MILLISECOND + self.timestamp_offset) & BITS_32
-
-    def echoed_ns(self, echo: int, now: int) -> int | None:
-        """Return when TSval was ``echo``, or ``None`` if that never was."""
-        if not echo:
-            return None
-        age = (self.timestamp(now) - echo) & BITS_32
-        sent_ns = (now // MILLISECOND - age) * MILLISECOND
-        return sent_ns if age < 1 << 31 and sent_ns >= 0 else None
+        self.sender.set_segment_limit(limit, _TIMESTAMPS_LENGTH if self.timestamps.used else 0)
 
     def position_of(self, segment: Segment) -> int:
         """Return the position in the peer's stream of a segment's first octet; of SYN, -1."""
-        return expand((segment.seq - self.receiver.base) & BITS_32, self.receiver.next)
+        return expand((segment.seq - self.receiver.base) & BITS_32, self.receiver.buffer.next)
 
     # When it is due.
 
@@ -219,11 +265,12 @@ class Tcb:
         """Return the earliest deadline."""
         sender = self.sender
         return min(
-            sender.rto_at,
-            sender.probe_at,
+            sender.timer.at,
+            sender.probe.at,
             sender.recovery.look_at,
-            sender.persist_at,
+            sender.recovery.pacer.at,
+            sender.timer.persist_at,
             self.receiver.ack_at,
-            self.keepalive_at,
+            self.keepalive.at,
             self.close_at,
         )

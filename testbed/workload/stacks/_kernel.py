@@ -37,9 +37,7 @@ _DOUBLED: Final = ("send_buffer", "receive_buffer")  # by the kernel, for its ow
 _SWITCHES: Final = ("nodelay", "keepalive")
 
 
-async def connect(
-    sock: socket.socket, options: SocketOptions, remote: tuple[str, int]
-) -> Streams:
+async def connect(sock: socket.socket, options: SocketOptions, remote: tuple[str, int]) -> Streams:
     """Connect a fresh socket; it is closed if that fails."""
     try:
         sock.settimeout(0)

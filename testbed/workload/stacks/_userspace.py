@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import PlatformError
+from testbed.records import View
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.packet.address import Address
-from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams
+from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, Streams
 from testbed.workload.stacks.options import given, read_back
 
 if TYPE_CHECKING:
@@ -67,13 +69,25 @@ class Userspace:
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
-        connection: Connection = writer.get_extra_info("connection")
-        info = connection.info()
-        return {"mptcp_info" if "subflows" in info else "tcp_info": info}
+        return _view(writer.get_extra_info("connection"))
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
         """Return what the connection's configuration says of the options."""
         return used(writer.get_extra_info("connection"), self._options)
+
+    def connections(self) -> Sequence[Look]:
+        """Return how the connections of this event loop are now."""
+        host = self._hosts.get(asyncio.get_running_loop())
+        now_ns = time.monotonic_ns()
+        return [
+            Look(
+                t_ns=now_ns,
+                local=str(connection.flow.local),
+                remote=str(connection.flow.remote),
+                view=msgspec.convert(_view(connection), View),
+            )
+            for connection in (host.streams.connections if host else ())
+        ]
 
     async def finish(self) -> None:
         """Wait until all connections are closed at both ends, and leave the network."""
@@ -96,3 +110,8 @@ def used(connection: Connection, options: msgspec.Struct) -> dict[str, Scalar]:
     if isinstance(config, MptcpConfig):
         return read_back(config.tcp, names) | read_back(config, names)
     return read_back(config, names)
+
+
+def _view(connection: Connection) -> dict[str, Any]:
+    info = connection.info()
+    return {"mptcp_info" if "subflows" in info else "tcp_info": info}

@@ -122,11 +122,12 @@ def parse(text: str) -> StackChoice:
 
     :raises InputError: there is no such stack or option, or the two do not speak one protocol.
     """
-    written = _split(text)
+    written = re.split(r"/(?![^()]*\))", text)  # at slashes outside of parentheses
     if len(written) > 2:
         raise InputError(f"{text!r} names more than two ends", hint="write SOURCE/TARGET")
     ends = [_end(one) for one in written]
-    return _checked(StackChoice(label=text.strip(), source=ends[0], target=ends[-1]))
+    label = "/".join(map(str, ends))
+    return _checked(StackChoice(label=label, source=ends[0], target=ends[-1]))
 
 
 def read(raw: object) -> StackChoice:
@@ -194,11 +195,6 @@ def _scalar(name: str, value: object) -> Scalar:
     if isinstance(value, str | int | float | bool) or value is None:
         return value
     raise InputError(f"the value of {name!r} is not a single one")
-
-
-def _split(text: str) -> list[str]:
-    """Split at slashes outside of parentheses."""
-    return re.split(r"/(?![^()]*\))", text)
 
 
 def _replaced(end: End, changed: Mapping[str, Scalar]) -> End:

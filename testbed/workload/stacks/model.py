@@ -8,9 +8,24 @@ from typing import Any, Protocol
 
 import msgspec
 
+from testbed.records import View
+
 Scalar = str | int | float | bool | None
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection of this process, seen at one moment.
+
+    :param t_ns: CLOCK_MONOTONIC.
+    :param view: as from :meth:`Transport.inspect`.
+    """
+
+    t_ns: int
+    local: str
+    remote: str
+    view: View
 
 
 class Server(Protocol):
@@ -55,6 +70,9 @@ class Stack(Transport, Protocol):
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the command line that makes a program use this stack."""
+
+    def connections(self) -> Sequence[Look]:
+        """Return how the connections are that no probe can see from outside."""
 
     async def finish(self) -> None:
         """Return when this process is needed for no connection any more; all are closed."""

@@ -15,7 +15,7 @@ import msgspec
 from testbed import sockinfo
 from testbed.errors import PlatformError
 from testbed.workload.stacks import _kernel
-from testbed.workload.stacks.model import OnConnection, Scalar, Server, StackKind, Streams
+from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, StackKind, Streams
 from testbed.workload.stacks.options import KernelMptcpOptions, given
 
 # Options that are sysctls of the node: the file under /proc/sys/net/mptcp.
@@ -78,6 +78,10 @@ class Mptcp:
                 value = (_FOLDER / _SYSCTLS[option]).read_text().strip()
                 found[option] = value == "1" if option == "checksum" else value
         return found
+
+    def connections(self) -> Sequence[Look]:
+        """Return nothing: probes see the kernel's sockets."""
+        return ()
 
     async def finish(self) -> None:
         """Return at once: the kernel ends connections by itself."""

@@ -20,6 +20,8 @@ from testbed.workload.stacks.model import Scalar, StackKind
 
 _SIZES: Final = frozenset({"send_buffer", "receive_buffer", "notsent_lowat"})
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
+_S: Final = 1_000_000_000
+_WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
 _OUR_TIMES: Final = frozenset(
     name.removesuffix(_SUFFIX)
@@ -29,7 +31,7 @@ _OUR_TIMES: Final = frozenset(
 
 
 class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of one socket, see tcp(7) and socket(7).  What is ``None`` stays as the kernel has it.
+    """Options of one socket, see tcp(7) and socket(7); ``None`` leaves what the kernel has.
 
     :param congestion: TCP_CONGESTION.
     :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it; ``receive_buffer``
@@ -83,6 +85,7 @@ def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
                 f"the stack {kind.name!r} has no option {name!r}", hint=nearest(name, names(kind))
             )
         plain[name] = _value(name, value)
+        _check(kind, name, plain[name])
     try:
         return msgspec.convert(plain, kind.options)
     except msgspec.ValidationError as error:
@@ -150,6 +153,23 @@ def of_configurations(name: str, *parts: type[msgspec.Struct], without: frozense
 def is_time(name: str) -> bool:
     """Tell whether an option is a time."""
     return name in _TIMES or name in _OUR_TIMES
+
+
+def _check(kind: StackKind, name: str, value: Scalar) -> None:
+    """Refuse what an option cannot be, whatever the machine.  Raises InputError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value <= 0 and (name in _SIZES or is_time(name)):
+            raise InputError(f"{name} of {kind.name} must be more than 0")
+        unit = _WHOLE.get(name)
+        if kind.in_kernel and unit is not None and value % unit:
+            raise InputError(
+                f"{name} of {kind.name} must be whole {'seconds' if unit == _S else 'ms'}"
+            )
+    known = _OUR_NAMES.get(name)
+    if not kind.in_kernel and known is not None and value not in known():
+        raise InputError(
+            f"there is no {name.replace('_', ' ')} {value!r}", hint=nearest(str(value), known())
+        )
 
 
 def _value(name: str, value: Scalar) -> Scalar:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from testbed import sockinfo
 from testbed.workload.stacks import _kernel
-from testbed.workload.stacks.model import OnConnection, Scalar, Server, StackKind, Streams
+from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, StackKind, Streams
 from testbed.workload.stacks.options import SocketOptions
 
 
@@ -43,6 +43,10 @@ class Tcp:
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
         """Return what the socket says of its options."""
         return _kernel.used(_kernel.socket_of(writer), self._options)
+
+    def connections(self) -> Sequence[Look]:
+        """Return nothing: probes see the kernel's sockets."""
+        return ()
 
     async def finish(self) -> None:
         """Return at once: the kernel ends connections by itself."""

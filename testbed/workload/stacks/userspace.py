@@ -44,18 +44,20 @@ def tcp_config(base: TcpConfig, chosen: Any) -> TcpConfig:
 
 def _mptcp(chosen: Any) -> Userspace:
     def host() -> Host:
-        from testbed.host import endpoints  # noqa: PLC0415 - for Linux only
-        from testbed.host.driver import Host  # noqa: PLC0415
+        from testbed.host import endpoints
+        from testbed.host.driver import Host
 
-        return Host(endpoints.mptcp(mptcp_config(endpoints.like_the_kernel(endpoints.MPTCP), chosen)))
+        return Host(
+            endpoints.mptcp(mptcp_config(endpoints.like_the_kernel(endpoints.MPTCP), chosen))
+        )
 
     return Userspace("userspace", chosen, host)
 
 
 def _tcp(chosen: Any) -> Userspace:
     def host() -> Host:
-        from testbed.host import endpoints  # noqa: PLC0415 - for Linux only
-        from testbed.host.driver import Host  # noqa: PLC0415
+        from testbed.host import endpoints
+        from testbed.host.driver import Host
 
         return Host(endpoints.tcp(tcp_config(endpoints.TCP, chosen)))
 

@@ -11,18 +11,18 @@ from types import SimpleNamespace
 import pytest
 
 from testbed.errors import InputError, PlatformError
-from testbed.workload import stacks
 from testbed.workload.stacks import mptcp
+from testbed.workload.stacks import registry as stacks
 
 
 def test_every_stack_is_found_by_its_name():
     assert {"tcp", "mptcp"} <= set(stacks.names())
-    assert all(stacks.stack(name).name == name for name in stacks.names())
+    assert all(stacks.kind(name).name == name for name in stacks.names())
 
 
 @pytest.mark.parametrize("name", ["quic", "_kernel", ""])
 def test_what_is_not_a_stack_is_refused(name):
-    with pytest.raises(InputError, match="unknown stack"):
+    with pytest.raises(InputError, match="there is no stack"):
         stacks.stack(name)
 
 

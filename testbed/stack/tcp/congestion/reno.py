@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
-from testbed.stack.tcp.congestion import NO_THRESHOLD, initial_window, register
-from testbed.stack.tcp.rtt import RttEstimator
+from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, NO_THRESHOLD, Group, Sample
 
 _LEAST_SEGMENTS: Final = 2
 
@@ -13,62 +12,76 @@ _LEAST_SEGMENTS: Final = 2
 class Reno:
     """Slow start, congestion avoidance, halving."""
 
-    __slots__ = ("_acked", "_before", "cwnd", "mss", "ssthresh")
+    pacing_rate: ClassVar[int] = 0  # not paced: ACKs are the clock
+    proportional: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    __slots__ = ("_acked", "_before", "mss", "threshold", "window")
+
+    def __init__(self, group: Group) -> None:
+        del group
         self.mss = 0
-        self.cwnd = 0
-        self.ssthresh = NO_THRESHOLD
-        self._acked = 0  # octets since cwnd last grew
+        self.window = 0
+        self.threshold = NO_THRESHOLD
+        self._acked = 0  # octets since the window last grew
         self._before = (0, 0)
 
-    def start(self, mss: int) -> None:
-        """Begin with the initial window, or keep the window in segments for another ``mss``."""
-        self.cwnd = max(mss, self.cwnd // self.mss * mss) if self.mss else initial_window(mss)
+    def start(self, mss: int, segments: int) -> None:
+        """Begin with a window of so many segments."""
+        self.mss = mss
+        self.window = segments * mss
+
+    def resize(self, mss: int) -> None:
+        """Keep the window in segments."""
+        self.window = max(mss, self.window // self.mss * mss)
         self.mss = mss
 
-    def acked(self, octets: int, rtt: RttEstimator, now: int, flight: int) -> None:  # noqa: ARG002
+    def on_sent(self, octets: int, in_flight: int, now: int) -> None:
+        """Do nothing: what counts is what arrives."""
+
+    def on_ack(self, sample: Sample) -> None:
         """Double each round trip in slow start, add one segment each after it."""
-        octets = self._slow_start(octets, octets)
+        if not sample.growable:
+            return
+        octets = self._slow_start(sample.delivered, sample.delivered)
         if octets:
             self._acked += octets
-            if self._acked >= self.cwnd:
-                self._acked -= self.cwnd
-                self.cwnd += self.mss
+            if self._acked >= self.window:
+                self._acked -= self.window
+                self.window += self.mss
 
     def _slow_start(self, octets: int, growth: int) -> int:
-        """Grow up to ``ssthresh`` and return what octets are left for congestion avoidance."""
-        room = self.ssthresh - self.cwnd
+        """Grow up to the threshold and return what octets are left for congestion avoidance."""
+        room = self.threshold - self.window
         if room <= 0:
             return octets
-        self.cwnd += min(growth, room)
+        self.window += min(growth, room)
         return max(0, octets - room)
 
-    def reduce(self, in_flight: int, now: int) -> None:  # noqa: ARG002
+    def on_loss(self, used: int, now: int) -> None:  # noqa: ARG002
         """Halve (RFC 5681, equation 4)."""
         self._remember()
-        self.ssthresh = max(in_flight // 2, _LEAST_SEGMENTS * self.mss)
-        self.cwnd = self.ssthresh
-        self._acked = 0
+        self._reduce_to(used // 2)
 
-    def timed_out(self, in_flight: int, now: int) -> None:
-        """Start again from one segment."""
-        self.reduce(in_flight, now)
-        self.cwnd = self.mss
+    def on_timeout(self, used: int, now: int, *, again: bool) -> None:
+        """Start again from one segment; the threshold stays if that is so already."""
+        if not again:
+            self.on_loss(used, now)
+        self.window = self.mss
 
-    def undo(self) -> None:
-        """Go back to where the last reduction began, if that is more."""
-        cwnd, ssthresh = self._before
-        self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)
-
-    def idled(self, rtos: int, now: int) -> None:  # noqa: ARG002
+    def on_idle(self, timeouts: int, now: int) -> None:  # noqa: ARG002
         """Halve for each timeout, down to the restart window (RFC 5681, RFC 2861)."""
-        restart = min(initial_window(self.mss), self.cwnd)
-        self.ssthresh = max(self.ssthresh, 3 * self.cwnd // 4)
-        self.cwnd = max(restart, self.cwnd >> min(rtos, 32))
+        restart = min(INITIAL_SEGMENTS * self.mss, self.window)
+        self.threshold = max(self.threshold, 3 * self.window // 4)
+        self.window = max(restart, self.window >> min(timeouts, 32))
+
+    def on_undo(self) -> None:
+        """Go back to where the last reduction began, if that is more."""
+        window, threshold = self._before
+        self.window, self.threshold = max(self.window, window), max(self.threshold, threshold)
 
     def _remember(self) -> None:
-        self._before = (self.cwnd, self.ssthresh)
+        self._before = (self.window, self.threshold)
 
-
-register("reno", Reno)
+    def _reduce_to(self, octets: int) -> None:
+        self.threshold = self.window = max(octets, _LEAST_SEGMENTS * self.mss)
+        self._acked = 0

@@ -7,12 +7,20 @@ from typing import Any
 
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.extension import Extension, Notice
 from testbed.stack.tcp.state import State
 
 
 class NoExtension:
     """An extension that changes nothing."""
+
+    def __init__(self) -> None:
+        self._group = Group()
+
+    def group(self) -> Group:
+        """Be alone in it."""
+        return self._group
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         return ()

@@ -19,8 +19,8 @@ class Path:
 
     def send(self, segments: int, now: int) -> None:
         for _ in range(segments):
-            record = Sent(self.count, self.count + SIZE, b"", None, 0, now)
-            self.rate.sent(record, now, idle=not self.flight)
+            progress = self.rate.at_departure(now, idle=not self.flight)
+            record = Sent(self.count, self.count + SIZE, b"", None, 0, now, progress, SIZE)
             self.flight.append(record)
             self.count += SIZE
 

@@ -74,12 +74,12 @@ def test_an_echo_reduces_the_window_once_per_round_trip() -> None:
     script.out()
     script.now += 50 * MS
     script.inject(".E", 1, 537)
-    threshold = connection.congestion.ssthresh
+    threshold = connection.congestion.threshold
     assert threshold < 10 * 536
     connection.send(b"y" * 5360)
     seen = script.inject(".E", 1, 1073)
     seen += script.inject(".E", 1, 5361)
-    assert connection.congestion.ssthresh == threshold
+    assert connection.congestion.threshold == threshold
     assert sum("W" in text for text in seen) == 1
 
 
@@ -90,4 +90,4 @@ def test_without_ecn_marks_and_echoes_mean_nothing() -> None:
     connection.send(b"x" * 5000)
     script.out()
     script.inject(".E", 2, 1461)
-    assert connection.congestion.ssthresh > 1 << 30
+    assert connection.congestion.threshold > 1 << 30

@@ -33,6 +33,7 @@ class Recorder(NoExtension):
     """Records what it sees and answers as it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[tuple[int, Any, int]] = []
         self.heard: list[tuple[str, int]] = []
         self.states: list[State] = []

@@ -1,0 +1,126 @@
+"""What a congestion control is told, and what it answers.
+
+All amounts are octets, all times nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+INITIAL_SEGMENTS: Final = 10  # RFC 6928, as Linux has it
+NO_THRESHOLD: Final = 1 << 40
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """What an ACK has told.
+
+    :param delivered: octets that it reports as delivered, selectively or not.
+    :param lost: octets found lost since the sample before.
+    :param growable: the window may grow: it was the limit (RFC 7661), SND.UNA has advanced or the
+        path is known to reorder, and no loss is being repaired (RFC 5681, section 3.1).
+    :param flight: octets from SND.UNA to SND.NXT.
+    :param in_flight: of those, neither selectively acknowledged nor lost.
+    :param rtt: the latest round-trip time, ``None`` before the first; ``smoothed`` is SRTT,
+        ``minimum`` the shortest of late.
+    :param rate: octets per second that the path has delivered since the newest segment
+        acknowledged was sent; 0 if that cannot be told (draft-ietf-ccwg-bbr, section 4.1).
+    :param round: counts round trips.
+    :param app_limited: the rate was limited by the application.
+    """
+
+    now: int
+    delivered: int
+    lost: int
+    growable: bool
+    flight: int
+    in_flight: int
+    rtt: int | None
+    smoothed: int | None
+    minimum: int | None
+    rate: int
+    round: int
+    app_limited: bool
+
+
+class CongestionControl(Protocol):
+    """Decides how much may be in flight, and how fast it leaves; TCP finds losses.
+
+    An object belongs to one connection, and nobody else writes its state.
+    """
+
+    @property
+    def window(self) -> int:
+        """What may be in flight; 0 before :meth:`start`."""
+
+    @property
+    def threshold(self) -> int:
+        """Below it, slow start; after a reduction, what ``window`` is going to be."""
+
+    @property
+    def pacing_rate(self) -> int:
+        """Octets per second that may leave; 0: as many as the window lets go."""
+
+    @property
+    def proportional(self) -> bool:
+        """Whether TCP spreads a reduction over a round trip (RFC 9937)."""
+
+    def start(self, mss: int, segments: int) -> None:
+        """Begin with a window of so many segments: the connection is established."""
+
+    def resize(self, mss: int) -> None:
+        """Keep the window in segments: the path takes smaller ones."""
+
+    def on_sent(self, octets: int, in_flight: int, now: int) -> None:
+        """Octets have left, for the first time or again."""
+
+    def on_ack(self, sample: Sample) -> None:
+        """An ACK has reported octets as delivered."""
+
+    def on_loss(self, used: int, now: int) -> None:
+        """A loss was detected, or ECN-Echo came: called once for a window of data.
+
+        :param used: octets of the window that were in use at the fullest time of the last round
+            trip: the whole window unless the application kept back.
+        """
+
+    def on_timeout(self, used: int, now: int, *, again: bool) -> None:
+        """The retransmission timer has expired.
+
+        :param again: for a segment for which it did before.
+        """
+
+    def on_idle(self, timeouts: int, now: int) -> None:
+        """Nothing was sent for so many whole timeouts (RFC 5681, section 4.1)."""
+
+    def on_undo(self) -> None:
+        """The last reduction was for nothing."""
+
+
+class Group:
+    """The controls of all paths of one connection, for those that couple them (RFC 6356).
+
+    One of plain TCP is alone in its group.  A control that has not started has a window of 0.
+    """
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: list[CongestionControl] = []
+
+    def join(self, control: CongestionControl) -> None:
+        """Add the control of a new path."""
+        self._members.append(control)
+
+    def leave(self, control: CongestionControl) -> None:
+        """Remove that of a path which has ended."""
+        if control in self._members:
+            self._members.remove(control)
+
+    def __iter__(self) -> Iterator[CongestionControl]:
+        return iter(self._members)
+
+
+Factory = Callable[[Group], CongestionControl]

@@ -1,0 +1,111 @@
+"""One transmission that has not been acknowledged."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Final
+
+from testbed.stack.packet.segment import FIN
+
+
+class Fate(enum.Enum):
+    """What is known of a record."""
+
+    IN_FLIGHT = enum.auto()
+    LOST = enum.auto()  # and not sent again since
+    SACKED = enum.auto()
+
+
+# What a connection had delivered when a record left (see ``DeliveryRate``): octets, when the last
+# of them were delivered, when the newest was sent, and whether the application is the limit.
+Progress = tuple[int, int, int, bool]
+NO_PROGRESS: Final[Progress] = (0, 0, 0, False)
+
+
+class Sent:
+    """One transmission: ``payload`` is at ``start``; SYN and FIN take one position each.
+
+    Records in flight are in a ring, in the order of their last transmission: ``older`` and
+    ``newer`` are a record's neighbours there.
+
+    :ivar piece: octets of payload in each segment on the wire: fewer than there are in
+        ``payload`` where the network interface cuts it.
+    :ivar resent: it has left more than once.
+    """
+
+    __slots__ = ("end", "ext", "fate", "flags", "newer", "older", "payload", "piece", "progress",
+                 "resent", "sent_ns", "start")  # fmt: skip
+    older: Sent
+    newer: Sent
+
+    def __init__(
+        self,
+        start: int,
+        end: int,
+        payload: bytes,
+        ext: Any,
+        flags: int,
+        sent_ns: int,
+        progress: Progress,
+        piece: int,
+    ) -> None:
+        self.start = start
+        self.end = end
+        self.payload = payload
+        self.ext = ext
+        self.flags = flags
+        self.sent_ns = sent_ns
+        self.progress = progress
+        self.piece = piece
+        self.fate = Fate.IN_FLIGHT
+        self.resent = False
+
+    @classmethod
+    def ring(cls) -> Sent:
+        """Return what closes a ring: no record, its newer neighbour the oldest one."""
+        end = cls(0, 0, b"", None, 0, 0, NO_PROGRESS, 0)
+        end.older = end.newer = end
+        return end
+
+    def again(self, now: int, progress: Progress, piece: int) -> None:
+        """Leave once more."""
+        self.fate = Fate.IN_FLIGHT
+        self.resent = True
+        self.sent_ns = now
+        self.progress = progress
+        self.piece = piece
+
+    def becomes(self, fate: Fate) -> None:
+        """Meet another fate."""
+        self.fate = fate
+
+    def cut(self, position: int) -> Sent:
+        """Keep what lies before ``position``, and return the rest as a record of its own."""
+        length = position - self.start
+        rest = Sent(
+            position,
+            self.end,
+            self.payload[length:],
+            self.ext,
+            self.flags,
+            self.sent_ns,
+            self.progress,
+            self.piece,
+        )
+        rest.fate, rest.resent = self.fate, self.resent
+        self.end = position
+        self.payload = self.payload[:length]
+        self.flags &= ~FIN
+        return rest
+
+    def follow(self, older: Sent) -> None:
+        """Enter the ring behind another record."""
+        newer = older.newer
+        self.older, self.newer = older, newer
+        older.newer = newer.older = self
+
+    def unlink(self) -> None:
+        """Leave the ring."""
+        older, newer = self.older, self.newer
+        older.newer, newer.older = newer, older
+        del self.older, self.newer  # a cycle would keep it

@@ -1,0 +1,58 @@
+"""Timestamps of one connection (RFC 7323, sections 3 to 5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.packet.options import Timestamps
+from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.tcp.config import MILLISECOND, SECOND
+
+_VALID_NS: Final = 24 * 24 * 3600 * SECOND  # section 5.5
+
+
+class Timestamping:
+    """Its clock, and what the peer's last was.
+
+    :ivar used: both sides have the option; until the handshake is over, this side offers it.
+    :ivar recent: TS.Recent.
+    """
+
+    __slots__ = ("_offset", "_recent_ns", "recent", "used")
+
+    def __init__(self, offset: int, *, offered: bool) -> None:
+        """Begin.
+
+        :param offset: what the clock is ahead of milliseconds, so that it does not tell the uptime.
+        """
+        self.used = offered
+        self.recent = 0
+        self._recent_ns = 0
+        self._offset = offset
+
+    def negotiate(self, option: Timestamps | None, now: int) -> None:
+        """Take the option of the peer's SYN, ``None`` if it has none."""
+        self.used = self.used and option is not None
+        if self.used and option is not None:
+            self.take(option, now)
+
+    def take(self, option: Timestamps, now: int) -> None:
+        """Note the timestamp of a segment that is the next to be acknowledged (section 4.3)."""
+        self.recent, self._recent_ns = option.value, now
+
+    def value(self, now: int) -> int:
+        """Return TSval: milliseconds, from an offset of the connection's own."""
+        return (now // MILLISECOND + self._offset) & BITS_32
+
+    def outdated(self, option: Timestamps, now: int) -> bool:
+        """Tell whether a segment is an old duplicate (PAWS, section 5.3, R1)."""
+        age = (option.value - self.recent) & BITS_32
+        return age >= 1 << 31 and now - self._recent_ns <= _VALID_NS
+
+    def sent_at(self, echo: int, now: int) -> int | None:
+        """Return when TSval was ``echo``, or ``None`` if that never was."""
+        if not echo:
+            return None
+        age = (self.value(now) - echo) & BITS_32
+        sent_ns = (now // MILLISECOND - age) * MILLISECOND
+        return sent_ns if age < 1 << 31 and sent_ns >= 0 else None
