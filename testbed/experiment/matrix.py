@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
-
-import hashlib
-import json
 
 import msgspec
 
@@ -80,15 +79,39 @@ def schedule(cells: Sequence[Cell], repetitions: int, seed: int) -> tuple[Planne
     )
 
 
+def traffic_seed(seed: int, planned: PlannedRun, flow: str) -> int:
+    """Return the seed of what a flow of a run does, of 63 bits: arrivals, sizes, payloads.
+
+    It is the same for all stacks that are compared.
+    """
+    point = sorted(planned.cell.point.items())
+    return _digest([seed, point, planned.repetition, flow])
+
+
 def run_seed(seed: int, cell: Cell, repetition: int) -> int:
     """Return the seed of one run, of 63 bits.
 
     It depends on what the cell is, not on its place, so that another value in the matrix leaves
     the seeds of the other cells alone.
     """
-    identity = json.dumps([seed, cell.stack, sorted(cell.parameters.items()), repetition])
-    digest = hashlib.sha256(identity.encode()).digest()
+    return _digest([seed, cell.stack, sorted(cell.parameters.items()), repetition])
+
+
+def _digest(identity: object) -> int:
+    digest = hashlib.sha256(json.dumps(identity).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stack_axes(
+    matrix: Mapping[str, Sequence[Scalar]], stack: StackChoice
+) -> dict[str, Sequence[Scalar]]:
+    """Return the axes that the cells of one stack have."""
+    own = _options(matrix, stack)
+    return {
+        path: values
+        for path, values in matrix.items()
+        if path in own or not path.startswith(STACK_PREFIX)
+    }
 
 
 def _options(

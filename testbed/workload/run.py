@@ -63,20 +63,21 @@ async def run(
     """
     choice = parse(stack) if isinstance(stack, str) else stack
     flow = Flow(name=WORKLOAD, workload=workload, stack=choice, address=address)
-    results = await run_flows([flow], launcher, seed, timeout_ns, on_progress)
+    results = await run_flows([flow], launcher, {WORKLOAD: seed}, timeout_ns, on_progress)
     return results[WORKLOAD]
 
 
 async def run_flows(
     flows: Sequence[Flow],
     launcher: Launcher,
-    seed: int,
+    seeds: Mapping[str, int],
     timeout_ns: int,
     on_progress: OnProgress = no_progress,
     on_zero: OnZero = no_progress,
 ) -> Results:
     """Run several flows at once; the run is over when each that has an end is.
 
+    :param seeds: of what each flow does, by its name.
     :param on_progress: is told how far the first flow is.
     :param on_zero: is told when the run starts, on CLOCK_MONOTONIC: all programs are ready.
     :raises WorkloadError: as :func:`run`; where there are several flows, it names the one.
@@ -87,7 +88,7 @@ async def run_flows(
             telling = on_progress if flow is flows[0] else no_progress
             with _naming(flow, flows):
                 ready[flow.name] = await stack.enter_async_context(
-                    _prepared(flow, launcher, seed, timeout_ns, telling)
+                    _prepared(flow, launcher, seeds[flow.name], timeout_ns, telling)
                 )
         zero_ns = _zero()
         on_zero(zero_ns)

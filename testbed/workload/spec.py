@@ -57,6 +57,11 @@ class _Base(
     background: bool = False
 
     @property
+    def kind(self) -> str:
+        """The name of the kind."""
+        return str(self.__struct_config__.tag)
+
+    @property
     def start_ns(self) -> int:
         """``start`` in nanoseconds."""
         return positive_time("start", self.start, zero=True)

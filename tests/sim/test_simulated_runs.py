@@ -123,7 +123,7 @@ def test_a_capture_that_cannot_be_written_ends_the_experiment(bench: Bench) -> N
     experiment = bench.read(EXPERIMENT + "pcap: [client.wifi]\n", stacks=["userspace"])
     (bench.folder / "client-wifi.pcapng").symlink_to("/dev/full")
     [run] = runner.plan(experiment)
-    [scenario] = experiment.scenarios
+    scenario = experiment.scenario(run.cell)
     assignment = Assignment(
         spec=experiment.spec,
         scenario=scenario,

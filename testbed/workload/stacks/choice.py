@@ -52,6 +52,11 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
         """What its options mean as sysctls of its node."""
         return self.kind.sysctls(self.decoded)
 
+    def sets_by_sysctl(self, option: str) -> bool:
+        """Tell whether an option is a sysctl of the node, and so reaches every program there."""
+        alone = self.kind.options(**{option: getattr(self.decoded, option)})
+        return bool(self.kind.sysctls(alone))
+
     def differences(self, used: Mapping[str, Scalar]) -> Iterator[str]:
         """Yield, in words, each option that was not used as it was asked for."""
         for name, asked in options.given(self.decoded).items():
@@ -98,9 +103,14 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
         """What was asked of either end."""
         return self.target.options | self.source.options
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The names of the options that one of the ends has."""
+        return tuple(dict.fromkeys(name for end in self.ends for name in options.names(end.kind)))
+
     def has(self, option: str) -> bool:
         """Tell whether one of the ends has an option."""
-        return any(option in options.names(end.kind) for end in self.ends)
+        return option in self.known
 
     def replaced(self, changed: Mapping[str, Scalar]) -> StackChoice:
         """Return the same with other options, each at the ends that have it; the label stays.
@@ -109,10 +119,8 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name in changed:
             if not self.has(name):
-                known = dict.fromkeys(n for end in self.ends for n in options.names(end.kind))
-                raise InputError(
-                    f"the stack {self.name!r} has no option {name!r}", hint=nearest(name, known)
-                )
+                hint = nearest(name, self.known)
+                raise InputError(f"the stack {self.name!r} has no option {name!r}", hint=hint)
         source, target = (_replaced(end, changed) for end in self.ends)
         return StackChoice(label=self.label, source=source, target=target)
 

@@ -14,13 +14,22 @@ import msgspec
 from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion import CONTROLS
 from testbed.units import parse_size, parse_time
 from testbed.workload.stacks.model import Scalar, StackKind
 
 _SIZES: Final = frozenset({"send_buffer", "receive_buffer", "notsent_lowat"})
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
 _S: Final = 1_000_000_000
+# Options of our own stacks whose values are names.
+_OUR_NAMES: Final = {
+    "congestion": CONTROLS.names,
+    "scheduler": SCHEDULERS.names,
+    "path_manager": PATH_MANAGERS.names,
+}
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
 _OUR_TIMES: Final = frozenset(

@@ -17,6 +17,13 @@ links:
   wifi: {between: [client, server], netem: rate 20mbit delay 10ms}
   lte: {between: [client, server], netem: {rate: 30mbit, delay: 30ms}}
 """
+
+
+def scenarios(experiment):
+    """What the runs of each cell need."""
+    return [experiment.scenario(cell) for cell in experiment.cells]
+
+
 EXPERIMENT = """\
 topology: topology.yaml
 workload: {kind: bulk, from: client, to: server, size: 1MB}
@@ -51,8 +58,8 @@ def test_defaults(read):
     assert experiment.spec.stacks == ("tcp", "mptcp")
     assert "pcap" not in experiment.spec.probes
     assert {"wire", "mptcp_info", "nstat"} <= set(experiment.spec.probes)
-    scenario = experiment.scenarios[0]
-    assert scenario.subflows == 2
+    scenario = scenarios(experiment)[0]
+    assert scenario.flows[0].subflows == 2
     assert scenario.captures == {}
 
 
@@ -60,11 +67,11 @@ def test_a_matrix_changes_topology_and_workload(read):
     experiment = read(
         EXPERIMENT + "matrix: {links.wifi.delay: [20ms, 40ms], workload.via: [wifi, lte]}\n"
     )
-    delays = [it.topology.link("wifi").toward_b.delay.delay_ns for it in experiment.scenarios]
+    delays = [it.topology.link("wifi").toward_b.delay.delay_ns for it in scenarios(experiment)]
     assert delays == [20_000_000] * 4 + [40_000_000] * 4
-    rates = {it.topology.link("wifi").toward_b.rate.bits_per_second for it in experiment.scenarios}
+    rates = {it.topology.link("wifi").toward_b.rate.bits_per_second for it in scenarios(experiment)}
     assert rates == {20_000_000}
-    addresses = [scenario.address for scenario in experiment.scenarios]
+    addresses = [it.flows[0].flow.address for it in scenarios(experiment)]
     assert addresses[0] == addresses[1] != addresses[2]
 
 
@@ -80,7 +87,7 @@ def test_cases_are_values_that_go_together(read):
     assert [cell.parameters for cell in experiment.cells] == [
         {"case": case, "workload.size": size} for case in ("near", "far") for size in ("1MB", "2MB")
     ]
-    wires = [it.topology.link("wifi").toward_b for it in experiment.scenarios[::2]]
+    wires = [it.topology.link("wifi").toward_b for it in scenarios(experiment)[::2]]
     assert [wire.delay.delay_ns for wire in wires] == [5_000_000, 50_000_000]
     assert [wire.rate.bits_per_second for wire in wires] == [20_000_000, 5_000_000]
 
@@ -89,7 +96,7 @@ def test_the_command_line_chooses_a_case_or_changes_what_cases_set(read):
     chosen = read(EXPERIMENT + CASES, values=[("case", "far")])
     assert {cell.parameters["case"] for cell in chosen.cells} == {"far"}
     changed = read(EXPERIMENT + CASES, values=[("links.wifi.delay", "7ms")])
-    delays = {it.topology.link("wifi").toward_b.delay.delay_ns for it in changed.scenarios}
+    delays = {it.topology.link("wifi").toward_b.delay.delay_ns for it in scenarios(changed)}
     assert delays == {7_000_000}
 
 
@@ -110,7 +117,9 @@ def test_an_experiment_is_self_contained(read, tmp_path):
         created_at="",
         version="",
     )
-    assert restore(record) == experiment
+    again = restore(record)
+    assert (again.cells, again.raw) == (experiment.cells, experiment.raw)
+    assert scenarios(again) == scenarios(experiment)
 
 
 def test_overrides(read):
@@ -124,8 +133,8 @@ def test_overrides(read):
     spec = experiment.spec
     assert (spec.stacks, spec.repetitions, spec.seed, spec.wire) == (("mptcp",), 2, 9, "emulator")
     assert spec.timeout_ns == 5_000_000_000
-    assert experiment.scenarios[0].topology.link("wifi").toward_a.loss.probability == 0.01
-    assert experiment.scenarios[0].workload.size == "64KB"
+    assert scenarios(experiment)[0].topology.link("wifi").toward_a.loss.probability == 0.01
+    assert scenarios(experiment)[0].flows[0].flow.workload.size == "64KB"
 
 
 def test_an_override_of_a_parameter_leaves_it_one(read):
@@ -135,15 +144,15 @@ def test_an_override_of_a_parameter_leaves_it_one(read):
 
 
 def test_captures(read):
-    assert read(EXPERIMENT + "pcap: true\n").scenarios[0].captures == {
+    assert scenarios(read(EXPERIMENT + "pcap: true\n"))[0].captures == {
         "client": ("wifi", "lte"),
         "server": ("wifi", "lte"),
     }
-    assert read(EXPERIMENT + "pcap: [client.lte]\n").scenarios[0].captures == {"client": ("lte",)}
+    assert scenarios(read(EXPERIMENT + "pcap: [client.lte]\n"))[0].captures == {"client": ("lte",)}
 
 
 def test_the_expected_subflows_can_be_given(read):
-    assert read(EXPERIMENT + "subflows: 4\n").scenarios[0].subflows == 4
+    assert scenarios(read(EXPERIMENT + "subflows: 4\n"))[0].flows[0].subflows == 4
 
 
 def test_a_topology_can_be_written_in_place(read):
@@ -174,7 +183,7 @@ def test_a_topology_can_be_written_in_place(read):
         ("pcap: [client.wlan]", r"try.yaml:3: pcap\[0\]: there is no interface 'client.wlan'"),
         ("wire: hardware", r"try.yaml:3: wire: invalid enum value 'hardware'"),
         ("matrix: {links.wify.delay: [1ms]}", r"try.yaml:3: matrix.*there is no 'wify'.*'wifi'"),
-        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or the workload"),
+        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or of a flow"),
         ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix: .*-5ms.*negative"),
         ("matrix: {workload.size: []}", r"try.yaml:3: matrix."),
         ("matrix: {workload.sise: [1]}", r"try.yaml:3: matrix: .*unknown key; did you mean 'size'"),
@@ -202,7 +211,7 @@ def test_a_topology_can_be_written_in_place(read):
         ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
         ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
         ("machines: [uml:../linux]", r"try.yaml:3: machines\[0\]: '../linux' is not an absolute"),
-        ("stacks: [userspace/tcp]", r"try.yaml:3: stacks\[0\]: there is no stack 'userspace/tcp'"),
+        ("stacks: [userspace/tcp]", r"stacks\[0\]: userspace speaks mptcp and tcp tcp"),
         (
             "expect: [{metric: goodput, stack: userspace, at_least: 1}]",
             r"try.yaml:3: expect\[0\]: stack 'userspace' does not run here",
