@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from testbed.analysis.registry import metric_of, metrics
 from testbed.document import Document, join_path, nearest
 from testbed.errors import InputError
 from testbed.results.model import Scalar
 from testbed.units import parse_rate, parse_size, parse_time
-from testbed.workload.metrics import METRICS
 
 Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric's own unit
 
@@ -70,8 +70,8 @@ def check(
     """
     for index, expect in enumerate(claims):
         path = join_path("expect", index)
-        if expect.metric not in METRICS:
-            hint = nearest(expect.metric, METRICS)
+        if expect.metric not in metrics():
+            hint = nearest(expect.metric, metrics())
             raise written.error(f"there is no metric {expect.metric!r}", f"{path}.metric", hint)
         for selector in (Selector(stack=expect.stack, where=expect.where), *expect.selectors):
             try:
@@ -107,7 +107,7 @@ def bound(expect: ExpectSpec, quantity: Quantity | None) -> float | None:
     """Return a bound in the metric's own unit, or as a plain ratio."""
     if quantity is None or not isinstance(quantity, str):
         return quantity
-    unit = METRICS[expect.metric].unit
+    unit = metric_of(expect.metric).unit
     if expect.relative_to is not None:
         raise InputError(f"{quantity!r} is not a number", hint="relative to something: write 1.5")
     if unit == "s":

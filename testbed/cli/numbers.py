@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.analysis.registry import metric_of
 from testbed.analysis.statistics import Estimate, Interval, Ratio
-from testbed.workload.metrics import METRICS
 
 _SCALES: Final = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1, "bit/s")),
     "octets": ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B")),
     "s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "s/GB": ((1, "s/GB"),),
     "1": ((1, ""),),
 }
 
@@ -37,7 +38,7 @@ def number(metric: str | None, value: float, interval: Interval | None) -> str:
 
 
 def _scale(metric: str, value: float) -> tuple[float, str]:
-    scales = _SCALES[METRICS[metric].unit]
+    scales = _SCALES[metric_of(metric).unit]
     return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from testbed.analysis.asked import Asked
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
-from testbed.workload.metrics import HEADLINES
+from testbed.workload.metrics import headline
 
 
 def asked(name: str, spec: ExperimentSpec) -> Asked:
@@ -17,6 +17,6 @@ def asked(name: str, spec: ExperimentSpec) -> Asked:
         parameters=spec.parameters,
         cells=expand(spec.parameters, spec.stacks),
         repetitions=spec.repetitions,
-        headline=HEADLINES[str(spec.workload.__struct_config__.tag)],
+        headline=headline(str(spec.workload.__struct_config__.tag)),
         claims=spec.expect,
     )

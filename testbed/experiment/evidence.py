@@ -15,7 +15,7 @@ from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
 from testbed.workload.result import WorkloadResult
-from testbed.workload.spec import Command, Workload
+from testbed.workload.spec import Command, Iperf3, Workload
 
 if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
     from testbed.sandbox import Observation
@@ -76,6 +76,7 @@ def of(
         connections=(*_sampled(seen.records), *_counted(seen.records), *_final(seen)),
         spoken=_spoken(seen),
         lost=tuple(_lost(wires(scenario.topology, seen.wires))),
+        programs=isinstance(workload, Command | Iperf3),
     )
 
 
@@ -143,13 +144,16 @@ def series(seen: Seen) -> tuple[records.Record, ...]:
     return tuple(msgspec.structs.replace(record, t_ns=record.t_ns - zero_ns) for record in lines)
 
 
-def _workload_records(seen: Seen) -> Iterator[records.WorkloadRecord]:
-    """Yield each count at the end of its interval, when it was known."""
+def _workload_records(seen: Seen) -> Iterator[records.Record]:
+    """Yield each count at the end of its interval, when it was known, and the pauses."""
     for counted in seen.result.series if seen.result else ():
         for index, value in enumerate(counted.values, 1):
             yield records.WorkloadRecord(
                 t_ns=counted.start_ns + index * counted.step_ns, node=counted.node, received=value
             )
+    yield from seen.result.records if seen.result else ()
+    for pause in seen.result.pauses if seen.result else ():
+        yield records.PauseRecord(t_ns=pause.end_ns, node=pause.node, length_ns=pause.length_ns)
 
 
 def _sampled(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:

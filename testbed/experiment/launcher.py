@@ -20,14 +20,21 @@ class Program:
     def __init__(
         self,
         process: Process,
-        stdin: asyncio.StreamWriter,
+        stdin: asyncio.StreamWriter | None,
         stdout: asyncio.StreamReader,
         stderr: asyncio.StreamReader,
     ) -> None:
         self._process = process
-        self.stdin = stdin
+        self._stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter:
+        """Its standard input, unless that is empty."""
+        if self._stdin is None:
+            raise ValueError("its standard input is /dev/null")
+        return self._stdin
 
     async def wait(self) -> Exit:
         """Wait for its end.  Raises SandboxError if the sandbox went away first."""
@@ -57,22 +64,30 @@ class Launcher:
         return found
 
     async def spawn(
-        self, node: str, argv: Sequence[str], *, pass_fds: Mapping[int, int] | None = None
+        self,
+        node: str,
+        argv: Sequence[str],
+        *,
+        pass_fds: Mapping[int, int] | None = None,
+        empty_input: bool = False,
     ) -> Program:
         """Start ``argv`` on ``node``.
 
+        :param empty_input: its standard input is /dev/null.
         :param pass_fds: as in :meth:`testbed.sandbox.Sandbox.spawn`.
         :raises SandboxError: it cannot be started.
         """
-        stdin, stdout, stderr = os.pipe(), os.pipe(), os.pipe()
-        ours, theirs = (stdin[1], stdout[0], stderr[0]), (stdin[0], stdout[1], stderr[1])
+        stdout, stderr = os.pipe(), os.pipe()
+        stdin = None if empty_input else os.pipe()
+        ours = (stdout[0], stderr[0], *(stdin[1:] if stdin else ()))
+        theirs = (stdout[1], stderr[1], *(stdin[:1] if stdin else ()))
         try:
             process = await self._sandbox.spawn(
                 node,
                 argv,
-                stdin=theirs[0],
-                stdout=theirs[1],
-                stderr=theirs[2],
+                stdin=stdin[0] if stdin else None,
+                stdout=stdout[1],
+                stderr=stderr[1],
                 pass_fds=pass_fds,
             )
         except BaseException:
@@ -86,9 +101,9 @@ class Launcher:
         self._logs.append((f"{node}-{PurePath(argv[0]).name}", log.kept))
         return Program(
             process,
-            await self._writer(ours[0]),
-            await self._reader(ours[1], asyncio.StreamReader()),
-            await self._reader(ours[2], log),
+            await self._writer(stdin[1]) if stdin else None,
+            await self._reader(stdout[0], asyncio.StreamReader()),
+            await self._reader(stderr[0], log),
         )
 
     async def _reader(self, fd: int, reader: asyncio.StreamReader) -> asyncio.StreamReader:

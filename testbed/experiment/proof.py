@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from testbed.experiment import carried
 from testbed.results.model import Proof
 
 Counters = Mapping[str, int]
@@ -56,6 +57,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     :param connections: every view of every MPTCP connection, in any order.
     :param lost: by the emulator, when the machine was too busy.
     :param spoken: the protocol that each node saw its last connection speak.
+    :param programs: the data is that of other people's programs.
     """
 
     protocol: str
@@ -68,6 +70,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     connections: tuple[ConnectionView, ...] = ()
     lost: tuple[Lost, ...] = ()
     spoken: Mapping[str, str] = {}
+    programs: bool = False
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +113,7 @@ def _checks(evidence: Evidence) -> tuple[Check, ...]:
         kernel,
         _enough_subflows,
         _kernel_carried_nothing,
+        _programs_data,
     )
 
 
@@ -225,6 +229,13 @@ def _kernel_carried_nothing(evidence: Evidence) -> str | None:
             if moved and (name.startswith(PREFIX) or name in _OPENS):
                 return f"the kernel's own stack took part: {name} of {node} moved by {moved}"
     return None
+
+
+def _programs_data(evidence: Evidence) -> str | None:
+    """What a program measured must have gone over what is proved."""
+    nodes = evidence.counters.items() if evidence.programs else ()
+    doubts = (carried.doubt(node, counters, evidence.protocol) for node, counters in nodes)
+    return next(filter(None, doubts), None)
 
 
 def _unknown(evidence: Evidence) -> str:

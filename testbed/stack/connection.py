@@ -43,6 +43,7 @@ class ErrorKind(enum.Enum):
     UNREACHABLE = "no route to host"  # EHOSTUNREACH
     MESSAGE_SIZE = "message too long"  # EMSGSIZE
     PROTOCOL = "protocol error"  # EPROTO
+    INTERNAL = "fault in the stack"  # EIO: a mistake of ours; other connections go on
 
 
 class ConnectionFailure(msgspec.Struct, frozen=True):

@@ -41,6 +41,11 @@ class Reassembly:
         return bool(self._pieces)
 
     @property
+    def out_of_order(self) -> int:
+        """Octets that wait for others before them."""
+        return sum(end - start for start, end in self._ranges)
+
+    @property
     def end(self) -> int:
         """The position after the last octet that is there, in order or not."""
         last = self._ranges.last()

@@ -24,6 +24,7 @@ _ERRNO: Final = {
     ErrorKind.UNREACHABLE: errno.EHOSTUNREACH,
     ErrorKind.MESSAGE_SIZE: errno.EMSGSIZE,
     ErrorKind.PROTOCOL: errno.EPROTO,
+    ErrorKind.INTERNAL: errno.EIO,
 }
 
 

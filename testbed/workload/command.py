@@ -42,6 +42,7 @@ async def run(
     """
     words = {"{address}": address, "{port}": str(workload.port), "{seed}": str(seed)}
     running: Running = []
+    started = False
     async with contextlib.AsyncExitStack() as programs:
         try:
             async with asyncio.timeout(timeout_ns / 1e9):
@@ -54,10 +55,12 @@ async def run(
                     running.append((spec, capture))
                     if spec is not workload.programs[-1]:
                         await _until_ready(launcher, spec, capture)
+                started = True
                 with progress_of_time(on_progress, None) as started_ns:
                     exits = await _until_end(running)
         except TimeoutError:
-            raise WorkloadError(_unfinished(running, timeout_ns)) from None
+            why = _unfinished(running) if started else _not_ready(*running[-1])
+            raise WorkloadError(f"{why} after {timeout_ns / 1e9:g} s") from None
         finished_ns = time.monotonic_ns()
     return WorkloadResult(
         started_ns=started_ns,
@@ -107,9 +110,15 @@ async def _until_end(running: Running) -> dict[Capture, Exit]:
     return exits
 
 
-def _unfinished(running: Running, timeout_ns: int) -> str:
+def _unfinished(running: Running) -> str:
     names = [capture.program.name for _, capture in running if capture.program.exit is None]
-    return f"still running after {timeout_ns / 1e9:g} s: {', '.join(names)}"
+    return f"{', '.join(names)} had not ended"
+
+
+def _not_ready(spec: Program, capture: Capture) -> str:
+    if isinstance(spec.ready, int):
+        return f"{capture.program.name} was to listen on port {spec.ready}: nobody does"
+    return f"{capture.program.name} had not written {spec.ready!r}"
 
 
 def _cpu(node: str, running: Running) -> float:

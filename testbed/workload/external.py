@@ -59,8 +59,9 @@ class Capture:
 async def captured(
     launcher: Launcher, node: str, argv: tuple[str, ...], *, wanted: str | None = None
 ) -> AsyncIterator[Capture]:
-    """Start a program and capture its output; it has ended when the context has."""
-    async with launched(launcher, node, argv, f"`{' '.join(argv)}` on {node}") as program:
+    """Start a program with nothing to read and capture its output; it has ended at the end."""
+    name = f"`{' '.join(argv)}` on {node}"
+    async with launched(launcher, node, argv, name, empty_input=True) as program:
         capture = Capture(program, wanted)
         try:
             yield capture
@@ -74,7 +75,9 @@ async def until_listening(launcher: Launcher, capture: Capture, node: str, port:
     :raises WorkloadError: ``capture``'s program, which was to do so, has ended.
     """
     argv = (sys.executable, "-m", "testbed.workload.listening", str(port))
-    async with launched(launcher, node, argv, f"the watch on port {port}") as watch:
+    async with launched(
+        launcher, node, argv, f"the watch on port {port}", empty_input=True
+    ) as watch:
         await before_end(capture, watch.wait(), f"listening on port {port}")
 
 

@@ -141,6 +141,9 @@ async def _account(capture: Capture) -> _Account:
         raise WorkloadError(f"{capture.program.name} said: {said['error']}")
     if exit_.returncode != 0:
         raise WorkloadError(complaint(capture, exit_))
+    protocol = said["start"]["test_start"]["protocol"]
+    if protocol != "TCP":
+        raise WorkloadError(f"{capture.program.name} measured {protocol}, not the stack")
     return _Account(capture.program.name, said, exit_.cpu_user_s + exit_.cpu_system_s)
 
 

@@ -47,7 +47,7 @@ class Running(Protocol):
 
     @property
     def stdin(self) -> Input:
-        """Its standard input."""
+        """Its standard input, unless that is empty."""
 
     @property
     def stdout(self) -> Output:
@@ -67,8 +67,9 @@ class Running(Protocol):
 class Launcher(Protocol):
     """Starts programs."""
 
-    async def spawn(self, node: str, argv: Sequence[str]) -> Running:
+    async def spawn(self, node: str, argv: Sequence[str], *, empty_input: bool = False) -> Running:
         """Start ``argv`` in the network namespace of ``node`` with its three streams piped.
 
+        :param empty_input: its standard input is /dev/null instead of a pipe.
         :raises TestbedError: it cannot be started.
         """

@@ -71,10 +71,13 @@ class Program:
 
 @contextlib.asynccontextmanager
 async def launched(
-    launcher: Launcher, node: str, argv: Sequence[str], name: str
+    launcher: Launcher, node: str, argv: Sequence[str], name: str, *, empty_input: bool = False
 ) -> AsyncIterator[Program]:
-    """Start a program; it has ended when the context has."""
-    program = Program(name, await launcher.spawn(node, argv))
+    """Start a program; it has ended when the context has.
+
+    :param empty_input: its standard input is /dev/null.
+    """
+    program = Program(name, await launcher.spawn(node, argv, empty_input=empty_input))
     try:
         yield program
     finally:

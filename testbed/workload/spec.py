@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -133,6 +133,9 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
         )
 
 
+_NOT_TCP: Final = frozenset(("-u", "--udp", "--sctp"))
+
+
 class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     """iperf3(1): a TCP test of ``duration``, or of ``size`` octets.
 
@@ -151,6 +154,9 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
         _exactly_one("size", self.size, "duration", self.duration)
         if self.octets is None and (self.duration_ns or 0) % 1_000_000_000:
             raise ValueError("`duration` must be whole seconds: iperf3 takes no others")
+        for option in self.options:
+            if option in _NOT_TCP:
+                raise ValueError(f"`options`: with {option} iperf3 does not measure TCP, nor MPTCP")
 
     @property
     def octets(self) -> int | None:

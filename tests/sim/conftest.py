@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 from collections.abc import Callable, Sequence
 from random import Random
@@ -131,6 +132,8 @@ class Trial:
         """Run it, and check what must be true whatever happens."""
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             runner.run(self._main())
+        for end in (self.client, self.server):
+            assert end.error is None or end.error.errno != errno.EIO  # a fault in the stack
         if self._accepted:
             self.client.check()
             self.server.check()

@@ -228,6 +228,12 @@ class MptcpConnection:
         if self.closed:
             self._end_subflows(now)
 
+    def crash(self, error: Exception, now: int) -> None:
+        """End it: a step of it has failed, by a fault of ours; other connections go on."""
+        self.aborting = True
+        self._fail(ConnectionFailure(ErrorKind.INTERNAL, repr(error)))
+        self._end_subflows(now)
+
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:

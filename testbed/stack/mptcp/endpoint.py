@@ -89,6 +89,11 @@ class MptcpEndpoint:
         self._by_token[keys.token] = connection
         return connection
 
+    @property
+    def connections(self) -> int:
+        """How many connections of MPTCP there are, those in the handshake too."""
+        return len(self._by_token)
+
     def listen(self, local: Address) -> TcpListener:
         """Open a port, for MPTCP and for plain TCP (section 3.7).
 
@@ -245,7 +250,7 @@ class MptcpEndpoint:
         while self._touched:
             touched, self._touched = self._touched, {}
             for connection in touched:
-                connection.step(now)
+                self._step(connection, now)
                 self._timers.arm(connection)
                 while (event := connection.next_event()) is not None:
                     self._events.append((connection, event))
@@ -253,6 +258,13 @@ class MptcpEndpoint:
                     self._by_token.pop(connection.keys.token, None)
                     self._timers.forget(connection)
             self._take_events()
+
+    def _step(self, connection: MptcpConnection, now: int) -> None:
+        """Let a connection make its step; a fault in it takes the round from no other."""
+        try:
+            connection.step(now)
+        except Exception as error:
+            connection.crash(error, now)
 
     def _take_events(self) -> None:
         """Take TCP's events: a subflow's are for its connection, others for the application."""

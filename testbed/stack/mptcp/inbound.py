@@ -21,6 +21,8 @@ from testbed.stack.packet.mptcp import (
 from testbed.stack.packet.segment import RST, Segment
 
 NOTHING: Final = -1  # before the first position
+# Signals that wait for the connection's step, which takes them all unless it has closed.
+MOST_MESSAGES: Final = 64
 
 
 class Inbound:
@@ -190,8 +192,9 @@ class Inbound:
                 self.reset = option if reset else None
             case MpJoinAck() if self._initiated:
                 pass
-            case _:
-                self._messages.append(option)
+            case _ if not reset and self._keys.remote is not None:
+                if len(self._messages) < MOST_MESSAGES:
+                    self._messages.append(option)
 
     def _dss(self, option: Dss, start: int, *, empty: bool) -> bool:
         """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1).

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left, bisect_right
 from typing import Final
 
 import msgspec
 
 MAX_LENGTH: Final = 0xFFFF  # the data-level length has 16 bits
-_MOST: Final = 1 << 16  # mappings kept of one subflow: a bound for what a peer can make us hold
+MOST_MAPPINGS: Final = 1 << 14  # kept of one subflow: a bound for what a peer can make us hold
+_MOST_OVERLAPPED: Final = 64  # by one that comes late: no sender has a reason for more
 
 
 class Mapping(msgspec.Struct, frozen=True, eq=False):
@@ -52,25 +53,25 @@ class ReceivedMappings:
 
     A mapping may span segments, and may arrive before or after the octets it covers.  It is
     immutable: where two disagree, the one that came first stays.  Of too many the last are
-    forgotten: their octets count as unmapped, and the peer has to send that data again.  A checksum
-    is that of a whole mapping, so of one that overlaps another nothing can be kept.
+    forgotten, and so is one that overlaps very many: their octets count as unmapped, and the peer
+    has to send that data again.  A checksum is that of a whole mapping, so of one that overlaps
+    another nothing can be kept.
     """
 
-    __slots__ = ("_mappings", "_passed")
+    __slots__ = ("_mappings", "_passed", "_starts")
 
     def __init__(self) -> None:
-        self._mappings: deque[Mapping] = deque()  # by their place in the subflow, disjoint
+        self._mappings: list[Mapping] = []  # by their place in the subflow, disjoint
+        self._starts: list[int] = []  # of each
         self._passed = 0  # position in the subflow before which nothing is needed any more
 
-    def __bool__(self) -> bool:
-        return bool(self._mappings)
+    def __len__(self) -> int:
+        return len(self._mappings)
 
     def start_after(self, position: int) -> int | None:
         """Return where the first mapping after a position of the subflow starts."""
-        for mapping in self._mappings:
-            if mapping.subflow > position:
-                return mapping.subflow
-        return None
+        index = bisect_right(self._starts, position)
+        return self._starts[index] if index < len(self._starts) else None
 
     def add(self, mapping: Mapping) -> None:
         """Note a mapping; what is known already of its octets stays as it is."""
@@ -78,18 +79,24 @@ class ReceivedMappings:
         if last is not None and last.subflow <= mapping.subflow < last.subflow_end:
             if mapping.subflow_end <= last.subflow_end:
                 return  # each segment of a long mapping repeats it
-        elif mapping.subflow_end <= self._passed or len(self._mappings) >= _MOST:
+        elif mapping.subflow_end <= self._passed:
             return
-        elif mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
+        if len(self._mappings) >= MOST_MAPPINGS:
+            return
+        if mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
             self._mappings.append(mapping)
-            return
-        self._insert(mapping)
+            self._starts.append(mapping.subflow)
+        else:
+            self._insert(mapping)
 
     def at(self, position: int) -> Mapping | None:
         """Return the mapping of the octet at a position of the subflow, in order."""
         mappings = self._mappings
-        while mappings and mappings[0].subflow_end <= position:
-            mappings.popleft()
+        if mappings and mappings[0].subflow_end <= position:
+            gone = bisect_right(self._starts, position)
+            if mappings[gone - 1].subflow_end > position:
+                gone -= 1
+            del mappings[:gone], self._starts[:gone]
         self._passed = max(self._passed, position)
         if mappings and mappings[0].subflow <= position:
             return mappings[0]
@@ -97,23 +104,25 @@ class ReceivedMappings:
 
     def _insert(self, new: Mapping) -> None:
         """Put what is new of a mapping between those that are there."""
-        if new.checksum is not None and self._overlaps(new):
+        start = max(new.subflow, self._passed)
+        first = bisect_right(self._starts, start)
+        if first and self._mappings[first - 1].subflow_end > start:
+            first -= 1
+        end = bisect_left(self._starts, new.subflow_end)
+        if new.checksum is not None and (start > new.subflow or first < end):
             return
-        start, found = max(new.subflow, self._passed), []
-        for old in self._mappings:
-            if start < old.subflow and start < new.subflow_end:
-                found.append(_part(new, start, min(old.subflow, new.subflow_end)))
+        if end - first > _MOST_OVERLAPPED:
+            return
+        found = []
+        for old in self._mappings[first:end]:
+            if start < old.subflow:
+                found.append(_part(new, start, old.subflow))
             found.append(old)
             start = max(start, old.subflow_end)
         if start < new.subflow_end:
             found.append(_part(new, start, new.subflow_end))
-        self._mappings = deque(found)
-
-    def _overlaps(self, new: Mapping) -> bool:
-        return new.subflow < self._passed or any(
-            old.subflow < new.subflow_end and new.subflow < old.subflow_end
-            for old in self._mappings
-        )
+        self._mappings[first:end] = found
+        self._starts[first:end] = [each.subflow for each in found]
 
 
 def _part(mapping: Mapping, start: int, end: int) -> Mapping:

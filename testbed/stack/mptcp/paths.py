@@ -92,8 +92,15 @@ class PathControl:
 
     @property
     def open_paths(self) -> Sequence[SubflowPath]:
-        """The subflows there are."""
-        return [subflow.path for subflow in self._subflows]
+        """The subflows there are, and those this side is opening.
+
+        Half-open joins of the peer do not count: its SYN proves nothing.
+        """
+        return [
+            one.path
+            for one in self._subflows
+            if one.initiated or one.number == 0 or one.announced_up
+        ]
 
     @property
     def remotes(self) -> Sequence[RemoteAddress]:
@@ -204,7 +211,9 @@ class PathControl:
         """Follow the handshake of a join; tell whether it has ended well just now."""
         if subflow.number == 0 or subflow.announced_up:
             return False
-        if subflow.confirmed:
+        if subflow.confirmed and not (subflow.initiated or self.accepts_join()):
+            subflow.reset(ResetReason.PROHIBITED)
+        elif subflow.confirmed:
             subflow.opening.answered()
             subflow.announce_up()
             self._owner.trace("sub_established", now, **_described(subflow))

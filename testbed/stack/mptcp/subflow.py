@@ -24,7 +24,7 @@ from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import RST, Segment
+from testbed.stack.packet.segment import FIN, RST, Segment
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
@@ -306,7 +306,7 @@ class Subflow:
         """Return the options for a segment."""
         keys = self._owner.keys
         if self._fallback.active:
-            return self._plain_options(ext)
+            return self._plain_options(flags, ext)
         if flags & RST:
             return segments.on_reset(keys, self._parting, room, aborting=self._owner.aborting)
         options = self.opening.options(flags, ext)
@@ -380,8 +380,8 @@ class Subflow:
             self.fall_back()
         return notice
 
-    def _plain_options(self, mapping: Mapping | None) -> Sequence[Option]:
-        if mapping is None and self._state in _CLOSING:
+    def _plain_options(self, flags: int, mapping: Mapping | None) -> Sequence[Option]:
+        if mapping is None and self._state in _CLOSING and (flags & FIN or not self.outbox):
             mapping = self._fallback.beginning
         acked = None
         if self.inbound.acks_data:

@@ -29,7 +29,8 @@ class Sender:
     :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
     """
 
-    __slots__ = ("base", "board", "closing", "finished", "last_sent_ns", "mss", "next", "probe",
+    __slots__ = ("base", "board", "closing", "finished", "last_sent_ns", "mss", "next",
+                 "octets_resent", "probe",
                  "queue", "rate", "recovery", "rtt", "segment_limit", "small_end", "timer",
                  "total_resent", "una", "urgent", "window")  # fmt: skip
 
@@ -45,6 +46,7 @@ class Sender:
         self.urgent = -1
         self.last_sent_ns = 0
         self.total_resent = 0
+        self.octets_resent = 0
         self.queue = SendQueue()
         self.board = Scoreboard()
         self.rtt = RttEstimator(config)

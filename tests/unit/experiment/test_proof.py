@@ -140,6 +140,35 @@ def test_a_protocol_nobody_can_prove_is_invalid():
     assert change(TCP, protocol="quic") == "nothing here can prove that 'quic' was spoken"
 
 
+def programs(evidence, **counters):
+    """Return why a run of programs with further counters at the server is invalid."""
+    changed = {**evidence.counters, "server": {**evidence.counters["server"], **counters}}
+    return change(evidence, counters=changed, programs=True)
+
+
+@pytest.mark.parametrize("evidence", [GOOD, TCP])
+def test_what_programs_measure_over_udp_is_not_proved_by_their_control_connection(evidence):
+    counters = {"TcpInSegs": 16, "IpInDelivers": 880, "UdpInDatagrams": 864, "TcpPassiveOpens": 2}
+    assert programs(evidence, **counters) == (
+        "server received 864 packets of other protocols than TCP, such as UDP, beside 16 TCP "
+        f"segments: what was measured need not have gone over {evidence.protocol}"
+    )
+
+
+def test_pings_and_a_few_datagrams_beside_programs_do_no_harm():
+    counters = {"IpInDelivers": 4000, "Ip6InDelivers": 1000, "TcpInSegs": 4600}
+    assert programs(GOOD, **counters, IcmpInMsgs=100, Icmp6InMsgs=200, TcpPassiveOpens=2) is None
+
+
+def test_a_program_s_second_connection_must_be_mptcp_too():
+    assert programs(GOOD, TcpPassiveOpens=2) is None
+    assert programs(GOOD, TcpPassiveOpens=3) == (
+        "server accepted 1 TCP connection without MPTCP: what was measured need not have gone over "
+        "mptcp"
+    )
+    assert programs(TCP, TcpPassiveOpens=3) is None
+
+
 OURS = Evidence(
     protocol="mptcp",
     ours=("client", "server"),

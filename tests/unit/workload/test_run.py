@@ -51,10 +51,11 @@ class Local:
         self.started: list[tuple[str, tuple[str, ...]]] = []
         self.processes: list[asyncio.subprocess.Process] = []
 
-    async def spawn(self, node: str, argv: Sequence[str]) -> Running:
+    async def spawn(self, node: str, argv: Sequence[str], *, empty_input: bool = False) -> Running:
         self.started.append((node, tuple(argv)))
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe)
+        stdin = asyncio.subprocess.DEVNULL if empty_input else pipe
+        process = await asyncio.create_subprocess_exec(*argv, stdin=stdin, stdout=pipe, stderr=pipe)
         self.processes.append(process)
         return Running(process)
 
@@ -199,6 +200,12 @@ def test_a_command_gives_what_its_programs_said(bench):
     assert result.metrics["cpu_source"] == 0.75
 
 
+def test_a_command_s_input_is_empty(bench):
+    argv = ["sh", "-c", "readlink /proc/self/fd/0; cat"]
+    result = bench.run(kind="command", programs=[{"node": "a", "argv": argv}])
+    assert result.details["programs"][0]["stdout"] == "/dev/null\n"
+
+
 def test_a_command_waits_for_words(bench):
     words = "import signal; print('getting'); print('ready now', flush=True); signal.pause()"
     result = bench.run(
@@ -244,8 +251,22 @@ def test_a_command_that_fails_says_how(bench, programs, words):
 
 
 def test_a_command_that_goes_on_is_stopped(bench):
-    with pytest.raises(WorkloadError, match=r"still running after 1 s: `sleep 1000` on a"):
+    with pytest.raises(WorkloadError, match=r"`sleep 1000` on a had not ended after 1 s"):
         bench.run(kind="command", programs=[{"node": "a", "argv": ["sleep", "1000"]}], limit_s=1)
+
+
+@pytest.mark.parametrize(
+    ("ready", "words"),
+    [
+        (4999, "`sleep 1000` on b was to listen on port 4999: nobody does after 1 s"),
+        ("at last", "`sleep 1000` on b had not written 'at last' after 1 s"),
+    ],
+)
+def test_a_program_that_is_never_ready_is_named(bench, ready, words):
+    sleeper = {"node": "b", "argv": ["sleep", "1000"], "ready": ready}
+    with pytest.raises(WorkloadError) as caught:
+        bench.run(kind="command", programs=[sleeper, {"node": "a", "argv": ["true"]}], limit_s=1)
+    assert str(caught.value) == words
 
 
 @needs("iperf3")

@@ -227,6 +227,10 @@ class Script:
         """Join the connection with an open subflow more; return the answer to the third ACK."""
         syn = MpJoinSyn(address_id=address_id, token=self.keys.remote_token, nonce=nonce)
         (answer,) = peer.syn(syn)
+        return self.join_ack(peer, answer, nonce=nonce)
+
+    def join_ack(self, peer: Subpeer, answer: Segment, *, nonce: int) -> list[Segment]:
+        """Send the third ACK of a join, and return the answer."""
         option = find(answer.options, MpJoinSynAck)
         local, remote = self.keys.pair()
         theirs = crypto.join_hmac(remote, local, option.nonce, nonce)

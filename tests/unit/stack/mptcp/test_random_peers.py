@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp import crypto
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
@@ -92,5 +93,6 @@ def test_random_peer(script: Any, seed: int, active: bool) -> None:
     world.pump()
     world.wait(3600)
     assert connection.closed
+    assert connection.failure is None or connection.failure.kind is not ErrorKind.INTERNAL
     assert connection.subflows == []
     assert world.endpoint.next_timer() is None

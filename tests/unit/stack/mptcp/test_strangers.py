@@ -1,0 +1,195 @@
+"""What a stranger, or a hostile peer, can do with options of MPTCP: little, and at its own cost."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from testbed.stack.connection import Closed, ErrorKind
+from testbed.stack.mptcp.inbound import MOST_MESSAGES
+from testbed.stack.mptcp.mapping import MOST_MAPPINGS, Mapping, ReceivedMappings
+from testbed.stack.mptcp.path_manager.base import PathLimits
+from testbed.stack.packet.address import Address
+from testbed.stack.packet.mptcp import (
+    AddAddr,
+    MpCapable,
+    MpFail,
+    MpJoinSyn,
+    MpPrio,
+    MpTcprst,
+    RemoveAddr,
+    ResetReason,
+)
+from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+
+from .script import LOCAL_2, PEER_KEY
+
+ADDRESS = AddAddr(address_id=3, address="10.0.3.2", hmac=bytes(8))
+SIGNALS = (ADDRESS, AddAddr(address_id=3, address="10.0.3.2"), RemoveAddr(address_ids=(0, 1)),
+           MpPrio(backup=True), MpFail(dsn=1))  # fmt: skip
+
+
+# Before the keys are known.
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_reset_with_a_signal_before_the_third_ack(script: Any, signal: Option) -> None:
+    world = script()
+    peer = world.subpeer()
+    peer.syn(MpCapable())
+    peer.send(RST, signal)
+    assert world.endpoint.connections == 0
+    world.open()
+    assert world.endpoint.connections == 1
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("flags", [RST | ACK, SYN | ACK])
+def test_signal_in_answer_to_the_syn(script: Any, signal: Option, flags: int) -> None:
+    world = script()
+    peer = world.dial()
+    peer.take()
+    peer.seq = 0
+    options = [MpCapable(sender_key=PEER_KEY)] if flags & SYN else []
+    peer.send(flags, *options, signal, seq=0)
+    (connection,) = world.connections
+    if flags & RST:
+        assert connection.failure.kind is ErrorKind.REFUSED
+        assert any(isinstance(event, Closed) for event in world.events)
+        assert world.endpoint.connections == 0
+    else:
+        assert connection.failure is None
+
+
+# A fault of ours in one connection.
+
+
+def test_fault_in_one_connection_leaves_the_others_their_round(script: Any) -> None:
+    world = script()
+    peers = [world.subpeer(remote=Address("10.0.1.2", 5000 + each)) for each in range(3)]
+    for peer in peers:
+        key = find(peer.syn(MpCapable())[0].options, MpCapable).sender_key
+        peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key))
+    first, second, third = world.connections
+
+    def fault(now: int) -> None:
+        raise ZeroDivisionError
+
+    second.paths.step = fault
+    for connection in world.connections:
+        connection.send(b"octets")
+    world.pump()
+    assert [bytes(peer.take()[0].payload) for peer in (peers[0], peers[2])] == [b"octets"] * 2
+    assert peers[1].take()[0].flags & RST
+    assert second.failure.kind is ErrorKind.INTERNAL
+    assert "ZeroDivisionError" in second.failure.detail
+    assert first.failure is third.failure is None
+    assert world.endpoint.connections == 2
+
+
+# What costs us more than it costs the peer.
+
+
+def test_mappings_in_any_order_are_what_came_first() -> None:
+    rng = random.Random(5)
+    for _ in range(200):
+        known: dict[int, int] = {}
+        mappings = ReceivedMappings()
+        for _ in range(30):
+            start, length = rng.randrange(300), rng.randrange(1, 40)
+            data = rng.randrange(1000)
+            mappings.add(Mapping(data=data, subflow=start, length=length))
+            for each in range(length):
+                known.setdefault(start + each, data + each)
+        for position in range(340):
+            found = mappings.at(position)
+            assert (None if found is None else found.data_at(position)) == known.get(position)
+            if found is None:
+                after = min((each for each in known if each > position), default=None)
+                assert mappings.start_after(position) == after
+
+
+def test_mappings_are_bounded_in_any_order() -> None:
+    for order in (range(0, 80_000, 2), range(80_000, 0, -2)):
+        mappings = ReceivedMappings()
+        for start in order:
+            mappings.add(Mapping(data=start, subflow=start, length=1))
+        assert len(mappings) == MOST_MAPPINGS
+
+
+def test_mapping_over_very_many_others_is_not_kept() -> None:
+    mappings = ReceivedMappings()
+    for start in range(10, 20_000, 2):
+        mappings.add(Mapping(data=start, subflow=start, length=1))
+    before = len(mappings)
+    mappings.add(Mapping(data=0, subflow=0, length=30_000))
+    assert len(mappings) == before
+    assert mappings.at(0) is None
+
+
+def test_messages_are_bounded_after_the_data_level_has_closed(script: Any) -> None:
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    world.connection.shutdown()
+    world.pump()
+    peer.send(ACK, world.data(0, 1, 0, data_fin=True, acked=1))
+    assert world.connection.closed
+    (subflow,) = world.connection.subflows
+    for number in range(3 * MOST_MESSAGES):
+        peer.send(ACK, world.announcement(number % 200, "10.0.3.2"))
+    count = 0
+    while subflow.inbound.next_message() is not None:
+        count += 1
+    assert count <= MOST_MESSAGES
+
+
+def test_mp_fail_beside_the_infinite_mapping_leaves(script: Any) -> None:
+    """Whatever waits for an ACK finds one: else each segment that comes asks for another."""
+    world = script(checksum=True)
+    peer = world.open(flags=0x81)
+    peer.send(ACK, world.ack())
+    fail = MpFail(dsn=world.keys.incoming.number(0))
+    peer.send(ACK, fail)
+    world.connection.shutdown()
+    world.pump()
+    assert any(one.flags & FIN for one in peer.take())
+    answers = [one for _ in range(4) for one in peer.send(ACK, fail, ack=1)]
+    acks = [one for one in answers if not one.flags & FIN]
+    assert len(acks) == 4
+    assert all(find(one.options, MpFail) for one in acks)
+    assert sum(len(peer.send(ACK, ack=1, payload=b"x")) for _ in range(10)) <= 10
+
+
+# Half-open joins.
+
+
+def test_half_open_joins_take_nobodys_place(script: Any) -> None:
+    """Who knows the token alone has no key: its SYNs do not count against the limit."""
+    world = script(limits=PathLimits(subflows=1))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    for number in range(5):
+        stranger = world.subpeer(LOCAL_2, Address("10.0.9.9", 1000 + number))
+        stranger.syn(MpJoinSyn(address_id=9, token=world.keys.remote_token, nonce=number))
+    world.joined()
+    assert world.tracer.count("sub_established") == 1
+    late = world.subpeer(LOCAL_2, Address("10.0.2.2", 4444))
+    (answer,) = late.syn(MpJoinSyn(address_id=4, token=world.keys.remote_token, nonce=1))
+    assert answer.flags & RST
+
+
+def test_limit_counts_at_the_third_ack(script: Any) -> None:
+    world = script(limits=PathLimits(subflows=1))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    early = world.subpeer(LOCAL_2, Address("10.0.2.2", 4444))
+    answer = early.syn(MpJoinSyn(address_id=4, token=world.keys.remote_token, nonce=1))
+    world.joined()
+    (reset,) = world.join_ack(early, answer[0], nonce=1)
+    assert reset.flags & RST
+    assert find(reset.options, MpTcprst).reason == ResetReason.PROHIBITED
+    assert world.tracer.count("sub_established") == 1
