@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
+
 from testbed.analysis.asked import Asked
+from testbed.analysis.refusals import Scope
+from testbed.document import join_path
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
-from testbed.workload.metrics import headline
+from testbed.experiment.venue import HOST, SIMULATION
+from testbed.machine.model import VARIABLE, VIRTUAL_TIME
+from testbed.topology.model import Topology
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.metrics import BOTH_WAYS, GIVES, TIMED, headline
+from testbed.workload.spec import Workload
 
 
-def asked(name: str, spec: ExperimentSpec) -> Asked:
+def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
     """Return what the experiment ``name`` asks for.
 
+    :param machine: where its runs happen, as an environment names it.
     :raises InputError: a stack is none.
     """
     choices = spec.choices
@@ -23,6 +33,7 @@ def asked(name: str, spec: ExperimentSpec) -> Asked:
         repetitions=spec.repetitions,
         headline=headlines(spec),
         claims=spec.expect,
+        deterministic=is_deterministic(machine),
     )
 
 
@@ -35,3 +46,38 @@ def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
     return tuple(
         f"{name}.{metric}" for name, flow in subjects for metric in headline(flow.kind)[:few]
     )
+
+
+def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
+    """Return what the runs of an experiment can be asked about.
+
+    :param decided: whether so many runs can decide anything.
+    """
+    return Scope(
+        stacks=tuple(choice.label for choice in spec.choices),
+        parameters=spec.parameters,
+        flows={
+            "" if spec.workload is not None else name: _given(spec, name, flow)
+            for name, flow in spec.named_flows.items()
+        },
+        links={link.name: (link.a.node, link.b.node) for link in topology.links},
+        probes=spec.probes,
+        decided=decided,
+    )
+
+
+def is_deterministic(machine: str) -> bool:
+    """Tell whether a run in a machine would be the same again: its clock is virtual."""
+    if machine == HOST:
+        machine = os.environ.get(VARIABLE, machine)
+    return machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
+
+
+def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
+    """Return what a flow gives, whatever the matrix makes of it."""
+    paths = {*spec.matrix, *(path for case in spec.cases.values() for path in case)}
+    prefix = WORKLOAD if spec.workload is not None else join_path("flows", name)
+    both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
+    timed = f"{prefix}.arrivals" in paths or getattr(flow, "arrivals", None) is not None
+    left_out = (() if both else BOTH_WAYS) + (() if timed else TIMED)
+    return tuple(name for name in GIVES[flow.kind] if name not in left_out)

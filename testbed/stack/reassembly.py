@@ -74,6 +74,17 @@ class Reassembly:
             self._join()
         return new
 
+    def truncate(self, position: int) -> None:
+        """Throw away what lies behind ``position``, which is not before ``next``."""
+        if self.end <= position:
+            return
+        for start, piece in list(self._pieces.items()):
+            if start >= position:
+                del self._pieces[start]
+            elif start + len(piece) > position:
+                self._pieces[start] = piece[: position - start]
+        self._ranges.remove(position, self.end)
+
     def blocks(self, limit: int) -> list[tuple[int, int]]:
         """Return what SACK reports: the latest block first (RFC 2018, section 4)."""
         found: list[tuple[int, int]] = []

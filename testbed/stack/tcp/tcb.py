@@ -15,6 +15,7 @@ from testbed.stack.connection import (
     ErrorKind,
     Event,
     Readable,
+    Urgent,
     Writable,
 )
 from testbed.stack.deadlines import NEVER
@@ -75,7 +76,7 @@ class Tcb:
     __slots__ = ("accepted", "close_at", "config", "ecn", "extension", "failure", "flow",
                  "keepalive", "orphaned", "owner", "readable_reported", "reading_closed",
                  "receiver", "reset", "sack", "segments_received", "segments_sent", "sender",
-                 "soft_error", "state", "timestamps", "wants_room",
+                 "soft_error", "state", "timestamps", "urgent_reported", "wants_room",
                  "window_scaling")  # fmt: skip
 
     def __init__(
@@ -96,12 +97,12 @@ class Tcb:
         self.state = State.LISTEN if accepted else State.CLOSED
         self.failure: ConnectionFailure | None = None
         self.soft_error: ConnectionFailure | None = None
-        self.sender = Sender((numbers.isn + 1) & BITS_32, config, control)
+        self.ecn = Ecn(wanted=config.ecn)
+        self.sender = Sender((numbers.isn + 1) & BITS_32, config, control, self.ecn)
         self.receiver = Receiver(config)
         self.accepted = accepted
         # Negotiated in the handshake; until then, what is offered.
         self.timestamps = Timestamping(numbers.timestamp_offset, offered=config.timestamps)
-        self.ecn = Ecn(wanted=config.ecn)
         self.sack = config.sack
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
@@ -110,6 +111,7 @@ class Tcb:
         self.orphaned = False
         self.wants_room = False
         self.readable_reported = False
+        self.urgent_reported = False
         self.segments_sent = 0
         self.segments_received = 0
         self.close_at = NEVER  # TIME-WAIT's end, or that of an orphan's FIN-WAIT-2
@@ -217,10 +219,18 @@ class Tcb:
             self.wants_room = False
             self.owner.report(self, Writable())
 
+    def report_urgent(self) -> None:
+        """Tell the application that there is urgent data, or more of it (MUST-32)."""
+        if not self.urgent_reported and not self.reading_closed:
+            self.urgent_reported = True
+            self.owner.report(self, Urgent())
+
     def event_taken(self, event: Event) -> None:
         """Note that the application has seen an event: the next of its kind is news."""
         if type(event) is Readable:
             self.readable_reported = False
+        elif type(event) is Urgent:
+            self.urgent_reported = False
 
     def report_readable(self) -> None:
         """Tell the application that there is something to read, the end of the stream included."""
@@ -249,7 +259,7 @@ class Tcb:
         """Take the peer's MSS option, ``None`` if it sent none (RFC 9293, section 3.7.1)."""
         if peers is None:
             peers = _DEFAULT_MSS[6 if ":" in self.flow.local.host else 4]
-        self.limit_segments(min(max(peers, 88), self.advertised_mss))
+        self.limit_segments(min(peers, self.advertised_mss))
 
     def limit_segments(self, limit: int) -> None:
         """Make segments of at most so many octets of payload and options."""

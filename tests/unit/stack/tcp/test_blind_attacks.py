@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.stack.connection import Closed, ErrorKind
+from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.options import SackPermitted, Timestamps, find
 from testbed.stack.tcp.config import TcpConfig
@@ -86,12 +87,10 @@ def ending(script: Script) -> ErrorKind | None:
 
 @pytest.mark.parametrize(("kind", "failure"), [
     (IcmpKind.PORT_UNREACHABLE, ErrorKind.REFUSED),
-    (IcmpKind.UNREACHABLE, ErrorKind.UNREACHABLE),
     (IcmpKind.PROHIBITED, ErrorKind.UNREACHABLE),
-    (IcmpKind.TIME_EXCEEDED, ErrorKind.UNREACHABLE),
 ])  # fmt: skip
-def test_an_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
-    """As in Linux; RFC 9293, section 3.9.2.2 allows it."""
+def test_a_hard_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
+    """As in Linux; RFC 9293, section 3.9.2.2, SHLD-26."""
     script = Script()
     script.open()
     script.out()
@@ -99,6 +98,26 @@ def test_an_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
     script.out()
     assert ending(script) is failure
     assert script.endpoint.connection(FLOW) is None
+
+
+@pytest.mark.parametrize("kind", [IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED])
+def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind) -> None:
+    """RFC 9293, MUST-56; it is the reason that is told if no answer ever comes."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    icmp(script, kind, 0)
+    assert script.out() == []
+    assert connection.state is State.SYN_SENT
+    script.wait(SECOND)
+    script.inject("S.", 0, 1)
+    assert connection.state is State.ESTABLISHED
+    other = Script()
+    other.open()
+    other.out()
+    icmp(other, kind, 0)
+    other.wait(300 * SECOND)
+    assert ending(other) is ErrorKind.UNREACHABLE
 
 
 @pytest.mark.parametrize("kind", [IcmpKind.PORT_UNREACHABLE, IcmpKind.UNREACHABLE])
@@ -134,7 +153,7 @@ def test_a_smaller_path_mtu() -> None:
     script.out()
     icmp(script, IcmpKind.TOO_BIG, 1, mtu=1000)
     assert connection.mss == 960
-    assert script.out() == [". 1:961 1", ". 961:1461 1", ". 1461:2421 1", ". 2421:2921 1"]
+    assert script.out() == [". 1:961 1", ". 961:1461 1", ". 1461:2421 1", "P. 2421:2921 1"]
     script.now += 50 * MS
     script.inject(".", 1, 2921)
     connection.send(b"y" * 1000)
@@ -142,12 +161,48 @@ def test_a_smaller_path_mtu() -> None:
 
 
 def test_a_path_mtu_never_grows_and_has_a_least_value() -> None:
-    """RFC 5927, section 7.2; RFC 1191, section 3."""
+    """RFC 5927, section 7.2; RFC 1191, section 3: every IPv4 path takes 68 octets."""
     script = Script()
     connection = script.connect()
     connection.send(b"x")
     script.out()
     icmp(script, IcmpKind.TOO_BIG, 1, mtu=9000)
     assert connection.mss == 1460
-    icmp(script, IcmpKind.TOO_BIG, 1, mtu=68)
-    assert connection.mss == 536
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=296)
+    assert connection.mss == 256
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=20)
+    assert connection.mss == 28
+
+
+def test_a_path_mtu_below_576() -> None:
+    """RFC 1191, section 3: it is not a black hole."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x" * 300)
+    script.out()
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=128)
+    assert script.out() == [". 1:89 1", ". 89:177 1", ". 177:265 1", "P. 265:301 1"]
+
+
+def test_a_router_that_does_not_say_its_mtu() -> None:
+    """RFC 1191, section 5: the next lower of the usual values is tried."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    for mtu in (1492, 1006, 508, 296, 68, 68):
+        icmp(script, IcmpKind.TOO_BIG, 1)
+        assert connection.mss == mtu - 40
+
+
+def test_ipv6_has_a_larger_least_mtu() -> None:
+    """RFC 8201, section 4: a smaller one is no reason to send less than 1280 octets."""
+    flow = Flow(Address("2001:db8::1", 1000), Address("2001:db8::2", 2000))
+    script = Script(flow=flow)
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    assert script.base is not None
+    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=flow, seq=script.base + 1, mtu=600)
+    script.endpoint.receive_icmp(error, script.now)
+    assert connection.mss == 1220
