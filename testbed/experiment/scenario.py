@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -20,7 +20,7 @@ from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.topology.ways import ways_of
 from testbed.workload.flow import WORKLOAD, Flow
-from testbed.workload.spec import FIRST_PORT, Bulk, Command, Iperf3, Workload
+from testbed.workload.spec import Bulk, Command, Iperf3, Workload
 from testbed.workload.stacks.choice import StackChoice, read
 
 FLOWS: Final = "flows"
@@ -160,7 +160,7 @@ def _flows(
     for name, workload in workloads.items():
         place = WORKLOAD if name == WORKLOAD else document.join_path(FLOWS, name)
         try:
-            port = workload.port or _free_port(workload.target, taken)
+            port = workload.port or _free_port(workload, taken)
             taken.add((workload.target, port))
             flow = msgspec.structs.replace(workload, port=port)
             planned.append(_flow(written.value, topology, name, flow, chosen))
@@ -169,9 +169,9 @@ def _flows(
     return tuple(planned)
 
 
-def _free_port(target: str, taken: Iterable[tuple[str, int | None]]) -> int:
-    port = FIRST_PORT
-    while (target, port) in taken:
+def _free_port(workload: Workload, taken: Collection[tuple[str, int | None]]) -> int:
+    port = workload.usual_port
+    while (workload.target, port) in taken:
         port += 1
     return port
 

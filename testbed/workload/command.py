@@ -20,7 +20,7 @@ from testbed.workload.external import (
 from testbed.workload.flow import Flow
 from testbed.workload.launcher import Exit, Launcher
 from testbed.workload.result import OnProgress, WorkloadResult
-from testbed.workload.spec import FIRST_PORT, Command, Program
+from testbed.workload.spec import Command, Program
 from testbed.workload.stacks.model import Stack
 from testbed.workload.stacks.registry import stack
 from testbed.workload.transfer import sleep_until
@@ -47,7 +47,7 @@ async def prepared(
     """
     words = {
         "{address}": flow.address,
-        "{port}": str(workload.port or FIRST_PORT),
+        "{port}": str(workload.port or workload.usual_port),
         "{seed}": str(seed),
     }
     kinds = {end.name: stack(end.name, end.decoded) for end in flow.stack.ends}

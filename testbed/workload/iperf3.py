@@ -22,7 +22,7 @@ from testbed.workload.external import (
 from testbed.workload.flow import Flow
 from testbed.workload.launcher import Launcher
 from testbed.workload.result import OnProgress, WorkloadResult
-from testbed.workload.spec import FIRST_PORT, Iperf3
+from testbed.workload.spec import Iperf3
 from testbed.workload.stacks.model import Stack
 from testbed.workload.stacks.registry import stack
 from testbed.workload.transfer import sleep_until
@@ -151,7 +151,7 @@ def _server(workload: Iperf3) -> tuple[str, ...]:
 
 
 def _port(workload: Iperf3) -> int:
-    return workload.port or FIRST_PORT
+    return workload.port or workload.usual_port
 
 
 def _seconds(workload: Iperf3) -> int | None:

@@ -32,7 +32,7 @@ from testbed.workload.messages import (
 from testbed.workload.program import Program, launched
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.session import Session
-from testbed.workload.spec import FIRST_PORT, BuiltIn
+from testbed.workload.spec import BuiltIn
 
 COMMAND: Final = (sys.executable, "-m", "testbed.workload.worker")
 GRACE_NS: Final = 10_000_000_000  # for a worker to start, and to say that its time is over
@@ -64,7 +64,7 @@ async def prepared(
             role=SERVER,
             stack=flow.stack.target,
             address=ANY_ADDRESS[workload.family],
-            port=workload.port or FIRST_PORT,
+            port=workload.port or workload.usual_port,
             limit_ns=timeout_ns,
             sessions=sessions,
         )

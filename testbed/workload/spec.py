@@ -24,7 +24,6 @@ from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, posi
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Many = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-FIRST_PORT: Final = 5001  # of the first flow whose port is not given
 
 
 class _Base(
@@ -38,7 +37,8 @@ class _Base(
     """Who talks to whom.  ``source`` connects, ``target`` listens.
 
     :param via: the link whose address of the target is dialled; by default the first.
-    :param port: where the target listens; by default each flow has one of its own, from 5001 on.
+    :param port: where the target listens; by default 5001 (iperf3: 5201), or the next port that no
+        other flow has.
     :param stack: the stack of this flow, where it is not the one under test, written as in
         ``stacks``: a rival.
     :param start: when it begins, from the start of the run.
@@ -60,6 +60,11 @@ class _Base(
     def kind(self) -> str:
         """The name of the kind."""
         return str(self.__struct_config__.tag)
+
+    @property
+    def usual_port(self) -> int:
+        """The port it has if none is given and it is free."""
+        return 5001
 
     @property
     def start_ns(self) -> int:
@@ -303,6 +308,11 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
         for option in self.options:
             if option in _NOT_TCP:
                 raise ValueError(f"`options`: with {option} iperf3 does not measure TCP, nor MPTCP")
+
+    @property
+    def usual_port(self) -> int:
+        """The port it has if none is given and it is free."""
+        return 5201
 
     @property
     def octets(self) -> int | None:

@@ -12,7 +12,7 @@ from testbed.workload.halves import ANY_ADDRESS, Tally, paired, result
 from testbed.workload.messages import Doing
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.session import Session
-from testbed.workload.spec import FIRST_PORT, BuiltIn
+from testbed.workload.spec import BuiltIn
 from testbed.workload.stacks.model import Transport
 from testbed.workload.transfer import Report
 
@@ -36,7 +36,7 @@ async def prepared(
     :param timeout_ns: on the loop's clock, from the start of the run.
     """
     sessions = workload.sessions(seed)
-    port = workload.port or FIRST_PORT
+    port = workload.port or workload.usual_port
     remote, local = (address, port), (ANY_ADDRESS[workload.family], port)
     flow = Together(workload, sessions, timeout_ns, on_progress)
     flow.begin_listening(source, target, remote, local)

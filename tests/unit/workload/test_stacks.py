@@ -163,14 +163,12 @@ def test_options_of_the_kernel_are_set_and_read_back():
 
     async def used():
         stack = stacks.stack(end.name, end.decoded)
-        server = await stack.listen(lambda *_: None, ("127.0.0.1", 0))
-        try:
-            address = server.sockets[0].getsockname()
-            _, writer = await stack.connect(address)
-            with contextlib.closing(writer):
-                return stack.used(writer)
-        finally:
-            server.close()
+        accepted = asyncio.Queue()
+        server = await stack.listen(lambda *pair: accepted.put_nowait(pair), ("127.0.0.1", 0))
+        _, writer = await stack.connect(server.sockets[0].getsockname())
+        _, other = await accepted.get()
+        with contextlib.closing(server), contextlib.closing(writer), contextlib.closing(other):
+            return stack.used(writer)
 
     found = asyncio.run(used())
     assert found["congestion"] == "reno"
