@@ -48,6 +48,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     :param definition: one sentence.
     :param needs: probes, one of which must have seen the run.
     :param of: what it can be about.
+    :param several: of a flow or a run it is a number only where there are several flows.
+    :param robust: it is as good on a machine whose processors had no rest.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     needs: tuple[str, ...] = ()
     of: tuple[Subject, ...] = (Subject.FLOW,)
+    several: bool = False
+    robust: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

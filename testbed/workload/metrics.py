@@ -8,9 +8,16 @@ from typing import Final
 from testbed.metric import Better, Metric, Source, Unit
 
 
-def _metric(name: str, unit: Unit, better: Better, definition: str) -> Metric:
+def _metric(
+    name: str, unit: Unit, better: Better, definition: str, *, robust: bool = False
+) -> Metric:
     return Metric(
-        name=name, unit=unit, better=better, definition=definition, source=Source.WORKLOAD
+        name=name,
+        unit=unit,
+        better=better,
+        definition=definition,
+        source=Source.WORKLOAD,
+        robust=robust,
     )
 
 
@@ -58,20 +65,24 @@ _ALL: Final = (
         "longest time from when a block was due at the sender to its last octet read",
     ),
     _metric("retransmits", "1", _LOWER, "segments sent again, as iperf3 counts them"),
-    _metric("cpu_source", "s", _LOWER, "CPU time, user and system, of the source's process"),
-    _metric("cpu_target", "s", _LOWER, "CPU time, user and system, of the target's process"),
+    _metric(
+        "cpu_source", "s", _LOWER, "CPU time, user and system, of the source's process", robust=True
+    ),
+    _metric(
+        "cpu_target", "s", _LOWER, "CPU time, user and system, of the target's process", robust=True
+    ),
 )
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 
 _CPU: Final = ("cpu_source", "cpu_target")
 _BUILT_IN: Final = ("goodput", "duration", "connect_time", "longest_gap", *_CPU)
-_BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")
+BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")
 # What the runs of each kind can give, what it is mostly run for first.
 GIVES: Final[dict[str, tuple[str, ...]]] = {
-    "bulk": (*_BUILT_IN, *_BOTH_WAYS),
+    "bulk": (*_BUILT_IN, *BOTH_WAYS),
     "reqres": ("latency_p50", "latency_p99", "latency_max", "transactions", *_BUILT_IN),
     "stream": ("block_delay_p50", "block_delay_p99", "block_delay_max", "blocks", *_BUILT_IN),
-    "iperf3": ("goodput", "duration", "retransmits", *_BOTH_WAYS, *_CPU),
+    "iperf3": ("goodput", "duration", "retransmits", *BOTH_WAYS, *_CPU),
     "command": ("duration", *_CPU),
 }
 _HEADLINES: Final = 2

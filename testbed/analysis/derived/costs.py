@@ -17,6 +17,7 @@ METRICS: Final = (
         definition="CPU time, user and system, of the processes at both ends for 10^9 octets of "
         "payload",
         source=Source.DERIVED,
+        robust=True,
     ),
 )
 

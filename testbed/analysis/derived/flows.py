@@ -18,6 +18,7 @@ METRICS: Final = (
         "octets that the flow's sender had acknowledged",
         source=Source.DERIVED,
         of=(Subject.FLOW, Subject.PATH),
+        several=True,
     ),
     Metric(
         name="sum",
@@ -26,6 +27,7 @@ METRICS: Final = (
         definition="goodput of all flows added up",
         source=Source.DERIVED,
         of=(Subject.RUN,),
+        several=True,
     ),
     Metric(
         name="jain",
@@ -35,6 +37,7 @@ METRICS: Final = (
         "(Jain, Chiu and Hawe, 1984)",
         source=Source.DERIVED,
         of=(Subject.RUN,),
+        several=True,
     ),
     Metric(
         name="aggregation_benefit",

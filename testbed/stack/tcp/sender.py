@@ -178,6 +178,7 @@ class Sender:
         progress = self.rate.at_departure(now, idle=not self.board.in_flight)
         self.board.resend(record, now, progress, piece)
         self.total_resent += 1
+        self.octets_resent += len(record.payload)
 
     # What ACKs tell.
 
