@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from testbed.analysis.asked import Asked
+from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
 from testbed.analysis.verdicts import Check, Verdict, evaluate, unjudged
+from testbed.metric import Source
 from testbed.results.model import SCHEMA, Cell, RunRecord, Scalar, Status, identity
 
 
@@ -18,7 +20,8 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One row: the runs of one stack with the same parameters.
 
     :param planned: runs asked for; those that are not counted below have not been run.
-    :param metrics: of the ``ok`` runs alone.
+    :param metrics: of the ``ok`` runs alone: what the workload measured, and the headline.  The
+        others are in the runs; an interval for each of them would take seconds.
     :param subflows: every number of subflows its ``ok`` runs had; empty where that is no question.
     :param engines: what shaped the links.
     :param busy: how busy the machine was in its worst ``ok`` run, from 0 to 1.
@@ -147,7 +150,11 @@ def _cell(
         ok=count[Status.OK],
         failed=count[Status.FAILED],
         invalid=count[Status.INVALID],
-        metrics={name: estimate(values) for name, values in samples.metrics(cell).items()},
+        metrics={
+            name: estimate(values)
+            for name, values in samples.metrics(cell).items()
+            if name in asked.headline or metric_of(name).source is Source.WORKLOAD
+        },
         subflows=tuple(sorted({count for run in good for count in run.subflows})),
         engines=tuple(sorted({run.engine for run in runs})),
         relative=relative,

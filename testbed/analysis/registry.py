@@ -43,6 +43,7 @@ def metrics() -> Mapping[str, Metric]:
     return found
 
 
+@functools.lru_cache(maxsize=4096)
 def metric_of(name: str) -> Metric:
     """Return the metric of a number, for example of ``transfer.goodput``.
 

@@ -58,6 +58,12 @@ def _print(metrics: list[Metric]) -> None:
     for column in ("metric", "unit", "better", "from", "definition"):
         table.add_column(column, no_wrap=column != "definition")
     for metric in metrics:
-        names = "\n".join(_FORMS[subject].format(metric.name) for subject in metric.of)
+        names = "\n".join(_form(metric, subject) for subject in metric.of)
         table.add_row(names, metric.unit, metric.better, metric.source, metric.definition)
     console().print(table, markup=False)
+
+
+def _form(metric: Metric, subject: str) -> str:
+    if metric.several and subject == "flow":
+        return f"FLOW.{metric.name}"
+    return _FORMS[subject].format(metric.name)

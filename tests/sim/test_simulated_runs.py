@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.errors import InputError, StoreError
-from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
 from testbed.experiment.venue import SIMULATION, Assignment, venue
 from testbed.results.model import WORKLOAD, RunRecord, Status

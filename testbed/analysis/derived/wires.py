@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -80,10 +81,10 @@ def _queueing(
 ) -> Iterator[tuple[str, float]]:
     """Weigh each sample with the time until the next: a wire is recorded when it has changed."""
     weighed: list[tuple[float, int]] = []
-    netem = Netem.parse(next((it.netem for it in seen if it.netem is not None), netem_at_end))
+    netem = _options(next((it.netem for it in seen if it.netem is not None), netem_at_end))
     for record, following in zip(seen, [*(it.t_ns for it in seen), end_ns][1:], strict=True):
         if record.netem is not None:
-            netem = Netem.parse(record.netem)
+            netem = _options(record.netem)
         lasted_ns = following - max(0, record.t_ns)
         if netem.rate is not None and lasted_ns > 0:
             weighed.append((_delay(record, netem), lasted_ns))
@@ -92,6 +93,12 @@ def _queueing(
         for suffix, percent in (("p50", 50), ("p95", 95)):
             yield f"queue_delay_{suffix}", _weighed_quantile(weighed, percent)
         yield "queue_delay_max", weighed[-1][0]
+
+
+@functools.lru_cache(maxsize=256)
+def _options(text: str) -> Netem:
+    """Return netem options: the runs of an experiment have the same ones, again and again."""
+    return Netem.parse(text)
 
 
 def _delay(record: WireRecord, netem: Netem) -> float:

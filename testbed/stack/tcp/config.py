@@ -35,7 +35,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param fin_timeout_ns: how long a closed connection stays in FIN-WAIT-2.
     :param keepalive: probe idle connections after ``keepalive_idle_ns`` of silence, then each
         ``keepalive_interval_ns``; ``keepalive_probes`` unanswered ones end the connection.
-    :param challenge_acks_per_second: limit of RFC 5961, section 7, for the whole endpoint.
+    :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
+        keep-alives and window probes have as much for themselves.
+    :param syn_cookies: answer SYNs that find the backlog full by SYN cookies (RFC 4987).
     """
 
     send_buffer: int = 4 << 20
@@ -62,7 +64,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_idle_ns: int = 7200 * SECOND
     keepalive_interval_ns: int = 75 * SECOND
     keepalive_probes: int = 9
-    challenge_acks_per_second: int = 1000
+    challenge_acks_per_second: int = 10
+    syn_cookies: bool = True
 
     @property
     def window_shift(self) -> int:

@@ -146,6 +146,9 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
     if segment.payload:
         _note_duplicate(tcb, start, min(start + len(segment.payload), tcb.receiver.buffer.next))
         tcb.receiver.must_ack()
+    elif start == tcb.receiver.next - 1:  # a keep-alive, or a probe of our window
+        if tcb.answers.allows(now):
+            tcb.receiver.must_ack()
     else:
         _challenge(tcb, now)
     if tcb.state is State.TIME_WAIT and segment.flags & FIN:
@@ -154,7 +157,7 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
 
 def _challenge(tcb: Tcb, now: int) -> None:
     """Send a challenge ACK (RFC 5961, section 3.2)."""
-    if tcb.owner.challenges.allows(now):
+    if tcb.challenges.allows(now):
         tcb.receiver.must_ack()
 
 

@@ -115,6 +115,10 @@ class Sender:
         self.timer.restart(now)
         return True
 
+    def syn_was_sent(self) -> None:
+        """Take that SYN has left, of which nothing was kept."""
+        self.next = 0
+
     def send_data(self, size: int, fits: int, now: int) -> Sent:
         """Take at most ``size`` octets of one ``ext`` from the queue: they leave.
 
@@ -191,7 +195,8 @@ class Sender:
         """Take the ACK of our SYN."""
         delivered = self.board.acknowledge(0)
         self.una = 0
-        self._measure(delivered, now, echo_sent_ns)
+        if delivered:
+            self._measure(delivered, now, echo_sent_ns)
         if self.timer.backoffs and self.rtt.smoothed is None:
             self.rtt.handshake_timed_out()
         self.timer.answered()

@@ -29,7 +29,7 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
-from testbed.stack.tcp.challenge import ChallengeLimit
+from testbed.stack.tcp.challenge import AckLimit
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.ecn import Ecn
@@ -50,13 +50,16 @@ _MAX_SHIFT = 14  # RFC 7323, section 2.3
 class Owner(Protocol):
     """What a connection asks of its endpoint."""
 
-    challenges: ChallengeLimit
-
     def wake(self, connection: Any) -> None:
         """Ask it for segments and for its timer before long."""
 
     def report(self, connection: Any, event: Event) -> None:
         """Tell the application."""
+
+
+def headers_of(flow: Flow) -> int:
+    """Return the octets of IP and TCP header, options excluded."""
+    return _IPV6_AND_TCP if ":" in flow.local.host else _IPV4_AND_TCP
 
 
 class Numbers(NamedTuple):
@@ -69,15 +72,16 @@ class Numbers(NamedTuple):
 class Tcb:
     """The variables of one connection, and how its state changes.
 
+    :ivar challenges: limits challenge ACKs; ``answers`` those to keep-alives and window probes.
     :ivar accepted: the peer opened it.
     :ivar orphaned: its user has closed it.
     """
 
-    __slots__ = ("accepted", "close_at", "config", "ecn", "extension", "failure", "flow",
-                 "keepalive", "orphaned", "owner", "readable_reported", "reading_closed",
-                 "receiver", "reset", "sack", "segments_received", "segments_sent", "sender",
-                 "soft_error", "state", "timestamps", "urgent_reported", "wants_room",
-                 "window_scaling")  # fmt: skip
+    __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "ecn", "extension",
+                 "failure", "flow", "keepalive", "orphaned", "owner", "readable_reported",
+                 "reading_closed", "receiver", "reset", "sack", "segments_received",
+                 "segments_sent", "sender", "soft_error", "state", "timestamps",
+                 "urgent_reported", "wants_room", "window_scaling")  # fmt: skip
 
     def __init__(
         self,
@@ -106,6 +110,8 @@ class Tcb:
         self.sack = config.sack
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
+        self.challenges = AckLimit(config.challenge_acks_per_second)
+        self.answers = AckLimit(config.challenge_acks_per_second)
         self.reset = False  # RST is to be sent
         self.reading_closed = False
         self.orphaned = False
@@ -248,7 +254,7 @@ class Tcb:
     @property
     def headers(self) -> int:
         """Octets of IP and TCP header, options excluded."""
-        return _IPV6_AND_TCP if ":" in self.flow.local.host else _IPV4_AND_TCP
+        return headers_of(self.flow)
 
     @property
     def advertised_mss(self) -> int:

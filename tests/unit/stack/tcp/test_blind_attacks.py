@@ -8,7 +8,9 @@ from testbed.stack.connection import Closed, ErrorKind
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.options import SackPermitted, Timestamps, find
+from testbed.stack.packet.segment import ACK, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.state import State
 
 from .script import FLOW, MS, SECOND, Script, bare
@@ -64,14 +66,41 @@ def test_the_timestamp_of_a_segment_with_an_impossible_ack_is_not_kept() -> None
 
 
 def test_challenges_are_limited() -> None:
-    """RFC 5961, section 7; not to a number that can be known (CVE-2016-5696)."""
+    """RFC 5961, section 7: for each connection, so that a number that is shared tells nothing."""
     script = Script(bare(challenge_acks_per_second=100))
     script.connect()
-    answers = sum(len(script.inject("R", 2)) for _ in range(500))
-    assert 50 <= answers < 150
-    assert answers != 100
+    assert sum(len(script.inject("R", 2)) for _ in range(500)) == 100
     script.now += SECOND
     assert script.inject("R", 2) == [". 1:1 1"]
+
+
+def test_blind_resets_starve_no_keep_alive() -> None:
+    """Neither that of the same connection nor that of others."""
+    script = Script()
+    script.connect()
+    for _ in range(500):
+        script.inject("R", 2)
+    assert script.inject(".", 0, 1) == [". 1:1 1"]
+
+
+def test_keep_alives_of_many_connections_are_all_answered() -> None:
+    endpoint = TcpEndpoint(TcpConfig(), b"k" * 16)
+    endpoint.listen(FLOW.local)
+    peers = [Address("10.0.0.2", port) for port in range(1, 3001)]
+
+    def send(peer: Address, flags: int, seq: int, ack: int) -> Segment:
+        segment = Segment(
+            source=peer, destination=FLOW.local, seq=seq, ack=ack, flags=flags, window=1000
+        )
+        endpoint.receive(segment, SECOND)
+        (answer,) = endpoint.segments_to_send(SECOND) or (segment,)
+        return answer
+
+    numbers = {peer: (send(peer, SYN, 7, 0).seq + 1) & 0xFFFF_FFFF for peer in peers}
+    for peer, number in numbers.items():
+        send(peer, ACK, 8, number)
+    for peer, number in numbers.items():
+        assert send(peer, ACK, 7, number).destination == peer
 
 
 def icmp(script: Script, kind: IcmpKind, seq: int, mtu: int = 0) -> None:

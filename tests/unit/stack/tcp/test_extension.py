@@ -80,6 +80,13 @@ class OneAcceptor:
             raise self.refuse
         return self.extension
 
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        self.seen.append(syn)
+        return None if self.refuse is not None else (SIGNAL,)
+
+    def resume(self, ack: Segment) -> Extension | None:
+        return self.accept(ack)
+
 
 def ride(config: TcpConfig | None = None) -> tuple[Script, Recorder, TcpConnection]:
     """Return an established connection and what rides on it."""

@@ -249,8 +249,8 @@ def test_a_reset_in_syn_received_frees_the_place() -> None:
     assert script.inject("S", 0) == ["S. 0:0 1"]
 
 
-def test_a_full_backlog_drops_syns() -> None:
-    script = Script()
+def test_a_full_backlog_drops_syns_where_there_are_no_cookies() -> None:
+    script = Script(bare(syn_cookies=False))
     script.listen(backlog=1)
     script.inject("S", 0)
     first = script.flow

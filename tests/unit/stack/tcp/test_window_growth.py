@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from testbed.stack.packet.address import Address, Flow
@@ -26,7 +24,7 @@ def exchange(sender, receiver, now):
 
 def test_data_given_in_just_the_portions_that_may_leave_lets_the_window_grow():
     """As MPTCP's scheduler gives it: nothing is ever left in the queue."""
-    client, server = (TcpEndpoint(TcpConfig(), random.Random(seed), bytes(16)) for seed in range(2))
+    client, server = (TcpEndpoint(TcpConfig(), bytes(16)) for _ in range(2))
     server.listen(SERVER)
     connection = client.connect(Flow(CLIENT, SERVER), 0)
     now = exchange(client, server, 0)
@@ -42,7 +40,7 @@ def test_data_given_in_just_the_portions_that_may_leave_lets_the_window_grow():
 
 
 def test_a_window_that_is_not_used_does_not_grow():
-    client, server = (TcpEndpoint(TcpConfig(), random.Random(seed), bytes(16)) for seed in range(2))
+    client, server = (TcpEndpoint(TcpConfig(), bytes(16)) for _ in range(2))
     server.listen(SERVER)
     connection = client.connect(Flow(CLIENT, SERVER), 0)
     now = exchange(client, server, 0)
