@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.campaign import runner
 from testbed.errors import InputError
-from testbed.experiment import runner
 from testbed.experiment.load import Overrides, load
-from testbed.experiment.runner import Assignment, venue
+from testbed.experiment.venue import Assignment, venue
 from testbed.results.model import RunRecord, Status
 
 TOPOLOGY = """\
