@@ -169,6 +169,16 @@ class Subflow:
         stirred, self._stirred = self._stirred, False
         return stirred
 
+    def suspect(self) -> None:
+        """Let others carry its data as well, until the peer acknowledges something here."""
+        self.carried.time_out()
+        self.stir()
+
+    def trust(self) -> None:
+        """Use it again: its peer has answered."""
+        self.carried.progress()
+        self.stir()
+
     def announce_up(self) -> None:
         """Note that the path manager's event has been told."""
         self.announced_up = True
@@ -324,7 +334,9 @@ class Subflow:
     def received(self, segment: Segment, start: int) -> Notice:
         """Record what a segment says."""
         if self._fallback.active:
-            said = self._fallback.changed and self.inbound.take_plain(segment, start)
+            said = self._fallback.changed and self.inbound.take_plain(
+                segment, start, authentic=self.tcp.expects(start)
+            )
             if said or segment.payload:
                 self.stir()
             return Notice.PLAIN
@@ -333,7 +345,12 @@ class Subflow:
             notice = self._shake(segment)
             if notice is not None:
                 return notice
-        signal = self.inbound.take(segment, start, confirmed=self.opening.confirmed)
+        signal = self.inbound.take(
+            segment,
+            start,
+            confirmed=self.opening.confirmed,
+            authentic=self._tcp is not None and self._tcp.expects(start),
+        )
         if self.refused is not None:
             return Notice.REFUSED
         return Notice.SIGNAL if signal else Notice.PLAIN
