@@ -123,11 +123,14 @@ class Subflow:
     # What the connection asks of it.
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
-        """Give TCP data to send, with its mapping; return how many octets.
+        """Give TCP data to send, with its mapping; return how many octets it takes.
 
         :param start: position of the data in the data stream.
         :param in_capable: see :class:`Mapping`.
         """
+        length = min(length, self.tcp.room)
+        if not length:
+            return 0
         data = self._owner.outgoing.peek(start, length)
         mapping = self._mapping(start, data, in_capable=in_capable)
         self.tcp.send(data, mapping)
@@ -306,9 +309,13 @@ class Subflow:
 
     @property
     def segment_size(self) -> int:
-        """Octets of payload in a full segment with DSS, where there is one."""
+        """Octets of payload in a full segment with DSS, where there is one.
+
+        It is never more than TCP's buffer takes at once.
+        """
         plain = self._fallback.active and self._fallback.beginning is None
-        return max(1, self.tcp.mss - (0 if plain else DSS_ROOM))
+        tcp = self.tcp
+        return max(1, min(tcp.mss - (0 if plain else DSS_ROOM), tcp.config.send_buffer))
 
     # Hooks of testbed.stack.tcp.extension.Extension.
 
