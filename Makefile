@@ -1,5 +1,6 @@
 # make demo    set everything up and run the first experiment
-# make test    set everything up and run every check and test
+# make test    set everything up and run every check and test; what needs a kernel is skipped without one
+# make kernel  build a user-mode Linux for those tests, once, in some 10 minutes; it is kept
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make machines all that needs machines: QEMU, a new Debian, user-mode Linux of three versions
 # make kernels docs/kernels.md: what each kernel makes of the experiments, some ten minutes
@@ -10,13 +11,13 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# User-mode Linux: built once, in minutes, and kept in the user's cache.
+# User-mode Linux: built once, in minutes, and kept in the user's cache. An interrupted build goes on.
 NEWEST := 7.3
 KERNELS := 6.1 6.12 $(NEWEST)
 BUILD_KERNELS = @for version in $(KERNELS); do \
 	$(BIN)/testbed machine build uml --source debian:$$version || exit; done
 
-.PHONY: demo test interop machines kernels engines check bench clean
+.PHONY: demo test kernel interop machines kernels engines check bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -24,8 +25,11 @@ demo: $(VENV)/.installed
 
 test: check
 	@scripts/system-packages test
-	@$(BIN)/testbed machine build uml --source debian:$(NEWEST) || echo "what needs it will be skipped"
 	$(BIN)/pytest
+
+kernel: $(VENV)/.installed-dev
+	@scripts/system-packages kernel
+	$(BIN)/testbed machine build uml
 
 interop: $(VENV)/.installed-dev
 	@scripts/system-packages test
@@ -58,6 +62,7 @@ bench: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
 	@scripts/system-packages demo
+	@echo "Setting up $(VENV)"
 	@scripts/virtual-environment $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@

@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "nc",
     "run",
     "show",
+    "metrics",
     "machine",
     "doctor",
 )

@@ -65,7 +65,7 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
             print_json([{"folder": str(store.path), "summary": it} for store, it in done])
     if not request.summary:
         return int(any(_failed(store) for store, _ in done))
-    return exit_code(outcome for _, outcome in done if outcome)
+    return exit_code((outcome for _, outcome in done if outcome), strict=request.strict)
 
 
 def _failed(store: Store) -> bool:

@@ -68,8 +68,12 @@ def fetch(name: Name) -> None:
 def build(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What is built: uml.")],
     source: Annotated[
-        str, typer.Option(metavar="DIR|debian:VERSION", help="A kernel tree, or Debian's source.")
-    ],
+        str | None,
+        typer.Option(
+            metavar="DIR|debian:VERSION",
+            help="A kernel tree, or Debian's source; by default the newest known to work.",
+        ),
+    ] = None,
 ) -> None:
     """Build a user-mode Linux; it is cached, and built again when its source has changed.
 
@@ -78,7 +82,8 @@ def build(
 
     Examples:
 
-        testbed machine build uml --source debian:7.3
+        testbed machine build uml
+        testbed machine build uml --source debian:6.12
         testbed machine build uml --source ~/linux
         testbed run --machine uml:$HOME/linux experiments/quickstart.yaml
     """
@@ -86,8 +91,10 @@ def build(
         raise InputError(f"{kind} is not built", hint="uml is; qemu:PATH takes what make has built")
     from testbed.cli.building import watcher
     from testbed.machine.uml.build import build as build_uml
+    from testbed.machine.uml.builds import DEBIAN
+    from testbed.machine.uml.kind import OFFERED
 
-    built = build_uml(source, watcher())
+    built = build_uml(source or DEBIAN + OFFERED[-1], watcher())
     typer.echo(f"Linux {built.version}: {built.linux}")
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.analysis.registry import metric_of
 from testbed.analysis.statistics import Estimate, Interval, Ratio
-from testbed.workload.metrics import METRICS
 
 _SCALES: Final = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1, "bit/s")),
     "octets": ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B")),
     "s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "s/GB": ((1, "s/GB"),),
     "1": ((1, ""),),
 }
+
+_COUNTED: Final = ("", "B")
 
 
 def quantity(metric: str, estimate: Estimate) -> str:
     """Write a mean and how far it may be off: ``45.3 ±0.2 Mbit/s``."""
     scale, unit = _scale(metric, estimate.mean)
     off = _off(estimate.mean, estimate.interval, scale)
-    return f"{_short(estimate.mean / scale)}{off} {unit}".rstrip()
+    return f"{_counted(estimate.mean / scale, unit)}{off} {unit}".rstrip()
 
 
 def times(ratio: Ratio) -> str:
@@ -30,14 +33,14 @@ def times(ratio: Ratio) -> str:
 def number(metric: str | None, value: float, interval: Interval | None) -> str:
     """Write a value of ``metric``, or a plain ratio: ``45.3 Mbit/s [45.1, 45.5]``."""
     scale, unit = (1.0, "") if metric is None else _scale(metric, value)
-    text = f"{_short(value / scale)} {unit}".rstrip()
+    text = f"{_counted(value / scale, unit)} {unit}".rstrip()
     if interval is None:
         return text
     return f"{text} [{_short(interval.low / scale)}, {_short(interval.high / scale)}]"
 
 
 def _scale(metric: str, value: float) -> tuple[float, str]:
-    scales = _SCALES[METRICS[metric].unit]
+    scales = _SCALES[metric_of(metric).unit]
     return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
 
 
@@ -47,6 +50,11 @@ def _off(value: float, interval: Interval | None, scale: float) -> str:
         return ""
     half = max(interval.high - value, value - interval.low) / scale
     return f" ±{half:.{_digits(value / scale)}f}"
+
+
+def _counted(value: float, unit: str) -> str:
+    """Write a count as one, if it is whole; a mean of counts may not be."""
+    return f"{value:.0f}" if unit in _COUNTED and value.is_integer() else _short(value)
 
 
 def _short(value: float) -> str:

@@ -59,6 +59,9 @@ def command(
     summary: Annotated[
         bool, typer.Option(help="Sum up at the end; `testbed show` does it later.")
     ] = True,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if an expectation is not decided.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run experiments and print what came out.
@@ -99,6 +102,7 @@ def command(
         resume=None if resume is None else str(resume),
         changes=Overrides(
             machine=SIMULATION if sim else HOST,
+            virtual_time=bool(files and machine) and (virtual_time or _all_virtual(machine or ())),
             stacks=tuple(stack or ()),
             repetitions=repetitions,
             seed=seed,
@@ -109,6 +113,7 @@ def command(
         again=again,
         fail_fast=fail_fast,
         summary=summary,
+        strict=strict,
         json=json,
     )
     _check(request)
@@ -117,6 +122,12 @@ def command(
     _say_what_is_left_out(experiments)
     elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
     sys.exit(_elsewhere(elsewhere, request) if elsewhere else here.carry_out(request, experiments))
+
+
+def _all_virtual(machines: Sequence[str]) -> bool:
+    from testbed.experiment.asked import is_deterministic
+
+    return all(map(is_deterministic, machines))
 
 
 def _check(request: Request) -> None:

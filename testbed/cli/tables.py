@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from testbed.analysis.comparison import Row
 from testbed.analysis.outcome import CellOutcome, Outcome, Problem
+from testbed.analysis.samples import SATURATED
 from testbed.analysis.verdicts import Check, Verdict
 from testbed.cli import numbers
 from testbed.results.model import RunRecord, Status
@@ -37,6 +38,8 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
         console.print(remark, style="dim")
     for check in outcome.checks:
         console.print(_check(check))
+    for claim in outcome.unjudged:
+        console.print(f"left out, as its runs were: {claim}", style="dim", markup=False)
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
         console.print(_problem(problem))
     if len(outcome.problems) > _SHOWN_PROBLEMS:
@@ -77,7 +80,7 @@ def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
     from rich.table import Table
 
     first = rows[0]
-    metric = first.metric.replace("_", " ")
+    metric = first.metric
     table = Table(box=None, pad_edge=False)
     columns = (*_parameters(rows), "stack", "machine", "runs", metric, "subflows")
     for column in (*columns, f"{metric} vs {first.machine}"):
@@ -105,12 +108,15 @@ def _cells(outcome: Outcome) -> Table:
     reference = outcome.cells[0].stack
     several = any(cell.stack != reference for cell in outcome.cells)
     columns = [*_parameters(outcome.cells), "stack", "runs", *outcome.headline]
-    columns += ["subflows", "engine", *([f"{outcome.headline[0]} vs {reference}"] * several)]
+    columns += ["subflows", "engine"]
+    saturated = any(cell.busy >= SATURATED for cell in outcome.cells)
+    columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "))
+        table.add_column(column)
     for cell in outcome.cells:
-        table.add_row(*list(_row(cell, outcome.headline))[: len(columns)])
+        row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
+        table.add_row(*row, *([_relative(cell)] * several))
     return table
 
 
@@ -123,7 +129,10 @@ def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
         yield numbers.quantity(name, estimate) if estimate else "-"
     yield " ".join(map(str, cell.subflows)) or "-"
     yield " ".join(cell.engines) or "-"
-    yield numbers.times(cell.relative) if cell.relative else "-"
+
+
+def _relative(cell: CellOutcome) -> str:
+    return numbers.times(cell.relative) if cell.relative else "-"
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
@@ -136,7 +145,8 @@ def _check(check: Check) -> str:
         seen = numbers.number(check.metric, check.value, check.interval)
     values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
     where = f" (with {values})" if values else ""
-    return _line(check.verdict, f"{check.text}{where}: {seen}")
+    why = f"; {check.why}" if check.why else ""
+    return _line(check.verdict, f"{check.text}{where}: {seen}{why}")
 
 
 def _problem(problem: Problem) -> str:

@@ -144,13 +144,16 @@ def series(seen: Seen) -> tuple[records.Record, ...]:
     return tuple(msgspec.structs.replace(record, t_ns=record.t_ns - zero_ns) for record in lines)
 
 
-def _workload_records(seen: Seen) -> Iterator[records.WorkloadRecord]:
-    """Yield each count at the end of its interval, when it was known."""
+def _workload_records(seen: Seen) -> Iterator[records.Record]:
+    """Yield each count at the end of its interval, when it was known, and the pauses."""
     for counted in seen.result.series if seen.result else ():
         for index, value in enumerate(counted.values, 1):
             yield records.WorkloadRecord(
                 t_ns=counted.start_ns + index * counted.step_ns, node=counted.node, received=value
             )
+    yield from seen.result.records if seen.result else ()
+    for pause in seen.result.pauses if seen.result else ():
+        yield records.PauseRecord(t_ns=pause.end_ns, node=pause.node, length_ns=pause.length_ns)
 
 
 def _sampled(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:

@@ -9,9 +9,10 @@ from typing import Any, Final, cast
 import msgspec
 
 from testbed import document
-from testbed.analysis import claims
+from testbed.analysis import refusals
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError
+from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand
 from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
@@ -19,6 +20,7 @@ from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
 from testbed.results.model import Cell, ExperimentRecord
 from testbed.topology.load import load_topology, substitute
+from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.workload.spec import Command, Iperf3
 
@@ -47,9 +49,11 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line changes.  ``values`` are paths and YAML texts, as for the matrix.
 
     :param machine: where the runs are to happen.
+    :param virtual_time: whether machines will be used whose clocks are all virtual.
     """
 
     machine: str = HOST
+    virtual_time: bool = False
     stacks: Sequence[str] = ()
     repetitions: int | None = None
     seed: int | None = None
@@ -66,9 +70,8 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
     written = document.load(path, ExperimentSpec)
-    spec = written.value
-    claims.check(spec.expect, spec.stacks, spec.parameters, written)
     topology = _topology(written, path)
+    _check_claims(written, topology, overrides)
     raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
@@ -83,6 +86,26 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
         document.convert(raw["topology"], TopologySpec, topology.positions, topology.name),
     )
     return msgspec.structs.replace(experiment, left_out=left_out)
+
+
+def _check_claims(
+    written: Document[ExperimentSpec], topology: Document[TopologySpec], overrides: Overrides
+) -> None:
+    """Check the claims of the file, also those about what the command line leaves out.
+
+    Who asks for one repetition there knows that it is one.
+    """
+    spec = written.value
+    decided = (
+        spec.repetitions > 1
+        or overrides.repetitions is not None
+        or overrides.virtual_time
+        or is_deterministic(overrides.machine)
+        or (bool(spec.machines) and all(map(is_deterministic, spec.machines)))
+    )
+    if spec.expect:
+        about = scope(spec, resolve(topology), decided=decided)
+        refusals.check(spec.expect, about, written)
 
 
 def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:

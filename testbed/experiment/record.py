@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from testbed import records
+from testbed.analysis.derive import derived
 from testbed.experiment import evidence
 from testbed.experiment.events import Action
 from testbed.experiment.evidence import Seen
@@ -61,10 +62,12 @@ def finished(
     scenario: Scenario, planned: PlannedRun, seen: Seen, judgement: Judgement, start: Start
 ) -> Finished:
     """Return the record of a run that is over, and its files."""
-    files = {"series.jsonl": records.encode(evidence.series(seen))} | seen.logs
+    series = evidence.series(seen)
+    files = {"series.jsonl": records.encode(series)} | seen.logs
     if seen.result and seen.result.samples_ns:
         files["samples.json"] = msgspec.json.encode(seen.result.samples_ns)
-    return Finished(record=_record(scenario, planned, seen, judgement, start), files=files)
+    record = _record(scenario, planned, seen, judgement, start)
+    return Finished(record=derived(record, series), files=files)
 
 
 def _record(

@@ -28,7 +28,7 @@ from testbed.stack.packet.address import Address
 from testbed.workload import together
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
-from testbed.workload.stacks import OnConnection, Server, Streams
+from testbed.workload.stacks import Look, OnConnection, Server, Streams
 
 _LINGER_S: Final = 1.0  # for connections to be closed, so that captures show it
 
@@ -163,6 +163,10 @@ class SimulatedStack:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view, under the name of its protocol's probe."""
         return view(writer.get_extra_info("connection"))
+
+    def connections(self) -> Sequence[Look]:
+        """Return nothing: the probes of a simulation see its connections."""
+        return ()
 
     async def finish(self) -> None:
         """Return: simulated hosts live as long as their network."""

@@ -37,7 +37,7 @@ Make = Callable[[Host], Endpoint]
 
 def tcp(config: TcpConfig = TCP) -> Make:
     """Return what makes an endpoint that speaks plain TCP."""
-    return lambda _: TcpEndpoint(config, _RANDOM, secrets.token_bytes(_SECRET))
+    return lambda _: TcpEndpoint(config, secrets.token_bytes(_SECRET))
 
 
 def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:

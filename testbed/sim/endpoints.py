@@ -25,7 +25,7 @@ def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
     """Return what makes endpoints that speak plain TCP."""
 
     def make(_: Node, random: Random, __: LocalNetwork) -> Endpoint:
-        return TcpEndpoint(config, random, random.randbytes(16))
+        return TcpEndpoint(config, random.randbytes(16))
 
     return make
 

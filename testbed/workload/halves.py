@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from testbed.errors import WorkloadError
+from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord
 from testbed.topology.model import Family
 from testbed.workload.kinds import Job, kind_of
 from testbed.workload.messages import Doing
 from testbed.workload.payload import Flow
-from testbed.workload.result import OnProgress, Progress, Series, WorkloadResult
+from testbed.workload.result import OnProgress, Pause, Progress, Series, WorkloadResult
 from testbed.workload.spec import Bulk, ReqRes, Stream
+from testbed.workload.stacks import Look
 from testbed.workload.transfer import BIN_NS, Activity, Report, now_ns
 
 # Any local address: with MPTCP, subflows arrive at addresses other than the one that was dialled.
@@ -99,6 +101,17 @@ def result(
         finished_ns=_finished_ns(client, server),
         metrics=_common(client, server) | dict(cpu) | findings.metrics,
         series=tuple(_received(node, report) for node, report in ends.values() if report.bins),
+        pauses=tuple(
+            Pause(node=node, end_ns=end_ns, length_ns=length_ns)
+            for node, report in ends.values()
+            for length_ns, end_ns in report.pauses
+        ),
+        records=tuple(
+            record
+            for node, report in ends.values()
+            for look in report.looks
+            for record in _records(node, look)
+        ),
         samples_ns=findings.samples_ns,
         details={end: _details(node, report) for end, (node, report) in ends.items()},
     )
@@ -127,6 +140,19 @@ def _received(node: str, report: Report) -> Series:
         step_ns=BIN_NS,
         values=report.bins,
     )
+
+
+def _records(node: str, look: Look) -> Iterator[Record]:
+    about: dict[str, Any] = {
+        "t_ns": look.t_ns,
+        "node": node,
+        "local": look.local,
+        "remote": look.remote,
+    }
+    if look.view.mptcp_info is not None:
+        yield MptcpInfoRecord(mptcp=look.view.mptcp_info, **about)
+    if look.view.tcp_info is not None:
+        yield TcpInfoRecord(tcp=look.view.tcp_info, **about)
 
 
 def _details(node: str, report: Report) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
@@ -16,12 +17,15 @@ import msgspec
 
 from testbed.errors import WorkloadError
 from testbed.workload.payload import Digest, Flow, Payload
-from testbed.workload.stacks import Stack, Streams
+from testbed.workload.stacks import Look, Stack, Streams
 
 T = TypeVar("T")
 
 CHUNK: Final = 256 * 1024  # octets a write and a read: what asyncio takes from a socket at once
 BIN_NS: Final = 100_000_000
+PAUSES: Final = 32  # of one half that are remembered
+
+Pause = tuple[int, int]  # its length and its end, nanoseconds
 
 
 def now_ns() -> int:
@@ -102,9 +106,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     :param connected_ns: when its (first) connection was open.
     :param finished_ns: when it had read the last octet; ``connected_ns`` if it read none.
     :param longest_gap_ns: longest time between two reads that gave data.
+    :param pauses: the longest of those times, each with its end: (length, end).
     :param bins: octets read per interval of :data:`BIN_NS`, the first starting at
         ``started_ns``.
     :param samples_ns: a time per transaction or block; the job says which.
+    :param looks: how its connections were, where no probe can see them.
     :param view: the stack's own view of the (last) connection before it was closed.
     """
 
@@ -114,9 +120,34 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sent: Flow
     received: Flow
     longest_gap_ns: int
+    pauses: tuple[Pause, ...] = ()
     bins: tuple[int, ...]
     samples_ns: tuple[int, ...] = ()
+    looks: tuple[Look, ...] = ()
     view: dict[str, Any] = {}
+
+
+class Pauses:
+    """The longest times between two reads."""
+
+    def __init__(self) -> None:
+        self._longest: list[Pause] = []  # a heap, the shortest first
+
+    @property
+    def longest_ns(self) -> int:
+        """The longest one; 0 if there is none."""
+        return max(self._longest, default=(0, 0))[0]
+
+    def note(self, length_ns: int, end_ns: int) -> None:
+        """Note one; of many, the shortest are forgotten."""
+        if len(self._longest) < PAUSES:
+            heapq.heappush(self._longest, (length_ns, end_ns))
+        elif length_ns > self._longest[0][0]:
+            heapq.heapreplace(self._longest, (length_ns, end_ns))
+
+    def in_order(self) -> tuple[Pause, ...]:
+        """Return them in the order of their ends."""
+        return tuple(sorted(self._longest, key=lambda pause: pause[1]))
 
 
 class Transfer:
@@ -134,7 +165,7 @@ class Transfer:
         self._received = Digest()
         self._bins: Counter[int] = Counter()
         self._last_read_ns: int | None = None
-        self._longest_gap_ns = 0
+        self._pauses = Pauses()
         self._view: dict[str, Any] = {}
         self._open: asyncio.StreamWriter | None = None
         self._half_closed = self._peer_half_closed = False
@@ -250,7 +281,8 @@ class Transfer:
             finished_ns=self._last_read_ns or self._connected_ns,
             sent=self._sent.flow(),
             received=self._received.flow(),
-            longest_gap_ns=self._longest_gap_ns,
+            longest_gap_ns=self._pauses.longest_ns,
+            pauses=self._pauses.in_order(),
             bins=tuple(self._bins[index] for index in range(last + 1)),
             samples_ns=tuple(samples_ns),
             view=self._view,
@@ -265,7 +297,7 @@ class Transfer:
             self._activity.octets = self._received.octets
             self._bins[(now - self.started_ns) // BIN_NS] += len(data)
             if self._last_read_ns is not None:
-                self._longest_gap_ns = max(self._longest_gap_ns, now - self._last_read_ns)
+                self._pauses.note(now - self._last_read_ns, now)
             self._last_read_ns = now
         return data
 

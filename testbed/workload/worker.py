@@ -21,10 +21,11 @@ from testbed.failure import Failure
 from testbed.workload.halves import doing
 from testbed.workload.kinds import kind_of
 from testbed.workload.messages import AnyMessage, Done, Failed, Meeting, Ready, Task
-from testbed.workload.stacks import stack
+from testbed.workload.stacks import Look, Stack, stack
 from testbed.workload.transfer import Activity, Report, limited, stoppable
 
 PROGRESS_S: Final = 0.2
+LOOK_NS: Final = 100_000_000
 GRID_NS: Final = 3_200_000_000
 QUIET_NS: Final = 2 * 10**9  # reports of IPv6 multicast groups, sent at random moments, are over
 
@@ -60,13 +61,17 @@ async def _work(task: Task) -> Report:
         )
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-    telling = asyncio.ensure_future(_tell(activity))
+    looks: list[Look] = []
+    beside = [asyncio.ensure_future(_tell(activity))]
+    if not transport.in_kernel:
+        beside.append(asyncio.ensure_future(_look(transport, looks)))
     try:
         report = await work
         await transport.finish()
-        return report
+        return msgspec.structs.replace(report, looks=tuple(looks))
     finally:
-        telling.cancel()
+        for task_beside in beside:
+            task_beside.cancel()
 
 
 async def _begin_alike(role: str) -> None:
@@ -89,6 +94,13 @@ async def _meet() -> None:
     await met.wait()
     loop.remove_reader(sys.stdin)
     os.read(sys.stdin.fileno(), 1)
+
+
+async def _look(transport: Stack, looks: list[Look]) -> None:
+    """Look at the connections when probes look at those of the kernel."""
+    while True:
+        await moments.until(moments.next_multiple(LOOK_NS))
+        looks += transport.connections()
 
 
 async def _tell(activity: Activity) -> None:

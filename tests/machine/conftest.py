@@ -5,17 +5,15 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import PlatformError
-from testbed.machine import kernels, machine
+from testbed.machine import kernels
 from testbed.machine.model import Machine
+from tests.machines import usable
 
 
 @pytest.fixture(scope="session")
 def qemu() -> Machine:
     """Return QEMU with Linux 6.1, fetched if it is not there."""
-    found = machine("qemu:6.1")
-    available = found.availability()
-    if not available.ok:
-        pytest.skip(f"{available.why}: {available.remedy}")
+    found = usable("qemu:6.1")
     try:
         if kernels.at_hand("6.1") is None:
             kernels.fetch("6.1")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.machine import machine
+from tests.machines import usable
 
 FULL = os.environ.get("TESTBED_MACHINES") == "full"
 ROOT = Path(__file__).parents[2]
@@ -31,9 +31,7 @@ pytestmark = pytest.mark.timeout(900)  # emulated time, on a busy machine; nothi
 @pytest.mark.parametrize("kernel", KERNELS if FULL else KERNELS[-1:])
 def test_the_kernel_takes_our_mptcp_for_a_peer(kernel, name, tmp_path):
     """A run counts only if both ends proved that they spoke MPTCP, over all paths."""
-    available = machine(f"{kernel}+virtual-time").availability()
-    if not available.ok:
-        pytest.skip(f"{kernel}: {available.why}: {available.remedy}")
+    usable(f"{kernel}+virtual-time")
     argv = [sys.executable, "-m", "testbed", "run", "--machine", kernel, "--virtual-time"]
     argv += ["--json", "--results", str(tmp_path), "--stack", "userspace/mptcp"]
     argv += ["--stack", "mptcp/userspace", *(() if FULL else ORDINARY[name])]

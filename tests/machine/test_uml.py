@@ -6,6 +6,7 @@ import pytest
 
 from testbed.errors import InputError, MachineError, PlatformError
 from testbed.machine import Program, machine
+from tests.machines import usable
 
 NAME = "uml:7.3"
 
@@ -13,10 +14,7 @@ NAME = "uml:7.3"
 @pytest.fixture
 def execute(tmp_path):
     """Run a shell command in the machine; return its exit status."""
-    guest = machine(NAME)
-    available = guest.availability()
-    if not available.ok:
-        pytest.skip(f"{NAME}: {available.why}: {available.remedy}")
+    guest = usable(NAME)
 
     def run(text, *, limit_s=60.0):
         program = Program(
@@ -45,10 +43,7 @@ def test_it_is_another_kernel_with_mptcp_and_netem(execute, capfd):
 
 @pytest.mark.parametrize("kernel", ["6.1", "6.12", "7.3"])
 def test_nothing_waits_for_entropy(kernel, tmp_path):
-    guest = machine(f"uml:{kernel}")
-    available = guest.availability()
-    if not available.ok:
-        pytest.skip(f"{guest.name}: {available.why}: {available.remedy}")
+    guest = usable(f"uml:{kernel}")
     argv = ["head", "-c", "1", "/dev/random"]
     program = Program(argv=argv, directory=tmp_path, environment={"PATH": "/usr/bin:/bin"})
     assert guest.execute(program, console=tmp_path / "console", limit_s=60) == 0

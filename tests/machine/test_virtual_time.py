@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from testbed.machine import Program, machine
+from tests.machines import usable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -33,10 +34,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 @pytest.fixture(scope="module", params=KERNELS)
 def kernel(request):
-    name = f"uml:{request.param}+virtual-time"
-    available = machine(name).availability()
-    if not available.ok:
-        pytest.skip(f"{name}: {available.why}: {available.remedy}")
+    usable(f"uml:{request.param}+virtual-time")
     return request.param
 
 

@@ -132,6 +132,7 @@ def test_all_probes_write_on_one_time_axis(run):
         "cpu",
         "mptcp_info",
         "nstat",
+        "pause",
         "pm_events",
         "wire",
         "workload",

@@ -34,8 +34,8 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     ResetReason,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import FIN, SYN, Segment
+from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
@@ -64,7 +64,7 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
-        self.tcp = TcpEndpoint(_subflow_config(config), rng, secret, stray=_Joins(self))
+        self.tcp = TcpEndpoint(_subflow_config(config), secret, stray=_Joins(self))
         self._rng = rng
         self._network = network
         self._tracer = tracer or NullTracer()
@@ -161,15 +161,45 @@ class MptcpEndpoint:
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is not None:
             return self.accept_join(join, flow)
-        capable: MpCapable | None = find(syn.options, MpCapable)
-        if capable is None or capable.sender_key is not None:
+        capable = _asks(syn)
+        return None if capable is None else self._accept(self._new_keys(), capable, flow)
+
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        """Return the options for a SYN,ACK of which nothing is kept (RFC 4987, section 3.6).
+
+        The third ACK brings our key back.  A join gets no answer: its peer has other paths.
+        """
+        if find(syn.options, MpJoinSyn) is not None:
             return None
-        # A version above ours is answered with ours; version 0 we do not speak (section 3.1).
-        if capable.version < VERSION or not usable(capable):
-            return None
-        keys = self._new_keys()
-        handshake = CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
-        connection, subflow = self._connection(keys, handshake, flow, initiator=False)
+        capable = _asks(syn)
+        if capable is None:
+            return ()
+        responder = self._responder(self._new_keys(), capable)
+        return responder.options(SYN | ACK, None) or ()
+
+    def resume(self, ack: Segment) -> Extension | None:
+        """Make of a third ACK the connection for which :meth:`offer` gave the options.
+
+        :raises Refuse: our key is that of another connection, or the ACK has none though its
+            sender speaks MPTCP.
+        """
+        capable: MpCapable | None = find(ack.options, MpCapable)
+        if capable is None or capable.receiver_key is None:
+            if find(ack.options, MptcpOption) is None:
+                return None
+            raise Refuse("nothing is known of this connection", _REFUSED)
+        keys = Keys(capable.receiver_key, checksum=self.config.checksum)
+        if keys.token in self._by_token:
+            raise Refuse("another connection has this key", _REFUSED)
+        return self._accept(keys, capable, Flow(ack.destination, ack.source))
+
+    def _responder(self, keys: Keys, capable: MpCapable) -> CapableResponder:
+        return CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
+
+    def _accept(self, keys: Keys, capable: MpCapable, flow: Flow) -> Extension:
+        """Make the connection that an MP_CAPABLE asks for."""
+        responder = self._responder(keys, capable)
+        connection, subflow = self._connection(keys, responder, flow, initiator=False)
         self._by_token[keys.token] = connection
         self._new.append((connection, subflow, flow))
         return subflow
@@ -315,6 +345,17 @@ def _deadline(connection: MptcpConnection) -> int:
     return NEVER if due is None else due
 
 
+def _asks(syn: Segment) -> MpCapable | None:
+    """Return the MP_CAPABLE of a SYN that asks for MPTCP as we speak it, or ``None``.
+
+    A version above ours is answered with ours; version 0 we do not speak (section 3.1).
+    """
+    capable: MpCapable | None = find(syn.options, MpCapable)
+    if capable is None or capable.sender_key is not None:
+        return None
+    return capable if capable.version >= VERSION and usable(capable) else None
+
+
 def _syn_alone(syn: Segment) -> Segment:
     """Leave out what comes with a SYN of MPTCP, as if it had been lost.
 
@@ -341,6 +382,17 @@ class _Joins:
         if join is None:
             raise Refuse("nobody listens on this port")
         return self._endpoint.accept_join(join, Flow(syn.destination, syn.source))
+
+    def offer(self, _syn: Segment) -> Sequence[Option] | None:
+        """Answer none without keeping something: both nonces are needed."""
+        return None
+
+    def resume(self, _ack: Segment) -> Extension | None:
+        """Know of none.
+
+        :raises Refuse: always.
+        """
+        raise Refuse("nobody listens on this port")
 
 
 def _subflow_config(config: MptcpConfig) -> TcpConfig:

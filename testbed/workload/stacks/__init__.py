@@ -14,10 +14,26 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from testbed.errors import InputError
+from testbed.records import View
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection of this process, seen at one moment.
+
+    :param t_ns: CLOCK_MONOTONIC.
+    :param view: as from :meth:`Stack.inspect`.
+    """
+
+    t_ns: int
+    local: str
+    remote: str
+    view: View
 
 
 class Server(Protocol):
@@ -64,6 +80,9 @@ class Stack(Protocol):
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the stack's own view of an open connection, as JSON can hold it."""
+
+    def connections(self) -> Sequence[Look]:
+        """Return how the connections are that no probe can see from outside."""
 
     async def finish(self) -> None:
         """Return when this process is needed for no connection any more; all are closed."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from testbed.errors import PlatformError
+from testbed.records import View
 from testbed.stack.packet.address import Address
-from testbed.workload.stacks import OnConnection, Server, Streams
+from testbed.workload.stacks import Look, OnConnection, Server, Streams
 
 if TYPE_CHECKING:
     from testbed.host.driver import Host
@@ -74,9 +78,21 @@ class Userspace:
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
-        connection: Connection = writer.get_extra_info("connection")
-        info = connection.info()
-        return {"mptcp_info" if "subflows" in info else "tcp_info": info}
+        return _view(writer.get_extra_info("connection"))
+
+    def connections(self) -> Sequence[Look]:
+        """Return how the connections of this event loop are now."""
+        host = self._hosts.get(asyncio.get_running_loop())
+        now_ns = time.monotonic_ns()
+        return [
+            Look(
+                t_ns=now_ns,
+                local=str(connection.flow.local),
+                remote=str(connection.flow.remote),
+                view=msgspec.convert(_view(connection), View),
+            )
+            for connection in (host.streams.connections if host else ())
+        ]
 
     async def finish(self) -> None:
         """Wait until all connections are closed at both ends, and leave the network."""
@@ -90,3 +106,8 @@ class Userspace:
         if host is None:
             host = self._hosts[loop] = self._make()
         return host
+
+
+def _view(connection: Connection) -> dict[str, Any]:
+    info = connection.info()
+    return {"mptcp_info" if "subflows" in info else "tcp_info": info}

@@ -13,7 +13,7 @@ import msgspec
 
 from testbed import sockinfo
 from testbed.errors import PlatformError
-from testbed.workload.stacks import OnConnection, Server, Streams, _kernel
+from testbed.workload.stacks import Look, OnConnection, Server, Streams, _kernel
 
 
 class Mptcp:
@@ -57,6 +57,10 @@ class Mptcp:
             return {"tcp_info": sockinfo.tcp_info(sock)}
         found: dict[str, Any] = msgspec.to_builtins(sockinfo.mptcp_info(sock))
         return {"mptcp_info": found}
+
+    def connections(self) -> Sequence[Look]:
+        """Return nothing: probes see the kernel's sockets."""
+        return ()
 
     async def finish(self) -> None:
         """Return at once: the kernel ends connections by itself."""

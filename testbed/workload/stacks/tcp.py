@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from testbed import sockinfo
-from testbed.workload.stacks import OnConnection, Server, Streams, _kernel
+from testbed.workload.stacks import Look, OnConnection, Server, Streams, _kernel
 
 
 class Tcp:
@@ -36,6 +36,10 @@ class Tcp:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return TCP_INFO."""
         return {"tcp_info": sockinfo.tcp_info(_kernel.socket_of(writer))}
+
+    def connections(self) -> Sequence[Look]:
+        """Return nothing: probes see the kernel's sockets."""
+        return ()
 
     async def finish(self) -> None:
         """Return at once: the kernel ends connections by itself."""
