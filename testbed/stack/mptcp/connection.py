@@ -131,13 +131,14 @@ class MptcpConnection:
             raise BrokenPipeError("the sending side is closed")
         taken = self.outgoing.write(data)
         self._events.wrote(taken, len(data))
-        self.touch()
+        if taken:
+            self.touch()
         return taken
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived."""
         data = self.incoming.read(limit)
-        self._events.read()
+        self._events.read(len(data))
         if self._window_worth_telling():
             self.touch()
         return data

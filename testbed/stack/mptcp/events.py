@@ -40,9 +40,10 @@ class Events:
         """Take that ``taken`` of the octets offered have found room."""
         self._starved |= taken < offered
 
-    def read(self) -> None:
-        """Take that the application has read."""
-        self._told_readable = False
+    def read(self, octets: int) -> None:
+        """Take that the application has read; the end of the stream is told once."""
+        if octets:
+            self._told_readable = False
 
     def connected(self) -> None:
         """Tell that data can flow."""

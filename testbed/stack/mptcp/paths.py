@@ -16,6 +16,7 @@ from testbed.stack.mptcp.path_manager.base import (
     SubflowPath,
     Withdraw,
 )
+from testbed.stack.mptcp.probe import Probe
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address
@@ -85,6 +86,7 @@ class PathControl:
         self._manager = manager
         self._network = network
         self._remotes = {0: RemoteAddress(0, initial.remote)}
+        self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
         self._started = False
         self._open = True
 
@@ -175,6 +177,7 @@ class PathControl:
 
     def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone."""
+        self._probes.pop(subflow, None)
         if subflow.initiated and subflow.number:
             self._owner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
@@ -188,10 +191,14 @@ class PathControl:
         """Return when :meth:`handle_timer` has something to do."""
         times = [one.opening.retry_ns for one in self._subflows]
         times.append(self.signals.next_due())
+        times += [probe.due_ns for probe in self._probes.values()]
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Send the third ACK of a join again (section 3.2), or give the join up."""
+        """Send the third ACK of a join again (section 3.2), or give it up; likewise probes."""
+        for subflow, probe in list(self._probes.items()):
+            if probe.due_ns <= now and probe.expired(now):
+                del self._probes[subflow]
         for subflow in self._subflows:
             opening = subflow.opening
             if opening.retry_ns is not None and opening.retry_ns <= now:
@@ -260,8 +267,8 @@ class PathControl:
     def _withdrawn(self, number: int, now: int) -> None:
         """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
 
-        As in Linux its subflows end at once: the HMAC-less option could come from an attacker, but
-        only one who sees the subflow's sequence numbers, and he could as well send RST.
+        The option proves nothing, so its subflows are probed first.  One whose peer answers stays:
+        to end it is for the host that has sent the option.
         """
         gone = [one for one in self._subflows if one.path.remote_id == number]
         remote = self._remotes.get(number)
@@ -273,7 +280,8 @@ class PathControl:
             self.join_initial_denied = True
         self._owner.trace("removed", now, rem_id=number)
         for subflow in gone:
-            subflow.reset(ResetReason.UNSPECIFIED)
+            if subflow not in self._probes and subflow.sends:
+                self._probes[subflow] = Probe(subflow, now)
         if remote is not None:
             self._do(self._manager.withdrawn(self, remote), now)
 

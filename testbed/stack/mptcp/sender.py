@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from testbed.stack.mptcp.mapping import MAX_LENGTH
@@ -75,14 +75,14 @@ class Sender:
                     subflow.reset(ResetReason.MIDDLEBOX)
                 else:
                     subflow.carried.clear()
-        self._reinject((self._stream.una, self._stream.next))
+        self._reinject([(self._stream.una, self._stream.next)])
         self._probing = True
 
     def lost(self, subflow: Subflow) -> None:
         """Reinject what a subflow carried: it is gone."""
-        for lost in subflow.carried:
-            self._reinject(lost)
+        lost = list(subflow.carried)
         subflow.carried.clear()
+        self._reinject(lost)
 
     def _watch(self, now: int) -> None:
         """Set the timer for data that gets no Data ACK although no subflow complains.
@@ -114,8 +114,8 @@ class Sender:
         start = first[0] if first else self._stream.next
         length = 1 if first else max(1, min(self._stream.sendable, chosen.segment_size))
         if start < self._stream.end:
-            self._send(chosen, start, length)
-            self._stream.again.remove(start, start + length)
+            sent = self._send(chosen, start, length)
+            self._stream.again.remove(start, start + sent)
 
     def _interval(self) -> int:
         times = [one.tcp.rto_ns for one in self._subflows if one.usable]
@@ -129,13 +129,13 @@ class Sender:
         """Reinject what subflows carry whose retransmission timer has expired."""
         for subflow in self._subflows:
             if subflow.carried.take_timed_out():
-                for start, end in subflow.carried:
-                    self._reinject((start, end))
+                self._reinject(subflow.carried)
 
-    def _reinject(self, what: tuple[int, int]) -> None:
+    def _reinject(self, lost: Iterable[tuple[int, int]]) -> None:
         """Mark data to be given again, unless a subflow in good health carries it already."""
         missing = Ranges()
-        missing.add(max(what[0], self._stream.una), what[1])
+        for start, end in lost:
+            missing.add(max(start, self._stream.una), end)
         for subflow in self._subflows:
             if subflow.usable and not subflow.carried.stale:
                 for start, end in subflow.carried:
@@ -158,7 +158,7 @@ class Sender:
         sent = self._send(chosen, start, length)
         self.reinjected += sent
         self._stream.again.remove(start, start + sent)
-        return True
+        return sent > 0
 
     def _give_next(self) -> bool:
         """Give new data to the subflow the scheduler wants to have it."""
@@ -175,8 +175,7 @@ class Sender:
         length = _fitting(chosen.segment_size, ready[chosen], most, left)
         if not self._worth_sending(chosen, length, left):
             return False
-        self._send(chosen, self._stream.next, length)
-        return True
+        return self._send(chosen, self._stream.next, length) > 0
 
     def _worth_sending(self, subflow: Subflow, length: int, left: int) -> bool:
         """Avoid the silly window syndrome of the shared window (RFC 9293, section 3.8.6.2.1).

@@ -115,7 +115,27 @@ class TcpConnection(Tcb):
         self.receiver.request_ack()
         self.owner.wake(self)
 
+    def probe(self) -> None:
+        """Have a keep-alive probe leave with the next segments: a living peer answers it."""
+        self.keepalive.ask()
+        self.owner.wake(self)
+
     # What can be known of it.
+
+    @property
+    def heard_ns(self) -> int:
+        """When an acceptable segment last came."""
+        return self.keepalive.heard_ns
+
+    def expects(self, start: int) -> bool:
+        """Tell whether the segment at hand can be believed to come from the peer itself.
+
+        Whoever does not see the connection's segments has to guess: the very next sequence number,
+        or a timestamp that left this side within the last minute (compare RFC 5961, section 3).
+
+        :param start: position of its first octet in the peer's stream.
+        """
+        return start == self.receiver.next or self.timestamps.echo_fresh
 
     @property
     def closed(self) -> bool:

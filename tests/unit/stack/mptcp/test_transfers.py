@@ -11,6 +11,7 @@ import pytest
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import MptcpOption
 from testbed.stack.packet.segment import SYN, Segment
+from testbed.stack.tcp.config import TcpConfig
 
 S = 1_000_000_000
 DATA = random.Random(7).randbytes(2_000_000)
@@ -114,3 +115,14 @@ def test_transfer_after_a_fallback(network: Any, data: bool) -> None:
     connection = transfer(net)
     assert connection.info()["fallback"]
     assert net.server.tracer.count("sub_established") == 0
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+@pytest.mark.parametrize("octets", [100, 1000, 3000])
+def test_a_send_buffer_smaller_than_a_segment(network: Any, octets: int, loss: float) -> None:
+    """A mapping covers what TCP has taken, and nothing waits for room that never comes."""
+    tcp = TcpConfig(send_buffer=octets)
+    net = network(2, tcp=tcp, send_buffer=2 * octets, receive_buffer=4000)
+    for path in (*net.path(0), *net.path(1)):
+        path.loss = loss
+    transfer(net, up=DATA[:30_000], down=DATA[:20_000], seconds=600)
