@@ -16,6 +16,7 @@ from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
+from testbed.experiment.traces import located
 from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
 from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
@@ -89,7 +90,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     _choices(written)
     topology = _topology(written, path)
     _check_claims(written, topology, overrides)
-    raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
+    raw = located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
     _check_machines(wanted)
@@ -252,6 +253,7 @@ def _experiment(
     where = venue(machine)
     choices = _choices(written)
     _check_names(written)
+    _check_events(written)
     _check_stacks(written, choices, where.stacks)
     where.check(written)
     _check_matrix(written, choices)
@@ -312,6 +314,30 @@ def _check_names(written: Document[ExperimentSpec]) -> None:
                 f"{format_time(timeout_ns)}",
                 place,
                 "give the experiment a longer timeout",
+            )
+
+
+def _check_events(written: Document[ExperimentSpec]) -> None:
+    """Refuse events that could never be played."""
+    spec = written.value
+    ends = [flow.end_ns for flow in spec.named_flows.values()]
+    known = [end for end in ends if end is not None]
+    last_ns = max(known) if len(known) == len(ends) else None
+    for index, event in enumerate(spec.events):
+        place = document.join_path("events", index)
+        if event.at_ns >= spec.timeout_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, after the timeout of a run, "
+                f"{format_time(spec.timeout_ns)}",
+                place,
+                "give the experiment a longer timeout",
+            )
+        if last_ns is not None and event.at_ns >= last_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, when the flows are over "
+                f"({format_time(last_ns)})",
+                place,
+                "let them last longer, or move the event",
             )
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.topology.model import Family
 from testbed.units import parse_rate, parse_size, parse_time
@@ -82,6 +83,11 @@ class _Base(
         return self.start_ns
 
     @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return None
+
+    @property
     def endless(self) -> bool:
         """Whether it goes on until the other flows are over."""
         return False
@@ -140,6 +146,11 @@ class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
         if self.size is None or self.arrivals is not None:
             return self.stop_ns or self.start_ns
         return self.start_ns
+
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return self.longest_ns if self.size is None and not self.endless else None
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
         """Return the transfers; ``seed`` chooses payloads, sizes and arrivals."""
@@ -256,6 +267,11 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
         """The time from the start of the run before which it cannot be over."""
         return self.start_ns + (self.duration_ns or 0)
 
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return None if self.duration_ns is None else self.longest_ns
+
     def sessions(self, seed: int) -> tuple[Session, ...]:
         """Return what each client does; ``seed`` chooses the payload."""
         return tuple(
@@ -330,6 +346,10 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
         return self.start_ns + (self.duration_ns or 0)
 
 
+PLACEHOLDERS: Final = ("address", "port", "seed")
+_WORD: Final = re.compile(r"\{(\w+)\}")
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One program of a ``command`` workload.
 
@@ -367,6 +387,11 @@ class Command(_Base, frozen=True, kw_only=True, tag="command"):
         self._check_times()
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
+        for program in self.programs:
+            for word in _WORD.findall(" ".join(program.argv)):
+                meant = nearest(word, PLACEHOLDERS)
+                if word not in PLACEHOLDERS and meant.startswith("did"):
+                    raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
 
 
 BuiltIn = Bulk | ReqRes | Stream
