@@ -45,8 +45,8 @@ METRICS: Final = (
         better=Better.HIGHER,
         definition="how much of what the other paths add to the fastest one was used: 0 is the "
         "fastest path alone, 1 all paths together, -1 nothing (Paasch, Ferlin, Alay and "
-        "Bonaventure, CoNEXT 2013); the paths' rates are those of the topology, and the paths share "
-        "no link",
+        "Bonaventure, CoNEXT 2013); the paths' rates are those of the topology; not where two "
+        "paths share a link",
         source=Source.DERIVED,
     ),
 )
