@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -61,14 +62,15 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    columns = ("run", *_parameters(runs), "stack", "status", *headline, "subflows", "reason")
+    parameters = _parameters(runs)
+    columns = ("run", *parameters, "stack", "status", *headline, "subflows", "reason")
     for column in columns:
         table.add_column(column, overflow="fold")
     for run in runs:
         metrics = (_metric(run, name) for name in headline)
         table.add_row(
             f"{run.number:04d}",
-            *map(str, run.parameters.values()),
+            *_values(run, parameters),
             run.stack,
             f"[{_COLOURS[run.status]}]{run.status}[/]",
             *metrics,
@@ -85,12 +87,13 @@ def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
     first = rows[0]
     metric = first.metric
     table = Table(box=None, pad_edge=False)
-    columns = (*_parameters(rows), "stack", "machine", "runs", metric, "subflows")
+    parameters = _parameters(rows)
+    columns = (*parameters, "stack", "machine", "runs", metric, "subflows")
     for column in (*columns, f"{metric} vs {first.machine}"):
         table.add_column(column, overflow="fold")
     before: list[str] = []
     for row in rows:
-        cell = [*map(str, row.parameters.values()), row.stack]
+        cell = [*_values(row, parameters), row.stack]
         table.add_row(*([""] * len(cell) if cell == before else cell), *_on_machine(row))
         before = cell
     console.print(f"\n{name}: machines compared", style="bold")
@@ -119,29 +122,31 @@ def _cells(outcome: Outcome) -> Table:
     from rich.table import Table
 
     reference = outcome.cells[0].stack
-    several = any(cell.stack != reference for cell in outcome.cells)
-    columns = [*_parameters(outcome.cells), "stack", "runs", *outcome.headline]
-    columns += ["subflows", "engine"]
-    saturated = any(cell.busy >= SATURATED for cell in outcome.cells)
-    columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
+    parameters = _parameters(outcome.cells)
+    columns: dict[str, Callable[[CellOutcome], str]] = {
+        "stack": lambda cell: cell.stack,
+        "runs": lambda cell: f"{cell.ok}/{cell.planned}",
+        **{name: partial(_mean, name=name) for name in outcome.headline},
+        "subflows": lambda cell: " ".join(map(str, cell.subflows)) or "-",
+    }
+    if any(cell.congestion for cell in outcome.cells):
+        columns["congestion"] = lambda cell: " ".join(cell.congestion) or "-"
+    columns["engine"] = lambda cell: " ".join(cell.engines) or "-"
+    if any(cell.busy >= SATURATED for cell in outcome.cells):
+        columns["busy"] = lambda cell: f"{cell.busy:.0%}"
+    if any(cell.relative or cell.stack != reference for cell in outcome.cells):
+        columns[f"{outcome.headline[0]} vs {reference}"] = _relative
     table = Table(box=None, pad_edge=False)
-    for column in columns:
+    for column in (*parameters, *columns):
         table.add_column(column, overflow="fold")
     for cell in outcome.cells:
-        row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
-        table.add_row(*row, *([_relative(cell)] * several))
+        table.add_row(*_values(cell, parameters), *(text(cell) for text in columns.values()))
     return table
 
 
-def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
-    yield from map(str, cell.parameters.values())
-    yield cell.stack
-    yield f"{cell.ok}/{cell.planned}"
-    for name in headline:
-        estimate = cell.metrics.get(name)
-        yield numbers.quantity(name, estimate) if estimate else "-"
-    yield " ".join(map(str, cell.subflows)) or "-"
-    yield " ".join(cell.engines) or "-"
+def _mean(cell: CellOutcome, name: str) -> str:
+    estimate = cell.metrics.get(name)
+    return numbers.quantity(name, estimate) if estimate else "-"
 
 
 def _relative(cell: CellOutcome) -> str:
@@ -149,7 +154,13 @@ def _relative(cell: CellOutcome) -> str:
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
-    return list(of[0].parameters) if of else []
+    """Return the parameters there are; a stack may not have all of them."""
+    return list(dict.fromkeys(name for each in of for name in each.parameters))
+
+
+def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> Iterator[str]:
+    for name in parameters:
+        yield str(of.parameters[name]) if name in of.parameters else "-"
 
 
 def _check(check: Check) -> str:

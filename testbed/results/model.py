@@ -194,6 +194,17 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return "+".join(sorted({wire.engine for wire in self.wires})) or "none"
 
     @property
+    def congestion(self) -> tuple[str, ...]:
+        """The congestion controls of its flows, as they were read back; no background."""
+        seen = set()
+        for name, flow in self.flows.items():
+            used = self.stacks[name].used if name in self.stacks else {}
+            controls = [end["congestion"] for end in used.values() if "congestion" in end]
+            if controls and not flow.background:
+                seen.add("/".join(dict.fromkeys(map(str, controls))))
+        return tuple(sorted(seen))
+
+    @property
     def subflows(self) -> tuple[int, ...]:
         """Every number of subflows that its flows had, where that is a question; no background."""
         seen = {flow.proof.subflows for flow in self.flows.values() if not flow.background}
