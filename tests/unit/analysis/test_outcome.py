@@ -98,9 +98,7 @@ def test_an_outcome_survives_json():
 
 
 def test_the_reference_is_the_first_stack_at_the_same_point_whatever_stacks_parameters_are():
-    text = TEXT.replace(
-        "matrix: {", "stacks: [tcp, userspace]\nmatrix: {stack.scheduler: [ecf], "
-    )
+    text = TEXT.replace("matrix: {", "stacks: [tcp, userspace]\nmatrix: {stack.scheduler: [ecf], ")
     text = text.replace(
         "expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 3}]", ""
     )
