@@ -58,14 +58,15 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    columns = ("run", *_parameters(runs), "stack", "status", *headline, "subflows", "reason")
+    parameters = _parameters(runs)
+    columns = ("run", *parameters, "stack", "status", *headline, "subflows", "reason")
     for column in columns:
         table.add_column(column)
     for run in runs:
         metrics = (_metric(run, name) for name in headline)
         table.add_row(
             f"{run.number:04d}",
-            *map(str, run.parameters.values()),
+            *_values(run, parameters),
             run.stack,
             f"[{_COLOURS[run.status]}]{run.status}[/]",
             *metrics,
@@ -82,12 +83,13 @@ def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
     first = rows[0]
     metric = first.metric
     table = Table(box=None, pad_edge=False)
-    columns = (*_parameters(rows), "stack", "machine", "runs", metric, "subflows")
+    parameters = _parameters(rows)
+    columns = (*parameters, "stack", "machine", "runs", metric, "subflows")
     for column in (*columns, f"{metric} vs {first.machine}"):
         table.add_column(column)
     before: list[str] = []
     for row in rows:
-        cell = [*map(str, row.parameters.values()), row.stack]
+        cell = [*_values(row, parameters), row.stack]
         table.add_row(*([""] * len(cell) if cell == before else cell), *_on_machine(row))
         before = cell
     console.print(f"\n{name}: machines compared", style="bold")
@@ -107,8 +109,9 @@ def _cells(outcome: Outcome) -> Table:
 
     reference = outcome.cells[0].stack
     several = any(cell.stack != reference for cell in outcome.cells)
-    columns = [*_parameters(outcome.cells), "stack", "runs", *outcome.headline]
-    columns += ["subflows", "engine"]
+    parameters = _parameters(outcome.cells)
+    columns = [*parameters, "stack", "runs", *outcome.headline]
+    columns += ["subflows", "congestion", "engine"]
     saturated = any(cell.busy >= SATURATED for cell in outcome.cells)
     columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
     table = Table(box=None, pad_edge=False)
@@ -116,18 +119,18 @@ def _cells(outcome: Outcome) -> Table:
         table.add_column(column)
     for cell in outcome.cells:
         row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
-        table.add_row(*row, *([_relative(cell)] * several))
+        table.add_row(*_values(cell, parameters), *row, *([_relative(cell)] * several))
     return table
 
 
 def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
-    yield from map(str, cell.parameters.values())
     yield cell.stack
     yield f"{cell.ok}/{cell.planned}"
     for name in headline:
         estimate = cell.metrics.get(name)
         yield numbers.quantity(name, estimate) if estimate else "-"
     yield " ".join(map(str, cell.subflows)) or "-"
+    yield " ".join(cell.congestion) or "-"
     yield " ".join(cell.engines) or "-"
 
 
@@ -136,7 +139,12 @@ def _relative(cell: CellOutcome) -> str:
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
-    return list(of[0].parameters) if of else []
+    """Return the names of all parameters; an option of a stack is not one of every cell."""
+    return list(dict.fromkeys(name for each in of for name in each.parameters))
+
+
+def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> list[str]:
+    return [str(of.parameters[name]) if name in of.parameters else "-" for name in parameters]
 
 
 def _check(check: Check) -> str:

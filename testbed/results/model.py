@@ -188,6 +188,18 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return identity(self.stack, self.parameters)
 
     @property
+    def congestion(self) -> tuple[str, ...]:
+        """The congestion controls that the flows in the foreground used, by the senders' word."""
+        subjects = [name for name, flow in self.flows.items() if not flow.background]
+        used = (
+            options.get("congestion")
+            for name in subjects
+            if name in self.stacks
+            for options in self.stacks[name].used.values()
+        )
+        return tuple(dict.fromkeys(name for name in used if isinstance(name, str)))
+
+    @property
     def engine(self) -> str:
         """The engines that shaped this run's links: ``emulator``, ``netem`` or ``none``."""
         return "+".join(sorted({wire.engine for wire in self.wires})) or "none"
