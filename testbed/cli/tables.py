@@ -26,22 +26,25 @@ _COLOURS: Final = {
     Status.INVALID: "yellow",
 }
 _SHOWN_PROBLEMS: Final = 10
+_WIDEST: Final = 10_000  # characters of a table
 
 
 def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     """Print the table, the expectations, what went wrong and where all of it lies."""
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
-    console.print(_cells(outcome))
+    _print_table(console, _cells(outcome))
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for remark in outcome.remarks:
-        console.print(remark, style="dim")
+        console.print(remark, style="dim", soft_wrap=True, markup=False)
     for check in outcome.checks:
-        console.print(_check(check))
+        console.print(_check(check), soft_wrap=True)
     for claim in outcome.unjudged:
-        console.print(f"left out, as its runs were: {claim}", style="dim", markup=False)
+        console.print(
+            f"left out, as its runs were: {claim}", style="dim", soft_wrap=True, markup=False
+        )
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
-        console.print(_problem(problem))
+        console.print(_problem(problem), soft_wrap=True)
     if len(outcome.problems) > _SHOWN_PROBLEMS:
         console.print(
             f"... and {len(outcome.problems) - _SHOWN_PROBLEMS} more runs that do not count"
@@ -61,7 +64,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
     parameters = _parameters(runs)
     columns = ("run", *parameters, "stack", "status", *headline, "subflows", "reason")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for run in runs:
         metrics = (_metric(run, name) for name in headline)
         table.add_row(
@@ -73,7 +76,7 @@ def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[s
             " ".join(map(str, run.subflows)) or "-",
             escape(run.reason or ""),
         )
-    console.print(table)
+    _print_table(console, table)
 
 
 def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
@@ -86,13 +89,23 @@ def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
     parameters = _parameters(rows)
     columns = (*parameters, "stack", "machine", "runs", metric, "subflows")
     for column in (*columns, f"{metric} vs {first.machine}"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     before: list[str] = []
     for row in rows:
         cell = [*_values(row, parameters), row.stack]
         table.add_row(*([""] * len(cell) if cell == before else cell), *_on_machine(row))
         before = cell
     console.print(f"\n{name}: machines compared", style="bold")
+    _print_table(console, table)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Print a table; away from a terminal as wide as it is, so that no name is cut or broken."""
+    from rich.measure import Measurement
+
+    if not console.is_terminal:
+        without_end = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, Measurement.get(console, without_end, table).maximum)
     console.print(table)
 
 
@@ -116,7 +129,7 @@ def _cells(outcome: Outcome) -> Table:
     columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for cell in outcome.cells:
         row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
         table.add_row(*_values(cell, parameters), *row, *([_relative(cell)] * several))
