@@ -24,7 +24,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
         others are in the runs; an interval for each of them would take seconds.
     :param subflows: every number of subflows its ``ok`` runs had; empty where that is no question.
     :param engines: what shaped the links.
-    :param congestion: the congestion controls that its flows used; of two ends that differ, both.
+    :param congestion: the congestion controls that were used.
     :param busy: how busy the machine was in its worst ``ok`` run, from 0 to 1.
     :param relative: the first headline metric over that of the first stack; not for itself.
     """
@@ -91,15 +91,14 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
         of_cell[run.identity].append(run)
     samples = Samples.of(runs)
     references = _references(asked.cells)
-    cells = tuple(
-        _cell(asked, cell, references[cell.identity], of_cell[cell.identity], samples)
-        for cell in asked.cells
-    )
     return Outcome(
         experiment=asked.name,
         description=asked.description,
         headline=asked.headline,
-        cells=cells,
+        cells=tuple(
+            _cell(asked, cell, references[cell.identity], of_cell[cell.identity], samples)
+            for cell in asked.cells
+        ),
         checks=evaluate(asked, samples),
         unjudged=unjudged(asked),
         problems=tuple(
@@ -113,41 +112,39 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
             for run in runs
             if run.status is not Status.OK
         ),
-        remarks=tuple(
-            filter(None, (_about_time(asked), _about_rest(asked, cells), _about_controls(cells)))
-        ),
+        remarks=(*_remarks(asked, samples), *_unlike(runs)),
         missing=len(asked.cells) * asked.repetitions - len(runs),
     )
 
 
-def _about_time(asked: Asked) -> str | None:
-    if not asked.deterministic:
-        return None
-    return "on a virtual clock: no cost of computing is in these numbers"
+def _remarks(asked: Asked, samples: Samples) -> tuple[str, ...]:
+    if asked.deterministic:
+        return ("on a virtual clock: no cost of computing is in these numbers",)
+    busy = [cell for cell in asked.cells if samples.busy(cell) >= SATURATED]
+    if not busy:
+        return ()
+    stacks = ", ".join(dict.fromkeys(cell.stack for cell in busy))
+    remark = (
+        f"the machine's processors had no rest in runs of {stacks}: those numbers may be theirs"
+    )
+    return (f"{remark}, not the network's",)
 
 
-def _about_rest(asked: Asked, cells: Sequence[CellOutcome]) -> str | None:
-    busy = dict.fromkeys(cell.stack for cell in cells if cell.busy >= SATURATED)
-    if asked.deterministic or not busy:
-        return None
-    without = f"the machine's processors had no rest in runs of {', '.join(busy)}"
-    return f"{without}: those numbers may be theirs, not the network's"
-
-
-def _about_controls(cells: Sequence[CellOutcome]) -> str | None:
-    """Say that stacks used different congestion controls."""
-    used: dict[str, tuple[str, ...]] = {}
-    for cell in cells:
-        if cell.congestion:
-            used.setdefault(cell.stack, cell.congestion)
-    if len(set(used.values())) < 2:
-        return None
-    named = ", ".join(f"{stack} {' and '.join(controls)}" for stack, controls in used.items())
-    return f"congestion controls differ ({named}): each stack is compared together with its own"
+def _unlike(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Say that stacks are compared that used different congestion controls without being asked."""
+    used: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        chosen = any("congestion" in stack.options for stack in run.stacks.values())
+        if run.status is Status.OK and not chosen:
+            used[run.stack].update(run.congestion)
+    if len({frozenset(names) for names in used.values() if names}) < 2:
+        return ()
+    said = ", ".join(f"{stack} {'/'.join(sorted(names))}" for stack, names in used.items() if names)
+    return (f"different congestion controls ({said}): choose one to compare like with like",)
 
 
 def _references(cells: Sequence[Cell]) -> dict[str, Cell]:
-    """Return, for what each cell is, the first one at the same point of the matrix."""
+    """Return, for what each cell is, the first one with the same parameters."""
     first: dict[str, Cell] = {}
     return {cell.identity: first.setdefault(identity("", cell.point), cell) for cell in cells}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from testbed.analysis.asked import Asked
-from testbed.analysis.claims import ExpectSpec, Selector, bound, text
+from testbed.analysis.claims import ExpectSpec, bound, text
 from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Interval, ratio
@@ -65,29 +65,19 @@ def unjudged(asked: Asked) -> tuple[str, ...]:
 def _subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
     """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
     by_identity = {cell.identity: cell for cell in cells}
-    parameters: dict[str, set[str]] = {}  # of each stack: some have parameters that others have not
-    for cell in cells:
-        parameters.setdefault(cell.stack, set()).update(cell.parameters)
+    axes = {cell.stack: set(cell.parameters) for cell in cells}
     for cell in cells:
         if cell.stack != expect.stack or not _fits(cell, expect.where):
             continue
+        # An option of a stack is no parameter of the cells of one that does not have it.
+        merged = ((each.stack, cell.parameters | each.where) for each in expect.selectors)
         wanted = [
-            _beside(cell, each, parameters.get(each.stack, set())) for each in expect.selectors
+            identity(stack, {k: v for k, v in values.items() if k in axes.get(stack, ())})
+            for stack, values in merged
         ]
         others = tuple(by_identity[it] for it in wanted if it in by_identity)
         if len(others) == len(wanted) and others != (cell,):
             yield cell, others
-
-
-def _beside(cell: Cell, selector: Selector, parameters: Container[str]) -> str:
-    """Return what the cell is that a selector puts beside another one.
-
-    :param parameters: those that the selector's stack has.
-    """
-    values = cell.parameters | selector.where
-    return identity(
-        selector.stack, {name: value for name, value in values.items() if name in parameters}
-    )
 
 
 def _fits(cell: Cell, where: Mapping[str, Scalar]) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -122,31 +121,30 @@ def _cells(outcome: Outcome) -> Table:
     from rich.table import Table
 
     reference = outcome.cells[0].stack
+    several = any(cell.relative or cell.stack != reference for cell in outcome.cells)
     parameters = _parameters(outcome.cells)
-    columns: dict[str, Callable[[CellOutcome], str]] = {
-        "stack": lambda cell: cell.stack,
-        "runs": lambda cell: f"{cell.ok}/{cell.planned}",
-        **{name: partial(_mean, name=name) for name in outcome.headline},
-        "subflows": lambda cell: " ".join(map(str, cell.subflows)) or "-",
-    }
-    if any(cell.congestion for cell in outcome.cells):
-        columns["congestion"] = lambda cell: " ".join(cell.congestion) or "-"
-    columns["engine"] = lambda cell: " ".join(cell.engines) or "-"
-    if any(cell.busy >= SATURATED for cell in outcome.cells):
-        columns["busy"] = lambda cell: f"{cell.busy:.0%}"
-    if any(cell.relative or cell.stack != reference for cell in outcome.cells):
-        columns[f"{outcome.headline[0]} vs {reference}"] = _relative
+    columns = [*parameters, "stack", "runs", *outcome.headline]
+    columns += ["subflows", "congestion", "engine"]
+    saturated = any(cell.busy >= SATURATED for cell in outcome.cells)
+    columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
     table = Table(box=None, pad_edge=False)
-    for column in (*parameters, *columns):
+    for column in columns:
         table.add_column(column, overflow="fold")
     for cell in outcome.cells:
-        table.add_row(*_values(cell, parameters), *(text(cell) for text in columns.values()))
+        row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
+        table.add_row(*_values(cell, parameters), *row, *([_relative(cell)] * several))
     return table
 
 
-def _mean(cell: CellOutcome, name: str) -> str:
-    estimate = cell.metrics.get(name)
-    return numbers.quantity(name, estimate) if estimate else "-"
+def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
+    yield cell.stack
+    yield f"{cell.ok}/{cell.planned}"
+    for name in headline:
+        estimate = cell.metrics.get(name)
+        yield numbers.quantity(name, estimate) if estimate else "-"
+    yield " ".join(map(str, cell.subflows)) or "-"
+    yield " ".join(cell.congestion) or "-"
+    yield " ".join(cell.engines) or "-"
 
 
 def _relative(cell: CellOutcome) -> str:
@@ -154,13 +152,12 @@ def _relative(cell: CellOutcome) -> str:
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
-    """Return the parameters there are; a stack may not have all of them."""
+    """Return the names of all parameters; an option of a stack is not one of every cell."""
     return list(dict.fromkeys(name for each in of for name in each.parameters))
 
 
-def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> Iterator[str]:
-    for name in parameters:
-        yield str(of.parameters[name]) if name in of.parameters else "-"
+def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> list[str]:
+    return [str(of.parameters[name]) if name in of.parameters else "-" for name in parameters]
 
 
 def _check(check: Check) -> str:

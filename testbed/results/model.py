@@ -189,20 +189,21 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return identity(self.stack, self.parameters)
 
     @property
+    def congestion(self) -> tuple[str, ...]:
+        """The congestion controls that the flows in the foreground used, by the senders' word."""
+        subjects = [name for name, flow in self.flows.items() if not flow.background]
+        used = (
+            options.get("congestion")
+            for name in subjects
+            if name in self.stacks
+            for options in self.stacks[name].used.values()
+        )
+        return tuple(dict.fromkeys(name for name in used if isinstance(name, str)))
+
+    @property
     def engine(self) -> str:
         """The engines that shaped this run's links: ``emulator``, ``netem`` or ``none``."""
         return "+".join(sorted({wire.engine for wire in self.wires})) or "none"
-
-    @property
-    def congestion(self) -> tuple[str, ...]:
-        """The congestion controls of its flows, as they were read back; no background."""
-        seen = set()
-        for name, flow in self.flows.items():
-            used = self.stacks[name].used if name in self.stacks else {}
-            controls = [end["congestion"] for end in used.values() if "congestion" in end]
-            if controls and not flow.background:
-                seen.add("/".join(dict.fromkeys(map(str, controls))))
-        return tuple(sorted(seen))
 
     @property
     def subflows(self) -> tuple[int, ...]:

@@ -124,4 +124,4 @@ def test_congestion_controls_are_named_and_where_they_differ_it_is_said():
     assert alike.remarks == ()
     other = outcome(ASKED, [controlled(1, 0, "cubic"), controlled(2, 1, "bbr")])
     (remark,) = other.remarks
-    assert "congestion controls differ (tcp cubic, mptcp bbr)" in remark
+    assert "different congestion controls (tcp cubic, mptcp bbr)" in remark
