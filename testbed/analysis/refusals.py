@@ -25,6 +25,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         experiment names no flows.
     :param links: the two nodes of each link.
     :param probes: those that measure.
+    :param own: metrics that programs of the experiment print.
     :param decided: whether so many runs can decide anything.
     """
 
@@ -34,6 +35,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     links: Mapping[str, tuple[str, str]]
     probes: Sequence[str]
     decided: bool
+    own: Mapping[str, Metric] = {}
 
 
 def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) -> None:
@@ -46,7 +48,7 @@ def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) ->
         found = (
             _wrong_metric(expect, scope)
             or _wrong_selection(expect, scope)
-            or _wrong_bounds(expect)
+            or _wrong_bounds(expect, scope)
             or _undecided(scope)
         )
         if found is not None:
@@ -68,9 +70,10 @@ def _wrong_metric(expect: ExpectSpec, scope: Scope) -> InputError | None:
         instance = expect.instance
     except InputError as error:
         return error
-    metric = metrics().get(instance.metric)
+    known = {**metrics(), **scope.own}
+    metric = known.get(instance.metric)
     if metric is None:
-        hint = nearest(instance.metric, metrics())
+        hint = nearest(instance.metric, known)
         return InputError(f"there is no metric {instance.metric!r}", path="metric", hint=hint)
     return (
         _wrong_subject(instance, scope)
@@ -162,11 +165,11 @@ def _wrong_selector(selector: Selector, scope: Scope) -> InputError | None:
     return None
 
 
-def _wrong_bounds(expect: ExpectSpec) -> InputError | None:
+def _wrong_bounds(expect: ExpectSpec, scope: Scope) -> InputError | None:
     bounds = []
     for name in ("at_least", "at_most"):
         try:
-            bounds.append(bound(expect, getattr(expect, name)))
+            bounds.append(bound(expect, getattr(expect, name), scope.own))
         except InputError as error:
             return InputError(error.message, path=name, hint=error.hint)
     low, high = bounds
