@@ -121,7 +121,7 @@ def _cells(outcome: Outcome) -> Table:
     from rich.table import Table
 
     reference = outcome.cells[0].stack
-    several = any(cell.stack != reference for cell in outcome.cells)
+    several = any(cell.relative or cell.stack != reference for cell in outcome.cells)
     parameters = _parameters(outcome.cells)
     columns = [*parameters, "stack", "runs", *outcome.headline]
     columns += ["subflows", "congestion", "engine"]

@@ -278,6 +278,7 @@ def _paths(topology: Topology, subflows: Sequence[paths.Subflow]) -> tuple[PathR
     return tuple(
         PathRecord(
             link=way.links[0],
+            links=way.links,
             source=way.source,
             destination=way.destination,
             forward=way.forward,
