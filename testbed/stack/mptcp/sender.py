@@ -168,10 +168,12 @@ class Sender:
         choice = list(ready)
         chosen = self._scheduler.select(choice)
         full = [one for one in self._working() if one not in ready]
-        if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
-            return False
-        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
         left = self._stream.end - self._stream.next
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
+        if full:
+            most = min(most, self._scheduler.share(chosen, full, left, self._largest))
+        if not most:
+            return False
         length = _fitting(chosen.segment_size, ready[chosen], most, left)
         if not self._worth_sending(chosen, length, left):
             return False

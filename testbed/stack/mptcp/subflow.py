@@ -231,6 +231,10 @@ class Subflow:
             return None
         return max(minimum, (self._ahead + octets) * _S // self._rate)
 
+    def sending_ns(self, octets: int) -> int:
+        """Return how long so many octets take to leave, beside what it has already."""
+        return octets * _S // self._rate
+
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time: at least one segment."""
         return max(self.segment_size, self._rate * ns // _S - self._ahead)
