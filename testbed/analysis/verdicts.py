@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from testbed.analysis.claims import ExpectSpec, bound, text
 from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Interval, ratio
+from testbed.metric import Better
 from testbed.results.model import Cell, Scalar, identity
 
 
@@ -89,7 +90,8 @@ def _evaluate(
     if numerator and all(any(sample) for sample in denominators):
         result = ratio(numerator, denominators)
         value, interval = result.value, result.interval
-    why = _refused(asked, expect, (cell, *others), samples)
+    verdict = _verdict(interval, at_least, at_most)
+    why = _refused(asked, expect, verdict, max(samples.busy(each) for each in (cell, *others)))
     return Check(
         text=text(expect),
         metric=expect.name if expect.relative_to is None else None,
@@ -98,7 +100,7 @@ def _evaluate(
         interval=interval,
         at_least=at_least,
         at_most=at_most,
-        verdict=Verdict.INCONCLUSIVE if why else _verdict(interval, at_least, at_most),
+        verdict=Verdict.INCONCLUSIVE if why else verdict,
         why=why,
     )
 
@@ -108,18 +110,27 @@ def _certain(values: Sequence[float], *, certain: bool) -> Sequence[float]:
     return [*values, *values] if certain and len(values) == 1 else values
 
 
-def _refused(
-    asked: Asked, expect: ExpectSpec, cells: Iterable[Cell], samples: Samples
-) -> str | None:
-    """Return why the numbers decide nothing, however many there are."""
-    if asked.deterministic or metric_of(expect.name).robust:
+def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) -> str | None:
+    """Return why the numbers decide nothing, however many there are.
+
+    :param busy: the largest share of a run's time in which no processor was idle.
+    """
+    if asked.deterministic or busy < SATURATED or metric_of(expect.name).robust:
         return None
-    busy = max((samples.busy(cell) for cell in cells), default=0.0)
-    if busy < SATURATED:
+    if verdict is Verdict.PASS and _would_be_better(expect):
         return None
     return (
         f"the machine's processors were busy {busy:.0%} of the time: "
         "that may be what was measured, not the network"
+    )
+
+
+def _would_be_better(expect: ExpectSpec) -> bool:
+    """Tell whether a claim that holds would hold all the more with faster processors."""
+    better = metric_of(expect.name).better
+    return not expect.selectors and (
+        (better is Better.HIGHER and expect.at_most is None)
+        or (better is Better.LOWER and expect.at_least is None)
     )
 
 

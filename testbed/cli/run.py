@@ -15,8 +15,8 @@ from testbed.cli.output import console
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
-    from testbed.cli.places import Wanted
-    from testbed.cli.request import Request
+    from testbed.campaign.places import Wanted
+    from testbed.campaign.request import Request
     from testbed.experiment.load import Experiment
 
 
@@ -89,9 +89,9 @@ def command(
 
     Ctrl-C stops; finished runs are kept.
     """
+    from testbed.campaign.places import places
+    from testbed.campaign.request import Request
     from testbed.cli import here
-    from testbed.cli.places import places
-    from testbed.cli.request import Request
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
 

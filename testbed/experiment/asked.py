@@ -6,12 +6,14 @@ import os
 
 from testbed.analysis.asked import Asked
 from testbed.analysis.refusals import Scope
+from testbed.document import join_path
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.venue import HOST, SIMULATION
 from testbed.machine.model import VARIABLE, VIRTUAL_TIME
 from testbed.topology.model import Topology
-from testbed.workload.metrics import BOTH_WAYS, GIVES, headline
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.metrics import BOTH_WAYS, GIVES, TIMED, headline
 from testbed.workload.spec import Workload
 
 
@@ -19,17 +21,30 @@ def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
     """Return what the experiment ``name`` asks for.
 
     :param machine: where its runs happen, as an environment names it.
+    :raises InputError: a stack is none.
     """
+    choices = spec.choices
     return Asked(
         name=name,
         description=spec.description,
-        stacks=spec.stacks,
+        stacks=tuple(choice.label for choice in choices),
         parameters=spec.parameters,
-        cells=expand(spec.parameters, spec.stacks),
+        cells=expand(spec.parameters, choices),
         repetitions=spec.repetitions,
-        headline=headline(_kind(spec.workload)),
+        headline=headlines(spec),
         claims=spec.expect,
         deterministic=is_deterministic(machine),
+    )
+
+
+def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
+    """Return the metrics that the flows in the foreground are mostly run for."""
+    if spec.workload is not None:
+        return headline(spec.workload.kind)
+    subjects = [(name, flow) for name, flow in spec.flows.items() if not flow.background]
+    few = 1 if len(subjects) > 1 else 2
+    return tuple(
+        f"{name}.{metric}" for name, flow in subjects for metric in headline(flow.kind)[:few]
     )
 
 
@@ -39,9 +54,12 @@ def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
     :param decided: whether so many runs can decide anything.
     """
     return Scope(
-        stacks=spec.stacks,
+        stacks=tuple(choice.label for choice in spec.choices),
         parameters=spec.parameters,
-        flows={"": _given(spec)},
+        flows={
+            "" if spec.workload is not None else name: _given(spec, name, flow)
+            for name, flow in spec.named_flows.items()
+        },
         links={link.name: (link.a.node, link.b.node) for link in topology.links},
         probes=spec.probes,
         decided=decided,
@@ -55,13 +73,11 @@ def is_deterministic(machine: str) -> bool:
     return machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
 
 
-def _given(spec: ExperimentSpec) -> tuple[str, ...]:
-    """Return what the workload gives, whatever the matrix makes of it."""
+def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
+    """Return what a flow gives, whatever the matrix makes of it."""
     paths = {*spec.matrix, *(path for case in spec.cases.values() for path in case)}
-    both = "workload.direction" in paths or getattr(spec.workload, "direction", "") == "both"
-    given = GIVES[_kind(spec.workload)]
-    return given if both else tuple(name for name in given if name not in BOTH_WAYS)
-
-
-def _kind(workload: Workload) -> str:
-    return str(workload.__struct_config__.tag)
+    prefix = WORKLOAD if spec.workload is not None else join_path("flows", name)
+    both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
+    timed = f"{prefix}.arrivals" in paths or getattr(flow, "arrivals", None) is not None
+    left_out = (() if both else BOTH_WAYS) + (() if timed else TIMED)
+    return tuple(name for name in GIVES[flow.kind] if name not in left_out)

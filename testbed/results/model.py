@@ -13,6 +13,7 @@ from testbed.wire.netem import WireCounters
 
 SCHEMA: Final = 2  # results/upgrade.py reads those before
 WORKLOAD: Final = "workload"  # the name of the one flow of an experiment that names none
+STACK_PREFIX: Final = "stack."  # of a parameter that is an option of the stack under test
 Scalar = str | int | float | bool | None
 
 
@@ -25,11 +26,22 @@ class Status(enum.StrEnum):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the matrix: a value for each parameter, and a stack."""
+    """One point of the matrix: a stack, and a value for each parameter that it has.
 
-    index: int
+    :param stack: the label of the stack under test.
+    """
+
     stack: str
     parameters: dict[str, Scalar]
+
+    @property
+    def point(self) -> dict[str, Scalar]:
+        """The parameters that are not the stack's own: cells with equal ones are compared."""
+        return {
+            name: value
+            for name, value in self.parameters.items()
+            if not name.startswith(STACK_PREFIX)
+        }
 
     @property
     def identity(self) -> str:

@@ -7,7 +7,7 @@ import shutil
 import msgspec
 import pytest
 
-from testbed.experiment import runner
+from testbed.campaign import runner
 from testbed.experiment.load import load
 from testbed.results.model import WORKLOAD, Status
 

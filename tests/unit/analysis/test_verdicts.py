@@ -174,6 +174,22 @@ def test_on_a_machine_without_rest_nothing_is_concluded():
     assert "busy 97% of the time" in result.why
 
 
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("metric: goodput, at_least: 5", Verdict.PASS),
+        ("metric: goodput, at_most: 50", Verdict.INCONCLUSIVE),
+        ("metric: goodput, at_least: 500", Verdict.INCONCLUSIVE),
+        ("metric: longest_gap, at_most: 50", Verdict.PASS),
+        ("metric: longest_gap, at_least: 5", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_holds_though_the_machine_had_no_rest_holds(claim, verdict):
+    claims = experiment(f"{{stack: tcp, {claim}}}")
+    metric = claims.claims[0].metric
+    assert verdicts(claims, busy(claims, 0.97, metric)) == [verdict]
+
+
 def test_what_does_not_depend_on_rest_is_concluded():
     claims = experiment("{metric: cpu_per_gb, stack: mptcp, relative_to: tcp, at_least: 1.4}")
     assert verdicts(claims, busy(claims, 0.97, "cpu_per_gb")) == [Verdict.PASS]

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from testbed.analysis import registry
 from testbed.analysis.outcome import Outcome
 from testbed.analysis.verdicts import Check, Verdict
+from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.cli.conclusion import exit_code
-from testbed.experiment import runner
 from testbed.experiment.load import load
 from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 from testbed.results.store import Store
