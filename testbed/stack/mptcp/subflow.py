@@ -186,7 +186,7 @@ class Subflow:
         """Note that the path manager's event has been told."""
         self.announced_up = True
 
-    def ask_backup(self, backup: bool) -> None:
+    def ask_backup(self, *, backup: bool) -> None:
         """Tell the peer what is wanted from now on (section 3.3.8)."""
         self.asks_backup = backup
         self.outbox.add(MpPrio(backup=backup))
