@@ -65,10 +65,16 @@ def unjudged(asked: Asked) -> tuple[str, ...]:
 def _subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
     """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
     by_identity = {cell.identity: cell for cell in cells}
+    axes = {cell.stack: set(cell.parameters) for cell in cells}
     for cell in cells:
         if cell.stack != expect.stack or not _fits(cell, expect.where):
             continue
-        wanted = [identity(each.stack, cell.parameters | each.where) for each in expect.selectors]
+        # An option of a stack is no parameter of the cells of one that does not have it.
+        merged = ((each.stack, cell.parameters | each.where) for each in expect.selectors)
+        wanted = [
+            identity(stack, {k: v for k, v in values.items() if k in axes.get(stack, ())})
+            for stack, values in merged
+        ]
         others = tuple(by_identity[it] for it in wanted if it in by_identity)
         if len(others) == len(wanted) and others != (cell,):
             yield cell, others

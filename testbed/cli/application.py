@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "run",
     "show",
     "metrics",
+    "stacks",
     "machine",
     "doctor",
 )

@@ -21,13 +21,16 @@ _COUNTED: Final = ("", "B")
 def quantity(metric: str, estimate: Estimate) -> str:
     """Write a mean and how far it may be off: ``45.3 ±0.2 Mbit/s``."""
     scale, unit = _scale(metric, estimate.mean)
-    off = _off(estimate.mean, estimate.interval, scale)
-    return f"{_counted(estimate.mean / scale, unit)}{off} {unit}".rstrip()
+    interval, value = estimate.interval, estimate.mean / scale
+    spread = interval is not None and interval.low != interval.high
+    mean = _short(value) if spread else _counted(value, unit)
+    decimals = len(mean.partition(".")[2])
+    return f"{mean}{_off(estimate.mean, interval, scale, decimals)} {unit}".rstrip()
 
 
 def times(ratio: Ratio) -> str:
     """Write a ratio and how far it may be off: ``2.39 ±0.04``."""
-    return f"{ratio.value:.2f}{_off(ratio.value, ratio.interval, 1)}"
+    return f"{ratio.value:.2f}{_off(ratio.value, ratio.interval, 1, 2)}"
 
 
 def number(metric: str | None, value: float, interval: Interval | None) -> str:
@@ -44,12 +47,12 @@ def _scale(metric: str, value: float) -> tuple[float, str]:
     return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
 
 
-def _off(value: float, interval: Interval | None, scale: float) -> str:
-    """Return the wider half of the interval, in as many digits as the value has."""
+def _off(value: float, interval: Interval | None, scale: float, decimals: int) -> str:
+    """Return the wider half of the interval, with as many decimals as the value."""
     if interval is None:
         return ""
     half = max(interval.high - value, value - interval.low) / scale
-    return f" ±{half:.{_digits(value / scale)}f}"
+    return f" ±{half:.{decimals}f}"
 
 
 def _counted(value: float, unit: str) -> str:

@@ -84,7 +84,7 @@ def _print_list(descriptions: list[Description]) -> None:
     for each in descriptions:
         table.add_row(
             each.name,
-            each.topology or "",
+            each.topology.name if each.topology else "",
             str(len(each.namespaces) - 1),
             ", ".join(sorted(set(each.engine.values()))),
             _when(each.started_at),
@@ -97,10 +97,8 @@ def _print(status: Status) -> None:
     from rich.table import Table
 
     description = status.description
-    console().print(
-        f"{description.name}: {description.topology or 'no topology'}, "
-        f"since {_when(description.started_at)}"
-    )
+    built = description.topology.name if description.topology else "no topology"
+    console().print(f"{description.name}: {built}, since {_when(description.started_at)}")
     if description.fault:
         console().print(f"FAULT: {description.fault}")
     table = Table("node", "interface", "state", "addresses", "received", "sent", box=None)

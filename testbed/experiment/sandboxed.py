@@ -10,6 +10,7 @@ from typing import Final
 from testbed.document import Document, join_path
 from testbed.errors import TestbedError, WorkloadError
 from testbed.experiment import evidence
+from testbed.experiment.alike import common, with_congestion
 from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
 from testbed.experiment.processors import Processors, doubt
@@ -88,7 +89,8 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     spec, scenario, planned = run.spec, run.scenario, run.planned
     nodes = scenario.nodes
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
-        await sandbox.execute(plan(scenario.topology, engine=spec.wire, seed=planned.seed))
+        topology = with_congestion(scenario.topology, common())
+        await sandbox.execute(plan(topology, engine=spec.wire, seed=planned.seed))
         programs = Programs(sandbox)
         processors = Processors()
         timeline = Timeline(scenario.timeline, programs.carry_out, on_zero=processors.begin)
