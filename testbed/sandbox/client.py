@@ -134,7 +134,7 @@ class Sandbox:
     ) -> model.Execution:
         """Carry operations out in order, then read everything they asked for back.
 
-        :param operations: a plan, or any operations; a plan also names the topology.
+        :param operations: a plan, or any operations; of a plan the sandbox keeps the topology.
         :param verify: False skips reading back.
         :raises OperationError: the kernel refused one, or what it shows is not what was wanted.
             Operations before it, and perhaps some after it, have been carried out.

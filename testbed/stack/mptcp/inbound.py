@@ -45,6 +45,7 @@ class Inbound:
     :ivar reset: what the peer's RST said.
     :ivar bare: the last segment had no option of MPTCP at all.
     :ivar unheard: no Data ACK has come on it.
+    :ivar heard_dss: a DSS has come on it.
     :ivar acks_data: after a fallback, the peer may still wait for Data ACKs.
     """
 
@@ -69,6 +70,7 @@ class Inbound:
         self.reset: MpTcprst | None = None
         self.bare = False
         self.unheard = True
+        self.heard_dss = False
         self.acks_data = False
         self._keys = keys
         self._outgoing = outgoing
@@ -101,6 +103,7 @@ class Inbound:
                 continue
             self.bare = False
             if isinstance(option, Dss):
+                self.heard_dss = True
                 signal |= self._dss(option, start, empty=not segment.payload)
             elif isinstance(option, MpCapable):
                 self._capable(option)
