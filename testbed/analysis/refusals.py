@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,18 +42,30 @@ def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) ->
     """Check what claims say.
 
     :param written: the file, with the claims under ``expect``.
-    :raises InputError: with file and line.
+    :raises InputError: with file and line; all that is wrong with any of them.
     """
-    for index, expect in enumerate(claims):
-        found = (
-            _wrong_metric(expect, scope)
-            or _wrong_selection(expect, scope)
-            or _wrong_bounds(expect, scope)
-            or _undecided(scope)
+    wrong = [
+        written.error(
+            found.message,
+            ".".join(filter(None, (join_path("expect", index), found.path))),
+            found.hint,
         )
-        if found is not None:
-            path = ".".join(filter(None, (join_path("expect", index), found.path)))
-            raise written.error(found.message, path, found.hint)
+        for index, expect in enumerate(claims)
+        for found in _mistakes(expect, scope)
+    ]
+    if wrong:
+        raise InputError.together(wrong)
+
+
+def _mistakes(expect: ExpectSpec, scope: Scope) -> Iterator[InputError]:
+    """Yield what is wrong with a claim; with its bounds only if its metric is one."""
+    metric, selection = _wrong_metric(expect, scope), _wrong_selection(expect, scope)
+    bounds = None if metric else _wrong_bounds(expect, scope)
+    found = [each for each in (metric, selection, bounds) if each is not None]
+    undecided = _undecided(scope)
+    if not found and undecided is not None:
+        found.append(undecided)
+    yield from found
 
 
 def _undecided(scope: Scope) -> InputError | None:

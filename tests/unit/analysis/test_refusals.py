@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from testbed import document
+from testbed.analysis.claims import ExpectSpec
 from testbed.analysis.refusals import Scope, check
 from testbed.errors import InputError
 from testbed.experiment.spec import ExperimentSpec
@@ -135,6 +136,22 @@ def test_what_cannot_be_meant_is_refused(claim, said):
 )
 def test_so_it_is_with_flows(claim, said):
     assert said in str(refused(f"stack: mptcp, {claim}", FLOWS))
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    claims = (
+        ExpectSpec(metric="godput", stack="tpc", at_least=1),
+        ExpectSpec(metric="goodput", stack="tcp", at_least=1),
+        ExpectSpec(metric="goodput", stack="tcp", at_least=2, at_most=1),
+    )
+    written = document.loads("a: 1", dict, "try.yaml")
+    with pytest.raises(InputError) as caught:
+        check(claims, SCOPE, written)
+    assert [each.path for each in caught.value.every] == [
+        "expect[0].metric",
+        "expect[0]",
+        "expect[2]",
+    ]
 
 
 def test_a_metric_that_a_program_prints_has_its_unit():
