@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 
@@ -15,9 +16,16 @@ if TYPE_CHECKING:
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="A running sandbox.")] = None,
-    client: Annotated[str | None, typer.Argument(help="The node that connects.")] = None,
-    server: Annotated[str | None, typer.Argument(help="The node that is connected to.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A running sandbox.", autocompletion=completion.sandboxes)
+    ] = None,
+    client: Annotated[
+        str | None, typer.Argument(help="The node that connects.", autocompletion=completion.nodes)
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Argument(help="The node that is connected to.", autocompletion=completion.nodes),
+    ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="The server's address that is dialled.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 
@@ -26,7 +27,10 @@ class Status(msgspec.Struct, frozen=True):
 
 def command(
     name: Annotated[
-        str | None, typer.Argument(help="A running sandbox; default: list all.")
+        str | None,
+        typer.Argument(
+            help="A running sandbox; default: list all.", autocompletion=completion.sandboxes
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
