@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from testbed.stack.mptcp import dss
@@ -79,7 +78,7 @@ class Inbound:
         self._initiated = initiated
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._data_fin: int | None = None  # position of the peer's DATA_FIN (section 3.3.3)
-        self._messages: deque[MptcpOption] = deque()
+        self._messages: list[MptcpOption] = []  # few: a list takes less than a deque
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self._held = b""  # octets of a damaged mapping, taken from TCP
@@ -139,7 +138,7 @@ class Inbound:
 
     def next_message(self) -> MptcpOption | None:
         """Return an option that has come and is to be dealt with."""
-        return self._messages.popleft() if self._messages else None
+        return self._messages.pop(0) if self._messages else None
 
     def take_data_fin(self) -> int | None:
         """Return, once, the position of a DATA_FIN that has come."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -93,7 +92,7 @@ class PathControl:
         self._remotes = {0: RemoteAddress(0, initial.remote)}
         self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
         self._backups = {one.host for one in config.endpoints if one.backup}
-        self._wanted: deque[OpenSubflow] = deque()  # until a DSS has come (section 3.1)
+        self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
         self._may_join = False
         self._started = False
         self._open = True
@@ -330,7 +329,7 @@ class PathControl:
     def _open_wanted(self, now: int) -> None:
         """Send the joins that are wanted: not before a DSS has come (section 3.1)."""
         while self._wanted and self._may_join:
-            command = self._wanted.popleft()
+            command = self._wanted.pop(0)
             path = _path_of(command)
             there = [(one.local_host, one.remote) for one in self.open_paths]
             if self._open and (path.local_host, path.remote) not in there:
