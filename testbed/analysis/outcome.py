@@ -12,7 +12,7 @@ from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
 from testbed.analysis.verdicts import Check, Verdict, evaluate, unjudged
-from testbed.metric import Source
+from testbed.metric import Metric, Source
 from testbed.results.model import SCHEMA, Cell, RunRecord, Scalar, Status, identity
 
 
@@ -59,6 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     :param headline: metrics this kind of workload is run for, the first one above all.
     :param missing: runs that have not been run.
     :param unjudged: claims about runs that were left out.
+    :param own: metrics that programs of the experiment print.
     :param remarks: what one must know of where the runs were to read the numbers.
     """
 
@@ -72,6 +73,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     unjudged: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    own: dict[str, Metric] = {}
 
     @property
     def inconclusive(self) -> bool:
@@ -95,6 +97,7 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
         experiment=asked.name,
         description=asked.description,
         headline=asked.headline,
+        own=asked.own,
         cells=tuple(
             _cell(asked, cell, references[cell.identity], of_cell[cell.identity], samples)
             for cell in asked.cells
@@ -168,7 +171,7 @@ def _cell(
         metrics={
             name: estimate(values)
             for name, values in samples.metrics(cell).items()
-            if name in asked.headline or metric_of(name).source is Source.WORKLOAD
+            if name in asked.headline or metric_of(name, asked.own).source is Source.WORKLOAD
         },
         subflows=tuple(sorted({count for run in good for count in run.subflows})),
         engines=tuple(sorted({run.engine for run in runs})),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,8 @@ from testbed.results.model import RunRecord, Status
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from testbed.metric import Metric
 
 _COLOURS: Final = {
     Verdict.PASS: "green",
@@ -38,7 +40,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     for remark in outcome.remarks:
         console.print(remark, style="dim", soft_wrap=True, markup=False)
     for check in outcome.checks:
-        console.print(_check(check), soft_wrap=True)
+        console.print(_check(check, outcome.own), soft_wrap=True)
     for claim in outcome.unjudged:
         console.print(
             f"left out, as its runs were: {claim}", style="dim", soft_wrap=True, markup=False
@@ -55,18 +57,18 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     console.print("\n".join(last), soft_wrap=True, markup=False)
 
 
-def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[str]) -> None:
+def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) -> None:
     """Print one line per run."""
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     parameters = _parameters(runs)
-    columns = ("run", *parameters, "stack", "status", *headline, "subflows", "reason")
+    columns = ("run", *parameters, "stack", "status", *outcome.headline, "subflows", "reason")
     for column in columns:
         table.add_column(column, overflow="fold")
     for run in runs:
-        metrics = (_metric(run, name) for name in headline)
+        metrics = (_metric(run, name, outcome.own) for name in outcome.headline)
         table.add_row(
             f"{run.number:04d}",
             *_values(run, parameters),
@@ -112,7 +114,7 @@ def _print_table(console: Console, table: Table) -> None:
 def _on_machine(row: Row) -> Iterator[str]:
     yield row.machine
     yield f"{row.ok}/{row.planned}"
-    yield numbers.quantity(row.metric, row.estimate) if row.estimate else "-"
+    yield numbers.quantity(row.metric, row.estimate, row.own) if row.estimate else "-"
     yield " ".join(map(str, row.subflows)) or "-"
     yield numbers.times(row.relative) if row.relative else "-"
 
@@ -131,17 +133,17 @@ def _cells(outcome: Outcome) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     for cell in outcome.cells:
-        row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
+        row = [*_row(cell, outcome), *([f"{cell.busy:.0%}"] * saturated)]
         table.add_row(*_values(cell, parameters), *row, *([_relative(cell)] * several))
     return table
 
 
-def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
+def _row(cell: CellOutcome, outcome: Outcome) -> Iterator[str]:
     yield cell.stack
     yield f"{cell.ok}/{cell.planned}"
-    for name in headline:
+    for name in outcome.headline:
         estimate = cell.metrics.get(name)
-        yield numbers.quantity(name, estimate) if estimate else "-"
+        yield numbers.quantity(name, estimate, outcome.own) if estimate else "-"
     yield " ".join(map(str, cell.subflows)) or "-"
     yield " ".join(cell.congestion) or "-"
     yield " ".join(cell.engines) or "-"
@@ -160,10 +162,10 @@ def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> lis
     return [str(of.parameters[name]) if name in of.parameters else "-" for name in parameters]
 
 
-def _check(check: Check) -> str:
+def _check(check: Check, own: Mapping[str, Metric]) -> str:
     seen = "no run gave it"
     if check.value is not None:
-        seen = numbers.number(check.metric, check.value, check.interval)
+        seen = numbers.number(check.metric, check.value, check.interval, own)
     values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
     where = f" (with {values})" if values else ""
     why = f"; {check.why}" if check.why else ""
@@ -180,6 +182,6 @@ def _line(word: Verdict | Status, text: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]: {escape(text)}"
 
 
-def _metric(run: RunRecord, name: str) -> str:
+def _metric(run: RunRecord, name: str, own: Mapping[str, Metric]) -> str:
     value = run.metrics.get(name)
-    return "-" if value is None else numbers.number(name, value, None)
+    return "-" if value is None else numbers.number(name, value, None, own)

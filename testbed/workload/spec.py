@@ -17,9 +17,12 @@ import msgspec
 
 from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.metric import Metric
 from testbed.topology.model import Family
 from testbed.units import parse_rate, parse_size, parse_time
 from testbed.workload import bulk, reqres, stream
+from testbed.workload.metrics import METRICS
+from testbed.workload.own import OwnMetric, check_names
 from testbed.workload.session import Session
 from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, positive_time
 
@@ -360,14 +363,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         listens on in the program's node, or a regular expression found in its standard output.
     :param ends: the run ends when this program does; the others are then terminated.  Without
         any such program the run ends when all have ended.
+    :param metrics: numbers in its standard output that are metrics, by name.
     """
 
     node: str
     argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     ready: Port | str | None = None
     ends: bool = False
+    metrics: dict[str, OwnMetric] = {}
 
     def __post_init__(self) -> None:
+        check_names(self.metrics)
         if isinstance(self.ready, str):
             try:
                 re.compile(self.ready)
@@ -383,8 +389,21 @@ class Command(_Base, frozen=True, kw_only=True, tag="command"):
 
     programs: Annotated[tuple[Program, ...], msgspec.Meta(min_length=1)]
 
+    @property
+    def own(self) -> dict[str, Metric]:
+        """The metrics that its programs print."""
+        return {
+            name: where.metric(name)
+            for program in self.programs
+            for name, where in program.metrics.items()
+        }
+
     def __post_init__(self) -> None:
         self._check_times()
+        names = [name for program in self.programs for name in program.metrics]
+        for name in names:
+            if name in METRICS or names.count(name) > 1:
+                raise ValueError(f"there are two metrics {name!r}")
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
         for program in self.programs:
