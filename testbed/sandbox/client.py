@@ -14,8 +14,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
+import testbed.sandbox.launch as launch
+import testbed.sandbox.model as model
+import testbed.sandbox.protocol as protocol
+import testbed.sandbox.registry as registry
 from testbed.errors import SandboxError
-from testbed.sandbox import launch, model, protocol, registry
 from testbed.sandbox.attach import Entrance
 from testbed.sandbox.channel import Channel
 from testbed.sandbox.observation import Observation
