@@ -89,6 +89,7 @@ def _path_endpoint(endpoint: kernel.KernelEndpoint) -> PathEndpoint:
         signal=bool(endpoint.flags & kernel.SIGNAL),
         backup=bool(endpoint.flags & kernel.BACKUP),
         fullmesh=bool(endpoint.flags & kernel.FULLMESH),
+        laminar=bool(endpoint.flags & kernel.LAMINAR),
         port=endpoint.port or None,
     )
 
