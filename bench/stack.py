@@ -44,6 +44,14 @@ class NoExtension:
         """Ride on each accepted connection."""
         return NoExtension()
 
+    def offer(self, _syn: Segment) -> tuple[Option, ...]:
+        """Add nothing."""
+        return ()
+
+    def resume(self, _ack: Segment) -> NoExtension:
+        """Ride on each."""
+        return NoExtension()
+
     def group(self) -> Group:
         """Be alone in it."""
         return self._group
@@ -79,8 +87,8 @@ class Pair:
 
     def __init__(self, *, codec: bool, gso: bool, extended: bool = False) -> None:
         config = TcpConfig(gso=gso)
-        self.client = TcpEndpoint(config, random.Random(1), b"c" * 16)
-        self.server = TcpEndpoint(config, random.Random(2), b"s" * 16)
+        self.client = TcpEndpoint(config, b"c" * 16)
+        self.server = TcpEndpoint(config, b"s" * 16)
         self.now = 1_000_000_000
         self.codec = codec
         self.segments = 0

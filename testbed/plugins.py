@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
+from testbed.errors import InputError
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.registry import Registry
@@ -40,3 +41,17 @@ def load() -> None:
     for group, registry in GROUPS.items():
         for found in entry_points(group=group):
             registry.register(found.name, found.load())
+
+
+@functools.cache
+def entries(group: str) -> Mapping[str, Any]:
+    """Return what the entry points of a group name, by their names; loaded once.
+
+    :raises InputError: two have one name.
+    """
+    loaded: dict[str, Any] = {}
+    for found in entry_points(group=group):
+        if found.name in loaded:
+            raise InputError(f"{group}: two packages add {found.name!r}")
+        loaded[found.name] = found.load()
+    return loaded

@@ -1,17 +1,18 @@
-"""Claims about results, as an experiment file makes them, and what is wrong with them."""
+"""Claims about results, as an experiment file makes them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 import msgspec
 
-from testbed.document import Document, join_path, nearest
+from testbed.analysis.instance import Instance, parse
+from testbed.analysis.registry import NONE, metric_of
 from testbed.errors import InputError
+from testbed.metric import Metric
 from testbed.results.model import Scalar
 from testbed.units import parse_rate, parse_size, parse_time
-from testbed.workload.metrics import METRICS
 
 Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric's own unit
 
@@ -26,11 +27,15 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A claim about the mean of a metric, checked in every cell of ``stack`` that fits ``where``.
 
+    :param metric: ``METRIC`` or ``SUBJECT.METRIC``; ``testbed metrics`` lists them.
+    :param of: the subject, if ``metric`` does not name it: ``FLOW``, ``FLOW@LINK`` or
+        ``LINK>NODE``.
     :param relative_to: compare with the same cell of another stack, or with the sum over several
         selectors; without it the bounds are absolute.
     """
 
     metric: str
+    of: str | None = None
     stack: str
     where: dict[str, Scalar] = {}
     relative_to: str | Selector | Annotated[list[Selector], msgspec.Meta(min_length=1)] | None = (
@@ -54,60 +59,43 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return (self.relative_to,)
         return tuple(self.relative_to)
 
+    @property
+    def name(self) -> str:
+        """The name of the number it is about."""
+        return self.metric if self.of is None else f"{self.of}.{self.metric}"
 
-def check(
-    claims: Sequence[ExpectSpec],
-    stacks: Sequence[str],
-    parameters: Mapping[str, Sequence[Scalar]],
-    written: Document[Any],
-) -> None:
-    """Check what claims name, as the file says it.
+    @property
+    def instance(self) -> Instance:
+        """The number it is about.  Raises InputError."""
+        if self.of is not None and "." in self.metric:
+            raise InputError(
+                f"{self.metric!r} says already what it is about", hint="without 'of', or without it"
+            )
+        return parse(self.name)
 
-    :param stacks: those that run.
-    :param parameters: the values of each axis of the matrix.
-    :param written: the file, with the claims under ``expect``.
-    :raises InputError: with file and line.
-    """
-    for index, expect in enumerate(claims):
-        path = join_path("expect", index)
-        if expect.metric not in METRICS:
-            hint = nearest(expect.metric, METRICS)
-            raise written.error(f"there is no metric {expect.metric!r}", f"{path}.metric", hint)
-        for selector in (Selector(stack=expect.stack, where=expect.where), *expect.selectors):
-            try:
-                _check_selector(selector, stacks, parameters)
-            except InputError as error:
-                raise written.error(error.message, path, error.hint) from None
-        for name in ("at_least", "at_most"):
-            try:
-                bound(expect, getattr(expect, name))
-            except InputError as error:
-                raise written.error(error.message, f"{path}.{name}", error.hint) from None
-
-
-def _check_selector(
-    selector: Selector, stacks: Sequence[str], parameters: Mapping[str, Sequence[Scalar]]
-) -> None:
-    if selector.stack not in stacks:
-        hint = nearest(selector.stack, stacks)
-        raise InputError(f"stack {selector.stack!r} does not run here", hint=hint)
-    for name, value in selector.where.items():
-        if name not in parameters:
-            hint = nearest(name, parameters)
-            raise InputError(f"{name!r} is no parameter of the matrix", hint=hint)
-        if value not in parameters[name]:
-            hint = nearest(str(value), map(str, parameters[name]))
-            raise InputError(f"{name} never is {value!r}", hint=hint)
+    @property
+    def to_itself(self) -> bool:
+        """Whether all it is relative to are the very runs it is about."""
+        return bool(self.selectors) and all(
+            each.stack == self.stack and each.where.items() <= self.where.items()
+            for each in self.selectors
+        )
 
 
 _PARSERS: Final = {"bit/s": parse_rate, "octets": parse_size}
 
 
-def bound(expect: ExpectSpec, quantity: Quantity | None) -> float | None:
-    """Return a bound in the metric's own unit, or as a plain ratio."""
+def bound(
+    expect: ExpectSpec, quantity: Quantity | None, own: Mapping[str, Metric] = NONE
+) -> float | None:
+    """Return a bound in the metric's own unit, or as a plain ratio.
+
+    :param own: metrics of the experiment.
+    :raises InputError: it is neither.
+    """
     if quantity is None or not isinstance(quantity, str):
         return quantity
-    unit = METRICS[expect.metric].unit
+    unit = metric_of(expect.name, own).unit
     if expect.relative_to is not None:
         raise InputError(f"{quantity!r} is not a number", hint="relative to something: write 1.5")
     if unit == "s":
@@ -119,7 +107,7 @@ def bound(expect: ExpectSpec, quantity: Quantity | None) -> float | None:
 
 def text(expect: ExpectSpec) -> str:
     """Return the claim in words."""
-    subject = f"{expect.metric} of {_selected(expect.stack, expect.where)}"
+    subject = f"{expect.name} of {_selected(expect.stack, expect.where)}"
     others = " + ".join(_selected(each.stack, each.where) for each in expect.selectors)
     relation = f", relative to {others}," if others else ""
     bounds = [("at least", expect.at_least), ("at most", expect.at_most)]

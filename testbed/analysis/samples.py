@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from testbed.results.model import Cell, RunRecord, Status
 
@@ -11,22 +13,35 @@ from testbed.results.model import Cell, RunRecord, Status
 _Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-class Samples:
-    """What the ``ok`` runs of each cell gave, in the order of the runs."""
+NOTHING: Final[Mapping[str, float]] = MappingProxyType({})
+# Of all processors' time: from here on nothing shows that they did not hold the network back.
+SATURATED: Final = 0.95
 
-    def __init__(self, values: _Values) -> None:
+
+class Samples:
+    """What the ``ok`` runs of each cell gave, in the order of the runs.
+
+    :param busy: for what each cell is, the largest share of a run's time in which no processor was
+        idle.
+    """
+
+    def __init__(self, values: _Values, busy: Mapping[str, float] = NOTHING) -> None:
         self._values = values
+        self._busy = busy
 
     @classmethod
     def of(cls, runs: Iterable[RunRecord]) -> Samples:
         """Take the values of the runs that count."""
         values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        busy: dict[str, float] = defaultdict(float)
         for run in runs:
             if run.status is Status.OK:
-                of_cell = values[run.identity]
+                identity = run.identity
+                of_cell = values[identity]
                 for name, value in run.metrics.items():
                     of_cell[name].append(value)
-        return cls(values)
+                busy[identity] = max(busy[identity], run.busy or 0.0)
+        return cls(values, busy)
 
     def metrics(self, cell: Cell) -> Mapping[str, Sequence[float]]:
         """Return every metric that a run of this cell gave."""
@@ -35,3 +50,7 @@ class Samples:
     def values(self, cell: Cell, metric: str) -> Sequence[float]:
         """Return the values of one metric in one cell; none if no run gave it."""
         return self.metrics(cell).get(metric, ())
+
+    def busy(self, cell: Cell) -> float:
+        """Return how busy the machine was in the worst run of a cell, from 0 to 1."""
+        return self._busy.get(cell.identity, 0.0)

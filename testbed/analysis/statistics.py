@@ -55,6 +55,11 @@ def estimate(values: Sequence[float]) -> Estimate:
     )
 
 
+def quantile(ordered: Sequence[float], percent: int) -> float:
+    """Return the smallest of the sorted values that at least ``percent`` do not exceed."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
 def ratio(numerator: Sequence[float], denominators: Sequence[Sequence[float]]) -> Ratio:
     """Return the mean of ``numerator`` over the sum of the means of ``denominators``.
 

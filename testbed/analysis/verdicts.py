@@ -9,9 +9,11 @@ import msgspec
 
 from testbed.analysis.asked import Asked
 from testbed.analysis.claims import ExpectSpec, bound, text
-from testbed.analysis.samples import Samples
+from testbed.analysis.registry import metric_of
+from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Interval, ratio
-from testbed.results.model import Cell, Scalar
+from testbed.metric import Better
+from testbed.results.model import Cell, Scalar, identity
 
 
 class Verdict(enum.StrEnum):
@@ -28,6 +30,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     :param text: the claim in words.
     :param metric: whose unit ``value`` and the bounds have; ``None``: they are ratios.
     :param value: the mean, or the ratio of means; ``None`` where no run gave one.
+    :param why: why there is no verdict, where more repetitions would not help.
     """
 
     text: str
@@ -38,33 +41,42 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     at_least: float | None
     at_most: float | None
     verdict: Verdict
+    why: str | None = None
 
 
 def evaluate(asked: Asked, samples: Samples) -> tuple[Check, ...]:
     """Check every expectation in every cell it speaks of.
 
-    A claim about runs that the command line left out is left out as well.
+    A claim about runs that were left out, for example on the command line, is not among them: see
+    :func:`unjudged`.
     """
     return tuple(
-        _evaluate(expect, cell, others, samples)
+        _evaluate(asked, expect, cell, others, samples)
         for expect in asked.claims
         for cell, others in _subjects(expect, asked.cells)
     )
 
 
+def unjudged(asked: Asked) -> tuple[str, ...]:
+    """Return the claims about runs that were left out, in words."""
+    return tuple(text(expect) for expect in asked.claims if not any(_subjects(expect, asked.cells)))
+
+
 def _subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
-    """Yield each cell the claim is about, with the cells it is relative to."""
+    """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
+    by_identity = {cell.identity: cell for cell in cells}
+    axes = {cell.stack: set(cell.parameters) for cell in cells}
     for cell in cells:
         if cell.stack != expect.stack or not _fits(cell, expect.where):
             continue
-        wanted = [(each.stack, cell.parameters | each.where) for each in expect.selectors]
-        others = tuple(
-            other
-            for stack, parameters in wanted
-            for other in cells
-            if other.stack == stack and other.parameters == parameters
-        )
-        if len(others) == len(wanted):
+        # An option of a stack is no parameter of the cells of one that does not have it.
+        merged = ((each.stack, cell.parameters | each.where) for each in expect.selectors)
+        wanted = [
+            identity(stack, {k: v for k, v in values.items() if k in axes.get(stack, ())})
+            for stack, values in merged
+        ]
+        others = tuple(by_identity[it] for it in wanted if it in by_identity)
+        if len(others) == len(wanted) and others != (cell,):
             yield cell, others
 
 
@@ -72,22 +84,61 @@ def _fits(cell: Cell, where: Mapping[str, Scalar]) -> bool:
     return all(name in cell.parameters and cell.parameters[name] == where[name] for name in where)
 
 
-def _evaluate(expect: ExpectSpec, cell: Cell, others: Sequence[Cell], samples: Samples) -> Check:
-    at_least, at_most = bound(expect, expect.at_least), bound(expect, expect.at_most)
-    numerator, *denominators = (samples.values(each, expect.metric) for each in (cell, *others))
+def _evaluate(
+    asked: Asked, expect: ExpectSpec, cell: Cell, others: Sequence[Cell], samples: Samples
+) -> Check:
+    at_least, at_most = (
+        bound(expect, each, asked.own) for each in (expect.at_least, expect.at_most)
+    )
+    numerator, *denominators = (
+        _certain(samples.values(each, expect.name), certain=asked.deterministic)
+        for each in (cell, *others)
+    )
     value, interval = None, None
     if numerator and all(any(sample) for sample in denominators):
         result = ratio(numerator, denominators)
         value, interval = result.value, result.interval
+    verdict = _verdict(interval, at_least, at_most)
+    why = _refused(asked, expect, verdict, max(samples.busy(each) for each in (cell, *others)))
     return Check(
         text=text(expect),
-        metric=expect.metric if expect.relative_to is None else None,
+        metric=expect.name if expect.relative_to is None else None,
         parameters=cell.parameters,
         value=value,
         interval=interval,
         at_least=at_least,
         at_most=at_most,
-        verdict=_verdict(interval, at_least, at_most),
+        verdict=Verdict.INCONCLUSIVE if why else verdict,
+        why=why,
+    )
+
+
+def _certain(values: Sequence[float], *, certain: bool) -> Sequence[float]:
+    """Return a sample; a run that would be the same again counts twice, so that one decides."""
+    return [*values, *values] if certain and len(values) == 1 else values
+
+
+def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) -> str | None:
+    """Return why the numbers decide nothing, however many there are.
+
+    :param busy: the largest share of a run's time in which no processor was idle.
+    """
+    metric = metric_of(expect.name, asked.own)
+    if asked.deterministic or busy < SATURATED or metric.robust:
+        return None
+    if verdict is Verdict.PASS and _would_be_better(expect, metric.better):
+        return None
+    return (
+        f"the machine's processors were busy {busy:.0%} of the time: "
+        "that may be what was measured, not the network"
+    )
+
+
+def _would_be_better(expect: ExpectSpec, better: Better) -> bool:
+    """Tell whether a claim that holds would hold all the more with faster processors."""
+    return not expect.selectors and (
+        (better is Better.HIGHER and expect.at_most is None)
+        or (better is Better.LOWER and expect.at_least is None)
     )
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def conclude(store: Store, *, json: bool) -> Outcome:
     """Sum up a result folder; print that for people, and store it when no run is missing."""
+    from testbed.campaign import runner
     from testbed.cli.tables import print_outcome
-    from testbed.experiment import runner
 
     outcome = runner.conclude(store)
     if not json:
@@ -25,9 +25,14 @@ def conclude(store: Store, *, json: bool) -> Outcome:
     return outcome
 
 
-def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """1: some runs do not count; 3: an expectation is not met."""
+def exit_code(outcomes: Iterable[Outcome], *, strict: bool) -> int:
+    """1: some runs do not count; 3: an expectation is not met.
+
+    :param strict: also 1: whether one is met is not known.
+    """
     outcomes = list(outcomes)
     if any(outcome.problems for outcome in outcomes):
         return 1
-    return 3 if any(outcome.regressed for outcome in outcomes) else 0
+    if any(outcome.regressed for outcome in outcomes):
+        return 3
+    return int(strict and any(outcome.inconclusive for outcome in outcomes))

@@ -23,7 +23,7 @@ from testbed.results.store import Store
 
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Measured
-    from testbed.cli.request import Request
+    from testbed.campaign.request import Request
     from testbed.results.model import ExperimentRecord
 
 _STDOUT, _STDERR = 1, 2
@@ -42,6 +42,7 @@ def run(errands: Sequence[Errand]) -> int:
     """
     for machine, _ in errands:
         check(machine, others=[other for other, _ in errands if other is not machine])
+    strict = any(request.strict for _, request in errands)
     codes: list[int] = []
     found: list[tuple[Path, Measured]] = []
     known = _prepared()
@@ -61,7 +62,7 @@ def run(errands: Sequence[Errand]) -> int:
         from testbed.cli import side_by_side
 
         side_by_side.conclude(found, json=errands[0][1].json)
-    codes.append(exit_code(measured.outcome for _, measured in found))
+    codes.append(exit_code((measured.outcome for _, measured in found), strict=strict))
     return next((code for code in _WORST if code in codes), int(any(codes)))
 
 

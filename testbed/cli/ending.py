@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from typing import Final
 
-from testbed.errors import TestbedError
+from testbed.cli.output import clean
+from testbed.errors import InputError, TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
     """Make an error one line on standard error, and its exit code that of the process."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # here an error can still be told
     except TestbedError as error:
-        print(f"testbed: {error}", file=sys.stderr)
+        for each in error.every if isinstance(error, InputError) else (error,):
+            print(clean(f"testbed: {each}"), file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes there
+        print(f"testbed: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("testbed: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

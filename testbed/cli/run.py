@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
-    from testbed.cli.places import Wanted
-    from testbed.cli.request import Request
+    from testbed.campaign.places import Wanted
+    from testbed.campaign.request import Request
     from testbed.experiment.load import Experiment
 
 
@@ -25,7 +26,10 @@ def command(
         list[Path] | None, typer.Argument(metavar="FILE...", help="Experiment files.")
     ] = None,
     stack: Annotated[
-        list[str] | None, typer.Option(help="Run this stack only; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="Run this stack only; may be given again.", autocompletion=completion.stacks
+        ),
     ] = None,
     repetitions: Annotated[int | None, typer.Option(min=1, help="Runs of each cell.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of order, wires and payloads.")] = None,
@@ -42,7 +46,11 @@ def command(
     ] = False,
     machine: Annotated[
         list[str] | None,
-        typer.Option(metavar="M", help="Run in this machine, e.g. qemu:6.1; may be given again."),
+        typer.Option(
+            metavar="M",
+            help="Run in this machine, e.g. qemu:6.1; may be given again.",
+            autocompletion=completion.machines,
+        ),
     ] = None,
     virtual_time: Annotated[
         bool, typer.Option("--virtual-time", help="With uml:...: on a virtual clock.")
@@ -59,6 +67,9 @@ def command(
     summary: Annotated[
         bool, typer.Option(help="Sum up at the end; `testbed show` does it later.")
     ] = True,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if an expectation is not decided.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run experiments and print what came out.
@@ -86,9 +97,9 @@ def command(
 
     Ctrl-C stops; finished runs are kept.
     """
+    from testbed.campaign.places import places
+    from testbed.campaign.request import Request
     from testbed.cli import here
-    from testbed.cli.places import places
-    from testbed.cli.request import Request
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
 
@@ -99,6 +110,7 @@ def command(
         resume=None if resume is None else str(resume),
         changes=Overrides(
             machine=SIMULATION if sim else HOST,
+            virtual_time=bool(files and machine) and (virtual_time or _all_virtual(machine or ())),
             stacks=tuple(stack or ()),
             repetitions=repetitions,
             seed=seed,
@@ -109,6 +121,7 @@ def command(
         again=again,
         fail_fast=fail_fast,
         summary=summary,
+        strict=strict,
         json=json,
     )
     _check(request)
@@ -117,6 +130,12 @@ def command(
     _say_what_is_left_out(experiments)
     elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
     sys.exit(_elsewhere(elsewhere, request) if elsewhere else here.carry_out(request, experiments))
+
+
+def _all_virtual(machines: Sequence[str]) -> bool:
+    from testbed.experiment.asked import is_deterministic
+
+    return all(map(is_deterministic, machines))
 
 
 def _check(request: Request) -> None:

@@ -14,6 +14,10 @@ from testbed.cli.output import console, print_json
 def command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
     runs: Annotated[bool, typer.Option("--runs", help="Also show every single run.")] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Show these metrics; `testbed metrics` lists them."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print the results in a folder again.
@@ -23,17 +27,20 @@ def command(
         testbed show results/quickstart/20260314T150926Z-1a2b3c4d
 
         testbed show --runs DIR
+
+        testbed show --metrics goodput,rtt_p95,@wifi.share DIR
     """
+    from testbed.campaign.runner import conclude, records
     from testbed.cli.tables import print_outcome, print_runs
-    from testbed.experiment.runner import conclude
     from testbed.results.store import Store
 
     store = Store.open(directory)
-    outcome = conclude(store)
+    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    outcome = conclude(store, chosen)
     if json:
-        records = {"runs": store.runs()} if runs else {}
-        print_json({"folder": str(directory), "summary": outcome, **records})
+        each = {"runs": records(store, chosen)} if runs else {}
+        print_json({"folder": str(directory), "summary": outcome, **each})
         return
     print_outcome(console(), outcome, directory)
     if runs:
-        print_runs(console(), store.runs(), outcome.headline)
+        print_runs(console(), records(store, chosen), outcome)

@@ -2,21 +2,98 @@
 
 from __future__ import annotations
 
+import os
+
 from testbed.analysis.asked import Asked
+from testbed.analysis.refusals import Scope
+from testbed.document import join_path
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
-from testbed.workload.metrics import HEADLINES
+from testbed.experiment.venue import HOST, SIMULATION
+from testbed.machine.model import VARIABLE, VIRTUAL_TIME
+from testbed.metric import Metric
+from testbed.topology.model import Topology
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.metrics import BOTH_WAYS, GIVES, TIMED, headline
+from testbed.workload.spec import Command, Workload
 
 
-def asked(name: str, spec: ExperimentSpec) -> Asked:
-    """Return what the experiment ``name`` asks for."""
+def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
+    """Return what the experiment ``name`` asks for.
+
+    :param machine: where its runs happen, as an environment names it.
+    :raises InputError: a stack is none.
+    """
+    choices = spec.choices
     return Asked(
         name=name,
         description=spec.description,
-        stacks=spec.stacks,
+        stacks=tuple(choice.label for choice in choices),
         parameters=spec.parameters,
-        cells=expand(spec.parameters, spec.stacks),
+        cells=expand(spec.parameters, choices),
         repetitions=spec.repetitions,
-        headline=HEADLINES[str(spec.workload.__struct_config__.tag)],
+        headline=headlines(spec),
         claims=spec.expect,
+        deterministic=is_deterministic(machine),
+        own=_own(spec),
     )
+
+
+def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
+    """Return the metrics that the flows in the foreground are mostly run for."""
+    if spec.workload is not None:
+        return _headline(spec.workload)
+    subjects = [(name, flow) for name, flow in spec.flows.items() if not flow.background]
+    few = 1 if len(subjects) > 1 else 2
+    return tuple(f"{name}.{metric}" for name, flow in subjects for metric in _headline(flow)[:few])
+
+
+def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
+    """Return what the runs of an experiment can be asked about.
+
+    :param decided: whether so many runs can decide anything.
+    """
+    return Scope(
+        stacks=tuple(choice.label for choice in spec.choices),
+        parameters=spec.parameters,
+        flows={
+            "" if spec.workload is not None else name: _given(spec, name, flow)
+            for name, flow in spec.named_flows.items()
+        },
+        links={link.name: (link.a.node, link.b.node) for link in topology.links},
+        probes=spec.probes,
+        decided=decided,
+        own=_own(spec),
+    )
+
+
+def is_deterministic(machine: str) -> bool:
+    """Tell whether a run in a machine would be the same again: its clock is virtual."""
+    if machine == HOST:
+        machine = os.environ.get(VARIABLE, machine)
+    return machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
+
+
+def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
+    """Return what a flow gives, whatever the matrix makes of it."""
+    paths = {*spec.matrix, *(path for case in spec.cases.values() for path in case)}
+    prefix = WORKLOAD if spec.workload is not None else join_path("flows", name)
+    both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
+    timed = f"{prefix}.arrivals" in paths or getattr(flow, "arrivals", None) is not None
+    left_out = (() if both else BOTH_WAYS) + (() if timed else TIMED)
+    given = tuple(name for name in GIVES[flow.kind] if name not in left_out)
+    return (*flow.own, *given) if isinstance(flow, Command) else given
+
+
+def _headline(flow: Workload) -> tuple[str, ...]:
+    """Return what a flow is mostly run for: first of all what its programs print."""
+    usual = headline(flow.kind)
+    return (*flow.own, *usual) if isinstance(flow, Command) else usual
+
+
+def _own(spec: ExperimentSpec) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for flow in spec.named_flows.values():
+        if isinstance(flow, Command):
+            found |= flow.own
+    return found

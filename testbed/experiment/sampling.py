@@ -13,6 +13,7 @@ import msgspec
 from testbed import moments
 from testbed.experiment.evidence import toward
 from testbed.experiment.launcher import Launcher
+from testbed.experiment.wire_changes import WireChanges
 from testbed.probe.client import Sampler, command
 from testbed.probe.job import Job
 from testbed.probe.messages import Summary
@@ -20,7 +21,6 @@ from testbed.records import Record, WireRecord, read
 from testbed.sandbox import Sandbox
 from testbed.topology.model import Topology
 from testbed.topology.operations import WIRE
-from testbed.wire.netem import WireCounters
 
 INTERVAL_NS: Final = 100_000_000
 _RECORDS_FD: Final = 3
@@ -40,7 +40,7 @@ class Sampling:
         self._sampler: Sampler | None = None
         self._polling: asyncio.Task[None] | None = None
         self._wires: list[WireRecord] = []
-        self._counters: dict[tuple[str, str], WireCounters] = {}
+        self._changes = WireChanges()
         self.summary: Summary | None = None
 
     async def start(self, launcher: Launcher, job: Job) -> None:
@@ -92,14 +92,10 @@ class Sampling:
             await moments.until(moments.next_multiple(INTERVAL_NS))
 
     async def _ask(self) -> None:
-        """Note the counters that have changed: most wires of a large network are idle."""
+        """Note the wires that have changed."""
         report = await self._sandbox.wires()
         now_ns = time.monotonic_ns()
         for wire in report.wires:
-            direction = wire.link, toward(self._topology, wire)
-            if self._counters.get(direction) != wire.counters:
-                self._counters[direction] = wire.counters
-                link, node = direction
-                self._wires.append(
-                    WireRecord(t_ns=now_ns, link=link, toward=node, counters=wire.counters)
-                )
+            record = self._changes.note(wire, toward(self._topology, wire), now_ns)
+            if record is not None:
+                self._wires.append(record)

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord, View, WireRecord
+from testbed.experiment.wire_changes import WireChanges
+from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord, View
 from testbed.sim.network import Network
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.wire.netem import WireCounters
 from testbed.workload.transfer import now_ns
 
 INTERVAL_NS: Final = 100_000_000
@@ -38,7 +38,7 @@ class SimulatedSampling:
         self._network = network
         self._nodes = nodes
         self._probes = probes
-        self._counters: dict[tuple[str, str], WireCounters] = {}
+        self._wires = WireChanges()
 
     @contextlib.asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:
@@ -57,8 +57,9 @@ class SimulatedSampling:
 
     def _sample(self) -> None:
         for node in self._nodes:
-            for connection in self._network.hosts[node].streams.connections:
-                self._look(node, connection)
+            for stack in self._network.stacks(node):
+                for connection in stack.streams.connections:
+                    self._look(node, connection)
         if "wire" in self._probes:
             self._count()
 
@@ -76,15 +77,9 @@ class SimulatedSampling:
             self.records.append(TcpInfoRecord(tcp=seen.tcp_info, **about))
 
     def _count(self) -> None:
-        """Note the counters that have changed."""
+        """Note the wires that have changed."""
         for wire in self._network.wires().wires:
-            direction = wire.link, wire.toward
-            if self._counters.get(direction) != wire.counters:
-                self._counters[direction] = wire.counters
-                record = WireRecord(
-                    t_ns=now_ns(),
-                    link=wire.link,
-                    toward=self._network.node_at(*direction),
-                    counters=wire.counters,
-                )
+            toward = self._network.node_at(wire.link, wire.toward)
+            record = self._wires.note(wire, toward, now_ns())
+            if record is not None:
                 self.records.append(record)

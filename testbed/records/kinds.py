@@ -94,12 +94,15 @@ class WireRecord(Record, frozen=True, kw_only=True, tag="wire"):
     """The counters of one direction of a wire.
 
     Wires answer to whoever holds the sandbox, so these are written there and not by the sampler.
+
+    :param netem: the options in force, if they are not those of the record before.
     """
 
     node: str = WIRE
     link: str
     toward: str  # the node the frames travel to
     counters: WireCounters
+    netem: str | None = None
 
 
 class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
@@ -116,6 +119,17 @@ class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
     realtime_offset_ns: int
     captured: int
     dropped: int
+
+
+class PauseRecord(Record, frozen=True, kw_only=True, tag="pause"):
+    """One of the longest times in which a workload's end at ``node`` read nothing.
+
+    :param t_ns: its end.
+    :param flow: the flow, where a run has several.
+    """
+
+    length_ns: int
+    flow: str | None = None
 
 
 class WorkloadRecord(Record, frozen=True, kw_only=True, tag="workload"):

@@ -68,7 +68,11 @@ class Store:
 
         :raises InputError: it is not a result folder.
         """
-        if not (path / "experiment.json").is_file():
+        try:
+            there = (path / "experiment.json").is_file()
+        except OSError as error:
+            raise InputError(f"{path} is not a result folder: {error.strerror}") from error
+        if not there:
             raise InputError(f"{path} is not a result folder: it has no experiment.json")
         return cls(path)
 
@@ -89,10 +93,15 @@ class Store:
         return self._read(_place(number, "run.json"), RunRecord, self._upgraded)
 
     def series(self, number: int) -> tuple[Record, ...]:
-        """Read what the probes of a run saw, in the order of time.  Raises StoreError."""
+        """Read what the probes of a run saw, in the order of time; nothing if no file says it.
+
+        :raises StoreError: it cannot be read.
+        """
         path = self.path / _place(number, "series.jsonl")
         try:
             return tuple(read(path.read_bytes()))
+        except FileNotFoundError:
+            return ()
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -68,6 +68,10 @@ class Readable(Event, frozen=True):
     """``read`` gives something it did not give before: octets, or the end of the stream."""
 
 
+class Urgent(Event, frozen=True):
+    """The peer has sent urgent data, or more of it (RFC 9293, section 3.8.5); of TCP alone."""
+
+
 class Writable(Event, frozen=True):
     """After ``send`` took less than it was given: there is room again."""
 
@@ -80,6 +84,10 @@ class Closed(Event, frozen=True):
 
 class Connection(Protocol):
     """A byte stream both ways."""
+
+    @property
+    def config(self) -> msgspec.Struct:
+        """The configuration it goes by: a TcpConfig or an MptcpConfig."""
 
     @property
     def flow(self) -> Flow:

@@ -41,6 +41,11 @@ class Reassembly:
         return bool(self._pieces)
 
     @property
+    def out_of_order(self) -> int:
+        """Octets that wait for others before them."""
+        return sum(end - start for start, end in self._ranges)
+
+    @property
     def end(self) -> int:
         """The position after the last octet that is there, in order or not."""
         last = self._ranges.last()
@@ -68,6 +73,17 @@ class Reassembly:
         else:
             self._join()
         return new
+
+    def truncate(self, position: int) -> None:
+        """Throw away what lies behind ``position``, which is not before ``next``."""
+        if self.end <= position:
+            return
+        for start, piece in list(self._pieces.items()):
+            if start >= position:
+                del self._pieces[start]
+            elif start + len(piece) > position:
+                self._pieces[start] = piece[: position - start]
+        self._ranges.remove(position, self.end)
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
         """Return what SACK reports: the latest block first (RFC 2018, section 4)."""

@@ -1,63 +1,121 @@
-"""The metrics a workload can report: their names, units and which way is better."""
+"""The metrics that workloads report, and which of them each kind gives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
+from testbed.metric import Better, Metric, Source, Unit
 
 
-class Metric(msgspec.Struct, frozen=True):
-    """What one number means.
+def _metric(
+    name: str, unit: Unit, better: Better, definition: str, *, robust: bool = False
+) -> Metric:
+    return Metric(
+        name=name,
+        unit=unit,
+        better=better,
+        definition=definition,
+        source=Source.WORKLOAD,
+        robust=robust,
+    )
 
-    :param unit: bit/s, s, octets or 1 (a count).
-    :param higher_is_better: ``None`` when neither is.
-    """
 
-    unit: str
-    higher_is_better: bool | None
-    description: str
+_HIGHER, _LOWER, _NEITHER = Better.HIGHER, Better.LOWER, Better.NEITHER
 
-
-_HIGHER: Final = True
-_LOWER: Final = False
-
-METRICS: Final[dict[str, Metric]] = {
-    "goodput": Metric(
+_ALL: Final = (
+    _metric(
+        "goodput",
         "bit/s",
         _HIGHER,
         "verified payload over the time from the start of connecting to the last octet read; "
         "the sum of both directions where there are two",
     ),
-    "goodput_forward": Metric("bit/s", _HIGHER, "goodput from the client to the server"),
-    "goodput_reverse": Metric("bit/s", _HIGHER, "goodput from the server to the client"),
-    "duration": Metric("s", _LOWER, "from the start of connecting to the last octet read"),
-    "connect_time": Metric("s", _LOWER, "from the start of connecting to an open connection"),
-    "longest_gap": Metric("s", _LOWER, "longest time a receiver waited between two reads"),
-    "transactions": Metric("1", _HIGHER, "requests that were answered in full"),
-    "latency_p50": Metric("s", _LOWER, "median time from a request to the end of its response"),
-    "latency_p99": Metric("s", _LOWER, "99th percentile of the same"),
-    "latency_max": Metric("s", _LOWER, "maximum of the same"),
-    "blocks": Metric("1", None, "blocks that arrived in full"),
-    "block_delay_p50": Metric(
-        "s", _LOWER, "median time from when a block was due at the sender to its last octet read"
+    _metric("goodput_forward", "bit/s", _HIGHER, "goodput from the client to the server"),
+    _metric("goodput_reverse", "bit/s", _HIGHER, "goodput from the server to the client"),
+    _metric("duration", "s", _LOWER, "time from the start of connecting to the last octet read"),
+    _metric("connect_time", "s", _LOWER, "time from the start of connecting to an open connection"),
+    _metric("longest_gap", "s", _LOWER, "longest time a receiver waited between two reads"),
+    _metric("transfers", "1", _NEITHER, "transfers of a flow with arrivals that arrived in full"),
+    _metric(
+        "completion_time_p50",
+        "s",
+        _LOWER,
+        "median time of a transfer from the start of connecting to its last octet read",
     ),
-    "block_delay_p99": Metric("s", _LOWER, "99th percentile of the same"),
-    "block_delay_max": Metric("s", _LOWER, "maximum of the same"),
-    "retransmits": Metric("1", _LOWER, "segments sent again, as iperf3 counts them"),
-    "cpu_source": Metric("s", _LOWER, "CPU time, user and system, of the source's process"),
-    "cpu_target": Metric("s", _LOWER, "CPU time, user and system, of the target's process"),
-}
+    _metric(
+        "completion_time_p99",
+        "s",
+        _LOWER,
+        "99th percentile of a transfer's time from the start of connecting to its last octet read",
+    ),
+    _metric(
+        "completion_time_max",
+        "s",
+        _LOWER,
+        "longest time of a transfer from the start of connecting to its last octet read",
+    ),
+    _metric("transactions", "1", _HIGHER, "requests that were answered in full"),
+    _metric("latency_p50", "s", _LOWER, "median time from a request to the end of its response"),
+    _metric(
+        "latency_p99",
+        "s",
+        _LOWER,
+        "99th percentile of the time from a request to the end of its response",
+    ),
+    _metric("latency_max", "s", _LOWER, "longest time from a request to the end of its response"),
+    _metric("blocks", "1", _NEITHER, "blocks that arrived in full"),
+    _metric(
+        "block_delay_p50",
+        "s",
+        _LOWER,
+        "median time from when a block was due at the sender to its last octet read",
+    ),
+    _metric(
+        "block_delay_p99",
+        "s",
+        _LOWER,
+        "99th percentile of the time from when a block was due to its last octet read",
+    ),
+    _metric(
+        "block_delay_max",
+        "s",
+        _LOWER,
+        "longest time from when a block was due at the sender to its last octet read",
+    ),
+    _metric("retransmits", "1", _LOWER, "segments sent again, as iperf3 counts them"),
+    _metric(
+        "cpu_source", "s", _LOWER, "CPU time, user and system, of the source's process", robust=True
+    ),
+    _metric(
+        "cpu_target", "s", _LOWER, "CPU time, user and system, of the target's process", robust=True
+    ),
+)
+METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 
-# What a workload is mostly run for, first; by its kind.
-HEADLINES: Final = {
-    "bulk": ("goodput", "duration"),
-    "iperf3": ("goodput", "duration"),
-    "reqres": ("latency_p50", "latency_p99"),
-    "stream": ("block_delay_p50", "block_delay_p99"),
-    "command": ("duration",),
+_CPU: Final = ("cpu_source", "cpu_target")
+_BUILT_IN: Final = ("goodput", "duration", "connect_time", "longest_gap", *_CPU)
+BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")  # of a flow with two directions
+TIMED: Final = (  # of a flow with arrivals
+    "completion_time_p50",
+    "completion_time_p99",
+    "completion_time_max",
+    "transfers",
+)
+# What the runs of each kind can give, what it is mostly run for first.
+GIVES: Final[dict[str, tuple[str, ...]]] = {
+    "bulk": (*_BUILT_IN, *BOTH_WAYS, *TIMED),
+    "reqres": ("latency_p50", "latency_p99", "latency_max", "transactions", *_BUILT_IN),
+    "stream": ("block_delay_p50", "block_delay_p99", "block_delay_max", "blocks", *_BUILT_IN),
+    "iperf3": ("goodput", "duration", "retransmits", *BOTH_WAYS, *_CPU),
+    "command": ("duration", *_CPU),
 }
+_HEADLINES: Final = 2
+
+
+def headline(kind: str) -> tuple[str, ...]:
+    """Return the metrics a kind of workload is mostly run for, the first one above all."""
+    return tuple(name for name in GIVES[kind] if name not in _CPU)[:_HEADLINES]
 
 
 def quantiles(name: str, values_ns: Sequence[int]) -> dict[str, float]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from testbed.records import Record
+
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a workload is.
@@ -36,6 +38,14 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[int, ...]
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which the end at ``node`` read nothing, up to ``end_ns``."""
+
+    node: str
+    end_ns: int
+    length_ns: int
+
+
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """What one kind of workload adds to what all of them report."""
 
@@ -44,8 +54,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkloadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are CLOCK_MONOTONIC nanoseconds; ``metrics`` has names of :data:`METRICS`.
+    """Times are CLOCK_MONOTONIC nanoseconds.
 
+    :param metrics: by their names in :data:`testbed.workload.metrics.METRICS`.
+    :param pauses: the longest ones of each end.
+    :param records: what the ends saw of their connections, where no probe can.
     :param samples_ns: single values of what the quantiles in ``metrics`` are taken of, in order.
     :param details: what the two ends or the programs said, for the record.
     """
@@ -54,6 +67,8 @@ class WorkloadResult(msgspec.Struct, frozen=True, kw_only=True):
     finished_ns: int
     metrics: dict[str, float]
     series: tuple[Series, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    records: tuple[Record, ...] = ()
     samples_ns: dict[str, tuple[int, ...]] = {}
     details: dict[str, Any] = {}
 

@@ -26,13 +26,13 @@ expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.5}]
 ASKED = asked("try", document.loads(TEXT, ExperimentSpec, "try.yaml").value)
 
 
-@pytest.fixture(scope="module")
 def flow(subflows):
     """Return the one flow of a run."""
     proof = Proof(subflows=subflows)
     return FlowRecord(kind="bulk", source="client", target="server", proof=proof)
 
 
+@pytest.fixture(scope="module")
 def script():
     loader = importlib.machinery.SourceFileLoader("kernel_table", str(SCRIPT))
     spec = importlib.util.spec_from_loader("kernel_table", loader)

@@ -34,15 +34,14 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     ResetReason,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import FIN, SYN, Segment
+from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
 from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
-_MAX_ID: Final = 255
 _REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
 
 
@@ -64,7 +63,7 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
-        self.tcp = TcpEndpoint(_subflow_config(config), rng, secret, stray=_Joins(self))
+        self.tcp = TcpEndpoint(_subflow_config(config), secret, stray=_Joins(self))
         self._rng = rng
         self._network = network
         self._tracer = tracer or NullTracer()
@@ -160,33 +159,67 @@ class MptcpEndpoint:
         flow = Flow(syn.destination, syn.source)
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is not None:
-            return self.accept_join(join, flow)
-        capable: MpCapable | None = find(syn.options, MpCapable)
-        if capable is None or capable.sender_key is not None:
+            return self.accept_join(join, flow, listening=True)
+        capable = _asks(syn)
+        return None if capable is None else self._accept(self._new_keys(), capable, flow)
+
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        """Return the options for a SYN,ACK of which nothing is kept (RFC 4987, section 3.6).
+
+        The third ACK brings our key back.  A join gets no answer: its peer has other paths.
+        """
+        if find(syn.options, MpJoinSyn) is not None:
             return None
-        # A version above ours is answered with ours; version 0 we do not speak (section 3.1).
-        if capable.version < VERSION or not usable(capable):
-            return None
-        keys = self._new_keys()
-        handshake = CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
-        connection, subflow = self._connection(keys, handshake, flow, initiator=False)
+        capable = _asks(syn)
+        if capable is None:
+            return ()
+        responder = self._responder(self._new_keys(), capable)
+        return responder.options(SYN | ACK, None) or ()
+
+    def resume(self, ack: Segment) -> Extension | None:
+        """Make of a third ACK the connection for which :meth:`offer` gave the options.
+
+        :raises Refuse: our key is that of another connection, or the ACK has none though its
+            sender speaks MPTCP.
+        """
+        capable: MpCapable | None = find(ack.options, MpCapable)
+        if capable is None or capable.receiver_key is None:
+            if find(ack.options, MptcpOption) is None:
+                return None
+            raise Refuse("nothing is known of this connection", _REFUSED)
+        keys = Keys(capable.receiver_key, checksum=self.config.checksum)
+        if keys.token in self._by_token:
+            raise Refuse("another connection has this key", _REFUSED)
+        return self._accept(keys, capable, Flow(ack.destination, ack.source))
+
+    def _responder(self, keys: Keys, capable: MpCapable) -> CapableResponder:
+        return CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
+
+    def _accept(self, keys: Keys, capable: MpCapable, flow: Flow) -> Extension:
+        """Make the connection that an MP_CAPABLE asks for."""
+        responder = self._responder(keys, capable)
+        connection, subflow = self._connection(keys, responder, flow, initiator=False)
         self._by_token[keys.token] = connection
         self._new.append((connection, subflow, flow))
         return subflow
 
-    def accept_join(self, join: MpJoinSyn, flow: Flow) -> Extension:
+    def accept_join(self, join: MpJoinSyn, flow: Flow, *, listening: bool) -> Extension:
         """Let a join in (section 3.2); joins are told apart by token, not by port.
 
+        :param listening: its port is open.
         :raises Refuse: nobody here has its token, or it is one too many.
         """
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
             raise Refuse("no connection has this token", _REFUSED)
-        if not connection.paths.accepts_join():
-            raise Refuse("the connection takes no further subflow", _REFUSED)
-        offer = JoinOffer(
-            address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
-        )
+        paths, host = connection.paths, flow.local.host
+        address_id = paths.local_id(host)
+        if address_id is None or not paths.accepts_join(flow.local, listening=listening):
+            said = _REFUSED if listening else ()  # a closed port says no more than that
+            raise Refuse("the connection takes no further subflow", said)
+        backup = paths.is_backup(host)
+        nonce = self._rng.getrandbits(32)
+        offer = JoinOffer(address_id=address_id, nonce=nonce, backup=backup)
         handshake = JoinResponder(connection.keys, offer, join)
         path = SubflowPath(
             local_host=flow.local.host,
@@ -194,17 +227,9 @@ class MptcpEndpoint:
             remote=flow.remote,
             remote_id=join.address_id,
         )
-        subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
+        subflow = connection.new_subflow(handshake, path, backup=backup, initiated=False)
         self._new.append((connection, subflow, flow))
         return subflow
-
-    def _local_id(self, connection: MptcpConnection, flow: Flow) -> int:
-        """Return the id of the address a join has come to."""
-        host = flow.local.host
-        if host == connection.paths.initial.local_host:
-            return 0
-        ids = (endpoint.id for endpoint in self.config.endpoints if endpoint.host == host)
-        return next(ids, connection.paths.signals.id_of(host) or _MAX_ID)
 
     # What connections ask (testbed.stack.mptcp.connection.Host).
 
@@ -315,6 +340,17 @@ def _deadline(connection: MptcpConnection) -> int:
     return NEVER if due is None else due
 
 
+def _asks(syn: Segment) -> MpCapable | None:
+    """Return the MP_CAPABLE of a SYN that asks for MPTCP as we speak it, or ``None``.
+
+    A version above ours is answered with ours; version 0 we do not speak (section 3.1).
+    """
+    capable: MpCapable | None = find(syn.options, MpCapable)
+    if capable is None or capable.sender_key is not None:
+        return None
+    return capable if capable.version >= VERSION and usable(capable) else None
+
+
 def _syn_alone(syn: Segment) -> Segment:
     """Leave out what comes with a SYN of MPTCP, as if it had been lost.
 
@@ -340,7 +376,19 @@ class _Joins:
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is None:
             raise Refuse("nobody listens on this port")
-        return self._endpoint.accept_join(join, Flow(syn.destination, syn.source))
+        flow = Flow(syn.destination, syn.source)
+        return self._endpoint.accept_join(join, flow, listening=False)
+
+    def offer(self, _syn: Segment) -> Sequence[Option] | None:
+        """Answer none without keeping something: both nonces are needed."""
+        return None
+
+    def resume(self, _ack: Segment) -> Extension | None:
+        """Know of none.
+
+        :raises Refuse: always.
+        """
+        raise Refuse("nobody listens on this port")
 
 
 def _subflow_config(config: MptcpConfig) -> TcpConfig:

@@ -22,7 +22,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the fields of MPTCP_INFO that have a meaning here, and both tokens.
 
-    The keys are those of :class:`testbed.sockinfo.MptcpInfo`.
+    The keys are those of :class:`testbed.records.MptcpInfo`.
 
     :param reinjected: octets that were given to a second subflow.
     :param ended: the last subflows that are no more, as they were.
@@ -40,6 +40,7 @@ def describe(
             "bytes_sent": outgoing.next,
             "bytes_acked": outgoing.una,
             "bytes_received": incoming.next,
+            "bytes_out_of_order": incoming.out_of_order,
             "bytes_retrans": reinjected,
             "csum_enabled": int(keys.checksum),
             "subflows_total": len(there),
@@ -55,7 +56,7 @@ def joined(subflow: Subflow) -> bool:
 
 
 def describe_subflow(subflow: Subflow) -> dict[str, Any]:
-    """Return one subflow, as :class:`testbed.sockinfo.Subflow` has it."""
+    """Return one subflow, as :class:`testbed.records.Subflow` has it."""
     return {
         "id": subflow.number,
         "local": str(subflow.tcp.flow.local),

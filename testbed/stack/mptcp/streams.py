@@ -169,6 +169,11 @@ class ReceiveStream:
         return self._data.readable
 
     @property
+    def out_of_order(self) -> int:
+        """Octets that are there and wait for others before them."""
+        return self._data.out_of_order
+
+    @property
     def has_gaps(self) -> bool:
         """Whether some data is there that others come before."""
         return self._data.has_gaps

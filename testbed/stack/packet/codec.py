@@ -13,7 +13,7 @@ from testbed.stack.packet import mptcp  # noqa: F401 - registers the decoder of 
 from testbed.stack.packet.address import Address, pack, unpack
 from testbed.stack.packet.checksum import checksum, total
 from testbed.stack.packet.options import emit_options, options_size, parse_options
-from testbed.stack.packet.segment import CWR, FIN, PSH, Segment
+from testbed.stack.packet.segment import CWR, FIN, PSH, URG, Segment
 
 TCP: Final = 6  # IP protocol number
 HOP_LIMIT: Final = 64
@@ -153,6 +153,9 @@ def split(segment: Segment) -> Iterator[Segment]:
     for start in range(0, len(segment.payload), size):
         payload = segment.payload[start : start + size]
         flags = segment.flags
+        urgent = max(0, segment.urgent - start)
+        if urgent < segment.urgent and not urgent:
+            flags &= ~URG
         if start + size < len(segment.payload):
             flags &= ~(FIN | PSH)
         if start:
@@ -163,4 +166,5 @@ def split(segment: Segment) -> Iterator[Segment]:
             flags=flags,
             payload=payload,
             gso_size=0,
+            urgent=urgent,
         )

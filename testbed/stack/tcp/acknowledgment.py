@@ -75,7 +75,6 @@ def _congestion_echoed(tcb: Tcb, now: int) -> None:
     recovery = sender.recovery
     if recovery.phase <= Phase.DISORDER and sender.una > recovery.point and sender.board.records:
         recovery.congestion_echoed(sender.una, sender.next, now)
-        tcb.ecn.reduced()
 
 
 def _advanced(tcb: Tcb, now: int) -> None:

@@ -1,23 +1,21 @@
-"""The limit of challenge ACKs (RFC 5961, section 7)."""
+"""The limit of ACKs for segments that are not acceptable (RFC 5961, section 7)."""
 
 from __future__ import annotations
 
-from testbed.stack.connection import Randomness
 from testbed.stack.tcp.config import SECOND
 
 
-class ChallengeLimit:
-    """So many challenge ACKs a second and no more, for a whole endpoint.
+class AckLimit:
+    """So many a second and no more, for one connection.
 
-    A fixed limit would tell an attacker off the path how many others were sent (CVE-2016-5696),
-    so each second's is drawn at random between half and three halves of it.
+    What a stranger sends to one connection uses up nothing of another, and a counter that is not
+    shared tells an attacker off the path nothing (CVE-2016-5696).
     """
 
-    __slots__ = ("_ends_at", "_left", "_limit", "_rng")
+    __slots__ = ("_ends_at", "_left", "_per_second")
 
-    def __init__(self, per_second: int, rng: Randomness) -> None:
-        self._limit = per_second
-        self._rng = rng
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
         self._ends_at = 0
         self._left = 0
 
@@ -25,7 +23,7 @@ class ChallengeLimit:
         """Take one from the budget, if there is one left."""
         if now >= self._ends_at:
             self._ends_at = now + SECOND
-            self._left = self._limit // 2 + self._rng.getrandbits(32) % max(1, self._limit)
+            self._left = self._per_second
         if self._left <= 0:
             return False
         self._left -= 1

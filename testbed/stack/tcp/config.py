@@ -26,14 +26,18 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param delayed_ack_ns: the longest an ACK is put off (RFC 9293, section 3.8.6.3).
     :param rto_initial_ns: before the first sample (RFC 6298, section 2.1).
     :param rto_min_ns: least variance term of the RTO, as Linux has it: 200 ms, not 1 s.
-    :param syn_retries: retransmissions of SYN before giving up; ``syn_ack_retries`` of SYN,ACK.
+    :param syn_retries: retransmissions of SYN before giving up: after 247 s, where Linux, against
+        RFC 9293 (MUST-23: 3 minutes), has 127.
+    :param syn_ack_retries: the same of SYN,ACK, that strangers ask for: 63 s, as in Linux.
     :param retries: consecutive expiries of the RTO before giving up (R2 of RFC 9293, 3.8.3).
     :param orphan_retries: the same after ``close``.
     :param time_wait_ns: 2 MSL.
     :param fin_timeout_ns: how long a closed connection stays in FIN-WAIT-2.
     :param keepalive: probe idle connections after ``keepalive_idle_ns`` of silence, then each
         ``keepalive_interval_ns``; ``keepalive_probes`` unanswered ones end the connection.
-    :param challenge_acks_per_second: limit of RFC 5961, section 7, for the whole endpoint.
+    :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
+        keep-alives and window probes have as much for themselves.
+    :param syn_cookies: answer SYNs that find the backlog full by SYN cookies (RFC 4987).
     """
 
     send_buffer: int = 4 << 20
@@ -50,7 +54,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     rto_initial_ns: int = SECOND
     rto_min_ns: int = 200 * MILLISECOND
     rto_max_ns: int = 120 * SECOND
-    syn_retries: int = 6
+    syn_retries: int = 7
     syn_ack_retries: int = 5
     retries: int = 15
     orphan_retries: int = 8
@@ -60,7 +64,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_idle_ns: int = 7200 * SECOND
     keepalive_interval_ns: int = 75 * SECOND
     keepalive_probes: int = 9
-    challenge_acks_per_second: int = 1000
+    challenge_acks_per_second: int = 10
+    syn_cookies: bool = True
 
     @property
     def window_shift(self) -> int:

@@ -14,7 +14,11 @@ from testbed.stack.tcp.input import segment_arrives
 from testbed.stack.tcp.state import HANDSHAKE, OVER, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
-_LEAST_MTU: Final = {4: 576, 6: 1280}  # RFC 1191's practical least, RFC 8201
+_LEAST_MTU: Final = {4: 68, 6: 1280}  # RFC 1191, section 3; RFC 8201, section 4
+# RFC 1191, section 7.1: what to try where a router does not say what fits.
+_PLATEAUS: Final = (32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
+# RFC 9293, MUST-56 (RFC 1122, 4.2.3.9): they do not end a connection, not even an attempt.
+_SOFT: Final = frozenset({IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED})
 _FAILURES: Final = {
     IcmpKind.UNREACHABLE: ErrorKind.UNREACHABLE,
     IcmpKind.PORT_UNREACHABLE: ErrorKind.REFUSED,
@@ -53,6 +57,19 @@ class TcpConnection(Tcb):
             self.owner.wake(self)
         return len(data)
 
+    def send_urgent(self, data: bytes) -> int:
+        """Take octets to send, the last of which are urgent (RFC 9293, section 3.8.5).
+
+        The peer's TCP is told with each segment, until it has them, where urgent data ends.  They
+        stay in their place in the stream.  New applications should not use this (SHLD-13).
+
+        :raises BrokenPipeError: as of :meth:`send`.
+        """
+        taken = self.send(data)
+        if taken:
+            self.sender.queue_urgent()
+        return taken
+
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
         receiver = self.receiver
@@ -86,6 +103,20 @@ class TcpConnection(Tcb):
         self.shutdown()
         self.owner.wake(self)
 
+    def finish(self) -> None:
+        """Close both sides, of a stream whose octets are all known from elsewhere.
+
+        Those that are unread, or come yet, are no reason for a RST.
+        """
+        if self.state in OVER or self.orphaned:
+            return
+        if self.state is State.SYN_SENT:
+            self.end(None)
+            return
+        self.orphaned = True
+        self.shutdown()
+        self.owner.wake(self)
+
     def abort(self) -> None:
         """End it at once, with RST (RFC 9293, section 3.10.5)."""
         self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "by this side"))
@@ -98,7 +129,27 @@ class TcpConnection(Tcb):
         self.receiver.request_ack()
         self.owner.wake(self)
 
+    def probe(self) -> None:
+        """Have a keep-alive probe leave with the next segments: a living peer answers it."""
+        self.keepalive.ask()
+        self.owner.wake(self)
+
     # What can be known of it.
+
+    @property
+    def heard_ns(self) -> int:
+        """When an acceptable segment last came."""
+        return self.keepalive.heard_ns
+
+    def expects(self, start: int) -> bool:
+        """Tell whether the segment at hand can be believed to come from the peer itself.
+
+        Whoever does not see the connection's segments has to guess: the very next sequence number,
+        or a timestamp that left this side within the last minute (compare RFC 5961, section 3).
+
+        :param start: position of its first octet in the peer's stream.
+        """
+        return start == self.receiver.next or self.timestamps.echo_fresh
 
     @property
     def closed(self) -> bool:
@@ -109,6 +160,14 @@ class TcpConnection(Tcb):
     def readable(self) -> int:
         """Octets in order that have not been read."""
         return self.receiver.buffer.readable
+
+    @property
+    def urgent_left(self) -> int:
+        """How far the end of urgent data is from what has been read; 0: there is none (MUST-33).
+
+        Some of these octets may not have arrived.
+        """
+        return self.receiver.urgent_left
 
     @property
     def at_eof(self) -> bool:
@@ -235,8 +294,8 @@ class TcpConnection(Tcb):
         """Take an ICMP error about a segment of this connection (RFC 5927).
 
         One whose sequence number is not outstanding is not believed (section 4.1).  Without a
-        connection yet it ends the attempt, as in Linux; later it is kept as the reason in case
-        the peer never answers again (RFC 9293, section 3.9.2.2).
+        connection yet a hard one ends the attempt; otherwise it is kept as the reason in case the
+        peer never answers again (RFC 9293, section 3.9.2.2).
         """
         sender = self.sender
         position = expand((error.seq - sender.base) & BITS_32, max(sender.una, 0))
@@ -246,7 +305,7 @@ class TcpConnection(Tcb):
             self._packet_too_big(error.mtu)
             return
         failure = ConnectionFailure(_FAILURES[error.kind], f"ICMP: {error.kind.value}")
-        if self.state is State.SYN_SENT:
+        if self.state is State.SYN_SENT and error.kind not in _SOFT:
             self.end(failure)
         else:
             self.soft_error = failure
@@ -255,6 +314,9 @@ class TcpConnection(Tcb):
         """Make smaller segments, and send again what was too large (RFC 1191, RFC 8201)."""
         sender = self.sender
         least = _LEAST_MTU[6 if ":" in self.flow.local.host else 4]
+        if not mtu:
+            now = sender.segment_limit + self.headers
+            mtu = next((plateau for plateau in _PLATEAUS if plateau < now), least)
         limit = max(mtu, least) - self.headers
         if self.state in HANDSHAKE or limit >= sender.segment_limit:
             return

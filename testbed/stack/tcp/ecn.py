@@ -42,6 +42,10 @@ class Ecn:
         """Note that the congestion window was reduced, which the peer is to be told (6.1.2)."""
         self._reduced = self.used
 
+    def withdraw(self) -> None:
+        """Note that the reduction was taken back before the peer was told."""
+        self._reduced = False
+
     def on_new_data(self) -> int:
         """Return the flags for a segment of new data, at its departure."""
         flags = CWR if self._reduced else 0

@@ -6,24 +6,25 @@ import errno
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from testbed.stack.connection import Closed, Connected, Event, Randomness
+from testbed.stack.connection import Closed, Connected, Event
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.options import Option, Timestamps, find
 from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
-from testbed.stack.tcp.challenge import ChallengeLimit
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.cookies import VALID_NS, SynCookies
 from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.state import State, Trigger
-from testbed.stack.tcp.tcb import Numbers
+from testbed.stack.tcp.tcb import Numbers, headers_of
+from testbed.stack.tcp.timestamps import Timestamping
 
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
 _ANY_IPV6 = "::"
@@ -39,20 +40,17 @@ class TcpEndpoint:
     def __init__(
         self,
         config: TcpConfig,
-        rng: Randomness,
         secret: bytes,
         *,
         stray: Acceptor | None = None,
     ) -> None:
         """Make an endpoint without connections.
 
-        :param rng: for what an attacker must not guess.
-        :param secret: key of RFC 6528's F, at least 16 octets.
+        :param secret: key of RFC 6528's F and of SYN cookies, at least 16 octets.
         :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
         """
         self.config = config
-        self.challenges = ChallengeLimit(config.challenge_acks_per_second, rng)
-        self._rng = rng
+        self._cookies = SynCookies(config, secret)
         self._secret = secret
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._connections: dict[Flow, TcpConnection] = {}
@@ -150,24 +148,68 @@ class TcpEndpoint:
             return
         if listener is None and self._stray.acceptor is not None:
             listener = self._stray
-        if listener is None or flags & ACK:
+        if listener is None:
             self._answer_with_reset(segment)
             return
-        if not flags & SYN or not listener.has_place:
-            return
-        extension: Extension | None = None
-        if listener.acceptor is not None:
-            try:
-                extension = listener.acceptor.accept(segment)
-            except Refuse as refusal:
-                self._answer_with_reset(segment, tuple(refusal.options))
-                return
-        if isn is None:
-            isn = initial_sequence_number(flow, self._secret, now)
+        try:
+            if flags & ACK:
+                self._resume(listener, segment, flow, now)
+            elif flags & SYN and listener.has_place:
+                acceptor = listener.acceptor
+                extension = acceptor.accept(segment) if acceptor is not None else None
+                if isn is None:
+                    isn = initial_sequence_number(flow, self._secret, now)
+                self._accept(listener, segment, flow, isn, extension, now)
+            elif flags & SYN:
+                self._answer_with_cookie(listener, segment, flow, now)
+        except Refuse as refusal:
+            self._answer_with_reset(segment, tuple(refusal.options))
+
+    def _accept(
+        self,
+        listener: TcpListener,
+        syn: Segment,
+        flow: Flow,
+        isn: int,
+        extension: Extension | None,
+        now: int,
+    ) -> TcpConnection:
+        """Make the connection that a SYN asks for."""
         connection = self._make(flow, isn, extension, accepted=True)
         listener.hold()
         self._handshakes[connection] = listener
-        listen_accept(connection, segment, now)
+        listen_accept(connection, syn, now)
+        return connection
+
+    def _answer_with_cookie(
+        self, listener: TcpListener, syn: Segment, flow: Flow, now: int
+    ) -> None:
+        """Answer a SYN for which the backlog has no place, and keep nothing (RFC 4987, 3.6)."""
+        listener.overflow(now)
+        if not self.config.syn_cookies or listener is self._stray:
+            return
+        number = self._cookies.number(flow, syn, now)
+        extra = listener.acceptor.offer(syn) if listener.acceptor is not None else ()
+        if number is None or extra is None:
+            return
+        clock = Timestamping(timestamp_offset(flow, self._secret), offered=True).value(now)
+        options = self._cookies.options(syn, clock, self.config.mtu - headers_of(flow))
+        window = min(0xFFFF, self.config.receive_buffer)
+        self._ready.append(self._cookies.answer(syn, number, window, (*options, *extra)))
+
+    def _resume(self, listener: TcpListener, ack: Segment, flow: Flow, now: int) -> None:
+        """Make the connection whose SYN was answered with a cookie, if the ACK has one."""
+        syn = None
+        if not ack.flags & SYN and listener.overflowed(now, VALID_NS):
+            syn = self._cookies.restore(flow, ack, now)
+        if syn is None:
+            self._answer_with_reset(ack)
+            return
+        acceptor = listener.acceptor
+        extension = acceptor.resume(ack) if acceptor is not None else None
+        connection = self._accept(listener, syn, flow, (ack.ack - 1) & BITS_32, extension, now)
+        connection.sender.syn_was_sent()
+        connection.receive(ack, now)
 
     def _listener(self, local: Address) -> TcpListener | None:
         found = self._listeners.get(local)

@@ -99,3 +99,16 @@ class Acceptor(Protocol):
 
         :raises Refuse: there must not be one.
         """
+
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        """Return the options for a SYN,ACK of which nothing is kept (a SYN cookie).
+
+        ``None``: this SYN cannot be answered so.
+        """
+
+    def resume(self, ack: Segment) -> Extension | None:
+        """Return the extension for a connection whose SYN,ACK had the options of :meth:`offer`.
+
+        :param ack: the peer's answer, the third segment of the handshake.
+        :raises Refuse: there must not be one.
+        """

@@ -65,6 +65,7 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         "snd_cwnd": recovery.control.window // mss,
         "advmss": tcb.advertised_mss,
         "total_retrans": sender.total_resent,
+        "bytes_retrans": sender.octets_resent,
         "bytes_acked": sender.acknowledged,
         "bytes_received": receiver.buffer.next,
         "segs_out": tcb.segments_sent,

@@ -9,7 +9,7 @@ from testbed.stack.packet.options import (
     Timestamps,
     find,
 )
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
 from testbed.stack.tcp.config import SECOND
@@ -74,9 +74,7 @@ def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
     """Take what comes with a SYN; it may be kept until the connection is established."""
     if tcb.receiver.edge == 0:  # passive: nothing has been advertised yet
         tcb.receiver.offer_unscaled(tcb.config.receive_buffer)
-    if syn.payload:
-        _seventh_text(tcb, syn, 0, now)
-    _eighth_fin(tcb, syn, 0, now)
+    _text_and_fin(tcb, syn, 0, now)
 
 
 # 3.10.7.4: other states
@@ -99,16 +97,25 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if timestamps is not None and start <= tcb.receiver.acknowledged:
         tcb.timestamps.take(timestamps, now)  # RFC 7323, section 4.3
     tcb.keepalive.heard(now)
-    notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
+    notice = _looked_at(tcb, segment, start, timestamps, now)
     if notice is Notice.REFUSED:
         return
     if tcb.state is State.SYN_RECEIVED:
         _fifth_ack_of_syn(tcb, segment, start, now)
     fifth_ack(tcb, segment, start, ack, notice, now)
-    if segment.payload:
-        _seventh_text(tcb, segment, start, now)
-    if flags & FIN or tcb.receiver.finished is not None:
-        _eighth_fin(tcb, segment, start, now)
+    if flags & URG:
+        _sixth_urg(tcb, segment, start)
+    _text_and_fin(tcb, segment, start, now)
+
+
+def _looked_at(
+    tcb: Tcb, segment: Segment, start: int, timestamps: Timestamps | None, now: int
+) -> Notice:
+    """Let the extension look at a segment."""
+    if tcb.extension is None:
+        return Notice.PLAIN
+    tcb.timestamps.judge(timestamps, now)
+    return tcb.extension.received(segment, start)
 
 
 def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
@@ -149,6 +156,9 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
     if segment.payload:
         _note_duplicate(tcb, start, min(start + len(segment.payload), tcb.receiver.buffer.next))
         tcb.receiver.must_ack()
+    elif start == tcb.receiver.next - 1:  # a keep-alive, or a probe of our window
+        if tcb.answers.allows(now):
+            tcb.receiver.must_ack()
     else:
         _challenge(tcb, now)
     if tcb.state is State.TIME_WAIT and segment.flags & FIN:
@@ -157,14 +167,16 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
 
 def _challenge(tcb: Tcb, now: int) -> None:
     """Send a challenge ACK (RFC 5961, section 3.2)."""
-    if tcb.owner.challenges.allows(now):
+    if tcb.challenges.allows(now):
         tcb.receiver.must_ack()
 
 
 def _second_rst(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Second, check the RST bit: only one that fits exactly is obeyed (RFC 5961, section 3.2)."""
-    if start != tcb.receiver.next:
-        _challenge(tcb, now)
+    receiver = tcb.receiver
+    if start != receiver.next:
+        if receiver.next < start < receiver.edge:  # else it lies outside of the window
+            _challenge(tcb, now)
         return
     if tcb.extension is not None:
         tcb.extension.received(segment, start)
@@ -221,6 +233,22 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     tcb.establish(Trigger.ACK_OF_SYN, now)
 
 
+def _sixth_urg(tcb: Tcb, segment: Segment, start: int) -> None:
+    """Sixth, check the URG bit: the pointer is to the octet after urgent data (MUST-62)."""
+    if tcb.receiving and tcb.receiver.urgent_arrived(start + segment.urgent):
+        tcb.report_urgent()
+
+
+def _text_and_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
+    """Take a segment's text and FIN, which is noted first: what lies behind it is no text."""
+    if segment.flags & FIN:
+        tcb.receiver.fin_arrived(start + len(segment.payload))
+    if segment.payload:
+        _seventh_text(tcb, segment, start, now)
+    if tcb.receiver.finished is not None:
+        _eighth_fin(tcb, segment, now)
+
+
 def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Seventh, process the segment text."""
     if not tcb.receiving and tcb.state not in HANDSHAKE:
@@ -229,7 +257,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     buffer = receiver.buffer
     payload = segment.payload
     size = segment.gso_size or len(payload)
-    segments = -(-len(payload) // size)
+    octets = len(payload)
     end = start + len(payload)
     if tcb.ecn.used and tcb.ecn.received(segment):
         receiver.must_ack()
@@ -249,7 +277,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         known = _first_known(start, end, new)
         _note_duplicate(tcb, *known)
         in_order &= known[0] == known[1]
-    receiver.data_arrived(size, segments, in_order=in_order, now=now)
+    receiver.data_arrived(size, octets, in_order=in_order, now=now)
     if buffer.next > before:
         tcb.report_readable()
 
@@ -269,11 +297,9 @@ def _note_duplicate(tcb: Tcb, start: int, end: int) -> None:
         tcb.receiver.note_duplicate(start, end)
 
 
-def _eighth_fin(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
+def _eighth_fin(tcb: Tcb, segment: Segment, now: int) -> None:
     """Eighth, check the FIN bit; also for one that came earlier, out of order."""
     receiver = tcb.receiver
-    if segment.flags & FIN:
-        receiver.fin_arrived(start + len(segment.payload))
     if tcb.state in HANDSHAKE or receiver.buffer.next != receiver.finished:
         return
     if tcb.state is State.ESTABLISHED or tcb.state is State.FIN_WAIT_1:

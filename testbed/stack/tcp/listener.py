@@ -16,7 +16,7 @@ class TcpListener:
     :ivar acceptor: decides what rides on each connection.
     """
 
-    __slots__ = ("_backlog", "_open", "_waiting", "acceptor", "local")
+    __slots__ = ("_backlog", "_open", "_refused_ns", "_waiting", "acceptor", "local")
 
     def __init__(
         self,
@@ -30,11 +30,20 @@ class TcpListener:
         self._backlog = backlog
         self._open = open_ports
         self._waiting = 0  # connections in the handshake
+        self._refused_ns: int | None = None  # when a SYN last found no place
 
     @property
     def has_place(self) -> bool:
-        """Whether one more connection may begin; if not, its SYN is dropped."""
+        """Whether one more connection may begin; if not, nothing is kept for its SYN."""
         return self._waiting < self._backlog
+
+    def overflow(self, now: int) -> None:
+        """Note a SYN for which there is no place."""
+        self._refused_ns = now
+
+    def overflowed(self, now: int, within_ns: int) -> bool:
+        """Tell whether there has been one of late."""
+        return self._refused_ns is not None and now - self._refused_ns <= within_ns
 
     def hold(self) -> None:
         """Give a connection in the handshake a place."""

@@ -15,8 +15,9 @@ from testbed.stack.packet.options import (
     WindowScale,
     options_size,
 )
-from testbed.stack.packet.segment import ACK, ECE, ECT_0, FIN, NOT_ECT, PSH, RST, SYN, Segment
+from testbed.stack.packet.segment import ACK, ECE, ECT_0, FIN, NOT_ECT, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.sent import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb
@@ -32,8 +33,11 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
     elif tcb.state in HANDSHAKE:
         _handshake(tcb, now, out)
     elif tcb.state is not State.CLOSED:
+        out += [_ack_of(tcb, position, now) for position in tcb.receiver.take_stretch()]
         if tcb.receiver.take_request():
             out.append(pure_ack(tcb, now))
+        if tcb.keepalive.take_asked():
+            out.append(probe(tcb, now))
         if tcb.state is not State.TIME_WAIT:
             if tcb.sender.board.lost:
                 _retransmissions(tcb, now, out)
@@ -48,6 +52,13 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
 def pure_ack(tcb: Tcb, now: int) -> Segment:
     """Return an ACK without data."""
     return _control(tcb, ACK, now)
+
+
+def _ack_of(tcb: Tcb, position: int, now: int) -> Segment:
+    """Return an ACK of what lies before a position, though more has come."""
+    options, _ = _options(tcb, ACK, None, now)
+    short = tcb.receiver.next - position
+    return _segment(tcb, ACK, tcb.sender.next, b"", options, 0, short=short)
 
 
 def probe(tcb: Tcb, now: int) -> Segment:
@@ -84,14 +95,24 @@ def _segment(
     options: tuple[Option, ...],
     gso_size: int,
     ecn: int = NOT_ECT,
+    *,
+    short: int = 0,
 ) -> Segment:
+    """Return a segment.
+
+    :param short: octets that have arrived behind what it acknowledges.
+    """
+    urgent = 0
     if flags & RST:
         ack, window = tcb.receiver.ack_number, 0
     else:
         offered = tcb.extension.window() if tcb.extension is not None else None
-        ack, window = tcb.receiver.acknowledge(offered)
+        ack, window = tcb.receiver.acknowledge(offered, short)
         if tcb.ecn.echoes:
             flags |= ECE
+        if tcb.sender.urgent > start:
+            flags |= URG
+            urgent = min(tcb.sender.urgent - start, 0xFFFF)
     return Segment(
         source=tcb.flow.local,
         destination=tcb.flow.remote,
@@ -103,6 +124,7 @@ def _segment(
         payload=payload,
         gso_size=gso_size,
         ecn=ecn,
+        urgent=urgent,
     )
 
 
@@ -238,7 +260,7 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send new data as far as both windows, Nagle's rule and silly window avoidance let it."""
     sender = tcb.sender
     queue, recovery, mss = sender.queue, sender.recovery, sender.mss
-    while queue.octets:
+    while queue.octets and len(sender.board.records) < MOST_RECORDS:
         window = sender.window_left
         run = queue.run(mss)
         if recovery.held_back(run, now):
@@ -275,14 +297,13 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     queue = sender.queue
     ext = queue.ext
     options, taken = _options(tcb, ACK, ext, now)
-    fits = sender.segment_limit - taken
+    fits = max(1, sender.segment_limit - taken)
     size = min(fits, limit)
-    if tcb.config.gso and limit > fits:  # full segments only: the rest is a segment of its own
+    large = tcb.config.gso and sender.urgent <= sender.next  # no interface cuts urgent data
+    if large and limit > fits:  # full segments only: the rest is a segment of its own
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
     record = sender.send_data(size, fits, now)
     flags = ACK | record.flags
-    if not queue.octets:
-        flags |= PSH
     ecn = NOT_ECT
     if tcb.ecn.used:
         ecn = ECT_0
@@ -310,8 +331,8 @@ def tail_loss_probe(tcb: Tcb, now: int) -> Segment | None:
         record = sender.board.records[-1]
         if record.fate is not Fate.IN_FLIGHT:
             return None
-        if len(record.payload) > sender.mss:
-            sender.board.cut(record, (len(record.payload) - 1) // sender.mss * sender.mss)
+        if len(record.payload) > record.piece:
+            sender.board.cut(record, (len(record.payload) - 1) // record.piece * record.piece)
             record = sender.board.records[-1]
         resent = True
         segment = retransmit(tcb, record, sender.mss, now)

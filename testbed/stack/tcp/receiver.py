@@ -13,6 +13,9 @@ from testbed.stack.tcp.config import TcpConfig
 # in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
 # at it from a window of 16 segments on.  Linux itself goes on for as long as its window grows.
 _QUICK_ACKS: Final = 10 + 20
+# Segments that came as one and are acknowledged as if each had come by itself.  Larger batches come
+# at a speed at which ACKs are no clock for their sender; as in Linux, they have one ACK.
+_SMALL_BATCH: Final = 16
 _LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segment size
 
 
@@ -27,9 +30,9 @@ class Receiver:
     :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
     """
 
-    __slots__ = ("_capacity", "_quick", "_requested", "_segment", "ack_at", "ack_now",
-                 "acknowledged", "base", "buffer", "delay_ns", "duplicate", "edge", "finished",
-                 "shift")  # fmt: skip
+    __slots__ = ("_capacity", "_quick", "_requested", "_segment", "_stretch", "_urgent", "ack_at",
+                 "ack_now", "acknowledged", "base", "buffer", "delay_ns", "duplicate", "edge",
+                 "finished", "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.buffer = Reassembly()
@@ -43,6 +46,8 @@ class Receiver:
         self.delay_ns = config.delayed_ack_ns
         self.duplicate: tuple[int, int] | None = None
         self._requested = False
+        self._stretch: list[int] = []  # positions to be acknowledged, each by an ACK of its own
+        self._urgent = 0  # RCV.UP
         self._capacity = config.receive_buffer
         self._segment = _LEAST_SEGMENT
         self._quick = _QUICK_ACKS
@@ -78,22 +83,27 @@ class Receiver:
         """
         buffer, capacity, edge = self.buffer, self._capacity, self.edge
         free = capacity - buffer.readable
+        if free > 0xFFFF << self.shift:  # no field can say more
+            free = 0xFFFF << self.shift
         new = buffer.next + free if free > 0 else buffer.next
         least = self._segment if self._segment * 2 < capacity else capacity // 2
         return edge if new - edge < least else new
 
-    def acknowledge(self, window: int | None) -> tuple[int, int]:
+    def acknowledge(self, window: int | None, short: int = 0) -> tuple[int, int]:
         """Return ACK number and window field of a segment, and note that it leaves.
 
         The field is rounded down, but up where the right edge would go back (RFC 7323, 2.4).
 
         :param window: octets to offer; ``None``: what the buffer has room for.
+        :param short: octets that have come behind what is acknowledged.
         """
-        following, shift = self.next, self.shift
+        following, shift = self.next - short, self.shift
         if window is None:
             window = self._edge_to_advertise() - following
             if window < 0:
                 window = 0
+        else:
+            window += short
         field = window >> shift
         if field << shift != window and following + window == self.edge:
             field += 1
@@ -102,7 +112,10 @@ class Receiver:
         edge = following + (field << shift)
         if edge > self.edge:
             self.edge = edge
-        self.ack_sent()
+        if short:
+            self.acknowledged = following
+        else:
+            self.ack_sent()
         return (self.base + following) & BITS_32, field
 
     def offer_unscaled(self, window: int) -> int:
@@ -122,6 +135,33 @@ class Receiver:
         offered = self.edge - self.next
         window = self.window_to_advertise()
         return window >= 2 * offered and window - offered >= min(self._segment, self._capacity // 2)
+
+    def _acknowledge_batch(self, size: int, octets: int) -> None:
+        """Have ACKs leave for a batch as for its segments, one by one."""
+        end = self.buffer.next
+        for position in range(end - octets + size, end, size):
+            if position - self.acknowledged > self._segment:
+                self._stretch.append(position)
+                self.acknowledged = position
+
+    def take_stretch(self) -> list[int]:
+        """Return the positions within batches that are to be acknowledged, each by itself."""
+        stretch = self._stretch
+        if stretch:
+            self._stretch = []
+        return stretch
+
+    def urgent_arrived(self, position: int) -> bool:
+        """Take the urgent pointer; tell whether it has advanced over octets that were not read."""
+        if position <= max(self._urgent, self.buffer.next - self.buffer.readable):
+            return False
+        self._urgent = position
+        return True
+
+    @property
+    def urgent_left(self) -> int:
+        """Octets that are to be read, or to come, before the end of urgent data."""
+        return max(0, self._urgent - (self.buffer.next - self.buffer.readable))
 
     def must_ack(self) -> None:
         """Have an ACK leave: with data or on its own."""
@@ -144,6 +184,7 @@ class Receiver:
     def stop(self) -> None:
         """Acknowledge nothing any more."""
         self.ack_now = self._requested = False
+        self._stretch = []
         self.ack_at = NEVER
 
     def note_duplicate(self, start: int, end: int) -> None:
@@ -161,6 +202,7 @@ class Receiver:
         self.ack_now = True
         if self.finished is None and self.buffer.next <= position <= self.edge:
             self.finished = position
+            self.buffer.truncate(position)
 
     def ack_sent(self) -> None:
         """Note that a segment with ACK is on its way."""
@@ -168,14 +210,19 @@ class Receiver:
         self.ack_now = False
         self.ack_at = NEVER
 
-    def data_arrived(self, size: int, segments: int, *, in_order: bool, now: int) -> None:
+    def data_arrived(self, size: int, octets: int, *, in_order: bool, now: int) -> None:
         """Decide when to acknowledge data (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2).
 
         At once: out of order or filling a gap, at least every second full-sized segment, and at
         the beginning of a connection.  Otherwise after ``delayed_ack_ns`` at the latest.
+
+        :param size: of the largest segment of a batch of so many ``octets``.
         """
         if size > self._segment:
             self._segment = size
+        segments = -(-octets // size)
+        if in_order and 2 < segments <= _SMALL_BATCH:
+            self._acknowledge_batch(size, octets)
         if self._quick > 0:
             self._quick -= segments
             self.ack_now = True

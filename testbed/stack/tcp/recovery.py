@@ -14,6 +14,7 @@ import msgspec
 from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, CongestionControl, Sample
+from testbed.stack.tcp.ecn import Ecn
 from testbed.stack.tcp.pacer import Pacer
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
 from testbed.stack.tcp.rate import DeliveryRate
@@ -60,17 +61,23 @@ class Recovery:
     """
 
     __slots__ = ("_duplicate_acks", "_lost_before", "_prr_delivered", "_prr_flight", "_prr_sent",
-                 "_undo_after", "_undo_ends", "_use", "board", "control", "look_at", "mss",
+                 "_undo_after", "_undo_ends", "_use", "board", "control", "ecn", "look_at", "mss",
                  "pacer", "phase", "point", "rack", "rate", "rtt", "sack", "spurious",
                  "window")  # fmt: skip
 
     def __init__(
-        self, board: Scoreboard, rtt: RttEstimator, rate: DeliveryRate, control: CongestionControl
+        self,
+        board: Scoreboard,
+        rtt: RttEstimator,
+        rate: DeliveryRate,
+        control: CongestionControl,
+        ecn: Ecn,
     ) -> None:
         self.board = board
         self.rtt = rtt
         self.rate = rate
         self.control = control
+        self.ecn = ecn
         self.rack = Rack()
         self.pacer = Pacer()
         self.sack = False
@@ -178,7 +185,8 @@ class Recovery:
         again = self.phase == Phase.LOSS and position < self.point
         if not self.recovering:
             self._remember_for_undo(now)
-        self.control.on_timeout(end - position, now, again=again)
+        self.control.on_timeout(self._used(position, end), now, again=again)
+        self.ecn.reduced()
         self.phase = Phase.LOSS
         self.point = end
         self._duplicate_acks = 0
@@ -288,8 +296,8 @@ class Recovery:
         record = self.board.records[0]
         if record.fate is not Fate.IN_FLIGHT:
             return
-        if len(record.payload) > self.mss:
-            self.board.cut(record, self.mss)
+        if len(record.payload) > record.piece:
+            self.board.cut(record, record.piece)
         self.board.mark_lost(record)
 
     def _enter_recovery(self, position: int, end: int, now: int, delivered: int = 0) -> None:
@@ -305,7 +313,12 @@ class Recovery:
         # RecoverFS: what was selectively acknowledged before will not be delivered again.
         flight = end - position - self.board.sacked + delivered
         self._prr_flight = max(flight, self.mss)
-        self.control.on_loss(end - position, now)
+        self.control.on_loss(self._used(position, end), now)
+        self.ecn.reduced()
+
+    def _used(self, position: int, end: int) -> int:
+        """Return the octets of the congestion window that were in use of late."""
+        return self._use.octets(self.control.window, end - position)
 
     def _remember_for_undo(self, now: int) -> None:
         self._undo_after = now
@@ -326,6 +339,7 @@ class Recovery:
     def _undo(self) -> None:
         self._undo_after = -1
         self.control.on_undo()
+        self.ecn.withdraw()
         self.board.mark_all_in_flight()
         self.phase = Phase.OPEN
         self._set_window(0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.stack.packet.segment import FIN, SYN
+from testbed.stack.packet.segment import FIN, PSH, SYN
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
+from testbed.stack.tcp.ecn import Ecn
 from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
 from testbed.stack.tcp.retransmission import RetransmissionTimer, TailProbe
@@ -24,14 +25,16 @@ class Sender:
     :ivar segment_limit: payload and options of a segment (RFC 6691).
     :ivar mss: payload of a segment with the usual options.
     :ivar closing: FIN is to follow the last octet; ``finished`` is its position once sent.
+    :ivar urgent: SND.UP: the position after the last octet of urgent data.
     :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
     """
 
-    __slots__ = ("base", "board", "closing", "finished", "last_sent_ns", "mss", "next", "probe",
+    __slots__ = ("base", "board", "closing", "finished", "last_sent_ns", "mss", "next",
+                 "octets_resent", "probe",
                  "queue", "rate", "recovery", "rtt", "segment_limit", "small_end", "timer",
-                 "total_resent", "una", "window")  # fmt: skip
+                 "total_resent", "una", "urgent", "window")  # fmt: skip
 
-    def __init__(self, base: int, config: TcpConfig, control: CongestionControl) -> None:
+    def __init__(self, base: int, config: TcpConfig, control: CongestionControl, ecn: Ecn) -> None:
         self.base = base
         self.una = -1
         self.next = -1
@@ -40,13 +43,15 @@ class Sender:
         self.closing = False
         self.finished: int | None = None
         self.small_end = 0
+        self.urgent = -1
         self.last_sent_ns = 0
         self.total_resent = 0
+        self.octets_resent = 0
         self.queue = SendQueue()
         self.board = Scoreboard()
         self.rtt = RttEstimator(config)
         self.rate = DeliveryRate()
-        self.recovery = Recovery(self.board, self.rtt, self.rate, control)
+        self.recovery = Recovery(self.board, self.rtt, self.rate, control, ecn)
         self.timer = RetransmissionTimer(self.rtt)
         self.probe = TailProbe()
         self.window = SendWindow()
@@ -83,9 +88,16 @@ class Sender:
     # What leaves.
 
     def set_segment_limit(self, limit: int, usual_options: int) -> None:
-        """Set how large segments are, payload and options."""
+        """Set how large segments are, payload and options.
+
+        Options may leave no room; there is always an octet of payload.
+        """
         self.segment_limit = limit
-        self.mss = limit - usual_options
+        self.mss = max(1, limit - usual_options)
+
+    def queue_urgent(self) -> None:
+        """Make all that is queued urgent."""
+        self.urgent = self.next + self.queue.octets + (self.next < 0)
 
     def close(self) -> None:
         """Have FIN follow what is queued."""
@@ -103,6 +115,10 @@ class Sender:
         self.timer.restart(now)
         return True
 
+    def syn_was_sent(self) -> None:
+        """Take that SYN has left, of which nothing was kept."""
+        self.next = 0
+
     def send_data(self, size: int, fits: int, now: int) -> Sent:
         """Take at most ``size`` octets of one ``ext`` from the queue: they leave.
 
@@ -115,10 +131,12 @@ class Sender:
         start = self.next
         end = start + len(payload)
         flags = 0
-        if not self.queue.octets and self.closing and self.una + self.window.size > end:
-            flags = FIN
-            self.finished = end
-            end += 1
+        if not self.queue.octets:
+            flags = PSH
+            if self.closing and self.una + self.window.size > end:
+                flags |= FIN
+                self.finished = end
+                end += 1
         if len(payload) < fits:
             self.small_end = end
         record = self._add(start, end, payload, ext, flags, now, fits)
@@ -160,6 +178,7 @@ class Sender:
         progress = self.rate.at_departure(now, idle=not self.board.in_flight)
         self.board.resend(record, now, progress, piece)
         self.total_resent += 1
+        self.octets_resent += len(record.payload)
 
     # What ACKs tell.
 
@@ -176,7 +195,8 @@ class Sender:
         """Take the ACK of our SYN."""
         delivered = self.board.acknowledge(0)
         self.una = 0
-        self._measure(delivered, now, echo_sent_ns)
+        if delivered:
+            self._measure(delivered, now, echo_sent_ns)
         if self.timer.backoffs and self.rtt.smoothed is None:
             self.rtt.handshake_timed_out()
         self.timer.answered()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any, Final
 
-from testbed.stack.packet.segment import FIN
+from testbed.stack.packet.segment import FIN, PSH
 
 
 class Fate(enum.Enum):
@@ -95,7 +95,7 @@ class Sent:
         rest.fate, rest.resent = self.fate, self.resent
         self.end = position
         self.payload = self.payload[:length]
-        self.flags &= ~FIN
+        self.flags &= ~(FIN | PSH)
         return rest
 
     def follow(self, older: Sent) -> None:

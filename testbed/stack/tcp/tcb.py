@@ -15,6 +15,7 @@ from testbed.stack.connection import (
     ErrorKind,
     Event,
     Readable,
+    Urgent,
     Writable,
 )
 from testbed.stack.deadlines import NEVER
@@ -28,7 +29,7 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
-from testbed.stack.tcp.challenge import ChallengeLimit
+from testbed.stack.tcp.challenge import AckLimit
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.ecn import Ecn
@@ -49,13 +50,16 @@ _MAX_SHIFT = 14  # RFC 7323, section 2.3
 class Owner(Protocol):
     """What a connection asks of its endpoint."""
 
-    challenges: ChallengeLimit
-
     def wake(self, connection: Any) -> None:
         """Ask it for segments and for its timer before long."""
 
     def report(self, connection: Any, event: Event) -> None:
         """Tell the application."""
+
+
+def headers_of(flow: Flow) -> int:
+    """Return the octets of IP and TCP header, options excluded."""
+    return _IPV6_AND_TCP if ":" in flow.local.host else _IPV4_AND_TCP
 
 
 class Numbers(NamedTuple):
@@ -68,15 +72,16 @@ class Numbers(NamedTuple):
 class Tcb:
     """The variables of one connection, and how its state changes.
 
+    :ivar challenges: limits challenge ACKs; ``answers`` those to keep-alives and window probes.
     :ivar accepted: the peer opened it.
     :ivar orphaned: its user has closed it.
     """
 
-    __slots__ = ("accepted", "close_at", "config", "ecn", "extension", "failure", "flow",
-                 "keepalive", "orphaned", "owner", "readable_reported", "reading_closed",
-                 "receiver", "reset", "sack", "segments_received", "segments_sent", "sender",
-                 "soft_error", "state", "timestamps", "wants_room",
-                 "window_scaling")  # fmt: skip
+    __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "ecn", "extension",
+                 "failure", "flow", "keepalive", "orphaned", "owner", "readable_reported",
+                 "reading_closed", "receiver", "reset", "sack", "segments_received",
+                 "segments_sent", "sender", "soft_error", "state", "timestamps",
+                 "urgent_reported", "wants_room", "window_scaling")  # fmt: skip
 
     def __init__(
         self,
@@ -96,20 +101,23 @@ class Tcb:
         self.state = State.LISTEN if accepted else State.CLOSED
         self.failure: ConnectionFailure | None = None
         self.soft_error: ConnectionFailure | None = None
-        self.sender = Sender((numbers.isn + 1) & BITS_32, config, control)
+        self.ecn = Ecn(wanted=config.ecn)
+        self.sender = Sender((numbers.isn + 1) & BITS_32, config, control, self.ecn)
         self.receiver = Receiver(config)
         self.accepted = accepted
         # Negotiated in the handshake; until then, what is offered.
         self.timestamps = Timestamping(numbers.timestamp_offset, offered=config.timestamps)
-        self.ecn = Ecn(wanted=config.ecn)
         self.sack = config.sack
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
+        self.challenges = AckLimit(config.challenge_acks_per_second)
+        self.answers = AckLimit(config.challenge_acks_per_second)
         self.reset = False  # RST is to be sent
         self.reading_closed = False
         self.orphaned = False
         self.wants_room = False
         self.readable_reported = False
+        self.urgent_reported = False
         self.segments_sent = 0
         self.segments_received = 0
         self.close_at = NEVER  # TIME-WAIT's end, or that of an orphan's FIN-WAIT-2
@@ -217,10 +225,18 @@ class Tcb:
             self.wants_room = False
             self.owner.report(self, Writable())
 
+    def report_urgent(self) -> None:
+        """Tell the application that there is urgent data, or more of it (MUST-32)."""
+        if not self.urgent_reported and not self.reading_closed:
+            self.urgent_reported = True
+            self.owner.report(self, Urgent())
+
     def event_taken(self, event: Event) -> None:
         """Note that the application has seen an event: the next of its kind is news."""
         if type(event) is Readable:
             self.readable_reported = False
+        elif type(event) is Urgent:
+            self.urgent_reported = False
 
     def report_readable(self) -> None:
         """Tell the application that there is something to read, the end of the stream included."""
@@ -238,7 +254,7 @@ class Tcb:
     @property
     def headers(self) -> int:
         """Octets of IP and TCP header, options excluded."""
-        return _IPV6_AND_TCP if ":" in self.flow.local.host else _IPV4_AND_TCP
+        return headers_of(self.flow)
 
     @property
     def advertised_mss(self) -> int:
@@ -249,7 +265,7 @@ class Tcb:
         """Take the peer's MSS option, ``None`` if it sent none (RFC 9293, section 3.7.1)."""
         if peers is None:
             peers = _DEFAULT_MSS[6 if ":" in self.flow.local.host else 4]
-        self.limit_segments(min(max(peers, 88), self.advertised_mss))
+        self.limit_segments(min(peers, self.advertised_mss))
 
     def limit_segments(self, limit: int) -> None:
         """Make segments of at most so many octets of payload and options."""

@@ -22,6 +22,15 @@ class WindowUse:
         if used_up or una >= self._end or (not self._used_up and flight > self._most):
             self._used_up, self._most, self._end = used_up, flight, end
 
+    def octets(self, window: int, flight: int) -> int:
+        """Return how many octets of the window were in use at the fullest time of a round trip.
+
+        What has been acknowledged of a burst when a loss is found in it does not count less.
+
+        :param flight: what is outstanding now.
+        """
+        return window if self._used_up else min(window, max(self._most, flight))
+
     def limits(self, window: int, threshold: int) -> bool:
         """Tell whether the window is what keeps the sender back, so that it may grow.
 

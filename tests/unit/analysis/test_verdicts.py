@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from testbed import document
-from testbed.analysis.claims import check
 from testbed.analysis.samples import Samples
-from testbed.analysis.verdicts import Verdict, evaluate
+from testbed.analysis.verdicts import Verdict, evaluate, unjudged
 from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
 
@@ -27,9 +26,7 @@ expect: [{expect}]
         ExperimentSpec,
         "try.yaml",
     )
-    spec = written.value
-    check(spec.expect, spec.stacks, spec.parameters, written)
-    return asked("try", spec)
+    return asked("try", written.value)
 
 
 def verdicts(claims, samples):
@@ -136,6 +133,110 @@ def test_a_claim_about_runs_that_were_left_out_is_left_out():
     claims = experiment("{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}")
     left = msgspec.structs.replace(claims, stacks=("mptcp",), cells=claims.cells[1:])
     assert evaluate(left, goodputs(left, TIGHT[10.0])) == ()
+
+
+CLAIM = "{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.4}"
+
+
+def test_a_claim_about_runs_that_were_left_out_is_said_to_be():
+    claims = experiment(CLAIM)
+    left = msgspec.structs.replace(claims, stacks=("mptcp",), cells=claims.cells[1:])
+    assert unjudged(left) == ("goodput of mptcp, relative to tcp, is at least 1.4",)
+    assert unjudged(claims) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"), [((10.0, 25.0), Verdict.PASS), ((10.0, 11.0), Verdict.REGRESSED)]
+)
+def test_one_run_that_would_be_the_same_again_decides(values, verdict):
+    claims = msgspec.structs.replace(experiment(CLAIM), deterministic=True)
+    (result,) = evaluate(claims, goodputs(claims, *([value] for value in values)))
+    assert result.verdict is verdict
+    assert result.interval.low == result.interval.high == result.value
+
+
+def test_a_single_run_beside_several_decides_with_their_spread():
+    claims = msgspec.structs.replace(experiment(CLAIM), deterministic=True)
+    assert verdicts(claims, goodputs(claims, TIGHT[10.0], [25.0])) == [Verdict.PASS]
+
+
+def busy(claims, share, metric="goodput"):
+    cells = {it.identity: {metric: TIGHT[25.0 if it.stack == "mptcp" else 10.0]}
+             for it in claims.cells}  # fmt: skip
+    return Samples(cells, {claims.cells[0].identity: share})
+
+
+def test_on_a_machine_without_rest_nothing_is_concluded():
+    claims = experiment(CLAIM)
+    assert verdicts(claims, busy(claims, 0.9)) == [Verdict.PASS]
+    (result,) = evaluate(claims, busy(claims, 0.97))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "busy 97% of the time" in result.why
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("metric: goodput, at_least: 5", Verdict.PASS),
+        ("metric: goodput, at_most: 50", Verdict.INCONCLUSIVE),
+        ("metric: goodput, at_least: 500", Verdict.INCONCLUSIVE),
+        ("metric: longest_gap, at_most: 50", Verdict.PASS),
+        ("metric: longest_gap, at_least: 5", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_holds_though_the_machine_had_no_rest_holds(claim, verdict):
+    claims = experiment(f"{{stack: tcp, {claim}}}")
+    metric = claims.claims[0].metric
+    assert verdicts(claims, busy(claims, 0.97, metric)) == [verdict]
+
+
+def test_what_does_not_depend_on_rest_is_concluded():
+    claims = experiment("{metric: cpu_per_gb, stack: mptcp, relative_to: tcp, at_least: 1.4}")
+    assert verdicts(claims, busy(claims, 0.97, "cpu_per_gb")) == [Verdict.PASS]
+
+
+def test_a_cell_is_not_held_against_itself():
+    claims = experiment(
+        "{metric: goodput, stack: tcp, at_least: 0.9, "
+        "relative_to: {stack: tcp, where: {links.wifi.delay: 10ms}}}",
+        "{links.wifi.delay: [10ms, 40ms]}",
+        "[tcp]",
+    )
+    results = evaluate(claims, goodputs(claims, TIGHT[10.0], TIGHT[15.0]))
+    assert [it.parameters["links.wifi.delay"] for it in results] == ["40ms"]
+
+
+STACK_AXIS = ("{stack.scheduler: [ecf, blest]}", "[tcp, userspace]")
+
+
+def test_a_stack_without_a_parameter_is_compared_in_its_one_cell():
+    claims = experiment(
+        "{metric: goodput, stack: userspace, relative_to: tcp, at_least: 1.4}", *STACK_AXIS
+    )
+    results = evaluate(claims, goodputs(claims, TIGHT[10.0], TIGHT[15.0], TIGHT[10.0]))
+    assert [(it.parameters["stack.scheduler"], it.verdict) for it in results] == [
+        ("ecf", Verdict.PASS),
+        ("blest", Verdict.REGRESSED),
+    ]
+
+
+def test_values_of_a_stacks_own_parameter_are_compared():
+    claims = experiment(
+        "{metric: goodput, stack: userspace, where: {stack.scheduler: blest}, at_least: 1.4, "
+        "relative_to: {stack: userspace, where: {stack.scheduler: ecf}}}",
+        *STACK_AXIS,
+    )
+    samples = goodputs(claims, TIGHT[15.0], TIGHT[10.0], TIGHT[15.0])
+    assert verdicts(claims, samples) == [Verdict.PASS]
+
+
+def test_a_claim_can_be_about_a_flow_a_path_or_a_wire():
+    claims = experiment("{metric: share, of: transfer@wifi, stack: tcp, at_most: 0.5}")
+    (cell, _) = claims.cells
+    samples = Samples({cell.identity: {"transfer@wifi.share": [0.3, 0.31]}})
+    (result,) = evaluate(claims, samples)
+    assert (result.verdict, result.metric) == (Verdict.PASS, "transfer@wifi.share")
+    assert result.text == "transfer@wifi.share of tcp is at most 0.5"
 
 
 def test_the_claim_reads_as_a_sentence():

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from testbed.analysis import registry
+from testbed.analysis.outcome import Outcome
+from testbed.analysis.verdicts import Check, Verdict
+from testbed.campaign import runner
 from testbed.cli.application import application
-from testbed.experiment import runner
+from testbed.cli.conclusion import exit_code
 from testbed.experiment.load import load
 from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
+from testbed.results.store import Store
 
 TEXT = """\
 description: a try
@@ -111,3 +120,109 @@ def test_bad_input_is_one_line_and_2_and_leaves_nothing(file, folder, arguments,
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
     assert sorted(file.parent.rglob("*")) == before
+
+
+def test_show_has_the_metrics_that_are_asked_for_as_they_are_written(folder):
+    heads = invoke("show", "--metrics", "duration,goodput", folder).stdout.splitlines()[1]
+    assert heads.split("  ")[-1].strip() == "duration vs tcp"
+    assert heads.index("duration") < heads.index("goodput")
+    store = Path(__file__).parent.parent / "results" / "version1"
+    shown = invoke("show", "--metrics", "rtt_p95,wifi>server.dropped_queue", store).stdout
+    assert "rtt_p95" in shown.splitlines()[1]
+    assert "wifi>server.dropped_queue" in shown.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ("godput", "no run here has the metric 'godput'; did you mean 'goodput'?"),
+        ("goodput,rtt_p50", "no run here has the metric 'rtt_p50'"),
+    ],
+)
+def test_a_metric_that_is_not_there_is_bad_input(folder, metrics, message):
+    result = invoke("show", "--metrics", metrics, folder)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_a_name_that_is_too_long_is_bad_input():
+    result = invoke("show", "x" * 300)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "is not a result folder: File name too long" in result.stderr
+
+
+def test_metrics_lists_them_with_definitions():
+    shown = invoke("metrics").stdout
+    assert all(name in shown for name in registry.metrics())
+    only = invoke("metrics", "share").stdout
+    assert "[FLOW]@LINK.share" in only
+    assert "goodput_forward" not in only
+    found = json.loads(invoke("metrics", "--json", "rtt_p50").stdout)
+    assert [(it["name"], it["unit"], it["better"]) for it in found] == [("rtt_p50", "s", "lower")]
+    assert "did you mean 'goodput'" in invoke("metrics", "godput").stderr
+
+
+@pytest.mark.parametrize("command", [["show", "FOLDER"], ["show", "--json", "FOLDER"], ["metrics"]])
+def test_an_output_that_is_full_is_one_line_and_1(folder, command):
+    argv = [
+        sys.executable,
+        "-m",
+        "testbed",
+        *(str(folder) if it == "FOLDER" else it for it in command),
+    ]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "testbed: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "strict", "code"),
+    [
+        ((), True, 0),
+        ((Verdict.PASS,), True, 0),
+        ((Verdict.PASS, Verdict.INCONCLUSIVE), False, 0),
+        ((Verdict.PASS, Verdict.INCONCLUSIVE), True, 1),
+        ((Verdict.REGRESSED, Verdict.INCONCLUSIVE), True, 3),
+    ],
+)
+def test_what_is_not_decided_fails_where_that_is_asked_for(verdicts, strict, code):
+    checks = tuple(
+        Check(
+            text="", metric=None, parameters={}, value=None, interval=None, at_least=1,
+            at_most=None, verdict=verdict,
+        )
+        for verdict in verdicts
+    )  # fmt: skip
+    outcome = Outcome(
+        experiment="try",
+        description="",
+        headline=(),
+        cells=(),
+        checks=checks,
+        problems=(),
+        missing=0,
+    )
+    assert exit_code([outcome], strict=strict) == code
+
+
+def test_a_machine_without_rest_is_seen_in_the_table(folder):
+    store = Store.open(folder)
+    store.finish_run(msgspec.structs.replace(store.run(1), busy=0.99), {})
+    shown = invoke("show", folder).stdout
+    assert "busy" in shown.splitlines()[1]
+    assert "99%" in shown
+    assert "processors had no rest in runs of" in shown
+
+
+def test_a_wide_table_is_not_cut_away_from_a_terminal():
+    store = Path(__file__).parent.parent / "results" / "version1"
+    names = [
+        f"{link}>{node}.{metric}"
+        for link in ("wifi", "lte")
+        for node in ("client", "server")
+        for metric in ("queue_delay_p50", "queue_delay_p95", "dropped_queue")
+    ]
+    heads = invoke("show", "--metrics", ",".join(names), store).stdout.splitlines()[1]
+    assert [name for name in names if name in heads.split()] == names

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from testbed.workload.metrics import METRICS, quantiles
 
 
-def test_every_metric_has_a_unit_and_a_description():
-    assert all(metric.unit and metric.description for metric in METRICS.values())
+def test_every_metric_has_a_unit_and_a_definition():
+    assert all(metric.unit and metric.definition for metric in METRICS.values())
 
 
 @pytest.mark.parametrize("name", ["latency", "block_delay"])

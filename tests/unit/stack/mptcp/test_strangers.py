@@ -164,6 +164,53 @@ def test_mp_fail_beside_the_infinite_mapping_leaves(script: Any) -> None:
     assert sum(len(peer.send(ACK, ack=1, payload=b"x")) for _ in range(10)) <= 10
 
 
+# Blind signals.
+
+
+@pytest.mark.parametrize("off", [-1, 1, 1000])
+def test_signal_away_from_the_next_octet_does_not_count(script: Any, off: int) -> None:
+    """Section 3.4.2: a stranger who knows ports and addresses tries all windows."""
+    world = script()
+    first = world.open()
+    second = world.joined()
+    first.send(ACK, world.ack())
+    world.connection.send(b"octets")
+    world.pump()
+    for signal in (RemoveAddr(address_ids=(0, 2)), MpPrio(backup=True),
+                   MpFail(dsn=world.keys.incoming.number(0))):  # fmt: skip
+        first.send(ACK, signal, seq=first.seq + off)
+    world.wait(5)
+    assert not any(subflow.backup or subflow.fallback for subflow in world.connection.subflows)
+    assert len(world.connection.subflows) == 2
+    assert not any(one.flags & RST for one in second.take())
+
+
+def test_withdrawn_subflow_whose_peer_answers_stays(script: Any) -> None:
+    """Section 3.4.2: a keep-alive first; if there is a response, the path is not removed."""
+    world = script()
+    first = world.open()
+    second = world.joined()
+    first.send(ACK, world.ack(), RemoveAddr(address_ids=(2,)))
+    probe = second.take()[-1]
+    assert (second.relative(probe), probe.payload) == (0, b"")
+    world.wait(0.1)
+    second.send(ACK)
+    world.wait(10)
+    assert len(world.connection.subflows) == 2
+    assert not any(one.flags & RST for one in second.take())
+
+
+def test_mp_fail_about_data_that_was_never_sent(script: Any) -> None:
+    world = script(checksum=True)
+    peer = world.open(flags=0x81)
+    peer.send(ACK, world.ack())
+    for number in (world.keys.incoming.number(1), world.keys.incoming.number(-(1 << 31)), 17):
+        peer.send(ACK, MpFail(dsn=number))
+    assert not world.connection.fallback
+    peer.send(ACK, MpFail(dsn=world.keys.incoming.number(0)))
+    assert world.connection.fallback
+
+
 # Half-open joins.
 
 

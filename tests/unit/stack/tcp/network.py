@@ -50,8 +50,8 @@ class Network:
     ) -> None:
         self.rng = random.Random(seed)
         config = config or TcpConfig()
-        self.client = TcpEndpoint(config, random.Random(seed + 1), b"c" * 16)
-        self.server = TcpEndpoint(server_config or config, random.Random(seed + 2), b"s" * 16)
+        self.client = TcpEndpoint(config, b"c" * 16)
+        self.server = TcpEndpoint(server_config or config, b"s" * 16)
         self.now = SECOND
         self.delay, self.jitter, self.loss = delay, jitter, loss
         self.duplication, self.rate, self.queue = duplication, rate, queue

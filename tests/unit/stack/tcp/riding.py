@@ -50,6 +50,12 @@ class NoAcceptor:
     def accept(self, syn: Segment) -> Extension | None:
         return NoExtension()
 
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        return ()
+
+    def resume(self, ack: Segment) -> Extension | None:
+        return NoExtension()
+
 
 class Riding:
     """The choice for the test that runs, and all the segments it has seen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from testbed.stack.connection import Closed, Event
@@ -49,7 +48,7 @@ class Script:
     """
 
     def __init__(self, config: TcpConfig | None = None, *, flow: Flow = FLOW) -> None:
-        self.endpoint = TcpEndpoint(config or _BARE, random.Random(1), b"k" * 16)
+        self.endpoint = TcpEndpoint(config or _BARE, b"k" * 16)
         self.flow = flow
         self.now = 100 * SECOND
         self.base: int | None = None  # our ISN, once seen

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from testbed.stack.connection import Closed, ErrorKind
+from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.options import SackPermitted, Timestamps, find
+from testbed.stack.packet.segment import ACK, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.state import State
 
 from .script import FLOW, MS, SECOND, Script, bare
@@ -63,14 +66,41 @@ def test_the_timestamp_of_a_segment_with_an_impossible_ack_is_not_kept() -> None
 
 
 def test_challenges_are_limited() -> None:
-    """RFC 5961, section 7; not to a number that can be known (CVE-2016-5696)."""
+    """RFC 5961, section 7: for each connection, so that a number that is shared tells nothing."""
     script = Script(bare(challenge_acks_per_second=100))
     script.connect()
-    answers = sum(len(script.inject("R", 2)) for _ in range(500))
-    assert 50 <= answers < 150
-    assert answers != 100
+    assert sum(len(script.inject("R", 2)) for _ in range(500)) == 100
     script.now += SECOND
     assert script.inject("R", 2) == [". 1:1 1"]
+
+
+def test_blind_resets_starve_no_keep_alive() -> None:
+    """Neither that of the same connection nor that of others."""
+    script = Script()
+    script.connect()
+    for _ in range(500):
+        script.inject("R", 2)
+    assert script.inject(".", 0, 1) == [". 1:1 1"]
+
+
+def test_keep_alives_of_many_connections_are_all_answered() -> None:
+    endpoint = TcpEndpoint(TcpConfig(), b"k" * 16)
+    endpoint.listen(FLOW.local)
+    peers = [Address("10.0.0.2", port) for port in range(1, 3001)]
+
+    def send(peer: Address, flags: int, seq: int, ack: int) -> Segment:
+        segment = Segment(
+            source=peer, destination=FLOW.local, seq=seq, ack=ack, flags=flags, window=1000
+        )
+        endpoint.receive(segment, SECOND)
+        (answer,) = endpoint.segments_to_send(SECOND) or (segment,)
+        return answer
+
+    numbers = {peer: (send(peer, SYN, 7, 0).seq + 1) & 0xFFFF_FFFF for peer in peers}
+    for peer, number in numbers.items():
+        send(peer, ACK, 8, number)
+    for peer, number in numbers.items():
+        assert send(peer, ACK, 7, number).destination == peer
 
 
 def icmp(script: Script, kind: IcmpKind, seq: int, mtu: int = 0) -> None:
@@ -86,12 +116,10 @@ def ending(script: Script) -> ErrorKind | None:
 
 @pytest.mark.parametrize(("kind", "failure"), [
     (IcmpKind.PORT_UNREACHABLE, ErrorKind.REFUSED),
-    (IcmpKind.UNREACHABLE, ErrorKind.UNREACHABLE),
     (IcmpKind.PROHIBITED, ErrorKind.UNREACHABLE),
-    (IcmpKind.TIME_EXCEEDED, ErrorKind.UNREACHABLE),
 ])  # fmt: skip
-def test_an_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
-    """As in Linux; RFC 9293, section 3.9.2.2 allows it."""
+def test_a_hard_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
+    """As in Linux; RFC 9293, section 3.9.2.2, SHLD-26."""
     script = Script()
     script.open()
     script.out()
@@ -99,6 +127,26 @@ def test_an_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
     script.out()
     assert ending(script) is failure
     assert script.endpoint.connection(FLOW) is None
+
+
+@pytest.mark.parametrize("kind", [IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED])
+def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind) -> None:
+    """RFC 9293, MUST-56; it is the reason that is told if no answer ever comes."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    icmp(script, kind, 0)
+    assert script.out() == []
+    assert connection.state is State.SYN_SENT
+    script.wait(SECOND)
+    script.inject("S.", 0, 1)
+    assert connection.state is State.ESTABLISHED
+    other = Script()
+    other.open()
+    other.out()
+    icmp(other, kind, 0)
+    other.wait(300 * SECOND)
+    assert ending(other) is ErrorKind.UNREACHABLE
 
 
 @pytest.mark.parametrize("kind", [IcmpKind.PORT_UNREACHABLE, IcmpKind.UNREACHABLE])
@@ -134,7 +182,7 @@ def test_a_smaller_path_mtu() -> None:
     script.out()
     icmp(script, IcmpKind.TOO_BIG, 1, mtu=1000)
     assert connection.mss == 960
-    assert script.out() == [". 1:961 1", ". 961:1461 1", ". 1461:2421 1", ". 2421:2921 1"]
+    assert script.out() == [". 1:961 1", ". 961:1461 1", ". 1461:2421 1", "P. 2421:2921 1"]
     script.now += 50 * MS
     script.inject(".", 1, 2921)
     connection.send(b"y" * 1000)
@@ -142,12 +190,48 @@ def test_a_smaller_path_mtu() -> None:
 
 
 def test_a_path_mtu_never_grows_and_has_a_least_value() -> None:
-    """RFC 5927, section 7.2; RFC 1191, section 3."""
+    """RFC 5927, section 7.2; RFC 1191, section 3: every IPv4 path takes 68 octets."""
     script = Script()
     connection = script.connect()
     connection.send(b"x")
     script.out()
     icmp(script, IcmpKind.TOO_BIG, 1, mtu=9000)
     assert connection.mss == 1460
-    icmp(script, IcmpKind.TOO_BIG, 1, mtu=68)
-    assert connection.mss == 536
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=296)
+    assert connection.mss == 256
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=20)
+    assert connection.mss == 28
+
+
+def test_a_path_mtu_below_576() -> None:
+    """RFC 1191, section 3: it is not a black hole."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x" * 300)
+    script.out()
+    icmp(script, IcmpKind.TOO_BIG, 1, mtu=128)
+    assert script.out() == [". 1:89 1", ". 89:177 1", ". 177:265 1", "P. 265:301 1"]
+
+
+def test_a_router_that_does_not_say_its_mtu() -> None:
+    """RFC 1191, section 5: the next lower of the usual values is tried."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    for mtu in (1492, 1006, 508, 296, 68, 68):
+        icmp(script, IcmpKind.TOO_BIG, 1)
+        assert connection.mss == mtu - 40
+
+
+def test_ipv6_has_a_larger_least_mtu() -> None:
+    """RFC 8201, section 4: a smaller one is no reason to send less than 1280 octets."""
+    flow = Flow(Address("2001:db8::1", 1000), Address("2001:db8::2", 2000))
+    script = Script(flow=flow)
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    assert script.base is not None
+    error = IcmpError(kind=IcmpKind.TOO_BIG, flow=flow, seq=script.base + 1, mtu=600)
+    script.endpoint.receive_icmp(error, script.now)
+    assert connection.mss == 1220

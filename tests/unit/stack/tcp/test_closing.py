@@ -76,7 +76,7 @@ def test_fin_goes_with_the_last_data_and_comes_again_with_it() -> None:
     connection.send(b"x" * 100)
     connection.shutdown()
     assert script.out() == ["FP. 1:101 1"]
-    assert script.wait(300 * MS) == ["F. 1:101 1"]
+    assert script.wait(300 * MS) == ["FP. 1:101 1"]
 
 
 def test_half_close_still_receives() -> None:

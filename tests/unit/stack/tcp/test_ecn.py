@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.segment import CE, ECT_0, NOT_ECT
+from testbed.stack.packet.options import MaximumSegmentSize, SackPermitted
+from testbed.stack.packet.segment import CE, CWR, ECT_0, NOT_ECT
+from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 
 from .script import MS, SECOND, Script, bare
@@ -91,3 +93,72 @@ def test_without_ecn_marks_and_echoes_mean_nothing() -> None:
     script.out()
     script.inject(".E", 2, 1461)
     assert connection.congestion.threshold > 1 << 30
+
+
+def marked(script: Script) -> list[bool]:
+    """Tell which of the segments of new data that left last carry CWR."""
+    return [bool(segment.flags & CWR) for segment in script.last if segment.ecn == ECT_0]
+
+
+def lossy(config: TcpConfig, segments: int) -> tuple[Script, TcpConnection]:
+    """Connect with ECN and SACK, and send so many segments."""
+    script = Script(config)
+    connection = script.open()
+    script.out()
+    script.now += 50 * MS
+    script.inject("S.E", 0, 1, options=(MaximumSegmentSize(1000), SackPermitted()))
+    connection.send(b"x" * 1000 * segments)
+    script.out()
+    script.now += 50 * MS
+    return script, connection
+
+
+LOSSY = bare(ecn=True, sack=True)
+
+
+def test_the_peer_is_told_of_a_reduction_after_a_loss() -> None:
+    """Section 6.1.2: CWR on the first new data after any reduction; an echo reduces no more."""
+    script, connection = lossy(LOSSY, 10)
+    script.inject(".", 1, 1, options=script.sack((1001, 5001)))
+    threshold = connection.congestion.threshold
+    script.inject(".E", 1, 10001)
+    connection.send(b"y" * 3000)
+    script.out()
+    assert marked(script) == [True, False, False]
+    script.inject(".E", 1, 10001)
+    assert connection.congestion.threshold == threshold
+
+
+def test_the_peer_is_told_of_a_reduction_after_a_timeout() -> None:
+    script, connection = lossy(LOSSY, 1)
+    script.wait(SECOND)
+    assert connection.info()["total_rto"] > 0
+    script.inject(".", 1, 1001)
+    connection.send(b"y" * 1000)
+    script.out()
+    assert marked(script) == [True]
+
+
+def test_the_peer_is_told_of_a_loss_that_a_probe_repaired() -> None:
+    """RFC 8985, section 7.4."""
+    script, connection = lossy(LOSSY, 2)
+    assert script.wait(110 * MS) == ["P. 1001:2001 1"]
+    script.inject(".", 1, 2001)
+    connection.send(b"y" * 2000)
+    script.out()
+    script.inject(".", 1, 4001)
+    connection.send(b"z" * 1000)
+    script.out()
+    assert connection.info()["snd_ssthresh"] < 100
+    assert sum(bool(s.flags & CWR) for s in script.last) + connection.ecn._reduced <= 1
+
+
+def test_a_reduction_that_is_taken_back_is_not_told() -> None:
+    """As in Linux (tcp_ecn_withdraw_cwr)."""
+    script, connection = lossy(LOSSY, 10)
+    script.inject(".", 1, 1, options=script.sack((1001, 5001)))
+    script.inject(".", 1, 10001, options=script.sack((1, 1001)))
+    connection.send(b"y" * 1000)
+    script.out()
+    assert connection.congestion.threshold > 1 << 30
+    assert marked(script) == [False]

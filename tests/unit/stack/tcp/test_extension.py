@@ -80,6 +80,13 @@ class OneAcceptor:
             raise self.refuse
         return self.extension
 
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        self.seen.append(syn)
+        return None if self.refuse is not None else (SIGNAL,)
+
+    def resume(self, ack: Segment) -> Extension | None:
+        return self.accept(ack)
+
 
 def ride(config: TcpConfig | None = None) -> tuple[Script, Recorder, TcpConnection]:
     """Return an established connection and what rides on it."""
@@ -149,7 +156,7 @@ def test_ext_comes_again_with_a_retransmission_even_when_it_is_cut() -> None:
     script.out()
     recorder.calls.clear()
     recorder.answer[ACK] = (SIGNAL,)
-    assert script.wait(300 * MS) == [". 1:1453 1", ". 1453:1461 1"]
+    assert script.wait(300 * MS) == [". 1:1453 1", "P. 1453:1461 1"]
     assert [call[1] for call in recorder.calls] == [ext, ext]
     assert recorder.timeouts == 1
 
@@ -334,3 +341,13 @@ def test_timestamps_come_first() -> None:
     script.out()
     assert [type(option) for option in script.last[0].options] == [Timestamps, UnknownOption]
     assert recorder.calls[-1] == (ACK, None, 28)
+
+
+def test_a_probe_of_a_large_segment_keeps_to_its_pieces() -> None:
+    """RFC 8985, section 7.3: the last segment is one as long as its options let it be."""
+    script, recorder, connection = ride(TcpConfig(window_scaling=False, timestamps=False, gso=True))
+    recorder.answer[ACK] = (UnknownOption(253, bytes(26)),)  # 28 octets, as a DSS has
+    connection.send(b"x" * 1432 * 5)
+    assert script.out() == [f"P. 1:{1 + 5 * 1432} 1"]
+    assert script.last[0].gso_size == 1432
+    assert script.wait(110 * MS) == [f"P. {1 + 4 * 1432}:{1 + 5 * 1432} 1"]

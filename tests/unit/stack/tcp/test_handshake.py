@@ -178,6 +178,17 @@ def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     assert failure(script) is ErrorKind.TIMED_OUT
 
 
+def test_syn_is_not_given_up_within_three_minutes() -> None:
+    """RFC 9293, MUST-23."""
+    script = Script()
+    script.open()
+    script.out()
+    script.wait(180 * SECOND)
+    assert script.connection.state is State.SYN_SENT
+    script.wait(120 * SECOND)
+    assert failure(script) is ErrorKind.TIMED_OUT
+
+
 def test_after_a_lost_syn_the_timeout_begins_with_3_seconds() -> None:
     """RFC 6298, section 5.7."""
     script = Script()
@@ -190,7 +201,7 @@ def test_after_a_lost_syn_the_timeout_begins_with_3_seconds() -> None:
 
 
 def test_after_two_lost_syns_there_is_one_segment_to_begin_with() -> None:
-    """RFC 5681, section 3.1."""
+    """RFC 6928, section 2: not after one, as a round trip may take longer than a second."""
     script = Script()
     connection = script.open()
     script.out()
@@ -238,8 +249,8 @@ def test_a_reset_in_syn_received_frees_the_place() -> None:
     assert script.inject("S", 0) == ["S. 0:0 1"]
 
 
-def test_a_full_backlog_drops_syns() -> None:
-    script = Script()
+def test_a_full_backlog_drops_syns_where_there_are_no_cookies() -> None:
+    script = Script(bare(syn_cookies=False))
     script.listen(backlog=1)
     script.inject("S", 0)
     first = script.flow

@@ -38,9 +38,9 @@ def test_the_timeout_follows_the_round_trip_time() -> None:
     connection.send(b"x")
     script.out()
     assert script.times(2 * SECOND) == [
-        (250, ". 1:2 1"),
-        (750, ". 1:2 1"),
-        (1750, ". 1:2 1"),
+        (250, "P. 1:2 1"),
+        (750, "P. 1:2 1"),
+        (1750, "P. 1:2 1"),
     ]
     assert connection.backoffs == 3
 
@@ -51,7 +51,7 @@ def test_the_timer_starts_anew_with_each_acknowledgment() -> None:
     script.now += 150 * MS
     script.inject(".", 1, at(1))
     rto = script.connection.rto_ns // MS
-    assert script.times(SECOND)[0] == (rto, repeated(1).replace(".", "."))
+    assert script.times(SECOND)[0] == (rto, "P" + repeated(1))
 
 
 def test_what_was_sent_twice_gives_no_sample() -> None:
@@ -81,7 +81,7 @@ def test_with_timestamps_it_does() -> None:
     connection.send(b"x")
     script.out()
     first = connection.smoothed_rtt_ns
-    assert script.wait(260 * MS) == [". 1:2 1"]
+    assert script.wait(260 * MS) == ["P. 1:2 1"]
     (timestamps,) = script.last[0].options
     assert isinstance(timestamps, Timestamps)
     script.wait(30 * MS)
@@ -190,7 +190,7 @@ def test_the_last_segment_is_probed() -> None:
     """RFC 8985, section 7.3: after two round trips, new data or the last segment again."""
     script = sending(Script(SACK), 5)
     script.inject(".", 1, at(3))
-    assert script.times(190 * MS) == [(100, f". {at(4)}:{at(5)} 1")]
+    assert script.times(190 * MS) == [(100, f"P. {at(4)}:{at(5)} 1")]
     assert script.connection.backoffs == 0
 
 
@@ -207,7 +207,7 @@ def test_a_single_segment_waits_for_a_delayed_ack() -> None:
     connection = script.connect(SACK_PERMITTED)
     connection.send(b"x")
     script.out()
-    assert script.times(SECOND) == [(300, ". 1:2 1")]
+    assert script.times(SECOND) == [(300, "P. 1:2 1")]
 
 
 def test_a_probe_comes_no_later_than_the_timeout_would() -> None:
@@ -216,9 +216,9 @@ def test_a_probe_comes_no_later_than_the_timeout_would() -> None:
     connection = script.connect(SACK_PERMITTED)
     connection.send(b"x")
     script.out()
-    assert script.times(260 * MS) == [(250, ". 1:2 1")]
+    assert script.times(260 * MS) == [(250, "P. 1:2 1")]
     assert connection.cwnd == 10 * MSS
-    assert script.times(SECOND)[:2] == [(240, ". 1:2 1"), (740, ". 1:2 1")]
+    assert script.times(SECOND)[:2] == [(240, "P. 1:2 1"), (740, "P. 1:2 1")]
     assert connection.cwnd == MSS
 
 

@@ -9,6 +9,7 @@ import pytest
 from testbed.stack.connection import Readable
 from testbed.stack.packet.options import Timestamps
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.state import State
 
 from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
 
@@ -49,7 +50,9 @@ def test_a_large_segment_counts_as_several() -> None:
     script = Script()
     script.connect()
     at = settled(script)
-    assert script.inject(".", at, 1, b"a" * 14600, gso_size=1460) == [f". 1:1 {at + 14600}"]
+    assert script.inject(".", at, 1, b"a" * 14600, gso_size=1460) == [
+        f". 1:1 {at + 2920 * number}" for number in range(1, 6)
+    ]
 
 
 def test_the_first_segments_are_acknowledged_at_once() -> None:
@@ -301,14 +304,6 @@ def test_an_ack_that_was_overtaken_still_counts() -> None:
     assert connection.idle
 
 
-def test_urgent_data_is_ordinary_data() -> None:
-    """Section 3.10.7.4, sixth; RFC 6093."""
-    script = Script()
-    connection = script.connect()
-    script.inject("PU.", 1, 1, b"urgent", urgent=3)
-    assert connection.read(10) == b"urgent"
-
-
 def test_a_segment_without_ack_is_dropped() -> None:
     """Section 3.10.7.4, fifth."""
     script = Script()
@@ -343,3 +338,91 @@ def test_reading_in_pieces(size: int) -> None:
         assert len(part) <= size
         read += part
     assert read == data
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_reading_is_told_only_when_the_window_has_doubled(scaled: bool) -> None:
+    """RFC 5681, section 4.2, and 9293, 3.8.6.2.2: 16 bits say no more, however large the buffer."""
+    script = Script(bare(receive_buffer=4 << 20, window_scaling=scaled))
+    connection = script.connect(SCALED if scaled else ())
+    seq = 1
+    for _ in range(60):
+        script.inject(".", seq, 1, b"x" * 1000)
+        seq += 1000
+    script.wait(SECOND)
+    for _ in range(30):
+        connection.read(1000)
+        assert script.out() == []
+
+
+def test_a_window_that_has_doubled_is_told_without_scaling() -> None:
+    script = Script(bare(receive_buffer=60_000, window_scaling=False))
+    connection = script.connect()
+    for number in range(50):
+        script.inject(".", 1 + 1000 * number, 1, b"x" * 1000)
+    assert script.last[-1].window == 10_000
+    connection.read(9000)
+    assert script.out() == []
+    connection.read(2000)
+    assert script.out() == [". 1:1 50001"]
+    assert script.last[-1].window == 21_000
+
+
+def test_a_fin_where_another_piece_begins_ends_the_stream() -> None:
+    """RFC 9293, 3.10.7.4, eighth: nothing lies behind it, also what came before."""
+    script = Script()
+    connection = script.connect()
+    script.inject(".", 11, 1, b"behind the end")
+    script.inject("F.", 1, 1, b"0123456789")
+    assert connection.read(100) == b"0123456789"
+    assert connection.at_eof
+    assert connection.state is State.CLOSE_WAIT
+    script.inject(".", 11, 1, b"behind the end")
+    assert connection.read(100) == b""
+
+
+def test_a_fin_out_of_order_cuts_what_lies_behind_it() -> None:
+    script = Script()
+    connection = script.connect()
+    script.inject(".", 6, 1, b"5678901234567890")
+    script.inject("F.", 8, 1, b"789")
+    script.inject(".", 1, 1, b"01234")
+    assert connection.read(100) == b"0123456789"
+    assert connection.at_eof
+
+
+def test_a_reset_before_the_window_is_not_answered() -> None:
+    """RFC 5961, section 3.2, 1: outside of the window it is dropped, wherever it lies."""
+    script = Script()
+    script.connect()
+    for number in range(40):
+        script.inject(".", 1 + number, 1, b"x")
+    script.inject(".", 41, 1, b"y", take=False)
+    script.endpoint.segments_to_send(script.now)
+    connection = script.connection
+    assert connection.receiver.acknowledged <= connection.receiver.next
+    script.inject(".", 42, 1, b"z")  # not acknowledged yet
+    for seq in (1, 30, 41, 42, 43 + 70_000, 43 + connection.config.receive_buffer):
+        assert script.inject("R", seq) == []
+    assert script.inject("R", 50) != []
+
+
+def test_a_small_batch_is_acknowledged_every_second_segment() -> None:
+    """RFC 9293, section 3.8.6.3: merging segments on their way in changes nothing for the peer."""
+    script = Script()
+    script.connect()
+    for number in range(30):
+        script.inject(".", 1 + 1000 * number, 1, b"x" * 1000)
+    seen = script.inject(".", 30001, 1, b"y" * 5000, gso_size=1000)
+    assert seen == [". 1:1 32001", ". 1:1 34001"]
+    windows = [(segment.ack + segment.window) & 0xFFFF_FFFF for segment in script.last]
+    assert windows == sorted(windows)
+    assert script.wait(SECOND) == [". 1:1 35001"]
+
+
+def test_a_large_batch_is_acknowledged_once() -> None:
+    """It comes at a speed at which ACKs are no clock; Linux, too, has one ACK for a merged one."""
+    script = Script()
+    script.connect(SCALED)
+    seen = script.inject(".", 1, 1, b"y" * 44_000, gso_size=1000)
+    assert seen == [". 1:1 44001"]

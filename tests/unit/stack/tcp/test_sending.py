@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from testbed.stack.connection import Closed, Writable
-from testbed.stack.packet.options import Timestamps
+from testbed.stack.packet.options import (
+    MaximumSegmentSize,
+    SackPermitted,
+    Timestamps,
+    WindowScale,
+)
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.state import State
 
 from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
@@ -289,3 +295,96 @@ def test_what_is_sent_is_what_was_given(pieces: list[int]) -> None:
         at += size
     script.out()
     assert b"".join(segment.payload for segment in script.last) == data
+
+
+def test_a_repeated_last_segment_is_pushed() -> None:
+    """RFC 9293, MUST-61: PSH is on the last buffered segment, each time it leaves."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x" * 3000)
+    assert script.out()[-1] == "P. 2921:3001 1"
+    seen = script.wait(SECOND)
+    assert ". 1:1461 1" in seen
+    script.inject(".", 1, 2921)
+    assert script.wait(2 * SECOND)[0] == "P. 2921:3001 1"
+
+
+@pytest.mark.parametrize("mss", [87, 64, 20, 1])
+def test_a_peers_small_mss_is_kept(mss: int) -> None:
+    """RFC 9293, MUST-16."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.inject("S.", 0, 1, options=(MaximumSegmentSize(mss),))
+    connection.send(b"x" * 1000)
+    script.out()
+    assert sizes(script) == [mss] * 10
+
+
+def test_a_peers_small_mss_leaves_an_octet_beside_the_options() -> None:
+    script = Script(TcpConfig(sack=False, window_scaling=False))
+    connection = script.open()
+    script.out()
+    script.inject("S.", 0, 1, options=(MaximumSegmentSize(5), Timestamps(1000, 0)))
+    connection.send(b"x" * 1000)
+    script.out()
+    assert sizes(script) == [1] * 10
+
+
+def test_small_segments_do_not_fill_the_memory() -> None:
+    """However large the window and small the MSS, only so many are outstanding."""
+    script = Script(bare(nagle=False, sack=True, window_scaling=True))
+    connection = script.open()
+    script.out()
+    script.inject("S.", 0, 1, options=(MaximumSegmentSize(1), WindowScale(14), SackPermitted()))
+    connection.send(bytes(1 << 20))
+    script.out()
+    acked = 10
+    while acked < 60_000:
+        script.now += MS
+        script.inject(".", 1, 1 + acked)
+        acked += len(script.last)
+        assert connection.in_flight <= MOST_RECORDS
+        if not script.last:
+            break
+    assert len(connection.sender.board.records) <= MOST_RECORDS
+
+
+def test_a_reduction_starts_from_the_window_that_was_used() -> None:
+    """RFC 9438, section 4.6: ACKs of a part of a burst do not make the rest of it the flight."""
+    script = Script(TcpConfig(timestamps=False))
+    connection = script.connect((*SACK_PERMITTED, *SCALED))
+    connection.send(bytes(400 * 1460))
+    script.out()
+    acked = 0
+    while connection.cwnd < 100 * 1460:
+        script.now += 50 * MS
+        acked = connection.sender.next
+        script.inject(".", 1, 1 + acked)
+    window = connection.cwnd
+    sent = connection.sender.next
+    script.now += 50 * MS
+    # Most of the burst has been acknowledged before a loss is found at its end.
+    connection.send(b"")
+    script.inject(".", 1, 1 + sent - 20 * 1460, take=False)
+    grown = connection.cwnd
+    script.inject(".", 1, 1 + sent - 20 * 1460,
+                  options=script.sack((1 + sent - 15 * 1460, 1 + sent)), take=False)  # fmt: skip
+    assert connection.recovering
+    assert connection.congestion.threshold >= 0.69 * window
+    assert connection.congestion.threshold <= 0.71 * grown
+
+
+def test_what_the_application_did_not_use_is_not_kept() -> None:
+    """RFC 9438, section 4.6: there the flight counts, as the window says nothing."""
+    script = Script(TcpConfig(timestamps=False))
+    connection = script.connect((*SACK_PERMITTED, *SCALED))
+    for number in range(5):
+        connection.send(bytes(4 * 1460))
+        script.out()
+        script.now += 50 * MS
+        if number < 4:
+            script.inject(".", 1, 1 + connection.sender.next)
+    end = 1 + connection.sender.next
+    script.inject(".", 1, end - 4 * 1460, options=script.sack((end - 3 * 1460, end)))
+    assert connection.congestion.threshold == int(4 * 1460 * 0.7)

@@ -74,6 +74,14 @@ def test_a_clean_wire_needs_no_retransmission() -> None:
     assert network.now < 3 * SECOND
 
 
+def test_octets_sent_again_are_counted() -> None:
+    network = Network(TcpConfig(gso=False), TcpConfig(gso=False), seed=3, loss=0.05)
+    first, _ = transfer(network, random.Random(7).randbytes(500_000))
+    info = first.connection.info()
+    assert info["total_retrans"] > 10
+    assert 0.9 * info["snd_mss"] < info["bytes_retrans"] / info["total_retrans"] <= 1460
+
+
 def test_a_link_is_filled() -> None:
     """A queue of one bandwidth-delay product keeps it busy through recovery."""
     data = random.Random(7).randbytes(6_000_000)

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from testbed import __version__
+from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
+from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.experiment.asked import asked
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
-from testbed.experiment.venue import SIMULATION, Assignment, venue
-from testbed.machine.model import VIRTUAL_TIME
+from testbed.experiment.venue import Assignment, venue
 from testbed.results.environment import Software, gather
 from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
 from testbed.workload.result import Progress
-
-_NO_COST: Final = "on a virtual clock: no cost of computing is in these numbers"
 
 
 class Watcher(Protocol):
@@ -104,7 +103,7 @@ def carry_out(
         directory = store.begin_run(run.number)
         assignment = Assignment(
             spec=experiment.spec,
-            scenario=experiment.scenarios[run.cell.index],
+            scenario=experiment.scenario(run.cell),
             planned=run,
             directory=directory,
             on_progress=watcher.progress,
@@ -116,13 +115,39 @@ def carry_out(
             return
 
 
-def conclude(store: Store) -> Outcome:
+def conclude(store: Store, metrics: Sequence[str] = ()) -> Outcome:
     """Sum up what is in a result folder.
 
+    :param metrics: to show, instead of those the workload is mostly run for.
     :raises StoreError: it cannot be read.
+    :raises InputError: no run has one of the metrics.
     """
     record = store.experiment()
-    summed_up = outcome(asked(record.name, read_spec(record)), store.runs())
-    machine = store.environment().machine
-    virtual = machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
-    return msgspec.structs.replace(summed_up, remarks=(_NO_COST,) if virtual else ())
+    about = asked(record.name, read_spec(record), store.environment().machine)
+    if metrics:
+        about = msgspec.structs.replace(about, headline=tuple(metrics))
+    return outcome(about, records(store, metrics))
+
+
+def records(store: Store, metrics: Sequence[str] = ()) -> Sequence[RunRecord]:
+    """Return the runs of a folder, with metrics that must be there.
+
+    Numbers that were not derived when the runs were stored are derived now.
+
+    :raises StoreError: it cannot be read.
+    :raises InputError: no run has one of the metrics.
+    """
+    runs = store.runs()
+    if not metrics or _missing(runs, metrics) is None:
+        return runs
+    runs = [derived(run, store.series(run.number)) for run in runs]
+    lost = _missing(runs, metrics)
+    if lost is not None:
+        there = sorted({name for run in runs for name in run.metrics})
+        raise InputError(f"no run here has the metric {lost!r}", hint=nearest(lost, there))
+    return runs
+
+
+def _missing(runs: Sequence[RunRecord], metrics: Sequence[str]) -> str | None:
+    there = {name for run in runs for name in run.metrics}
+    return next((name for name in metrics if name not in there), None)

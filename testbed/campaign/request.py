@@ -14,6 +14,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     :param files: experiments, or none to go on with ``resume``, a result folder.
     :param results: where result folders go.
     :param summary: sum up at the end.
+    :param strict: a claim that is not decided is a failure.
     :param software: what has been found out about it.
     """
 
@@ -24,5 +25,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
     fail_fast: bool = False
     summary: bool = True
+    strict: bool = False
     json: bool = False
     software: Software | None = None

@@ -1,0 +1,19 @@
+"""Metrics that are computed from what workloads and probes saw of a run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.analysis.derived import costs, flows, handover, sockets, wires
+from testbed.analysis.derived.derivation import Derivation
+from testbed.analysis.derived.observed import Observed
+
+__all__ = ["DERIVATIONS", "Derivation", "Observed"]
+
+DERIVATIONS: Final[tuple[Derivation, ...]] = (
+    sockets.DERIVATION,
+    handover.DERIVATION,
+    costs.DERIVATION,
+    flows.DERIVATION,
+    wires.DERIVATION,
+)

@@ -1,0 +1,113 @@
+"""How flows, and the paths of a flow, share the network."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.analysis.derived.derivation import Derivation, Numbers
+from testbed.analysis.derived.observed import FlowSeen, Observed
+from testbed.analysis.instance import Instance
+from testbed.metric import Better, Metric, Source, Subject
+
+METRICS: Final = (
+    Metric(
+        name="share",
+        unit="1",
+        better=Better.NEITHER,
+        definition="of a flow: its part of the goodput of all flows; of a path: its part of the "
+        "octets that the flow's sender had acknowledged",
+        source=Source.DERIVED,
+        of=(Subject.FLOW, Subject.PATH),
+        several=True,
+    ),
+    Metric(
+        name="sum",
+        unit="bit/s",
+        better=Better.HIGHER,
+        definition="goodput of all flows added up",
+        source=Source.DERIVED,
+        of=(Subject.RUN,),
+        several=True,
+    ),
+    Metric(
+        name="jain",
+        unit="1",
+        better=Better.HIGHER,
+        definition="Jain's index of the goodputs of all flows, from 1/n to 1, where they are equal "
+        "(Jain, Chiu and Hawe, 1984)",
+        source=Source.DERIVED,
+        of=(Subject.RUN,),
+        several=True,
+    ),
+    Metric(
+        name="aggregation_benefit",
+        unit="1",
+        better=Better.HIGHER,
+        definition="how much of what the other paths add to the fastest one was used: 0 is the "
+        "fastest path alone, 1 all paths together, -1 nothing (Paasch, Ferlin, Alay and "
+        "Bonaventure, CoNEXT 2013); the paths' rates are those of the topology; not where two "
+        "paths share a link",
+        source=Source.DERIVED,
+    ),
+)
+
+
+def derive(observed: Observed) -> Numbers:
+    """Return the shares, the fairness, and the benefit of several paths."""
+    goodputs = {
+        flow.name: value
+        for flow in observed.flows
+        if (value := observed.metric(flow, "goodput")) is not None
+    }
+    total = sum(goodputs.values())
+    if len(goodputs) > 1:
+        yield Instance(metric="sum"), total
+        if total > 0:
+            squares = sum(value * value for value in goodputs.values())
+            yield Instance(metric="jain"), total * total / (len(goodputs) * squares)
+            for name, value in goodputs.items():
+                yield Instance(metric="share", flow=name), value / total
+    for flow in observed.flows:
+        yield from _shares_of_paths(flow)
+        benefit = aggregation_benefit(goodputs.get(flow.name), rates(flow))
+        if benefit is not None and _disjoint(flow):
+            yield Instance(metric="aggregation_benefit", flow=flow.name), benefit
+
+
+def _shares_of_paths(flow: FlowSeen) -> Numbers:
+    acked: dict[str, int] = {path.link: 0 for path in flow.record.paths}
+    for subflow in flow.sender.subflows:
+        if subflow.link is not None:
+            acked[subflow.link] = acked.get(subflow.link, 0) + (subflow.last.bytes_acked or 0)
+    total = sum(acked.values())
+    for link, octets in acked.items() if total else ():
+        yield Instance(metric="share", flow=flow.name, link=link), octets / total
+
+
+def _disjoint(flow: FlowSeen) -> bool:
+    """Tell whether no two paths of a flow have a link in common: else rates do not add up."""
+    links = [link for path in flow.record.paths for link in path.links]
+    return len(links) == len(set(links))
+
+
+def rates(flow: FlowSeen) -> list[int | None]:
+    """Return the rate of each path in the direction of the data in bit/s."""
+    back = flow.sender is flow.target
+    return [path.reverse if back else path.forward for path in flow.record.paths]
+
+
+def aggregation_benefit(goodput: float | None, capacities: list[int | None]) -> float | None:
+    """Return the benefit (Paasch et al., section 4.1); ``None`` where it is not defined.
+
+    :param goodput: in bit/s, as are the capacities of the paths.
+    """
+    known = [capacity for capacity in capacities if capacity]
+    if goodput is None or len(known) < 2 or len(known) < len(capacities):
+        return None
+    best = max(known)
+    if goodput < best:
+        return (goodput - best) / best
+    return (goodput - best) / (sum(known) - best)
+
+
+DERIVATION: Final = Derivation(metrics=METRICS, derive=derive)

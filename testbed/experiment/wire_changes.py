@@ -1,0 +1,31 @@
+"""Records of wires, only of those that have changed: most wires of a large network are idle."""
+
+from __future__ import annotations
+
+from testbed.records import WireRecord
+from testbed.wire.report import Wire
+
+
+class WireChanges:
+    """Remembers how each direction of each wire was when it was recorded last."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], Wire] = {}
+
+    def note(self, wire: Wire, toward: str, t_ns: int) -> WireRecord | None:
+        """Return a record of how a wire is now, unless it is as before.
+
+        :param toward: the node it leads to.
+        """
+        before = self._last.get((wire.link, toward))
+        if before == wire:
+            return None
+        self._last[wire.link, toward] = wire
+        changed = before is None or before.netem != wire.netem
+        return WireRecord(
+            t_ns=t_ns,
+            link=wire.link,
+            toward=toward,
+            counters=wire.counters,
+            netem=wire.netem.to_tc() if changed else None,
+        )

@@ -1,0 +1,69 @@
+"""What a metric is: a named number with a unit, a definition and a better direction."""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from testbed.errors import InputError
+
+NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+Unit = Literal["bit/s", "s", "octets", "s/GB", "1"]
+
+
+class Better(enum.StrEnum):
+    """Which values are better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+class Source(enum.StrEnum):
+    """Where a number comes from."""
+
+    WORKLOAD = "workload"  # its ends measured it
+    PROBE = "probe"  # a probe counted it
+    DERIVED = "derived"  # it is computed from what workloads and probes saw
+
+
+class Subject(enum.StrEnum):
+    """What a number can be about: what stands before it in ``SUBJECT.METRIC``."""
+
+    FLOW = "flow"  # transfer.goodput; nothing where there is one flow
+    PATH = "path"  # transfer@wifi.share; @wifi.share where there is one flow
+    WIRE = "wire"  # wifi>server.dropped
+    RUN = "run"  # jain
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """What one number means.
+
+    :param name: in lower case with underscores.
+    :param unit: bit/s, s, octets, s/GB (10^9 octets of payload), or 1 for counts and shares.
+    :param definition: one sentence.
+    :param needs: probes, one of which must have seen the run.
+    :param of: what it can be about.
+    :param several: of a flow or a run it is a number only where there are several flows.
+    :param robust: it is as good on a machine whose processors had no rest.
+    """
+
+    name: str
+    unit: Unit
+    better: Better
+    definition: str
+    source: Source
+    needs: tuple[str, ...] = ()
+    of: tuple[Subject, ...] = (Subject.FLOW,)
+    several: bool = False
+    robust: bool = False
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise InputError(
+                f"{self.name!r} is no name of a metric", hint="for example: longest_gap"
+            )

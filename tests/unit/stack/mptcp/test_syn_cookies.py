@@ -1,0 +1,104 @@
+"""A flood of SYNs: what must be known of a connection comes back with the third ACK (RFC 4987)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.stack.connection import Connected
+from testbed.stack.packet.address import Address
+from testbed.stack.packet.mptcp import (
+    Dss,
+    MpCapable,
+    MpJoinSyn,
+    MpTcprst,
+)
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import ACK, RST, Segment
+
+from .script import PEER_KEY, REMOTE
+
+PORT = 4321
+
+
+def flooded(script: Any, **options: Any) -> tuple[Any, Any]:
+    """Return a world whose port has its backlog full, and a peer that is about to connect."""
+    world = script(**options)
+    local = Address(world.hosts[0], PORT)
+    world.endpoint.tcp.listen(local, world.endpoint, backlog=1)
+    stranger = world.subpeer(local, Address(REMOTE.host, 666))
+    stranger.syn(MpCapable())
+    return world, world.subpeer(local, REMOTE)
+
+
+def third(answer: Segment) -> MpCapable:
+    """Return the option of the third ACK."""
+    option = find(answer.options, MpCapable)
+    return MpCapable(flags=option.flags, sender_key=PEER_KEY, receiver_key=option.sender_key)
+
+
+def test_the_connection_is_that_of_the_keys(script: Any) -> None:
+    world, peer = flooded(script)
+    known = world.endpoint.connections
+    (answer,) = peer.syn(MpCapable())
+    assert world.endpoint.connections == known
+    option = third(answer)
+    peer.send(ACK, option)
+    assert world.endpoint.connections == known + 1
+    assert any(isinstance(event, Connected) for event in world.events)
+    world.keys.learn(option.receiver_key)
+    local, remote = world.keys.pair()
+    assert (world.connection.keys.remote, world.connection.keys.local) == (local, remote)
+    world.write(b"hello")
+    (data,) = peer.take()
+    assert data.payload == b"hello"
+    assert find(data.options, Dss) is not None
+
+
+def test_checksums_are_agreed_on_as_before(script: Any) -> None:
+    world, peer = flooded(script, checksum=True)
+    (answer,) = peer.syn(MpCapable())
+    peer.send(ACK, third(answer))
+    assert world.connection.keys.checksum
+
+
+def test_without_the_option_it_is_plain_tcp(script: Any) -> None:
+    world, peer = flooded(script)
+    peer.syn(MpCapable())
+    peer.send(ACK, payload=b"plain")
+    (connection,) = world.connections
+    assert connection.read(100) == b"plain"
+
+
+def test_a_syn_without_the_option_gets_an_answer_without(script: Any) -> None:
+    _, peer = flooded(script)
+    (answer,) = peer.syn()
+    assert find(answer.options, MpCapable) is None
+
+
+def test_a_key_that_is_in_use_is_refused(script: Any) -> None:
+    world, peer = flooded(script)
+    first = world.open()
+    (answer,) = peer.syn(MpCapable())
+    stolen = MpCapable(
+        flags=third(answer).flags, sender_key=PEER_KEY, receiver_key=world.connection.keys.local
+    )
+    (refusal,) = peer.send(ACK, stolen)
+    assert refusal.flags & RST
+    assert find(refusal.options, MpTcprst) is not None
+    assert first.take() == []
+
+
+def test_a_segment_after_a_lost_third_ack_is_refused(script: Any) -> None:
+    """Its sender believes in MPTCP, and nothing tells the keys."""
+    world, peer = flooded(script)
+    peer.syn(MpCapable())
+    (refusal,) = peer.send(ACK, Dss(data_ack=1))
+    assert refusal.flags & RST
+    assert world.connections == []
+
+
+def test_a_join_waits_for_a_place(script: Any) -> None:
+    world, peer = flooded(script)
+    world.open()
+    token = world.keys.remote_token
+    assert peer.syn(MpJoinSyn(address_id=2, token=token, nonce=1)) == []
