@@ -100,7 +100,7 @@ class MptcpConnection:
         # (section 3.1): the initiator needs not wait for data before it can join.
         self._told_edge = 0
         self._told_closed = False
-        self._taken: set[Step] = set()
+        self._taken: list[Step] = []
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
@@ -352,7 +352,7 @@ class MptcpConnection:
         """Take a step that is due, if it was not taken before; tell whether it was taken now."""
         if not due or step in self._taken:
             return False
-        self._taken.add(step)
+        self._taken.append(step)
         self._transit(step)
         return True
 

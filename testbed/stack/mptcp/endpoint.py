@@ -8,7 +8,7 @@ has something recorded makes a step, and what it asks of its subflows' TCP leave
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -120,7 +120,7 @@ class MptcpEndpoint:
         """Do what is due."""
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
-            connection.handle_timer(now)
+            _alone(connection, connection.handle_timer, now)
             self.touch(connection)
 
     def next_timer(self) -> int | None:
@@ -278,7 +278,7 @@ class MptcpEndpoint:
         while self._touched:
             touched, self._touched = self._touched, {}
             for connection in touched:
-                self._step(connection, now)
+                _alone(connection, connection.step, now)
                 self._timers.arm(connection)
                 while (event := connection.next_event()) is not None:
                     self._events.append((connection, event))
@@ -286,13 +286,6 @@ class MptcpEndpoint:
                     self._by_token.pop(connection.keys.token, None)
                     self._timers.forget(connection)
             self._take_events()
-
-    def _step(self, connection: MptcpConnection, now: int) -> None:
-        """Let a connection make its step; a fault in it takes the round from no other."""
-        try:
-            connection.step(now)
-        except Exception as error:
-            connection.crash(error, now)
 
     def _take_events(self) -> None:
         """Take TCP's events: a subflow's are for its connection, others for the application."""
@@ -336,6 +329,14 @@ class MptcpEndpoint:
             keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
+
+
+def _alone(connection: MptcpConnection, do: Callable[[int], None], now: int) -> None:
+    """Let a connection do something; a fault in it takes the round from no other."""
+    try:
+        do(now)
+    except Exception as error:
+        connection.crash(error, now)
 
 
 def _deadline(connection: MptcpConnection) -> int:

@@ -94,7 +94,7 @@ class PathControl:
         self._network = network
         self._remotes = {0: RemoteAddress(0, initial.remote)}
         self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
-        self._backups = {one.host for one in config.endpoints if one.backup}
+        self._endpoints = config.endpoints
         self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
         self._may_join = False
         self._started = False
@@ -151,7 +151,7 @@ class PathControl:
 
     def is_backup(self, host: str) -> bool:
         """Tell whether subflows from a local address are to be backups."""
-        return host in self._backups
+        return any(one.backup and one.host == host for one in self._endpoints)
 
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address.

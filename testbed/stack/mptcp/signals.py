@@ -59,7 +59,7 @@ class Signals:
         self._awaited: int | None = None  # whose echo the others wait for,
         self._awaited_until_ns = 0  # and until when
         self._turn = 0
-        self._withdrawn: set[int] = set()  # not yet told to anybody
+        self._withdrawn: list[int] = []  # not yet told to anybody
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
         """Begin to send ADD_ADDR."""
@@ -71,7 +71,8 @@ class Signals:
     def withdraw(self, address_id: int) -> None:
         """Send REMOVE_ADDR on every subflow that can send, as soon as there is one."""
         self._pending.pop(address_id, None)
-        self._withdrawn.add(address_id)
+        if address_id not in self._withdrawn:
+            self._withdrawn.append(address_id)
 
     def echoed(self, echo: AddAddr) -> None:
         """Take an echo: the address has arrived."""

@@ -33,7 +33,7 @@ class KernelLike:
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._endpoints = endpoints
         self._limits = limits
-        self._accepted: set[int] = set()  # ids of remote addresses that were taken up
+        self._accepted: list[int] = []  # ids of remote addresses that were taken up
 
     def established(self, paths: Paths) -> Iterable[Command]:
         """Announce the ``signal`` endpoints, then open the ``subflow`` ones."""
@@ -52,13 +52,14 @@ class KernelLike:
             return
         sources = list(self._sources(paths, remote))[: self._left(paths)]
         if sources:
-            self._accepted.add(remote.id)
+            self._accepted.append(remote.id)
         for host, number, backup in sources:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Let another announced address take its place."""
-        self._accepted.discard(remote.id)
+        if remote.id in self._accepted:
+            self._accepted.remove(remote.id)
         return ()
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
