@@ -254,7 +254,10 @@ class MptcpEndpoint:
             remote_id=remote.id,
         )
         handshake = JoinInitiator(connection.keys, offer)
-        port = self._network.port_for(command.local_host, remote.address)
+        try:
+            port = self._network.port_for(command.local_host, remote.address)
+        except OSError:  # none is free
+            return
         flow = Flow(Address(command.local_host, port), remote.address)
         subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
         try:

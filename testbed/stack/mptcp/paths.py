@@ -38,7 +38,10 @@ class LocalNetwork(Protocol):
         """Return the address this host would use towards another, ``None`` if there is none."""
 
     def port_for(self, local_host: str, remote: Address) -> int:
-        """Return a free local port for a subflow, and keep it from others."""
+        """Return a free local port for a subflow, and keep it from others.
+
+        :raises OSError: none is free.
+        """
 
     def release_port(self, local: Address) -> None:
         """Take a port of :meth:`port_for` back."""
