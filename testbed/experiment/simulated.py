@@ -33,9 +33,9 @@ from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.packet.address import Address
 from testbed.topology.model import Node
 from testbed.workload import together
+from testbed.workload.carry import Prepared, no_progress
+from testbed.workload.carry import carry_out as carry_out_flows
 from testbed.workload.result import WorkloadResult
-from testbed.workload.run import Prepared, no_progress
-from testbed.workload.run import carry_out as carry_out_flows
 from testbed.workload.spec import BuiltIn, Command, Iperf3
 from testbed.workload.stacks._userspace import used
 from testbed.workload.stacks.choice import End

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Final
 
 from testbed import moments
-from testbed.errors import WorkloadError
 from testbed.workload import command, iperf3, pair
+from testbed.workload.carry import Prepared, Results, carry_out, naming, no_progress
 from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.launcher import Launcher
 from testbed.workload.result import OnProgress, WorkloadResult
@@ -19,26 +18,10 @@ from testbed.workload.spec import Command, Iperf3, Workload
 from testbed.workload.stacks.choice import StackChoice, parse
 from testbed.workload.transfer import now_ns
 
-Results = dict[str, WorkloadResult]
-Running = asyncio.Task[WorkloadResult]
 OnZero = Callable[[int], object]
 
 _GRID_NS: Final = 3_200_000_000
 _QUIET_NS: Final = 2 * 10**9  # reports of IPv6 multicast groups, sent at random moments, are over
-
-
-class Prepared(Protocol):
-    """A flow whose programs are there, and wait."""
-
-    def run(self, zero_ns: int) -> Awaitable[WorkloadResult]:
-        """Let the run start at a moment of the loop's clock, and wait for the flow's end."""
-
-    async def finish(self) -> None:
-        """End what has no end of its own."""
-
-
-def no_progress(_: object) -> None:
-    """Do nothing with progress."""
 
 
 async def run(
@@ -86,64 +69,13 @@ async def run_flows(
         ready: dict[str, Prepared] = {}
         for flow in flows:
             telling = on_progress if flow is flows[0] else no_progress
-            with _naming(flow, flows):
+            with naming(flow, flows):
                 ready[flow.name] = await stack.enter_async_context(
                     _prepared(flow, launcher, seeds[flow.name], timeout_ns, telling)
                 )
         zero_ns = _zero()
         on_zero(zero_ns)
         return await carry_out(flows, ready, zero_ns)
-
-
-async def carry_out(flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_ns: int) -> Results:
-    """Run flows that are ready from ``zero_ns`` on; those without an end finish after the others.
-
-    :raises WorkloadError: one of them failed; the others are stopped.
-    """
-    running = {
-        flow.name: asyncio.ensure_future(_named(flow, flows, ready[flow.name].run(zero_ns)))
-        for flow in flows
-    }
-    endless = [flow.name for flow in flows if flow.workload.endless]
-    try:
-        await _ended(running, [name for name in running if name not in endless])
-        for name in endless:
-            await ready[name].finish()
-        await _ended(running, running)
-        return {name: task.result() for name, task in running.items()}
-    finally:
-        for task in running.values():
-            task.cancel()
-        await asyncio.gather(*running.values(), return_exceptions=True)
-
-
-async def _ended(running: Mapping[str, Running], wanted: Iterable[str]) -> None:
-    """Wait until the flows of some names have ended; any flow that fails is an error at once."""
-    pending = set(running.values())
-    for task in [running[name] for name in wanted]:
-        while not task.done():
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                each.result()
-        task.result()
-
-
-async def _named(
-    flow: Flow, flows: Sequence[Flow], ending: Awaitable[WorkloadResult]
-) -> WorkloadResult:
-    with _naming(flow, flows):
-        return await ending
-
-
-@contextlib.contextmanager
-def _naming(flow: Flow, flows: Sequence[Flow]) -> Iterator[None]:
-    """Where there are several flows, say in an error which one it is about."""
-    try:
-        yield
-    except WorkloadError as error:
-        if len(flows) == 1:
-            raise
-        raise WorkloadError(f"{flow.name}: {error.message}", hint=error.hint) from error
 
 
 def _zero() -> int:

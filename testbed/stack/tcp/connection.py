@@ -20,6 +20,7 @@ _PLATEAUS: Final = (32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 # RFC 9293, MUST-56 (RFC 1122, 4.2.3.9): they do not end a connection, not even an attempt.
 _SOFT: Final = frozenset({IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED})
 _FAILURES: Final = {
+    IcmpKind.NO_ROUTE: ErrorKind.UNREACHABLE,
     IcmpKind.UNREACHABLE: ErrorKind.UNREACHABLE,
     IcmpKind.PORT_UNREACHABLE: ErrorKind.REFUSED,
     IcmpKind.PROHIBITED: ErrorKind.UNREACHABLE,
