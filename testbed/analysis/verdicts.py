@@ -65,10 +65,16 @@ def unjudged(asked: Asked) -> tuple[str, ...]:
 def _subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
     """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
     by_identity = {cell.identity: cell for cell in cells}
+    axes = {cell.stack: set(cell.parameters) for cell in cells}
     for cell in cells:
         if cell.stack != expect.stack or not _fits(cell, expect.where):
             continue
-        wanted = [identity(each.stack, cell.parameters | each.where) for each in expect.selectors]
+        # An option of a stack is no parameter of the cells of one that does not have it.
+        merged = ((each.stack, cell.parameters | each.where) for each in expect.selectors)
+        wanted = [
+            identity(stack, {k: v for k, v in values.items() if k in axes.get(stack, ())})
+            for stack, values in merged
+        ]
         others = tuple(by_identity[it] for it in wanted if it in by_identity)
         if len(others) == len(wanted) and others != (cell,):
             yield cell, others
@@ -81,7 +87,9 @@ def _fits(cell: Cell, where: Mapping[str, Scalar]) -> bool:
 def _evaluate(
     asked: Asked, expect: ExpectSpec, cell: Cell, others: Sequence[Cell], samples: Samples
 ) -> Check:
-    at_least, at_most = bound(expect, expect.at_least), bound(expect, expect.at_most)
+    at_least, at_most = (
+        bound(expect, each, asked.own) for each in (expect.at_least, expect.at_most)
+    )
     numerator, *denominators = (
         _certain(samples.values(each, expect.name), certain=asked.deterministic)
         for each in (cell, *others)
@@ -115,9 +123,10 @@ def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) ->
 
     :param busy: the largest share of a run's time in which no processor was idle.
     """
-    if asked.deterministic or busy < SATURATED or metric_of(expect.name).robust:
+    metric = metric_of(expect.name, asked.own)
+    if asked.deterministic or busy < SATURATED or metric.robust:
         return None
-    if verdict is Verdict.PASS and _would_be_better(expect):
+    if verdict is Verdict.PASS and _would_be_better(expect, metric.better):
         return None
     return (
         f"the machine's processors were busy {busy:.0%} of the time: "
@@ -125,9 +134,8 @@ def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) ->
     )
 
 
-def _would_be_better(expect: ExpectSpec) -> bool:
+def _would_be_better(expect: ExpectSpec, better: Better) -> bool:
     """Tell whether a claim that holds would hold all the more with faster processors."""
-    better = metric_of(expect.name).better
     return not expect.selectors and (
         (better is Better.HIGHER and expect.at_most is None)
         or (better is Better.LOWER and expect.at_least is None)

@@ -43,4 +43,4 @@ def command(
         return
     print_outcome(console(), outcome, directory)
     if runs:
-        print_runs(console(), records(store, chosen), outcome.headline)
+        print_runs(console(), records(store, chosen), outcome)

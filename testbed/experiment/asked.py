@@ -11,10 +11,11 @@ from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.venue import HOST, SIMULATION
 from testbed.machine.model import VARIABLE, VIRTUAL_TIME
+from testbed.metric import Metric
 from testbed.topology.model import Topology
 from testbed.workload.flow import WORKLOAD
 from testbed.workload.metrics import BOTH_WAYS, GIVES, TIMED, headline
-from testbed.workload.spec import Workload
+from testbed.workload.spec import Command, Workload
 
 
 def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
@@ -34,18 +35,17 @@ def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
         headline=headlines(spec),
         claims=spec.expect,
         deterministic=is_deterministic(machine),
+        own=_own(spec),
     )
 
 
 def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
     """Return the metrics that the flows in the foreground are mostly run for."""
     if spec.workload is not None:
-        return headline(spec.workload.kind)
+        return _headline(spec.workload)
     subjects = [(name, flow) for name, flow in spec.flows.items() if not flow.background]
     few = 1 if len(subjects) > 1 else 2
-    return tuple(
-        f"{name}.{metric}" for name, flow in subjects for metric in headline(flow.kind)[:few]
-    )
+    return tuple(f"{name}.{metric}" for name, flow in subjects for metric in _headline(flow)[:few])
 
 
 def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
@@ -63,6 +63,7 @@ def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
         links={link.name: (link.a.node, link.b.node) for link in topology.links},
         probes=spec.probes,
         decided=decided,
+        own=_own(spec),
     )
 
 
@@ -80,4 +81,19 @@ def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
     both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
     timed = f"{prefix}.arrivals" in paths or getattr(flow, "arrivals", None) is not None
     left_out = (() if both else BOTH_WAYS) + (() if timed else TIMED)
-    return tuple(name for name in GIVES[flow.kind] if name not in left_out)
+    given = tuple(name for name in GIVES[flow.kind] if name not in left_out)
+    return (*flow.own, *given) if isinstance(flow, Command) else given
+
+
+def _headline(flow: Workload) -> tuple[str, ...]:
+    """Return what a flow is mostly run for: first of all what its programs print."""
+    usual = headline(flow.kind)
+    return (*flow.own, *usual) if isinstance(flow, Command) else usual
+
+
+def _own(spec: ExperimentSpec) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for flow in spec.named_flows.values():
+        if isinstance(flow, Command):
+            found |= flow.own
+    return found

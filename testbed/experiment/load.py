@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -16,6 +16,7 @@ from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
+from testbed.experiment.traces import located
 from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
 from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
@@ -86,10 +87,16 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
     written = document.load(path, ExperimentSpec)
-    _choices(written)
+    _all_of(
+        lambda: _choices(written),
+        lambda: resolve(_topology(written, path)),
+        lambda: _check_names(written),
+        lambda: _check_lengths(written),
+        lambda: _check_events(written),
+    )
     topology = _topology(written, path)
     _check_claims(written, topology, overrides)
-    raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
+    raw = located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
     _check_machines(wanted)
@@ -158,13 +165,13 @@ def _topology(written: Document[ExperimentSpec], path: Path) -> Document[Topolog
 
 
 def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
-    """Check a topology that is written out in the experiment."""
-    try:
-        raw = cast("Data", written.value.topology)
-        return document.convert(raw, TopologySpec, Positions({}), name)
-    except InputError as error:
-        path = ".".join(filter(None, ("topology", error.path)))
-        raise written.error(error.message, path, error.hint) from None
+    """Check a topology that is written out in the experiment.
+
+    :param name: of the topology, where there is no file.
+    """
+    raw = cast("Data", written.value.topology)
+    file = written.name if Path(written.name).stem == name else name
+    return document.convert(raw, TopologySpec, written.positions.below("topology"), file)
 
 
 def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
@@ -251,10 +258,14 @@ def _experiment(
     spec = written.value
     where = venue(machine)
     choices = _choices(written)
-    _check_names(written)
-    _check_stacks(written, choices, where.stacks)
-    where.check(written)
-    _check_matrix(written, choices)
+    _all_of(
+        lambda: _check_names(written),
+        lambda: _check_lengths(written),
+        lambda: _check_events(written),
+        lambda: _check_stacks(written, choices, where.stacks),
+        lambda: where.check(written),
+        lambda: _check_matrix(written, choices),
+    )
     experiment = Experiment(
         name=name,
         machine=machine,
@@ -269,6 +280,18 @@ def _experiment(
     for cell in _samples(experiment):
         experiment.scenario(cell)
     return experiment
+
+
+def _all_of(*checks: Callable[[], object]) -> None:
+    """Do all checks, and raise what any of them found.  Raises InputError."""
+    errors: list[InputError] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise InputError.together(errors)
 
 
 def _samples(experiment: Experiment) -> Iterator[Cell]:
@@ -292,7 +315,7 @@ def _samples(experiment: Experiment) -> Iterator[Cell]:
 
 
 def _check_names(written: Document[ExperimentSpec]) -> None:
-    """Check probes against those there are, and the timeout."""
+    """Check probes against those there are."""
     spec = written.value
     for index, probe in enumerate(spec.probes):
         if probe not in DEFAULT_PROBES:
@@ -300,6 +323,11 @@ def _check_names(written: Document[ExperimentSpec]) -> None:
             hint = "write 'pcap: true'" if probe == "pcap" else known
             place = document.join_path("probes", index)
             raise written.error(f"there is no probe {probe!r}", place, hint)
+
+
+def _check_lengths(written: Document[ExperimentSpec]) -> None:
+    """Check the timeout, and that no flow needs longer."""
+    spec = written.value
     try:
         timeout_ns = spec.timeout_ns
     except InputError as error:
@@ -312,6 +340,34 @@ def _check_names(written: Document[ExperimentSpec]) -> None:
                 f"{format_time(timeout_ns)}",
                 place,
                 "give the experiment a longer timeout",
+            )
+
+
+def _check_events(written: Document[ExperimentSpec]) -> None:
+    """Refuse events that could never be played."""
+    spec = written.value
+    try:
+        timeout_ns = spec.timeout_ns
+    except InputError:
+        return  # said of the timeout
+    ends = [flow.end_ns for flow in spec.named_flows.values()]
+    known = [end for end in ends if end is not None]
+    last_ns = max(known) if len(known) == len(ends) else None
+    for index, event in enumerate(spec.events):
+        place = document.join_path("events", index)
+        if event.at_ns >= timeout_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, after the timeout of a run, "
+                f"{format_time(timeout_ns)}",
+                place,
+                "give the experiment a longer timeout",
+            )
+        if last_ns is not None and event.at_ns >= last_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, when the flows are over "
+                f"({format_time(last_ns)})",
+                place,
+                "let them last longer, or move the event",
             )
 
 

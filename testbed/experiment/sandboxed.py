@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from typing import Final
 
-from testbed.document import Document
+from testbed.document import Document, join_path
 from testbed.errors import TestbedError, WorkloadError
 from testbed.experiment import evidence
+from testbed.experiment.alike import common, with_congestion
 from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
 from testbed.experiment.processors import Processors, doubt
@@ -23,7 +25,9 @@ from testbed.probe.job import Job
 from testbed.sandbox import Sandbox
 from testbed.topology.plan import plan
 from testbed.units import format_time
+from testbed.workload.flow import WORKLOAD
 from testbed.workload.run import run_flows
+from testbed.workload.spec import Command
 from testbed.workload.stacks import registry as stacks
 
 _AROUND_S: Final = 60.0  # what building, probing and taking down may take beside the workload
@@ -38,7 +42,17 @@ class Sandboxed:
         return stacks.names()
 
     def check(self, written: Document[ExperimentSpec]) -> None:
-        """Accept everything."""
+        """Refuse programs that this machine does not have."""
+        spec = written.value
+        for index, event in enumerate(spec.events):
+            if event.run is not None:
+                _check_program(written, event.run[0], join_path("events", index, "run"))
+        for name, flow in spec.named_flows.items():
+            if isinstance(flow, Command):
+                place = WORKLOAD if spec.workload is not None else join_path("flows", name)
+                for number, program in enumerate(flow.programs):
+                    where = f"{place}.{join_path('programs', number, 'argv')}"
+                    _check_program(written, program.argv[0], where)
 
     def run_once(self, run: Assignment) -> Finished:
         """Carry out one run in a sandbox of its own."""
@@ -55,6 +69,12 @@ class Sandboxed:
 VENUE = Sandboxed()
 
 
+def _check_program(written: Document[ExperimentSpec], name: str, place: str) -> None:
+    if shutil.which(name) is None:
+        message = f"there is no program {name!r} on this machine"
+        raise written.error(message, place, "install it, or name its file")
+
+
 async def _bounded(run: Assignment, seen: Seen) -> None:
     limit_ns = run.spec.timeout_ns
     try:
@@ -69,7 +89,8 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     spec, scenario, planned = run.spec, run.scenario, run.planned
     nodes = scenario.nodes
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
-        await sandbox.execute(plan(scenario.topology, engine=spec.wire, seed=planned.seed))
+        topology = with_congestion(scenario.topology, common())
+        await sandbox.execute(plan(topology, engine=spec.wire, seed=planned.seed))
         programs = Programs(sandbox)
         processors = Processors()
         timeline = Timeline(scenario.timeline, programs.carry_out, on_zero=processors.begin)

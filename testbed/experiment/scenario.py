@@ -21,7 +21,8 @@ from testbed.topology.spec import TopologySpec
 from testbed.topology.ways import ways_of
 from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.spec import Bulk, Command, Iperf3, Workload
-from testbed.workload.stacks.choice import StackChoice, read
+from testbed.workload.stacks.choice import End, StackChoice, read
+from testbed.workload.stacks.sysctls import meant
 
 FLOWS: Final = "flows"
 # What a path of the matrix may start with, beside "workload", "flows" and "stack".
@@ -113,6 +114,7 @@ def _scenario(
     changed = document.convert(network, TopologySpec, topology.positions, topology.name)
     resolved = resolve(changed, family=_family(changed.value, workloads.values()))
     planned = _flows(written, resolved, workloads, chosen)
+    _check_endpoint_events(written, planned)
     return Scenario(
         topology=_with_sysctls(written, resolved, planned),
         flows=planned,
@@ -182,6 +184,10 @@ def _flow(
     stack = chosen if workload.stack is None else read(workload.stack)
     _check_programs(workload, stack)
     address, subflows = _route(topology, workload)
+    nodes = (workload.source, workload.target)
+    stack = stack.obeying(
+        *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
+    )
     expected = spec.subflows or len(subflows)
     if isinstance(workload, Bulk) and workload.arrivals is not None:
         expected = 1
@@ -196,6 +202,31 @@ def _flow(
         subflows=expected,
         paths=_paths(topology, subflows),
     )
+
+
+def _meant(topology: Topology, node: str, end: End) -> dict[str, Scalar]:
+    """Return the options that a node's sysctls mean to a stack of ours there."""
+    if end.kind.in_kernel:
+        return {}
+    return meant(end.name, dict(topology.node(node).sysctls))
+
+
+def _check_endpoint_events(written: Document[ExperimentSpec], flows: Sequence[PlannedFlow]) -> None:
+    """Refuse what would not reach a stack: ours reads a node's endpoints once, at its start."""
+    ours = {
+        node
+        for planned in flows
+        for node, end in zip(planned.nodes, planned.flow.stack.ends, strict=False)
+        if not end.kind.in_kernel
+    }
+    for index, event in enumerate(written.value.events):
+        for name in ("add_endpoint", "remove_endpoint"):
+            if getattr(event, name) and event.node in ours:
+                raise written.error(
+                    f"would not reach our stack on {event.node!r}",
+                    document.join_path("events", index, name),
+                    "run this experiment with the kernel's stacks only",
+                )
 
 
 def _check_programs(workload: Workload, stack: StackChoice) -> None:
@@ -247,6 +278,7 @@ def _paths(topology: Topology, subflows: Sequence[paths.Subflow]) -> tuple[PathR
     return tuple(
         PathRecord(
             link=way.links[0],
+            links=way.links,
             source=way.source,
             destination=way.destination,
             forward=way.forward,

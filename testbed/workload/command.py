@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from testbed.errors import WorkloadError
+from testbed.workload import own
 from testbed.workload.external import (
     Capture,
     before_end,
@@ -128,6 +129,7 @@ class Programs:
                 "duration": (finished_ns - started_ns) / 1e9,
                 "cpu_source": _cpu(workload.source, running),
                 "cpu_target": _cpu(workload.target, running),
+                **_own(running),
             },
             details={
                 "programs": [
@@ -183,6 +185,14 @@ def _not_ready(spec: Program, capture: Capture) -> str:
     if isinstance(spec.ready, int):
         return f"{capture.program.name} was to listen on port {spec.ready}: nobody does"
     return f"{capture.program.name} had not written {spec.ready!r}"
+
+
+def _own(running: Running) -> dict[str, float]:
+    """Return the numbers that programs printed."""
+    found: dict[str, float] = {}
+    for spec, capture in running:
+        found |= own.read(spec.metrics, capture.text, capture.program.name)
+    return found
 
 
 def _cpu(node: str, running: Running) -> float:

@@ -15,10 +15,14 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.metric import Metric
 from testbed.topology.model import Family
 from testbed.units import parse_rate, parse_size, parse_time
 from testbed.workload import bulk, reqres, stream
+from testbed.workload.metrics import METRICS
+from testbed.workload.own import OwnMetric, check_names
 from testbed.workload.session import Session
 from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, positive_time
 
@@ -82,6 +86,11 @@ class _Base(
         return self.start_ns
 
     @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return None
+
+    @property
     def endless(self) -> bool:
         """Whether it goes on until the other flows are over."""
         return False
@@ -140,6 +149,11 @@ class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
         if self.size is None or self.arrivals is not None:
             return self.stop_ns or self.start_ns
         return self.start_ns
+
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return self.longest_ns if self.size is None and not self.endless else None
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
         """Return the transfers; ``seed`` chooses payloads, sizes and arrivals."""
@@ -256,6 +270,11 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
         """The time from the start of the run before which it cannot be over."""
         return self.start_ns + (self.duration_ns or 0)
 
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return None if self.duration_ns is None else self.longest_ns
+
     def sessions(self, seed: int) -> tuple[Session, ...]:
         """Return what each client does; ``seed`` chooses the payload."""
         return tuple(
@@ -330,6 +349,10 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
         return self.start_ns + (self.duration_ns or 0)
 
 
+PLACEHOLDERS: Final = ("address", "port", "seed")
+_WORD: Final = re.compile(r"\{(\w+)\}")
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One program of a ``command`` workload.
 
@@ -340,14 +363,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         listens on in the program's node, or a regular expression found in its standard output.
     :param ends: the run ends when this program does; the others are then terminated.  Without
         any such program the run ends when all have ended.
+    :param metrics: numbers in its standard output that are metrics, by name.
     """
 
     node: str
     argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     ready: Port | str | None = None
     ends: bool = False
+    metrics: dict[str, OwnMetric] = {}
 
     def __post_init__(self) -> None:
+        check_names(self.metrics)
         if isinstance(self.ready, str):
             try:
                 re.compile(self.ready)
@@ -363,10 +389,28 @@ class Command(_Base, frozen=True, kw_only=True, tag="command"):
 
     programs: Annotated[tuple[Program, ...], msgspec.Meta(min_length=1)]
 
+    @property
+    def own(self) -> dict[str, Metric]:
+        """The metrics that its programs print."""
+        return {
+            name: where.metric(name)
+            for program in self.programs
+            for name, where in program.metrics.items()
+        }
+
     def __post_init__(self) -> None:
         self._check_times()
+        names = [name for program in self.programs for name in program.metrics]
+        for name in names:
+            if name in METRICS or names.count(name) > 1:
+                raise ValueError(f"there are two metrics {name!r}")
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
+        for program in self.programs:
+            for word in _WORD.findall(" ".join(program.argv)):
+                meant = nearest(word, PLACEHOLDERS)
+                if word not in PLACEHOLDERS and meant.startswith("did"):
+                    raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
 
 
 BuiltIn = Bulk | ReqRes | Stream

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -81,7 +80,7 @@ class MptcpConnection:
         self.fallback = False  # it goes on as plain TCP (section 3.7)
         self.aborting = False
         self._subflows: list[Subflow] = []
-        self._ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
+        self._ended: list[dict[str, Any]] = []  # the last subflows that are no more
         self._confirmed = False  # joins are possible
         self.sender = Sender(self.outgoing, self._subflows, SCHEDULERS[config.scheduler]())
         initial = SubflowPath(
@@ -425,6 +424,7 @@ class MptcpConnection:
         self._subflows.remove(subflow)
         if joined(subflow):
             self._ended.append(describe_subflow(subflow))
+            del self._ended[:-_REMEMBERED]
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up, if it has not ended already."""
@@ -458,8 +458,10 @@ class MptcpConnection:
                 subflow.reset(ResetReason.MPTCP)
             elif self.failure is not None:
                 subflow.tcp.abort()
-            else:
+            elif subflow.fallback:
                 subflow.tcp.close()
+            else:
+                subflow.tcp.finish()
             if subflow.tcp.closed:
                 self._remove(subflow)
                 self.paths.forget(subflow, now)

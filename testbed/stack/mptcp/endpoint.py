@@ -42,7 +42,6 @@ from testbed.stack.tcp.extension import Extension, Refuse
 from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
-_MAX_ID: Final = 255
 _REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
 
 
@@ -160,7 +159,7 @@ class MptcpEndpoint:
         flow = Flow(syn.destination, syn.source)
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is not None:
-            return self.accept_join(join, flow)
+            return self.accept_join(join, flow, listening=True)
         capable = _asks(syn)
         return None if capable is None else self._accept(self._new_keys(), capable, flow)
 
@@ -204,19 +203,23 @@ class MptcpEndpoint:
         self._new.append((connection, subflow, flow))
         return subflow
 
-    def accept_join(self, join: MpJoinSyn, flow: Flow) -> Extension:
+    def accept_join(self, join: MpJoinSyn, flow: Flow, *, listening: bool) -> Extension:
         """Let a join in (section 3.2); joins are told apart by token, not by port.
 
+        :param listening: its port is open.
         :raises Refuse: nobody here has its token, or it is one too many.
         """
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
             raise Refuse("no connection has this token", _REFUSED)
-        if not connection.paths.accepts_join():
-            raise Refuse("the connection takes no further subflow", _REFUSED)
-        offer = JoinOffer(
-            address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
-        )
+        paths, host = connection.paths, flow.local.host
+        address_id = paths.local_id(host)
+        if address_id is None or not paths.accepts_join(flow.local, listening=listening):
+            said = _REFUSED if listening else ()  # a closed port says no more than that
+            raise Refuse("the connection takes no further subflow", said)
+        backup = paths.is_backup(host)
+        nonce = self._rng.getrandbits(32)
+        offer = JoinOffer(address_id=address_id, nonce=nonce, backup=backup)
         handshake = JoinResponder(connection.keys, offer, join)
         path = SubflowPath(
             local_host=flow.local.host,
@@ -224,17 +227,9 @@ class MptcpEndpoint:
             remote=flow.remote,
             remote_id=join.address_id,
         )
-        subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
+        subflow = connection.new_subflow(handshake, path, backup=backup, initiated=False)
         self._new.append((connection, subflow, flow))
         return subflow
-
-    def _local_id(self, connection: MptcpConnection, flow: Flow) -> int:
-        """Return the id of the address a join has come to."""
-        host = flow.local.host
-        if host == connection.paths.initial.local_host:
-            return 0
-        ids = (endpoint.id for endpoint in self.config.endpoints if endpoint.host == host)
-        return next(ids, connection.paths.signals.id_of(host) or _MAX_ID)
 
     # What connections ask (testbed.stack.mptcp.connection.Host).
 
@@ -381,7 +376,8 @@ class _Joins:
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is None:
             raise Refuse("nobody listens on this port")
-        return self._endpoint.accept_join(join, Flow(syn.destination, syn.source))
+        flow = Flow(syn.destination, syn.source)
+        return self._endpoint.accept_join(join, flow, listening=False)
 
     def offer(self, _syn: Segment) -> Sequence[Option] | None:
         """Answer none without keeping something: both nonces are needed."""

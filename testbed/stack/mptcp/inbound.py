@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from testbed.stack.mptcp import dss
@@ -45,6 +44,7 @@ class Inbound:
     :ivar reset: what the peer's RST said.
     :ivar bare: the last segment had no option of MPTCP at all.
     :ivar unheard: no Data ACK has come on it.
+    :ivar heard_dss: a DSS has come on it.
     :ivar acks_data: after a fallback, the peer may still wait for Data ACKs.
     """
 
@@ -69,6 +69,7 @@ class Inbound:
         self.reset: MpTcprst | None = None
         self.bare = False
         self.unheard = True
+        self.heard_dss = False
         self.acks_data = False
         self._keys = keys
         self._outgoing = outgoing
@@ -77,7 +78,7 @@ class Inbound:
         self._initiated = initiated
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._data_fin: int | None = None  # position of the peer's DATA_FIN (section 3.3.3)
-        self._messages: deque[MptcpOption] = deque()
+        self._messages: list[MptcpOption] = []  # few: a list takes less than a deque
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self._held = b""  # octets of a damaged mapping, taken from TCP
@@ -101,6 +102,7 @@ class Inbound:
                 continue
             self.bare = False
             if isinstance(option, Dss):
+                self.heard_dss = True
                 signal |= self._dss(option, start, empty=not segment.payload)
             elif isinstance(option, MpCapable):
                 self._capable(option)
@@ -136,7 +138,7 @@ class Inbound:
 
     def next_message(self) -> MptcpOption | None:
         """Return an option that has come and is to be dealt with."""
-        return self._messages.popleft() if self._messages else None
+        return self._messages.pop(0) if self._messages else None
 
     def take_data_fin(self) -> int | None:
         """Return, once, the position of a DATA_FIN that has come."""

@@ -29,7 +29,7 @@ class Sender:
         self._stream = stream
         self._subflows = subflows
         self._scheduler = scheduler
-        self._hurried = -1  # the position that was reinjected last because the window was full
+        self._hurried = 0  # before this position, what held the window up was sent again
         self._una = 0
         self._largest = 0  # window there was
         self._probing = False
@@ -168,10 +168,12 @@ class Sender:
         choice = list(ready)
         chosen = self._scheduler.select(choice)
         full = [one for one in self._working() if one not in ready]
-        if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
-            return False
-        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
         left = self._stream.end - self._stream.next
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
+        if full:
+            most = min(most, self._scheduler.share(chosen, full, left, self._largest))
+        if not most:
+            return False
         length = _fitting(chosen.segment_size, ready[chosen], most, left)
         if not self._worth_sending(chosen, length, left):
             return False
@@ -186,27 +188,30 @@ class Sender:
         return length >= subflow.segment_size or length == left or length * 2 >= self._largest
 
     def _hurry(self) -> None:
-        """Reinject what holds the whole window up, if a faster subflow idles (section 3.3.6).
+        """Reinject what holds the whole window up, if a faster subflow has room (section 3.3.6).
 
-        The window is full, so nothing new can be sent until the oldest data is acknowledged.  On
-        a slower subflow than the one that carries it, it would only come twice.
+        The window is full, but for less than a segment, so nothing new can be sent until the
+        oldest data is acknowledged.  It is sent again once, and only on a subflow that is faster
+        than all that carry it: on another it would only come twice.
         """
         stream = self._stream
-        if stream.sendable or stream.next < stream.edge or stream.una == self._hurried:
+        start = max(stream.una, self._hurried)
+        if stream.next == stream.end or start >= stream.next:
             return
-        if stream.una == stream.next:
-            return
-        carriers = [one for one in self._subflows if one.carried.holds(stream.una)]
-        bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
         ready = self._ready(1)
-        idle = [one for one in ready if not _busy(one)]
+        if not ready or stream.edge - stream.next >= min(one.segment_size for one in ready):
+            return
+        carriers = [one for one in self._subflows if one.carried.holds(start)]
+        bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
+        idle = [one for one in ready if 2 * one.tcp.in_flight < ready[one]]
         faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
         if faster:
-            self._hurried = stream.una
             chosen = self._scheduler.select(faster)
-            octets = min(stream.next - stream.una, chosen.segment_size)
+            octets = min(one.carried.end_of(start) for one in carriers) - start
             length = _fitting(chosen.segment_size, ready[chosen], octets, octets)
-            self.reinjected += self._send(chosen, stream.una, length)
+            sent = self._send(chosen, start, length)
+            self.reinjected += sent
+            self._hurried = start + sent
 
     def _ready(self, wanted: int) -> dict[Subflow, int]:
         """Return the subflows that can send a full segment, or all that is wanted, at once.

@@ -186,7 +186,7 @@ class Subflow:
         """Note that the path manager's event has been told."""
         self.announced_up = True
 
-    def ask_backup(self, backup: bool) -> None:
+    def ask_backup(self, *, backup: bool) -> None:
         """Tell the peer what is wanted from now on (section 3.3.8)."""
         self.asks_backup = backup
         self.outbox.add(MpPrio(backup=backup))
@@ -230,6 +230,10 @@ class Subflow:
         if minimum is None:
             return None
         return max(minimum, (self._ahead + octets) * _S // self._rate)
+
+    def sending_ns(self, octets: int) -> int:
+        """Return how long so many octets take to leave, beside what it has already."""
+        return octets * _S // self._rate
 
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time: at least one segment."""

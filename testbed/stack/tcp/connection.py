@@ -103,6 +103,20 @@ class TcpConnection(Tcb):
         self.shutdown()
         self.owner.wake(self)
 
+    def finish(self) -> None:
+        """Close both sides, of a stream whose octets are all known from elsewhere.
+
+        Those that are unread, or come yet, are no reason for a RST.
+        """
+        if self.state in OVER or self.orphaned:
+            return
+        if self.state is State.SYN_SENT:
+            self.end(None)
+            return
+        self.orphaned = True
+        self.shutdown()
+        self.owner.wake(self)
+
     def abort(self) -> None:
         """End it at once, with RST (RFC 9293, section 3.10.5)."""
         self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "by this side"))

@@ -112,6 +112,17 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether one of the ends has an option."""
         return option in self.known
 
+    def obeying(self, source: Mapping[str, Scalar], target: Mapping[str, Scalar]) -> StackChoice:
+        """Return the same with options that the two nodes want, where none was chosen.
+
+        :raises InputError: a value is none for the option.
+        """
+        ends = [
+            End(name=end.name, options={**wanted, **end.options})
+            for end, wanted in zip(self.ends, (source, target), strict=True)
+        ]
+        return _checked(StackChoice(label=self.label, source=ends[0], target=ends[1]))
+
     def replaced(self, changed: Mapping[str, Scalar]) -> StackChoice:
         """Return the same with other options, each at the ends that have it; the label stays.
 

@@ -47,9 +47,9 @@ def _mptcp(chosen: Any) -> Userspace:
         from testbed.host import endpoints
         from testbed.host.driver import Host
 
-        return Host(
-            endpoints.mptcp(mptcp_config(endpoints.like_the_kernel(endpoints.MPTCP), chosen))
-        )
+        usual = msgspec.structs.replace(endpoints.MPTCP, tcp=endpoints.usual(endpoints.TCP))
+        node = endpoints.like_the_kernel(usual)
+        return Host(endpoints.mptcp(mptcp_config(node, chosen)))
 
     return Userspace("userspace", chosen, host)
 
@@ -59,7 +59,7 @@ def _tcp(chosen: Any) -> Userspace:
         from testbed.host import endpoints
         from testbed.host.driver import Host
 
-        return Host(endpoints.tcp(tcp_config(endpoints.TCP, chosen)))
+        return Host(endpoints.tcp(tcp_config(endpoints.usual(endpoints.TCP), chosen)))
 
     return Userspace("userspace-tcp", chosen, host)
 

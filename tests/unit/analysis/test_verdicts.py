@@ -206,6 +206,30 @@ def test_a_cell_is_not_held_against_itself():
     assert [it.parameters["links.wifi.delay"] for it in results] == ["40ms"]
 
 
+STACK_AXIS = ("{stack.scheduler: [ecf, blest]}", "[tcp, userspace]")
+
+
+def test_a_stack_without_a_parameter_is_compared_in_its_one_cell():
+    claims = experiment(
+        "{metric: goodput, stack: userspace, relative_to: tcp, at_least: 1.4}", *STACK_AXIS
+    )
+    results = evaluate(claims, goodputs(claims, TIGHT[10.0], TIGHT[15.0], TIGHT[10.0]))
+    assert [(it.parameters["stack.scheduler"], it.verdict) for it in results] == [
+        ("ecf", Verdict.PASS),
+        ("blest", Verdict.REGRESSED),
+    ]
+
+
+def test_values_of_a_stacks_own_parameter_are_compared():
+    claims = experiment(
+        "{metric: goodput, stack: userspace, where: {stack.scheduler: blest}, at_least: 1.4, "
+        "relative_to: {stack: userspace, where: {stack.scheduler: ecf}}}",
+        *STACK_AXIS,
+    )
+    samples = goodputs(claims, TIGHT[15.0], TIGHT[10.0], TIGHT[15.0])
+    assert verdicts(claims, samples) == [Verdict.PASS]
+
+
 def test_a_claim_can_be_about_a_flow_a_path_or_a_wire():
     claims = experiment("{metric: share, of: transfer@wifi, stack: tcp, at_most: 0.5}")
     (cell, _) = claims.cells

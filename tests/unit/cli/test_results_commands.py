@@ -214,3 +214,15 @@ def test_a_machine_without_rest_is_seen_in_the_table(folder):
     assert "busy" in shown.splitlines()[1]
     assert "99%" in shown
     assert "processors had no rest in runs of" in shown
+
+
+def test_a_wide_table_is_not_cut_away_from_a_terminal():
+    store = Path(__file__).parent.parent / "results" / "version1"
+    names = [
+        f"{link}>{node}.{metric}"
+        for link in ("wifi", "lte")
+        for node in ("client", "server")
+        for metric in ("queue_delay_p50", "queue_delay_p95", "dropped_queue")
+    ]
+    heads = invoke("show", "--metrics", ",".join(names), store).stdout.splitlines()[1]
+    assert [name for name in names if name in heads.split()] == names

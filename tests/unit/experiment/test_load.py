@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InputError
+from testbed.experiment import load as load_module
 from testbed.experiment.load import Overrides, load, restore
 from testbed.results.model import ExperimentRecord
 
@@ -61,6 +62,51 @@ def test_defaults(read):
     scenario = scenarios(experiment)[0]
     assert scenario.flows[0].subflows == 2
     assert scenario.captures == {}
+
+
+def test_traces_lie_beside_the_experiment(read, tmp_path):
+    (tmp_path / "slow.trace").write_text("1\n2\n3\n")
+    experiment = read(
+        EXPERIMENT
+        + "cases: {slow: {links.lte.rate: none, links.lte.trace: slow.trace}}\n"
+        + "events: [{at: 1s, link: lte, set: {rate: none, trace: slow.trace}}]\n"
+    )
+    assert experiment.spec.cases["slow"]["links.lte.trace"] == str(tmp_path / "slow.trace")
+    assert experiment.spec.events[0].set["trace"] == str(tmp_path / "slow.trace")
+
+
+def test_an_event_after_the_end_could_never_be_played(read):
+    text = EXPERIMENT.replace("size: 1MB", "duration: 5s")
+    assert read(text + "events: [{at: 4s, link: wifi, state: down}]\n").spec.events
+    with pytest.raises(InputError, match=r"is at 5s, when the flows are over \(5s\)"):
+        read(text + "events: [{at: 5s, link: wifi, state: down}]\n")
+
+
+def test_an_endpoint_can_be_of_an_address_that_came_by_an_event(read):
+    scenario = scenarios(
+        read(
+            EXPERIMENT
+            + "events:\n"
+            + "- {at: 1s, node: client, remove_address: {interface: lte, address: 10.0.2.1/24}}\n"
+            + "- {at: 2s, node: client, add_address: {interface: lte, address: 10.0.2.9/24}}\n"
+            + "- {at: 3s, node: client, add_endpoint: {interface: lte, flags: [subflow]}}\n"
+        )
+    )[0]
+    lines = [str(operation) for action in scenario.timeline for operation in action.operations]
+    assert "ip -n client route replace 10.0.2.0/24 dev lte src 10.0.2.9 table 1002" in lines
+    assert any("endpoint add 10.0.2.9" in line for line in lines)
+
+
+def test_a_large_matrix_is_not_tried_whole(read, monkeypatch):
+    made = []
+    scenario = load_module.scenario
+    monkeypatch.setattr(load_module, "scenario", lambda *args: made.append(args) or scenario(*args))
+    values = list(range(1000, 1100))
+    experiment = read(
+        EXPERIMENT + f"matrix: {{links.wifi.rate: {values}, workload.size: {values}}}\n"
+    )
+    assert len(experiment.cells) == 20_000
+    assert len(made) < 500
 
 
 def test_a_matrix_changes_topology_and_workload(read):
@@ -204,6 +250,41 @@ def test_a_topology_can_be_written_in_place(read):
             "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",
             r"try.yaml:3: expect\[0\].metric: there is no metric 'goodputt'; did you mean 'goodput",
         ),
+        (
+            "events: [{at: 61s, link: wifi, state: down}]",
+            r"try.yaml:3: events\[0\]: is at 61s, after the timeout of a run, 60s",
+        ),
+        (
+            (
+                "events: [{at: 1s, node: client, remove_address: "
+                "{interface: wifi, address: 9.9.9.9/8}}]"
+            ),
+            r"try.yaml:3: events\[0\]: 'wifi' at 'client' has no address 9.9.9.9/8 at that time",
+        ),
+        (
+            (
+                "events: [{at: 1s, node: client, add_address: "
+                "{interface: wifi, address: 10.0.1.1/24}}]"
+            ),
+            r"try.yaml:3: events\[0\]: 'wifi' at 'client' has 10.0.1.1/24 at that time",
+        ),
+        (
+            (
+                "events:\n"
+                "- {at: 1s, node: client, remove_endpoint: {interface: lte}}\n"
+                "- {at: 2s, node: client, remove_endpoint: {interface: lte}}"
+            ),
+            r"try.yaml:5: events\[1\]: 'lte' at 'client' has no endpoint at that time",
+        ),
+        (
+            "events: [{at: 1s, node: client, run: [no-such-program]}]",
+            r"try.yaml:3: events\[0\].run: there is no program 'no-such-program' on this machine",
+        ),
+        (
+            "events: [{at: 1s, link: wifi, set: {trace: no.trace}}]",
+            r"try.yaml:3: events\[0\].*no.trace",
+        ),
+        ("matrix: {links.wifi.trace: [no.trace]}", r"try.yaml:3: matrix.*no.trace"),
         ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
         ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases: case = far: .*'wlan'"),
         ("cases: {far: {}}", r"try.yaml:3: cases.far"),
@@ -243,6 +324,29 @@ def test_mistakes(read, text, message):
         ("size: 1MB", "size: 1MB, via: wlan", r"try.yaml:2: workload: 'server' is not at a link"),
         ("size: 1MB", "size: -1MB", r"try.yaml:2: workload"),
         ("kind: bulk", "kind: bulky", r"try.yaml:2: workload"),
+        (
+            "size: 1MB",
+            "duration: 61s",
+            r"try.yaml:2: workload: lasts 61s, longer than the timeout of a run, 60s",
+        ),
+        (
+            "to: server, size",
+            "to: client, size",
+            r"try.yaml:2: workload: from and to are both 'client'",
+        ),
+        (
+            "kind: bulk, from: client, to: server, size: 1MB",
+            (
+                "kind: command, from: client, to: server, programs: "
+                "[{node: client, argv: ['true', '{adress}']}]"
+            ),
+            r"{adress} is not replaced by anything; did you mean 'address'",
+        ),
+        (
+            "kind: bulk, from: client, to: server, size: 1MB",
+            "kind: command, from: client, to: server, programs: [{node: client, argv: [nono]}]",
+            r"workload.programs\[0\].argv: there is no program 'nono' on this machine",
+        ),
         ("size: 1MB", "size: 1MB, family: ipv5", r"try.yaml:2: workload.family"),
     ],
 )

@@ -126,3 +126,30 @@ def test_a_send_buffer_smaller_than_a_segment(network: Any, octets: int, loss: f
     for path in (*net.path(0), *net.path(1)):
         path.loss = loss
     transfer(net, up=DATA[:30_000], down=DATA[:20_000], seconds=600)
+
+
+def _goodput(network: Any, buffer: int, scheduler: str) -> tuple[float, int]:
+    """Return Mbit/s over 20 and 2 Mbit/s, the latter with a queue of 2 s, and what came twice."""
+    net = network(2, server={"receive_buffer": buffer}, scheduler=scheduler)
+    for number, rate, limit_ns in ((0, 20_000_000, S // 10), (1, 2_000_000, 2 * S)):
+        for path in net.path(number):
+            path.rate, path.limit_ns = rate, limit_ns
+    net.server.endpoint.listen(_any(net))
+    connection = net.connect()
+    net.client.connections.append(connection)
+    net.client.send(connection, bytes(6_000_000))
+    net.run(60, lambda: sum(map(len, net.server.received.values())) == 6_000_000)
+    return 6_000_000 * 8 / (net.now / S) / 1e6, connection.sender.reinjected
+
+
+@pytest.mark.parametrize("buffer", [100_000, 200_000, 400_000, 1_000_000])
+def test_a_slow_path_with_a_long_queue_takes_nothing_away(network: Any, buffer: int) -> None:
+    """The better path alone has 18.9 Mbit/s, whatever the receiver's buffer is."""
+    assert _goodput(network, buffer, "ecf")[0] > 18.9
+
+
+def test_what_holds_the_window_up_is_sent_again(network: Any) -> None:
+    """Section 3.3.6, with a scheduler that fills the slow path's queue."""
+    goodput, reinjected = _goodput(network, 400_000, "minrtt")
+    assert reinjected > 100_000
+    assert goodput > 11
