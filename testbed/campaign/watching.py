@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from testbed.experiment.matrix import PlannedRun
 from testbed.results.model import RunRecord
-from testbed.results.store import Store
 from testbed.workload.result import Progress
 
 
@@ -18,21 +16,7 @@ class Watcher(Protocol):
         """A run begins."""
 
     def progress(self, progress: Progress) -> None:
-        """Its workload got this far."""
+        """Its workload got this far; of runs side by side nothing is told in between."""
 
     def end(self, record: RunRecord) -> None:
         """It is over and stored."""
-
-
-class Observer(Protocol):
-    """Is told how far a campaign is."""
-
-    def watching(self, name: str, runs: int, jobs: int) -> AbstractContextManager[Watcher]:
-        """Return what is told of an experiment, whose runs begin now.
-
-        :param runs: how many there are to do.
-        :param jobs: how many of them at a time.
-        """
-
-    def over(self, store: Store, machine: str) -> None:
-        """All runs of an experiment are over, or no more will follow; at least one is stored."""
