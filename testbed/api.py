@@ -149,14 +149,9 @@ def run(
     :raises TestbedError: no run is possible; what was stored stays.
     """
     store = runner.create(experiment, Path(results))
-    runner.carry_out(
-        experiment,
-        store,
-        runner.plan(experiment),
-        watcher or _Quiet(),
-        fail_fast=False,
-        jobs=jobs,
-    )
+    runs, telling = runner.plan(experiment), watcher or _Quiet()
+    with store.writing():
+        runner.carry_out(experiment, store, runs, telling, fail_fast=False, jobs=jobs)
     return Results(store.path)
 
 

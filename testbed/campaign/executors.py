@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -89,7 +93,7 @@ class InOrder:
                 return
 
 
-_AHEAD: Final = 2  # jobs for each process: one that it does, one that waits
+_AHEAD: Final = 4  # jobs for each process: one that it does, others that wait or are done
 
 
 class SideBySide:
@@ -116,20 +120,19 @@ class SideBySide:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _carry_out(self, pool: ProcessPoolExecutor, jobs: Iterator[Job], writer: Writer) -> None:
-        running: set[Future[bytes]] = set()
+        running: deque[Future[bytes]] = deque()
         wanted = True
         while True:
             while wanted and len(running) < self._jobs * _AHEAD:
                 job = next(jobs, None)
                 if job is None:
                     break
-                running.add(pool.submit(_do, msgspec.json.encode(job), writer.begin(job)))
+                running.append(pool.submit(_do, msgspec.json.encode(job), writer.begin(job)))
             if not running:
                 return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for each in done:
-                finished = msgspec.msgpack.decode(each.result(), type=Finished)
-                wanted = writer.finish(finished) and wanted
+            # In their order: what is stored does not depend on how fast the processes are.
+            finished = msgspec.msgpack.decode(running.popleft().result(), type=Finished)
+            wanted = writer.finish(finished) and wanted
 
 
 _bench = Bench()  # of a process that carries out jobs
@@ -141,5 +144,13 @@ def _do(job: bytes, directory: Path) -> bytes:
 
 
 def _keep_at_it() -> None:
-    """Leave Ctrl-C to the process that started us: it stops us when the run is over."""
+    """Leave Ctrl-C to the process that started this one, but do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

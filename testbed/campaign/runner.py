@@ -25,20 +25,32 @@ from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
 
 
-def create(experiment: Experiment, root: Path, known: Software | None = None) -> Store:
+def create(
+    experiment: Experiment,
+    root: Path,
+    known: Software | None = None,
+    created_at: str | None = None,
+) -> Store:
     """Make the result folder.
 
     :param known: of the programs, if it has been found out.
+    :param created_at: what names the folder, UTC, ISO 8601; by default now.  A virtual clock says
+        the same each time.
     :raises InputError: it cannot be written.
     """
     record = ExperimentRecord(
         name=experiment.name,
         topology=experiment.topology,
         spec=experiment.raw,
-        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created_at=created_at or now(),
         version=__version__,
     )
     return Store.create(root, record, gather(experiment.machine, known))
+
+
+def now() -> str:
+    """Return the time, UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def resume(store: Store, known: Software | None = None) -> Experiment:
@@ -84,9 +96,10 @@ def carry_out(
 ) -> None:
     """Carry out runs, and store each as soon as it is over.
 
+    :param store: nobody else writes there (:meth:`Store.writing`).
     :param fail_fast: stop after the first one that failed or is invalid.
     :param jobs: how many at a time; more than one only where time is virtual.
-    :raises InputError: another process writes to the folder, or the runs would disturb one another.
+    :raises InputError: the runs would disturb one another.
     :raises TestbedError: no further run is possible; what was stored stays.
     """
     if jobs > 1 and experiment.machine != SIMULATION:
@@ -96,11 +109,10 @@ def carry_out(
         )
     executor = InOrder(experiment) if jobs == 1 else SideBySide(jobs)
     definition = Definition.of(experiment)
-    with store.writing():
-        executor.carry_out(
-            [Job(definition=definition, run=run) for run in runs],
-            Writer(store, watcher, fail_fast=fail_fast),
-        )
+    executor.carry_out(
+        [Job(definition=definition, run=run) for run in runs],
+        Writer(store, watcher, fail_fast=fail_fast),
+    )
 
 
 def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from testbed.campaign.runner import now
 from testbed.cli.conclusion import conclude, exit_code
 from testbed.cli.ending import INTERRUPTED
 from testbed.cli.output import console
@@ -103,7 +104,9 @@ def _run_in(machine: Machine, request: Request, results: Path, made: list[Path])
     console(stderr=True).print(f"machine: {machine.name}", markup=False)
     results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch, _ledger(results) as ledger:
-        inside = msgspec.structs.replace(request, summary=False, json=False, ledger=str(ledger))
+        inside = msgspec.structs.replace(
+            request, summary=False, json=False, ledger=str(ledger), created_at=now()
+        )
         program = Program(
             argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
             directory=Path.cwd(),

@@ -7,13 +7,12 @@ tables, whose libraries take seconds to load where the processor is emulated.
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.cli.ending import told
+from testbed.cli.ending import end_as_ctrl_c, told
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome
@@ -29,6 +28,7 @@ def main() -> None:
     """Do what the first argument says, a :class:`Request` as JSON."""
     from testbed.sandbox import ahead
 
+    end_as_ctrl_c()
     with told(), ahead():  # a sandbox's holder starts while the rest is imported and read
         import msgspec
 
@@ -55,10 +55,10 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
         results = Path(request.results)
         jobs = ((it, _created(it, results, request)) for it in experiments)
     done: Done = []
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
         for experiment, store in jobs:
-            with _concluded(store, done, request):
+            # Not before nobody else writes there may the folder be discarded.
+            with store.writing(), _concluded(store, done, request):
                 _runs(experiment, store, request)
             if request.fail_fast and _failed(store):
                 break
@@ -70,16 +70,11 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     return exit_code((outcome for _, outcome in done if outcome), strict=request.strict)
 
 
-def _as_ctrl_c(*_: object) -> None:
-    """End as Ctrl-C does: what is finished is summed up."""
-    raise KeyboardInterrupt
-
-
 def _created(experiment: Experiment, results: Path, request: Request) -> Store:
     """Make a result folder, and tell whoever asked for it which one it is."""
     from testbed.campaign import runner
 
-    store = runner.create(experiment, results, request.software)
+    store = runner.create(experiment, results, request.software, request.created_at)
     if request.ledger is not None:
         with Path(request.ledger).open("a") as ledger:
             ledger.write(f"{store.path}\n")

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from testbed.cli import completion
+from testbed.cli.ending import end_as_ctrl_c
 from testbed.cli.options import Json
 from testbed.cli.output import console
 from testbed.errors import InputError
@@ -137,6 +138,7 @@ def command(
         raise InputError("--jobs goes with --sim: other runs would disturb one another")
     # All are read before one begins.
     experiments = [load(Path(file), request.changes) for file in request.files]
+    end_as_ctrl_c()
     _say_what_is_left_out(experiments)
     if dry_run:
         _print_plan(experiments, json=json)

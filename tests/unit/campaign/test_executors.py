@@ -86,14 +86,21 @@ def test_runs_on_a_real_clock_are_not_done_side_by_side(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_writer(experiment: Experiment, tmp_path: Path) -> None:
     store = runner.create(experiment, tmp_path)
-    with store.writing(), pytest.raises(InputError, match="is being written by another testbed"):
-        runner.carry_out(
-            experiment,
-            Store.open(store.path),
-            runner.plan(experiment),
-            Silent(),
-            fail_fast=False,
-        )
+    with (
+        store.writing(),
+        pytest.raises(InputError, match="is being written by another testbed"),
+        Store.open(store.path).writing(),
+    ):
+        pass
+
+
+def test_a_second_resume_leaves_the_folder_alone(experiment: Experiment, tmp_path: Path) -> None:
+    store = runner.create(experiment, tmp_path)
+    with store.writing():
+        done = run("--resume", str(store.path))
+    assert done.returncode == 2
+    assert "is being written by another testbed" in done.stderr
+    assert store.path.exists()
 
 
 def test_what_is_over_is_not_done_again(experiment: Experiment, tmp_path: Path) -> None:
