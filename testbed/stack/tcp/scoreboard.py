@@ -89,17 +89,13 @@ class Scoreboard:
 
         Only whole segments count: no honest peer has received a part of one.
         """
-        delivered = []
+        delivered: list[Sent] = []
         for start, end in sorted(blocks):
             known = self._sacked_ranges.around(start)
-            if known is not None and end <= known[1]:
-                continue
-            for gap_start, gap_end in self._sacked_ranges.add(*self._whole_segments(start, end)):
-                for record in self._records_in(gap_start, gap_end):
-                    self._leave(record)
-                    record.becomes(Fate.SACKED)
-                    self.sacked += record.end - record.start
-                    delivered.append(record)
+            if known is not None:
+                start = known[1]  # noqa: PLW2901 - what lies before is no news
+            if start < end:
+                self._sack(start, end, delivered)
         return delivered
 
     def mark_lost(self, record: Sent) -> None:
@@ -173,32 +169,32 @@ class Scoreboard:
             return None
         return self.records[index]
 
-    def _whole_segments(self, start: int, end: int) -> tuple[int, int]:
-        """Return the part of a range that begins and ends with a segment on the wire."""
-        record = self._record_at(start)
-        if record is not None and record.start < start:
-            start = min(record.end, start + (record.start - start) % record.piece)
-        record = self._record_at(end - 1)
-        if record is not None and end < record.start + len(record.payload):
-            end -= (end - record.start) % record.piece
-        return start, max(start, end)
-
-    def _record_at(self, position: int) -> Sent | None:
-        index = bisect_right(self.records, position, key=_start) - 1
-        return self.records[index] if index >= 0 else None
-
-    def _records_in(self, start: int, end: int) -> Iterator[Sent]:
-        """Yield the records of a range that is not selectively acknowledged, cut to it."""
+    def _sack(self, start: int, end: int, delivered: list[Sent]) -> None:
+        """Mark the whole segments of a range, of whose first octet nothing was known."""
         records = self.records
         index = max(0, bisect_right(records, start, key=_start) - 1)
-        if records and records[index].start < start < records[index].end:
-            self._split(index, start)
+        record = records[index]
+        if record.start < start:
+            start += (record.start - start) % record.piece
+            if start < min(record.end, end):
+                self._split(index, start)
             index += 1
+        marked = first = records[index].start if index < len(records) else end
         while index < len(records) and records[index].start < end:
-            if records[index].end > end:
-                self._split(index, end)
-            yield records[index]
+            record = records[index]
+            if record.end > end:
+                stop = _whole(record, end)
+                if stop == record.start:
+                    break
+                self._split(index, stop)
+            if record.fate is not Fate.SACKED:
+                self._leave(record)
+                record.becomes(Fate.SACKED)
+                self.sacked += record.end - record.start
+                delivered.append(record)
+            marked = record.end
             index += 1
+        self._sacked_ranges.add(first, marked)
 
     def _split(self, index: int, position: int) -> None:
         record = self.records[index]
@@ -225,3 +221,10 @@ class Scoreboard:
             self.in_flight -= length
             self.resent_in_flight -= record.resent
             record.unlink()
+
+
+def _whole(record: Sent, end: int) -> int:
+    """Return where the whole segments of a record end that lie before ``end``."""
+    if end >= record.start + len(record.payload):
+        return end
+    return end - (end - record.start) % record.piece
