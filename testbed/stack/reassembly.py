@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from testbed.stack.ranges import Ranges
@@ -29,7 +28,7 @@ class Reassembly:
     def __init__(self) -> None:
         self.next = 0
         self.readable = 0
-        self._ready: deque[bytes] = deque()
+        self._ready: list[bytes] = []  # a deque would take 700 octets, empty
         self._offset = 0  # octets of the first ready piece that have been read
         self._ranges = Ranges()
         self._pieces: dict[int, bytes] = {}  # by position; no two overlap
@@ -110,17 +109,19 @@ class Reassembly:
             return b""
         if not self._offset and len(ready[0]) <= limit and len(ready) == 1:
             self.readable = 0
-            return ready.popleft()
+            return ready.pop()
         parts = []
         missing = limit
-        while ready and missing:
-            part = ready[0][self._offset : self._offset + missing]
+        done = 0
+        while done < len(ready) and missing:
+            part = ready[done][self._offset : self._offset + missing]
             parts.append(part)
             missing -= len(part)
             self._offset += len(part)
-            if self._offset == len(ready[0]):
-                ready.popleft()
+            if self._offset == len(ready[done]):
+                done += 1
                 self._offset = 0
+        del ready[:done]
         self.readable -= limit - missing
         return b"".join(parts)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Final
@@ -37,7 +36,7 @@ class Scoreboard:
                  "resent_in_flight", "sacked", "total_lost")  # fmt: skip
 
     def __init__(self) -> None:
-        self.records: deque[Sent] = deque()
+        self.records: list[Sent] = []
         self.in_flight = 0
         self.lost = 0
         self.sacked = 0
@@ -70,16 +69,18 @@ class Scoreboard:
         """Drop all before ``position``; return the records that were not yet known delivered."""
         records = self.records
         delivered = []
-        while records and records[0].start < position:
-            record = records[0]
+        count = 0
+        while count < len(records) and records[count].start < position:
+            record = records[count]
             if record.end > position:
-                self._split(0, position)
-            records.popleft()
+                self._split(count, position)
+            count += 1
             if record.fate is Fate.SACKED:
                 self.sacked -= record.end - record.start
             else:
                 self._leave(record)
                 delivered.append(record)
+        del records[:count]
         if self._sacked_ranges:
             self._sacked_ranges.remove_before(position)
         return delivered
