@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from testbed.workload import stacks
+from testbed.workload.stacks import registry as stacks
 
 PORT = 5001
 MESSAGE = bytes(1000)

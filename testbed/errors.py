@@ -21,6 +21,7 @@ met, and 130, the user pressed Ctrl-C.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -51,6 +52,7 @@ class InputError(TestbedError):
     :param file: the document it stands in.
     :param line: the line, counted from 1.
     :param path: where in the document, for example ``links.wifi.netem.delay``.
+    :param more: what else is wrong with the same document.
     """
 
     exit_code = 2
@@ -63,11 +65,32 @@ class InputError(TestbedError):
         line: int | None = None,
         path: str | None = None,
         hint: str | None = None,
+        more: Sequence[InputError] = (),
     ) -> None:
         super().__init__(message, hint=hint)
         self.file = file
         self.line = line
         self.path = path
+        self.more = tuple(more)
+
+    @classmethod
+    def together(cls, errors: Sequence[InputError]) -> InputError:
+        """Return the first of several errors, with all of them in it, each once."""
+        every = {str(each): each for error in errors for each in error.every}
+        first, *rest = every.values()
+        return cls(
+            first.message,
+            file=first.file,
+            line=first.line,
+            path=first.path,
+            hint=first.hint,
+            more=rest,
+        )
+
+    @property
+    def every(self) -> tuple[InputError, ...]:
+        """The error itself, and what else is wrong with the document."""
+        return (self, *self.more)
 
     def __str__(self) -> str:
         where = "" if self.file is None else str(self.file)

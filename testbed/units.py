@@ -131,7 +131,10 @@ def _parse(
     if scale is None and not unit:
         if number == 0:
             return 0
-        raise InputError(f"{text!r} is a {kind} without a unit", hint=f"write {text.strip()}ms")
+        raise InputError(
+            f"{text!r} is a {kind} without a unit",
+            hint=f"write {text.strip()}s or {text.strip()}ms",
+        )
     if scale is None:
         near = [name for name in units if unit in name or name in unit]
         hint = f"did you mean {number}{near[0]}?" if near else f"use one of {common}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from testbed.analysis.claims import ExpectSpec
+from testbed.metric import Metric
 from testbed.results.model import Cell, Scalar
 
 
@@ -14,6 +15,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     :param cells: every cell; the stacks of the same parameters lie together, the first one first.
     :param parameters: the values of each axis of the matrix.
     :param deterministic: whether a run would be the same again, so that one decides.
+    :param own: metrics that programs of the experiment print.
     :param headline: the metrics the experiment is run for, the first one above all.
     """
 
@@ -26,3 +28,4 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     headline: tuple[str, ...]
     claims: tuple[ExpectSpec, ...]
     deterministic: bool = False
+    own: dict[str, Metric] = {}

@@ -8,8 +8,9 @@ from typing import Annotated, Final
 import msgspec
 
 from testbed.analysis.instance import Instance, parse
-from testbed.analysis.registry import metric_of
+from testbed.analysis.registry import NONE, metric_of
 from testbed.errors import InputError
+from testbed.metric import Metric
 from testbed.results.model import Scalar
 from testbed.units import parse_rate, parse_size, parse_time
 
@@ -84,14 +85,17 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 _PARSERS: Final = {"bit/s": parse_rate, "octets": parse_size}
 
 
-def bound(expect: ExpectSpec, quantity: Quantity | None) -> float | None:
+def bound(
+    expect: ExpectSpec, quantity: Quantity | None, own: Mapping[str, Metric] = NONE
+) -> float | None:
     """Return a bound in the metric's own unit, or as a plain ratio.
 
+    :param own: metrics of the experiment.
     :raises InputError: it is neither.
     """
     if quantity is None or not isinstance(quantity, str):
         return quantity
-    unit = metric_of(expect.name).unit
+    unit = metric_of(expect.name, own).unit
     if expect.relative_to is not None:
         raise InputError(f"{quantity!r} is not a number", hint="relative to something: write 1.5")
     if unit == "s":

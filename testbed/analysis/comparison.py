@@ -8,6 +8,7 @@ import msgspec
 
 from testbed.analysis.outcome import CellOutcome, Outcome
 from testbed.analysis.statistics import Estimate, Ratio, ratio
+from testbed.metric import Metric
 from testbed.results.model import RunRecord, Scalar, Status
 
 
@@ -28,6 +29,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     :param metric: the first headline metric of the experiment.
     :param estimate: its mean; ``None`` if no run counts.
+    :param own: metrics that programs of the experiment print.
     :param relative: its mean over that on the first machine; not for that one itself.
     """
 
@@ -40,6 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     estimate: Estimate | None
     subflows: tuple[int, ...]
     relative: Ratio | None
+    own: dict[str, Metric] = {}
 
 
 def compare(measured: Sequence[Measured]) -> tuple[Row, ...]:
@@ -65,6 +68,7 @@ def _rows(cell: CellOutcome, metric: str, measured: Sequence[Measured]) -> Itera
                     ok=own.ok,
                     planned=own.planned,
                     metric=metric,
+                    own=each.outcome.own,
                     estimate=own.metrics.get(metric),
                     subflows=own.subflows,
                     relative=ratio(values, [reference]) if held else None,

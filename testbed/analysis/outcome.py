@@ -12,7 +12,7 @@ from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
 from testbed.analysis.verdicts import Check, Verdict, evaluate, unjudged
-from testbed.metric import Source
+from testbed.metric import Metric, Source
 from testbed.results.model import SCHEMA, Cell, RunRecord, Scalar, Status, identity
 
 
@@ -24,6 +24,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
         others are in the runs; an interval for each of them would take seconds.
     :param subflows: every number of subflows its ``ok`` runs had; empty where that is no question.
     :param engines: what shaped the links.
+    :param congestion: the congestion controls that were used.
     :param busy: how busy the machine was in its worst ``ok`` run, from 0 to 1.
     :param relative: the first headline metric over that of the first stack; not for itself.
     """
@@ -39,6 +40,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True):
     engines: tuple[str, ...]
     relative: Ratio | None
     busy: float = 0.0
+    congestion: tuple[str, ...] = ()
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     :param headline: metrics this kind of workload is run for, the first one above all.
     :param missing: runs that have not been run.
     :param unjudged: claims about runs that were left out.
+    :param own: metrics that programs of the experiment print.
     :param remarks: what one must know of where the runs were to read the numbers.
     """
 
@@ -70,6 +73,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     unjudged: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    own: dict[str, Metric] = {}
 
     @property
     def inconclusive(self) -> bool:
@@ -93,6 +97,7 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
         experiment=asked.name,
         description=asked.description,
         headline=asked.headline,
+        own=asked.own,
         cells=tuple(
             _cell(asked, cell, references[cell.identity], of_cell[cell.identity], samples)
             for cell in asked.cells
@@ -110,7 +115,7 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
             for run in runs
             if run.status is not Status.OK
         ),
-        remarks=_remarks(asked, samples),
+        remarks=(*_remarks(asked, samples), *_unlike(runs)),
         missing=len(asked.cells) * asked.repetitions - len(runs),
     )
 
@@ -128,10 +133,23 @@ def _remarks(asked: Asked, samples: Samples) -> tuple[str, ...]:
     return (f"{remark}, not the network's",)
 
 
+def _unlike(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Say that stacks are compared that used different congestion controls without being asked."""
+    used: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        chosen = any("congestion" in stack.options for stack in run.stacks.values())
+        if run.status is Status.OK and not chosen:
+            used[run.stack].update(run.congestion)
+    if len({frozenset(names) for names in used.values() if names}) < 2:
+        return ()
+    said = ", ".join(f"{stack} {'/'.join(sorted(names))}" for stack, names in used.items() if names)
+    return (f"different congestion controls ({said}): choose one to compare like with like",)
+
+
 def _references(cells: Sequence[Cell]) -> dict[str, Cell]:
     """Return, for what each cell is, the first one with the same parameters."""
     first: dict[str, Cell] = {}
-    return {cell.identity: first.setdefault(identity("", cell.parameters), cell) for cell in cells}
+    return {cell.identity: first.setdefault(identity("", cell.point), cell) for cell in cells}
 
 
 def _cell(
@@ -153,10 +171,11 @@ def _cell(
         metrics={
             name: estimate(values)
             for name, values in samples.metrics(cell).items()
-            if name in asked.headline or metric_of(name).source is Source.WORKLOAD
+            if name in asked.headline or metric_of(name, asked.own).source is Source.WORKLOAD
         },
         subflows=tuple(sorted({count for run in good for count in run.subflows})),
         engines=tuple(sorted({run.engine for run in runs})),
         relative=relative,
         busy=samples.busy(cell),
+        congestion=tuple(sorted({name for run in good for name in run.congestion})),
     )

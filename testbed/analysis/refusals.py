@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         experiment names no flows.
     :param links: the two nodes of each link.
     :param probes: those that measure.
+    :param own: metrics that programs of the experiment print.
     :param decided: whether so many runs can decide anything.
     """
 
@@ -34,24 +35,37 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     links: Mapping[str, tuple[str, str]]
     probes: Sequence[str]
     decided: bool
+    own: Mapping[str, Metric] = {}
 
 
 def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) -> None:
     """Check what claims say.
 
     :param written: the file, with the claims under ``expect``.
-    :raises InputError: with file and line.
+    :raises InputError: with file and line; all that is wrong with any of them.
     """
-    for index, expect in enumerate(claims):
-        found = (
-            _wrong_metric(expect, scope)
-            or _wrong_selection(expect, scope)
-            or _wrong_bounds(expect)
-            or _undecided(scope)
+    wrong = [
+        written.error(
+            found.message,
+            ".".join(filter(None, (join_path("expect", index), found.path))),
+            found.hint,
         )
-        if found is not None:
-            path = ".".join(filter(None, (join_path("expect", index), found.path)))
-            raise written.error(found.message, path, found.hint)
+        for index, expect in enumerate(claims)
+        for found in _mistakes(expect, scope)
+    ]
+    if wrong:
+        raise InputError.together(wrong)
+
+
+def _mistakes(expect: ExpectSpec, scope: Scope) -> Iterator[InputError]:
+    """Yield what is wrong with a claim; with its bounds only if its metric is one."""
+    metric, selection = _wrong_metric(expect, scope), _wrong_selection(expect, scope)
+    bounds = None if metric else _wrong_bounds(expect, scope)
+    found = [each for each in (metric, selection, bounds) if each is not None]
+    undecided = _undecided(scope)
+    if not found and undecided is not None:
+        found.append(undecided)
+    yield from found
 
 
 def _undecided(scope: Scope) -> InputError | None:
@@ -68,9 +82,10 @@ def _wrong_metric(expect: ExpectSpec, scope: Scope) -> InputError | None:
         instance = expect.instance
     except InputError as error:
         return error
-    metric = metrics().get(instance.metric)
+    known = {**metrics(), **scope.own}
+    metric = known.get(instance.metric)
     if metric is None:
-        hint = nearest(instance.metric, metrics())
+        hint = nearest(instance.metric, known)
         return InputError(f"there is no metric {instance.metric!r}", path="metric", hint=hint)
     return (
         _wrong_subject(instance, scope)
@@ -162,11 +177,11 @@ def _wrong_selector(selector: Selector, scope: Scope) -> InputError | None:
     return None
 
 
-def _wrong_bounds(expect: ExpectSpec) -> InputError | None:
+def _wrong_bounds(expect: ExpectSpec, scope: Scope) -> InputError | None:
     bounds = []
     for name in ("at_least", "at_most"):
         try:
-            bounds.append(bound(expect, getattr(expect, name)))
+            bounds.append(bound(expect, getattr(expect, name), scope.own))
         except InputError as error:
             return InputError(error.message, path=name, hint=error.hint)
     low, high = bounds

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from testbed import plugins
 from testbed.analysis.derived import DERIVATIONS, Derivation
@@ -12,7 +14,8 @@ from testbed.errors import InputError
 from testbed.metric import Better, Metric, Source
 from testbed.workload.metrics import METRICS
 
-GROUP = "testbed.metrics"  # of entry points; each names a Derivation
+NONE: Final[Mapping[str, Metric]] = MappingProxyType({})
+GROUP: Final = "testbed.metrics"  # of entry points; each names a Derivation
 
 
 @functools.cache
@@ -43,17 +46,26 @@ def metrics() -> Mapping[str, Metric]:
     return found
 
 
-@functools.lru_cache(maxsize=4096)
-def metric_of(name: str) -> Metric:
+def metric_of(name: str, own: Mapping[str, Metric] = NONE) -> Metric:
     """Return the metric of a number, for example of ``transfer.goodput``.
 
     A result folder may hold numbers of a package that is not here: they are plain numbers.
 
+    :param own: metrics of the experiment, which its programs print.
     :raises InputError: this cannot be the name of a number.
     """
-    metric = parse(name).metric
-    return metrics().get(metric) or Metric(
-        name=metric,
+    metric = _name(name)
+    return own.get(metric) or metrics().get(metric) or _unknown(metric)
+
+
+@functools.lru_cache(maxsize=4096)
+def _name(instance: str) -> str:
+    return parse(instance).metric
+
+
+def _unknown(name: str) -> Metric:
+    return Metric(
+        name=name,
         unit="1",
         better=Better.NEITHER,
         definition="unknown here",

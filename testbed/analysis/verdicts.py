@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from testbed.analysis.claims import ExpectSpec, bound, text
 from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Interval, ratio
+from testbed.metric import Better
 from testbed.results.model import Cell, Scalar, identity
 
 
@@ -64,10 +65,16 @@ def unjudged(asked: Asked) -> tuple[str, ...]:
 def _subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
     """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
     by_identity = {cell.identity: cell for cell in cells}
+    axes = {cell.stack: set(cell.parameters) for cell in cells}
     for cell in cells:
         if cell.stack != expect.stack or not _fits(cell, expect.where):
             continue
-        wanted = [identity(each.stack, cell.parameters | each.where) for each in expect.selectors]
+        # An option of a stack is no parameter of the cells of one that does not have it.
+        merged = ((each.stack, cell.parameters | each.where) for each in expect.selectors)
+        wanted = [
+            identity(stack, {k: v for k, v in values.items() if k in axes.get(stack, ())})
+            for stack, values in merged
+        ]
         others = tuple(by_identity[it] for it in wanted if it in by_identity)
         if len(others) == len(wanted) and others != (cell,):
             yield cell, others
@@ -80,7 +87,9 @@ def _fits(cell: Cell, where: Mapping[str, Scalar]) -> bool:
 def _evaluate(
     asked: Asked, expect: ExpectSpec, cell: Cell, others: Sequence[Cell], samples: Samples
 ) -> Check:
-    at_least, at_most = bound(expect, expect.at_least), bound(expect, expect.at_most)
+    at_least, at_most = (
+        bound(expect, each, asked.own) for each in (expect.at_least, expect.at_most)
+    )
     numerator, *denominators = (
         _certain(samples.values(each, expect.name), certain=asked.deterministic)
         for each in (cell, *others)
@@ -89,7 +98,8 @@ def _evaluate(
     if numerator and all(any(sample) for sample in denominators):
         result = ratio(numerator, denominators)
         value, interval = result.value, result.interval
-    why = _refused(asked, expect, (cell, *others), samples)
+    verdict = _verdict(interval, at_least, at_most)
+    why = _refused(asked, expect, verdict, max(samples.busy(each) for each in (cell, *others)))
     return Check(
         text=text(expect),
         metric=expect.name if expect.relative_to is None else None,
@@ -98,7 +108,7 @@ def _evaluate(
         interval=interval,
         at_least=at_least,
         at_most=at_most,
-        verdict=Verdict.INCONCLUSIVE if why else _verdict(interval, at_least, at_most),
+        verdict=Verdict.INCONCLUSIVE if why else verdict,
         why=why,
     )
 
@@ -108,18 +118,27 @@ def _certain(values: Sequence[float], *, certain: bool) -> Sequence[float]:
     return [*values, *values] if certain and len(values) == 1 else values
 
 
-def _refused(
-    asked: Asked, expect: ExpectSpec, cells: Iterable[Cell], samples: Samples
-) -> str | None:
-    """Return why the numbers decide nothing, however many there are."""
-    if asked.deterministic or metric_of(expect.name).robust:
+def _refused(asked: Asked, expect: ExpectSpec, verdict: Verdict, busy: float) -> str | None:
+    """Return why the numbers decide nothing, however many there are.
+
+    :param busy: the largest share of a run's time in which no processor was idle.
+    """
+    metric = metric_of(expect.name, asked.own)
+    if asked.deterministic or busy < SATURATED or metric.robust:
         return None
-    busy = max((samples.busy(cell) for cell in cells), default=0.0)
-    if busy < SATURATED:
+    if verdict is Verdict.PASS and _would_be_better(expect, metric.better):
         return None
     return (
         f"the machine's processors were busy {busy:.0%} of the time: "
         "that may be what was measured, not the network"
+    )
+
+
+def _would_be_better(expect: ExpectSpec, better: Better) -> bool:
+    """Tell whether a claim that holds would hold all the more with faster processors."""
+    return not expect.selectors and (
+        (better is Better.HIGHER and expect.at_most is None)
+        or (better is Better.LOWER and expect.at_least is None)
     )
 
 

@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from testbed import __version__
-from testbed.cli import helptext
 from testbed.cli.ending import told
+from testbed.cli.helptext import of as help_of
 
 # In the order of ``testbed --help``: describe, live in, measure, find out why.
 COMMANDS: Final = (
@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "run",
     "show",
     "metrics",
+    "stacks",
     "machine",
     "doctor",
 )
@@ -49,7 +50,7 @@ class Commands(TyperGroup):
             group = cast("TyperGroup", typer.main.get_command(alone))
             return cast("TyperCommand", group.commands[cmd_name])
         settings: dict[str, Any] | None = getattr(module, "CONTEXT_SETTINGS", None)
-        alone.command(cmd_name, help=helptext.of(module.command), context_settings=settings)(
+        alone.command(cmd_name, help=help_of(module.command), context_settings=settings)(
             module.command
         )
         return cast("TyperCommand", typer.main.get_command(alone))  # of one command: just that one

@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 _LINE_EVERY_S: Final = 15.0
-_ENOUGH_S: Final = 10.0  # of compiling, before the rest is estimated
+_ENOUGH_S: Final = 20.0  # of compiling, before the rest is estimated
 _CLEAR: Final = "\r\x1b[K"
 
 

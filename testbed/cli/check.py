@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from testbed.cli.options import Json
-from testbed.cli.output import print_json
+from testbed.cli.output import clean, print_json
+
+if TYPE_CHECKING:
+    from testbed.errors import InputError
+
+
+class Mistake(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong with a file, or that deserves a second look.
+
+    :param error: all of it in one line.
+    """
+
+    error: str
+    line: int | None = None
+    path: str | None = None
+    hint: str | None = None
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -19,10 +34,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str  # topology or experiment
     ok: bool
     summary: str = ""
-    error: str = ""
-    line: int | None = None
-    path: str | None = None
-    hint: str | None = None
+    mistakes: tuple[Mistake, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
 
 
 def command(
@@ -31,8 +44,9 @@ def command(
 ) -> None:
     """Check topologies and experiments without running anything.
 
-    Whether a file is an experiment is told by its keys. Prints one line for each file; the exit
-    code is 2 if one of them is wrong.
+    Whether a file is an experiment is told by its keys. Prints one line for each file that is
+    right, and one for each mistake; the exit code is 2 if there is one. What may mean something
+    else than was meant is a warning.
 
     Examples:
 
@@ -44,7 +58,11 @@ def command(
         print_json(reports)
     else:
         for report in reports:
-            typer.echo(f"{report.file}: {report.summary}" if report.ok else report.error)
+            for warning in report.warnings:
+                typer.echo(clean(f"{warning.error}"))
+            good = f"{report.file}: {report.summary}"
+            lines = [good] if report.ok else [mistake.error for mistake in report.mistakes]
+            typer.echo(clean("\n".join(lines)))
     if not all(report.ok for report in reports):
         raise typer.Exit(2)
 
@@ -55,18 +73,21 @@ def _check(file: Path) -> Report:
     kind = "file"
     try:
         kind = _kind(file)
-        summary = _experiment(file) if kind == "experiment" else _topology(file)
+        summary, doubts = _experiment(file) if kind == "experiment" else _topology(file)
     except InputError as error:
-        return Report(
-            file=str(file),
-            kind=kind,
-            ok=False,
-            error=str(error),
-            line=error.line,
-            path=error.path,
-            hint=error.hint,
-        )
-    return Report(file=str(file), kind=kind, ok=True, summary=summary)
+        mistakes = tuple(map(_mistake, error.every))
+        return Report(file=str(file), kind=kind, ok=False, mistakes=mistakes)
+    return Report(
+        file=str(file),
+        kind=kind,
+        ok=True,
+        summary=summary,
+        warnings=tuple(map(_mistake, doubts)),
+    )
+
+
+def _mistake(error: InputError) -> Mistake:
+    return Mistake(error=str(error), line=error.line, path=error.path, hint=error.hint)
 
 
 def _kind(file: Path) -> str:
@@ -75,16 +96,19 @@ def _kind(file: Path) -> str:
     from testbed import document
 
     raw = document.load(file, Any).raw
-    is_experiment = isinstance(raw, dict) and not {"topology", "stacks", "workload"}.isdisjoint(raw)
+    keys = {"topology", "stacks", "workload", "flows"}
+    is_experiment = isinstance(raw, dict) and not keys.isdisjoint(raw)
     return "experiment" if is_experiment else "topology"
 
 
-def _topology(file: Path) -> str:
+def _topology(file: Path) -> tuple[str, list[InputError]]:
+    from testbed.topology.doubts import doubts
     from testbed.topology.load import load_topology
     from testbed.topology.plan import plan
     from testbed.topology.resolve import resolve
 
-    topology = resolve(load_topology(file))
+    written = load_topology(file)
+    topology = resolve(written)
     counts = (
         (len(topology.nodes), "node"),
         (len(topology.links), "link"),
@@ -92,14 +116,16 @@ def _topology(file: Path) -> str:
         (len(plan(topology).operations), "operation"),
     )
     words = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
-    return f"topology, {words}"
+    return f"topology, {words}", list(doubts(written))
 
 
-def _experiment(file: Path) -> str:
+def _experiment(file: Path) -> tuple[str, list[InputError]]:
     from testbed.experiment.load import load
+    from testbed.topology.doubts import doubts
 
     experiment = load(file)
     cells, repetitions = len(experiment.cells), experiment.spec.repetitions
     text = f"experiment, {cells} cells, {cells * repetitions} runs"
     where = ", ".join(experiment.spec.machines)
-    return f"{text}, each on {where}" if where else text
+    found = list(doubts(experiment.network))
+    return (f"{text}, each on {where}" if where else text), found

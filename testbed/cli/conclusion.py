@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def conclude(store: Store, *, json: bool) -> Outcome:
     """Sum up a result folder; print that for people, and store it when no run is missing."""
+    from testbed.campaign import runner
     from testbed.cli.tables import print_outcome
-    from testbed.experiment import runner
 
     outcome = runner.conclude(store)
     if not json:

@@ -6,18 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from testbed.experiment.doctor import Diagnosis
+    from testbed.doctor import Diagnosis
     from testbed.sandbox.model import Feature
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="A running sandbox.")] = None,
-    client: Annotated[str | None, typer.Argument(help="The node that connects.")] = None,
-    server: Annotated[str | None, typer.Argument(help="The node that is connected to.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A running sandbox.", autocompletion=completion.sandboxes)
+    ] = None,
+    client: Annotated[
+        str | None, typer.Argument(help="The node that connects.", autocompletion=completion.nodes)
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Argument(help="The node that is connected to.", autocompletion=completion.nodes),
+    ] = None,
     address: Annotated[
         str | None, typer.Option("--address", help="The server's address that is dialled.")
     ] = None,
@@ -73,8 +81,9 @@ async def _features() -> tuple[Feature, ...]:
 async def _diagnose(
     name: str, client: str | None, server: str | None, address: str | None, *, ipv6: bool
 ) -> Diagnosis:
-    from testbed.experiment.doctor import diagnose, first_pair
-    from testbed.experiment.observed import observed_topology
+    from testbed.doctor import diagnose, first_pair
+    from testbed.doctor.observed import observed_topology
+    from testbed.errors import InputError
     from testbed.sandbox import Sandbox
     from testbed.topology.model import Family
 
@@ -82,9 +91,9 @@ async def _diagnose(
         description = await sandbox.describe()
         observation = await sandbox.observe()
         wires = await sandbox.wires()
-    topology = observed_topology(
-        description.topology or name, description.operations, observation, wires
-    )
+    if description.topology is None:
+        raise InputError(f"nothing was built in the sandbox {name!r}", hint="testbed up FILE")
+    topology = observed_topology(description.topology, observation, wires)
     first, last = first_pair(topology)
     return diagnose(
         topology,

@@ -6,11 +6,17 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.output import console
 
 
 def command(
-    names: Annotated[list[str], typer.Argument(help="Running sandboxes.", metavar="NAME...")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Running sandboxes.", metavar="NAME...", autocompletion=completion.sandboxes
+        ),
+    ],
 ) -> None:
     """End running sandboxes, with everything in them.
 

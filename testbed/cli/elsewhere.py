@@ -23,7 +23,7 @@ from testbed.results.store import Store
 
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Measured
-    from testbed.cli.request import Request
+    from testbed.campaign.request import Request
     from testbed.results.model import ExperimentRecord
 
 _STDOUT, _STDERR = 1, 2

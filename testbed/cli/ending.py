@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from testbed.errors import TestbedError
+from testbed.cli.output import clean
+from testbed.errors import InputError, TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -24,7 +25,8 @@ def told() -> Iterator[None]:
         finally:
             sys.stdout.flush()  # here an error can still be told
     except TestbedError as error:
-        print(f"testbed: {error}", file=sys.stderr)
+        for each in error.every if isinstance(error, InputError) else (error,):
+            print(clean(f"testbed: {each}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in _FULL or error.filename is not None:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli.options import Node, Sandbox
+
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A running sandbox.")],
-    node: Annotated[str, typer.Argument(help="One of its nodes, or @wire.")],
+    name: Sandbox,
+    node: Node,
     argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
 ) -> None:
     """Run a program in a node, on this terminal.

@@ -16,7 +16,7 @@ from testbed.cli.ending import told
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome
-    from testbed.cli.request import Request
+    from testbed.campaign.request import Request
     from testbed.experiment.load import Experiment
     from testbed.results.store import Store
 
@@ -31,7 +31,7 @@ def main() -> None:
     with told(), ahead():  # a sandbox's holder starts while the rest is imported and read
         import msgspec
 
-        from testbed.cli.request import Request
+        from testbed.campaign.request import Request
         from testbed.experiment.load import load
 
         request = msgspec.json.decode(sys.argv[1], type=Request)
@@ -41,9 +41,9 @@ def main() -> None:
 
 def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     """Run experiments, or resume one, and return the exit code."""
+    from testbed.campaign import runner
     from testbed.cli.conclusion import exit_code
     from testbed.cli.output import print_json
-    from testbed.experiment import runner
     from testbed.results.store import Store
 
     jobs: Iterable[tuple[Experiment, Store]]
@@ -75,8 +75,8 @@ def _failed(store: Store) -> bool:
 
 
 def _runs(experiment: Experiment, store: Store, request: Request) -> None:
+    from testbed.campaign import runner
     from testbed.cli.progress import watcher
-    from testbed.experiment import runner
 
     runs = runner.missing(experiment, store, again=request.again)
     with watcher(experiment.name, len(runs)) as watching:

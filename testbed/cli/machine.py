@@ -16,7 +16,19 @@ from testbed.cli.output import console, print_json
 from testbed.errors import InputError
 
 _PASS_ON: Final = {"allow_interspersed_args": False}
-Name = Annotated[str, typer.Argument(metavar="M", help="A machine, for example qemu:6.1.")]
+
+
+def names(incomplete: str = "") -> list[str]:
+    """Return the names of the machines that one could use here, for completion in the shell."""
+    from testbed.machine import machines
+
+    return [name for machine in machines() if (name := machine.name).startswith(incomplete)]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="M", help="A machine, for example qemu:6.1.", autocompletion=names),
+]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from testbed.analysis.registry import metric_of
+from testbed.analysis.registry import NONE, metric_of
 from testbed.analysis.statistics import Estimate, Interval, Ratio
+from testbed.metric import Metric
 
 _SCALES: Final = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1, "bit/s")),
@@ -18,38 +20,46 @@ _SCALES: Final = {
 _COUNTED: Final = ("", "B")
 
 
-def quantity(metric: str, estimate: Estimate) -> str:
+def quantity(metric: str, estimate: Estimate, own: Mapping[str, Metric] = NONE) -> str:
     """Write a mean and how far it may be off: ``45.3 ±0.2 Mbit/s``."""
-    scale, unit = _scale(metric, estimate.mean)
-    off = _off(estimate.mean, estimate.interval, scale)
-    return f"{_counted(estimate.mean / scale, unit)}{off} {unit}".rstrip()
+    scale, unit = _scale(metric, estimate.mean, own)
+    interval, value = estimate.interval, estimate.mean / scale
+    spread = interval is not None and interval.low != interval.high
+    mean = _short(value) if spread else _counted(value, unit)
+    decimals = len(mean.partition(".")[2])
+    return f"{mean}{_off(estimate.mean, interval, scale, decimals)} {unit}".rstrip()
 
 
 def times(ratio: Ratio) -> str:
     """Write a ratio and how far it may be off: ``2.39 ±0.04``."""
-    return f"{ratio.value:.2f}{_off(ratio.value, ratio.interval, 1)}"
+    return f"{ratio.value:.2f}{_off(ratio.value, ratio.interval, 1, 2)}"
 
 
-def number(metric: str | None, value: float, interval: Interval | None) -> str:
+def number(
+    metric: str | None,
+    value: float,
+    interval: Interval | None,
+    own: Mapping[str, Metric] = NONE,
+) -> str:
     """Write a value of ``metric``, or a plain ratio: ``45.3 Mbit/s [45.1, 45.5]``."""
-    scale, unit = (1.0, "") if metric is None else _scale(metric, value)
+    scale, unit = (1.0, "") if metric is None else _scale(metric, value, own)
     text = f"{_counted(value / scale, unit)} {unit}".rstrip()
     if interval is None:
         return text
     return f"{text} [{_short(interval.low / scale)}, {_short(interval.high / scale)}]"
 
 
-def _scale(metric: str, value: float) -> tuple[float, str]:
-    scales = _SCALES[metric_of(metric).unit]
+def _scale(metric: str, value: float, own: Mapping[str, Metric]) -> tuple[float, str]:
+    scales = _SCALES[metric_of(metric, own).unit]
     return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
 
 
-def _off(value: float, interval: Interval | None, scale: float) -> str:
-    """Return the wider half of the interval, in as many digits as the value has."""
+def _off(value: float, interval: Interval | None, scale: float, decimals: int) -> str:
+    """Return the wider half of the interval, with as many decimals as the value."""
     if interval is None:
         return ""
     half = max(interval.high - value, value - interval.low) / scale
-    return f" ±{half:.{_digits(value / scale)}f}"
+    return f" ±{half:.{decimals}f}"
 
 
 def _counted(value: float, unit: str) -> str:

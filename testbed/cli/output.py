@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def clean(text: str) -> str:
+    """Return text that does nothing to a terminal: control characters are written out.
+
+    Names of files, and what a result folder of somebody else says, may hold escape sequences.
+    """
+    return "".join(
+        each if each in "\n\t" or each.isprintable() else repr(each)[1:-1] for each in text
+    )
+
+
 def print_json(value: Any) -> None:
     """Print ``value``, anything msgspec can encode, as one JSON document."""
     encoded = msgspec.json.encode(value)

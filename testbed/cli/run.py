@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
-    from testbed.cli.places import Wanted
-    from testbed.cli.request import Request
+    from testbed.campaign.places import Wanted
+    from testbed.campaign.request import Request
     from testbed.experiment.load import Experiment
 
 
@@ -25,7 +26,10 @@ def command(
         list[Path] | None, typer.Argument(metavar="FILE...", help="Experiment files.")
     ] = None,
     stack: Annotated[
-        list[str] | None, typer.Option(help="Run this stack only; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="Run this stack only; may be given again.", autocompletion=completion.stacks
+        ),
     ] = None,
     repetitions: Annotated[int | None, typer.Option(min=1, help="Runs of each cell.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of order, wires and payloads.")] = None,
@@ -42,7 +46,11 @@ def command(
     ] = False,
     machine: Annotated[
         list[str] | None,
-        typer.Option(metavar="M", help="Run in this machine, e.g. qemu:6.1; may be given again."),
+        typer.Option(
+            metavar="M",
+            help="Run in this machine, e.g. qemu:6.1; may be given again.",
+            autocompletion=completion.machines,
+        ),
     ] = None,
     virtual_time: Annotated[
         bool, typer.Option("--virtual-time", help="With uml:...: on a virtual clock.")
@@ -89,9 +97,9 @@ def command(
 
     Ctrl-C stops; finished runs are kept.
     """
+    from testbed.campaign.places import places
+    from testbed.campaign.request import Request
     from testbed.cli import here
-    from testbed.cli.places import places
-    from testbed.cli.request import Request
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
 

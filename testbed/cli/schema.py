@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,6 +37,8 @@ def command(
     else:
         from testbed.experiment.spec import ExperimentSpec as Spec  # type: ignore[assignment]
     (root,), components = msgspec.json.schema_components([Spec])
+    if document is Document.EXPERIMENT:
+        _name_choices(components)
     print_json(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -45,3 +47,41 @@ def command(
             "$defs": components,
         }
     )
+
+
+def _name_choices(components: dict[str, Any]) -> None:
+    """Say in the schema which stacks, probes and metrics there are, and what each is."""
+    from testbed.analysis.registry import metrics
+    from testbed.experiment.spec import DEFAULT_PROBES
+    from testbed.workload.stacks.options import names
+    from testbed.workload.stacks.registry import KINDS
+
+    experiment = components["ExperimentSpec"]["properties"]
+    stacks = [
+        {"const": kind.name, "description": f"{kind.summary}; options: {', '.join(names(kind))}"}
+        for kind in KINDS.values()
+    ]
+    labelled = {
+        "type": "object",
+        "description": "a stack with options, {NAME: {OPTION: VALUE}}, and perhaps a label",
+        "properties": {
+            "label": {"type": "string"},
+            **{
+                kind.name: {
+                    "type": ["object", "null"],
+                    "description": kind.summary,
+                    "properties": {option: {} for option in names(kind)},
+                    "additionalProperties": False,
+                }
+                for kind in KINDS.values()
+            },
+        },
+    }
+    written = {"type": "string", "description": "NAME(OPTION=VALUE, ...), or SOURCE/TARGET"}
+    experiment["stacks"]["items"] = {"anyOf": [*stacks, labelled, written]}
+    experiment["probes"]["items"] = {"enum": list(DEFAULT_PROBES)}
+    known = [
+        {"const": metric.name, "description": metric.definition} for metric in metrics().values()
+    ]
+    pattern = {"type": "string", "description": "FLOW.METRIC, FLOW@LINK.METRIC, LINK>NODE.METRIC"}
+    components["ExpectSpec"]["properties"]["metric"] = {"anyOf": [*known, pattern]}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
+
+from testbed.cli.options import Node, Sandbox
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A running sandbox.")],
-    node: Annotated[str, typer.Argument(help="One of its nodes, or @wire.")],
+    name: Sandbox,
+    node: Node,
 ) -> None:
     """Open a shell in a node ($SHELL, or /bin/sh).
 

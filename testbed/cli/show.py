@@ -30,8 +30,8 @@ def command(
 
         testbed show --metrics goodput,rtt_p95,@wifi.share DIR
     """
+    from testbed.campaign.runner import conclude, records
     from testbed.cli.tables import print_outcome, print_runs
-    from testbed.experiment.runner import conclude, records
     from testbed.results.store import Store
 
     store = Store.open(directory)
@@ -43,4 +43,4 @@ def command(
         return
     print_outcome(console(), outcome, directory)
     if runs:
-        print_runs(console(), records(store, chosen), outcome.headline)
+        print_runs(console(), records(store, chosen), outcome)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 
@@ -26,7 +27,10 @@ class Status(msgspec.Struct, frozen=True):
 
 def command(
     name: Annotated[
-        str | None, typer.Argument(help="A running sandbox; default: list all.")
+        str | None,
+        typer.Argument(
+            help="A running sandbox; default: list all.", autocompletion=completion.sandboxes
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -84,7 +88,7 @@ def _print_list(descriptions: list[Description]) -> None:
     for each in descriptions:
         table.add_row(
             each.name,
-            each.topology or "",
+            each.topology.name if each.topology else "",
             str(len(each.namespaces) - 1),
             ", ".join(sorted(set(each.engine.values()))),
             _when(each.started_at),
@@ -97,10 +101,8 @@ def _print(status: Status) -> None:
     from rich.table import Table
 
     description = status.description
-    console().print(
-        f"{description.name}: {description.topology or 'no topology'}, "
-        f"since {_when(description.started_at)}"
-    )
+    built = description.topology.name if description.topology else "no topology"
+    console().print(f"{description.name}: {built}, since {_when(description.started_at)}")
     if description.fault:
         console().print(f"FAULT: {description.fault}")
     table = Table("node", "interface", "state", "addresses", "received", "sent", box=None)

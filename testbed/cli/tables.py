@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from testbed.metric import Metric
+
 _COLOURS: Final = {
     Verdict.PASS: "green",
     Verdict.REGRESSED: "red",
@@ -26,22 +28,25 @@ _COLOURS: Final = {
     Status.INVALID: "yellow",
 }
 _SHOWN_PROBLEMS: Final = 10
+_WIDEST: Final = 10_000  # characters of a table
 
 
 def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     """Print the table, the expectations, what went wrong and where all of it lies."""
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
-    console.print(_cells(outcome))
+    _print_table(console, _cells(outcome))
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for remark in outcome.remarks:
-        console.print(remark, style="dim")
+        console.print(remark, style="dim", soft_wrap=True, markup=False)
     for check in outcome.checks:
-        console.print(_check(check))
+        console.print(_check(check, outcome.own), soft_wrap=True)
     for claim in outcome.unjudged:
-        console.print(f"left out, as its runs were: {claim}", style="dim", markup=False)
+        console.print(
+            f"left out, as its runs were: {claim}", style="dim", soft_wrap=True, markup=False
+        )
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
-        console.print(_problem(problem))
+        console.print(_problem(problem), soft_wrap=True)
     if len(outcome.problems) > _SHOWN_PROBLEMS:
         console.print(
             f"... and {len(outcome.problems) - _SHOWN_PROBLEMS} more runs that do not count"
@@ -52,27 +57,28 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     console.print("\n".join(last), soft_wrap=True, markup=False)
 
 
-def print_runs(console: Console, runs: Sequence[RunRecord], headline: Sequence[str]) -> None:
+def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) -> None:
     """Print one line per run."""
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    columns = ("run", *_parameters(runs), "stack", "status", *headline, "subflows", "reason")
+    parameters = _parameters(runs)
+    columns = ("run", *parameters, "stack", "status", *outcome.headline, "subflows", "reason")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for run in runs:
-        metrics = (_metric(run, name) for name in headline)
+        metrics = (_metric(run, name, outcome.own) for name in outcome.headline)
         table.add_row(
             f"{run.number:04d}",
-            *map(str, run.parameters.values()),
+            *_values(run, parameters),
             run.stack,
             f"[{_COLOURS[run.status]}]{run.status}[/]",
             *metrics,
             " ".join(map(str, run.subflows)) or "-",
             escape(run.reason or ""),
         )
-    console.print(table)
+    _print_table(console, table)
 
 
 def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
@@ -82,22 +88,33 @@ def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
     first = rows[0]
     metric = first.metric
     table = Table(box=None, pad_edge=False)
-    columns = (*_parameters(rows), "stack", "machine", "runs", metric, "subflows")
+    parameters = _parameters(rows)
+    columns = (*parameters, "stack", "machine", "runs", metric, "subflows")
     for column in (*columns, f"{metric} vs {first.machine}"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     before: list[str] = []
     for row in rows:
-        cell = [*map(str, row.parameters.values()), row.stack]
+        cell = [*_values(row, parameters), row.stack]
         table.add_row(*([""] * len(cell) if cell == before else cell), *_on_machine(row))
         before = cell
     console.print(f"\n{name}: machines compared", style="bold")
+    _print_table(console, table)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Print a table; away from a terminal as wide as it is, so that no name is cut or broken."""
+    from rich.measure import Measurement
+
+    if not console.is_terminal:
+        without_end = console.options.update(max_width=_WIDEST)
+        console.width = max(console.width, Measurement.get(console, without_end, table).maximum)
     console.print(table)
 
 
 def _on_machine(row: Row) -> Iterator[str]:
     yield row.machine
     yield f"{row.ok}/{row.planned}"
-    yield numbers.quantity(row.metric, row.estimate) if row.estimate else "-"
+    yield numbers.quantity(row.metric, row.estimate, row.own) if row.estimate else "-"
     yield " ".join(map(str, row.subflows)) or "-"
     yield numbers.times(row.relative) if row.relative else "-"
 
@@ -106,28 +123,29 @@ def _cells(outcome: Outcome) -> Table:
     from rich.table import Table
 
     reference = outcome.cells[0].stack
-    several = any(cell.stack != reference for cell in outcome.cells)
-    columns = [*_parameters(outcome.cells), "stack", "runs", *outcome.headline]
-    columns += ["subflows", "engine"]
+    several = any(cell.relative or cell.stack != reference for cell in outcome.cells)
+    parameters = _parameters(outcome.cells)
+    columns = [*parameters, "stack", "runs", *outcome.headline]
+    columns += ["subflows", "congestion", "engine"]
     saturated = any(cell.busy >= SATURATED for cell in outcome.cells)
     columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for cell in outcome.cells:
-        row = [*_row(cell, outcome.headline), *([f"{cell.busy:.0%}"] * saturated)]
-        table.add_row(*row, *([_relative(cell)] * several))
+        row = [*_row(cell, outcome), *([f"{cell.busy:.0%}"] * saturated)]
+        table.add_row(*_values(cell, parameters), *row, *([_relative(cell)] * several))
     return table
 
 
-def _row(cell: CellOutcome, headline: Sequence[str]) -> Iterator[str]:
-    yield from map(str, cell.parameters.values())
+def _row(cell: CellOutcome, outcome: Outcome) -> Iterator[str]:
     yield cell.stack
     yield f"{cell.ok}/{cell.planned}"
-    for name in headline:
+    for name in outcome.headline:
         estimate = cell.metrics.get(name)
-        yield numbers.quantity(name, estimate) if estimate else "-"
+        yield numbers.quantity(name, estimate, outcome.own) if estimate else "-"
     yield " ".join(map(str, cell.subflows)) or "-"
+    yield " ".join(cell.congestion) or "-"
     yield " ".join(cell.engines) or "-"
 
 
@@ -136,13 +154,18 @@ def _relative(cell: CellOutcome) -> str:
 
 
 def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
-    return list(of[0].parameters) if of else []
+    """Return the names of all parameters; an option of a stack is not one of every cell."""
+    return list(dict.fromkeys(name for each in of for name in each.parameters))
 
 
-def _check(check: Check) -> str:
+def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> list[str]:
+    return [str(of.parameters[name]) if name in of.parameters else "-" for name in parameters]
+
+
+def _check(check: Check, own: Mapping[str, Metric]) -> str:
     seen = "no run gave it"
     if check.value is not None:
-        seen = numbers.number(check.metric, check.value, check.interval)
+        seen = numbers.number(check.metric, check.value, check.interval, own)
     values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
     where = f" (with {values})" if values else ""
     why = f"; {check.why}" if check.why else ""
@@ -159,6 +182,6 @@ def _line(word: Verdict | Status, text: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]: {escape(text)}"
 
 
-def _metric(run: RunRecord, name: str) -> str:
+def _metric(run: RunRecord, name: str, own: Mapping[str, Metric]) -> str:
     value = run.metrics.get(name)
-    return "-" if value is None else numbers.number(name, value, None)
+    return "-" if value is None else numbers.number(name, value, None, own)

@@ -50,7 +50,7 @@ def command(
             await sandbox.detach()
         finally:
             await sandbox.close()
-        return {"name": sandbox.name, "topology": wanted.topology, "execution": execution}
+        return {"name": sandbox.name, "topology": wanted.topology.name, "execution": execution}
 
     result = asyncio.run(build())
     if json:

@@ -9,13 +9,14 @@ a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
 from testbed.document.mistakes import mistakes
-from testbed.document.paths import Positions, join_path, nearest, split_path
+from testbed.document.paths import Keys, Positions, join_path, nearest, split_path
 from testbed.document.reader import MAX_BYTES, Data, parse
 from testbed.errors import InputError
 
@@ -53,7 +54,11 @@ class Document(Generic[T]):
     def error(self, message: str, path: str = "", hint: str | None = None) -> InputError:
         """Return (not raise) the error that names ``path`` in this document."""
         return InputError(
-            message, file=self.name, line=self.positions.line(path), path=path or None, hint=hint
+            message,
+            file=self.name,
+            line=self.positions.line(path),
+            path=self.positions.whole(path) or None,
+            hint=hint,
         )
 
 
@@ -82,16 +87,29 @@ def convert(raw: Data, as_type: type[T], positions: Positions, name: str) -> Doc
     try:
         value = msgspec.convert(raw, as_type)
     except (msgspec.ValidationError, InputError):
-        error = next(mistakes(raw, as_type, ()), None)
-        if error is None:
+        found = _innermost(mistakes(raw, as_type, ()))
+        if not found:
             raise
-        keys, found = error
-        path = join_path(*keys)
-        raise InputError(
-            found.message,
-            file=name,
-            line=positions.line(path),
-            path=path or None,
-            hint=found.hint,
-        ) from None
+        errors = [_placed(keys, error, positions, name) for keys, error in found]
+        raise InputError.together(errors) from None
     return Document(value, raw, name, positions)
+
+
+def _innermost(found: Iterable[tuple[Keys, InputError]]) -> list[tuple[Keys, InputError]]:
+    """Return the mistakes without those of values that hold another one."""
+    kept: list[tuple[Keys, InputError]] = []
+    for keys, error in found:
+        if not any(inner[: len(keys)] == keys for inner, _ in kept):
+            kept.append((keys, error))
+    return kept
+
+
+def _placed(keys: Keys, error: InputError, positions: Positions, name: str) -> InputError:
+    path = join_path(*keys)
+    return InputError(
+        error.message,
+        file=name,
+        line=positions.line(path),
+        path=positions.whole(path) or None,
+        hint=error.hint,
+    )

@@ -15,14 +15,27 @@ _PATH: Final = re.compile(r'\.?(?:"(?P<quoted>[^"]*)"|\[(?P<index>\d+)\]|(?P<pla
 
 
 class Positions:
-    """Where each path of a document stands."""
+    """Where each path of a document stands.
 
-    def __init__(self, lines: Mapping[str, int]) -> None:
+    :param lines: of each path of the file.
+    :param within: where the document stands, if it is a part of that file.
+    """
+
+    def __init__(self, lines: Mapping[str, int], within: str = "") -> None:
         self._lines = lines
+        self._within = within
+
+    def below(self, path: str) -> Positions:
+        """Return the positions of the document that stands at a path of this one."""
+        return Positions(self._lines, self.whole(path))
+
+    def whole(self, path: str) -> str:
+        """Return a path of the document as a path of the file."""
+        return join_path(*split_path(self._within), *split_path(path))
 
     def line(self, path: str) -> int | None:
         """Return the line, from 1, of ``path`` or of the nearest value that encloses it."""
-        keys = split_path(path)
+        keys = split_path(self.whole(path))
         for end in range(len(keys), -1, -1):
             line = self._lines.get(join_path(*keys[:end]))
             if line is not None:

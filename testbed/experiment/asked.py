@@ -6,31 +6,46 @@ import os
 
 from testbed.analysis.asked import Asked
 from testbed.analysis.refusals import Scope
+from testbed.document import join_path
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.venue import HOST, SIMULATION
 from testbed.machine.model import VARIABLE, VIRTUAL_TIME
+from testbed.metric import Metric
 from testbed.topology.model import Topology
-from testbed.workload.metrics import BOTH_WAYS, GIVES, headline
-from testbed.workload.spec import Workload
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.metrics import BOTH_WAYS, GIVES, TIMED, headline
+from testbed.workload.spec import Command, Workload
 
 
 def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
     """Return what the experiment ``name`` asks for.
 
     :param machine: where its runs happen, as an environment names it.
+    :raises InputError: a stack is none.
     """
+    choices = spec.choices
     return Asked(
         name=name,
         description=spec.description,
-        stacks=spec.stacks,
+        stacks=tuple(choice.label for choice in choices),
         parameters=spec.parameters,
-        cells=expand(spec.parameters, spec.stacks),
+        cells=expand(spec.parameters, choices),
         repetitions=spec.repetitions,
-        headline=headline(_kind(spec.workload)),
+        headline=headlines(spec),
         claims=spec.expect,
         deterministic=is_deterministic(machine),
+        own=_own(spec),
     )
+
+
+def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
+    """Return the metrics that the flows in the foreground are mostly run for."""
+    if spec.workload is not None:
+        return _headline(spec.workload)
+    subjects = [(name, flow) for name, flow in spec.flows.items() if not flow.background]
+    few = 1 if len(subjects) > 1 else 2
+    return tuple(f"{name}.{metric}" for name, flow in subjects for metric in _headline(flow)[:few])
 
 
 def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
@@ -39,12 +54,16 @@ def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
     :param decided: whether so many runs can decide anything.
     """
     return Scope(
-        stacks=spec.stacks,
+        stacks=tuple(choice.label for choice in spec.choices),
         parameters=spec.parameters,
-        flows={"": _given(spec)},
+        flows={
+            "" if spec.workload is not None else name: _given(spec, name, flow)
+            for name, flow in spec.named_flows.items()
+        },
         links={link.name: (link.a.node, link.b.node) for link in topology.links},
         probes=spec.probes,
         decided=decided,
+        own=_own(spec),
     )
 
 
@@ -55,13 +74,26 @@ def is_deterministic(machine: str) -> bool:
     return machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
 
 
-def _given(spec: ExperimentSpec) -> tuple[str, ...]:
-    """Return what the workload gives, whatever the matrix makes of it."""
+def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
+    """Return what a flow gives, whatever the matrix makes of it."""
     paths = {*spec.matrix, *(path for case in spec.cases.values() for path in case)}
-    both = "workload.direction" in paths or getattr(spec.workload, "direction", "") == "both"
-    given = GIVES[_kind(spec.workload)]
-    return given if both else tuple(name for name in given if name not in BOTH_WAYS)
+    prefix = WORKLOAD if spec.workload is not None else join_path("flows", name)
+    both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
+    timed = f"{prefix}.arrivals" in paths or getattr(flow, "arrivals", None) is not None
+    left_out = (() if both else BOTH_WAYS) + (() if timed else TIMED)
+    given = tuple(name for name in GIVES[flow.kind] if name not in left_out)
+    return (*flow.own, *given) if isinstance(flow, Command) else given
 
 
-def _kind(workload: Workload) -> str:
-    return str(workload.__struct_config__.tag)
+def _headline(flow: Workload) -> tuple[str, ...]:
+    """Return what a flow is mostly run for: first of all what its programs print."""
+    usual = headline(flow.kind)
+    return (*flow.own, *usual) if isinstance(flow, Command) else usual
+
+
+def _own(spec: ExperimentSpec) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for flow in spec.named_flows.values():
+        if isinstance(flow, Command):
+            found |= flow.own
+    return found

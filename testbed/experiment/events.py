@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from testbed.document import Document, join_path
 from testbed.errors import InputError
-from testbed.experiment.spec import EventSpec, ExperimentSpec
+from testbed.experiment.spec import EventSpec, ExperimentSpec, InterfaceAddress
 from testbed.topology import changes
+from testbed.topology.forwarding import host
 from testbed.topology.model import Link, Topology
 from testbed.topology.operations import AnyOperation, SetWire
 
@@ -48,10 +50,19 @@ def timeline(document: Document[ExperimentSpec], topology: Topology) -> tuple[Ac
 
 
 class _Network:
-    """Knows what loss each link has at the moment, so that the end of a blackhole restores it."""
+    """Knows what the network is at the moment: the loss of links, the addresses of interfaces.
+
+    The end of a blackhole restores the loss that a link had before.
+    """
 
     def __init__(self, topology: Topology) -> None:
-        self._topology = topology
+        self._topology = topology  # as it was built
+        self._addresses = {
+            (node.name, interface.name): interface.addresses
+            for node in topology.nodes
+            for interface in node.interfaces
+        }
+        self._endpoints = set(_endpoints(topology))
         self._blackholes: set[str] = set()
         self._loss = {
             (link.name, side): netem.options().get("loss", "none")
@@ -104,26 +115,81 @@ class _Network:
 
     def _of_node(self, event: EventSpec, node: str) -> tuple[str, tuple[AnyOperation, ...]]:
         """Carry out whichever of the four changes of a node the event holds."""
-        topology = self._topology
         if added := event.add_address:
-            operations = changes.add_address(topology, node, added.interface, added.address)
+            here = self._addresses.get((node, added.interface), ())
+            operations = changes.add_address(
+                self._topology, node, added.interface, added.address, here
+            )
+            self._add(node, added)
             return f"add address {added.address} to {added.interface}", operations
         if removed := event.remove_address:
-            operations = changes.remove_address(topology, node, removed.interface, removed.address)
+            operations = changes.remove_address(
+                self._topology, node, removed.interface, removed.address
+            )
+            self._remove(node, removed)
             return f"remove address {removed.address} from {removed.interface}", operations
         if endpoint := event.add_endpoint:
             flags = " ".join(endpoint.flags)
-            operations = changes.add_endpoint(topology, node, endpoint)
+            operations = changes.add_endpoint(self._now(), node, endpoint)
+            self._endpoints.add((node, endpoint.interface))
             return f"add endpoint {endpoint.interface} {flags}", operations
         assert event.remove_endpoint  # noqa: S101 - EventSpec has exactly one action
         interface = event.remove_endpoint.interface
-        operations = changes.remove_endpoint(topology, node, interface)
+        operations = changes.remove_endpoint(self._now(), node, interface)
+        if (node, interface) not in self._endpoints:
+            raise InputError(f"{interface!r} at {node!r} has no endpoint at that time")
+        self._endpoints.discard((node, interface))
         return f"remove endpoint {interface}", operations
+
+    def _add(self, node: str, added: InterfaceAddress) -> None:
+        here = self._addresses[node, added.interface]
+        if added.address in here:
+            raise InputError(f"{added.interface!r} at {node!r} has {added.address} at that time")
+        self._addresses[node, added.interface] = (*here, added.address)
+
+    def _remove(self, node: str, removed: InterfaceAddress) -> None:
+        here = self._addresses[node, removed.interface]
+        if removed.address not in here:
+            has = ", ".join(here) or "none"
+            raise InputError(
+                f"{removed.interface!r} at {node!r} has no address {removed.address} at that time",
+                hint=f"it has: {has}",
+            )
+        self._addresses[node, removed.interface] = tuple(
+            address for address in here if address != removed.address
+        )
+
+    def _now(self) -> Topology:
+        """Return the topology with the addresses that interfaces have at that time."""
+        return msgspec.structs.replace(
+            self._topology,
+            nodes=tuple(
+                msgspec.structs.replace(
+                    node,
+                    interfaces=tuple(
+                        msgspec.structs.replace(
+                            interface, addresses=self._addresses[node.name, interface.name]
+                        )
+                        for interface in node.interfaces
+                    ),
+                )
+                for node in self._topology.nodes
+            ),
+        )
 
     def _topology_has(self, node: str) -> None:
         names = [each.name for each in self._topology.nodes]
         if node not in names:
             raise InputError(f"{node!r} is no node", hint=f"there are: {', '.join(names)}")
+
+
+def _endpoints(topology: Topology) -> Iterator[tuple[str, str]]:
+    """Yield the node and the name of each interface that has an endpoint."""
+    for node in topology.nodes:
+        addresses = {endpoint.address for endpoint in node.endpoints}
+        for interface in node.interfaces:
+            if any(host(address) in addresses for address in interface.addresses):
+                yield node.name, interface.name
 
 
 def _shaping(event: EventSpec) -> str:

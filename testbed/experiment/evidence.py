@@ -9,13 +9,14 @@ import msgspec
 
 from testbed import records
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
-from testbed.experiment.scenario import Scenario
+from testbed.experiment.scenario import PlannedFlow, Scenario
 from testbed.results.model import EventRecord, WireRecord
 from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
+from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.result import WorkloadResult
-from testbed.workload.spec import Command, Iperf3, Workload
+from testbed.workload.spec import Command, Iperf3
 
 if TYPE_CHECKING:  # a simulated run has nothing to do with the sandbox
     from testbed.sandbox import Observation
@@ -26,13 +27,14 @@ class Seen(msgspec.Struct, kw_only=True):
 
     :param failure: why it failed.
     :param doubt: why it proves nothing although it did not fail.
+    :param results: what came out of each flow, by name.
     :param cpu: CPU seconds of what is no part of the workload.
     """
 
     failure: str | None = None
     doubt: str | None = None
     zero_ns: int | None = None
-    result: WorkloadResult | None = None
+    results: dict[str, WorkloadResult] = {}
     events: tuple[EventRecord, ...] = ()
     before: Observation | None = None
     after: Observation | None = None
@@ -43,41 +45,63 @@ class Seen(msgspec.Struct, kw_only=True):
     logs: dict[str, bytes] = {}
 
 
-def nodes(workload: Workload) -> tuple[str, ...]:
-    """Return the nodes a workload runs on, each once."""
-    programs = workload.programs if isinstance(workload, Command) else ()
-    names = (workload.source, workload.target, *(program.node for program in programs))
-    return tuple(dict.fromkeys(names))
-
-
 def of(
-    scenario: Scenario,
-    seen: Seen,
-    *,
-    protocol: str,
-    ours: tuple[str, ...] = (),
-    simulated: bool = False,
+    scenario: Scenario, planned: PlannedFlow, seen: Seen, *, simulated: bool = False
 ) -> Evidence:
-    """Return what there is to judge the run by.
+    """Return what there is to judge one flow by.
 
-    :param protocol: what the stack is to speak.
-    :param ours: the nodes whose stack is ours.
-    :param simulated: in a network of ours, too.
+    :param simulated: in a network of ours.
     """
-    workload = scenario.workload
+    flow = planned.flow
+    workload, ends = flow.workload, flow.stack.ends
+    nodes = (workload.source, workload.target)
+    ours = tuple(
+        node for node, end in zip(nodes, ends, strict=True) if simulated or not end.kind.in_kernel
+    )
+    own = _ends(seen, flow.name)
+    several = len(scenario.flows) > 1 and not isinstance(workload, Command)
+    port = workload.port if several else None
     return Evidence(
-        protocol=protocol,
+        protocol=flow.stack.protocol,
         ours=ours,
         simulated=simulated,
         source=workload.source,
         target=workload.target,
-        expected_subflows=scenario.subflows,
+        expected_subflows=planned.subflows,
         counters=moved(seen.before, seen.after),
-        connections=(*_sampled(seen.records), *_counted(seen.records), *_final(seen)),
-        spoken=_spoken(seen),
+        connections=(
+            *_sampled((*seen.records, *_own_looks(seen, flow.name)), port),
+            *_counted(seen.records, port),
+            *_final(own),
+        ),
+        spoken=_spoken(own, flow.stack.protocol),
+        differences=tuple(_differences(own, flow)),
         lost=tuple(_lost(wires(scenario.topology, seen.wires))),
         programs=isinstance(workload, Command | Iperf3),
+        kernel=_kernel_stacks(scenario),
+        shared=_shared(scenario, planned),
     )
+
+
+def _own_looks(seen: Seen, flow: str) -> tuple[records.Record, ...]:
+    return seen.results[flow].records if flow in seen.results else ()
+
+
+def _kernel_stacks(scenario: Scenario) -> dict[str, tuple[str, ...]]:
+    """Return, for each node, the protocols that the kernel's stacks speak there, of all flows."""
+    found: dict[str, tuple[str, ...]] = {}
+    for planned in scenario.flows:
+        workload, stack = planned.flow.workload, planned.flow.stack
+        for node, end in zip((workload.source, workload.target), stack.ends, strict=True):
+            spoken = (end.kind.protocol,) if end.kind.in_kernel else ()
+            found[node] = tuple(dict.fromkeys((*found.get(node, ()), *spoken)))
+    return found
+
+
+def _shared(scenario: Scenario, planned: PlannedFlow) -> tuple[str, ...]:
+    """Return the nodes of a flow that other flows use, too."""
+    others = [node for other in scenario.flows if other is not planned for node in other.nodes]
+    return tuple(node for node in planned.nodes if node in others)
 
 
 def moved(before: Observation | None, after: Observation | None) -> dict[str, dict[str, int]]:
@@ -146,24 +170,33 @@ def series(seen: Seen) -> tuple[records.Record, ...]:
 
 def _workload_records(seen: Seen) -> Iterator[records.Record]:
     """Yield each count at the end of its interval, when it was known, and the pauses."""
-    for counted in seen.result.series if seen.result else ():
-        for index, value in enumerate(counted.values, 1):
-            yield records.WorkloadRecord(
-                t_ns=counted.start_ns + index * counted.step_ns, node=counted.node, received=value
+    for name, result in seen.results.items():
+        flow = None if name == WORKLOAD else name
+        for counted in result.series:
+            for index, value in enumerate(counted.values, 1):
+                yield records.WorkloadRecord(
+                    t_ns=counted.start_ns + index * counted.step_ns,
+                    node=counted.node,
+                    received=value,
+                    flow=flow,
+                )
+        yield from result.records
+        for pause in result.pauses:
+            yield records.PauseRecord(
+                t_ns=pause.end_ns, node=pause.node, length_ns=pause.length_ns, flow=flow
             )
-    yield from seen.result.records if seen.result else ()
-    for pause in seen.result.pauses if seen.result else ():
-        yield records.PauseRecord(t_ns=pause.end_ns, node=pause.node, length_ns=pause.length_ns)
 
 
-def _sampled(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:
-    """Yield what the probe ``mptcp_info`` saw."""
+def _sampled(seen: Iterable[records.Record], port: int | None) -> Iterator[ConnectionView]:
+    """Yield what the probe ``mptcp_info`` saw of connections to a port, or of all."""
     for record in seen:
-        if isinstance(record, records.MptcpInfoRecord):
+        if isinstance(record, records.MptcpInfoRecord) and (
+            port is None or _has_port(record.local, record.remote, port)
+        ):
             yield _view(record.node, record.mptcp)
 
 
-def _counted(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:
+def _counted(seen: Iterable[records.Record], port: int | None) -> Iterator[ConnectionView]:
     """Yield the subflows of each connection by the path manager's events, which miss none."""
     subflows: dict[tuple[str, int | None], int] = {}
     for record in seen:
@@ -172,34 +205,58 @@ def _counted(seen: Iterable[records.Record]) -> Iterator[ConnectionView]:
         connection = record.node, record.token
         match record.event:
             case "created":
-                subflows[connection] = 1
-            case "sub_established":
-                subflows[connection] = subflows.get(connection, 0) + 1
-            case "sub_closed":
-                subflows[connection] = subflows.get(connection, 0) - 1
+                if port is None or _has_port(record.local, record.remote, port):
+                    subflows[connection] = 1
+            case "sub_established" if connection in subflows:
+                subflows[connection] += 1
+            case "sub_closed" if connection in subflows:
+                subflows[connection] -= 1
             case _:
                 continue
-        yield ConnectionView(node=record.node, fallback=False, subflows=subflows[connection])
+        if connection in subflows:
+            yield ConnectionView(node=record.node, fallback=False, subflows=subflows[connection])
 
 
-def _final(seen: Seen) -> Iterator[ConnectionView]:
-    """Yield what the ends themselves saw just before they closed their connections."""
-    for end in _ends(seen):
-        if end.view.mptcp_info is not None:
-            yield _view(end.node, end.view.mptcp_info)
+def _has_port(local: str | None, remote: str | None, port: int) -> bool:
+    """Tell whether one end of a connection has a port."""
+    return any(address and address.endswith(f":{port}") for address in (local, remote))
 
 
-def _spoken(seen: Seen) -> dict[str, str]:
-    """Return, for each node that looked at its connection, the protocol that it saw."""
-    return {
-        end.node: "tcp" if end.view.mptcp_info is None else "mptcp"
-        for end in _ends(seen)
-        if end.view != records.View()
-    }
+def _final(ends: Iterable[records.End]) -> Iterator[ConnectionView]:
+    """Yield what the ends themselves saw of their connections."""
+    for end in ends:
+        for connection in end.connections:
+            if connection.view.mptcp_info is not None:
+                yield _view(end.node, connection.view.mptcp_info)
 
 
-def _ends(seen: Seen) -> tuple[records.End, ...]:
-    return records.ends(seen.result.details) if seen.result else ()
+def _spoken(ends: Iterable[records.End], wanted: str) -> dict[str, str]:
+    """Return, for each node that looked at its connections, the protocol that it saw.
+
+    Of several connections the first one that did not speak ``wanted`` counts.
+    """
+    found: dict[str, str] = {}
+    for end in ends:
+        for connection in end.connections:
+            if connection.view != records.View():
+                spoken = "tcp" if connection.view.mptcp_info is None else "mptcp"
+                if found.get(end.node, wanted) == wanted:
+                    found[end.node] = spoken
+    return found
+
+
+def _differences(ends: Iterable[records.End], flow: Flow) -> Iterator[str]:
+    """Yield, in words, what an end used that was not asked for."""
+    workload, choice = flow.workload, flow.stack
+    asked = {workload.source: choice.source, workload.target: choice.target}
+    for end in ends:
+        for connection in end.connections:
+            for difference in asked[end.node].differences(connection.used):
+                yield f"{end.node}: {difference}"
+
+
+def _ends(seen: Seen, flow: str) -> tuple[records.End, ...]:
+    return records.ends(seen.results[flow].details) if flow in seen.results else ()
 
 
 def _view(node: str, seen: records.MptcpInfo) -> ConnectionView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,16 +13,21 @@ from testbed.analysis import refusals
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError
 from testbed.experiment.asked import is_deterministic, scope
-from testbed.experiment.matrix import check_size, expand
-from testbed.experiment.scenario import TOPOLOGY_KEYS, Scenario, scenario
+from testbed.experiment.matrix import check_size, expand, stack_axes
+from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
+from testbed.experiment.traces import located
 from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
-from testbed.results.model import Cell, ExperimentRecord
+from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
 from testbed.topology.load import load_topology, substitute
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
-from testbed.workload.spec import Command, Iperf3
+from testbed.units import format_time
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.stacks.choice import StackChoice, read
+
+_TRIED_WHOLE: Final = 64  # cells
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +36,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     :param topology: the name of the topology.
     :param raw: the file as plain data, with the topology and all overrides in it: all one needs
         to read it again.
-    :param scenarios: one for each of ``cells``.
+    :param choices: the stacks under test.
+    :param written: the file; ``network`` the topology.
     :param left_out: stacks of the file that ``machine`` does not have.
     """
 
@@ -40,9 +46,20 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     topology: str
     raw: dict[str, Any]
     spec: ExperimentSpec
+    choices: tuple[StackChoice, ...]
     cells: tuple[Cell, ...]
-    scenarios: tuple[Scenario, ...]
+    written: Document[ExperimentSpec]
+    network: Document[TopologySpec]
     left_out: tuple[str, ...] = ()
+
+    def scenario(self, cell: Cell) -> Scenario:
+        """Return what the runs of a cell need.
+
+        It is made when a run is due: a matrix may have thousands of cells.
+
+        :raises InputError: two values of the matrix, each of them right, do not go together.
+        """
+        return scenario(self.written, self.network, self.choices, cell)
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +87,16 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
     written = document.load(path, ExperimentSpec)
+    _all_of(
+        lambda: _choices(written),
+        lambda: resolve(_topology(written, path)),
+        lambda: _check_names(written),
+        lambda: _check_lengths(written),
+        lambda: _check_events(written),
+    )
     topology = _topology(written, path)
     _check_claims(written, topology, overrides)
-    raw = cast("dict[str, Any]", written.raw) | {"topology": topology.raw}
+    raw = located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
     _check_machines(wanted)
@@ -141,19 +165,19 @@ def _topology(written: Document[ExperimentSpec], path: Path) -> Document[Topolog
 
 
 def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
-    """Check a topology that is written out in the experiment."""
-    try:
-        raw = cast("Data", written.value.topology)
-        return document.convert(raw, TopologySpec, Positions({}), name)
-    except InputError as error:
-        path = ".".join(filter(None, ("topology", error.path)))
-        raise written.error(error.message, path, error.hint) from None
+    """Check a topology that is written out in the experiment.
+
+    :param name: of the topology, where there is no file.
+    """
+    raw = cast("Data", written.value.topology)
+    file = written.name if Path(written.name).stem == name else name
+    return document.convert(raw, TopologySpec, written.positions.below("topology"), file)
 
 
 def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     """Apply the command line to plain data; what the values mean is checked afterwards."""
     named = {
-        "stacks": list(overrides.stacks) or None,
+        "stacks": _chosen(raw.get("stacks") or (), overrides.stacks) or None,
         "repetitions": overrides.repetitions,
         "seed": overrides.seed,
         "wire": overrides.wire,
@@ -164,6 +188,12 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     return raw
 
 
+def _chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
+    """Return the stacks that the command line names: by a label of the file, or written out."""
+    labelled = {read(raw).label: raw for raw in written}
+    return [labelled.get(text, text) for text in wanted]
+
+
 def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     matrix, cases = raw.get("matrix") or {}, raw.get("cases") or {}
     if path == CASE and value in cases:
@@ -171,18 +201,33 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     if any(path in of for of in cases.values()):
         changed = {name: of | {path: value} for name, of in cases.items()}
         return raw | {"cases": changed}
-    if path in matrix:  # it stays a parameter, for the expectations that name it
+    if path in matrix or path.startswith(STACK_PREFIX):  # a parameter, as claims may name it
         return raw | {"matrix": matrix | {path: [value]}}
     first, *rest = map(str, document.split_path(path))
     if first in TOPOLOGY_KEYS:
         return raw | {"topology": substitute(raw["topology"], path, value)}
-    if first == "workload" and len(rest) == 1:
-        return raw | {"workload": raw["workload"] | {rest[0]: value}}
+    if first == WORKLOAD and len(rest) == 1 and raw.get(WORKLOAD):
+        return raw | {WORKLOAD: raw[WORKLOAD] | {rest[0]: value}}
+    flows = raw.get(FLOWS) or {}
+    if first == FLOWS and len(rest) == 2 and rest[0] in flows:
+        return raw | {FLOWS: flows | {rest[0]: flows[rest[0]] | {rest[1]: value}}}
     fields = [field.name for field in msgspec.structs.fields(ExperimentSpec)]
     if rest or first not in fields:
-        hint = document.nearest(first, ["workload", *TOPOLOGY_KEYS, *fields])
+        hint = document.nearest(path if rest else first, _paths(flows, fields))
         raise InputError(f"--set {path}: leads nowhere in the experiment or topology", hint=hint)
     return raw | {first: value}
+
+
+def _paths(flows: Iterable[str], fields: Iterable[str]) -> list[str]:
+    """Return what a path may begin with, for a hint."""
+    return [WORKLOAD, *(f"{FLOWS}.{name}" for name in flows), *TOPOLOGY_KEYS, *fields]
+
+
+def _choices(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
+    try:
+        return written.value.choices
+    except InputError as error:
+        raise written.error(error.message, error.path or "stacks", error.hint) from None
 
 
 def _possible(
@@ -193,8 +238,10 @@ def _possible(
     Every machine that is not the host has some of its stacks only, and a file is written for all.
     """
     there = venue(machine).stacks
-    stacks = [stack for stack in written.value.stacks if stack in there]
-    left_out = tuple(stack for stack in written.value.stacks if stack not in there)
+    choices = _choices(written)
+    runs = [all(end.name in there for end in choice.ends) for choice in choices]
+    stacks = [raw for raw, it_runs in zip(written.value.stacks, runs, strict=True) if it_runs]
+    left_out = tuple(it.label for it, it_runs in zip(choices, runs, strict=True) if not it_runs)
     if not stacks:
         none = f"{', '.join(left_out)}: not on the machine {machine!r}"
         raise written.error(none, "stacks", f"there are: {', '.join(there)}")
@@ -210,48 +257,142 @@ def _experiment(
 ) -> Experiment:
     spec = written.value
     where = venue(machine)
-    _check_names(written, where.stacks)
-    where.check(written)
-    _check_matrix(written)
-    scenario(written, topology, {})  # without parameters an error has a line of its own
-    cells = expand(spec.parameters, spec.stacks)
-    scenarios = [
-        scenario(written, topology, cell.parameters) for cell in cells[:: len(spec.stacks)]
-    ]
-    return Experiment(
+    choices = _choices(written)
+    _all_of(
+        lambda: _check_names(written),
+        lambda: _check_lengths(written),
+        lambda: _check_events(written),
+        lambda: _check_stacks(written, choices, where.stacks),
+        lambda: where.check(written),
+        lambda: _check_matrix(written, choices),
+    )
+    experiment = Experiment(
         name=name,
         machine=machine,
         topology=Path(topology.name).stem,
         raw=cast("dict[str, Any]", written.raw),
         spec=spec,
-        cells=cells,
-        scenarios=tuple(scenarios[cell.index // len(spec.stacks)] for cell in cells),
+        choices=choices,
+        cells=expand(spec.parameters, choices),
+        written=written,
+        network=topology,
     )
+    for cell in _samples(experiment):
+        experiment.scenario(cell)
+    return experiment
 
 
-def _check_names(written: Document[ExperimentSpec], stacks: Sequence[str]) -> None:
-    """Check stacks and probes against those there are, and the timeout."""
+def _all_of(*checks: Callable[[], object]) -> None:
+    """Do all checks, and raise what any of them found.  Raises InputError."""
+    errors: list[InputError] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise InputError.together(errors)
+
+
+def _samples(experiment: Experiment) -> Iterator[Cell]:
+    """Yield the cells by which an experiment is checked before anything is started.
+
+    The first has no parameters: an error in it has a line of its own.  A small matrix is tried
+    whole, of a large one each value of each axis beside the first values of the others.
+    """
+    spec = experiment.spec
+    for choice in experiment.choices:
+        yield Cell(stack=choice.label, parameters={})
+    if len(experiment.cells) <= _TRIED_WHOLE:
+        yield from experiment.cells
+        return
+    for choice in experiment.choices:
+        axes = stack_axes(spec.parameters, choice)
+        first = {path: values[0] for path, values in axes.items()}
+        for path, values in axes.items():
+            for value in values:
+                yield Cell(stack=choice.label, parameters=first | {path: value})
+
+
+def _check_names(written: Document[ExperimentSpec]) -> None:
+    """Check probes against those there are."""
     spec = written.value
-    for index, stack in enumerate(spec.stacks):
-        place = document.join_path("stacks", index)
-        if stack not in stacks:
-            hint = document.nearest(stack, stacks)
-            raise written.error(f"there is no stack {stack!r}", place, hint)
-        if "/" in stack and isinstance(spec.workload, Iperf3 | Command):
-            message = f"{stack!r}: programs run on one stack, not on two"
-            raise written.error(message, place, "use a built-in workload: bulk, reqres or stream")
-        if stack in spec.stacks[:index]:
-            raise written.error(f"stack {stack!r} is listed twice", place)
     for index, probe in enumerate(spec.probes):
         if probe not in DEFAULT_PROBES:
             known = document.nearest(probe, DEFAULT_PROBES)
             hint = "write 'pcap: true'" if probe == "pcap" else known
             place = document.join_path("probes", index)
             raise written.error(f"there is no probe {probe!r}", place, hint)
+
+
+def _check_lengths(written: Document[ExperimentSpec]) -> None:
+    """Check the timeout, and that no flow needs longer."""
+    spec = written.value
     try:
-        _ = spec.timeout_ns
+        timeout_ns = spec.timeout_ns
     except InputError as error:
         raise written.error(error.message, "timeout", error.hint) from None
+    for name, flow in spec.named_flows.items():
+        if flow.longest_ns > timeout_ns:
+            place = WORKLOAD if spec.workload is not None else document.join_path(FLOWS, name)
+            raise written.error(
+                f"lasts {format_time(flow.longest_ns)}, longer than the timeout of a run, "
+                f"{format_time(timeout_ns)}",
+                place,
+                "give the experiment a longer timeout",
+            )
+
+
+def _check_events(written: Document[ExperimentSpec]) -> None:
+    """Refuse events that could never be played."""
+    spec = written.value
+    try:
+        timeout_ns = spec.timeout_ns
+    except InputError:
+        return  # said of the timeout
+    ends = [flow.end_ns for flow in spec.named_flows.values()]
+    known = [end for end in ends if end is not None]
+    last_ns = max(known) if len(known) == len(ends) else None
+    for index, event in enumerate(spec.events):
+        place = document.join_path("events", index)
+        if event.at_ns >= timeout_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, after the timeout of a run, "
+                f"{format_time(timeout_ns)}",
+                place,
+                "give the experiment a longer timeout",
+            )
+        if last_ns is not None and event.at_ns >= last_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, when the flows are over "
+                f"({format_time(last_ns)})",
+                place,
+                "let them last longer, or move the event",
+            )
+
+
+def _check_stacks(
+    written: Document[ExperimentSpec], choices: Sequence[StackChoice], there: Sequence[str]
+) -> None:
+    """Check that the machine has the stacks, of rivals too."""
+    spec = written.value
+    wanted = [(document.join_path("stacks", index), choice) for index, choice in enumerate(choices)]
+    for name, flow in spec.named_flows.items():
+        if flow.stack is None:
+            continue
+        place = document.join_path(FLOWS, name, "stack")
+        if spec.workload is not None:
+            raise written.error("a workload runs on the stacks under test", "workload.stack")
+        try:
+            wanted.append((place, read(flow.stack)))
+        except InputError as error:
+            raise written.error(error.message, place, error.hint) from None
+    for place, choice in wanted:
+        for end in choice.ends:
+            if end.name not in there:
+                raise written.error(
+                    f"there is no stack {end.name!r} here", place, f"there are: {', '.join(there)}"
+                )
 
 
 def _check_machines(written: Document[ExperimentSpec]) -> None:
@@ -270,17 +411,45 @@ def _check_machines(written: Document[ExperimentSpec]) -> None:
             raise written.error(error.message, place, error.hint) from None
 
 
-def _check_matrix(written: Document[ExperimentSpec]) -> None:
+def _check_matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
     spec = written.value
     places: list[tuple[str, tuple[str, ...]]] = [(path, ("matrix", path)) for path in spec.matrix]
     places += [(path, ("cases", name, path)) for name, of in spec.cases.items() for path in of]
+    known = (WORKLOAD, FLOWS, *TOPOLOGY_KEYS)
     for path, keys in places:
+        place = document.join_path(*keys)
+        if path.startswith(STACK_PREFIX):
+            _check_option(written, choices, path.removeprefix(STACK_PREFIX), keys, place)
+            continue
         first = str(document.split_path(path)[0]) if path else ""
-        if first not in ("workload", *TOPOLOGY_KEYS):
-            hint = document.nearest(first, ["workload", *TOPOLOGY_KEYS])
-            place = document.join_path(*keys)
-            raise written.error("is no path of the topology or the workload", place, hint)
+        if first not in known:
+            hint = document.nearest(first, known)
+            raise written.error("is no path of the topology or of a flow", place, hint)
     try:
-        check_size(spec.parameters, len(spec.stacks), spec.repetitions)
+        check_size(spec.parameters, choices, spec.repetitions)
     except InputError as error:
         raise written.error(error.message, "matrix") from None
+
+
+def _check_option(
+    written: Document[ExperimentSpec],
+    choices: Sequence[StackChoice],
+    option: str,
+    keys: tuple[str, ...],
+    place: str,
+) -> None:
+    """Check an axis that is an option of the stacks under test."""
+    if keys[0] == "cases":
+        raise written.error("options of stacks are axes of the matrix, not of cases", place)
+    having = [choice for choice in choices if choice.has(option)]
+    if not having:
+        known = sorted({name for choice in choices for name in choice.known})
+        raise written.error(
+            f"no stack here has the option {option!r}", place, document.nearest(option, known)
+        )
+    for value in written.value.matrix[STACK_PREFIX + option]:
+        for choice in having:
+            try:
+                choice.replaced({option: value})
+            except InputError as error:
+                raise written.error(error.message, place, error.hint) from None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from testbed.errors import InputError
-from testbed.results.model import Cell, Scalar
+from testbed.results.model import STACK_PREFIX, Cell, Scalar
+from testbed.workload.stacks.choice import StackChoice
 
 MAX_RUNS: Final = 100_000
 
@@ -32,18 +32,30 @@ class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-def expand(matrix: Mapping[str, Sequence[Scalar]], stacks: Sequence[str]) -> tuple[Cell, ...]:
-    """Return every combination, the last parameter and then the stack varying fastest."""
-    points = itertools.product(*matrix.values())
+def expand(
+    matrix: Mapping[str, Sequence[Scalar]], stacks: Sequence[StackChoice]
+) -> tuple[Cell, ...]:
+    """Return every combination, the last parameter and then the stack varying fastest.
+
+    A parameter ``stack.OPTION`` is one of the stacks that have this option; the cells of the other
+    stacks do not have the parameter.
+    """
+    common = {path: it for path, it in matrix.items() if not path.startswith(STACK_PREFIX)}
+    options = [_options(matrix, stack) for stack in stacks]
     return tuple(
-        Cell(index=index, stack=stack, parameters=dict(zip(matrix, point, strict=True)))
-        for index, (point, stack) in enumerate(itertools.product(points, stacks))
+        Cell(stack=stack.label, parameters=point | own)
+        for point in _points(common)
+        for stack, axes in zip(stacks, options, strict=True)
+        for own in _points(axes)
     )
 
 
-def check_size(matrix: Mapping[str, Sequence[Scalar]], stacks: int, repetitions: int) -> None:
+def check_size(
+    matrix: Mapping[str, Sequence[Scalar]], stacks: Sequence[StackChoice], repetitions: int
+) -> None:
     """Refuse what could never end, before it is expanded.  Raises InputError."""
-    runs = math.prod(len(values) for values in matrix.values()) * stacks * repetitions
+    points = _size({path: it for path, it in matrix.items() if not path.startswith(STACK_PREFIX)})
+    runs = points * sum(_size(_options(matrix, stack)) for stack in stacks) * repetitions
     if runs > MAX_RUNS:
         raise InputError(f"the matrix asks for {runs} runs; at most {MAX_RUNS}")
 
@@ -67,12 +79,59 @@ def schedule(cells: Sequence[Cell], repetitions: int, seed: int) -> tuple[Planne
     )
 
 
+def traffic_seed(seed: int, planned: PlannedRun, flow: str) -> int:
+    """Return the seed of what a flow of a run does, of 63 bits: arrivals, sizes, payloads.
+
+    It is the same for all stacks that are compared.
+    """
+    point = sorted(planned.cell.point.items())
+    return _digest([seed, point, planned.repetition, flow])
+
+
 def run_seed(seed: int, cell: Cell, repetition: int) -> int:
     """Return the seed of one run, of 63 bits.
 
     It depends on what the cell is, not on its place, so that another value in the matrix leaves
     the seeds of the other cells alone.
     """
-    identity = json.dumps([seed, cell.stack, sorted(cell.parameters.items()), repetition])
-    digest = hashlib.sha256(identity.encode()).digest()
+    return _digest([seed, cell.stack, sorted(cell.parameters.items()), repetition])
+
+
+def _digest(identity: object) -> int:
+    digest = hashlib.sha256(json.dumps(identity).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stack_axes(
+    matrix: Mapping[str, Sequence[Scalar]], stack: StackChoice
+) -> dict[str, Sequence[Scalar]]:
+    """Return the axes that the cells of one stack have."""
+    own = _options(matrix, stack)
+    return {
+        path: values
+        for path, values in matrix.items()
+        if path in own or not path.startswith(STACK_PREFIX)
+    }
+
+
+def _options(
+    matrix: Mapping[str, Sequence[Scalar]], stack: StackChoice
+) -> dict[str, Sequence[Scalar]]:
+    """Return the axes that are options of one stack."""
+    return {
+        path: values
+        for path, values in matrix.items()
+        if path.startswith(STACK_PREFIX) and stack.has(path.removeprefix(STACK_PREFIX))
+    }
+
+
+def _points(axes: Mapping[str, Sequence[Scalar]]) -> Iterator[dict[str, Scalar]]:
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _size(axes: Mapping[str, Sequence[Scalar]]) -> int:
+    size = 1
+    for values in axes.values():
+        size *= len(values)
+    return size

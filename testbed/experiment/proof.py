@@ -57,7 +57,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     :param connections: every view of every MPTCP connection, in any order.
     :param lost: by the emulator, when the machine was too busy.
     :param spoken: the protocol that each node saw its last connection speak.
+    :param differences: what was used that is not what was asked for, in words.
     :param programs: the data is that of other people's programs.
+    :param kernel: the protocols that stacks of the kernel speak on each node, of all flows of
+        the run; by default those of this flow.
+    :param shared: nodes that other flows use, too.
     """
 
     protocol: str
@@ -70,7 +74,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     connections: tuple[ConnectionView, ...] = ()
     lost: tuple[Lost, ...] = ()
     spoken: Mapping[str, str] = {}
+    differences: tuple[str, ...] = ()
     programs: bool = False
+    kernel: Mapping[str, tuple[str, ...]] = {}
+    shared: tuple[str, ...] = ()
+
+    def kernel_speaks(self, node: str) -> tuple[str, ...]:
+        """Return the protocols that stacks of the kernel speak on a node."""
+        return self.kernel.get(node, () if node in self.ours else (self.protocol,))
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +113,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 def _checks(evidence: Evidence) -> tuple[Check, ...]:
     """Return what proves a run: of each end the kernel's word, or that of our own stack."""
-    own = (_own_views, _same_connection)
+    own = (_as_asked, _own_views, _same_connection)
     if evidence.simulated:
         return (*own, _enough_subflows)
     kernel = _CHECKS.get(evidence.protocol, _unknown)
@@ -141,6 +152,10 @@ def _counters_are_there(evidence: Evidence) -> str | None:
 def _tcp(evidence: Evidence) -> str | None:
     nodes = _kernel_nodes(evidence)
     for node in nodes:
+        if "mptcp" in evidence.kernel_speaks(node):  # the counters are of other flows, too
+            if evidence.spoken.get(node) != "tcp":
+                return f"nothing proves that {node} spoke tcp: another flow there speaks mptcp"
+            continue
         for name, moved in evidence.counters[node].items():
             if name.startswith(PREFIX) and moved:
                 return f"tcp was to run without MPTCP, but {name} of {node} moved by {moved}"
@@ -193,6 +208,11 @@ def _enough_subflows(evidence: Evidence) -> str | None:
     )
 
 
+def _as_asked(evidence: Evidence) -> str | None:
+    """Each option that was asked for must have been used."""
+    return next(iter(evidence.differences), None)
+
+
 def _own_views(evidence: Evidence) -> str | None:
     """Each end with a stack of ours must have looked at its connection, and seen the protocol."""
     for node in evidence.ours:
@@ -225,6 +245,8 @@ def _same_connection(evidence: Evidence) -> str | None:
 
 def _kernel_carried_nothing(evidence: Evidence) -> str | None:
     for node in evidence.ours:
+        if evidence.kernel_speaks(node):  # for other flows
+            continue
         for name, moved in evidence.counters[node].items():
             if moved and (name.startswith(PREFIX) or name in _OPENS):
                 return f"the kernel's own stack took part: {name} of {node} moved by {moved}"
@@ -234,7 +256,11 @@ def _kernel_carried_nothing(evidence: Evidence) -> str | None:
 def _programs_data(evidence: Evidence) -> str | None:
     """What a program measured must have gone over what is proved."""
     nodes = evidence.counters.items() if evidence.programs else ()
-    doubts = (carried.doubt(node, counters, evidence.protocol) for node, counters in nodes)
+    doubts = (
+        carried.doubt(node, counters, evidence.protocol)
+        for node, counters in nodes
+        if node not in evidence.shared  # what other flows carried is in the counters, too
+    )
     return next(filter(None, doubts), None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from testbed.experiment.events import Action
 from testbed.experiment.evidence import Seen
 from testbed.experiment.matrix import PlannedRun
 from testbed.experiment.proof import Judgement
-from testbed.experiment.scenario import Scenario
+from testbed.experiment.scenario import PlannedFlow, Scenario
 from testbed.results.model import (
     WORKLOAD,
     EventRecord,
@@ -59,21 +59,37 @@ def note_events(seen: Seen, events: Sequence[EventRecord], unplayed: Sequence[Ac
 
 
 def finished(
-    scenario: Scenario, planned: PlannedRun, seen: Seen, judgement: Judgement, start: Start
+    scenario: Scenario,
+    planned: PlannedRun,
+    seen: Seen,
+    judgements: Mapping[str, Judgement],
+    start: Start,
 ) -> Finished:
-    """Return the record of a run that is over, and its files."""
+    """Return the record of a run that is over, and its files.
+
+    :param judgements: of each flow, by its name.
+    """
     series = evidence.series(seen)
     files = {"series.jsonl": records.encode(series)} | seen.logs
-    if seen.result and seen.result.samples_ns:
-        files["samples.json"] = msgspec.json.encode(seen.result.samples_ns)
-    record = _record(scenario, planned, seen, judgement, start)
+    samples = {
+        _metric(flow, name): values
+        for flow, result in seen.results.items()
+        for name, values in result.samples_ns.items()
+    }
+    if samples:
+        files["samples.json"] = msgspec.json.encode(samples)
+    record = _record(scenario, planned, seen, judgements, start)
     return Finished(record=derived(record, series), files=files)
 
 
 def _record(
-    scenario: Scenario, planned: PlannedRun, seen: Seen, judgement: Judgement, start: Start
+    scenario: Scenario,
+    planned: PlannedRun,
+    seen: Seen,
+    judgements: Mapping[str, Judgement],
+    start: Start,
 ) -> RunRecord:
-    doubt = seen.doubt or judgement.invalid
+    doubt = seen.doubt or _doubt(judgements)
     return RunRecord(
         number=planned.number,
         stack=planned.cell.stack,
@@ -85,10 +101,14 @@ def _record(
         started_at=start.at.isoformat(timespec="milliseconds"),
         seconds=(time.monotonic_ns() - start.ns) / 1e9,
         zero_ns=seen.zero_ns,
-        metrics=seen.result.metrics if seen.result else {},
-        stacks={WORKLOAD: StackRecord(name=planned.cell.stack)},
-        flows={WORKLOAD: _flow(scenario, seen, judgement)},
-        addresses=evidence.addresses(scenario.topology, evidence.nodes(scenario.workload)),
+        metrics={
+            _metric(flow, name): value
+            for flow, result in seen.results.items()
+            for name, value in result.metrics.items()
+        },
+        stacks={flow.flow.name: _stack(flow, seen) for flow in scenario.flows},
+        flows={flow.flow.name: _flow(flow, seen, judgements) for flow in scenario.flows},
+        addresses=evidence.addresses(scenario.topology, scenario.nodes),
         events=seen.events,
         wires=evidence.wires(scenario.topology, seen.wires),
         counters=evidence.moved(seen.before, seen.after),
@@ -99,14 +119,41 @@ def _record(
     )
 
 
-def _flow(scenario: Scenario, seen: Seen, judgement: Judgement) -> FlowRecord:
-    workload = scenario.workload
+def _metric(flow: str, name: str) -> str:
+    """Return what a metric of a flow is called in a run; the short form has no name for it."""
+    return name if flow == WORKLOAD else f"{flow}.{name}"
+
+
+def _doubt(judgements: Mapping[str, Judgement]) -> str | None:
+    """Return why a run proves nothing; of several flows, which one does not."""
+    for name, judgement in judgements.items():
+        if judgement.invalid:
+            return judgement.invalid if name == WORKLOAD else f"{name}: {judgement.invalid}"
+    return None
+
+
+def _stack(planned: PlannedFlow, seen: Seen) -> StackRecord:
+    flow = planned.flow
+    result = seen.results.get(flow.name)
+    nodes = {flow.workload.source: "source", flow.workload.target: "target"}
+    ends = records.ends(result.details) if result else ()
+    return StackRecord(
+        name=flow.stack.name,
+        options=flow.stack.options,
+        used={nodes[end.node]: end.used for end in ends},
+    )
+
+
+def _flow(planned: PlannedFlow, seen: Seen, judgements: Mapping[str, Judgement]) -> FlowRecord:
+    flow = planned.flow
+    workload, result = flow.workload, seen.results.get(flow.name)
     return FlowRecord(
-        kind=str(workload.__struct_config__.tag),
+        kind=workload.kind,
         source=workload.source,
         target=workload.target,
         port=workload.port,
-        paths=scenario.paths,
-        proof=judgement.proof,
-        details=seen.result.details if seen.result else {},
+        background=workload.background,
+        paths=planned.paths,
+        proof=judgements[flow.name].proof,
+        details=result.details if result else {},
     )

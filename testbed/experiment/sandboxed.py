@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from typing import Final
 
-from testbed.document import Document
+from testbed.document import Document, join_path
 from testbed.errors import TestbedError, WorkloadError
 from testbed.experiment import evidence
+from testbed.experiment.alike import common, with_congestion
 from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
 from testbed.experiment.processors import Processors, doubt
@@ -23,8 +25,10 @@ from testbed.probe.job import Job
 from testbed.sandbox import Sandbox
 from testbed.topology.plan import plan
 from testbed.units import format_time
-from testbed.workload import stacks
-from testbed.workload.run import run as run_workload
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.run import run_flows
+from testbed.workload.spec import Command
+from testbed.workload.stacks import registry as stacks
 
 _AROUND_S: Final = 60.0  # what building, probing and taking down may take beside the workload
 
@@ -34,24 +38,41 @@ class Sandboxed:
 
     @property
     def stacks(self) -> tuple[str, ...]:
-        """The stacks there are workers for, and pairs of those that understand one another."""
-        return (*stacks.names(), *stacks.pairs())
+        """The names of the stacks there are workers for."""
+        return stacks.names()
 
     def check(self, written: Document[ExperimentSpec]) -> None:
-        """Accept everything."""
+        """Refuse programs that this machine does not have."""
+        spec = written.value
+        for index, event in enumerate(spec.events):
+            if event.run is not None:
+                _check_program(written, event.run[0], join_path("events", index, "run"))
+        for name, flow in spec.named_flows.items():
+            if isinstance(flow, Command):
+                place = WORKLOAD if spec.workload is not None else join_path("flows", name)
+                for number, program in enumerate(flow.programs):
+                    where = f"{place}.{join_path('programs', number, 'argv')}"
+                    _check_program(written, program.argv[0], where)
 
     def run_once(self, run: Assignment) -> Finished:
         """Carry out one run in a sandbox of its own."""
         seen, start = Seen(), Start()
         asyncio.run(_bounded(run, seen))
-        scenario, ends = run.scenario, stacks.ends(run.planned.cell.stack)
-        nodes = (scenario.workload.source, scenario.workload.target)
-        ours = tuple(node for node, end in zip(nodes, ends, strict=True) if not end.in_kernel)
-        judgement = judge(evidence.of(scenario, seen, protocol=ends[0].protocol, ours=ours))
-        return finished(scenario, run.planned, seen, judgement, start)
+        scenario = run.scenario
+        judgements = {
+            planned.flow.name: judge(evidence.of(scenario, planned, seen))
+            for planned in scenario.flows
+        }
+        return finished(scenario, run.planned, seen, judgements, start)
 
 
 VENUE = Sandboxed()
+
+
+def _check_program(written: Document[ExperimentSpec], name: str, place: str) -> None:
+    if shutil.which(name) is None:
+        message = f"there is no program {name!r} on this machine"
+        raise written.error(message, place, "install it, or name its file")
 
 
 async def _bounded(run: Assignment, seen: Seen) -> None:
@@ -66,9 +87,10 @@ async def _bounded(run: Assignment, seen: Seen) -> None:
 async def _observe(run: Assignment, seen: Seen) -> None:
     """Build the network, run the workload in it, and note everything in ``seen``."""
     spec, scenario, planned = run.spec, run.scenario, run.planned
-    nodes = evidence.nodes(scenario.workload)
+    nodes = scenario.nodes
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
-        await sandbox.execute(plan(scenario.topology, engine=spec.wire, seed=planned.seed))
+        topology = with_congestion(scenario.topology, common())
+        await sandbox.execute(plan(topology, engine=spec.wire, seed=planned.seed))
         programs = Programs(sandbox)
         processors = Processors()
         timeline = Timeline(scenario.timeline, programs.carry_out, on_zero=processors.begin)
@@ -78,21 +100,20 @@ async def _observe(run: Assignment, seen: Seen) -> None:
             seen.before = await sandbox.observe(nodes)
             try:
                 async with timeline.playing():
-                    seen.result = await run_workload(
-                        scenario.workload,
-                        stack=planned.cell.stack,
-                        address=scenario.address,
-                        launcher=launcher,
-                        seed=planned.seed,
-                        timeout_ns=spec.timeout_ns,
-                        on_progress=timeline.started_by(run.on_progress),
+                    seen.results = await run_flows(
+                        [flow.flow for flow in scenario.flows],
+                        launcher,
+                        run.seeds,
+                        spec.timeout_ns,
+                        on_progress=run.on_progress,
+                        on_zero=timeline.begin,
                     )
             except WorkloadError as error:
                 seen.failure = str(error)
             seen.zero_ns = timeline.zero_ns
             seen.busy = processors.busy()
-            if seen.result is not None:
-                seen.doubt = doubt(seen.busy, seen.result.metrics)
+            doubts = (doubt(seen.busy, result.metrics) for result in seen.results.values())
+            seen.doubt = next(filter(None, doubts), None)
             seen.after = await sandbox.observe(nodes)
             seen.wires = await sandbox.wires()
             note_events(seen, await programs.judged(timeline.records), timeline.unplayed)

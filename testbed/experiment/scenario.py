@@ -1,8 +1,8 @@
-"""What one cell runs: the topology and the workload with the cell's parameters in them.  Pure."""
+"""What one cell runs: the topology and the flows with the cell's parameters in them.  Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -12,55 +12,81 @@ from testbed.document import Document, Positions
 from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
-from testbed.results.model import PathRecord, Scalar
+from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
 from testbed.topology import paths
 from testbed.topology.load import substitute
-from testbed.topology.model import Kind, Topology
+from testbed.topology.model import Family, Kind, Topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.topology.ways import ways_of
-from testbed.workload.spec import Command, Workload
+from testbed.workload.flow import WORKLOAD, Flow
+from testbed.workload.spec import Bulk, Command, Iperf3, Workload
+from testbed.workload.stacks.choice import End, StackChoice, read
+from testbed.workload.stacks.sysctls import meant
 
-# What a path of the matrix may start with, beside "workload".
+FLOWS: Final = "flows"
+# What a path of the matrix may start with, beside "workload", "flows" and "stack".
 TOPOLOGY_KEYS: Final = tuple(
     field.name for field in msgspec.structs.fields(TopologySpec) if field.name != "description"
 )
 
 
-class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the runs of some parameters need, whatever their stack.
+class PlannedFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """A flow, and what it will be held against.
 
-    :param address: the target's, to be dialled.
-    :param subflows: how many each MPTCP connection must have.
+    :param subflows: how many an MPTCP connection of it must have; 1 where its connections may be
+        over before a second one is there.
     :param paths: the ways those subflows take.
+    """
+
+    flow: Flow
+    subflows: int
+    paths: tuple[PathRecord, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes it runs on, each once."""
+        workload = self.flow.workload
+        programs = workload.programs if isinstance(workload, Command) else ()
+        named = (workload.source, workload.target, *(program.node for program in programs))
+        return tuple(dict.fromkeys(named))
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the runs of one cell need.
+
     :param captures: interfaces to capture packets of, per node.
     """
 
     topology: Topology
-    workload: Workload
-    address: str
+    flows: tuple[PlannedFlow, ...]
     timeline: tuple[Action, ...]
-    subflows: int
-    paths: tuple[PathRecord, ...] = ()
     captures: dict[str, tuple[str, ...]]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that flows run on, each once."""
+        return tuple(dict.fromkeys(node for flow in self.flows for node in flow.nodes))
 
 
 def scenario(
     written: Document[ExperimentSpec],
     topology: Document[TopologySpec],
-    parameters: Mapping[str, Scalar],
+    choices: Sequence[StackChoice],
+    cell: Cell,
 ) -> Scenario:
-    """Put parameters into the topology and the workload, and check the outcome.
+    """Put a cell's parameters into the topology and the flows, and check the outcome.
 
+    :param choices: the stacks under test.
     :raises InputError: with file and line; of the matrix or the cases, when there are parameters.
     """
     try:
-        return _scenario(written, topology, parameters)
+        return _scenario(written, topology, choices, cell)
     except InputError as error:
-        if not parameters:
+        if not cell.parameters:
             raise
-        values = ", ".join(f"{path} = {value}" for path, value in parameters.items())
-        place = "cases" if CASE in parameters else "matrix"
+        values = ", ".join(f"{path} = {value}" for path, value in cell.parameters.items())
+        place = "cases" if CASE in cell.parameters else "matrix"
         message = ": ".join(part for part in (values, error.path, error.message) if part)
         raise written.error(message, place, error.hint) from None
 
@@ -68,38 +94,166 @@ def scenario(
 def _scenario(
     written: Document[ExperimentSpec],
     topology: Document[TopologySpec],
-    parameters: Mapping[str, Scalar],
+    choices: Sequence[StackChoice],
+    cell: Cell,
 ) -> Scenario:
-    network, raw = topology.raw, cast("dict[str, Any]", written.raw)["workload"]
-    for path, value in written.value.assignments(parameters).items():
+    network, flows = topology.raw, _raw_flows(written)
+    stack_options: dict[str, Scalar] = {}
+    for path, value in written.value.assignments(cell.parameters).items():
         first, *rest = document.split_path(path)
-        if first == "workload":
-            raw = raw | {document.join_path(*rest): value}
+        if path.startswith(STACK_PREFIX):
+            stack_options[path.removeprefix(STACK_PREFIX)] = value
+        elif first in (WORKLOAD, FLOWS):
+            name, key = _flow_path(flows, first, rest)
+            flows = flows | {name: flows[name] | {key: value}}
         else:
             network = substitute(network, path, value)
-    workload = cast("Workload", _workload(raw))
+    chosen = next(choice for choice in choices if choice.label == cell.stack)
+    chosen = chosen.replaced(stack_options)
+    workloads = {name: _workload(written, name, raw) for name, raw in flows.items()}
     changed = document.convert(network, TopologySpec, topology.positions, topology.name)
-    family = None if changed.value.mptcp.family else workload.family
-    resolved = resolve(changed, family=family)
-    address, subflows = _route(written, resolved, workload)
+    resolved = resolve(changed, family=_family(changed.value, workloads.values()))
+    planned = _flows(written, resolved, workloads, chosen)
+    _check_endpoint_events(written, planned)
     return Scenario(
-        topology=resolved,
-        workload=workload,
-        address=address,
+        topology=_with_sysctls(written, resolved, planned),
+        flows=planned,
         timeline=timeline(written, resolved),
-        subflows=written.value.subflows or len(subflows),
-        paths=_paths(resolved, subflows),
-        captures=_captures(written, resolved, workload),
+        captures=_captures(written, resolved, planned),
     )
 
 
-def _workload(raw: Any) -> object:
-    return document.convert(raw, cast("type[object]", Workload), Positions({}), "workload").value
+def _raw_flows(written: Document[ExperimentSpec]) -> dict[str, Any]:
+    raw = cast("dict[str, Any]", written.raw)
+    return cast("dict[str, Any]", raw[FLOWS] if raw.get(FLOWS) else {WORKLOAD: raw[WORKLOAD]})
 
 
-def _route(
-    written: Document[ExperimentSpec], topology: Topology, workload: Workload
-) -> tuple[str, tuple[paths.Subflow, ...]]:
+def _flow_path(flows: Mapping[str, Any], first: object, rest: list[Any]) -> tuple[str, str]:
+    """Return the flow and the key that a path of the matrix means."""
+    name = WORKLOAD if first == WORKLOAD else str(rest.pop(0)) if rest else ""
+    if name not in flows or not rest:
+        raise InputError(
+            f"{document.join_path(str(first), *rest)!r} is no flow's value",
+            hint=document.nearest(name, flows),
+        )
+    return name, document.join_path(*rest)
+
+
+def _workload(written: Document[ExperimentSpec], name: str, raw: Any) -> Workload:
+    place = WORKLOAD if written.value.workload is not None else document.join_path(FLOWS, name)
+    type_ = cast("type[object]", Workload)
+    return cast("Workload", document.convert(raw, type_, Positions({}), place).value)
+
+
+def _family(network: TopologySpec, workloads: Iterable[Workload]) -> Family | None:
+    """Return the family that endpoints have where the topology does not say, if it is one."""
+    families = {workload.family for workload in workloads}
+    return families.pop() if not network.mptcp.family and len(families) == 1 else None
+
+
+def _flows(
+    written: Document[ExperimentSpec],
+    topology: Topology,
+    workloads: Mapping[str, Workload],
+    chosen: StackChoice,
+) -> tuple[PlannedFlow, ...]:
+    taken = {(it.target, it.port) for it in workloads.values() if it.port is not None}
+    planned = []
+    for name, workload in workloads.items():
+        place = WORKLOAD if name == WORKLOAD else document.join_path(FLOWS, name)
+        try:
+            port = workload.port or _free_port(workload, taken)
+            taken.add((workload.target, port))
+            flow = msgspec.structs.replace(workload, port=port)
+            planned.append(_flow(written.value, topology, name, flow, chosen))
+        except InputError as error:
+            raise written.error(error.message, place, error.hint) from None
+    return tuple(planned)
+
+
+def _free_port(workload: Workload, taken: Collection[tuple[str, int | None]]) -> int:
+    port = workload.usual_port
+    while (workload.target, port) in taken:
+        port += 1
+    return port
+
+
+def _flow(
+    spec: ExperimentSpec, topology: Topology, name: str, workload: Workload, chosen: StackChoice
+) -> PlannedFlow:
+    stack = chosen if workload.stack is None else read(workload.stack)
+    _check_programs(workload, stack)
+    address, subflows = _route(topology, workload)
+    nodes = (workload.source, workload.target)
+    stack = stack.obeying(
+        *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
+    )
+    expected = spec.subflows or len(subflows)
+    if isinstance(workload, Bulk) and workload.arrivals is not None:
+        expected = 1
+    return PlannedFlow(
+        flow=Flow(
+            name=name,
+            workload=workload,
+            stack=stack,
+            rival=workload.stack is not None,
+            address=address,
+        ),
+        subflows=expected,
+        paths=_paths(topology, subflows),
+    )
+
+
+def _meant(topology: Topology, node: str, end: End) -> dict[str, Scalar]:
+    """Return the options that a node's sysctls mean to a stack of ours there."""
+    if end.kind.in_kernel:
+        return {}
+    return meant(end.name, dict(topology.node(node).sysctls))
+
+
+def _check_endpoint_events(written: Document[ExperimentSpec], flows: Sequence[PlannedFlow]) -> None:
+    """Refuse what would not reach a stack: ours reads a node's endpoints once, at its start."""
+    ours = {
+        node
+        for planned in flows
+        for node, end in zip(planned.nodes, planned.flow.stack.ends, strict=False)
+        if not end.kind.in_kernel
+    }
+    for index, event in enumerate(written.value.events):
+        for name in ("add_endpoint", "remove_endpoint"):
+            if getattr(event, name) and event.node in ours:
+                raise written.error(
+                    f"would not reach our stack on {event.node!r}",
+                    document.join_path("events", index, name),
+                    "run this experiment with the kernel's stacks only",
+                )
+
+
+def _check_programs(workload: Workload, stack: StackChoice) -> None:
+    """Refuse programs on stacks that cannot carry them, and options that do not reach them."""
+    if not isinstance(workload, Iperf3 | Command):
+        return
+    kind = workload.kind
+    if stack.source != stack.target:
+        raise InputError(
+            f"{kind}: programs run on one stack, not on {stack.label!r}",
+            hint="use a built-in workload: bulk, reqres or stream",
+        )
+    if not stack.source.kind.in_kernel:
+        raise InputError(
+            f"{kind}: programs use the kernel's sockets, not {stack.label!r}",
+            hint="use a built-in workload: bulk, reqres or stream",
+        )
+    socket_options = [name for name in stack.options if not stack.source.sets_by_sysctl(name)]
+    if socket_options:
+        raise InputError(
+            f"{kind}: programs set the options of their sockets themselves; "
+            f"{', '.join(socket_options)} of {stack.label!r} cannot reach them",
+            hint="give the node a sysctl, such as net.ipv4.tcp_congestion_control",
+        )
+
+
+def _route(topology: Topology, workload: Workload) -> tuple[str, tuple[paths.Subflow, ...]]:
     """Return the address to dial, and the subflows that lead there."""
     hosts = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
     named = [workload.source, workload.target]
@@ -107,15 +261,14 @@ def _route(
         named += [program.node for program in workload.programs]
     for name in named:
         if name not in hosts:
-            hint = document.nearest(name, hosts)
-            raise written.error(f"there is no host {name!r}", "workload", hint)
-    try:
-        address = paths.address_of(topology, workload.target, workload.family, workload.via)
-        subflows = paths.subflows(
-            topology, workload.source, workload.target, workload.family, address
+            raise InputError(f"there is no host {name!r}", hint=document.nearest(name, hosts))
+    if workload.source == workload.target:
+        raise InputError(
+            f"from and to are both {workload.source!r}: nothing would cross the network",
+            hint="name two hosts",
         )
-    except InputError as error:
-        raise written.error(error.message, "workload", error.hint) from None
+    address = paths.address_of(topology, workload.target, workload.family, workload.via)
+    subflows = paths.subflows(topology, workload.source, workload.target, workload.family, address)
     return address, subflows
 
 
@@ -125,6 +278,7 @@ def _paths(topology: Topology, subflows: Sequence[paths.Subflow]) -> tuple[PathR
     return tuple(
         PathRecord(
             link=way.links[0],
+            links=way.links,
             source=way.source,
             destination=way.destination,
             forward=way.forward,
@@ -134,8 +288,37 @@ def _paths(topology: Topology, subflows: Sequence[paths.Subflow]) -> tuple[PathR
     )
 
 
+def _with_sysctls(
+    written: Document[ExperimentSpec], topology: Topology, flows: Sequence[PlannedFlow]
+) -> Topology:
+    """Give nodes the sysctls that the options of stacks mean.
+
+    :raises InputError: two flows want different ones of one node.
+    """
+    wanted: dict[str, dict[str, str]] = {}
+    for planned in flows:
+        workload, stack = planned.flow.workload, planned.flow.stack
+        for node, end in zip((workload.source, workload.target), stack.ends, strict=True):
+            of_node = wanted.setdefault(node, {})
+            for name, value in end.sysctls.items():
+                if of_node.setdefault(name, value) != value:
+                    message = f"{node!r} cannot have {name} {of_node[name]} and {value} at once"
+                    raise written.error(message, FLOWS, "use the same value, or other nodes")
+    nodes = tuple(
+        msgspec.structs.replace(node, sysctls=_merged(node.sysctls, wanted.get(node.name, {})))
+        for node in topology.nodes
+    )
+    return msgspec.structs.replace(topology, nodes=nodes)
+
+
+def _merged(
+    own: tuple[tuple[str, str], ...], wanted: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    return tuple({**dict(own), **wanted}.items())
+
+
 def _captures(
-    written: Document[ExperimentSpec], topology: Topology, workload: Workload
+    written: Document[ExperimentSpec], topology: Topology, flows: Sequence[PlannedFlow]
 ) -> dict[str, tuple[str, ...]]:
     """Return the interfaces to capture, per node."""
     wanted = written.value.pcap
@@ -146,7 +329,8 @@ def _captures(
         for interface in node.interfaces
     }
     if isinstance(wanted, bool):
-        ends = (workload.source, workload.target) if wanted else ()
+        workloads = [planned.flow.workload for planned in flows] if wanted else []
+        ends = {node for workload in workloads for node in (workload.source, workload.target)}
         chosen = [pair for pair in known.values() if pair[0] in ends]
     else:
         for index, name in enumerate(wanted):

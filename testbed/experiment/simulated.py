@@ -7,28 +7,42 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, Final, cast
 
+import msgspec
+
 from testbed.document import Document, join_path
-from testbed.errors import PlatformError, SimulationError, WorkloadError
+from testbed.errors import SimulationError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.events import Action
 from testbed.experiment.evidence import Seen
 from testbed.experiment.proof import judge
 from testbed.experiment.record import Finished, Start, finished, note_events
+from testbed.experiment.scenario import Scenario
 from testbed.experiment.simulated_sampling import SimulatedSampling, view
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
 from testbed.experiment.venue import Assignment
-from testbed.sim.endpoints import ENDPOINTS, PROTOCOLS
-from testbed.sim.host import Host
+from testbed.sim import endpoints
+from testbed.sim.host import EndpointFactory, Host
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
+from testbed.stack.connection import Endpoint
+from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.packet.address import Address
+from testbed.topology.model import Node
 from testbed.workload import together
-from testbed.workload.result import OnProgress, WorkloadResult
-from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
-from testbed.workload.stacks import Look, OnConnection, Server, Streams
+from testbed.workload.carry import Prepared, no_progress
+from testbed.workload.carry import carry_out as carry_out_flows
+from testbed.workload.result import WorkloadResult
+from testbed.workload.spec import BuiltIn, Command, Iperf3
+from testbed.workload.stacks._userspace import used
+from testbed.workload.stacks.choice import End
+from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams
+from testbed.workload.stacks.registry import KINDS
+from testbed.workload.stacks.userspace import mptcp_config, tcp_config
+from testbed.workload.transfer import now_ns
 
 _LINGER_S: Final = 1.0  # for connections to be closed, so that captures show it
 
@@ -36,15 +50,17 @@ _LINGER_S: Final = 1.0  # for connections to be closed, so that captures show it
 class Simulated:
     """Runs on a virtual clock."""
 
-    stacks = tuple(ENDPOINTS)
+    stacks = tuple(kind.name for kind in KINDS.values() if not kind.in_kernel)
 
     def check(self, written: Document[ExperimentSpec]) -> None:
         """Refuse programs, and endpoints that change while a connection lives."""
         spec = written.value
-        if isinstance(spec.workload, Iperf3 | Command):
-            kind = spec.workload.__struct_config__.tag
-            hint = "kinds that can be simulated: bulk, reqres, stream"
-            raise written.error(f"{kind!r} starts programs", "workload.kind", hint)
+        for name, flow in spec.named_flows.items():
+            if isinstance(flow, Iperf3 | Command):
+                kind = flow.kind
+                hint = "kinds that can be simulated: bulk, reqres, stream"
+                place = name if spec.workload is not None else join_path("flows", name)
+                raise written.error(f"{kind!r} starts programs", f"{place}.kind", hint)
         for index, event in enumerate(spec.events):
             for name in ("run", "add_endpoint", "remove_endpoint"):
                 if getattr(event, name):
@@ -61,36 +77,33 @@ class Simulated:
         except SimulationError as error:
             seen.failure = str(error)
         seen.cpu = {"simulator": time.process_time() - began}
-        judgement = judge(
-            evidence.of(
-                run.scenario,
-                seen,
-                protocol=PROTOCOLS[run.planned.cell.stack],
-                ours=evidence.nodes(run.scenario.workload),
-                simulated=True,
-            )
-        )
-        return finished(run.scenario, run.planned, seen, judgement, start)
+        scenario = run.scenario
+        judgements = {
+            planned.flow.name: judge(evidence.of(scenario, planned, seen, simulated=True))
+            for planned in scenario.flows
+        }
+        return finished(scenario, run.planned, seen, judgements, start)
 
 
 VENUE = Simulated()
 
 
 async def _observe(run: Assignment, seen: Seen) -> None:
-    """Build the network, run the workload in it, and note everything in ``seen``."""
+    """Build the network, run the flows in it, and note everything in ``seen``."""
     scenario, planned = run.scenario, run.planned
-    stack, loop = planned.cell.stack, cast("VirtualLoop", asyncio.get_running_loop())
-    network = Network(scenario.topology, ENDPOINTS[stack], loop=loop, seed=planned.seed)
+    loop = cast("VirtualLoop", asyncio.get_running_loop())
+    stacks = Stacks(scenario)
+    network = Network(scenario.topology, stacks.first, loop=loop, seed=planned.seed)
 
     async def carry_out(_: int, action: Action) -> None:
         network.execute(action.operations)
 
     timeline = Timeline(scenario.timeline, carry_out)
-    sampling = SimulatedSampling(network, evidence.nodes(scenario.workload), run.spec.probes)
+    sampling = SimulatedSampling(network, scenario.nodes, run.spec.probes)
     with _capturing(network, scenario.captures, run.directory):
         try:
             async with timeline.playing(), sampling.beside():
-                seen.result = await _workload(network, run, timeline.started_by(run.on_progress))
+                seen.results = await _flows(stacks, network, run, timeline)
         except WorkloadError as error:
             seen.failure = str(error)
         await asyncio.sleep(_LINGER_S)
@@ -100,21 +113,64 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     note_events(seen, timeline.records, timeline.unplayed)
 
 
-async def _workload(network: Network, run: Assignment, on_progress: OnProgress) -> WorkloadResult:
-    workload = cast("Bulk | ReqRes | Stream", run.scenario.workload)  # see Simulated.check
-    source, target = (
-        SimulatedStack(run.planned.cell.stack, network.hosts[node])
-        for node in (workload.source, workload.target)
-    )
-    return await together.run(
-        workload,
-        source,
-        target,
-        address=run.scenario.address,
-        seed=run.planned.seed,
-        timeout_ns=run.spec.timeout_ns,
-        on_progress=on_progress,
-    )
+async def _flows(
+    stacks: Stacks, network: Network, run: Assignment, timeline: Timeline
+) -> dict[str, WorkloadResult]:
+    flows = [planned.flow for planned in run.scenario.flows]
+    async with contextlib.AsyncExitStack() as open_flows:
+        ready: dict[str, Prepared] = {}
+        for flow in flows:
+            workload = cast("BuiltIn", flow.workload)  # see Simulated.check
+            source, target = (
+                stacks.transport(network, node, end)
+                for node, end in zip(
+                    (workload.source, workload.target), flow.stack.ends, strict=True
+                )
+            )
+            ready[flow.name] = await open_flows.enter_async_context(
+                together.prepared(
+                    workload,
+                    source,
+                    target,
+                    address=flow.address,
+                    seed=run.seeds[flow.name],
+                    timeout_ns=run.spec.timeout_ns,
+                    on_progress=run.on_progress if flow is flows[0] else no_progress,
+                )
+            )
+        zero_ns = now_ns()
+        timeline.begin(zero_ns)
+        return await carry_out_flows(flows, ready, zero_ns)
+
+
+class Stacks:
+    """The transports of simulated hosts: one for each stack that flows use there."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._ends: dict[str, list[End]] = {}
+        for planned in scenario.flows:
+            workload, choice = planned.flow.workload, planned.flow.stack
+            for node, end in zip((workload.source, workload.target), choice.ends, strict=True):
+                ends = self._ends.setdefault(node, [])
+                if end not in ends:
+                    ends.append(end)
+
+    def first(self, node: Node, random: Random, local: LocalNetwork) -> Endpoint:
+        """Make the endpoint that a host has from the start: of its first flow."""
+        ends = self._ends.get(node.name)
+        return (_factory(ends[0]) if ends else endpoints.tcp())(node, random, local)
+
+    def transport(self, network: Network, node: str, end: End) -> SimulatedStack:
+        """Return the transport for a flow's end."""
+        number = self._ends[node].index(end)
+        return SimulatedStack(network.stack(node, number, _factory(end)), end.decoded)
+
+
+def _factory(end: End) -> EndpointFactory:
+    chosen = end.decoded
+    if end.kind.protocol == "mptcp":
+        return endpoints.mptcp(mptcp_config(endpoints.MPTCP, chosen))
+    return endpoints.tcp(tcp_config(endpoints.DEFAULT, chosen))
 
 
 @contextlib.contextmanager
@@ -131,18 +187,11 @@ def _capturing(
 
 
 class SimulatedStack:
-    """One host's stack, as workloads use it."""
+    """One host's stack, as flows use it."""
 
-    program_option = None
-    in_kernel = False
-
-    def __init__(self, name: str, host: Host) -> None:
-        self.name = name
-        self.protocol = PROTOCOLS[name]
+    def __init__(self, host: Host, options: msgspec.Struct) -> None:
         self._host = host
-
-    async def prepare(self) -> None:
-        """Return: simulated hosts are ready."""
+        self._options = options
 
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
@@ -152,21 +201,10 @@ class SimulatedStack:
         """Listen on an address and port."""
         return await self._host.listen(on_connection, Address(*local))
 
-    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Refuse: programs do not run in a simulation."""
-        raise PlatformError(
-            f"{argv[0]} cannot run in a simulation",
-            why="its time would not be virtual",
-            instead="run the experiment without --sim",
-        )
-
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view, under the name of its protocol's probe."""
         return view(writer.get_extra_info("connection"))
 
-    def connections(self) -> Sequence[Look]:
-        """Return nothing: the probes of a simulation see its connections."""
-        return ()
-
-    async def finish(self) -> None:
-        """Return: simulated hosts live as long as their network."""
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
+        """Return what the connection has of the options that were chosen."""
+        return used(writer.get_extra_info("connection"), self._options)

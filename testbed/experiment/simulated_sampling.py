@@ -57,8 +57,9 @@ class SimulatedSampling:
 
     def _sample(self) -> None:
         for node in self._nodes:
-            for connection in self._network.hosts[node].streams.connections:
-                self._look(node, connection)
+            for stack in self._network.stacks(node):
+                for connection in stack.streams.connections:
+                    self._look(node, connection)
         if "wire" in self._probes:
             self._count()
 

@@ -12,13 +12,17 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from testbed.analysis.claims import ExpectSpec
+from testbed.document import join_path
 from testbed.errors import InputError
 from testbed.probe import probes
 from testbed.results.model import Scalar
 from testbed.topology.spec import EndpointSpec
 from testbed.units import parse_time
+from testbed.workload.flow import WORKLOAD
 from testbed.workload.spec import Workload
+from testbed.workload.stacks.choice import StackChoice, read
 
+FlowName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w-]*$", max_length=40)]
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 
 # All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
@@ -104,8 +108,13 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     :param topology: a file, relative to this one, or a topology written out here.
     :param machines: where it runs: in each of these, as ``testbed run --machine`` names them; here
         if there are none.
-    :param matrix: paths of the topology (``links.wifi.delay``) or of the workload
-        (``workload.size``), each with the values it takes; every combination is a cell.
+    :param stacks: the stacks under test, each a name, perhaps with parameters:
+        ``userspace(scheduler=ecf)``, or ``{userspace: {scheduler: ecf}, label: ecf}``.
+    :param workload: the one flow of each run; or else
+    :param flows: flows that run at the same time, by name.
+    :param matrix: paths of the topology (``links.wifi.delay``), of a flow (``workload.size``,
+        ``flows.video.rate``) or of the stacks under test (``stack.scheduler``), each with the
+        values it takes; every combination is a cell.
     :param cases: values that go together, by name; the parameter ``case`` of the matrix.
     :param probes: what is measured while a run lasts; by default all that cost little.
     :param pcap: record packets: of every interface of the workload's two nodes, or of the
@@ -118,9 +127,13 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     description: str = ""
     topology: str | dict[str, Any]
-    stacks: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("tcp", "mptcp")
+    stacks: Annotated[tuple[str | dict[str, Any], ...], msgspec.Meta(min_length=1)] = (
+        "tcp",
+        "mptcp",
+    )
     machines: tuple[str, ...] = ()
-    workload: Workload
+    workload: Workload | None = None
+    flows: dict[FlowName, Workload] = {}
     matrix: dict[str, Values] = {}
     cases: dict[str, Annotated[dict[str, Scalar], msgspec.Meta(min_length=1)]] = {}
     events: tuple[EventSpec, ...] = ()
@@ -132,6 +145,35 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     wire: Literal["auto", "netem", "emulator"] = "auto"
     subflows: Annotated[int, msgspec.Meta(ge=1, le=MAX_SUBFLOWS)] | None = None
     expect: tuple[ExpectSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.workload is None) == (not self.flows):
+            raise InputError("an experiment has either a workload or flows")
+        if self.flows and all(flow.background for flow in self.flows.values()):
+            raise InputError("every flow is in the background: what is the run about?")
+
+    @property
+    def named_flows(self) -> dict[str, Workload]:
+        """All flows by name; the one of the short form is called ``workload``."""
+        return {WORKLOAD: self.workload} if self.workload is not None else self.flows
+
+    @property
+    def choices(self) -> tuple[StackChoice, ...]:
+        """The stacks under test.
+
+        :raises InputError: with the path of the one that is wrong.
+        """
+        found: list[StackChoice] = []
+        for index, raw in enumerate(self.stacks):
+            place = join_path("stacks", index)
+            try:
+                choice = read(raw)
+            except InputError as error:
+                raise InputError(error.message, path=place, hint=error.hint) from None
+            if choice.label in [other.label for other in found]:
+                raise InputError(f"stack {choice.label!r} is listed twice", path=place)
+            found.append(choice)
+        return tuple(found)
 
     @property
     def parameters(self) -> dict[str, list[Scalar]]:

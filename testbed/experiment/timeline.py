@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from testbed.errors import TestbedError
 from testbed.experiment.events import Action
 from testbed.results.model import EventRecord
-from testbed.workload.result import OnProgress, Progress
 from testbed.workload.transfer import now_ns, sleep_until
 
 CarryOut = Callable[[int, Action], Awaitable[None]]
@@ -19,7 +18,7 @@ class Timeline:
     """The actions of one run, on the event loop's clock.
 
     :param carry_out: does the action of an index.
-    :param on_zero: is called when the workload starts.
+    :param on_zero: is called when the run starts.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class Timeline:
 
     @property
     def zero_ns(self) -> int | None:
-        """The start of the workload in nanoseconds, once it is known."""
+        """The start of the run in nanoseconds, once it is known."""
         return self._zero.result() if self._zero.done() else None
 
     @property
@@ -44,16 +43,10 @@ class Timeline:
         """The actions whose time has not come."""
         return self._actions[len(self.records) :]
 
-    def started_by(self, on_progress: OnProgress) -> OnProgress:
-        """Return what takes a workload's progress: the first one tells when it started."""
-
-        def progressed(progress: Progress) -> None:
-            if not self._zero.done():
-                self._zero.set_result(progress.started_ns)
-                self._on_zero()
-            on_progress(progress)
-
-        return progressed
+    def begin(self, zero_ns: int) -> None:
+        """Start the time line: the run starts at ``zero_ns``."""
+        self._zero.set_result(zero_ns)
+        self._on_zero()
 
     @contextlib.asynccontextmanager
     async def playing(self) -> AsyncIterator[None]:

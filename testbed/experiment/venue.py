@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from testbed.document import Document
-from testbed.experiment.matrix import PlannedRun
+from testbed.experiment.matrix import PlannedRun, traffic_seed
 from testbed.experiment.record import Finished
 from testbed.experiment.scenario import Scenario
 from testbed.experiment.spec import ExperimentSpec
@@ -32,6 +32,14 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     planned: PlannedRun
     directory: Path
     on_progress: OnProgress
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """The seed of what each flow does, by its name."""
+        return {
+            flow.flow.name: traffic_seed(self.spec.seed, self.planned, flow.flow.name)
+            for flow in self.scenario.flows
+        }
 
 
 class Venue(Protocol):

@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
@@ -211,7 +211,8 @@ class Host:
             except PacketError:
                 continue  # as RFC 9293 has it: damaged segments are dropped silently
         for segment in merge(segments):
-            self.endpoint.receive(segment, now)
+            with self._contained("a segment from the network"):
+                self.endpoint.receive(segment, now)
         self._step()
 
     def _take(self, received: frames.Received, segments: list[Segment], now: int) -> None:
@@ -261,11 +262,13 @@ class Host:
                 now = self.now()
                 for segment in endpoint.segments_to_send(now):
                     self._work = True
-                    self._tap.segment(segment, now)
-                    self._transmitter.send(segment)
+                    with self._contained("a segment to the network"):
+                        self._tap.segment(segment, now)
+                        self._transmitter.send(segment)
                 while (happened := endpoint.next_event()) is not None:
                     self._work = True
-                    self.streams.dispatch(*happened)
+                    with self._contained("an event of a connection"):
+                        self.streams.dispatch(*happened)
         finally:
             self._stepping = False
         due = endpoint.next_timer()
@@ -274,6 +277,16 @@ class Host:
         elif self._armed is None or due < self._armed:
             self._timer.set(due)
             self._armed = due
+
+    @contextlib.contextmanager
+    def _contained(self, what: str) -> Iterator[None]:
+        """Report an exception to the event loop, and go on: the others' turn comes all the same."""
+        try:
+            yield
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": f"{what} could not be handled", "exception": error}
+            )
 
     def _unsendable(self, error: IcmpError) -> None:
         self.endpoint.receive_icmp(error, self.now())

@@ -19,6 +19,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.trace import Tracer
 
@@ -30,6 +31,7 @@ TCP: Final = TcpConfig(gso=True, time_wait_ns=500_000_000)
 
 MPTCP: Final = MptcpConfig(tcp=TCP)
 
+_CONGESTION: Final = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 _CHECKSUM: Final = Path("/proc/sys/net/mptcp/checksum_enabled")
 
 Make = Callable[[Host], Endpoint]
@@ -46,6 +48,16 @@ def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
     return lambda host: MptcpEndpoint(
         config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
     )
+
+
+def usual(config: TcpConfig) -> TcpConfig:
+    """Return a configuration with the congestion control of this namespace, if there is ours of it.
+
+    It is what the kernel's sockets have unless they ask for another one.
+    """
+    name = _CONGESTION.read_text().strip()
+    known = name in CONTROLS.names()
+    return msgspec.structs.replace(config, congestion=name) if known else config
 
 
 def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
@@ -77,6 +89,7 @@ def _path_endpoint(endpoint: kernel.KernelEndpoint) -> PathEndpoint:
         signal=bool(endpoint.flags & kernel.SIGNAL),
         backup=bool(endpoint.flags & kernel.BACKUP),
         fullmesh=bool(endpoint.flags & kernel.FULLMESH),
+        laminar=bool(endpoint.flags & kernel.LAMINAR),
         port=endpoint.port or None,
     )
 

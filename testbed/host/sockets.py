@@ -17,6 +17,7 @@ from testbed.host import filters, frames
 from testbed.libc import BATCH, Vector
 
 _PROTOCOLS: Final = {socket.AF_INET: 0x0800, socket.AF_INET6: 0x86DD}  # linux/if_ether.h
+_VNET_HEADER: Final = 10  # octets of struct virtio_net_hdr: packet(7) refuses to read less
 _SOL_PACKET: Final = 263
 _PACKET_VNET_HDR: Final = 15
 _SO_SNDBUFFORCE: Final = 32
@@ -74,7 +75,7 @@ class Input:
         _enlarge(self._socket, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         with contextlib.suppress(BlockingIOError):
             while True:  # throw away what came before the filter
-                self._socket.recv(1)
+                self._socket.recv(_VNET_HEADER)
 
     def fileno(self) -> int:
         """Return the descriptor."""

@@ -42,7 +42,7 @@ class Transmitter:
         try:
             path = self._network.path(segment.source.host, segment.destination.host)
         except OSError:
-            self._tell(IcmpKind.UNREACHABLE, segment)
+            self._tell(IcmpKind.NO_ROUTE, segment)
             return
         if path is None:
             if len(self._parked) < _MOST_PARKED:

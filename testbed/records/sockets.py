@@ -170,12 +170,32 @@ class View(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mptcp_info: MptcpInfo | None = None
     tcp_info: TcpInfo | None = None
 
+    @property
+    def subflows(self) -> int:
+        """How many subflows were up; 0 for plain TCP and where nothing was seen."""
+        return 0 if self.mptcp_info is None else self.mptcp_info.established
 
-class End(msgspec.Struct, frozen=True, kw_only=True):
-    """What an end of a workload saw of its (last) connection just before it was closed."""
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """What an end of a flow saw of a connection.
+
+    :param used: the options it really had.
+    """
+
+    view: View
+    used: dict[str, Any] = {}
+
+
+class End(Connection, frozen=True, kw_only=True):
+    """What an end of a flow saw of its connections; of the first one, and of the ``further``."""
 
     node: str
-    view: View
+    further: tuple[Connection, ...] = ()
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """All of them."""
+        return (self, *self.further)
 
 
 def ends(details: Mapping[str, Any]) -> tuple[End, ...]:

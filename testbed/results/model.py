@@ -13,6 +13,7 @@ from testbed.wire.netem import WireCounters
 
 SCHEMA: Final = 2  # results/upgrade.py reads those before
 WORKLOAD: Final = "workload"  # the name of the one flow of an experiment that names none
+STACK_PREFIX: Final = "stack."  # of a parameter that is an option of the stack under test
 Scalar = str | int | float | bool | None
 
 
@@ -25,11 +26,22 @@ class Status(enum.StrEnum):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the matrix: a value for each parameter, and a stack."""
+    """One point of the matrix: a stack, and a value for each parameter that it has.
 
-    index: int
+    :param stack: the label of the stack under test.
+    """
+
     stack: str
     parameters: dict[str, Scalar]
+
+    @property
+    def point(self) -> dict[str, Scalar]:
+        """The parameters that are not the stack's own: cells with equal ones are compared."""
+        return {
+            name: value
+            for name, value in self.parameters.items()
+            if not name.startswith(STACK_PREFIX)
+        }
 
     @property
     def identity(self) -> str:
@@ -94,13 +106,14 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
 class PathRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One way through the network, as the topology has it, that a subflow of a flow can take.
 
-    :param link: the source's first.
+    :param link: the source's first; ``links`` all on the way to the target.
     :param source: an address of the flow's source; ``destination`` one of its target.
     :param forward: the least rate on the way to the target in bit/s; ``None`` where none is set.
     :param reverse: the same on the way back.
     """
 
     link: str
+    links: tuple[str, ...] = ()
     source: str
     destination: str
     forward: int | None = None
@@ -174,6 +187,18 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def identity(self) -> str:
         """What its cell is, as :attr:`Cell.identity`."""
         return identity(self.stack, self.parameters)
+
+    @property
+    def congestion(self) -> tuple[str, ...]:
+        """The congestion controls that the flows in the foreground used, by the senders' word."""
+        subjects = [name for name, flow in self.flows.items() if not flow.background]
+        used = (
+            options.get("congestion")
+            for name in subjects
+            if name in self.stacks
+            for options in self.stacks[name].used.values()
+        )
+        return tuple(dict.fromkeys(name for name in used if isinstance(name, str)))
 
     @property
     def engine(self) -> str:

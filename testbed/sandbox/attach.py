@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from testbed.sandbox import syscalls
+import testbed.sandbox.syscalls as syscalls
 
 _NOT_FOUND: Final = 127  # as a shell answers
 _NOT_EXECUTABLE: Final = 126

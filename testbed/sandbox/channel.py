@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+import testbed.sandbox.protocol as protocol
 from testbed.errors import SandboxError
-from testbed.sandbox import protocol
 
 _answers = msgspec.msgpack.Decoder(protocol.AnyAnswer)
 _ENDED = "the sandbox ended"

@@ -14,8 +14,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
+import testbed.sandbox.launch as launch
+import testbed.sandbox.model as model
+import testbed.sandbox.protocol as protocol
+import testbed.sandbox.registry as registry
 from testbed.errors import SandboxError
-from testbed.sandbox import launch, model, protocol, registry
 from testbed.sandbox.attach import Entrance
 from testbed.sandbox.channel import Channel
 from testbed.sandbox.observation import Observation
@@ -134,7 +137,7 @@ class Sandbox:
     ) -> model.Execution:
         """Carry operations out in order, then read everything they asked for back.
 
-        :param operations: a plan, or any operations; a plan also names the topology.
+        :param operations: a plan, or any operations; of a plan the sandbox keeps the topology.
         :param verify: False skips reading back.
         :raises OperationError: the kernel refused one, or what it shows is not what was wanted.
             Operations before it, and perhaps some after it, have been carried out.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.topology.operations import AnyOperation
+from testbed.topology.model import Topology
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,17 +24,19 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sandbox is and what was done in it."""
+    """What a sandbox is.
+
+    :param topology: what was built in it, before events changed it.
+    """
 
     name: str
-    topology: str | None
+    topology: Topology | None
     namespaces: tuple[str, ...]
     engine: dict[str, str]
     background: bool
     fault: str | None
     started_at: float  # seconds since the epoch
     processes: dict[int, tuple[str, ...]]  # pid in the sandbox -> argv
-    operations: tuple[AnyOperation, ...]
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):

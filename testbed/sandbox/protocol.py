@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from testbed.failure import Failure
+from testbed.topology.model import Topology
 from testbed.topology.operations import AnyOperation
 
 MAX_FRAME: Final = 256 * 1024 * 1024  # octets: a plan of 100,000 operations needs a tenth of it
@@ -32,10 +33,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="request", ta
 
 
 class Execute(Request, frozen=True, kw_only=True):
-    """Carry out operations; answered by :class:`~testbed.sandbox.model.Execution`."""
+    """Carry out operations; answered by :class:`~testbed.sandbox.model.Execution`.
+
+    :param topology: what they build, if they are a plan.
+    """
 
     operations: tuple[AnyOperation, ...]
-    topology: str | None = None
+    topology: Topology | None = None
     verify: bool = True
 
 

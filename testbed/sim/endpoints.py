@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from random import Random
 from typing import Final
 
-from testbed import plugins
+import msgspec
+
 from testbed.sim.host import EndpointFactory
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
@@ -19,6 +19,7 @@ from testbed.topology.model import EndpointFlag, Node
 from testbed.topology.paths import KERNEL_LIMITS
 
 DEFAULT: Final = TcpConfig(nagle=False)  # as the workloads have it on the kernel's sockets
+MPTCP: Final = MptcpConfig(tcp=DEFAULT)
 
 
 def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
@@ -30,18 +31,18 @@ def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
     return make
 
 
-def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
+def mptcp(config: MptcpConfig = MPTCP) -> EndpointFactory:
     """Return what makes endpoints that speak MPTCP, with limits, endpoints and sysctl of the node.
 
-    :param config: of the subflows' TCP.
+    :param config: everything else; checksums are required if it or the node's sysctl says so.
     """
 
     def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
-        plugins.load()
         limits = node.limits or KERNEL_LIMITS
-        whole = MptcpConfig(
-            tcp=config,
-            checksum=dict(node.sysctls).get("net.mptcp.checksum_enabled") == "1",
+        required = dict(node.sysctls).get("net.mptcp.checksum_enabled") == "1"
+        whole = msgspec.structs.replace(
+            config,
+            checksum=config.checksum or required,
             limits=PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted),
             endpoints=tuple(
                 PathEndpoint(
@@ -56,8 +57,3 @@ def mptcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
         return MptcpEndpoint(whole, random, random.randbytes(16), local)
 
     return make
-
-
-# By the names that stacks have in experiments.
-ENDPOINTS: Final[Mapping[str, EndpointFactory]] = {"userspace": mptcp(), "userspace-tcp": tcp()}
-PROTOCOLS: Final[Mapping[str, str]] = {"userspace": "mptcp", "userspace-tcp": "tcp"}

@@ -26,10 +26,11 @@ EndpointFactory = Callable[[Node, Random, LocalNetwork], Endpoint]
 
 
 class Host:
-    """A node as its programs see it.
+    """One stack of a node, as its programs see it.
 
     :param send: sends one segment into the network.
     :param source_of: which address the node uses toward a destination, if there is a way.
+    :param first_port: of the connections that it opens.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Host:
         *,
         send: Callable[[Segment, int], None],
         source_of: Callable[[str], str | None],
+        first_port: int = FIRST_PORT,
     ) -> None:
         self.hosts: Sequence[str] = [
             host(address) for interface in node.interfaces for address in interface.addresses
@@ -50,7 +52,8 @@ class Host:
         self._send = send
         self._woken = False
         self._armed: int | None = None  # when the loop calls for the endpoint's timer
-        self._port = FIRST_PORT
+        self._port = first_port
+        self._ports: set[int] = set()  # those that it has opened
         self.endpoint = endpoint_of(node, random, self)
         self.streams = Streams(self)
 
@@ -58,7 +61,12 @@ class Host:
         """Return the next port: there are so many that none is still in use."""
         port = self._port
         self._port = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
+        self._ports.add(port)
         return port
+
+    def has(self, port: int) -> bool:
+        """Tell whether this stack has ever used a port of the node."""
+        return port in self._ports
 
     def release_port(self, local: Address) -> None:
         """Do nothing: see ``port_for``."""
@@ -94,6 +102,7 @@ class Host:
 
     async def listen(self, on_connection: OnConnection, local: Address) -> Server:
         """Open a port.  Raises OSError."""
+        self._ports.add(local.port)
         return await self.streams.start_server(on_connection, local)
 
     def addresses_are(self, now: Sequence[str]) -> None:
@@ -145,3 +154,27 @@ class Host:
             self._drive(now)
         else:
             self._arm()
+
+
+class Stacks:
+    """All stacks of a node: each packet goes to the one whose port it is for.
+
+    :param first: has the packets for ports that none has used.
+    """
+
+    def __init__(self, first: Host) -> None:
+        self.all = [first]
+
+    def take(self, packet: Packet, now: int) -> None:
+        """Take a packet from the network."""
+        if len(self.all) == 1:
+            self.all[0].take(packet, now)
+            return
+        local = packet.destination if isinstance(packet, Segment) else packet.flow.local
+        owner = next((stack for stack in self.all if stack.has(local.port)), self.all[0])
+        owner.take(packet, now)
+
+    def addresses_are(self, now: Sequence[str]) -> None:
+        """Tell all of them which addresses there are."""
+        for stack in self.all:
+            stack.addresses_are(now)

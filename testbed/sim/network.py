@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -14,17 +14,18 @@ from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
 from testbed.sim.frame import Frame, mac_octets, octets_of
-from testbed.sim.host import EndpointFactory, Host
+from testbed.sim.host import FIRST_PORT, EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox import Chain, Middlebox
 from testbed.sim.state import NetworkState
 from testbed.stack.packet.segment import Segment
 from testbed.topology.forwarding import Forwarding, host
-from testbed.topology.model import Interface, Kind, Link, Topology
+from testbed.topology.model import Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import AnyOperation, SetWire
 from testbed.wire.report import Wire, WireReport
 
+_PORTS_BETWEEN: Final = 2000  # the first ports of two stacks of a node
 ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
 
 _IPV4: Final = b"\x08\x00"  # EtherTypes
@@ -61,24 +62,39 @@ class Network:
             name: Bridge(table, self._away) for name, table in bridge_tables(topology).items()
         }
         self._ips: dict[str, Ip] = {}
-        self.hosts: dict[str, Host] = {}
+        self._seed = seed
+        self._stacks: dict[str, Stacks] = {}
         self._forwarding = Forwarding(topology)
         for node in topology.nodes:
             if node.kind is Kind.SWITCH:
                 continue
-            upper = Host(
-                loop,
-                node,
-                endpoint_of,
-                Random(f"{seed} {node.name}"),
-                send=functools.partial(self._send, node.name),
-                source_of=functools.partial(self._source, node.name),
-            )
-            self.hosts[node.name] = upper
+            upper = Stacks(self._stack(node, endpoint_of, Random(f"{seed} {node.name}")))
+            self._stacks[node.name] = upper
             self._ips[node.name] = Ip(node.name, self, upper, forwards=node.kind is Kind.ROUTER)
         for link in topology.links:
             self._connect(link, seed)
         self._configure()
+
+    @property
+    def hosts(self) -> Mapping[str, Host]:
+        """The first stack of each node."""
+        return {name: stacks.all[0] for name, stacks in self._stacks.items()}
+
+    def stacks(self, node: str) -> Sequence[Host]:
+        """Return all stacks of a node, the first one first."""
+        return self._stacks[node].all
+
+    def stack(self, node: str, number: int, endpoint_of: EndpointFactory) -> Host:
+        """Return a stack of a node, which is made if there is none of this number.
+
+        :param number: 0 for the first one; at most one more than there are.
+        """
+        stacks = self._stacks[node].all
+        if number == len(stacks):
+            random = Random(f"{self._seed} {node} {number}")
+            found = self._state.topology().node(node)
+            stacks.append(self._stack(found, endpoint_of, random, number))
+        return stacks[number]
 
     def way(self, node: str, source: str, destination: str) -> Way | None:
         """Return the way of a packet at a node, as the kernel's rules and routes lead it."""
@@ -154,6 +170,19 @@ class Network:
         self._channels[link.name, near].taps_out.append(record)
         return writer
 
+    def _stack(
+        self, node: Node, endpoint_of: EndpointFactory, random: Random, number: int = 0
+    ) -> Host:
+        return Host(
+            self._loop,
+            node,
+            endpoint_of,
+            random,
+            send=functools.partial(self._send, node.name),
+            source_of=functools.partial(self._source, node.name),
+            first_port=FIRST_PORT + number * _PORTS_BETWEEN,
+        )
+
     def _send(self, node: str, segment: Segment, now: int) -> None:
         self._ips[node].send(segment, now)
 
@@ -188,7 +217,7 @@ class Network:
             if ip is None:
                 continue
             ip.configure([host(a) for each in node.interfaces for a in each.addresses])
-            self.hosts[node.name].addresses_are(self._state.usable(node.name))
+            self._stacks[node.name].addresses_are(self._state.usable(node.name))
 
     def _answering(self, near: Interface) -> Interface | None:
         """Return who answers for an address that nobody has: a middlebox may translate it."""

@@ -86,6 +86,10 @@ class Connection(Protocol):
     """A byte stream both ways."""
 
     @property
+    def config(self) -> msgspec.Struct:
+        """The configuration it goes by: a TcpConfig or an MptcpConfig."""
+
+    @property
     def flow(self) -> Flow:
         """Its two ends (of MPTCP: of the first subflow)."""
 

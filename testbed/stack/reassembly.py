@@ -28,7 +28,7 @@ class Reassembly:
     def __init__(self) -> None:
         self.next = 0
         self.readable = 0
-        self._ready: list[bytes] = []  # a deque would take 700 octets, empty
+        self._ready: list[bytes] = []  # takes much less than an empty deque
         self._offset = 0  # octets of the first ready piece that have been read
         self._ranges = Ranges()
         self._pieces: dict[int, bytes] = {}  # by position; no two overlap
@@ -112,16 +112,16 @@ class Reassembly:
             return ready.pop()
         parts = []
         missing = limit
-        done = 0
-        while done < len(ready) and missing:
-            part = ready[done][self._offset : self._offset + missing]
+        gone = 0
+        while gone < len(ready) and missing:
+            part = ready[gone][self._offset : self._offset + missing]
             parts.append(part)
             missing -= len(part)
             self._offset += len(part)
-            if self._offset == len(ready[done]):
-                done += 1
+            if self._offset == len(ready[gone]):
+                gone += 1
                 self._offset = 0
-        del ready[:done]
+        del ready[:gone]
         self.readable -= limit - missing
         return b"".join(parts)
 

@@ -6,8 +6,10 @@ All of these are pure: they know the topology as it was built, not what earlier 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
+
+import msgspec
 
 from testbed.document import nearest
 from testbed.errors import InputError
@@ -82,13 +84,24 @@ def shape(
     )
 
 
-def add_address(topology: Topology, node: str, interface: str, address: str) -> Operations:
+def add_address(
+    topology: Topology,
+    node: str,
+    interface: str,
+    address: str,
+    present: Collection[str] | None = None,
+) -> Operations:
     """Give an interface an address (with prefix length) it had before, or another one.
 
-    Where the node routes by source, another one gets a rule for the interface's table.
+    Where the node routes by source, another one gets a rule for the interface's table.  If it is
+    the only one of its family, it also gets the routes of the addresses that are gone: with the
+    last address of a family the kernel flushes what that family had on the interface.
+
+    :param present: the addresses that the interface has at the moment; by default the topology's.
     """
     owner, found = _interface(topology, node, interface)
     text = _address(address)
+    here = found.addresses if present is None else present
     if text in found.addresses:
         family = family_of(text)
         add = AddAddress(namespace=node, interface=interface, address=text)
@@ -97,10 +110,11 @@ def add_address(topology: Topology, node: str, interface: str, address: str) -> 
         flushed = only and family is Family.IPV4
         rest = _routes_and_neighbours(owner, found, {family}) if flushed else ()
         return (add, *rest)
+    alone = all(family_of(each) is not family_of(text) for each in here)
     return (
         AddAddress(namespace=node, interface=interface, address=text),
         *_rule_for(owner, found, text, AddRule),
-        *_route_for(owner, found, text),
+        *(_inherited(owner, found, text) if alone else _route_for(owner, found, text)),
     )
 
 
@@ -201,6 +215,33 @@ def _route_for(node: Node, interface: Interface, address: str) -> Iterator[AddRo
             interface=interface.name,
             source=str(value.ip),
             table=table,
+        )
+
+
+def _inherited(node: Node, interface: Interface, address: str) -> Iterator[AddRoute | AddNeighbour]:
+    """Yield the routes of an interface as an address has them that takes the place of others.
+
+    Routes to gateways that are not in its network are left out: they could not be reached.
+    """
+    value = ipaddress.ip_interface(address)
+    family = family_of(address)
+    own = {str(ipaddress.ip_interface(a).network) for a in interface.addresses}
+    for neighbour in node.neighbours:
+        if neighbour.interface == interface.name and family_of(neighbour.address) is family:
+            yield neighbour_operation(node.name, neighbour)
+    for route in node.routes:
+        if route.interface != interface.name or family_of(route.destination) is not family:
+            continue
+        if route.via is not None and ipaddress.ip_address(route.via) not in value.network:
+            continue
+        moved = route.destination in own and route.via is None
+        yield route_operation(
+            node.name,
+            msgspec.structs.replace(
+                route,
+                destination=str(value.network) if moved else route.destination,
+                source=str(value.ip) if route.source is not None else None,
+            ),
         )
 
 

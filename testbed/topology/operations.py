@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Protocol
 
 import msgspec
 
-from testbed.topology.model import MAIN_TABLE, EndpointFlag
+from testbed.topology.model import MAIN_TABLE, EndpointFlag, Topology
 from testbed.wire.netem import Netem
 
 WIRE: Final = "@wire"
@@ -297,7 +297,7 @@ AnyOperation = (
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Operations in an order in which they can be carried out."""
+    """Operations in an order in which they can be carried out, and what they build."""
 
-    topology: str
+    topology: Topology
     operations: tuple[AnyOperation, ...]

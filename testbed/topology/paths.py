@@ -14,6 +14,7 @@ from testbed.errors import InputError
 from testbed.topology.forwarding import Forwarding, family_of, host
 from testbed.topology.model import Endpoint, EndpointFlag, Family, Limits, Node, Topology
 
+ALLOW_JOIN: Final = "net.mptcp.allow_join_initial_addr_port"
 KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # of a new namespace
 
 
@@ -89,6 +90,8 @@ class _PathManager:
         self._server = server
         self._limits = client.limits or KERNEL_LIMITS
         self._accepted = (server.limits or KERNEL_LIMITS).subflows
+        # It sends the C flag (RFC 8684, section 3.1): no join to the address of the first subflow.
+        self._denies_joins = dict(server.sysctls).get(ALLOW_JOIN) == "0"
 
     def use_subflow_endpoints(self) -> None:
         """Connect from every endpoint but the initial one's to the dialled address.
@@ -96,6 +99,8 @@ class _PathManager:
         With only the initial subflow up, a fullmesh endpoint does the same.
         """
         initial = self.subflows[0]
+        if self._denies_joins:
+            return
         for endpoint in self._endpoints(EndpointFlag.SUBFLOW):
             if self._room > 0 and endpoint.address != initial.source:
                 self._connect(endpoint, initial.destination, None)

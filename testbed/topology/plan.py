@@ -36,7 +36,7 @@ def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
     :param engine: what shapes the wires: ``auto``, ``netem`` or ``emulator``.
     :param seed: of the wires' randomness; each wire gets its own from it.
     """
-    return Plan(topology=topology.name, operations=tuple(_operations(topology, engine, seed)))
+    return Plan(topology=topology, operations=tuple(_operations(topology, engine, seed)))
 
 
 def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOperation]:

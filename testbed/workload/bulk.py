@@ -6,22 +6,40 @@ Each side that sends half-closes when it is done, and so tells the other that th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
+from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
-from testbed.workload.stacks import Stack, Streams
-from testbed.workload.transfer import Activity, Goal, Report, Transfer, listening, now_ns
+from testbed.workload.stacks.model import Streams, Transport
+from testbed.workload.transfer import (
+    Activity,
+    Both,
+    Goal,
+    Report,
+    Transfer,
+    listening,
+    now_ns,
+)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk"):
-    """``octets`` each way that is asked for, or whatever is taken within ``duration_ns``."""
+    """``octets`` each way that is asked for, or whatever is taken within ``duration_ns``.
+
+    With neither, it goes on until it is told to finish.
+
+    :param forward: client to server.
+    :param timed: how long each transfer takes is what one wants to know.
+    """
 
     octets: int | None
     duration_ns: int | None
-    forward: bool  # client to server
+    forward: bool
     reverse: bool
+    timed: bool = False
     seed: int
+    session: int = 0
 
     @property
     def goal(self) -> Goal:
@@ -30,17 +48,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk
         return Goal(unit="octets", total=total)
 
 
-async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def connect(
+    stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
+) -> Report:
     """The client's half."""
-    with Transfer(stack, activity, f"{job.seed} client") as transfer:
+    with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
         streams = await transfer.connect(remote)
         return await _exchange(transfer, streams, job, sends=job.forward, receives=job.reverse)
 
 
-async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The server's half."""
     async with listening(stack, local, activity) as listener:
-        with Transfer(stack, activity, f"{job.seed} server") as transfer:
+        with Transfer(stack, activity, f"{job.seed} server", job.session) as transfer:
             streams = await transfer.accept(listener)
             return await _exchange(transfer, streams, job, sends=job.reverse, receives=job.forward)
 
@@ -68,13 +88,22 @@ async def _send(transfer: Transfer, writer: asyncio.StreamWriter, job: Job) -> N
     transfer.half_close(writer)
 
 
-def evaluate(job: Job, client: Report, server: Report) -> Findings:
-    """Return the goodput of each direction where there are two."""
-    if not (job.forward and job.reverse):
-        return Findings()
-    return Findings(
-        metrics={
-            name: report.received.octets * 8e9 / max(1, report.finished_ns - client.started_ns)
-            for name, report in (("goodput_forward", server), ("goodput_reverse", client))
-        }
-    )
+def evaluate(sessions: Sequence[Both]) -> Findings:
+    """Return the goodput of each direction where there are two, and completion times of flows."""
+    metrics: dict[str, float] = {}
+    samples: dict[str, tuple[int, ...]] = {}
+    first: Job = sessions[0].job
+    if first.forward and first.reverse:
+        began_ns = min(both.client.started_ns for both in sessions)
+        for name, reports in (
+            ("goodput_forward", [both.server for both in sessions]),
+            ("goodput_reverse", [both.client for both in sessions]),
+        ):
+            elapsed_ns = max(report.finished_ns for report in reports) - began_ns
+            octets = sum(report.received.octets for report in reports)
+            metrics[name] = octets * 8e9 / max(1, elapsed_ns)
+    if first.timed:
+        times_ns = tuple(both.finished_ns - both.client.started_ns for both in sessions)
+        metrics |= {"transfers": len(times_ns), **quantiles("completion_time", times_ns)}
+        samples["completion_time"] = times_ns
+    return Findings(metrics=metrics, samples_ns=samples)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from testbed.errors import WorkloadError
+from testbed.workload import own
 from testbed.workload.external import (
     Capture,
     before_end,
@@ -17,63 +18,128 @@ from testbed.workload.external import (
     progress_of_time,
     until_listening,
 )
+from testbed.workload.flow import Flow
 from testbed.workload.launcher import Exit, Launcher
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.spec import Command, Program
-from testbed.workload.stacks import Stack
+from testbed.workload.stacks.model import Stack
+from testbed.workload.stacks.registry import stack
+from testbed.workload.transfer import sleep_until
 
 Running = list[tuple[Program, Capture]]
 
 SAID: Final = 64 * 1024  # characters of each output that go into the result: the last ones
 
 
-async def run(
+@contextlib.asynccontextmanager
+async def prepared(
+    flow: Flow,
     workload: Command,
-    stack: Stack,
-    address: str,
     launcher: Launcher,
     seed: int,
     timeout_ns: int,
     on_progress: OnProgress,
-) -> WorkloadResult:
-    """Start the programs in order, each when the one before is ready; wait; stop what is left.
+) -> AsyncIterator[Programs]:
+    """Start all programs but the last in order, each when the one before is ready.
 
-    The zero of the time line is when the last program was started: by then all it needs is there.
+    Inside of the context all that the last one needs is there.
+
+    :raises WorkloadError: a program did not get ready in time, or failed.
     """
-    words = {"{address}": address, "{port}": str(workload.port), "{seed}": str(seed)}
-    running: Running = []
-    started = False
-    async with contextlib.AsyncExitStack() as programs:
+    words = {
+        "{address}": flow.address,
+        "{port}": str(workload.port or workload.usual_port),
+        "{seed}": str(seed),
+    }
+    kinds = {end.name: stack(end.name, end.decoded) for end in flow.stack.ends}
+    async with contextlib.AsyncExitStack() as exits:
+        programs = Programs(workload, kinds[flow.stack.source.name], launcher, words, exits)
         try:
             async with asyncio.timeout(timeout_ns / 1e9):
-                for spec in workload.programs:
-                    argv = stack.command([_filled(word, words) for word in spec.argv])
-                    wanted = spec.ready if isinstance(spec.ready, str) else None
-                    capture = await programs.enter_async_context(
-                        captured(launcher, spec.node, argv, wanted=wanted)
-                    )
-                    running.append((spec, capture))
-                    if spec is not workload.programs[-1]:
-                        await _until_ready(launcher, spec, capture)
-                started = True
-                with progress_of_time(on_progress, None) as started_ns:
-                    exits = await _until_end(running)
+                for spec in workload.programs[:-1]:
+                    await programs.start(spec)
+                    await programs.until_ready()
         except TimeoutError:
-            why = _unfinished(running) if started else _not_ready(*running[-1])
-            raise WorkloadError(f"{why} after {timeout_ns / 1e9:g} s") from None
+            raise programs.not_ready(timeout_ns) from None
+        programs.limit(timeout_ns, on_progress)
+        yield programs
+
+
+class Programs:
+    """The programs of a flow, and those that are still to be started."""
+
+    def __init__(
+        self,
+        workload: Command,
+        stack: Stack,
+        launcher: Launcher,
+        words: Mapping[str, str],
+        exits: contextlib.AsyncExitStack,
+    ) -> None:
+        self._workload = workload
+        self._stack = stack
+        self._launcher = launcher
+        self._words = words
+        self._exits = exits
+        self._running: Running = []
+        self._timeout_ns = 0
+        self._on_progress: OnProgress = lambda _: None
+
+    def limit(self, timeout_ns: int, on_progress: OnProgress) -> None:
+        """Say how long :meth:`run` may take, and who is told how far it is."""
+        self._timeout_ns = timeout_ns
+        self._on_progress = on_progress
+
+    async def start(self, spec: Program) -> None:
+        """Start one; it is stopped with the others."""
+        argv = self._stack.command([_filled(word, self._words) for word in spec.argv])
+        wanted = spec.ready if isinstance(spec.ready, str) else None
+        capture = await self._exits.enter_async_context(
+            captured(self._launcher, spec.node, argv, wanted=wanted)
+        )
+        self._running.append((spec, capture))
+
+    async def until_ready(self) -> None:
+        """Wait until the one that was started last is ready."""
+        await _until_ready(self._launcher, *self._running[-1])
+
+    def not_ready(self, timeout_ns: int) -> WorkloadError:
+        """Return the error that the one that was started last was not ready in time."""
+        return WorkloadError(f"{_not_ready(*self._running[-1])} after {timeout_ns / 1e9:g} s")
+
+    async def run(self, zero_ns: int) -> WorkloadResult:
+        """Start the last program at its time, wait until the flow is over, and stop the others."""
+        workload = self._workload
+        try:
+            async with asyncio.timeout((self._timeout_ns + workload.start_ns) / 1e9):
+                await sleep_until(zero_ns + workload.start_ns)
+                await self.start(workload.programs[-1])
+                with progress_of_time(self._on_progress, None) as started_ns:
+                    exits = await _until_end(self._running)
+        except TimeoutError:
+            late = f"{_unfinished(self._running)} after {self._timeout_ns / 1e9:g} s"
+            raise WorkloadError(late) from None
         finished_ns = time.monotonic_ns()
-    return WorkloadResult(
-        started_ns=started_ns,
-        finished_ns=finished_ns,
-        metrics={
-            "duration": (finished_ns - started_ns) / 1e9,
-            "cpu_source": _cpu(workload.source, running),
-            "cpu_target": _cpu(workload.target, running),
-        },
-        details={
-            "programs": [_details(spec, capture, exits.get(capture)) for spec, capture in running]
-        },
-    )
+        await self._exits.aclose()  # what was stopped has said how much it cost
+        running = self._running
+        return WorkloadResult(
+            started_ns=started_ns,
+            finished_ns=finished_ns,
+            metrics={
+                "duration": (finished_ns - started_ns) / 1e9,
+                "cpu_source": _cpu(workload.source, running),
+                "cpu_target": _cpu(workload.target, running),
+                **_own(running),
+            },
+            details={
+                "programs": [
+                    _details(spec, capture, exits.get(capture)) for spec, capture in running
+                ]
+            },
+        )
+
+    async def finish(self) -> None:
+        """Do nothing: programs end by themselves."""
 
 
 def _filled(argument: str, words: Mapping[str, str]) -> str:
@@ -119,6 +185,14 @@ def _not_ready(spec: Program, capture: Capture) -> str:
     if isinstance(spec.ready, int):
         return f"{capture.program.name} was to listen on port {spec.ready}: nobody does"
     return f"{capture.program.name} had not written {spec.ready!r}"
+
+
+def _own(running: Running) -> dict[str, float]:
+    """Return the numbers that programs printed."""
+    found: dict[str, float] = {}
+    for spec, capture in running:
+        found |= own.read(spec.metrics, capture.text, capture.program.name)
+    return found
 
 
 def _cpu(node: str, running: Running) -> float:

@@ -1,8 +1,9 @@
-"""What the two halves of a built-in kind say together, wherever they ran."""
+"""What the two ends of a flow of a built-in kind say together, wherever they ran."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,33 +11,28 @@ import msgspec
 from testbed.errors import WorkloadError
 from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord
 from testbed.topology.model import Family
-from testbed.workload.kinds import Job, kind_of
+from testbed.workload.kinds import kind_of
 from testbed.workload.messages import Doing
-from testbed.workload.payload import Flow
+from testbed.workload.payload import Flow as Octets
 from testbed.workload.result import OnProgress, Pause, Progress, Series, WorkloadResult
-from testbed.workload.spec import Bulk, ReqRes, Stream
-from testbed.workload.stacks import Look
-from testbed.workload.transfer import BIN_NS, Activity, Report, now_ns
+from testbed.workload.session import Session
+from testbed.workload.spec import BuiltIn
+from testbed.workload.stacks.model import Look
+from testbed.workload.transfer import BIN_NS, Both, Report
 
 # Any local address: with MPTCP, subflows arrive at addresses other than the one that was dialled.
 ANY_ADDRESS: Final = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 - nodes are private
-
-
-def doing(activity: Activity) -> Doing:
-    """Return how far a half is now."""
-    return Doing(
-        started_ns=activity.started_ns or 0,
-        now_ns=now_ns(),
-        octets=activity.octets,
-        samples=activity.samples,
-    )
+_ROLES: Final = {"source": "client", "target": "server"}
 
 
 class Tally:
-    """Adds up what the two halves say."""
+    """Adds up what the two ends say."""
 
-    def __init__(self, job: Job, on_progress: OnProgress) -> None:
-        self._goal = job.goal
+    def __init__(self, sessions: Sequence[Session], on_progress: OnProgress) -> None:
+        goals = [session.job.goal for session in sessions]
+        totals = [goal.total for goal in goals if goal.total is not None]
+        self._unit = goals[0].unit
+        self._total = sum(totals) if len(totals) == len(goals) else None
         self._on_progress = on_progress
         self._done = {"client": 0, "server": 0}
         self._started_ns: int | None = None
@@ -51,19 +47,36 @@ class Tally:
         self._take("server", doing)
 
     def _take(self, role: str, doing: Doing) -> None:
-        self._done[role] = doing.octets if self._goal.unit == "octets" else doing.samples
+        self._done[role] = doing.octets if self._unit == "octets" else doing.samples
         if self._started_ns is not None:
             progress = Progress(
                 started_ns=self._started_ns,
                 now_ns=doing.now_ns,
                 done=sum(self._done.values()),
-                total=self._goal.total,
-                unit=self._goal.unit,
+                total=self._total,
+                unit=self._unit,
             )
             self._on_progress(progress)
 
 
-def verify(client: Report, server: Report) -> None:
+def paired(
+    sessions: Sequence[Session], clients: Sequence[Report], servers: Sequence[Report]
+) -> tuple[Both, ...]:
+    """Put the two halves of each session together, and compare what was sent and received.
+
+    :raises WorkloadError: they differ, by as little as one bit.
+    """
+    found = tuple(
+        Both.of(session.job, reports)
+        for session, *reports in zip(sessions, clients, servers, strict=True)
+    )
+    for number, both in enumerate(found, 1):
+        which = f"connection {number}: " if len(found) > 1 else ""
+        verify(both.client, both.server, which)
+    return found
+
+
+def verify(client: Report, server: Report, which: str = "") -> None:
     """Compare what was sent with what was received, both ways.
 
     :raises WorkloadError: they differ, by as little as one bit.
@@ -75,71 +88,91 @@ def verify(client: Report, server: Report) -> None:
     for sender, sent, receiver, received in ways:
         if sent != received:
             raise WorkloadError(
-                f"{sender} sent {_said(sent)}, but {receiver} received {_said(received)}"
+                f"{which}{sender} sent {_said(sent)}, but {receiver} received {_said(received)}"
             )
 
 
-def _said(flow: Flow) -> str:
+def _said(flow: Octets) -> str:
     return f"{flow.octets} octets with CRC-32 {flow.digest}"
 
 
 def result(
-    workload: Bulk | ReqRes | Stream,
-    job: Job,
-    client: Report,
-    server: Report,
+    workload: BuiltIn,
+    sessions: Sequence[Both],
     cpu: Mapping[str, float],
+    looks: Mapping[str, Sequence[Look]] | None = None,
 ) -> WorkloadResult:
-    """Put together what the two halves report.
+    """Put together what the two ends report.
 
     :param cpu: CPU seconds, by the name of the metric; empty where they say nothing of a stack.
+    :param looks: how the connections of each end, ``source`` and ``target``, were.
     """
-    ends = {"source": (workload.source, client), "target": (workload.target, server)}
-    findings = kind_of(job).evaluate(job, client, server)
+    nodes = {"source": workload.source, "target": workload.target}
+    findings = kind_of(sessions[0].job).evaluate(sessions)
     return WorkloadResult(
-        started_ns=client.started_ns,
-        finished_ns=_finished_ns(client, server),
-        metrics=_common(client, server) | dict(cpu) | findings.metrics,
-        series=tuple(_received(node, report) for node, report in ends.values() if report.bins),
-        pauses=tuple(
-            Pause(node=node, end_ns=end_ns, length_ns=length_ns)
-            for node, report in ends.values()
-            for length_ns, end_ns in report.pauses
-        ),
+        started_ns=_started_ns(sessions),
+        finished_ns=max(both.finished_ns for both in sessions),
+        metrics=_common(sessions) | dict(cpu) | findings.metrics,
+        series=tuple(_series(nodes, sessions)),
+        pauses=tuple(_pauses(nodes, sessions)),
         records=tuple(
             record
-            for node, report in ends.values()
-            for look in report.looks
-            for record in _records(node, look)
+            for end, seen in (looks or {}).items()
+            for look in seen
+            for record in _records(nodes[end], look)
         ),
         samples_ns=findings.samples_ns,
-        details={end: _details(node, report) for end, (node, report) in ends.items()},
+        details={
+            end: _details(node, [getattr(both, _ROLES[end]) for both in sessions])
+            for end, node in nodes.items()
+        },
     )
 
 
-def _common(client: Report, server: Report) -> dict[str, float]:
-    elapsed_ns = max(1, _finished_ns(client, server) - client.started_ns)
+def _started_ns(sessions: Sequence[Both]) -> int:
+    return min(both.client.started_ns for both in sessions)
+
+
+def _common(sessions: Sequence[Both]) -> dict[str, float]:
+    elapsed_ns = max(1, max(both.finished_ns for both in sessions) - _started_ns(sessions))
+    reports = [report for both in sessions for report in (both.client, both.server)]
+    opened = [both.client.connected_ns - both.client.started_ns for both in sessions]
     return {
-        "goodput": (client.received.octets + server.received.octets) * 8e9 / elapsed_ns,
+        "goodput": sum(report.received.octets for report in reports) * 8e9 / elapsed_ns,
         "duration": elapsed_ns / 1e9,
-        "connect_time": (client.connected_ns - client.started_ns) / 1e9,
-        "longest_gap": max(client.longest_gap_ns, server.longest_gap_ns) / 1e9,
+        "connect_time": sum(opened) / len(opened) / 1e9,
+        "longest_gap": max(report.longest_gap_ns for report in reports) / 1e9,
     }
 
 
-def _finished_ns(client: Report, server: Report) -> int:
-    return max(client.finished_ns, server.finished_ns)
+def _series(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Series]:
+    """Yield the octets that each end read, of all its connections together."""
+    for end, node in nodes.items():
+        reports = [getattr(both, _ROLES[end]) for both in sessions]
+        reports = [report for report in reports if report.bins]
+        if not reports:
+            continue
+        start_ns = min(report.started_ns for report in reports)
+        bins: Counter[int] = Counter()
+        for report in reports:
+            first = (report.started_ns - start_ns) // BIN_NS
+            for index, octets in enumerate(report.bins):
+                bins[first + index] += octets
+        yield Series(
+            name="received",
+            node=node,
+            unit="octets",
+            start_ns=start_ns,
+            step_ns=BIN_NS,
+            values=tuple(bins[index] for index in range(max(bins) + 1)),
+        )
 
 
-def _received(node: str, report: Report) -> Series:
-    return Series(
-        name="received",
-        node=node,
-        unit="octets",
-        start_ns=report.started_ns,
-        step_ns=BIN_NS,
-        values=report.bins,
-    )
+def _pauses(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Pause]:
+    for end, node in nodes.items():
+        for both in sessions:
+            for length_ns, end_ns in getattr(both, _ROLES[end]).pauses:
+                yield Pause(node=node, end_ns=end_ns, length_ns=length_ns)
 
 
 def _records(node: str, look: Look) -> Iterator[Record]:
@@ -155,10 +188,16 @@ def _records(node: str, look: Look) -> Iterator[Record]:
         yield TcpInfoRecord(tcp=look.view.tcp_info, **about)
 
 
-def _details(node: str, report: Report) -> dict[str, Any]:
+def _details(node: str, reports: Sequence[Report]) -> dict[str, Any]:
+    """Return what an end says of its first connection, and of the further ones."""
+    first, *further = ({"node": node, **_connection(report)} for report in reports)
+    return {**first, "further": further} if further else first
+
+
+def _connection(report: Report) -> dict[str, Any]:
     return {
-        "node": node,
         "sent": msgspec.to_builtins(report.sent),
         "received": msgspec.to_builtins(report.received),
         "view": report.view,
+        "used": report.used,
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -17,10 +19,13 @@ from testbed.workload.external import (
     progress_of_time,
     until_listening,
 )
+from testbed.workload.flow import Flow
 from testbed.workload.launcher import Launcher
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.spec import Iperf3
-from testbed.workload.stacks import Stack
+from testbed.workload.stacks.model import Stack
+from testbed.workload.stacks.registry import stack
+from testbed.workload.transfer import sleep_until
 
 PROGRAM: Final = "iperf3"
 _OPTION: Final = {"forward": (), "reverse": ("--reverse",), "both": ("--bidir",)}
@@ -35,52 +40,98 @@ _RECEIVED: Final = {
 }
 
 
-async def run(
-    workload: Iperf3,
-    stack: Stack,
-    address: str,
-    launcher: Launcher,
-    timeout_ns: int,
-    on_progress: OnProgress,
-) -> WorkloadResult:
-    """Start a server for one test, then the client, and read what both say."""
+@contextlib.asynccontextmanager
+async def prepared(
+    flow: Flow, workload: Iperf3, launcher: Launcher, timeout_ns: int, on_progress: OnProgress
+) -> AsyncIterator[Test]:
+    """Start a server for one test: inside of the context it listens.
+
+    :raises PlatformError: there is no iperf3.
+    :raises WorkloadError: it does not listen in time.
+    """
     if shutil.which(PROGRAM) is None:
         raise PlatformError(
             "there is no iperf3",
             why="the workload runs it",
             instead="install it (Debian: apt install iperf3), or use the bulk workload",
         )
-    waiting_for = "the options of iperf3"
-    try:
-        async with asyncio.timeout(timeout_ns / 1e9):
-            server_argv = await _on_stack(stack, launcher, workload.target, _server(workload))
-            client_argv = await _on_stack(
-                stack, launcher, workload.source, _client(workload, address)
-            )
-            async with captured(launcher, workload.target, server_argv) as server:
-                waiting_for = f"its server on {workload.target} to listen"
-                await until_listening(launcher, server, workload.target, workload.port)
-                async with captured(launcher, workload.source, client_argv) as client:
-                    with progress_of_time(on_progress, _seconds(workload)) as started_ns:
-                        waiting_for = f"its client on {workload.source} to end"
+    source, target = (stack(end.name, end.decoded) for end in flow.stack.ends)
+    test = Test(workload, launcher, timeout_ns, on_progress)
+    async with contextlib.AsyncExitStack() as programs:
+        with test.limited():
+            async with asyncio.timeout(timeout_ns / 1e9):
+                await test.listen(programs, target)
+                await test.get_ready(source, flow.address)
+        yield test
+
+
+class Test:
+    """One test: its server, and the client that is still to be started."""
+
+    __test__ = False  # the name starts with "Test"; it is not one of ours
+
+    def __init__(
+        self, workload: Iperf3, launcher: Launcher, timeout_ns: int, on_progress: OnProgress
+    ) -> None:
+        self._workload = workload
+        self._launcher = launcher
+        self._timeout_ns = timeout_ns
+        self._on_progress = on_progress
+        self._waiting_for = "the options of iperf3"
+        self._server: Capture
+        self._client: tuple[str, ...] = ()
+
+    async def listen(self, programs: contextlib.AsyncExitStack, stack: Stack) -> None:
+        """Start the server, which ends with ``programs``, and wait until it listens."""
+        workload, launcher = self._workload, self._launcher
+        argv = await _on_stack(stack, launcher, workload.target, _server(workload))
+        self._server = await programs.enter_async_context(captured(launcher, workload.target, argv))
+        self._waiting_for = f"its server on {workload.target} to listen"
+        await until_listening(launcher, self._server, workload.target, _port(workload))
+
+    async def get_ready(self, stack: Stack, address: str) -> None:
+        """Find out how the client is started."""
+        workload = self._workload
+        argv = _client(workload, address)
+        self._client = await _on_stack(stack, self._launcher, workload.source, argv)
+
+    async def run(self, zero_ns: int) -> WorkloadResult:
+        """Start the client at its time, wait, and read what both say."""
+        workload = self._workload
+        with self.limited():
+            async with asyncio.timeout((self._timeout_ns + workload.start_ns) / 1e9):
+                await sleep_until(zero_ns + workload.start_ns)
+                async with captured(self._launcher, workload.source, self._client) as client:
+                    with progress_of_time(self._on_progress, _seconds(workload)) as started_ns:
+                        self._waiting_for = f"its client on {workload.source} to end"
                         source = await _account(client)
                         finished_ns = time.monotonic_ns()
-                        waiting_for = f"its server on {workload.target} to end"
-                        target = await _account(server)
-    except TimeoutError:
-        raise WorkloadError(
-            f"iperf3 was still waiting for {waiting_for} when its {timeout_ns / 1e9:g} s were over"
-        ) from None
-    accounts = {"source": source, "target": target}
-    return WorkloadResult(
-        started_ns=started_ns,
-        finished_ns=finished_ns,
-        metrics={
-            **_metrics(workload.direction, source.json["end"], target.json["end"]),
-            **{f"cpu_{end}": said.cpu_s for end, said in accounts.items()},
-        },
-        details={end: said.details for end, said in accounts.items()},
-    )
+                        self._waiting_for = f"its server on {workload.target} to end"
+                        target = await _account(self._server)
+        accounts = {"source": source, "target": target}
+        return WorkloadResult(
+            started_ns=started_ns,
+            finished_ns=finished_ns,
+            metrics={
+                **_metrics(workload.direction, source.json["end"], target.json["end"]),
+                **{f"cpu_{end}": said.cpu_s for end, said in accounts.items()},
+            },
+            details={end: said.details for end, said in accounts.items()},
+        )
+
+    async def finish(self) -> None:
+        """Do nothing: a test ends by itself."""
+
+    @contextlib.contextmanager
+    def limited(self) -> Iterator[None]:
+        """Turn a time-out into an error that says what was waited for."""
+        try:
+            yield
+        except TimeoutError:
+            raise WorkloadError(
+                f"iperf3 was still waiting for {self._waiting_for} "
+                f"when its {self._timeout_ns / 1e9:g} s were over"
+            ) from None
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -96,7 +147,11 @@ class _Account(msgspec.Struct, frozen=True):
 
 
 def _server(workload: Iperf3) -> tuple[str, ...]:
-    return (PROGRAM, "--server", "--one-off", "--json", "--port", str(workload.port))
+    return (PROGRAM, "--server", "--one-off", "--json", "--port", str(_port(workload)))
+
+
+def _port(workload: Iperf3) -> int:
+    return workload.port or workload.usual_port
 
 
 def _seconds(workload: Iperf3) -> int | None:
@@ -110,7 +165,7 @@ def _client(workload: Iperf3, address: str) -> tuple[str, ...]:
         amount = ("--time", str(_seconds(workload)))
     return (
         PROGRAM,
-        *("--client", address, "--json", "--port", str(workload.port)),
+        *("--client", address, "--json", "--port", str(_port(workload))),
         *amount,
         *("--parallel", str(workload.parallel)),
         *_OPTION[workload.direction],

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from testbed.workload import bulk, reqres, stream
 from testbed.workload.result import Findings
-from testbed.workload.stacks import Stack
-from testbed.workload.transfer import Activity, Report
-
-Job = bulk.Job | reqres.Job | stream.Job
+from testbed.workload.session import Job
+from testbed.workload.stacks.model import Transport
+from testbed.workload.transfer import Activity, Both, Report
 
 
 class Kind(Protocol):
     """What the module of a kind gives."""
 
     async def connect(
-        self, stack: Stack, remote: tuple[str, int], job: Any, activity: Activity
+        self, stack: Transport, remote: tuple[str, int], job: Any, activity: Activity
     ) -> Report:
         """The client's half."""
 
     async def serve(
-        self, stack: Stack, local: tuple[str, int], job: Any, activity: Activity
+        self, stack: Transport, local: tuple[str, int], job: Any, activity: Activity
     ) -> Report:
         """The server's half."""
 
-    def evaluate(self, job: Any, client: Report, server: Report) -> Findings:
-        """Return what only this kind can say."""
+    def evaluate(self, sessions: Sequence[Both]) -> Findings:
+        """Return what only this kind can say of all sessions of a flow."""
 
 
 _KINDS: Final[dict[type, Kind]] = {bulk.Job: bulk, reqres.Job: reqres, stream.Job: stream}

@@ -5,22 +5,47 @@ from __future__ import annotations
 import msgspec
 
 from testbed.failure import Failure
-from testbed.workload.kinds import Job
+from testbed.workload.session import Session
+from testbed.workload.stacks.choice import End
+from testbed.workload.stacks.model import Look
 from testbed.workload.transfer import Report
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is asked, in its first line of input; any further one is a :class:`Meeting`.
+    """What a worker is asked, in its first line of input.
 
     :param role: client (dials ``address``) or server (listens on it).
     """
 
     role: str
-    stack: str
+    stack: End
     address: str
     port: int
     limit_ns: int
-    job: Job
+    sessions: tuple[Session, ...]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
+    """Base of what a worker is told afterwards."""
+
+
+class Begin(Order, frozen=True, kw_only=True, tag="begin"):
+    """The run starts at ``zero_ns`` of CLOCK_MONOTONIC."""
+
+    zero_ns: int
+
+
+class Met(Order, frozen=True, kw_only=True, tag="met"):
+    """The other half of a session has come to the same point."""
+
+    session: int
+
+
+class Finish(Order, frozen=True, kw_only=True, tag="finish"):
+    """End what has no end of its own."""
+
+
+AnyOrder = Begin | Met | Finish
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -28,7 +53,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
-    """The server listens."""
+    """The server listens, or the client could connect."""
 
 
 class Doing(Message, frozen=True, kw_only=True, tag="doing"):
@@ -41,13 +66,20 @@ class Doing(Message, frozen=True, kw_only=True, tag="doing"):
 
 
 class Meeting(Message, frozen=True, kw_only=True, tag="meeting"):
-    """It waits for the other half; an empty line says that it has met it."""
+    """A session waits for its other half; :class:`Met` says that it has come."""
+
+    session: int
 
 
 class Done(Message, frozen=True, kw_only=True, tag="done"):
-    """Its half is finished.  ``cpu_s`` is user and system time since it was given the task."""
+    """Its half is finished.
 
-    report: Report
+    :param looks: how its connections were, where no probe can see them.
+    :param cpu_s: user and system time since it was given the task.
+    """
+
+    reports: tuple[Report, ...]
+    looks: tuple[Look, ...] = ()
     cpu_s: float
 
 

@@ -36,6 +36,25 @@ _ALL: Final = (
     _metric("duration", "s", _LOWER, "time from the start of connecting to the last octet read"),
     _metric("connect_time", "s", _LOWER, "time from the start of connecting to an open connection"),
     _metric("longest_gap", "s", _LOWER, "longest time a receiver waited between two reads"),
+    _metric("transfers", "1", _NEITHER, "transfers of a flow with arrivals that arrived in full"),
+    _metric(
+        "completion_time_p50",
+        "s",
+        _LOWER,
+        "median time of a transfer from the start of connecting to its last octet read",
+    ),
+    _metric(
+        "completion_time_p99",
+        "s",
+        _LOWER,
+        "99th percentile of a transfer's time from the start of connecting to its last octet read",
+    ),
+    _metric(
+        "completion_time_max",
+        "s",
+        _LOWER,
+        "longest time of a transfer from the start of connecting to its last octet read",
+    ),
     _metric("transactions", "1", _HIGHER, "requests that were answered in full"),
     _metric("latency_p50", "s", _LOWER, "median time from a request to the end of its response"),
     _metric(
@@ -76,10 +95,16 @@ METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 
 _CPU: Final = ("cpu_source", "cpu_target")
 _BUILT_IN: Final = ("goodput", "duration", "connect_time", "longest_gap", *_CPU)
-BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")
+BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")  # of a flow with two directions
+TIMED: Final = (  # of a flow with arrivals
+    "completion_time_p50",
+    "completion_time_p99",
+    "completion_time_max",
+    "transfers",
+)
 # What the runs of each kind can give, what it is mostly run for first.
 GIVES: Final[dict[str, tuple[str, ...]]] = {
-    "bulk": (*_BUILT_IN, *BOTH_WAYS),
+    "bulk": (*_BUILT_IN, *BOTH_WAYS, *TIMED),
     "reqres": ("latency_p50", "latency_p99", "latency_max", "transactions", *_BUILT_IN),
     "stream": ("block_delay_p50", "block_delay_p99", "block_delay_max", "blocks", *_BUILT_IN),
     "iperf3": ("goodput", "duration", "retransmits", *BOTH_WAYS, *_CPU),

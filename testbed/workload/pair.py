@@ -1,4 +1,4 @@
-"""The two halves of a built-in kind, each a worker process in its node."""
+"""The two ends of a flow of a built-in kind, each a worker process in its node."""
 
 from __future__ import annotations
 
@@ -6,98 +6,155 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from testbed.errors import WorkloadError
-from testbed.workload.halves import ANY_ADDRESS, Tally, result, verify
+from testbed.workload.flow import Flow
+from testbed.workload.half import CLIENT, SERVER, first
+from testbed.workload.halves import ANY_ADDRESS, Tally, paired, result
 from testbed.workload.launcher import Launcher
-from testbed.workload.messages import AnyMessage, Doing, Done, Failed, Meeting, Ready, Task
+from testbed.workload.messages import (
+    AnyMessage,
+    Begin,
+    Doing,
+    Done,
+    Failed,
+    Finish,
+    Meeting,
+    Met,
+    Order,
+    Ready,
+    Task,
+)
 from testbed.workload.program import Program, launched
 from testbed.workload.result import OnProgress, WorkloadResult
-from testbed.workload.spec import Bulk, ReqRes, Stream
-from testbed.workload.stacks import ends
+from testbed.workload.session import Session
+from testbed.workload.spec import BuiltIn
 
 COMMAND: Final = (sys.executable, "-m", "testbed.workload.worker")
 GRACE_NS: Final = 10_000_000_000  # for a worker to start, and to say that its time is over
 
 
-async def run(
-    workload: Bulk | ReqRes | Stream,
-    stack: str,
-    address: str,
+@contextlib.asynccontextmanager
+async def prepared(
+    flow: Flow,
+    workload: BuiltIn,
     launcher: Launcher,
     seed: int,
     timeout_ns: int,
     on_progress: OnProgress,
-) -> WorkloadResult:
-    """Start both workers, let the client begin when the server listens, and compare."""
-    job = workload.resolve(seed)
-    source_stack, target_stack = (end.name for end in ends(stack))
-    task = Task(
-        role="client",
-        stack=source_stack,
-        address=address,
-        port=workload.port,
-        limit_ns=timeout_ns,
-        job=job,
-    )
-    progress = Tally(job, on_progress)
+) -> AsyncIterator[Pair]:
+    """Start both workers: inside of the context the server listens, and the client could connect.
+
+    :raises WorkloadError: a worker did not get so far.
+    """
+    sessions = workload.sessions(seed)
+    tally = Tally(sessions, on_progress)
+    barriers = [asyncio.Barrier(2) for _ in sessions]
     async with (
         launched(launcher, workload.target, COMMAND, f"the server on {workload.target}") as target,
         launched(launcher, workload.source, COMMAND, f"the client on {workload.source}") as source,
     ):
-        both = asyncio.Barrier(2)
-        server = _Worker(target, both, progress.server)
-        client = _Worker(source, both, progress.client)
+        server = _Worker(target, barriers, tally.server)
+        client = _Worker(source, barriers, tally.client)
+        task = Task(
+            role=SERVER,
+            stack=flow.stack.target,
+            address=ANY_ADDRESS[workload.family],
+            port=workload.port or workload.usual_port,
+            limit_ns=timeout_ns,
+            sessions=sessions,
+        )
+        pair = Pair(workload, sessions, client, server, timeout_ns)
         try:
             async with asyncio.timeout((timeout_ns + GRACE_NS) / 1e9):
-                await server.give(
-                    msgspec.structs.replace(
-                        task,
-                        role="server",
-                        stack=target_stack,
-                        address=ANY_ADDRESS[workload.family],
-                    )
-                )
+                await server.give(task)
                 await server.ready()
-                await client.give(task)
-                client_done, server_done = await _both(client, server)
+                dialling = msgspec.structs.replace(
+                    task, role=CLIENT, stack=flow.stack.source, address=flow.address
+                )
+                await client.give(dialling)
+                await client.ready()
         except TimeoutError:
-            raise WorkloadError(
-                f"{source.name} and {target.name} did not say within "
-                f"{timeout_ns / 1e9:g} s how they fared"
-            ) from None
-    verify(client_done.report, server_done.report)
-    cpu = {"cpu_source": client_done.cpu_s, "cpu_target": server_done.cpu_s}
-    return result(workload, job, client_done.report, server_done.report, cpu)
+            raise pair.silent() from None
+        yield pair
+
+
+class Pair:
+    """The workers of one flow."""
+
+    def __init__(
+        self,
+        workload: BuiltIn,
+        sessions: Sequence[Session],
+        client: _Worker,
+        server: _Worker,
+        timeout_ns: int,
+    ) -> None:
+        self._workload = workload
+        self._sessions = sessions
+        self._client = client
+        self._server = server
+        self._timeout_ns = timeout_ns
+
+    async def run(self, zero_ns: int) -> WorkloadResult:
+        """Let the run start at ``zero_ns`` of CLOCK_MONOTONIC, wait for both ends, and compare."""
+        try:
+            async with asyncio.timeout((self._timeout_ns + GRACE_NS) / 1e9):
+                for worker in (self._server, self._client):
+                    await worker.tell(Begin(zero_ns=zero_ns))
+                client, server = await _both(self._client, self._server)
+        except TimeoutError:
+            raise self.silent() from None
+        sessions = paired(self._sessions, client.reports, server.reports)
+        cpu = {"cpu_source": client.cpu_s, "cpu_target": server.cpu_s}
+        looks = {"source": client.looks, "target": server.looks}
+        return result(self._workload, sessions, cpu, looks)
+
+    async def finish(self) -> None:
+        """End what has no end of its own."""
+        for worker in (self._client, self._server):
+            await worker.tell(Finish())
+
+    def silent(self) -> WorkloadError:
+        """Return the error that the workers did not say in time how they fared."""
+        return WorkloadError(
+            f"{self._client.program.name} and {self._server.program.name} did not say within "
+            f"{self._timeout_ns / 1e9:g} s how they fared"
+        )
 
 
 class _Worker:
     """The near end of a worker process."""
 
     def __init__(
-        self, program: Program, both: asyncio.Barrier, on_doing: Callable[[Doing], None]
+        self,
+        program: Program,
+        barriers: Sequence[asyncio.Barrier],
+        on_doing: Callable[[Doing], None],
     ) -> None:
         self.program = program
-        self._both = both
+        self._barriers = barriers
         self._on_doing = on_doing
         self._lines = program.lines()
+        self._meetings: set[asyncio.Task[None]] = set()
 
     async def give(self, task: Task) -> None:
         """Give it its task; if it has died, reading from it says so."""
-        stdin = self.program.running.stdin
-        with contextlib.suppress(ConnectionError):
-            stdin.write(msgspec.json.encode(task) + b"\n")
-            await stdin.drain()
+        await self._write(task)
+
+    async def tell(self, order: Order) -> None:
+        """Give it an order."""
+        await self._write(order)
 
     async def ready(self) -> None:
-        """Wait until it listens."""
+        """Wait until it listens, or could connect."""
         message = await self._next()
         if not isinstance(message, Ready):
-            raise WorkloadError(f"{self.program.name} did not listen but said {message}")
+            raise WorkloadError(f"{self.program.name} did not get ready but said {message}")
 
     async def done(self) -> Done:
         """Wait until its half is finished."""
@@ -107,15 +164,27 @@ class _Worker:
                     return done
                 case Doing() as doing:
                     self._on_doing(doing)
-                case Meeting():
-                    with contextlib.suppress(asyncio.BrokenBarrierError):
-                        await self._both.wait()
-                        self.program.running.stdin.write(b"\n")
+                case Meeting(session=session):
+                    meeting = asyncio.ensure_future(self._meet(session))
+                    self._meetings.add(meeting)
+                    meeting.add_done_callback(self._meetings.discard)
 
     async def interrupt(self) -> None:
         """Make it say what it waits for, and end."""
-        await self._both.abort()
+        for barrier in self._barriers:
+            await barrier.abort()
         await self.program.running.kill(signal.SIGTERM)
+
+    async def _meet(self, session: int) -> None:
+        with contextlib.suppress(asyncio.BrokenBarrierError):
+            await self._barriers[session].wait()
+            await self._write(Met(session=session))
+
+    async def _write(self, value: Task | Order) -> None:
+        stdin = self.program.running.stdin
+        with contextlib.suppress(ConnectionError):
+            stdin.write(msgspec.json.encode(value) + b"\n")
+            await stdin.drain()
 
     async def _next(self) -> AnyMessage:
         line = await anext(self._lines, None)
@@ -140,10 +209,7 @@ async def _both(client: _Worker, server: _Worker) -> tuple[Done, Done]:
         for half in workers:
             half.cancel()
     errors = [error for half in workers if (error := half.exception()) is not None]
-    for error in errors:
-        if not isinstance(error, WorkloadError):
-            raise error
     if errors:
-        raise WorkloadError("; ".join(str(error) for error in errors))
+        raise first(errors)
     client_half, server_half = workers
     return client_half.result(), server_half.result()

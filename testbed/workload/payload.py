@@ -8,6 +8,7 @@ per octet but the digest.
 
 from __future__ import annotations
 
+import functools
 import random
 import zlib
 from typing import Final
@@ -46,19 +47,41 @@ class Digest:
 
 
 class Payload:
-    """An endless stream of octets that depends on ``seed`` only."""
+    """An endless stream of octets that depends on ``seed`` and ``session`` only.
 
-    def __init__(self, seed: int | str) -> None:
-        self._random = random.Random(seed)
-        block = self._random.randbytes(BLOCK)
-        self._twice = memoryview(block + block)
+    :param session: streams of one seed share the block, and begin their passes at other places.
+    """
+
+    def __init__(self, seed: str, session: int = 0) -> None:
+        self._seed = seed
+        self._session = session
+        self._random: random.Random | None = None
+        self._twice = memoryview(b"")
         self._position = self._end = 0
 
     def take(self, most: int) -> memoryview:
         """Return the next octets: at least one, at most ``most``."""
+        if self._random is None:  # many streams never send anything
+            self._random, self._twice = _beginning(self._seed, self._session)
         if self._position == self._end:
             self._position = self._random.randrange(BLOCK)
             self._end = self._position + BLOCK
         start = self._position
         self._position = min(self._end, start + most)
         return self._twice[start : self._position]
+
+
+def _beginning(seed: str, session: int) -> tuple[random.Random, memoryview]:
+    """Return the places of the passes, and the block twice."""
+    state, block = _block(seed)
+    places = random.Random(f"{seed} {session}")
+    if session == 0:
+        places.setstate(state)
+    return places, block
+
+
+@functools.lru_cache(maxsize=4)
+def _block(seed: str) -> tuple[tuple[object, ...], memoryview]:
+    rng = random.Random(seed)
+    block = rng.randbytes(BLOCK)
+    return rng.getstate(), memoryview(block + block)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import msgspec
 
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
-from testbed.workload.stacks import Stack
+from testbed.workload.stacks.model import Transport
 from testbed.workload.transfer import (
     Activity,
+    Both,
     Goal,
     Report,
     Transfer,
@@ -22,14 +26,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="reqr
     """``count`` transactions, each due ``interval_ns`` after the one before.
 
     With ``reconnect`` each has its own connection, whose handshake is part of its latency.
+
+    :param until_ns: none begins later than this after the first.
     """
 
     request: int  # octets
     response: int  # octets
     count: int
     interval_ns: int
+    until_ns: int | None = None
     reconnect: bool
     seed: int
+    session: int = 0
 
     @property
     def goal(self) -> Goal:
@@ -37,16 +45,22 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="reqr
         return Goal(unit="transactions", total=self.count)
 
 
-async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def connect(
+    stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
+) -> Report:
     """The client's half: ``Report.samples_ns`` are the latencies."""
     latencies: list[int] = []
-    with Transfer(stack, activity, f"{job.seed} client") as transfer:
+    with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
+        over_ns = math.inf if job.until_ns is None else transfer.started_ns + job.until_ns
         for index in range(job.count):
             await sleep_until(transfer.started_ns + index * job.interval_ns)
             began_ns = now_ns()
             if index == 0 or job.reconnect:
                 reader, writer = await transfer.connect(remote)
                 began_ns = began_ns if job.reconnect else now_ns()
+            elif began_ns >= over_ns:
+                transfer.half_close(writer)
+                break
             await transfer.send(writer, job.request)
             await transfer.receive(reader, job.response)
             latencies.append(now_ns() - began_ns)
@@ -56,25 +70,26 @@ async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Act
         return await transfer.complete(reader, writer, latencies)
 
 
-async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The server's half."""
     connections, each = (job.count, 1) if job.reconnect else (1, job.count)
     async with listening(stack, local, activity) as listener:
-        with Transfer(stack, activity, f"{job.seed} server") as transfer:
+        with Transfer(stack, activity, f"{job.seed} server", job.session) as transfer:
             for index in range(connections):
                 reader, writer = await transfer.accept(listener)
                 for _ in range(each):
-                    await transfer.receive(reader, job.request)
+                    if not await transfer.receive(reader, job.request, may_end=True):
+                        break
                     await transfer.send(writer, job.response)
                 if index < connections - 1:
                     await transfer.shut(reader, writer)
             return await transfer.complete(reader, writer)
 
 
-def evaluate(job: Job, client: Report, server: Report) -> Findings:
+def evaluate(sessions: Sequence[Both]) -> Findings:
     """Return the latencies."""
-    del job, server
+    latencies = tuple(value for both in sessions for value in both.client.samples_ns)
     return Findings(
-        metrics={"transactions": len(client.samples_ns), **quantiles("latency", client.samples_ns)},
-        samples_ns={"latency": client.samples_ns},
+        metrics={"transactions": len(latencies), **quantiles("latency", latencies)},
+        samples_ns={"latency": latencies},
     )

@@ -7,19 +7,27 @@ not write ourselves (``iperf3``, ``command``) are used as they are.
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.metric import Metric
 from testbed.topology.model import Family
 from testbed.units import parse_rate, parse_size, parse_time
 from testbed.workload import bulk, reqres, stream
+from testbed.workload.metrics import METRICS
+from testbed.workload.own import OwnMetric, check_names
+from testbed.workload.session import Session
+from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, positive_time
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Quantity = str | int  # "20MB", "5s", "10mbit", or a bare number where tc allows one
+Many = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class _Base(
@@ -33,38 +41,154 @@ class _Base(
     """Who talks to whom.  ``source`` connects, ``target`` listens.
 
     :param via: the link whose address of the target is dialled; by default the first.
+    :param port: where the target listens; by default 5001 (iperf3: 5201), or the next port that no
+        other flow has.
+    :param stack: the stack of this flow, where it is not the one under test, written as in
+        ``stacks``: a rival.
+    :param start: when it begins, from the start of the run.
+    :param stop: when it is to end at the latest, likewise.
+    :param background: it must work, but it is not what the run is about.
     """
 
     source: str
     target: str
     family: Family = Family.IPV4
     via: str | None = None
-    port: Port = 5001
+    port: Port | None = None
+    stack: str | dict[str, Any] | None = None
+    start: Quantity = 0
+    stop: Quantity | None = None
+    background: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def usual_port(self) -> int:
+        """The port it has if none is given and it is free."""
+        return 5001
+
+    @property
+    def start_ns(self) -> int:
+        """``start`` in nanoseconds."""
+        return positive_time("start", self.start, zero=True)
+
+    @property
+    def stop_ns(self) -> int | None:
+        """``stop`` in nanoseconds."""
+        return None if self.stop is None else positive_time("stop", self.stop)
+
+    @property
+    def longest_ns(self) -> int:
+        """The time from the start of the run before which it cannot be over."""
+        return self.start_ns
+
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return None
+
+    @property
+    def endless(self) -> bool:
+        """Whether it goes on until the other flows are over."""
+        return False
+
+    def _check_times(self) -> None:
+        if self.stop_ns is not None and self.stop_ns <= self.start_ns:
+            raise ValueError("`stop` must come after `start`")
 
 
 class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
-    """One connection that carries ``size`` octets, or as many as it can for ``duration``.
+    """Transfers of ``size`` octets, or of as many as are taken within ``duration``.
 
     ``direction`` ``forward`` is from ``from`` to ``to``, ``reverse`` the other way, and ``both``
     carries ``size`` octets each way at the same time.
+
+    :param size: octets, or a distribution of them.
+    :param count: so many connections side by side, each with ``size`` octets.
+    :param arrivals: one transfer after the other, each with a connection of its own, whether or
+        not the one before is over.
     """
 
-    size: Quantity | None = None
+    size: Quantity | Sizes | None = None
     duration: Quantity | None = None
     direction: Literal["forward", "reverse", "both"] = "forward"
+    count: Many = 1
+    arrivals: Arrivals | None = None
 
     def __post_init__(self) -> None:
-        _exactly_one("size", self.size, "duration", self.duration)
-        self.resolve(seed=0)
+        self._check_times()
+        if self.size is not None and self.duration is not None:
+            raise ValueError("give either `size` or `duration`, not both")
+        if self.arrivals is not None:
+            self._check_arrivals()
+        elif self.size is self.duration is self.stop is None and not self.endless:
+            raise ValueError("give either `size` or `duration`")
+        self.sessions(seed=0)
 
-    def resolve(self, seed: int) -> bulk.Job:
-        """Return the job; ``seed`` chooses the payload."""
+    def _check_arrivals(self) -> None:
+        if self.size is None:
+            raise ValueError("`arrivals` go with `size`: each transfer has one")
+        if self.count != 1:
+            raise ValueError("`arrivals` and `count` exclude one another")
+        if self.stop is None and self.arrivals is not None and self.arrivals.number is None:
+            raise ValueError("`arrivals` need an end: `stop`, or `number` in them")
+
+    @property
+    def endless(self) -> bool:
+        """Whether it goes on until the other flows are over."""
+        return self.background and (self.size, self.duration, self.stop) == (None, None, None)
+
+    @property
+    def longest_ns(self) -> int:
+        """The time from the start of the run before which it cannot be over."""
+        if self.duration is not None:
+            return self.start_ns + positive_time("duration", self.duration)
+        if self.size is None or self.arrivals is not None:
+            return self.stop_ns or self.start_ns
+        return self.start_ns
+
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return self.longest_ns if self.size is None and not self.endless else None
+
+    def sessions(self, seed: int) -> tuple[Session, ...]:
+        """Return the transfers; ``seed`` chooses payloads, sizes and arrivals."""
+        sizes = random.Random(f"{seed} sizes")
+        return tuple(
+            Session(at_ns=at_ns, job=self._job(seed, number, sizes))
+            for number, at_ns in enumerate(self._starts(seed))
+        )
+
+    def _starts(self, seed: int) -> list[int]:
+        if self.arrivals is None:
+            return [self.start_ns] * self.count
+        rng = random.Random(f"{seed} arrivals")
+        times = self.arrivals.times_ns(self.start_ns, self.stop_ns, rng)
+        starts = list(itertools.islice(times, MAX_SESSIONS + 1))
+        if len(starts) > MAX_SESSIONS:
+            raise ValueError(f"there are more than {MAX_SESSIONS} arrivals: none could be measured")
+        return starts
+
+    def _job(self, seed: int, number: int, rng: random.Random) -> bulk.Job:
+        duration_ns = _optional(parse_time, "duration", self.duration)
+        if duration_ns is None and self.size is None and self.stop_ns is not None:
+            duration_ns = self.stop_ns - self.start_ns
+        if isinstance(self.size, Sizes):
+            octets: int | None = self.size.draw(rng)
+        else:
+            octets = _optional(parse_size, "size", self.size)
         return bulk.Job(
-            octets=_optional(parse_size, "size", self.size),
-            duration_ns=_optional(parse_time, "duration", self.duration),
+            octets=octets,
+            duration_ns=duration_ns,
             forward=self.direction != "reverse",
             reverse=self.direction != "forward",
+            timed=self.arrivals is not None,
             seed=seed,
+            session=number,
         )
 
 
@@ -74,6 +198,7 @@ class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
     :param interval: from the start of one transaction to the start of the next; a transaction
         that takes longer delays the next.
     :param reconnect: open a new connection for every transaction, and count its handshake.
+    :param clients: so many of these side by side.
     """
 
     request: Quantity = 64
@@ -81,19 +206,32 @@ class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
     count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
     interval: Quantity = 0
     reconnect: bool = False
+    clients: Many = 1
 
     def __post_init__(self) -> None:
-        self.resolve(seed=0)
+        self._check_times()
+        for name, given in (("clients", self.clients > 1), ("stop", self.stop is not None)):
+            if given and self.reconnect:
+                raise ValueError(f"`{name}` and `reconnect` exclude one another")
+        self.sessions(seed=0)
 
-    def resolve(self, seed: int) -> reqres.Job:
-        """Return the job; ``seed`` chooses the payload."""
+    def sessions(self, seed: int) -> tuple[Session, ...]:
+        """Return what each client does; ``seed`` chooses the payload."""
+        return tuple(
+            Session(at_ns=self.start_ns, job=self._job(seed, number))
+            for number in range(self.clients)
+        )
+
+    def _job(self, seed: int, number: int) -> reqres.Job:
         return reqres.Job(
             request=_parsed(parse_size, "request", self.request),
             response=_parsed(parse_size, "response", self.response),
             count=self.count,
             interval_ns=_parsed(parse_time, "interval", self.interval, zero=True),
+            until_ns=None if self.stop_ns is None else self.stop_ns - self.start_ns,
             reconnect=self.reconnect,
             seed=seed,
+            session=number,
         )
 
 
@@ -101,6 +239,8 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
     """Blocks of ``block`` octets that fall due at ``rate``, for ``duration`` or ``count`` blocks.
 
     ``direction`` ``forward`` is from ``from`` to ``to``.
+
+    :param clients: so many of these side by side.
     """
 
     block: Quantity = "4KB"
@@ -108,20 +248,47 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
     duration: Quantity | None = None
     count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     direction: Literal["forward", "reverse"] = "forward"
+    clients: Many = 1
 
     def __post_init__(self) -> None:
-        _exactly_one("duration", self.duration, "count", self.count)
-        self.resolve(seed=0)
+        self._check_times()
+        if self.stop is None:
+            _exactly_one("duration", self.duration, "count", self.count)
+        elif self.duration is not None or self.count is not None:
+            raise ValueError("`stop` says how long it lasts: leave out `duration` and `count`")
+        self.sessions(seed=0)
 
-    def resolve(self, seed: int) -> stream.Job:
-        """Return the job; ``seed`` chooses the payload."""
+    @property
+    def duration_ns(self) -> int | None:
+        """How long it lasts; ``None`` where a number of blocks says so."""
+        if self.stop_ns is not None:
+            return self.stop_ns - self.start_ns
+        return _optional(parse_time, "duration", self.duration)
+
+    @property
+    def longest_ns(self) -> int:
+        """The time from the start of the run before which it cannot be over."""
+        return self.start_ns + (self.duration_ns or 0)
+
+    @property
+    def end_ns(self) -> int | None:
+        """When it ends, from the start of the run, where that does not depend on the network."""
+        return None if self.duration_ns is None else self.longest_ns
+
+    def sessions(self, seed: int) -> tuple[Session, ...]:
+        """Return what each client does; ``seed`` chooses the payload."""
+        return tuple(
+            Session(at_ns=self.start_ns, job=self._job(seed, number))
+            for number in range(self.clients)
+        )
+
+    def _job(self, seed: int, number: int) -> stream.Job:
         block = _parsed(parse_size, "block", self.block)
         rate = _parsed(parse_rate, "rate", self.rate)
         interval_ns = max(1, block * 8 * 1_000_000_000 // rate)
         count = self.count
         if count is None:
-            duration_ns = _parsed(parse_time, "duration", self.duration or 0)
-            count = max(1, duration_ns // interval_ns)
+            count = max(1, (self.duration_ns or 0) // interval_ns)
             if count > 1_000_000:
                 raise ValueError(f"`duration` and `rate` give {count} blocks; at most 1000000")
         return stream.Job(
@@ -130,6 +297,7 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
             count=count,
             forward=self.direction == "forward",
             seed=seed,
+            session=number,
         )
 
 
@@ -143,7 +311,6 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     :param options: further options for the client, as they are.
     """
 
-    port: Port = 5201
     size: Quantity | None = None
     duration: Quantity | None = None
     direction: Literal["forward", "reverse", "both"] = "forward"
@@ -151,12 +318,20 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_times()
         _exactly_one("size", self.size, "duration", self.duration)
+        if self.stop is not None:
+            raise ValueError("`stop` is not for programs: they end by themselves")
         if self.octets is None and (self.duration_ns or 0) % 1_000_000_000:
             raise ValueError("`duration` must be whole seconds: iperf3 takes no others")
         for option in self.options:
             if option in _NOT_TCP:
                 raise ValueError(f"`options`: with {option} iperf3 does not measure TCP, nor MPTCP")
+
+    @property
+    def usual_port(self) -> int:
+        """The port it has if none is given and it is free."""
+        return 5201
 
     @property
     def octets(self) -> int | None:
@@ -167,6 +342,15 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     def duration_ns(self) -> int | None:
         """``duration`` in nanoseconds."""
         return _optional(parse_time, "duration", self.duration)
+
+    @property
+    def longest_ns(self) -> int:
+        """The time from the start of the run before which it cannot be over."""
+        return self.start_ns + (self.duration_ns or 0)
+
+
+PLACEHOLDERS: Final = ("address", "port", "seed")
+_WORD: Final = re.compile(r"\{(\w+)\}")
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,14 +363,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         listens on in the program's node, or a regular expression found in its standard output.
     :param ends: the run ends when this program does; the others are then terminated.  Without
         any such program the run ends when all have ended.
+    :param metrics: numbers in its standard output that are metrics, by name.
     """
 
     node: str
     argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     ready: Port | str | None = None
     ends: bool = False
+    metrics: dict[str, OwnMetric] = {}
 
     def __post_init__(self) -> None:
+        check_names(self.metrics)
         if isinstance(self.ready, str):
             try:
                 re.compile(self.ready)
@@ -202,7 +389,31 @@ class Command(_Base, frozen=True, kw_only=True, tag="command"):
 
     programs: Annotated[tuple[Program, ...], msgspec.Meta(min_length=1)]
 
+    @property
+    def own(self) -> dict[str, Metric]:
+        """The metrics that its programs print."""
+        return {
+            name: where.metric(name)
+            for program in self.programs
+            for name, where in program.metrics.items()
+        }
 
+    def __post_init__(self) -> None:
+        self._check_times()
+        names = [name for program in self.programs for name in program.metrics]
+        for name in names:
+            if name in METRICS or names.count(name) > 1:
+                raise ValueError(f"there are two metrics {name!r}")
+        if self.stop is not None:
+            raise ValueError("`stop` is not for programs: they end by themselves")
+        for program in self.programs:
+            for word in _WORD.findall(" ".join(program.argv)):
+                meant = nearest(word, PLACEHOLDERS)
+                if word not in PLACEHOLDERS and meant.startswith("did"):
+                    raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
+
+
+BuiltIn = Bulk | ReqRes | Stream
 Workload = Bulk | ReqRes | Stream | Iperf3 | Command
 
 

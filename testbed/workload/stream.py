@@ -8,13 +8,16 @@ the same clock, as two processes on one machine do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
-from testbed.workload.stacks import Stack, Streams
+from testbed.workload.stacks.model import Streams, Transport
 from testbed.workload.transfer import (
     Activity,
+    Both,
     Goal,
     Report,
     Transfer,
@@ -32,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stre
     count: int
     forward: bool  # client to server
     seed: int
+    session: int = 0
 
     @property
     def goal(self) -> Goal:
@@ -39,21 +43,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stre
         return Goal(unit="blocks", total=self.count)
 
 
-async def connect(stack: Stack, remote: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def connect(
+    stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
+) -> Report:
     """The client's half.
 
     ``Report.samples_ns`` are times: of the sender when each block was to be handed over, of the
     receiver when its last octet was read.
     """
-    with Transfer(stack, activity, f"{job.seed} client") as transfer:
+    with Transfer(stack, activity, f"{job.seed} client", job.session) as transfer:
         streams = await transfer.connect(remote)
         return await _converse(transfer, streams, job, activity, sends=job.forward)
 
 
-async def serve(stack: Stack, local: tuple[str, int], job: Job, activity: Activity) -> Report:
+async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The server's half; its report is like the client's."""
     async with listening(stack, local, activity) as listener:
-        with Transfer(stack, activity, f"{job.seed} server") as transfer:
+        with Transfer(stack, activity, f"{job.seed} server", job.session) as transfer:
             streams = await transfer.accept(listener)
             return await _converse(transfer, streams, job, activity, sends=not job.forward)
 
@@ -76,14 +82,17 @@ async def _converse(
     return await transfer.complete(reader, writer, samples_ns)
 
 
-def evaluate(job: Job, client: Report, server: Report) -> Findings:
+def evaluate(sessions: Sequence[Both]) -> Findings:
     """Return the delays of the blocks."""
-    sender, receiver = (client, server) if job.forward else (server, client)
-    delays_ns = tuple(
-        arrived - handed
-        for handed, arrived in zip(sender.samples_ns, receiver.samples_ns, strict=True)
-    )
+    delays_ns = tuple(delay for both in sessions for delay in _delays(both))
     return Findings(
         metrics={"blocks": len(delays_ns), **quantiles("block_delay", delays_ns)},
         samples_ns={"block_delay": delays_ns},
     )
+
+
+def _delays(both: Both) -> Iterator[int]:
+    ends = (both.client, both.server) if both.job.forward else (both.server, both.client)
+    handed, arrived = (end.samples_ns for end in ends)
+    for sent_ns, read_ns in zip(handed, arrived, strict=True):
+        yield read_ns - sent_ns

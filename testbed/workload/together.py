@@ -1,105 +1,155 @@
-"""Both halves of a built-in kind in one event loop, for stacks that live in this process."""
+"""Both ends of a flow of a built-in kind in one event loop, for stacks in this process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from testbed.errors import WorkloadError
-from testbed.workload.halves import ANY_ADDRESS, Tally, doing, result, verify
-from testbed.workload.kinds import Job, kind_of
+from testbed.workload.half import CLIENT, SERVER, Half, first
+from testbed.workload.halves import ANY_ADDRESS, Tally, paired, result
 from testbed.workload.messages import Doing
 from testbed.workload.result import OnProgress, WorkloadResult
-from testbed.workload.spec import Bulk, ReqRes, Stream
-from testbed.workload.stacks import Stack
-from testbed.workload.transfer import Activity, Report, limited, stoppable
+from testbed.workload.session import Session
+from testbed.workload.spec import BuiltIn
+from testbed.workload.stacks.model import Transport
+from testbed.workload.transfer import Report
 
 PROGRESS_S: Final = 1.0
 
 
-async def run(
-    workload: Bulk | ReqRes | Stream,
-    source: Stack,
-    target: Stack,
+@contextlib.asynccontextmanager
+async def prepared(
+    workload: BuiltIn,
+    source: Transport,
+    target: Transport,
     *,
     address: str,
     seed: int,
     timeout_ns: int,
     on_progress: OnProgress,
-) -> WorkloadResult:
-    """Run both halves, let the client begin when the server listens, and compare.
+) -> AsyncIterator[Together]:
+    """Make the two ends of a flow ready: inside of the context the server listens.
 
     :param source: the client's stack; ``target`` the server's.
-    :param timeout_ns: on the loop's clock.
-    :raises WorkloadError: as :func:`testbed.workload.run.run`.
+    :param timeout_ns: on the loop's clock, from the start of the run.
     """
-    job = workload.resolve(seed)
-    halves = _Halves(job, on_progress)
-    kind, client, server = kind_of(job), halves.client, halves.server
-    local, remote = (ANY_ADDRESS[workload.family], workload.port), (address, workload.port)
-
-    async def serve() -> Report:
-        half = limited(kind.serve(target, local, job, server), server, timeout_ns)
-        return await stoppable(half, server)
-
-    async def connect() -> Report:
-        await halves.ready.wait()
-        half = limited(kind.connect(source, remote, job, client), client, timeout_ns)
-        return await stoppable(half, client)
-
-    telling = asyncio.ensure_future(halves.tell())
+    sessions = workload.sessions(seed)
+    port = workload.port or workload.usual_port
+    remote, local = (address, port), (ANY_ADDRESS[workload.family], port)
+    flow = Together(workload, sessions, timeout_ns, on_progress)
+    flow.begin_listening(source, target, remote, local)
     try:
-        client_report, server_report = await _both(
-            [asyncio.ensure_future(half()) for half in (connect, serve)]
-        )
+        await flow.ready()
+        yield flow
     finally:
-        telling.cancel()
-    verify(client_report, server_report)
-    return result(workload, job, client_report, server_report, cpu={})
+        await flow.close()
 
 
-class _Halves:
-    """What the two halves have in common: where they meet, and how far they are."""
+class Together:
+    """A flow whose two ends are tasks of this loop."""
 
-    def __init__(self, job: Job, on_progress: OnProgress) -> None:
-        self.ready = asyncio.Event()
-        self._both = asyncio.Barrier(2)
-        tally = Tally(job, on_progress)
-        self.client = self._activity("client", tally.client)
-        self.server = self._activity("server", tally.server)
-        self._tellers = ((self.client, tally.client), (self.server, tally.server))
+    def __init__(
+        self,
+        workload: BuiltIn,
+        sessions: tuple[Session, ...],
+        timeout_ns: int,
+        on_progress: OnProgress,
+    ) -> None:
+        self._workload = workload
+        self._sessions = sessions
+        self._timeout_ns = timeout_ns
+        self._tally = Tally(sessions, on_progress)
+        self._listening = asyncio.Event()
+        self._zero: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._barriers = [asyncio.Barrier(2) for _ in sessions]
+        self._ends: tuple[tuple[Half, Callable[[Doing], None]], ...] = ()
+        self._tasks: list[asyncio.Task[tuple[Report, ...]]] = []
 
-    async def tell(self) -> None:
-        """Say from time to time how far the halves are."""
+    def begin_listening(
+        self,
+        source: Transport,
+        target: Transport,
+        remote: tuple[str, int],
+        local: tuple[str, int],
+    ) -> None:
+        """Start both ends; the client waits for :meth:`run`."""
+        client = self._half(CLIENT, source, remote, self._tally.client)
+        server = self._half(SERVER, target, local, self._tally.server)
+        self._ends = (client, self._tally.client), (server, self._tally.server)
+        self._tasks = [asyncio.ensure_future(half.run(self._begun())) for half, _ in self._ends]
+
+    async def ready(self) -> None:
+        """Wait until the server listens; what keeps it from that is raised by :meth:`run`."""
+        listening = asyncio.ensure_future(self._listening.wait())
+        await asyncio.wait([listening, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+
+    async def run(self, zero_ns: int) -> WorkloadResult:
+        """Let the run start at ``zero_ns`` of the loop's clock, and wait for both ends.
+
+        :raises WorkloadError: as :func:`testbed.workload.run.run`.
+        """
+        self._zero.set_result(zero_ns)
+        telling = asyncio.ensure_future(self._tell())
+        try:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            telling.cancel()
+            await self.close()
+        errors = [
+            error for task in self._tasks if not task.cancelled() and (error := task.exception())
+        ]
+        if errors:
+            raise first(errors)
+        clients, servers = (task.result() for task in self._tasks)
+        return result(self._workload, paired(self._sessions, clients, servers), cpu={})
+
+    async def finish(self) -> None:
+        """End what has no end of its own."""
+        for half, _ in self._ends:
+            half.finish()
+
+    async def close(self) -> None:
+        """Stop both ends, if they have not ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _begun(self) -> int:
+        return await asyncio.shield(self._zero)
+
+    async def _tell(self) -> None:
+        """Say from time to time how far the ends are."""
         while True:
             await asyncio.sleep(PROGRESS_S)
-            for activity, say in self._tellers:
-                if activity.started_ns is not None:
-                    say(doing(activity))
+            for half, say in self._ends:
+                if half.doing is not None:
+                    say(half.doing)
 
-    def _activity(self, role: str, say: Callable[[Doing], None]) -> Activity:
-        activity = Activity(
+    def _half(
+        self,
+        role: str,
+        stack: Transport,
+        address: tuple[str, int],
+        say: Callable[[Doing], None],
+    ) -> Half:
+        def started() -> None:
+            if half.doing is not None:
+                say(half.doing)
+
+        def meet(session: int) -> Awaitable[object]:
+            return self._barriers[session].wait()
+
+        half = Half(
             role,
-            on_ready=self.ready.set,
-            on_start=lambda: say(doing(activity)),
-            meet=self._both.wait,
+            self._sessions,
+            stack,
+            address,
+            self._timeout_ns,
+            on_ready=self._listening.set,
+            on_start=started,
+            meet=meet,
         )
-        return activity
-
-
-async def _both(halves: Sequence[asyncio.Task[Report]]) -> list[Report]:
-    """Wait for both; when one fails, the error says what each of them was waiting for."""
-    try:
-        await asyncio.wait(halves, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for half in halves:
-            half.cancel()
-        await asyncio.gather(*halves, return_exceptions=True)
-    errors = [error for half in halves if not half.cancelled() and (error := half.exception())]
-    for error in errors:
-        if not isinstance(error, WorkloadError):
-            raise error
-    if errors:
-        raise WorkloadError("; ".join(str(error) for error in errors))
-    return [half.result() for half in halves]
+        return half

@@ -10,19 +10,29 @@ import asyncio
 import contextlib
 import heapq
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from testbed.errors import WorkloadError
+from testbed.records import View
 from testbed.workload.payload import Digest, Flow, Payload
-from testbed.workload.stacks import Look, Stack, Streams
+from testbed.workload.stacks.model import Scalar, Streams, Transport
 
 T = TypeVar("T")
 
 CHUNK: Final = 256 * 1024  # octets a write and a read: what asyncio takes from a socket at once
 BIN_NS: Final = 100_000_000
+LOOK_NS: Final = 100_000_000  # the least time between two looks at a connection while it is read
 PAUSES: Final = 32  # of one half that are remembered
 
 Pause = tuple[int, int]  # its length and its end, nanoseconds
@@ -52,6 +62,7 @@ class Activity:
     :param on_ready: called once the half listens.
     :param on_start: called when ``started_ns`` has become known.
     :param meet: returns when the other half has called it too.
+    :param over: is set when a half that has no end of its own shall finish.
     """
 
     def __init__(
@@ -61,8 +72,10 @@ class Activity:
         on_ready: Callable[[], object],
         on_start: Callable[[], object],
         meet: Callable[[], Awaitable[object]],
+        over: asyncio.Event | None = None,
     ) -> None:
         self.role = role
+        self.over = over or asyncio.Event()
         self.on_ready = on_ready
         self.meet = meet
         self._on_start = on_start
@@ -110,8 +123,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     :param bins: octets read per interval of :data:`BIN_NS`, the first starting at
         ``started_ns``.
     :param samples_ns: a time per transaction or block; the job says which.
-    :param looks: how its connections were, where no probe can see them.
-    :param view: the stack's own view of the (last) connection before it was closed.
+    :param view: the stack's own view of the (last) connection when it had most subflows.
+    :param used: the options that this connection really had.
     """
 
     started_ns: int
@@ -123,8 +136,30 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[Pause, ...] = ()
     bins: tuple[int, ...]
     samples_ns: tuple[int, ...] = ()
-    looks: tuple[Look, ...] = ()
     view: dict[str, Any] = {}
+    used: dict[str, Scalar] = {}
+
+
+class Both(msgspec.Struct, frozen=True, kw_only=True):
+    """The two halves of a session.
+
+    :param job: what they did.
+    """
+
+    job: Any
+    client: Report
+    server: Report
+
+    @classmethod
+    def of(cls, job: object, reports: Iterable[Report]) -> Both:
+        """Put a client's and a server's report together."""
+        client, server = reports
+        return cls(job=job, client=client, server=server)
+
+    @property
+    def finished_ns(self) -> int:
+        """When the last octet was read."""
+        return max(self.client.finished_ns, self.server.finished_ns)
 
 
 class Pauses:
@@ -157,16 +192,18 @@ class Transfer:
     the peer hears of it.
     """
 
-    def __init__(self, stack: Stack, activity: Activity, seed: str) -> None:
+    def __init__(self, stack: Transport, activity: Activity, seed: str, session: int = 0) -> None:
         self._stack = stack
         self._activity = activity
-        self._payload = Payload(seed)
+        self._payload = Payload(seed, session)
         self._sent = Digest()
         self._received = Digest()
         self._bins: Counter[int] = Counter()
         self._last_read_ns: int | None = None
         self._pauses = Pauses()
         self._view: dict[str, Any] = {}
+        self._used: dict[str, Scalar] = {}
+        self._looked_ns = 0
         self._open: asyncio.StreamWriter | None = None
         self._half_closed = self._peer_half_closed = False
         self._connected_ns = 0
@@ -202,8 +239,8 @@ class Transfer:
         return streams
 
     async def send(self, writer: asyncio.StreamWriter, octets: int | None) -> None:
-        """Send so many octets, or until cancelled."""
-        while octets is None or octets > 0:
+        """Send so many octets; without a number until cancelled, or told to finish."""
+        while octets > 0 if octets is not None else not self._activity.over.is_set():
             data = self._payload.take(CHUNK if octets is None else min(octets, CHUNK))
             self._sent.update(data)
             writer.write(data)
@@ -213,30 +250,38 @@ class Transfer:
             if octets is not None:
                 octets -= len(data)
 
-    async def receive(self, reader: asyncio.StreamReader, octets: int) -> None:
-        """Read so many octets.
+    async def receive(
+        self, reader: asyncio.StreamReader, octets: int, *, may_end: bool = False
+    ) -> bool:
+        """Read so many octets and return true.
 
+        :param may_end: return false when the peer ended the connection and none has come.
         :raises WorkloadError: the peer ended the connection before.
         """
         left = octets
         while left > 0:
             data = await self._read(reader, min(left, CHUNK))
+            if not data and may_end and left == octets:
+                self._peer_half_closed = True
+                return False
             if not data:
                 raise WorkloadError(
                     f"the {self._activity.role} was waiting for data after "
                     f"{self._received.octets} octets: the peer ended the connection"
                 )
             left -= len(data)
+        return True
 
     async def receive_to_end(self, reader: asyncio.StreamReader) -> None:
         """Read until the peer half-closes."""
         while await self._read(reader, CHUNK):
             pass
+        self._look()
         self._peer_half_closed = True
 
     def half_close(self, writer: asyncio.StreamWriter) -> None:
         """Say that nothing more will be sent."""
-        self._look(writer)
+        self._look()
         self._half_closed = True
         writer.write_eof()
 
@@ -264,14 +309,23 @@ class Transfer:
         """
         with self._activity.waiting("the other half"):
             await self._activity.meet()
-            self._look(writer)
+            self._look()
             await self._activity.meet()
         await self.shut(reader, writer)
         return self._report(samples_ns)
 
-    def _look(self, writer: asyncio.StreamWriter) -> None:
-        if not (self._half_closed and self._peer_half_closed):
-            self._view = self._stack.inspect(writer)
+    def _look(self) -> None:
+        """Ask the stack for its view, and keep it unless an earlier one had more subflows.
+
+        A connection loses subflows when it is closed, and when paths end; the first look may come
+        before they are there.
+        """
+        if self._open is None or (self._half_closed and self._peer_half_closed):
+            return
+        self._looked_ns = now_ns()
+        view = self._stack.inspect(self._open)
+        if _weight(view) >= _weight(self._view):
+            self._view, self._used = view, self._stack.used(self._open)
 
     def _report(self, samples_ns: Iterable[int]) -> Report:
         last = max(self._bins, default=-1)
@@ -286,6 +340,7 @@ class Transfer:
             bins=tuple(self._bins[index] for index in range(last + 1)),
             samples_ns=tuple(samples_ns),
             view=self._view,
+            used=self._used,
         )
 
     async def _read(self, reader: asyncio.StreamReader, most: int) -> bytes:
@@ -299,12 +354,21 @@ class Transfer:
             if self._last_read_ns is not None:
                 self._pauses.note(now - self._last_read_ns, now)
             self._last_read_ns = now
+            if now - self._looked_ns >= LOOK_NS:
+                self._look()
         return data
+
+
+def _weight(view: Mapping[str, Any]) -> tuple[bool, int]:
+    """Return how much a view tells: that a connection fell back is never forgotten."""
+    seen = msgspec.convert(view, View)
+    fallback = seen.mptcp_info is not None and seen.mptcp_info.fallback
+    return fallback, seen.subflows
 
 
 @contextlib.asynccontextmanager
 async def listening(
-    stack: Stack, local: tuple[str, int], activity: Activity
+    stack: Transport, local: tuple[str, int], activity: Activity
 ) -> AsyncIterator[Listener]:
     """Listen for as long as the context lasts.
 
@@ -335,10 +399,22 @@ class Listener:
         return await self._accepted.get()
 
 
-async def limited(half: Coroutine[Any, Any, T], activity: Activity, limit_ns: int) -> T:
-    """Run a half; whatever stops it is a WorkloadError that says what it was waiting for."""
+async def limited(
+    half: Coroutine[Any, Any, T],
+    activity: Activity,
+    limit_ns: int,
+    begun: asyncio.Future[int] | None = None,
+) -> T:
+    """Run a half; whatever stops it is a WorkloadError that says what it was waiting for.
+
+    :param limit_ns: from now, or from when ``begun`` is done.
+    """
+    timer = asyncio.timeout(limit_ns / 1e9 if begun is None else None)
+    if begun is not None:
+        loop = asyncio.get_running_loop()
+        begun.add_done_callback(lambda _: timer.reschedule(loop.time() + limit_ns / 1e9))
     try:
-        async with asyncio.timeout(limit_ns / 1e9) as timer:
+        async with timer:
             return await half
     except OSError as error:
         if timer.expired():  # else a TimeoutError is the network's: ETIMEDOUT

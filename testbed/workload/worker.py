@@ -1,7 +1,7 @@
-"""One half of a workload as a process in a node: ``python -m testbed.workload.worker``.
+"""One end of a flow as a process in a node: ``python -m testbed.workload.worker``.
 
-It reads one :class:`~testbed.workload.messages.Task`, and writes messages as it goes.  SIGTERM
-makes it say what it was waiting for, and end.
+It reads one :class:`~testbed.workload.messages.Task` and then orders, and writes messages as it
+goes.  SIGTERM makes it say what it was waiting for, and end.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -18,16 +19,25 @@ import msgspec
 from testbed import moments
 from testbed.errors import TestbedError
 from testbed.failure import Failure
-from testbed.workload.halves import doing
-from testbed.workload.kinds import kind_of
-from testbed.workload.messages import AnyMessage, Done, Failed, Meeting, Ready, Task
-from testbed.workload.stacks import Look, Stack, stack
-from testbed.workload.transfer import Activity, Report, limited, stoppable
+from testbed.workload.half import CLIENT, Half
+from testbed.workload.messages import (
+    AnyMessage,
+    AnyOrder,
+    Begin,
+    Done,
+    Failed,
+    Finish,
+    Meeting,
+    Ready,
+    Task,
+)
+from testbed.workload.stacks.model import Look, Stack
+from testbed.workload.stacks.registry import stack
+from testbed.workload.transfer import Report
 
 PROGRESS_S: Final = 0.2
 LOOK_NS: Final = 100_000_000
-GRID_NS: Final = 3_200_000_000
-QUIET_NS: Final = 2 * 10**9  # reports of IPv6 multicast groups, sent at random moments, are over
+_READ: Final = 64 * 1024
 
 
 def main() -> None:
@@ -35,65 +45,91 @@ def main() -> None:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     began = time.process_time()
     try:
-        report = asyncio.run(_work(task))
+        reports, looks = asyncio.run(_work(task))
     except TestbedError as error:
         _say(Failed(failure=Failure.of(error)))
     else:
-        _say(Done(report=report, cpu_s=time.process_time() - began))
+        _say(Done(reports=reports, looks=looks, cpu_s=time.process_time() - began))
 
 
-async def _work(task: Task) -> Report:
-    activity = Activity(
-        task.role,
-        on_ready=lambda: _say(Ready()),
-        on_start=lambda: _say(doing(activity)),
-        meet=_meet,
-    )
-    kind, transport = kind_of(task.job), stack(task.stack)
-    half = kind.connect if task.role == "client" else kind.serve
-    address = (task.address, task.port)
+async def _work(task: Task) -> tuple[tuple[Report, ...], tuple[Look, ...]]:
+    transport = stack(task.stack.name, task.stack.decoded)
     await transport.prepare()
-    await _begin_alike(task.role)
-    work = asyncio.ensure_future(
-        stoppable(
-            limited(half(transport, address, task.job, activity), activity, task.limit_ns),
-            activity,
-        )
+    orders = _Orders()
+    half = Half(
+        task.role,
+        task.sessions,
+        transport,
+        (task.address, task.port),
+        task.limit_ns,
+        on_ready=lambda: _say(Ready()),
+        on_start=lambda: _tell(half),
+        meet=orders.meet,
     )
+    orders.read(half.finish)
+    if task.role == CLIENT:
+        _say(Ready())
+    work = asyncio.ensure_future(half.run(_zero(orders, task.role)))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     looks: list[Look] = []
-    beside = [asyncio.ensure_future(_tell(activity))]
-    if not transport.in_kernel:
+    beside = [asyncio.ensure_future(_keep_telling(half))]
+    if not task.stack.kind.in_kernel:
         beside.append(asyncio.ensure_future(_look(transport, looks)))
     try:
-        report = await work
+        reports = await work
         await transport.finish()
-        return msgspec.structs.replace(report, looks=tuple(looks))
+        return reports, tuple(looks)
     finally:
-        for task_beside in beside:
-            task_beside.cancel()
+        for other in beside:
+            other.cancel()
 
 
-async def _begin_alike(role: str) -> None:
-    """In a machine with virtual time, begin in a state that does not depend on what went before.
+async def _zero(orders: _Orders, role: str) -> int:
+    """Return when the run starts.
 
-    What was imported, and from where, shifts the clock by microseconds.  So both halves begin at a
-    multiple of 3.2 s: of the kernel's ticks of 10 ms, to 8 and 64 of which it rounds the times of
-    long timers, and of the interval between samples.
+    In a machine with virtual time the client waits for it with the clock in a state that does not
+    depend on what went before: what was imported, and from where, shifts it by microseconds.
     """
-    if os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
-        due_ns = moments.next_multiple(GRID_NS, after_ns=QUIET_NS)
-        await (moments.until_settled if role == "client" else moments.until)(due_ns)
+    zero_ns = await orders.zero
+    if role == CLIENT and os.environ.get("TESTBED_MACHINE", "").endswith("+virtual-time"):
+        await moments.until_settled(zero_ns)
+    return zero_ns
 
 
-async def _meet() -> None:
-    _say(Meeting())
-    loop = asyncio.get_running_loop()
-    met = asyncio.Event()
-    loop.add_reader(sys.stdin, met.set)
-    await met.wait()
-    loop.remove_reader(sys.stdin)
-    os.read(sys.stdin.fileno(), 1)
+class _Orders:
+    """Reads orders from standard input while the half is at work."""
+
+    def __init__(self) -> None:
+        self.zero: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._met: dict[int, asyncio.Event] = {}
+        self._rest = b""
+
+    def read(self, finish: Callable[[], None]) -> None:
+        """Take orders from now on.
+
+        :param finish: is called when the half shall end what has no end of its own.
+        """
+        asyncio.get_running_loop().add_reader(sys.stdin, self._read, finish)
+
+    async def meet(self, session: int) -> None:
+        """Say that a session has come to a point, and wait for its other half."""
+        met = self._met[session] = asyncio.Event()
+        _say(Meeting(session=session))
+        await met.wait()
+
+    def _read(self, finish: Callable[[], None]) -> None:
+        data = os.read(sys.stdin.fileno(), _READ)
+        if not data:
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            order: AnyOrder = msgspec.json.decode(line, type=AnyOrder)
+            if isinstance(order, Begin):
+                self.zero.set_result(order.zero_ns)
+            elif isinstance(order, Finish):
+                finish()
+            else:
+                self._met.pop(order.session).set()
 
 
 async def _look(transport: Stack, looks: list[Look]) -> None:
@@ -103,11 +139,16 @@ async def _look(transport: Stack, looks: list[Look]) -> None:
         looks += transport.connections()
 
 
-async def _tell(activity: Activity) -> None:
+async def _keep_telling(half: Half) -> None:
     while True:
         await asyncio.sleep(PROGRESS_S)
-        if activity.started_ns is not None:
-            _say(doing(activity))
+        _tell(half)
+
+
+def _tell(half: Half) -> None:
+    doing = half.doing
+    if doing is not None:
+        _say(doing)
 
 
 def _say(message: AnyMessage) -> None:

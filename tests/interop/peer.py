@@ -13,7 +13,7 @@ import json
 import random
 import sys
 
-from testbed.workload import stacks
+from testbed.workload.stacks import registry as stacks
 from testbed.workload.transfer import Listener
 
 CHUNK = 2**18

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sys
 
-from testbed.workload import stacks
+from testbed.workload.stacks import registry as stacks
 
 
 async def copy(reader, writer):

@@ -11,7 +11,7 @@ import json
 import random
 import sys
 
-from testbed.workload import stacks
+from testbed.workload.stacks import registry as stacks
 from testbed.workload.transfer import Listener
 
 LINES = 300

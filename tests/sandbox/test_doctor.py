@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from testbed import document
-from testbed.experiment.doctor import Diagnosis, diagnose
-from testbed.experiment.observed import observed_topology
+from testbed.doctor import Diagnosis, diagnose
+from testbed.doctor.observed import observed_topology
 from testbed.sandbox import Sandbox
 from testbed.topology.operations import AddEndpoint, RemoveEndpoint, SetSysctl, SetWire
 from testbed.topology.plan import plan
@@ -118,9 +118,8 @@ def examine(
                 await each(sandbox)
             description = await sandbox.describe()
             observation = await sandbox.observe()
-            observed = observed_topology(
-                "test", description.operations, observation, await sandbox.wires()
-            )
+            assert description.topology is not None
+            observed = observed_topology(description.topology, observation, await sandbox.wires())
             states = {
                 name: msgspec.structs.replace(
                     state, counters=state.counters | counters.get(name, {})

@@ -7,7 +7,7 @@ import shutil
 import msgspec
 import pytest
 
-from testbed.experiment import runner
+from testbed.campaign import runner
 from testbed.experiment.load import load
 from testbed.results.model import WORKLOAD, Status
 
@@ -280,10 +280,10 @@ def test_an_event_whose_program_fails_makes_the_run_fail(until):
 
 
 def test_an_event_the_workload_did_not_wait_for_makes_the_run_invalid(run):
-    events = "events: [{at: 1000s, link: wifi, state: down}]\n"
+    events = "events: [{at: 59s, link: wifi, state: down}]\n"
     (record,), *_ = run(bulk() + "stacks: [tcp]\nrepetitions: 1\n" + events)
     assert record.status is Status.INVALID
-    assert record.reason == "the workload ended before the event at 1000s (`link wifi: down`)"
+    assert record.reason == "the workload ended before the event at 59s (`link wifi: down`)"
     assert record.events == ()
 
 

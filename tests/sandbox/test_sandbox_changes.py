@@ -80,3 +80,23 @@ def test_a_link_without_a_wire_comes_back_as_it_was() -> None:
             assert after.rules == before.rules
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("10.0.2.1/24", "10.0.2.9/24"), ("fd00:0:0:2::1/64", "fd00:0:0:2::9/64")]
+)
+def test_an_interface_that_is_renumbered_has_the_routes_it_had(old: str, new: str) -> None:
+    async def scenario() -> None:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute(plan(TOPOLOGY))
+            before = await client_of(sandbox)
+            await sandbox.execute(changes.remove_address(TOPOLOGY, "client", "lte", old))
+            await sandbox.execute(changes.add_address(TOPOLOGY, "client", "lte", new, ()))
+            after = await client_of(sandbox)
+            tables = {(r.table, r.destination) for r in before.routes if r.interface == "lte"}
+            assert tables <= {(r.table, r.destination) for r in after.routes}
+            old_host, new_host = (each.partition("/")[0] for each in (old, new))
+            assert new_host in {route.source for route in after.routes}
+            assert old_host not in {route.source for route in after.routes}
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

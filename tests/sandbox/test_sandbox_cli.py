@@ -44,7 +44,7 @@ def lab() -> Iterator[str]:
 def test_status_lists_and_shows(lab: str) -> None:
     listed = json.loads(run("status", "--json").stdout)
     (mine,) = (each for each in listed if each["name"] == lab)
-    assert mine["topology"] == "two_paths"
+    assert mine["topology"]["name"] == "two_paths"
     assert mine["background"] is True
     assert lab in run("status").stdout
     shown = json.loads(run("status", lab, "--json").stdout)

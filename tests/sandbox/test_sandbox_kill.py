@@ -19,10 +19,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from testbed.topology.model import Topology
 from testbed.topology.operations import Plan
 from tests.isolation import isolated
 from tests.processes import marked
 
+PAIR = Topology(name="pair", nodes=(), links=())
 pytestmark = pytest.mark.sandbox
 
 HERE = Path(__file__).parent
@@ -130,7 +132,7 @@ def assert_nothing_left(subject: Subject) -> None:
 @pytest.fixture
 def plan(plans: types.SimpleNamespace) -> bytes:
     operations = tuple(plans.wired("delay 1ms", "delay 1ms"))
-    return msgspec.json.encode(Plan(topology="pair", operations=operations))
+    return msgspec.json.encode(Plan(topology=PAIR, operations=operations))
 
 
 def moments(way: str) -> Iterator[tuple[str, str, float]]:

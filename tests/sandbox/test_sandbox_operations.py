@@ -17,7 +17,7 @@ import pytest
 from testbed.errors import OperationError, SandboxError
 from testbed.sandbox import Sandbox
 from testbed.sandbox.observation import Address
-from testbed.topology.model import Endpoint, EndpointFlag, Limits, Neighbour, Route, Rule
+from testbed.topology.model import Endpoint, EndpointFlag, Limits, Neighbour, Route, Rule, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -39,6 +39,7 @@ from testbed.topology.operations import (
 )
 from testbed.wire.netem import Netem
 
+PAIR = Topology(name="pair", nodes=(), links=())
 pytestmark = pytest.mark.sandbox
 
 
@@ -358,12 +359,14 @@ def test_wire_changes_named_options_in_place(plans: types.SimpleNamespace) -> No
 def test_plan_and_engines_are_remembered(plans: types.SimpleNamespace) -> None:
     async def run() -> None:
         async with await Sandbox.create() as sandbox:
-            plan = Plan(topology="pair", operations=tuple(plans.wired(engine="emulator")))
+            plan = Plan(
+                topology=PAIR,
+                operations=tuple(plans.wired(engine="emulator")),
+            )
             execution = await sandbox.execute(plan)
             assert execution.engine == {"link": "emulator"}
             description = await sandbox.describe()
-            assert description.topology == "pair"
-            assert description.operations == plan.operations
+            assert description.topology == plan.topology
             assert description.engine == {"link": "emulator"}
             assert description.namespaces == (WIRE, "client", "server")
 

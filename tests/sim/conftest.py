@@ -31,9 +31,10 @@ LIMIT_S = 7200  # of virtual time: more than all time-outs of a connection toget
 
 # Who only waits for data does not notice that the peer is gone, unless it asks.
 ASKING = msgspec.structs.replace(endpoints.DEFAULT, keepalive=True, keepalive_idle_ns=60 * 10**9)
+MPTCP = endpoints.mptcp(msgspec.structs.replace(endpoints.MPTCP, tcp=ASKING))
 STACKS = {
-    "userspace": endpoints.mptcp(ASKING),
-    "checksums": endpoints.mptcp(ASKING),  # the same, with DSS checksums
+    "userspace": MPTCP,
+    "checksums": MPTCP,  # the same, with DSS checksums
     "userspace-tcp": endpoints.tcp(ASKING),
 }
 

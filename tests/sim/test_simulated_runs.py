@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.errors import InputError, StoreError
-from testbed.experiment import runner
 from testbed.experiment.load import Experiment, Overrides, load
 from testbed.experiment.venue import SIMULATION, Assignment, venue
 from testbed.results.model import WORKLOAD, RunRecord, Status
@@ -123,7 +123,7 @@ def test_a_capture_that_cannot_be_written_ends_the_experiment(bench: Bench) -> N
     experiment = bench.read(EXPERIMENT + "pcap: [client.wifi]\n", stacks=["userspace"])
     (bench.folder / "client-wifi.pcapng").symlink_to("/dev/full")
     [run] = runner.plan(experiment)
-    [scenario] = experiment.scenarios
+    scenario = experiment.scenario(run.cell)
     assignment = Assignment(
         spec=experiment.spec,
         scenario=scenario,

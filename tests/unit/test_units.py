@@ -83,7 +83,7 @@ def test_percentages_as_in_tc(text: str, probability: float) -> None:
         (units.parse_rate, "1" * 31, "not a rate"),
         (units.parse_rate, "99999999999tbit", "too large"),
         (units.parse_rate, "1e999999999", "not a rate"),
-        (units.parse_time, "15", "write 15ms"),
+        (units.parse_time, "15", "write 15s or 15ms"),
         (units.parse_time, "15 ms", "not a time"),
         (units.parse_time, "5parsec", "unknown unit"),
         (units.parse_time, "-1ms", "cannot be negative"),

@@ -45,7 +45,8 @@ METRICS: Final = (
         better=Better.HIGHER,
         definition="how much of what the other paths add to the fastest one was used: 0 is the "
         "fastest path alone, 1 all paths together, -1 nothing (Paasch, Ferlin, Alay and "
-        "Bonaventure, CoNEXT 2013); the paths' rates are those of the topology",
+        "Bonaventure, CoNEXT 2013); the paths' rates are those of the topology; not where two "
+        "paths share a link",
         source=Source.DERIVED,
     ),
 )
@@ -69,7 +70,7 @@ def derive(observed: Observed) -> Numbers:
     for flow in observed.flows:
         yield from _shares_of_paths(flow)
         benefit = aggregation_benefit(goodputs.get(flow.name), rates(flow))
-        if benefit is not None:
+        if benefit is not None and _disjoint(flow):
             yield Instance(metric="aggregation_benefit", flow=flow.name), benefit
 
 
@@ -81,6 +82,12 @@ def _shares_of_paths(flow: FlowSeen) -> Numbers:
     total = sum(acked.values())
     for link, octets in acked.items() if total else ():
         yield Instance(metric="share", flow=flow.name, link=link), octets / total
+
+
+def _disjoint(flow: FlowSeen) -> bool:
+    """Tell whether no two paths of a flow have a link in common: else rates do not add up."""
+    links = [link for path in flow.record.paths for link in path.links]
+    return len(links) == len(set(links))
 
 
 def rates(flow: FlowSeen) -> list[int | None]:

@@ -18,7 +18,7 @@ from testbed.sandbox.holder.wires import Wires
 from testbed.sandbox.netlink import addresses, links, mptcp
 from testbed.sandbox.observation import Observation
 from testbed.topology import operations as ops
-from testbed.topology.model import Endpoint, Limits, Route, Rule
+from testbed.topology.model import Endpoint, Limits, Route, Rule, Topology
 from testbed.wire.report import WireReport
 
 _SETTLING_S: Final = 10.0  # a carrier comes on in a work queue of the kernel, which may be busy
@@ -35,8 +35,7 @@ class Network:
 
     def __init__(self, features: Features) -> None:
         wire = Namespace.current(ops.WIRE)
-        self.topology: str | None = None
-        self.operations: tuple[ops.AnyOperation, ...] = ()
+        self.topology: Topology | None = None
         self._features = features
         self._wire = wire
         self._wires = Wires(wire, features)
@@ -73,7 +72,7 @@ class Network:
         return self._namespace(name).entered()
 
     def execute(
-        self, operations: Sequence[ops.AnyOperation], *, topology: str | None, verify: bool
+        self, operations: Sequence[ops.AnyOperation], *, topology: Topology | None, verify: bool
     ) -> model.Execution:
         """Carry out and verify; see :meth:`testbed.sandbox.Sandbox.execute`."""
         started = time.monotonic()
@@ -88,7 +87,6 @@ class Network:
             bridges = self._raise_bridges()
             if verify:
                 self._verify(bridges)
-        self.operations += tuple(operations)
         added = {each.link for each in operations if isinstance(each, ops.AddWire)}
         engine = {link: name for link, name in self.engines().items() if link in added}
         return model.Execution(engine=engine, seconds=time.monotonic() - started)

@@ -227,7 +227,6 @@ class Server:
             fault=self._fault,
             started_at=self._started_at,
             processes={pid: argv for pid, (_, argv) in self._processes.items()},
-            operations=self._network.operations,
         )
 
     def _require_health(self) -> None:

@@ -35,6 +35,11 @@ class Carried:
         """Tell whether the octet at a position is on its way here."""
         return self._data.around(position) is not None
 
+    def end_of(self, position: int) -> int:
+        """Return the end of the piece that the octet at a position is in; itself if in none."""
+        piece = self._data.around(position)
+        return position if piece is None else piece[1]
+
     def holds_all(self, start: int, end: int) -> bool:
         """Tell whether all data between two positions is on its way here, and only here, once."""
         return self._run.covers(start, end)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -81,7 +80,7 @@ class MptcpConnection:
         self.fallback = False  # it goes on as plain TCP (section 3.7)
         self.aborting = False
         self._subflows: list[Subflow] = []
-        self._ended: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # subflows that are no more
+        self._ended: list[dict[str, Any]] = []  # the last subflows that are no more
         self._confirmed = False  # joins are possible
         self.sender = Sender(self.outgoing, self._subflows, SCHEDULERS[config.scheduler]())
         initial = SubflowPath(
@@ -101,7 +100,7 @@ class MptcpConnection:
         # (section 3.1): the initiator needs not wait for data before it can join.
         self._told_edge = 0
         self._told_closed = False
-        self._taken: set[Step] = set()
+        self._taken: list[Step] = []
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
@@ -131,13 +130,14 @@ class MptcpConnection:
             raise BrokenPipeError("the sending side is closed")
         taken = self.outgoing.write(data)
         self._events.wrote(taken, len(data))
-        self.touch()
+        if taken:
+            self.touch()
         return taken
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived."""
         data = self.incoming.read(limit)
-        self._events.read()
+        self._events.read(len(data))
         if self._window_worth_telling():
             self.touch()
         return data
@@ -352,7 +352,7 @@ class MptcpConnection:
         """Take a step that is due, if it was not taken before; tell whether it was taken now."""
         if not due or step in self._taken:
             return False
-        self._taken.add(step)
+        self._taken.append(step)
         self._transit(step)
         return True
 
@@ -424,6 +424,7 @@ class MptcpConnection:
         self._subflows.remove(subflow)
         if joined(subflow):
             self._ended.append(describe_subflow(subflow))
+            del self._ended[:-_REMEMBERED]
 
     def _fail(self, failure: ConnectionFailure) -> None:
         """Give the connection up, if it has not ended already."""
@@ -457,8 +458,10 @@ class MptcpConnection:
                 subflow.reset(ResetReason.MPTCP)
             elif self.failure is not None:
                 subflow.tcp.abort()
-            else:
+            elif subflow.fallback:
                 subflow.tcp.close()
+            else:
+                subflow.tcp.finish()
             if subflow.tcp.closed:
                 self._remove(subflow)
                 self.paths.forget(subflow, now)

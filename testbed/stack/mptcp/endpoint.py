@@ -8,7 +8,7 @@ has something recorded makes a step, and what it asks of its subflows' TCP leave
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +42,6 @@ from testbed.stack.tcp.extension import Extension, Refuse
 from testbed.stack.tcp.listener import TcpListener
 from testbed.trace import NullTracer, Tracer
 
-_MAX_ID: Final = 255
 _REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
 
 
@@ -121,7 +120,7 @@ class MptcpEndpoint:
         """Do what is due."""
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
-            connection.handle_timer(now)
+            _alone(connection, connection.handle_timer, now)
             self.touch(connection)
 
     def next_timer(self) -> int | None:
@@ -160,7 +159,7 @@ class MptcpEndpoint:
         flow = Flow(syn.destination, syn.source)
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is not None:
-            return self.accept_join(join, flow)
+            return self.accept_join(join, flow, listening=True)
         capable = _asks(syn)
         return None if capable is None else self._accept(self._new_keys(), capable, flow)
 
@@ -204,19 +203,23 @@ class MptcpEndpoint:
         self._new.append((connection, subflow, flow))
         return subflow
 
-    def accept_join(self, join: MpJoinSyn, flow: Flow) -> Extension:
+    def accept_join(self, join: MpJoinSyn, flow: Flow, *, listening: bool) -> Extension:
         """Let a join in (section 3.2); joins are told apart by token, not by port.
 
+        :param listening: its port is open.
         :raises Refuse: nobody here has its token, or it is one too many.
         """
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
             raise Refuse("no connection has this token", _REFUSED)
-        if not connection.paths.accepts_join():
-            raise Refuse("the connection takes no further subflow", _REFUSED)
-        offer = JoinOffer(
-            address_id=self._local_id(connection, flow), nonce=self._rng.getrandbits(32)
-        )
+        paths, host = connection.paths, flow.local.host
+        address_id = paths.local_id(host)
+        if address_id is None or not paths.accepts_join(flow.local, listening=listening):
+            said = _REFUSED if listening else ()  # a closed port says no more than that
+            raise Refuse("the connection takes no further subflow", said)
+        backup = paths.is_backup(host)
+        nonce = self._rng.getrandbits(32)
+        offer = JoinOffer(address_id=address_id, nonce=nonce, backup=backup)
         handshake = JoinResponder(connection.keys, offer, join)
         path = SubflowPath(
             local_host=flow.local.host,
@@ -224,17 +227,9 @@ class MptcpEndpoint:
             remote=flow.remote,
             remote_id=join.address_id,
         )
-        subflow = connection.new_subflow(handshake, path, backup=False, initiated=False)
+        subflow = connection.new_subflow(handshake, path, backup=backup, initiated=False)
         self._new.append((connection, subflow, flow))
         return subflow
-
-    def _local_id(self, connection: MptcpConnection, flow: Flow) -> int:
-        """Return the id of the address a join has come to."""
-        host = flow.local.host
-        if host == connection.paths.initial.local_host:
-            return 0
-        ids = (endpoint.id for endpoint in self.config.endpoints if endpoint.host == host)
-        return next(ids, connection.paths.signals.id_of(host) or _MAX_ID)
 
     # What connections ask (testbed.stack.mptcp.connection.Host).
 
@@ -259,7 +254,10 @@ class MptcpEndpoint:
             remote_id=remote.id,
         )
         handshake = JoinInitiator(connection.keys, offer)
-        port = self._network.port_for(command.local_host, remote.address)
+        try:
+            port = self._network.port_for(command.local_host, remote.address)
+        except OSError:  # none is free
+            return
         flow = Flow(Address(command.local_host, port), remote.address)
         subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
         try:
@@ -280,7 +278,7 @@ class MptcpEndpoint:
         while self._touched:
             touched, self._touched = self._touched, {}
             for connection in touched:
-                self._step(connection, now)
+                _alone(connection, connection.step, now)
                 self._timers.arm(connection)
                 while (event := connection.next_event()) is not None:
                     self._events.append((connection, event))
@@ -288,13 +286,6 @@ class MptcpEndpoint:
                     self._by_token.pop(connection.keys.token, None)
                     self._timers.forget(connection)
             self._take_events()
-
-    def _step(self, connection: MptcpConnection, now: int) -> None:
-        """Let a connection make its step; a fault in it takes the round from no other."""
-        try:
-            connection.step(now)
-        except Exception as error:
-            connection.crash(error, now)
 
     def _take_events(self) -> None:
         """Take TCP's events: a subflow's are for its connection, others for the application."""
@@ -340,6 +331,14 @@ class MptcpEndpoint:
                 return keys
 
 
+def _alone(connection: MptcpConnection, do: Callable[[int], None], now: int) -> None:
+    """Let a connection do something; a fault in it takes the round from no other."""
+    try:
+        do(now)
+    except Exception as error:
+        connection.crash(error, now)
+
+
 def _deadline(connection: MptcpConnection) -> int:
     due = connection.next_timer()
     return NEVER if due is None else due
@@ -381,7 +380,8 @@ class _Joins:
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is None:
             raise Refuse("nobody listens on this port")
-        return self._endpoint.accept_join(join, Flow(syn.destination, syn.source))
+        flow = Flow(syn.destination, syn.source)
+        return self._endpoint.accept_join(join, flow, listening=False)
 
     def offer(self, _syn: Segment) -> Sequence[Option] | None:
         """Answer none without keeping something: both nonces are needed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from testbed.stack.connection import (
@@ -28,21 +27,22 @@ class Events:
         self._outgoing = outgoing
         self._incoming = incoming
         self._send_buffer = send_buffer
-        self._queue: deque[Event] = deque()
+        self._queue: list[Event] = []
         self._starved = False  # the application wants room
         self._told_readable = False
 
     def next(self) -> Event | None:
         """Return one thing that happened, or ``None``."""
-        return self._queue.popleft() if self._queue else None
+        return self._queue.pop(0) if self._queue else None
 
     def wrote(self, taken: int, offered: int) -> None:
         """Take that ``taken`` of the octets offered have found room."""
         self._starved |= taken < offered
 
-    def read(self) -> None:
-        """Take that the application has read."""
-        self._told_readable = False
+    def read(self, octets: int) -> None:
+        """Take that the application has read; the end of the stream is told once."""
+        if octets:
+            self._told_readable = False
 
     def connected(self) -> None:
         """Tell that data can flow."""

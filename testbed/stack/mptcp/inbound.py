@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from testbed.stack.mptcp import dss
@@ -10,6 +9,7 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import (
+    AddAddr,
     Dss,
     MpCapable,
     MpFail,
@@ -23,6 +23,7 @@ from testbed.stack.packet.segment import RST, Segment
 NOTHING: Final = -1  # before the first position
 # Signals that wait for the connection's step, which takes them all unless it has closed.
 MOST_MESSAGES: Final = 64
+_RECENT: Final = 1 << 30  # octets back that an MP_FAIL may name
 
 
 class Inbound:
@@ -43,6 +44,7 @@ class Inbound:
     :ivar reset: what the peer's RST said.
     :ivar bare: the last segment had no option of MPTCP at all.
     :ivar unheard: no Data ACK has come on it.
+    :ivar heard_dss: a DSS has come on it.
     :ivar acks_data: after a fallback, the peer may still wait for Data ACKs.
     """
 
@@ -67,6 +69,7 @@ class Inbound:
         self.reset: MpTcprst | None = None
         self.bare = False
         self.unheard = True
+        self.heard_dss = False
         self.acks_data = False
         self._keys = keys
         self._outgoing = outgoing
@@ -75,7 +78,7 @@ class Inbound:
         self._initiated = initiated
         self._window_from: int | None = 0  # the Data ACK that came with the last window
         self._data_fin: int | None = None  # position of the peer's DATA_FIN (section 3.3.3)
-        self._messages: deque[MptcpOption] = deque()
+        self._messages: list[MptcpOption] = []  # few: a list takes less than a deque
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self._held = b""  # octets of a damaged mapping, taken from TCP
@@ -83,11 +86,13 @@ class Inbound:
 
     # What hooks record.
 
-    def take(self, segment: Segment, start: int, *, confirmed: bool) -> bool:
+    def take(self, segment: Segment, start: int, *, confirmed: bool, authentic: bool) -> bool:
         """Take in the options; tell whether they are a message, so that it is no duplicate ACK.
 
         :param start: of the payload, in the subflow's stream.
         :param confirmed: the handshake is done: windows count with a Data ACK only.
+        :param authentic: no stranger can have sent it, as far as TCP's numbers tell; signals of
+            others that prove nothing themselves do not count (section 3.4.2).
         """
         signal = False
         self.bare = True
@@ -97,23 +102,24 @@ class Inbound:
                 continue
             self.bare = False
             if isinstance(option, Dss):
+                self.heard_dss = True
                 signal |= self._dss(option, start, empty=not segment.payload)
             elif isinstance(option, MpCapable):
                 self._capable(option)
             else:
                 signal = True
-                self._message(option, reset=bool(segment.flags & RST))
+                self._message(option, reset=bool(segment.flags & RST), authentic=authentic)
         return signal
 
-    def take_plain(self, segment: Segment, start: int) -> bool:
+    def take_plain(self, segment: Segment, start: int, *, authentic: bool) -> bool:
         """Take what a peer says that has agreed to plain TCP, but may not have begun with it.
 
         As long as it sends no infinite mapping it may wait for Data ACKs, and end by DATA_FIN
         alone.  Tell whether there is something to act on.
         """
         found = [option for option in segment.options if isinstance(option, MptcpOption)]
-        if any(isinstance(option, MpFail) for option in found) and not segment.flags & RST:
-            self._fail_came = True
+        if authentic and not segment.flags & RST:
+            self._fail_came |= any(isinstance(option, MpFail) for option in found)
         if not found:
             self.acks_data = False
         for option in found if self.acks_data else ():
@@ -132,7 +138,7 @@ class Inbound:
 
     def next_message(self) -> MptcpOption | None:
         """Return an option that has come and is to be dealt with."""
-        return self._messages.popleft() if self._messages else None
+        return self._messages.pop(0) if self._messages else None
 
     def take_data_fin(self) -> int | None:
         """Return, once, the position of a DATA_FIN that has come."""
@@ -182,19 +188,34 @@ class Inbound:
 
     # How it works.
 
-    def _message(self, option: MptcpOption, *, reset: bool) -> None:
+    def _message(self, option: MptcpOption, *, reset: bool, authentic: bool) -> None:
+        """Take an option that is no DSS; the first one proves itself by a key."""
         match option:
             case MpFastclose():
                 self.fastclosed |= option.receiver_key == self._keys.local
+            case AddAddr() if option.hmac is not None:
+                self._remember(option, reset=reset)
+            case _ if not authentic:
+                pass
             case MpFail():
-                self._fail_came |= not reset
+                self._fail_came |= not reset and self._was_sent(option.dsn)
             case MpTcprst():
                 self.reset = option if reset else None
             case MpJoinAck() if self._initiated:
                 pass
-            case _ if not reset and self._keys.remote is not None:
-                if len(self._messages) < MOST_MESSAGES:
-                    self._messages.append(option)
+            case _:
+                self._remember(option, reset=reset)
+
+    def _remember(self, option: MptcpOption, *, reset: bool) -> None:
+        known = self._keys.remote is not None
+        if known and not reset and len(self._messages) < MOST_MESSAGES:
+            self._messages.append(option)
+
+    def _was_sent(self, dsn: int) -> bool:
+        """Tell whether a 64-bit number is one of data that was sent, and maybe acknowledged."""
+        outgoing = self._outgoing
+        position = self._keys.outgoing.position(dsn, wide=True, near=outgoing.una)
+        return outgoing.una - _RECENT <= position <= outgoing.next + outgoing.fin_sent
 
     def _dss(self, option: Dss, start: int, *, empty: bool) -> bool:
         """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1).

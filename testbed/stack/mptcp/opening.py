@@ -80,6 +80,12 @@ class Opening:
         self._introduced |= not flags & SYN
         return self._handshake.options(flags, mapping)
 
+    def confirm(self) -> None:
+        """Be done: the peer has proved that it knows of the handshake's end."""
+        if self.accepted:
+            self.confirmed = True
+            self._handshake = None
+
     def let_fin_pass(self) -> None:
         """Have the next ACK carry DATA_FIN, also before the handshake is confirmed."""
         self._fin_first = not self.confirmed

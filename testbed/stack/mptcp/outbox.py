@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from testbed.stack.packet.options import Option
 
 
@@ -13,7 +11,7 @@ class Outbox:
     __slots__ = ("_signals",)
 
     def __init__(self) -> None:
-        self._signals: deque[Option] = deque()
+        self._signals: list[Option] = []
 
     def __len__(self) -> int:
         return len(self._signals)
@@ -24,7 +22,7 @@ class Outbox:
 
     def add_first(self, option: Option) -> None:
         """Queue a signal before all others."""
-        self._signals.appendleft(option)
+        self._signals.insert(0, option)
 
     def peek(self) -> Option:
         """Return the next one, which there is."""
@@ -32,7 +30,7 @@ class Outbox:
 
     def take(self) -> Option:
         """Remove and return the next one, which there is."""
-        return self._signals.popleft()
+        return self._signals.pop(0)
 
     def clear(self) -> None:
         """Drop them all."""

@@ -7,15 +7,19 @@ from typing import Any, Protocol
 
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
+    Demote,
     OpenSubflow,
     PathManager,
     RemoteAddress,
     SubflowPath,
     Withdraw,
+    same_family,
 )
+from testbed.stack.mptcp.probe import Probe
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address
@@ -34,7 +38,10 @@ class LocalNetwork(Protocol):
         """Return the address this host would use towards another, ``None`` if there is none."""
 
     def port_for(self, local_host: str, remote: Address) -> int:
-        """Return a free local port for a subflow, and keep it from others."""
+        """Return a free local port for a subflow, and keep it from others.
+
+        :raises OSError: none is free.
+        """
 
     def release_port(self, local: Address) -> None:
         """Take a port of :meth:`port_for` back."""
@@ -78,6 +85,7 @@ class PathControl:
         self.initiator = initiator
         self.initial = initial
         self.join_initial_denied = False
+        self.local_ids = LocalIds(initial.local_host, config.endpoints)
         self.signals = Signals(keys, subflows, config.announce_ns)
         self._owner = owner
         self._subflows = subflows
@@ -85,6 +93,10 @@ class PathControl:
         self._manager = manager
         self._network = network
         self._remotes = {0: RemoteAddress(0, initial.remote)}
+        self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
+        self._endpoints = config.endpoints
+        self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
+        self._may_join = False
         self._started = False
         self._open = True
 
@@ -96,11 +108,12 @@ class PathControl:
 
         Half-open joins of the peer do not count: its SYN proves nothing.
         """
-        return [
+        there = [
             one.path
             for one in self._subflows
             if one.initiated or one.number == 0 or one.announced_up
         ]
+        return [*there, *map(_path_of, self._wanted)]
 
     @property
     def remotes(self) -> Sequence[RemoteAddress]:
@@ -112,6 +125,10 @@ class PathControl:
         """The host's own addresses."""
         return self._network.hosts
 
+    def local_id(self, host: str) -> int | None:
+        """Return the id of a local address, ``None`` if there are no more ids."""
+        return self.local_ids.of(host)
+
     def source_for(self, remote_host: str) -> str | None:
         """Return the address this host would use towards another."""
         return self._network.source_for(remote_host)
@@ -121,21 +138,30 @@ class PathControl:
     def start(self, first: Subflow, now: int) -> None:
         """The connection is fully established: the manager may begin."""
         self._started = True
-        self.join_initial_denied = first.opening.join_denied
+        self.join_initial_denied |= first.opening.join_denied
         self._do(self._manager.established(self), now)
 
     def set_open(self, is_open: bool) -> None:
         """Take whether there may be further subflows, as far as the connection is concerned."""
         self._open = is_open
 
-    def accepts_join(self) -> bool:
-        """Tell whether the peer may open one more subflow."""
-        return self._active and self._manager.accepts_join(self)
+    def accepts_join(self, local: Address, *, listening: bool) -> bool:
+        """Tell whether the peer may open one more subflow; see :class:`PathManager`."""
+        return self._active and self._manager.accepts_join(self, local, listening=listening)
+
+    def is_backup(self, host: str) -> bool:
+        """Tell whether subflows from a local address are to be backups."""
+        return any(one.backup and one.host == host for one in self._endpoints)
 
     def address_added(self, host: str, now: int) -> None:
-        """The host has a further address."""
+        """The host has a further address.
+
+        A connection that has lost all its subflows goes on from there, whatever the manager wants.
+        """
         if self._active:
             self._do(self._manager.address_added(self, host), now)
+            if not self.open_paths and self.initiator:
+                self._do(self._revival(host), now)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has lost an address: its subflows end at once, and the peer hears of it."""
@@ -147,6 +173,9 @@ class PathControl:
 
     def absorb(self, subflow: Subflow, now: int) -> bool:
         """Act on what one subflow has recorded; tell whether it can be used from now on."""
+        if subflow.inbound.heard_dss and not self._may_join:
+            self._may_join = True
+            self._open_wanted(now)
         joined = self._confirm(subflow, now)
         while (option := subflow.inbound.next_message()) is not None:
             self._handle(option, subflow, now)
@@ -163,7 +192,7 @@ class PathControl:
         """
         for subflow in self._subflows:
             if subflow.number == number and subflow.usable and not subflow.fallback:
-                subflow.ask_backup(backup)
+                subflow.ask_backup(backup=backup)
                 return
         raise ValueError(f"no MPTCP subflow has the number {number}")
 
@@ -175,6 +204,7 @@ class PathControl:
 
     def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone."""
+        self._probes.pop(subflow, None)
         if subflow.initiated and subflow.number:
             self._owner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
@@ -188,10 +218,14 @@ class PathControl:
         """Return when :meth:`handle_timer` has something to do."""
         times = [one.opening.retry_ns for one in self._subflows]
         times.append(self.signals.next_due())
+        times += [probe.due_ns for probe in self._probes.values()]
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: int) -> None:
-        """Send the third ACK of a join again (section 3.2), or give the join up."""
+        """Send the third ACK of a join again (section 3.2), or give it up; likewise probes."""
+        for subflow, probe in list(self._probes.items()):
+            if probe.due_ns <= now and probe.expired(now):
+                del self._probes[subflow]
         for subflow in self._subflows:
             opening = subflow.opening
             if opening.retry_ns is not None and opening.retry_ns <= now:
@@ -211,7 +245,7 @@ class PathControl:
         """Follow the handshake of a join; tell whether it has ended well just now."""
         if subflow.number == 0 or subflow.announced_up:
             return False
-        if subflow.confirmed and not (subflow.initiated or self.accepts_join()):
+        if subflow.confirmed and not self._admits(subflow):
             subflow.reset(ResetReason.PROHIBITED)
         elif subflow.confirmed:
             subflow.opening.answered()
@@ -250,6 +284,8 @@ class PathControl:
         known = self._remotes.get(remote.id)
         if known is not None and known.address.host != option.address:
             return
+        # The peer knows our key, so the third ACK has arrived: no need to say it again.
+        subflow.opening.confirm()
         self.signals.echo(subflow, option)
         if option.address_id == 0 or known == remote or option.address in self.local_hosts:
             return
@@ -260,8 +296,8 @@ class PathControl:
     def _withdrawn(self, number: int, now: int) -> None:
         """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
 
-        As in Linux its subflows end at once: the HMAC-less option could come from an attacker, but
-        only one who sees the subflow's sequence numbers, and he could as well send RST.
+        The option proves nothing, so its subflows are probed first.  One whose peer answers stays:
+        to end it is for the host that has sent the option.
         """
         gone = [one for one in self._subflows if one.path.remote_id == number]
         remote = self._remotes.get(number)
@@ -273,7 +309,8 @@ class PathControl:
             self.join_initial_denied = True
         self._owner.trace("removed", now, rem_id=number)
         for subflow in gone:
-            subflow.reset(ResetReason.UNSPECIFIED)
+            if subflow not in self._probes and subflow.sends:
+                self._probes[subflow] = Probe(subflow, now)
         if remote is not None:
             self._do(self._manager.withdrawn(self, remote), now)
 
@@ -282,12 +319,52 @@ class PathControl:
         for command in list(commands):
             match command:
                 case OpenSubflow():
-                    self._owner.join(command, now)
+                    self._wanted.append(command)
+                case Demote():
+                    self._demote()
                 case Announce():
                     self.signals.announce(command.id, command.host, command.port, now)
                 case Withdraw():
                     self.signals.withdraw(command.id)
+        self._open_wanted(now)
         self._owner.touch()
+
+    def _open_wanted(self, now: int) -> None:
+        """Send the joins that are wanted: not before a DSS has come (section 3.1)."""
+        while self._wanted and self._may_join:
+            command = self._wanted.pop(0)
+            path = _path_of(command)
+            there = [(one.local_host, one.remote) for one in self.open_paths]
+            if self._open and (path.local_host, path.remote) not in there:
+                self._owner.join(command, now)
+
+    def _demote(self) -> None:
+        for subflow in self._subflows:
+            if subflow.number == 0:
+                subflow.ask_backup(backup=True)
+
+    def _revival(self, host: str) -> Iterable[Command]:
+        """Return how to go on from an address: to the first of the peer's that can be joined."""
+        number = self.local_id(host)
+        for remote in self.remotes:
+            denied = remote.id == 0 and self.join_initial_denied
+            if number is not None and not denied and same_family(host, remote.address.host):
+                yield OpenSubflow(local_host=host, local_id=number, remote=remote)
+                return
+
+    def _admits(self, subflow: Subflow) -> bool:
+        """Tell whether a join that is complete may stay."""
+        local = subflow.tcp.flow.local
+        return subflow.initiated or self.accepts_join(local, listening=True)
+
+
+def _path_of(command: OpenSubflow) -> SubflowPath:
+    return SubflowPath(
+        local_host=command.local_host,
+        local_id=command.local_id,
+        remote=command.remote.address,
+        remote_id=command.remote.id,
+    )
 
 
 def _described(subflow: Subflow) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from testbed.stack.mptcp.mapping import MAX_LENGTH
@@ -29,7 +29,7 @@ class Sender:
         self._stream = stream
         self._subflows = subflows
         self._scheduler = scheduler
-        self._hurried = -1  # the position that was reinjected last because the window was full
+        self._hurried = 0  # before this position, what held the window up was sent again
         self._una = 0
         self._largest = 0  # window there was
         self._probing = False
@@ -75,14 +75,14 @@ class Sender:
                     subflow.reset(ResetReason.MIDDLEBOX)
                 else:
                     subflow.carried.clear()
-        self._reinject((self._stream.una, self._stream.next))
+        self._reinject([(self._stream.una, self._stream.next)])
         self._probing = True
 
     def lost(self, subflow: Subflow) -> None:
         """Reinject what a subflow carried: it is gone."""
-        for lost in subflow.carried:
-            self._reinject(lost)
+        lost = list(subflow.carried)
         subflow.carried.clear()
+        self._reinject(lost)
 
     def _watch(self, now: int) -> None:
         """Set the timer for data that gets no Data ACK although no subflow complains.
@@ -114,8 +114,8 @@ class Sender:
         start = first[0] if first else self._stream.next
         length = 1 if first else max(1, min(self._stream.sendable, chosen.segment_size))
         if start < self._stream.end:
-            self._send(chosen, start, length)
-            self._stream.again.remove(start, start + length)
+            sent = self._send(chosen, start, length)
+            self._stream.again.remove(start, start + sent)
 
     def _interval(self) -> int:
         times = [one.tcp.rto_ns for one in self._subflows if one.usable]
@@ -129,13 +129,13 @@ class Sender:
         """Reinject what subflows carry whose retransmission timer has expired."""
         for subflow in self._subflows:
             if subflow.carried.take_timed_out():
-                for start, end in subflow.carried:
-                    self._reinject((start, end))
+                self._reinject(subflow.carried)
 
-    def _reinject(self, what: tuple[int, int]) -> None:
+    def _reinject(self, lost: Iterable[tuple[int, int]]) -> None:
         """Mark data to be given again, unless a subflow in good health carries it already."""
         missing = Ranges()
-        missing.add(max(what[0], self._stream.una), what[1])
+        for start, end in lost:
+            missing.add(max(start, self._stream.una), end)
         for subflow in self._subflows:
             if subflow.usable and not subflow.carried.stale:
                 for start, end in subflow.carried:
@@ -158,7 +158,7 @@ class Sender:
         sent = self._send(chosen, start, length)
         self.reinjected += sent
         self._stream.again.remove(start, start + sent)
-        return True
+        return sent > 0
 
     def _give_next(self) -> bool:
         """Give new data to the subflow the scheduler wants to have it."""
@@ -168,15 +168,16 @@ class Sender:
         choice = list(ready)
         chosen = self._scheduler.select(choice)
         full = [one for one in self._working() if one not in ready]
-        if full and self._scheduler.waits(chosen, full, self._stream.end - self._stream.next):
-            return False
-        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
         left = self._stream.end - self._stream.next
+        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
+        if full:
+            most = min(most, self._scheduler.share(chosen, full, left, self._largest))
+        if not most:
+            return False
         length = _fitting(chosen.segment_size, ready[chosen], most, left)
         if not self._worth_sending(chosen, length, left):
             return False
-        self._send(chosen, self._stream.next, length)
-        return True
+        return self._send(chosen, self._stream.next, length) > 0
 
     def _worth_sending(self, subflow: Subflow, length: int, left: int) -> bool:
         """Avoid the silly window syndrome of the shared window (RFC 9293, section 3.8.6.2.1).
@@ -187,27 +188,30 @@ class Sender:
         return length >= subflow.segment_size or length == left or length * 2 >= self._largest
 
     def _hurry(self) -> None:
-        """Reinject what holds the whole window up, if a faster subflow idles (section 3.3.6).
+        """Reinject what holds the whole window up, if a faster subflow has room (section 3.3.6).
 
-        The window is full, so nothing new can be sent until the oldest data is acknowledged.  On
-        a slower subflow than the one that carries it, it would only come twice.
+        The window is full, but for less than a segment, so nothing new can be sent until the
+        oldest data is acknowledged.  It is sent again once, and only on a subflow that is faster
+        than all that carry it: on another it would only come twice.
         """
         stream = self._stream
-        if stream.sendable or stream.next < stream.edge or stream.una == self._hurried:
+        start = max(stream.una, self._hurried)
+        if stream.next == stream.end or start >= stream.next:
             return
-        if stream.una == stream.next:
-            return
-        carriers = [one for one in self._subflows if one.carried.holds(stream.una)]
-        bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
         ready = self._ready(1)
-        idle = [one for one in ready if not _busy(one)]
+        if not ready or stream.edge - stream.next >= min(one.segment_size for one in ready):
+            return
+        carriers = [one for one in self._subflows if one.carried.holds(start)]
+        bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
+        idle = [one for one in ready if 2 * one.tcp.in_flight < ready[one]]
         faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
         if faster:
-            self._hurried = stream.una
             chosen = self._scheduler.select(faster)
-            octets = min(stream.next - stream.una, chosen.segment_size)
+            octets = min(one.carried.end_of(start) for one in carriers) - start
             length = _fitting(chosen.segment_size, ready[chosen], octets, octets)
-            self.reinjected += self._send(chosen, stream.una, length)
+            sent = self._send(chosen, start, length)
+            self.reinjected += sent
+            self._hurried = start + sent
 
     def _ready(self, wanted: int) -> dict[Subflow, int]:
         """Return the subflows that can send a full segment, or all that is wanted, at once.

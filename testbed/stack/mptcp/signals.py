@@ -58,13 +58,11 @@ class Signals:
         self._pending: dict[int, _Pending] = {}
         self._awaited: int | None = None  # whose echo the others wait for,
         self._awaited_until_ns = 0  # and until when
-        self._ids: dict[str, int] = {}
         self._turn = 0
-        self._withdrawn: set[int] = set()  # not yet told to anybody
+        self._withdrawn: list[int] = []  # not yet told to anybody
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
         """Begin to send ADD_ADDR."""
-        self._ids[host] = address_id
         local, remote = self._keys.pair()
         hmac = crypto.add_addr_hmac(local, remote, address_id, host, port)
         option = AddAddr(address_id=address_id, address=host, port=port, hmac=hmac)
@@ -73,11 +71,8 @@ class Signals:
     def withdraw(self, address_id: int) -> None:
         """Send REMOVE_ADDR on every subflow that can send, as soon as there is one."""
         self._pending.pop(address_id, None)
-        self._withdrawn.add(address_id)
-
-    def id_of(self, host: str) -> int | None:
-        """Return the id under which an address was announced."""
-        return self._ids.get(host)
+        if address_id not in self._withdrawn:
+            self._withdrawn.append(address_id)
 
     def echoed(self, echo: AddAddr) -> None:
         """Take an echo: the address has arrived."""

@@ -123,11 +123,14 @@ class Subflow:
     # What the connection asks of it.
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
-        """Give TCP data to send, with its mapping; return how many octets.
+        """Give TCP data to send, with its mapping; return how many octets it takes.
 
         :param start: position of the data in the data stream.
         :param in_capable: see :class:`Mapping`.
         """
+        length = min(length, self.tcp.room)
+        if not length:
+            return 0
         data = self._owner.outgoing.peek(start, length)
         mapping = self._mapping(start, data, in_capable=in_capable)
         self.tcp.send(data, mapping)
@@ -169,11 +172,21 @@ class Subflow:
         stirred, self._stirred = self._stirred, False
         return stirred
 
+    def suspect(self) -> None:
+        """Let others carry its data as well, until the peer acknowledges something here."""
+        self.carried.time_out()
+        self.stir()
+
+    def trust(self) -> None:
+        """Use it again: its peer has answered."""
+        self.carried.progress()
+        self.stir()
+
     def announce_up(self) -> None:
         """Note that the path manager's event has been told."""
         self.announced_up = True
 
-    def ask_backup(self, backup: bool) -> None:
+    def ask_backup(self, *, backup: bool) -> None:
         """Tell the peer what is wanted from now on (section 3.3.8)."""
         self.asks_backup = backup
         self.outbox.add(MpPrio(backup=backup))
@@ -217,6 +230,10 @@ class Subflow:
         if minimum is None:
             return None
         return max(minimum, (self._ahead + octets) * _S // self._rate)
+
+    def sending_ns(self, octets: int) -> int:
+        """Return how long so many octets take to leave, beside what it has already."""
+        return octets * _S // self._rate
 
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time: at least one segment."""
@@ -296,9 +313,13 @@ class Subflow:
 
     @property
     def segment_size(self) -> int:
-        """Octets of payload in a full segment with DSS, where there is one."""
+        """Octets of payload in a full segment with DSS, where there is one.
+
+        It is never more than TCP's buffer takes at once.
+        """
         plain = self._fallback.active and self._fallback.beginning is None
-        return max(1, self.tcp.mss - (0 if plain else DSS_ROOM))
+        tcp = self.tcp
+        return max(1, min(tcp.mss - (0 if plain else DSS_ROOM), tcp.config.send_buffer))
 
     # Hooks of testbed.stack.tcp.extension.Extension.
 
@@ -324,7 +345,9 @@ class Subflow:
     def received(self, segment: Segment, start: int) -> Notice:
         """Record what a segment says."""
         if self._fallback.active:
-            said = self._fallback.changed and self.inbound.take_plain(segment, start)
+            said = self._fallback.changed and self.inbound.take_plain(
+                segment, start, authentic=self.tcp.expects(start)
+            )
             if said or segment.payload:
                 self.stir()
             return Notice.PLAIN
@@ -333,7 +356,12 @@ class Subflow:
             notice = self._shake(segment)
             if notice is not None:
                 return notice
-        signal = self.inbound.take(segment, start, confirmed=self.opening.confirmed)
+        signal = self.inbound.take(
+            segment,
+            start,
+            confirmed=self.opening.confirmed,
+            authentic=self._tcp is not None and self._tcp.expects(start),
+        )
         if self.refused is not None:
             return Notice.REFUSED
         return Notice.SIGNAL if signal else Notice.PLAIN

@@ -14,8 +14,12 @@ from testbed.stack.packet.checksum import total
 
 
 class IcmpKind(enum.Enum):
-    """What an error means for a connection."""
+    """What an error means for a connection.
 
+    ``NO_ROUTE`` is this host's own word, which no router sends: it cannot send there at all.
+    """
+
+    NO_ROUTE = "no way from this host"
     TOO_BIG = "packet too big"
     UNREACHABLE = "host or network unreachable"
     PORT_UNREACHABLE = "protocol or port unreachable"

@@ -20,6 +20,7 @@ _PLATEAUS: Final = (32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 # RFC 9293, MUST-56 (RFC 1122, 4.2.3.9): they do not end a connection, not even an attempt.
 _SOFT: Final = frozenset({IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED})
 _FAILURES: Final = {
+    IcmpKind.NO_ROUTE: ErrorKind.UNREACHABLE,
     IcmpKind.UNREACHABLE: ErrorKind.UNREACHABLE,
     IcmpKind.PORT_UNREACHABLE: ErrorKind.REFUSED,
     IcmpKind.PROHIBITED: ErrorKind.UNREACHABLE,
@@ -103,6 +104,20 @@ class TcpConnection(Tcb):
         self.shutdown()
         self.owner.wake(self)
 
+    def finish(self) -> None:
+        """Close both sides, of a stream whose octets are all known from elsewhere.
+
+        Those that are unread, or come yet, are no reason for a RST.
+        """
+        if self.state in OVER or self.orphaned:
+            return
+        if self.state is State.SYN_SENT:
+            self.end(None)
+            return
+        self.orphaned = True
+        self.shutdown()
+        self.owner.wake(self)
+
     def abort(self) -> None:
         """End it at once, with RST (RFC 9293, section 3.10.5)."""
         self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "by this side"))
@@ -115,7 +130,27 @@ class TcpConnection(Tcb):
         self.receiver.request_ack()
         self.owner.wake(self)
 
+    def probe(self) -> None:
+        """Have a keep-alive probe leave with the next segments: a living peer answers it."""
+        self.keepalive.ask()
+        self.owner.wake(self)
+
     # What can be known of it.
+
+    @property
+    def heard_ns(self) -> int:
+        """When an acceptable segment last came."""
+        return self.keepalive.heard_ns
+
+    def expects(self, start: int) -> bool:
+        """Tell whether the segment at hand can be believed to come from the peer itself.
+
+        Whoever does not see the connection's segments has to guess: the very next sequence number,
+        or a timestamp that left this side within the last minute (compare RFC 5961, section 3).
+
+        :param start: position of its first octet in the peer's stream.
+        """
+        return start == self.receiver.next or self.timestamps.echo_fresh
 
     @property
     def closed(self) -> bool:

@@ -97,7 +97,7 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if timestamps is not None and start <= tcb.receiver.acknowledged:
         tcb.timestamps.take(timestamps)  # RFC 7323, section 4.3
     tcb.keepalive.heard(now)
-    notice = Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
+    notice = _looked_at(tcb, segment, start, now)
     if notice is Notice.REFUSED:
         return
     if tcb.state is State.SYN_RECEIVED:
@@ -106,6 +106,15 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if flags & URG:
         _sixth_urg(tcb, segment, start)
     _text_and_fin(tcb, segment, start, now)
+
+
+def _looked_at(tcb: Tcb, segment: Segment, start: int, now: int) -> Notice:
+    """Let the extension look at a segment."""
+    if tcb.extension is None:
+        return Notice.PLAIN
+    timestamps = find(segment.options, Timestamps) if tcb.timestamps.used else None
+    tcb.timestamps.judge(timestamps, now)
+    return tcb.extension.received(segment, start)
 
 
 def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:

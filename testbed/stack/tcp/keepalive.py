@@ -14,13 +14,23 @@ class KeepAlive:
     :ivar heard_ns: when an acceptable segment last came.
     """
 
-    __slots__ = ("_config", "at", "heard_ns", "probes")
+    __slots__ = ("_asked", "_config", "at", "heard_ns", "probes")
 
     def __init__(self, config: TcpConfig) -> None:
         self._config = config
         self.at = NEVER
         self.probes = 0
         self.heard_ns = 0
+        self._asked = False
+
+    def ask(self) -> None:
+        """Have a probe leave now, whatever the timer says."""
+        self._asked = True
+
+    def take_asked(self) -> bool:
+        """Tell whether a probe has been asked for, which leaves now."""
+        asked, self._asked = self._asked, False
+        return asked
 
     def start(self, now: int) -> None:
         """Begin to watch: the connection is established."""

@@ -36,6 +36,8 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
         out += [_ack_of(tcb, position, now) for position in tcb.receiver.take_stretch()]
         if tcb.receiver.take_request():
             out.append(pure_ack(tcb, now))
+        if tcb.keepalive.take_asked():
+            out.append(probe(tcb, now))
         if tcb.state is not State.TIME_WAIT:
             if tcb.sender.board.lost:
                 _retransmissions(tcb, now, out)

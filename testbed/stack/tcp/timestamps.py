@@ -9,6 +9,7 @@ from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import MILLISECOND, SECOND
 
 _VALID_NS: Final = 24 * 24 * 3600 * SECOND  # section 5.5
+_FRESH_NS: Final = 60 * SECOND  # of 2**32 milliseconds: no guess of a stranger's hits it
 
 
 class Timestamping:
@@ -16,9 +17,10 @@ class Timestamping:
 
     :ivar used: both sides have the option; until the handshake is over, this side offers it.
     :ivar recent: TS.Recent.
+    :ivar echo_fresh: the last segment answers one that left within the last minute.
     """
 
-    __slots__ = ("_offset", "recent", "used")
+    __slots__ = ("_offset", "echo_fresh", "recent", "used")
 
     def __init__(self, offset: int, *, offered: bool) -> None:
         """Begin.
@@ -27,6 +29,7 @@ class Timestamping:
         """
         self.used = offered
         self.recent = 0
+        self.echo_fresh = False
         self._offset = offset
 
     def negotiate(self, option: Timestamps | None) -> None:
@@ -38,6 +41,11 @@ class Timestamping:
     def take(self, option: Timestamps) -> None:
         """Note the timestamp of a segment that is the next to be acknowledged (section 4.3)."""
         self.recent = option.value
+
+    def judge(self, option: Timestamps | None, now: int) -> None:
+        """Note whether a segment's option answers what left this side of late."""
+        sent_ns = None if option is None else self.sent_at(option.echo, now)
+        self.echo_fresh = sent_ns is not None and now - sent_ns <= _FRESH_NS
 
     def value(self, now: int) -> int:
         """Return TSval: milliseconds, from an offset of the connection's own."""

@@ -6,18 +6,42 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
-from testbed.workload.stacks import OnConnection, Streams
+from testbed.errors import PlatformError
+from testbed.workload.stacks.model import OnConnection, Scalar, Streams
+from testbed.workload.stacks.options import SocketOptions, given
 
 READ_LIMIT: Final = 1024 * 1024  # octets; asyncio stops reading a socket at twice as many unread
+_SYSCTLS: Final = Path("/proc/sys/net/ipv4")
+_NAME: Final = 16  # TCP_CA_NAME_MAX, include/net/tcp.h
+_S: Final = 1_000_000_000
+_MS: Final = 1_000_000
+TCP_CONGESTION: Final = 13
+
+# Of each option: level, name, and how many of the option's units are one of the kernel's.
+_NUMBERS: Final = {
+    "send_buffer": (socket.SOL_SOCKET, socket.SO_SNDBUF, 1),
+    "receive_buffer": (socket.SOL_SOCKET, socket.SO_RCVBUF, 1),
+    "nodelay": (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    "notsent_lowat": (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1),
+    "keepalive": (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    "keepalive_idle": (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _S),
+    "keepalive_interval": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _S),
+    "keepalive_probes": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1),
+    "user_timeout": (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _MS),
+}
+_DOUBLED: Final = ("send_buffer", "receive_buffer")  # by the kernel, for its own use: socket(7)
+_SWITCHES: Final = ("nodelay", "keepalive")
 
 
-async def connect(sock: socket.socket, remote: tuple[str, int]) -> Streams:
+async def connect(sock: socket.socket, options: SocketOptions, remote: tuple[str, int]) -> Streams:
     """Connect a fresh socket; it is closed if that fails."""
     try:
         sock.settimeout(0)
-        _send_at_once(sock)
+        _apply(sock, options)
         await _connected(sock, remote)
         return await asyncio.open_connection(sock=sock, limit=READ_LIMIT)
     except BaseException:
@@ -42,17 +66,21 @@ async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
 
 
 async def listen(
-    sock: socket.socket, on_connection: OnConnection, local: tuple[str, int]
+    sock: socket.socket,
+    options: SocketOptions,
+    on_connection: OnConnection,
+    local: tuple[str, int],
 ) -> asyncio.Server:
     """Listen on a fresh socket; it is closed if that fails."""
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        _send_at_once(socket_of(writer))
+        _apply(socket_of(writer), options)
         on_connection(reader, writer)
 
     try:
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _apply(sock, options)  # buffers must be set before a connection's window is offered
         sock.bind(local)
         return await asyncio.start_server(accepted, sock=sock, limit=READ_LIMIT)
     except BaseException:
@@ -71,6 +99,58 @@ def socket_of(writer: asyncio.StreamWriter) -> socket.socket:
     return sock
 
 
-def _send_at_once(sock: socket.socket) -> None:
-    """Turn Nagle's algorithm off: asyncio does so for IPPROTO_TCP only."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def used(sock: socket.socket, options: SocketOptions) -> dict[str, Scalar]:
+    """Return what an open socket says of its congestion control and of the options asked for."""
+    name = sock.getsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, _NAME)
+    found: dict[str, Scalar] = {"congestion": name.rstrip(b"\0").decode()}
+    for option in given(options):
+        if option in _NUMBERS:
+            level, number, unit = _NUMBERS[option]
+            value = sock.getsockopt(level, number)
+            if option in _SWITCHES:
+                found[option] = bool(value)
+            else:
+                found[option] = value // 2 if option in _DOUBLED else value * unit
+    return found
+
+
+def in_kernel_units(options: SocketOptions) -> Iterator[tuple[str, int, int, int]]:
+    """Yield the name, level, number and value of each socket option that is to be set."""
+    values: Mapping[str, Scalar] = {"nodelay": True} | given(options)
+    for name, value in values.items():
+        if name in _NUMBERS:
+            level, number, unit = _NUMBERS[name]
+            yield name, level, number, int(value or 0) // unit
+
+
+def _apply(sock: socket.socket, options: SocketOptions) -> None:
+    """Set what was chosen.  asyncio turns Nagle's algorithm off for IPPROTO_TCP only.
+
+    :raises PlatformError: the kernel refuses.
+    """
+    if options.congestion is not None:
+        _set_congestion(sock, options.congestion)
+    for name, level, number, value in in_kernel_units(options):
+        try:
+            sock.setsockopt(level, number, value)
+        except OSError as error:
+            raise PlatformError(
+                f"the option {name} cannot be set to {value}",
+                why=f"the kernel refuses it on this socket: {error.strerror}",
+                instead="leave it out for this stack",
+            ) from error
+
+
+def _set_congestion(sock: socket.socket, name: str) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, name.encode())
+    except OSError as error:
+        available, allowed = (
+            (_SYSCTLS / f"tcp_{which}_congestion_control").read_text().strip()
+            for which in ("available", "allowed")
+        )
+        raise PlatformError(
+            f"congestion control {name!r} cannot be used",
+            why=f"this kernel has: {available}; not privileged processes may use: {allowed}",
+            instead="choose one of these, or another machine",
+        ) from error

@@ -12,42 +12,33 @@ import msgspec
 
 from testbed.errors import PlatformError
 from testbed.records import View
+from testbed.stack.connection import Connection
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.packet.address import Address
-from testbed.workload.stacks import Look, OnConnection, Server, Streams
+from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, Streams
+from testbed.workload.stacks.options import given, read_back
 
 if TYPE_CHECKING:
     from testbed.host.driver import Host
-    from testbed.stack.connection import Connection
 
 
 class Userspace:
     """A stack of ours on the interfaces of this network namespace.
 
     :param name: as experiments call it.
-    :param protocol: what it speaks.
+    :param options: what was chosen.
     :param host: makes the driver; called where an event loop runs.
     """
 
     program_option = None
-    in_kernel = False
 
-    def __init__(self, name: str, protocol: str, host: Callable[[], Host]) -> None:
+    def __init__(self, name: str, options: msgspec.Struct, host: Callable[[], Host]) -> None:
         self._name = name
-        self._protocol = protocol
+        self._options = options
         self._make = host
         self._hosts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Host] = (
             weakref.WeakKeyDictionary()
         )
-
-    @property
-    def name(self) -> str:
-        """The name experiments use."""
-        return self._name
-
-    @property
-    def protocol(self) -> str:
-        """What it speaks."""
-        return self._protocol
 
     async def prepare(self) -> None:
         """Load the driver, and let it look at the network."""
@@ -71,7 +62,7 @@ class Userspace:
         :raises PlatformError: always.
         """
         raise PlatformError(
-            f"the stack {self.name} cannot carry the connections of {argv[0]}",
+            f"the stack {self._name} cannot carry the connections of {argv[0]}",
             why="it lives in the process that uses it, and other programs use the kernel's sockets",
             instead="use a built-in workload (bulk, stream, reqres), or testbed nc",
         )
@@ -79,6 +70,10 @@ class Userspace:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
         return _view(writer.get_extra_info("connection"))
+
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
+        """Return what the connection's configuration says of the options."""
+        return used(writer.get_extra_info("connection"), self._options)
 
     def connections(self) -> Sequence[Look]:
         """Return how the connections of this event loop are now."""
@@ -106,6 +101,15 @@ class Userspace:
         if host is None:
             host = self._hosts[loop] = self._make()
         return host
+
+
+def used(connection: Connection, options: msgspec.Struct) -> dict[str, Scalar]:
+    """Return a connection's congestion control, and what it has of the options asked for."""
+    names = ("congestion", *given(options))
+    config = connection.config
+    if isinstance(config, MptcpConfig):
+        return read_back(config.tcp, names) | read_back(config, names)
+    return read_back(config, names)
 
 
 def _view(connection: Connection) -> dict[str, Any]:

@@ -7,32 +7,44 @@ import errno
 import shutil
 import socket
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from testbed import sockinfo
 from testbed.errors import PlatformError
-from testbed.workload.stacks import Look, OnConnection, Server, Streams, _kernel
+from testbed.workload.stacks import _kernel
+from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, StackKind, Streams
+from testbed.workload.stacks.options import KernelMptcpOptions, given
+
+# Options that are sysctls of the node: the file under /proc/sys/net/mptcp.
+_SYSCTLS: Final = {
+    "scheduler": "scheduler",
+    "path_manager": "path_manager",
+    "checksum": "checksum_enabled",
+}
+_FOLDER: Final = Path("/proc/sys/net/mptcp")
 
 
 class Mptcp:
     """MPTCP sockets; programs that do not know of them are run by ``mptcpize run``."""
 
-    name = protocol = "mptcp"
-    in_kernel = True
     program_option = "--mptcp"  # iperf3 since 3.19, curl since 8.9
+
+    def __init__(self, options: KernelMptcpOptions) -> None:
+        self._options = options
 
     async def prepare(self) -> None:
         """Return: the kernel is ready."""
 
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
-        return await _kernel.connect(self._socket(remote[0]), remote)
+        return await _kernel.connect(self._socket(remote[0]), self._options, remote)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port, for MPTCP and (RFC 8684, section 3.7) for plain TCP."""
-        return await _kernel.listen(self._socket(local[0]), on_connection, local)
+        return await _kernel.listen(self._socket(local[0]), self._options, on_connection, local)
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return ``mptcpize run ARGV``, which turns a program's TCP sockets into MPTCP ones.
@@ -57,6 +69,15 @@ class Mptcp:
             return {"tcp_info": sockinfo.tcp_info(sock)}
         found: dict[str, Any] = msgspec.to_builtins(sockinfo.mptcp_info(sock))
         return {"mptcp_info": found}
+
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
+        """Return what the socket and the node say of the options."""
+        found = _kernel.used(_kernel.socket_of(writer), self._options)
+        for option in given(self._options):
+            if option in _SYSCTLS:
+                value = (_FOLDER / _SYSCTLS[option]).read_text().strip()
+                found[option] = value == "1" if option == "checksum" else value
+        return found
 
     def connections(self) -> Sequence[Look]:
         """Return nothing: probes see the kernel's sockets."""
@@ -86,4 +107,21 @@ class Mptcp:
             raise
 
 
-STACK = Mptcp()
+def _sysctls(options: KernelMptcpOptions) -> dict[str, str]:
+    """Return the sysctls of the node that some options mean."""
+    return {
+        f"net.mptcp.{_SYSCTLS[name]}": str(int(value)) if isinstance(value, bool) else str(value)
+        for name, value in given(options).items()
+        if name in _SYSCTLS
+    }
+
+
+MPTCP: Final = StackKind(
+    name="mptcp",
+    protocol="mptcp",
+    in_kernel=True,
+    summary="the kernel's MPTCP",
+    options=KernelMptcpOptions,
+    make=Mptcp,
+    sysctls=_sysctls,
+)

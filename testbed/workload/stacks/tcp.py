@@ -5,29 +5,32 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from testbed import sockinfo
-from testbed.workload.stacks import Look, OnConnection, Server, Streams, _kernel
+from testbed.workload.stacks import _kernel
+from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, StackKind, Streams
+from testbed.workload.stacks.options import SocketOptions
 
 
 class Tcp:
     """Plain TCP sockets, and programs as they are."""
 
-    name = protocol = "tcp"
-    in_kernel = True
     program_option = None
+
+    def __init__(self, options: SocketOptions) -> None:
+        self._options = options
 
     async def prepare(self) -> None:
         """Return: the kernel is ready."""
 
     async def connect(self, remote: tuple[str, int]) -> Streams:
         """Open a connection."""
-        return await _kernel.connect(self._socket(remote[0]), remote)
+        return await _kernel.connect(self._socket(remote[0]), self._options, remote)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port."""
-        return await _kernel.listen(self._socket(local[0]), on_connection, local)
+        return await _kernel.listen(self._socket(local[0]), self._options, on_connection, local)
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return ``argv``: programs use TCP by themselves."""
@@ -36,6 +39,10 @@ class Tcp:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return TCP_INFO."""
         return {"tcp_info": sockinfo.tcp_info(_kernel.socket_of(writer))}
+
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
+        """Return what the socket says of its options."""
+        return _kernel.used(_kernel.socket_of(writer), self._options)
 
     def connections(self) -> Sequence[Look]:
         """Return nothing: probes see the kernel's sockets."""
@@ -48,4 +55,11 @@ class Tcp:
         return socket.socket(_kernel.family(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
-STACK = Tcp()
+TCP: Final = StackKind(
+    name="tcp",
+    protocol="tcp",
+    in_kernel=True,
+    summary="the kernel's TCP",
+    options=SocketOptions,
+    make=Tcp,
+)

@@ -1,21 +1,82 @@
-"""Our MPTCP, with the endpoints and limits that ``ip mptcp`` shows in the node."""
+"""Our stacks: MPTCP with the endpoints and limits that ``ip mptcp`` shows in the node, and TCP."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.tcp.config import TcpConfig
+from testbed.workload.stacks import options
 from testbed.workload.stacks._userspace import Userspace
+from testbed.workload.stacks.model import StackKind
 
 if TYPE_CHECKING:
     from testbed.host.driver import Host
 
+# What follows from the topology and the node, not from the choice of a stack.
+_NOT_CHOSEN: Final = frozenset({"tcp", "endpoints", "limits", "gso"})
 
-def _host() -> Host:
-    from testbed.host import endpoints
-    from testbed.host.driver import Host
+UserspaceOptions: Final = options.of_configurations(
+    "UserspaceOptions", MptcpConfig, TcpConfig, without=_NOT_CHOSEN
+)
+UserspaceTcpOptions: Final = options.of_configurations(
+    "UserspaceTcpOptions", TcpConfig, without=_NOT_CHOSEN
+)
 
-    config = endpoints.like_the_kernel(endpoints.MPTCP)
-    return Host(endpoints.mptcp(config))
+
+def mptcp_config(base: MptcpConfig, chosen: Any) -> MptcpConfig:
+    """Return the configuration of an MPTCP endpoint with the options that were chosen.
+
+    An option that both have, as a buffer, is set for the connection and for each subflow.
+    """
+    given = options.given(chosen)
+    whole: MptcpConfig = options.configured(base, given)
+    return msgspec.structs.replace(whole, tcp=options.configured(whole.tcp, given))
 
 
-STACK = Userspace("userspace", protocol="mptcp", host=_host)
+def tcp_config(base: TcpConfig, chosen: Any) -> TcpConfig:
+    """Return the configuration of a TCP endpoint with the options that were chosen."""
+    config: TcpConfig = options.configured(base, options.given(chosen))
+    return config
+
+
+def _mptcp(chosen: Any) -> Userspace:
+    def host() -> Host:
+        from testbed.host import endpoints
+        from testbed.host.driver import Host
+
+        usual = msgspec.structs.replace(endpoints.MPTCP, tcp=endpoints.usual(endpoints.TCP))
+        node = endpoints.like_the_kernel(usual)
+        return Host(endpoints.mptcp(mptcp_config(node, chosen)))
+
+    return Userspace("userspace", chosen, host)
+
+
+def _tcp(chosen: Any) -> Userspace:
+    def host() -> Host:
+        from testbed.host import endpoints
+        from testbed.host.driver import Host
+
+        return Host(endpoints.tcp(tcp_config(endpoints.usual(endpoints.TCP), chosen)))
+
+    return Userspace("userspace-tcp", chosen, host)
+
+
+USERSPACE: Final = StackKind(
+    name="userspace",
+    protocol="mptcp",
+    in_kernel=False,
+    summary="our MPTCP (RFC 8684)",
+    options=UserspaceOptions,
+    make=_mptcp,
+)
+USERSPACE_TCP: Final = StackKind(
+    name="userspace-tcp",
+    protocol="tcp",
+    in_kernel=False,
+    summary="our TCP (RFC 9293), without the MPTCP extension",
+    options=UserspaceTcpOptions,
+    make=_tcp,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from testbed import records
@@ -228,6 +229,15 @@ def test_aggregation_benefit(goodput, benefit):
 @pytest.mark.parametrize("capacities", [[], [20_000_000], [20_000_000, None]])
 def test_without_two_rates_there_is_no_benefit(capacities):
     assert aggregation_benefit(1e6, capacities) is None
+
+
+def test_rates_of_paths_with_a_common_link_do_not_add_up():
+    paths = [msgspec.structs.replace(it, links=(it.link, "core")) for it in PATHS]
+    apart = [msgspec.structs.replace(it, links=(it.link,)) for it in PATHS]
+    for ways, there in ((paths, False), (apart, True)):
+        flow = msgspec.structs.replace(FLOW, paths=tuple(ways))
+        found = run(flows={WORKLOAD: flow}, metrics={"goodput": 1e7})
+        assert ("aggregation_benefit" in found) is there
 
 
 def test_what_a_gigabyte_costs():

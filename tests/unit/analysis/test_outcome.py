@@ -9,7 +9,7 @@ from testbed import document
 from testbed.analysis.outcome import outcome
 from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
-from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, StackRecord, Status
 
 TEXT = """
 description: how much
@@ -95,3 +95,33 @@ def test_a_claim_that_is_surely_not_met_is_a_regression():
 def test_an_outcome_survives_json():
     result = outcome(ASKED, ALL)
     assert msgspec.json.decode(msgspec.json.encode(result), type=type(result)) == result
+
+
+def test_the_reference_is_the_first_stack_at_the_same_point_whatever_stacks_parameters_are():
+    text = TEXT.replace("matrix: {", "stacks: [tcp, userspace]\nmatrix: {stack.scheduler: [ecf], ")
+    text = text.replace(
+        "expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 3}]", ""
+    )
+    about = asked("try", document.loads(text, ExperimentSpec, "try.yaml").value)
+    runs = [
+        msgspec.structs.replace(
+            run(number, 0, 10.0 * number), stack=cell.stack, parameters=cell.parameters
+        )
+        for number, cell in enumerate(about.cells, 1)
+    ]
+    relative = [cell.relative and cell.relative.value for cell in outcome(about, runs).cells]
+    assert relative == [None, 2.0, None, pytest.approx(4 / 3)]
+
+
+def controlled(number, cell, control):
+    stack = StackRecord(name="x", used={"source": {"congestion": control}, "target": {}})
+    return msgspec.structs.replace(run(number, cell, 10.0), stacks={WORKLOAD: stack})
+
+
+def test_congestion_controls_are_named_and_where_they_differ_it_is_said():
+    alike = outcome(ASKED, [controlled(1, 0, "cubic"), controlled(2, 1, "cubic")])
+    assert [cell.congestion for cell in alike.cells[:2]] == [("cubic",), ("cubic",)]
+    assert alike.remarks == ()
+    other = outcome(ASKED, [controlled(1, 0, "cubic"), controlled(2, 1, "bbr")])
+    (remark,) = other.remarks
+    assert "different congestion controls (tcp cubic, mptcp bbr)" in remark

@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from testbed import document
+from testbed.analysis.claims import ExpectSpec
 from testbed.analysis.refusals import Scope, check
 from testbed.errors import InputError
 from testbed.experiment.spec import ExperimentSpec
+from testbed.metric import Better
+from testbed.workload.own import OwnMetric
 
 BULK = ("goodput", "duration", "longest_gap")
 SCOPE = Scope(
@@ -133,6 +136,30 @@ def test_what_cannot_be_meant_is_refused(claim, said):
 )
 def test_so_it_is_with_flows(claim, said):
     assert said in str(refused(f"stack: mptcp, {claim}", FLOWS))
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    claims = (
+        ExpectSpec(metric="godput", stack="tpc", at_least=1),
+        ExpectSpec(metric="goodput", stack="tcp", at_least=1),
+        ExpectSpec(metric="goodput", stack="tcp", at_least=2, at_most=1),
+    )
+    written = document.loads("a: 1", dict, "try.yaml")
+    with pytest.raises(InputError) as caught:
+        check(claims, SCOPE, written)
+    assert [each.path for each in caught.value.every] == [
+        "expect[0].metric",
+        "expect[0]",
+        "expect[2]",
+    ]
+
+
+def test_a_metric_that_a_program_prints_has_its_unit():
+    own = OwnMetric(json="speed", unit="bit/s", better=Better.HIGHER).metric("speed")
+    given = msgspec.structs.replace(SCOPE, own={"speed": own}, flows={"": ("speed",)})
+    assert refused("metric: speed, stack: tcp, at_least: 30mbit", given) is None
+    assert "did you mean 'speed'" in str(refused("metric: sped, stack: tcp, at_least: 1", given))
+    assert "no metric 'speed'" in str(refused("metric: speed, stack: tcp, at_least: 1"))
 
 
 def test_a_claim_that_one_run_can_never_decide_is_refused():

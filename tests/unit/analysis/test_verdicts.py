@@ -174,6 +174,22 @@ def test_on_a_machine_without_rest_nothing_is_concluded():
     assert "busy 97% of the time" in result.why
 
 
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("metric: goodput, at_least: 5", Verdict.PASS),
+        ("metric: goodput, at_most: 50", Verdict.INCONCLUSIVE),
+        ("metric: goodput, at_least: 500", Verdict.INCONCLUSIVE),
+        ("metric: longest_gap, at_most: 50", Verdict.PASS),
+        ("metric: longest_gap, at_least: 5", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_holds_though_the_machine_had_no_rest_holds(claim, verdict):
+    claims = experiment(f"{{stack: tcp, {claim}}}")
+    metric = claims.claims[0].metric
+    assert verdicts(claims, busy(claims, 0.97, metric)) == [verdict]
+
+
 def test_what_does_not_depend_on_rest_is_concluded():
     claims = experiment("{metric: cpu_per_gb, stack: mptcp, relative_to: tcp, at_least: 1.4}")
     assert verdicts(claims, busy(claims, 0.97, "cpu_per_gb")) == [Verdict.PASS]
@@ -188,6 +204,30 @@ def test_a_cell_is_not_held_against_itself():
     )
     results = evaluate(claims, goodputs(claims, TIGHT[10.0], TIGHT[15.0]))
     assert [it.parameters["links.wifi.delay"] for it in results] == ["40ms"]
+
+
+STACK_AXIS = ("{stack.scheduler: [ecf, blest]}", "[tcp, userspace]")
+
+
+def test_a_stack_without_a_parameter_is_compared_in_its_one_cell():
+    claims = experiment(
+        "{metric: goodput, stack: userspace, relative_to: tcp, at_least: 1.4}", *STACK_AXIS
+    )
+    results = evaluate(claims, goodputs(claims, TIGHT[10.0], TIGHT[15.0], TIGHT[10.0]))
+    assert [(it.parameters["stack.scheduler"], it.verdict) for it in results] == [
+        ("ecf", Verdict.PASS),
+        ("blest", Verdict.REGRESSED),
+    ]
+
+
+def test_values_of_a_stacks_own_parameter_are_compared():
+    claims = experiment(
+        "{metric: goodput, stack: userspace, where: {stack.scheduler: blest}, at_least: 1.4, "
+        "relative_to: {stack: userspace, where: {stack.scheduler: ecf}}}",
+        *STACK_AXIS,
+    )
+    samples = goodputs(claims, TIGHT[15.0], TIGHT[10.0], TIGHT[15.0])
+    assert verdicts(claims, samples) == [Verdict.PASS]
 
 
 def test_a_claim_can_be_about_a_flow_a_path_or_a_wire():

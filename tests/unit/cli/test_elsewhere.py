@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from testbed.campaign.request import Request
 from testbed.cli import elsewhere, here
 from testbed.cli.application import application
-from testbed.cli.request import Request
 from testbed.experiment.load import load
 from testbed.experiment.venue import SIMULATION
 from testbed.machine import Availability, registry

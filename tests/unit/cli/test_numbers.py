@@ -44,3 +44,21 @@ def test_a_mean_may_be_off_by_the_wider_half():
 def test_a_single_value_says_nothing_about_its_error():
     assert numbers.quantity("duration", estimate(2.0)) == "2.00 s"
     assert numbers.times(Ratio(value=2.0, interval=None)) == "2.00"
+
+
+@pytest.mark.parametrize(
+    ("mean", "interval", "text"),
+    [
+        (47.0, None, "47"),
+        (47.0, Interval(47.0, 47.0), "47 ±0"),
+        (47.0, Interval(46.6, 47.3), "47.0 ±0.4"),
+        (0.0, Interval(0.0, 0.0), "0 ±0"),
+        (2.5, None, "2.50"),
+    ],
+)
+def test_a_count_is_whole_where_it_is_one(mean, interval, text):
+    assert numbers.quantity("retransmitted_segments", estimate(mean, interval)) == text
+
+
+def test_a_share_is_no_count_of_digits():
+    assert numbers.quantity("share", estimate(0.654, Interval(0.65, 0.66))) == "0.65 ±0.01"

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from testbed.analysis import registry
 from testbed.analysis.outcome import Outcome
 from testbed.analysis.verdicts import Check, Verdict
+from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.cli.conclusion import exit_code
-from testbed.experiment import runner
 from testbed.experiment.load import load
 from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
 from testbed.results.store import Store
@@ -214,3 +214,15 @@ def test_a_machine_without_rest_is_seen_in_the_table(folder):
     assert "busy" in shown.splitlines()[1]
     assert "99%" in shown
     assert "processors had no rest in runs of" in shown
+
+
+def test_a_wide_table_is_not_cut_away_from_a_terminal():
+    store = Path(__file__).parent.parent / "results" / "version1"
+    names = [
+        f"{link}>{node}.{metric}"
+        for link in ("wifi", "lte")
+        for node in ("client", "server")
+        for metric in ("queue_delay_p50", "queue_delay_p95", "dropped_queue")
+    ]
+    heads = invoke("show", "--metrics", ",".join(names), store).stdout.splitlines()[1]
+    assert [name for name in names if name in heads.split()] == names

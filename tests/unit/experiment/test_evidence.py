@@ -6,7 +6,7 @@ import msgspec
 
 from testbed.experiment import evidence
 from testbed.experiment.evidence import Seen
-from testbed.experiment.scenario import Scenario
+from testbed.experiment.scenario import PlannedFlow, Scenario
 from testbed.records import (
     MptcpInfo,
     MptcpInfoRecord,
@@ -19,8 +19,10 @@ from testbed.topology.load import loads_topology
 from testbed.topology.resolve import resolve
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.report import Wire, WireReport
+from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.result import Series, WorkloadResult
 from testbed.workload.spec import Bulk, Command, Program
+from testbed.workload.stacks.choice import parse
 
 TOPOLOGY = resolve(
     loads_topology("""
@@ -30,10 +32,18 @@ links: {wifi: {between: [client, server], netem: rate 20mbit}}
 )
 SCENARIO = Scenario(
     topology=TOPOLOGY,
-    workload=Bulk(source="client", target="server", size="1MB"),
-    address="10.0.0.2",
+    flows=(
+        PlannedFlow(
+            flow=Flow(
+                name=WORKLOAD,
+                workload=Bulk(source="client", target="server", size="1MB", port=5001),
+                stack=parse("mptcp"),
+                address="10.0.0.2",
+            ),
+            subflows=2,
+        ),
+    ),
     timeline=(),
-    subflows=2,
     captures={},
 )
 
@@ -61,7 +71,7 @@ def sampled(node, *states, fallback=False):
 
 
 def views(**seen):
-    found = evidence.of(SCENARIO, Seen(**seen), protocol="mptcp").connections
+    found = evidence.of(SCENARIO, SCENARIO.flows[0], Seen(**seen)).connections
     return [(view.node, view.subflows, view.fallback) for view in found]
 
 
@@ -117,7 +127,7 @@ def test_the_ends_own_last_look_counts():
             "programs": [],
         },
     )
-    assert views(result=result) == [("client", 2, False)]
+    assert views(results={WORKLOAD: result}) == [("client", 2, False)]
 
 
 def test_frames_the_emulator_lost_are_evidence():
@@ -133,7 +143,7 @@ def test_frames_the_emulator_lost_are_evidence():
         ),
         emulator_cpu_s=0,
     )
-    (lost,) = evidence.of(SCENARIO, Seen(wires=report), protocol="tcp").lost
+    (lost,) = evidence.of(SCENARIO, SCENARIO.flows[0], Seen(wires=report)).lost
     assert (lost.link, lost.toward, lost.packets) == ("wifi", "server", 3)
     (wire,) = evidence.wires(TOPOLOGY, report)
     assert (wire.toward, wire.netem) == ("server", "rate 20mbit")
@@ -143,21 +153,23 @@ def test_the_series_has_one_time_axis():
     seen = Seen(
         zero_ns=1000,
         records=[NstatRecord(t_ns=900, node="client", span="sample", values={})],
-        result=WorkloadResult(
-            started_ns=1000,
-            finished_ns=2000,
-            metrics={},
-            series=(
-                Series(
-                    name="received",
-                    node="server",
-                    unit="octets",
-                    start_ns=1000,
-                    step_ns=100,
-                    values=(5, 7),
+        results={
+            WORKLOAD: WorkloadResult(
+                started_ns=1000,
+                finished_ns=2000,
+                metrics={},
+                series=(
+                    Series(
+                        name="received",
+                        node="server",
+                        unit="octets",
+                        start_ns=1000,
+                        step_ns=100,
+                        values=(5, 7),
+                    ),
                 ),
-            ),
-        ),
+            )
+        },
     )
     assert evidence.series(seen) == (
         NstatRecord(t_ns=-100, node="client", span="sample", values={}),
@@ -177,4 +189,5 @@ def test_nodes_of_a_command_are_those_of_its_programs_too():
         target="server",
         programs=(Program(node="proxy", argv=("true",)), Program(node="client", argv=("true",))),
     )
-    assert evidence.nodes(workload) == ("client", "server", "proxy")
+    flow = Flow(name="web", workload=workload, stack=parse("tcp"), address="10.0.0.2")
+    assert PlannedFlow(flow=flow, subflows=1).nodes == ("client", "server", "proxy")

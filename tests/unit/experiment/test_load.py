@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InputError
+from testbed.experiment import load as load_module
 from testbed.experiment.load import Overrides, load, restore
 from testbed.results.model import ExperimentRecord
 
@@ -17,6 +18,13 @@ links:
   wifi: {between: [client, server], netem: rate 20mbit delay 10ms}
   lte: {between: [client, server], netem: {rate: 30mbit, delay: 30ms}}
 """
+
+
+def scenarios(experiment):
+    """What the runs of each cell need."""
+    return [experiment.scenario(cell) for cell in experiment.cells]
+
+
 EXPERIMENT = """\
 topology: topology.yaml
 workload: {kind: bulk, from: client, to: server, size: 1MB}
@@ -51,20 +59,65 @@ def test_defaults(read):
     assert experiment.spec.stacks == ("tcp", "mptcp")
     assert "pcap" not in experiment.spec.probes
     assert {"wire", "mptcp_info", "nstat"} <= set(experiment.spec.probes)
-    scenario = experiment.scenarios[0]
-    assert scenario.subflows == 2
+    scenario = scenarios(experiment)[0]
+    assert scenario.flows[0].subflows == 2
     assert scenario.captures == {}
+
+
+def test_traces_lie_beside_the_experiment(read, tmp_path):
+    (tmp_path / "slow.trace").write_text("1\n2\n3\n")
+    experiment = read(
+        EXPERIMENT
+        + "cases: {slow: {links.lte.rate: none, links.lte.trace: slow.trace}}\n"
+        + "events: [{at: 1s, link: lte, set: {rate: none, trace: slow.trace}}]\n"
+    )
+    assert experiment.spec.cases["slow"]["links.lte.trace"] == str(tmp_path / "slow.trace")
+    assert experiment.spec.events[0].set["trace"] == str(tmp_path / "slow.trace")
+
+
+def test_an_event_after_the_end_could_never_be_played(read):
+    text = EXPERIMENT.replace("size: 1MB", "duration: 5s")
+    assert read(text + "events: [{at: 4s, link: wifi, state: down}]\n").spec.events
+    with pytest.raises(InputError, match=r"is at 5s, when the flows are over \(5s\)"):
+        read(text + "events: [{at: 5s, link: wifi, state: down}]\n")
+
+
+def test_an_endpoint_can_be_of_an_address_that_came_by_an_event(read):
+    scenario = scenarios(
+        read(
+            EXPERIMENT
+            + "events:\n"
+            + "- {at: 1s, node: client, remove_address: {interface: lte, address: 10.0.2.1/24}}\n"
+            + "- {at: 2s, node: client, add_address: {interface: lte, address: 10.0.2.9/24}}\n"
+            + "- {at: 3s, node: client, add_endpoint: {interface: lte, flags: [subflow]}}\n"
+        )
+    )[0]
+    lines = [str(operation) for action in scenario.timeline for operation in action.operations]
+    assert "ip -n client route replace 10.0.2.0/24 dev lte src 10.0.2.9 table 1002" in lines
+    assert any("endpoint add 10.0.2.9" in line for line in lines)
+
+
+def test_a_large_matrix_is_not_tried_whole(read, monkeypatch):
+    made = []
+    scenario = load_module.scenario
+    monkeypatch.setattr(load_module, "scenario", lambda *args: made.append(args) or scenario(*args))
+    values = list(range(1000, 1100))
+    experiment = read(
+        EXPERIMENT + f"matrix: {{links.wifi.rate: {values}, workload.size: {values}}}\n"
+    )
+    assert len(experiment.cells) == 20_000
+    assert len(made) < 500
 
 
 def test_a_matrix_changes_topology_and_workload(read):
     experiment = read(
         EXPERIMENT + "matrix: {links.wifi.delay: [20ms, 40ms], workload.via: [wifi, lte]}\n"
     )
-    delays = [it.topology.link("wifi").toward_b.delay.delay_ns for it in experiment.scenarios]
+    delays = [it.topology.link("wifi").toward_b.delay.delay_ns for it in scenarios(experiment)]
     assert delays == [20_000_000] * 4 + [40_000_000] * 4
-    rates = {it.topology.link("wifi").toward_b.rate.bits_per_second for it in experiment.scenarios}
+    rates = {it.topology.link("wifi").toward_b.rate.bits_per_second for it in scenarios(experiment)}
     assert rates == {20_000_000}
-    addresses = [scenario.address for scenario in experiment.scenarios]
+    addresses = [it.flows[0].flow.address for it in scenarios(experiment)]
     assert addresses[0] == addresses[1] != addresses[2]
 
 
@@ -80,7 +133,7 @@ def test_cases_are_values_that_go_together(read):
     assert [cell.parameters for cell in experiment.cells] == [
         {"case": case, "workload.size": size} for case in ("near", "far") for size in ("1MB", "2MB")
     ]
-    wires = [it.topology.link("wifi").toward_b for it in experiment.scenarios[::2]]
+    wires = [it.topology.link("wifi").toward_b for it in scenarios(experiment)[::2]]
     assert [wire.delay.delay_ns for wire in wires] == [5_000_000, 50_000_000]
     assert [wire.rate.bits_per_second for wire in wires] == [20_000_000, 5_000_000]
 
@@ -89,7 +142,7 @@ def test_the_command_line_chooses_a_case_or_changes_what_cases_set(read):
     chosen = read(EXPERIMENT + CASES, values=[("case", "far")])
     assert {cell.parameters["case"] for cell in chosen.cells} == {"far"}
     changed = read(EXPERIMENT + CASES, values=[("links.wifi.delay", "7ms")])
-    delays = {it.topology.link("wifi").toward_b.delay.delay_ns for it in changed.scenarios}
+    delays = {it.topology.link("wifi").toward_b.delay.delay_ns for it in scenarios(changed)}
     assert delays == {7_000_000}
 
 
@@ -110,7 +163,9 @@ def test_an_experiment_is_self_contained(read, tmp_path):
         created_at="",
         version="",
     )
-    assert restore(record) == experiment
+    again = restore(record)
+    assert (again.cells, again.raw) == (experiment.cells, experiment.raw)
+    assert scenarios(again) == scenarios(experiment)
 
 
 def test_overrides(read):
@@ -124,8 +179,8 @@ def test_overrides(read):
     spec = experiment.spec
     assert (spec.stacks, spec.repetitions, spec.seed, spec.wire) == (("mptcp",), 2, 9, "emulator")
     assert spec.timeout_ns == 5_000_000_000
-    assert experiment.scenarios[0].topology.link("wifi").toward_a.loss.probability == 0.01
-    assert experiment.scenarios[0].workload.size == "64KB"
+    assert scenarios(experiment)[0].topology.link("wifi").toward_a.loss.probability == 0.01
+    assert scenarios(experiment)[0].flows[0].flow.workload.size == "64KB"
 
 
 def test_an_override_of_a_parameter_leaves_it_one(read):
@@ -135,15 +190,15 @@ def test_an_override_of_a_parameter_leaves_it_one(read):
 
 
 def test_captures(read):
-    assert read(EXPERIMENT + "pcap: true\n").scenarios[0].captures == {
+    assert scenarios(read(EXPERIMENT + "pcap: true\n"))[0].captures == {
         "client": ("wifi", "lte"),
         "server": ("wifi", "lte"),
     }
-    assert read(EXPERIMENT + "pcap: [client.lte]\n").scenarios[0].captures == {"client": ("lte",)}
+    assert scenarios(read(EXPERIMENT + "pcap: [client.lte]\n"))[0].captures == {"client": ("lte",)}
 
 
 def test_the_expected_subflows_can_be_given(read):
-    assert read(EXPERIMENT + "subflows: 4\n").scenarios[0].subflows == 4
+    assert scenarios(read(EXPERIMENT + "subflows: 4\n"))[0].flows[0].subflows == 4
 
 
 def test_a_topology_can_be_written_in_place(read):
@@ -174,7 +229,7 @@ def test_a_topology_can_be_written_in_place(read):
         ("pcap: [client.wlan]", r"try.yaml:3: pcap\[0\]: there is no interface 'client.wlan'"),
         ("wire: hardware", r"try.yaml:3: wire: invalid enum value 'hardware'"),
         ("matrix: {links.wify.delay: [1ms]}", r"try.yaml:3: matrix.*there is no 'wify'.*'wifi'"),
-        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or the workload"),
+        ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or of a flow"),
         ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix: .*-5ms.*negative"),
         ("matrix: {workload.size: []}", r"try.yaml:3: matrix."),
         ("matrix: {workload.sise: [1]}", r"try.yaml:3: matrix: .*unknown key; did you mean 'size'"),
@@ -195,6 +250,41 @@ def test_a_topology_can_be_written_in_place(read):
             "expect: [{metric: goodputt, stack: tcp, at_least: 1}]",
             r"try.yaml:3: expect\[0\].metric: there is no metric 'goodputt'; did you mean 'goodput",
         ),
+        (
+            "events: [{at: 61s, link: wifi, state: down}]",
+            r"try.yaml:3: events\[0\]: is at 61s, after the timeout of a run, 60s",
+        ),
+        (
+            (
+                "events: [{at: 1s, node: client, remove_address: "
+                "{interface: wifi, address: 9.9.9.9/8}}]"
+            ),
+            r"try.yaml:3: events\[0\]: 'wifi' at 'client' has no address 9.9.9.9/8 at that time",
+        ),
+        (
+            (
+                "events: [{at: 1s, node: client, add_address: "
+                "{interface: wifi, address: 10.0.1.1/24}}]"
+            ),
+            r"try.yaml:3: events\[0\]: 'wifi' at 'client' has 10.0.1.1/24 at that time",
+        ),
+        (
+            (
+                "events:\n"
+                "- {at: 1s, node: client, remove_endpoint: {interface: lte}}\n"
+                "- {at: 2s, node: client, remove_endpoint: {interface: lte}}"
+            ),
+            r"try.yaml:5: events\[1\]: 'lte' at 'client' has no endpoint at that time",
+        ),
+        (
+            "events: [{at: 1s, node: client, run: [no-such-program]}]",
+            r"try.yaml:3: events\[0\].run: there is no program 'no-such-program' on this machine",
+        ),
+        (
+            "events: [{at: 1s, link: wifi, set: {trace: no.trace}}]",
+            r"try.yaml:3: events\[0\].*no.trace",
+        ),
+        ("matrix: {links.wifi.trace: [no.trace]}", r"try.yaml:3: matrix.*no.trace"),
         ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
         ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases: case = far: .*'wlan'"),
         ("cases: {far: {}}", r"try.yaml:3: cases.far"),
@@ -202,7 +292,7 @@ def test_a_topology_can_be_written_in_place(read):
         ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
         ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
         ("machines: [uml:../linux]", r"try.yaml:3: machines\[0\]: '../linux' is not an absolute"),
-        ("stacks: [userspace/tcp]", r"try.yaml:3: stacks\[0\]: there is no stack 'userspace/tcp'"),
+        ("stacks: [userspace/tcp]", r"stacks\[0\]: userspace speaks mptcp and tcp tcp"),
         (
             "expect: [{metric: goodput, stack: userspace, at_least: 1}]",
             r"try.yaml:3: expect\[0\]: stack 'userspace' does not run here",
@@ -234,6 +324,29 @@ def test_mistakes(read, text, message):
         ("size: 1MB", "size: 1MB, via: wlan", r"try.yaml:2: workload: 'server' is not at a link"),
         ("size: 1MB", "size: -1MB", r"try.yaml:2: workload"),
         ("kind: bulk", "kind: bulky", r"try.yaml:2: workload"),
+        (
+            "size: 1MB",
+            "duration: 61s",
+            r"try.yaml:2: workload: lasts 61s, longer than the timeout of a run, 60s",
+        ),
+        (
+            "to: server, size",
+            "to: client, size",
+            r"try.yaml:2: workload: from and to are both 'client'",
+        ),
+        (
+            "kind: bulk, from: client, to: server, size: 1MB",
+            (
+                "kind: command, from: client, to: server, programs: "
+                "[{node: client, argv: ['true', '{adress}']}]"
+            ),
+            r"{adress} is not replaced by anything; did you mean 'address'",
+        ),
+        (
+            "kind: bulk, from: client, to: server, size: 1MB",
+            "kind: command, from: client, to: server, programs: [{node: client, argv: [nono]}]",
+            r"workload.programs\[0\].argv: there is no program 'nono' on this machine",
+        ),
         ("size: 1MB", "size: 1MB, family: ipv5", r"try.yaml:2: workload.family"),
     ],
 )

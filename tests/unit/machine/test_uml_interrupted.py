@@ -158,7 +158,7 @@ def test_debians_sources_are_unpacked_once(tools, tmp_path, monkeypatch):
 
 
 def test_the_rest_of_the_time_is_said_from_time_to_time(capsys):
-    moments = iter((0.0, 5.0, 16.0, 17.0, 32.0))
+    moments = iter((0.0, 5.0, 25.0, 26.0, 42.0))
     lines = Lines(now=lambda: next(moments))
     lines.step("compiling")
     for done in (100, 200, 500, 510, 900):

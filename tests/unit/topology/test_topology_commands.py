@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,81 @@ def test_check_as_json(tmp_path: Path) -> None:
     assert done.returncode == 2
     (report,) = json.loads(done.stdout)
     assert report["ok"] is False
-    assert "No such file" in report["error"]
+    assert "No such file" in report["mistakes"][0]["error"]
+
+
+def test_check_names_every_mistake_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "try.yaml"
+    file.write_text(
+        "topology:\n"
+        "  nodes: {a: {}, b: {}}\n"
+        "  links:\n"
+        "    wifi: {between: [a, b], netem: {rate: 20mbitt}}\n"
+        "stacks: [tpc]\n"
+        "workload: {kind: bulk, from: a, to: b, size: 1MB}\n"
+        "probes: [nstart]\n"
+        "timeout: 60\n"
+    )
+    done = run("check", str(file))
+    assert done.returncode == 2
+    lines = done.stdout.splitlines()
+    assert [line.removeprefix(f"{file}:").partition(": ")[0] for line in lines] == [
+        "5",
+        "4",
+        "7",
+        "8",
+    ]
+    assert "topology.links.wifi.netem" in lines[1]
+
+
+def test_check_warns_of_what_is_seldom_meant(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(
+        "nodes: {a: {sysctls: {net.ipv4.tcp_sak: 1, net.ipv4.conf.wifi.rp_filter: 2}}, b: {}}\n"
+        "links:\n"
+        "  wifi: {between: [a, b], netem: {rate: 20Mbps, loss: 0.01}}\n"
+        "  lte: {between: [a, b], netem: rate 20 loss 1%}\n"
+    )
+    done = run("check", str(file))
+    assert done.returncode == 0
+    *warnings, good = done.stdout.splitlines()
+    assert "20Mbps is 160mbit to tc" in warnings[0]
+    assert "write 1% or 0.01%" in warnings[1]
+    assert "20 is 20 bit/s to tc; write 20mbit" in warnings[2]
+    assert "did you mean 'tcp_sack'?" in warnings[3]
+    assert len(warnings) == 4
+    assert good.startswith(f"{file}: topology, 2 nodes")
+
+
+def test_a_name_does_nothing_to_the_terminal(tmp_path: Path) -> None:
+    done = run("check", str(tmp_path / "no\x1b[31mred.yaml"))
+    assert "\x1b" not in done.stdout
+    assert "no\\x1b[31mred.yaml" in done.stdout
+
+
+def test_the_schema_names_stacks_probes_and_metrics() -> None:
+    defs = json.loads(run("schema", "experiment").stdout)["$defs"]
+    items = defs["ExperimentSpec"]["properties"]["stacks"]["items"]["anyOf"]
+    assert {"tcp", "mptcp", "userspace"} <= {item.get("const") for item in items}
+    assert "nstat" in defs["ExperimentSpec"]["properties"]["probes"]["items"]["enum"]
+    metrics = defs["ExpectSpec"]["properties"]["metric"]["anyOf"]
+    assert {"goodput", "jain"} <= {metric.get("const") for metric in metrics}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [("testbed run --stack user", "userspace"), ("testbed run --machine ho", "host")],
+)
+def test_the_shell_completes_names(arguments: str, expected: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed"],
+        env=os.environ
+        | {"_TESTBED_COMPLETE": "complete_bash", "COMP_WORDS": arguments, "COMP_CWORD": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert expected in done.stdout.split()
 
 
 @pytest.mark.parametrize("document", ["topology", "experiment"])

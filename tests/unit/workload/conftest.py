@@ -142,6 +142,9 @@ class MemoryStack:
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         return {"memory": True}
 
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        return {"congestion": "none"}
+
 
 class Halves:
     """Runs both halves of a job in virtual time; a half that fails gives its error."""

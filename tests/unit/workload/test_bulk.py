@@ -7,6 +7,7 @@ import pytest
 from testbed.errors import WorkloadError
 from testbed.workload import bulk
 from testbed.workload.halves import verify
+from testbed.workload.transfer import Both
 
 
 def job(**changes):
@@ -40,7 +41,7 @@ def test_the_time_is_from_the_start_of_connecting_to_the_last_octet(halves):
 def test_both_ways_have_a_goodput_each(halves):
     stack = halves.stack(delay_s=0.05, rate=8e6)
     both = job(reverse=True)
-    found = bulk.evaluate(both, *halves.run(bulk, both, stack)).metrics
+    found = bulk.evaluate([Both.of(both, halves.run(bulk, both, stack))]).metrics
     assert found["goodput_forward"] == pytest.approx(8e6 / 1.15, rel=1e-3)
     assert found["goodput_reverse"] == pytest.approx(8e6 / 1.15, rel=1e-3)
 

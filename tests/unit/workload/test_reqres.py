@@ -7,6 +7,7 @@ import pytest
 from testbed.errors import WorkloadError
 from testbed.workload import reqres
 from testbed.workload.halves import verify
+from testbed.workload.transfer import Both
 
 
 def job(**changes):
@@ -37,7 +38,7 @@ def test_an_interval_spaces_the_starts(halves):
 
 def test_the_metrics_are_of_the_latencies(halves):
     stack = halves.stack(delay_s=0.03, rate=1e12)
-    findings = reqres.evaluate(job(), *halves.run(reqres, job(), stack))
+    findings = reqres.evaluate([Both.of(job(), halves.run(reqres, job(), stack))])
     assert findings.metrics["transactions"] == 10
     assert findings.metrics["latency_p99"] == pytest.approx(0.06, rel=1e-3)
     assert len(findings.samples_ns["latency"]) == 10

@@ -157,7 +157,7 @@ def test_a_port_in_use_is_said_by_the_server(bench):
 
 
 def test_an_unknown_stack_is_refused_before_anything_starts(bench):
-    with pytest.raises(InputError, match=r"unknown stack 'quic'.*mptcp, tcp"):
+    with pytest.raises(InputError, match="there is no stack 'quic'"):
         bench.run(kind="bulk", size="1MB", stack="quic")
     assert not bench.launcher.started
 

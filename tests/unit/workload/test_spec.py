@@ -17,23 +17,23 @@ def read(**fields: Any) -> Any:
 
 def test_quantities_are_in_the_grammar_of_tc():
     spec = read(kind="bulk", size="20MB", direction="both")
-    assert (spec.source, spec.target, spec.port) == ("client", "server", 5001)
-    assert spec.resolve(seed=7) == bulk.Job(
+    assert (spec.source, spec.target, spec.port) == ("client", "server", None)
+    assert spec.sessions(seed=7)[0].job == bulk.Job(
         octets=20 * 1024**2, duration_ns=None, forward=True, reverse=True, seed=7
     )
 
 
 def test_the_rate_and_duration_of_a_stream_give_its_blocks():
-    job = read(kind="stream", block=1000, rate="8mbit", duration="2s").resolve(seed=1)
+    job = read(kind="stream", block=1000, rate="8mbit", duration="2s").sessions(seed=1)[0].job
     assert job == stream.Job(block=1000, interval_ns=1_000_000, count=2000, forward=True, seed=1)
 
 
 def test_a_count_of_blocks_stands_for_itself():
-    assert read(kind="stream", count=5).resolve(seed=1).count == 5
+    assert read(kind="stream", count=5).sessions(seed=1)[0].job.count == 5
 
 
 def test_defaults_of_reqres():
-    job = read(kind="reqres").resolve(seed=1)
+    job = read(kind="reqres").sessions(seed=1)[0].job
     assert (job.request, job.response, job.count, job.interval_ns) == (64, 16384, 100, 0)
 
 

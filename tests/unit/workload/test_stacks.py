@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -11,18 +12,19 @@ from types import SimpleNamespace
 import pytest
 
 from testbed.errors import InputError, PlatformError
-from testbed.workload import stacks
 from testbed.workload.stacks import mptcp
+from testbed.workload.stacks import registry as stacks
+from testbed.workload.stacks.choice import pairs, parse, read
 
 
 def test_every_stack_is_found_by_its_name():
     assert {"tcp", "mptcp"} <= set(stacks.names())
-    assert all(stacks.stack(name).name == name for name in stacks.names())
+    assert all(stacks.kind(name).name == name for name in stacks.names())
 
 
 @pytest.mark.parametrize("name", ["quic", "_kernel", ""])
 def test_what_is_not_a_stack_is_refused(name):
-    with pytest.raises(InputError, match="unknown stack"):
+    with pytest.raises(InputError, match="there is no stack"):
         stacks.stack(name)
 
 
@@ -61,8 +63,8 @@ def test_no_other_program_runs_on_a_userspace_stack(name):
     ],
 )
 def test_a_stack_says_what_it_speaks_and_whose_it_is(name, protocol, in_kernel):
-    stack = stacks.stack(name)
-    assert (stack.protocol, stack.in_kernel) == (protocol, in_kernel)
+    kind = stacks.kind(name)
+    assert (kind.protocol, kind.in_kernel) == (protocol, in_kernel)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +89,103 @@ def test_an_address_nobody_listens_on_refuses():
 
 
 def test_pairs_are_of_stacks_that_understand_one_another():
-    assert stacks.pairs() == (
+    assert set(pairs()) == {
         "mptcp/userspace",
         "tcp/userspace-tcp",
         "userspace/mptcp",
         "userspace-tcp/tcp",
+    }
+    choice = parse("userspace/mptcp")
+    assert [end.name for end in choice.ends] == ["userspace", "mptcp"]
+    assert [end.name for end in parse("tcp").ends] == ["tcp", "tcp"]
+    with pytest.raises(InputError, match="there is no stack 'quic'"):
+        parse("tcp/quic")
+    with pytest.raises(InputError, match="tcp speaks tcp and mptcp mptcp"):
+        parse("tcp/mptcp")
+
+
+@pytest.mark.parametrize(
+    ("written", "label", "options"),
+    [
+        ("tcp", "tcp", {}),
+        ("userspace( scheduler = ecf )", "userspace(scheduler=ecf)", {"scheduler": "ecf"}),
+        ("userspace()", "userspace", {}),
+        ("tcp(nodelay=false)", "tcp(nodelay=false)", {"nodelay": False}),
+        ({"userspace": {"scheduler": "ecf"}}, "userspace(scheduler=ecf)", {"scheduler": "ecf"}),
+        ({"userspace": {"mtu": 1400}, "label": "small"}, "small", {"mtu": 1400}),
+        ({"tcp": None, "label": "plain"}, "plain", {}),
+    ],
+)
+def test_a_stack_is_a_name_with_parameters(written, label, options):
+    choice = read(written)
+    assert (choice.label, choice.options) == (label, options)
+
+
+def test_each_end_of_a_pair_has_its_own_options():
+    choice = parse("userspace(scheduler=ecf)/mptcp(congestion=reno)")
+    assert choice.label == "userspace(scheduler=ecf)/mptcp(congestion=reno)"
+    assert (choice.source.options, choice.target.options) == (
+        {"scheduler": "ecf"},
+        {"congestion": "reno"},
     )
-    source, target = stacks.ends("userspace/mptcp")
-    assert (source.name, target.name) == ("userspace", "mptcp")
-    assert [end.name for end in stacks.ends("tcp")] == ["tcp", "tcp"]
-    with pytest.raises(InputError, match="unknown stack 'quic'"):
-        stacks.ends("tcp/quic")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("userspace(schedular=ecf)", "no option 'schedular'.*'scheduler'"),
+        ("userspace(scheduler=nonesuch)", "no scheduler 'nonesuch'"),
+        ("userspace(congestion=nonesuch)", "no congestion 'nonesuch'"),
+        ("userspace(mtu=big)", "mtu of userspace"),
+        ("tcp(send_buffer=0)", "send_buffer of tcp must be more than 0"),
+        ("tcp(keepalive_idle=1500ms)", "must be whole seconds"),
+        ("tcp(user_timeout=1500us)", "must be whole ms"),
+        ("tcp(scheduler=default)", "no option 'scheduler'"),
+        ("tcp(congestion)", "is not OPTION=VALUE"),
+        ("tcp(nodelay=true, nodelay=false)", "given twice"),
+        ("tcp(", "is no stack"),
+        ({"tcp": {}, "mptcp": {}}, "has 2 names"),
+        ({"tcp": 5}, "not a mapping"),
+        (7, "7 is no stack"),
+    ],
+)
+def test_what_is_wrong_with_a_stack_is_said(written, message):
+    with pytest.raises(InputError, match=message):
+        read(written)
+
+
+def test_options_of_the_kernel_are_set_and_read_back():
+    choice = parse(
+        "tcp(congestion=reno, send_buffer=64KiB, notsent_lowat=16KiB, keepalive=true, "
+        "keepalive_idle=7s, keepalive_probes=3, user_timeout=2500ms)"
+    )
+    end = choice.source
+
+    async def used():
+        stack = stacks.stack(end.name, end.decoded)
+        accepted = asyncio.Queue()
+        server = await stack.listen(lambda *pair: accepted.put_nowait(pair), ("127.0.0.1", 0))
+        _, writer = await stack.connect(server.sockets[0].getsockname())
+        _, other = await accepted.get()
+        with contextlib.closing(server), contextlib.closing(writer), contextlib.closing(other):
+            return stack.used(writer)
+
+    found = asyncio.run(used())
+    assert found["congestion"] == "reno"
+    assert list(end.differences(found)) == []
+    assert list(end.differences(found | {"user_timeout": 1})) == [
+        "user_timeout 2500000000 was asked for, 1 was used"
+    ]
+
+
+def test_a_congestion_control_that_the_kernel_refuses_is_named_with_those_there_are():
+    end = parse("tcp(congestion=nonesuch)").source
+    with pytest.raises(PlatformError, match=r"this kernel has: .*reno"):
+        asyncio.run(stacks.stack(end.name, end.decoded).connect(("127.0.0.1", 1)))
+
+
+def test_sysctls_of_the_kernels_mptcp_are_those_of_the_node():
+    end = parse("mptcp(scheduler=default, checksum=true)").source
+    assert end.sysctls == {"net.mptcp.scheduler": "default", "net.mptcp.checksum_enabled": "1"}
+    assert end.sets_by_sysctl("checksum")
+    assert not parse("mptcp(nodelay=false)").source.sets_by_sysctl("nodelay")

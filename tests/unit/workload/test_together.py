@@ -12,12 +12,13 @@ from testbed.sim.loop import VirtualLoop
 from testbed.workload import together
 from testbed.workload.result import Progress
 from testbed.workload.spec import Bulk
+from testbed.workload.transfer import now_ns
 
 JOB = Bulk(source="client", target="server", size="1MB")
 
 
 async def carry_out(stack: Any, said: list[Progress] | None = None) -> Any:
-    return await together.run(
+    async with together.prepared(
         JOB,
         stack,
         stack,
@@ -25,7 +26,8 @@ async def carry_out(stack: Any, said: list[Progress] | None = None) -> Any:
         seed=1,
         timeout_ns=100 * 10**9,
         on_progress=(said if said is not None else []).append,
-    )
+    ) as flow:
+        return await flow.run(now_ns())
 
 
 def run(main: Any) -> Any:

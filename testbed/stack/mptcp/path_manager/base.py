@@ -23,6 +23,7 @@ class PathEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     signal: bool = False
     backup: bool = False
     fullmesh: bool = False
+    laminar: bool = False
     port: int | None = None
 
 
@@ -76,6 +77,9 @@ class Paths(Protocol):
     def local_hosts(self) -> Sequence[str]:
         """The host's own addresses."""
 
+    def local_id(self, host: str) -> int | None:
+        """Return the id of a local address, ``None`` if there are no more ids."""
+
     def source_for(self, remote_host: str) -> str | None:
         """Return the address this host would use towards another, ``None`` if there is none."""
 
@@ -91,6 +95,10 @@ class OpenSubflow(Command, frozen=True, kw_only=True):
     local_id: int
     remote: RemoteAddress
     backup: bool = False
+
+
+class Demote(Command, frozen=True, kw_only=True):
+    """Send MP_PRIO on the first subflow: it is a backup (section 3.3.8)."""
 
 
 class Announce(Command, frozen=True, kw_only=True):
@@ -128,8 +136,12 @@ class PathManager(Protocol):
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
         """The host has an address no more: it was deleted or its interface went down."""
 
-    def accepts_join(self, paths: Paths) -> bool:
-        """Tell whether the peer may open one more subflow."""
+    def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
+        """Tell whether the peer may open one more subflow.
+
+        :param local: where it comes to.
+        :param listening: an application has opened this port.
+        """
 
 
 def same_family(host: str, other: str) -> bool:

@@ -2,6 +2,9 @@
 
 It needs no configuration: all addresses of the host are used, those of endpoints with their id and
 backup flag.  A subflow that died is not opened again until an address comes or goes.
+
+Unlike the kernel's it takes joins on every port, not only on those that are open, and IPv4 and IPv6
+subflows in any connection.
 """
 
 from __future__ import annotations
@@ -20,21 +23,20 @@ from testbed.stack.mptcp.path_manager.base import (
     Withdraw,
     same_family,
 )
+from testbed.stack.packet.address import Address
 
 
 class FullMesh:
-    """One connection's ids of local addresses."""
+    """One connection's."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._limits = limits
-        self._ids = {one.host: one.id for one in endpoints}
         self._backup = {one.host for one in endpoints if one.backup}
 
     def established(self, paths: Paths) -> Iterable[Command]:
         """Announce all further addresses, and open what there is to open."""
         for host in paths.local_hosts:
-            if host != paths.initial.local_host:
-                yield Announce(id=self._id(paths, host), host=host)
+            yield from self._announce(paths, host)
         yield from self._mesh(paths, paths.local_hosts, paths.remotes)
 
     def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
@@ -51,15 +53,16 @@ class FullMesh:
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
         """Announce it, and connect from it to everywhere."""
-        if host != paths.initial.local_host:
-            yield Announce(id=self._id(paths, host), host=host)
+        yield from self._announce(paths, host)
         yield from self._mesh(paths, (host,), paths.remotes)
 
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
         """Withdraw it."""
-        yield Withdraw(id=self._id(paths, host))
+        number = paths.local_id(host)
+        if number is not None:
+            yield Withdraw(id=number)
 
-    def accepts_join(self, paths: Paths) -> bool:
+    def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
         """Tell whether the limit of subflows leaves room."""
         return len(paths.open_paths) <= self._limits.subflows
 
@@ -74,20 +77,18 @@ class FullMesh:
             if remote.id == 0 and paths.join_initial_denied:
                 continue
             for host in hosts:
-                new = (host, remote.address) not in there
-                if new and same_family(host, remote.address.host) and left > 0:
+                number = paths.local_id(host)
+                if number is None or (host, remote.address) in there:
+                    continue
+                if same_family(host, remote.address.host) and left > 0:
                     left -= 1
+                    there.add((host, remote.address))
+                    backup = host in self._backup
                     yield OpenSubflow(
-                        local_host=host,
-                        local_id=self._id(paths, host),
-                        remote=remote,
-                        backup=host in self._backup,
+                        local_host=host, local_id=number, remote=remote, backup=backup
                     )
 
-    def _id(self, paths: Paths, host: str) -> int:
-        if host == paths.initial.local_host:
-            return 0
-        if host not in self._ids:
-            used = set(self._ids.values())
-            self._ids[host] = next(number for number in range(1, 256) if number not in used)
-        return self._ids[host]
+    def _announce(self, paths: Paths, host: str) -> Iterator[Command]:
+        number = paths.local_id(host)
+        if number:  # the first subflow's address is known
+            yield Announce(id=number, host=host)

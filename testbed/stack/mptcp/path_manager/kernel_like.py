@@ -1,8 +1,10 @@
 """The in-kernel path manager's rules (``net/mptcp/pm_kernel.c``, ip-mptcp(8)).
 
 Endpoints flagged ``signal`` are announced; from those flagged ``subflow`` a subflow is opened to
-the peer's initial address; an announced address is connected to from the ``fullmesh`` endpoints or,
-if there are none, from whatever address routing chooses.  Limits bound both.
+the peer's initial address.  An announced address is connected to from the ``fullmesh`` endpoints;
+if there are none, from the next ``laminar`` one; if there are none of those either, from the
+address that routing chooses.  Limits bound all of it.  Joins are taken on ports that are open, or
+that were announced, and a connection of IPv4 has subflows of IPv4 alone.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
+    Demote,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
@@ -21,6 +24,7 @@ from testbed.stack.mptcp.path_manager.base import (
     Withdraw,
     same_family,
 )
+from testbed.stack.packet.address import Address
 
 
 class KernelLike:
@@ -29,29 +33,33 @@ class KernelLike:
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._endpoints = endpoints
         self._limits = limits
-        self._accepted: set[int] = set()  # ids of remote addresses that were taken up
+        self._accepted: list[int] = []  # ids of remote addresses that were taken up
 
     def established(self, paths: Paths) -> Iterable[Command]:
         """Announce the ``signal`` endpoints, then open the ``subflow`` ones."""
-        others = [one for one in self._usable(paths) if one.host != paths.initial.local_host]
+        initial = paths.initial.local_host
+        if any(one.backup and one.host == initial for one in self._endpoints):
+            yield Demote()
+        others = [one for one in self._usable(paths) if one.host != initial]
         yield from self._announce(others)
         yield from self._open(paths, others)
 
     def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Connect to an announced address, unless the limits forbid it."""
-        if len(self._accepted) >= self._limits.add_addr_accepted:
+        if len(self._accepted) >= self._limits.add_addr_accepted and not self._replaces(paths):
             return
         if any(path.remote == remote.address for path in paths.open_paths):
             return
         sources = list(self._sources(paths, remote))[: self._left(paths)]
         if sources:
-            self._accepted.add(remote.id)
+            self._accepted.append(remote.id)
         for host, number, backup in sources:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Let another announced address take its place."""
-        self._accepted.discard(remote.id)
+        if remote.id in self._accepted:
+            self._accepted.remove(remote.id)
         return ()
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
@@ -72,9 +80,13 @@ class KernelLike:
             if one.host == host:
                 yield Withdraw(id=one.id)
 
-    def accepts_join(self, paths: Paths) -> bool:
-        """Tell whether the limit of subflows leaves room."""
-        return self._left(paths) > 0
+    def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
+        """Tell whether the port is open or was announced, and the limit leaves room."""
+        announced = any(
+            one.signal and one.port == local.port and one.host == local.host
+            for one in self._endpoints
+        )
+        return (listening or announced) and self._left(paths) > 0
 
     def _usable(self, paths: Paths) -> list[PathEndpoint]:
         return [one for one in self._endpoints if one.host in paths.local_hosts]
@@ -99,29 +111,54 @@ class KernelLike:
         """Yield where a subflow from an endpoint goes: ``fullmesh`` ones to every address."""
         for remote in paths.remotes if endpoint.fullmesh else paths.remotes[:1]:
             denied = remote.id == 0 and paths.join_initial_denied
-            if not denied and same_family(endpoint.host, remote.address.host):
+            if not denied and self._go_together(paths, endpoint.host, remote.address.host):
                 yield remote
 
     def _sources(self, paths: Paths, remote: RemoteAddress) -> Iterator[tuple[str, int, bool]]:
         """Yield where subflows to an announced address come from: host, id, backup."""
         host = remote.address.host
-        mesh = [one for one in self._usable(paths) if one.fullmesh and same_family(one.host, host)]
-        for one in mesh:
+        usable = self._usable(paths)
+        fitting = [one for one in usable if self._go_together(paths, one.host, host)]
+        if any(one.fullmesh for one in usable):
+            chosen = [one for one in fitting if one.fullmesh]
+        elif any(one.laminar for one in usable):
+            chosen = [one for one in fitting if one.laminar and not self._is_used(paths, one)][:1]
+        elif self._replaces(paths):
+            initial = paths.initial.local_host
+            chosen = [one for one in fitting if one.subflow and one.host != initial]
+        else:
+            yield from self._routed(paths, host)
+            return
+        for one in chosen:
             number = 0 if one.host == paths.initial.local_host else one.id
             yield one.host, number, one.backup
-        source = None if mesh else paths.source_for(host)
-        if source is None:
-            return
-        if source == paths.initial.local_host:
-            yield source, 0, False
-            return
-        known = next((one for one in self._endpoints if one.host == source), None)
-        yield source, known.id if known else self._implicit_id(), bool(known and known.backup)
 
-    def _implicit_id(self) -> int:
-        """Return an id for an address that is no endpoint (IMPLICIT in the kernel)."""
-        used = {one.id for one in self._endpoints}
-        return next(number for number in range(1, 256) if number not in used)
+    def _routed(self, paths: Paths, remote_host: str) -> Iterator[tuple[str, int, bool]]:
+        source = paths.source_for(remote_host)
+        if source is None or not self._go_together(paths, source, remote_host):
+            return
+        number = paths.local_id(source)
+        known = next((one for one in self._endpoints if one.host == source), None)
+        if number is not None:
+            yield source, number, bool(number and known and known.backup)
+
+    def _replaces(self, paths: Paths) -> bool:
+        """Tell whether an announced address stands for the initial one, which takes no joins.
+
+        That is the kernel's rule, from 6.18 on, where no ADD_ADDR is accepted otherwise.
+        """
+        if not paths.join_initial_denied or self._limits.add_addr_accepted:
+            return False
+        return not any(self._is_used(paths, one) for one in self._endpoints if one.subflow)
+
+    def _is_used(self, paths: Paths, endpoint: PathEndpoint) -> bool:
+        return any(path.local_id == endpoint.id for path in paths.open_paths)
+
+    def _go_together(self, paths: Paths, host: str, remote_host: str) -> bool:
+        """Tell whether a subflow may join two addresses: those of IPv4 stay among themselves."""
+        if ":" in host and ":" not in paths.initial.local_host:
+            return False
+        return same_family(host, remote_host)
 
     def _left(self, paths: Paths) -> int:
         return self._limits.subflows - max(0, len(paths.open_paths) - 1)

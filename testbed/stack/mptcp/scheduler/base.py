@@ -23,6 +23,9 @@ class Candidate(Protocol):
         ``None`` before the first sample of the round-trip time.
         """
 
+    def sending_ns(self, octets: int) -> int:
+        """Return how long so many octets take to leave, beside what it has already."""
+
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time: at least one segment."""
 
@@ -41,9 +44,12 @@ class Scheduler(Protocol):
     def turn(self, chosen: C, candidates: Sequence[C]) -> int:
         """Return how many octets the chosen one may have before there is another choice."""
 
-    def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:
-        """Return whether new data had better wait for another subflow than the chosen one.
+    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:
+        """Return how many octets the chosen one may have while others can take nothing.
 
-        :param full: subflows that work but can take nothing now.
+        With 0, new data had better wait for one of those.
+
+        :param full: subflows that work but can take nothing now; there is at least one.
         :param unsent: octets no subflow has been given.
+        :param window: octets that may leave behind new data before that is acknowledged.
         """

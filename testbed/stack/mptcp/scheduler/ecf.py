@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Candidate
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C
 
 
 class Ecf:
@@ -28,14 +28,23 @@ class Ecf:
         others = [one.expected_ns() or 0 for one in candidates if one is not chosen]
         return chosen.within(min(others)) if others else NO_LIMIT
 
-    def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:
-        """Return whether one of the full subflows would be done earlier with all that is unsent.
+    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:
+        """Return what the chosen one is done with earlier than a full one with all the rest.
 
-        What it could have sent by then is better left to it.  So a transfer does not end with a
-        fast path that idles while a slow one empties its queue.
+        So a transfer does not end with a fast path that idles while a slow one empties its queue.
+        Nor may a fast path come to the end of the peer's window because a slow one has not yet
+        delivered where that begins (compare S. Ferlin et al., "BLEST: Blocking Estimation-based
+        MPTCP Scheduler for Heterogeneous Networks", IFIP Networking 2016).
         """
         slow = chosen.expected_ns()
         if slow is None:
-            return False
-        times = [one.expected_ns(unsent) for one in full]
-        return any(time < slow for time in times if time is not None)
+            return NO_LIMIT
+        bounds = [
+            min(done, one.sending_ns(window))
+            for one in full
+            if (done := one.expected_ns(unsent)) is not None
+        ]
+        if not bounds:
+            return NO_LIMIT
+        bound = min(bounds)
+        return 0 if bound < slow else chosen.within(bound)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Candidate
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C
 
 
 class MinRtt:
@@ -18,6 +18,6 @@ class MinRtt:
         """Return that it may have whatever it has room for."""
         return NO_LIMIT
 
-    def waits(self, chosen: Candidate, full: Sequence[C], unsent: int) -> bool:  # noqa: ARG002
-        """Return that it never does."""
-        return False
+    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:  # noqa: ARG002
+        """Return that it waits for no other."""
+        return NO_LIMIT

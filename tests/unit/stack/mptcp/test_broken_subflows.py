@@ -117,6 +117,7 @@ def test_withdrawn_initial_address(script: Any) -> None:
     first = world.open()
     second = world.joined()
     second.send(ACK, world.ack(), RemoveAddr(address_ids=(0,)))
+    world.wait(5)
     assert first.take()[-1].flags & RST
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")
     assert world.connection.read(100) == b"abc"

@@ -294,3 +294,24 @@ def test_transfer_with_checksums(network: Any, paths: int, where: str) -> None:
     mapped = [one for segment in net.sent for one in all_dss([segment]) if one.dsn is not None]
     assert mapped
     assert all(one.checksum is not None for one in mapped)
+
+
+def test_rest_of_a_mapping_that_is_known_ends_no_subflow_with_a_reset(script: Any) -> None:
+    """Section 3.3.3: data that came on another subflow is read by nobody; FIN ends its subflow."""
+    world = script(checksum=True)
+    first = world.open(flags=0x81)
+    first.send(ACK, world.ack())
+    second = world.joined()
+    payload = bytes(range(200))
+    again = world.summed(0, payload, 1)
+    second.send(ACK, again, payload=payload[:100])
+    first.send(ACK, world.summed(0, payload, 1), payload=payload)
+    assert world.connection.read(1000) == payload
+    world.connection.shutdown()
+    world.pump()
+    first.send(ACK, world.summed(200, b"", 0, data_fin=True, acked=1))
+    assert world.connection.closed
+    assert any(one.flags & FIN for one in second.take())
+    answers = second.send(ACK, again, payload=payload[100:])
+    assert not any(one.flags & RST for one in answers)
+    assert all(one.flags & ACK for one in second.send(FIN | ACK))

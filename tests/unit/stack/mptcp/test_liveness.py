@@ -9,6 +9,7 @@ import pytest
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM
+from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose
 from testbed.stack.packet.options import SackPermitted, find
 from testbed.stack.packet.segment import ACK, RST, SYN
@@ -218,3 +219,27 @@ def test_idle_connection_has_no_timer(script: Any) -> None:
     peer.send(ACK, world.ack(4))
     world.wait(5)
     assert world.endpoint.next_timer() is None
+
+
+@pytest.mark.parametrize("paths", [1, 2])
+def test_connection_without_a_subflow_goes_on_when_an_address_comes_back(
+    network: Any, paths: int
+) -> None:
+    """Also from the first subflow's address, which no endpoint names."""
+    net = network(paths)
+    net.server.endpoint.listen(Address("0.0.0.0", 80))
+    connection = net.connect()
+    net.client.connections.append(connection)
+    net.client.send(connection, bytes(3_000_000))
+    net.run(0.5)
+    hosts = list(net.client.hosts)
+    for host in hosts:
+        net.client.hosts.remove(host)
+        net.client.endpoint.address_removed(host, net.now)
+    net.run(1)
+    assert not connection.subflows
+    net.client.hosts.append(hosts[0])
+    net.client.endpoint.address_added(hosts[0], net.now)
+    net.run(30, lambda: bool(connection.failure) or connection.unsent == 0)
+    assert connection.failure is None
+    assert connection.unsent == 0

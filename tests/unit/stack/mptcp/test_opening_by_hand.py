@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager.base import PathLimits
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
+from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
 
@@ -160,8 +160,8 @@ def test_third_ack_overtaken_by_data(script: Any) -> None:
 
 
 def test_join_is_found_by_its_token(script: Any) -> None:
-    """Section 3.2: whatever address and port it comes to."""
-    world = script()
+    """Section 3.2: whatever address and port it comes to, where the path manager lets it in."""
+    world = script(path_manager="fullmesh")
     world.open()
     second = world.subpeer(Address("10.0.2.1", 5555), REMOTE_2)
     (fourth,) = world.join(second)
@@ -213,3 +213,46 @@ def test_limit_of_subflows_refuses_joins(script: Any) -> None:
     syn = MpJoinSyn(address_id=3, token=world.keys.remote_token, nonce=1)
     (answer,) = third.syn(syn)
     assert answer.flags & RST
+
+
+def test_join_to_a_port_that_nobody_has_opened(script: Any) -> None:
+    """As the kernel: its port is closed."""
+    world = script()
+    world.open()
+    second = world.subpeer(Address("10.0.2.1", 5555), REMOTE_2)
+    (answer,) = second.syn(MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1))
+    assert answer.flags & RST
+    assert not answer.options
+
+
+@pytest.mark.parametrize("backup", [False, True])
+def test_answer_to_a_join_says_whether_it_is_a_backup(script: Any, backup: bool) -> None:
+    endpoint = PathEndpoint(host=LOCAL_2.host, id=6, signal=True, backup=backup)
+    world = script(endpoints=(endpoint,))
+    world.open()
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    (answer,) = second.syn(MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1))
+    option = find(answer.options, MpJoinSynAck)
+    assert (option.backup, option.address_id) == (backup, 6)
+
+
+def test_no_join_before_a_dss_has_come(script: Any) -> None:
+    """Section 3.1, at the side that got the SYN."""
+    world = script(endpoints=(PathEndpoint(host=LOCAL_2.host, id=6, subflow=True),))
+    peer = world.open()
+    assert not [one for one in world.out if find(one.options, MpJoinSyn)]
+    peer.send(ACK, world.ack())
+    assert [one for one in world.out if find(one.options, MpJoinSyn)]
+
+
+def test_address_before_a_dss_is_echoed_and_not_joined_yet(script: Any) -> None:
+    """Sections 3.1 and 3.4.1: the echo leaves at once, a join waits for a DSS."""
+    world = script()
+    peer, _ = world.accept()
+    answers = peer.send(ACK, world.announcement(3, "10.0.2.2"))
+    (echo,) = [option for one in answers if (option := find(one.options, AddAddr))]
+    assert (echo.address_id, echo.hmac) == (3, None)
+    assert not [one for one in world.out if find(one.options, MpJoinSyn)]
+    peer.send(ACK, world.ack())
+    (join,) = [one for one in world.out if find(one.options, MpJoinSyn)]
+    assert join.destination.host == "10.0.2.2"

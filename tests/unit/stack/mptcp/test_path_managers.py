@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from testbed.errors import InputError
+from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
+    Demote,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
@@ -26,7 +30,10 @@ B1, B2 = Address("10.0.1.2", 80), Address("10.0.2.2", 80)
 class View:
     """A connection from A1 to B1 as a manager sees it."""
 
-    def __init__(self, *hosts: str, initiator: bool = True) -> None:
+    def __init__(
+        self, *hosts: str, initiator: bool = True, endpoints: Sequence[PathEndpoint] = ()
+    ) -> None:
+        self.ids = LocalIds(A1, endpoints)
         self.initiator = initiator
         self.initial = SubflowPath(local_host=A1, local_id=0, remote=B1, remote_id=0)
         self.join_initial_denied = False
@@ -34,6 +41,9 @@ class View:
         self.remotes = [RemoteAddress(0, B1)]
         self.local_hosts = list(hosts)
         self.route: str | None = A2
+
+    def local_id(self, host: str) -> int | None:
+        return self.ids.of(host)
 
     def source_for(self, remote_host: str) -> str | None:
         assert remote_host
@@ -102,16 +112,17 @@ def test_limit_of_subflows() -> None:
         PathEndpoint(host=A3, id=3, subflow=True),
         subflows=1,
     )
-    assert manager.accepts_join(view)
+    assert manager.accepts_join(view, Address(A1, 80), listening=True)
     (only,) = manager.established(view)
     view.add(only)
-    assert not manager.accepts_join(view)
+    assert not manager.accepts_join(view, Address(A1, 80), listening=True)
     assert list(manager.announced(view, RemoteAddress(5, B2))) == []
 
 
 def test_announced_address_is_connected_to_as_routing_says() -> None:
-    view = View(A1, A2)
-    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True))
+    endpoint = PathEndpoint(host=A2, id=2, subflow=True)
+    view = View(A1, A2, endpoints=(endpoint,))
+    manager = kernel_like(endpoint)
     remote = RemoteAddress(5, B2)
     assert list(manager.announced(view, remote)) == [opened(A2, 2, remote)]
     view.route = A1
@@ -188,11 +199,99 @@ def test_full_mesh_is_opened_by_one_side_only() -> None:
 
 
 def test_full_mesh_uses_what_endpoints_say() -> None:
-    view = View(A1, A2)
-    manager = PATH_MANAGERS["fullmesh"](
-        (PathEndpoint(host=A2, id=7, backup=True),), PathLimits(subflows=1)
-    )
+    endpoints = (PathEndpoint(host=A2, id=7, backup=True),)
+    view = View(A1, A2, endpoints=endpoints)
+    manager = PATH_MANAGERS["fullmesh"](endpoints, PathLimits(subflows=1))
     commands = list(manager.established(view))
     assert commands == [Announce(id=7, host=A2), opened(A2, 7, view.remotes[0], backup=True)]
     view.add(commands[-1])
-    assert not manager.accepts_join(view)
+    assert not manager.accepts_join(view, Address(A1, 80), listening=True)
+
+
+def test_full_mesh_opens_a_pair_once() -> None:
+    """The peer may announce its initial address too."""
+    view = View(A1, A2)
+    view.remotes = [RemoteAddress(0, B1), RemoteAddress(5, B1), RemoteAddress(6, B2)]
+    manager = PATH_MANAGERS["fullmesh"]((), PathLimits())
+    opens = [one for one in manager.established(view) if isinstance(one, OpenSubflow)]
+    pairs = [(one.local_host, one.remote.address.host) for one in opens]
+    assert sorted(pairs) == sorted({(A1, B2.host), (A2, B1.host), (A2, B2.host)})
+
+
+def test_full_mesh_with_more_addresses_than_ids() -> None:
+    hosts = [f"10.1.{number // 200}.{number % 200 + 1}" for number in range(300)]
+    view = View(A1, *hosts)
+    manager = PATH_MANAGERS["fullmesh"]((), PathLimits(subflows=1000))
+    commands = list(manager.established(view))
+    assert len({one.id for one in commands if isinstance(one, Announce)}) == 255
+    assert len({one.local_id for one in commands if isinstance(one, OpenSubflow)}) == 255
+
+
+def test_addresses_that_are_no_endpoints_have_ids_of_their_own() -> None:
+    """Section 3.2: REMOVE_ADDR of one must not hit the subflows of another."""
+    view = View(A1, A2, A3)
+    manager = kernel_like()
+    numbers = []
+    for number, route in enumerate((A2, A3), 5):
+        view.route = route
+        (command,) = manager.announced(view, RemoteAddress(number, Address(f"10.0.{number}.2", 80)))
+        view.add(command)
+        numbers.append(view.open_paths[-1].local_id)
+    assert len(set(numbers)) == 2
+
+
+def test_initial_address_of_a_backup_endpoint() -> None:
+    """The kernel asks for it by MP_PRIO: the SYN of MP_CAPABLE has no B."""
+    view = View(A1)
+    assert list(kernel_like(PathEndpoint(host=A1, id=1, backup=True)).established(view)) == [
+        Demote()
+    ]
+
+
+def test_connection_of_ipv4_has_no_subflows_of_ipv6() -> None:
+    view = View(A1, A6)
+    view.remotes.append(RemoteAddress(3, Address("fd00:0:0:1::2", 80)))
+    view.route = A6
+    manager = kernel_like(PathEndpoint(host=A6, id=2, subflow=True, fullmesh=True))
+    assert list(manager.established(view)) == []
+    assert list(manager.announced(view, view.remotes[1])) == []
+
+
+@pytest.mark.parametrize("port", [80, 4000])
+@pytest.mark.parametrize("listening", [False, True])
+def test_joins_come_to_ports_that_are_open_or_announced(port: int, listening: bool) -> None:
+    view = View(A1, A2)
+    manager = kernel_like(PathEndpoint(host=A2, id=2, signal=True, port=4000))
+    taken = manager.accepts_join(view, Address(A2, port), listening=listening)
+    assert taken is (listening or port == 4000)
+
+
+def test_announced_address_in_place_of_the_initial_one() -> None:
+    """From 6.18 on, where the peer has set C and no ADD_ADDR would be accepted otherwise."""
+    view = View(A1, A2, A3)
+    view.join_initial_denied = True
+    manager = kernel_like(
+        PathEndpoint(host=A2, id=2, subflow=True),
+        PathEndpoint(host=A3, id=3, subflow=True),
+        accepted=0,
+    )
+    remote = RemoteAddress(5, B2)
+    assert list(manager.established(view)) == []
+    commands = list(manager.announced(view, remote))
+    assert commands == [opened(A2, 2, remote), opened(A3, 3, remote)]
+    for command in commands:
+        view.add(command)
+    assert list(manager.announced(view, RemoteAddress(6, Address("10.0.3.2", 80)))) == []
+
+
+def test_laminar_endpoints_take_one_announced_address_each() -> None:
+    view = View(A1, A2, A3)
+    manager = kernel_like(
+        PathEndpoint(host=A2, id=2, laminar=True), PathEndpoint(host=A3, id=3, laminar=True)
+    )
+    for number, expected in ((5, [(A2, 2)]), (6, [(A3, 3)]), (7, [])):
+        remote = RemoteAddress(number, Address(f"10.0.{number}.2", 80))
+        commands = list(manager.announced(view, remote))
+        assert [(one.local_host, one.local_id) for one in commands] == expected
+        for command in commands:
+            view.add(command)

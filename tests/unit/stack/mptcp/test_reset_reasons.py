@@ -99,6 +99,7 @@ def test_subflow_of_a_withdrawn_address(script: Any) -> None:
     first = world.open()
     second = joined(world)
     first.send(ACK, world.ack(), RemoveAddr(address_ids=(2,)))
+    world.wait(5)
     assert reason(second.take()) == MpTcprst(reason=ResetReason.UNSPECIFIED)
 
 

@@ -21,6 +21,9 @@ class Path(msgspec.Struct, frozen=True):
         rtt = self.smoothed_rtt_ns
         return None if rtt is None else max(rtt, (self.ahead + octets) // self.rate)
 
+    def sending_ns(self, octets: int) -> int:
+        return octets // self.rate
+
     def within(self, ns: int) -> int:
         return self.rate * ns - self.ahead
 
@@ -72,20 +75,31 @@ def test_the_others_give_what_there_is_room_for(name: str) -> None:
     assert SCHEDULERS[name]().turn(FAST, [SLOW, FAST]) >= 1 << 32
 
 
+WINDOW = 1 << 30
+
+
 def test_ecf_waits_for_another_while_all_that_is_left_is_done_earlier_there() -> None:
     chosen, slow, fast = SCHEDULERS["ecf"](), Path(0, 50), Path(1, 10, ahead=1000)
-    assert chosen.waits(slow, [fast], 3999)
-    assert not chosen.waits(slow, [fast], 4000)
-    assert chosen.waits(slow, [Path(2, 40, ahead=4000), fast, NEW], 3999)
+    assert chosen.share(slow, [fast], 3999, WINDOW) == 0
+    assert chosen.share(slow, [fast], 4000, WINDOW) == 5000
+    assert chosen.share(slow, [Path(2, 40, ahead=4000), fast, NEW], 3999, WINDOW) == 0
+
+
+def test_ecf_gives_a_slow_one_no_more_than_the_window_leaves_time_for() -> None:
+    """4000 octets take 40 ns on the fast one, whatever it has on its way already."""
+    chosen, fast = SCHEDULERS["ecf"](), Path(1, 10, ahead=1 << 20)
+    assert chosen.share(Path(0, 50), [fast], 1 << 30, 4000) == 0
+    assert chosen.share(Path(0, 30), [fast], 1 << 30, 4000) == 4000
+    assert chosen.share(Path(0, 30, ahead=2000), [fast], 1 << 30, 4000) == 2000
 
 
 def test_ecf_does_not_wait_for_what_it_knows_nothing_of() -> None:
     chosen = SCHEDULERS["ecf"]()
-    assert not chosen.waits(SLOW, [NEW], 1)
-    assert not chosen.waits(NEW, [FAST], 1)
-    assert not chosen.waits(FAST, [SLOW], 1)
+    assert chosen.share(SLOW, [NEW], 1, WINDOW) >= 1 << 32
+    assert chosen.share(NEW, [FAST], 1, WINDOW) >= 1 << 32
+    assert chosen.share(FAST, [SLOW], 1, WINDOW)
 
 
 @pytest.mark.parametrize("name", ["minrtt", "roundrobin"])
 def test_the_others_never_wait(name: str) -> None:
-    assert not SCHEDULERS[name]().waits(Path(0, 50), [FAST], 1)
+    assert SCHEDULERS[name]().share(Path(0, 50), [FAST], 1, 1) >= 1 << 32

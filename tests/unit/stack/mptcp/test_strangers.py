@@ -67,7 +67,8 @@ def test_signal_in_answer_to_the_syn(script: Any, signal: Option, flags: int) ->
 # A fault of ours in one connection.
 
 
-def test_fault_in_one_connection_leaves_the_others_their_round(script: Any) -> None:
+@pytest.mark.parametrize("where", ["step", "handle_timer"])
+def test_fault_in_one_connection_leaves_the_others_their_round(script: Any, where: str) -> None:
     world = script()
     peers = [world.subpeer(remote=Address("10.0.1.2", 5000 + each)) for each in range(3)]
     for peer in peers:
@@ -78,12 +79,14 @@ def test_fault_in_one_connection_leaves_the_others_their_round(script: Any) -> N
     def fault(now: int) -> None:
         raise ZeroDivisionError
 
-    second.paths.step = fault
+    setattr(second.paths, where, fault)
     for connection in world.connections:
         connection.send(b"octets")
     world.pump()
-    assert [bytes(peer.take()[0].payload) for peer in (peers[0], peers[2])] == [b"octets"] * 2
-    assert peers[1].take()[0].flags & RST
+    world.wait(1 if where == "step" else 70)
+    for peer in (peers[0], peers[2]):
+        assert b"octets" in [one.payload for one in peer.take()]
+    assert any(one.flags & RST for one in peers[1].take())
     assert second.failure.kind is ErrorKind.INTERNAL
     assert "ZeroDivisionError" in second.failure.detail
     assert first.failure is third.failure is None
@@ -162,6 +165,53 @@ def test_mp_fail_beside_the_infinite_mapping_leaves(script: Any) -> None:
     assert len(acks) == 4
     assert all(find(one.options, MpFail) for one in acks)
     assert sum(len(peer.send(ACK, ack=1, payload=b"x")) for _ in range(10)) <= 10
+
+
+# Blind signals.
+
+
+@pytest.mark.parametrize("off", [-1, 1, 1000])
+def test_signal_away_from_the_next_octet_does_not_count(script: Any, off: int) -> None:
+    """Section 3.4.2: a stranger who knows ports and addresses tries all windows."""
+    world = script()
+    first = world.open()
+    second = world.joined()
+    first.send(ACK, world.ack())
+    world.connection.send(b"octets")
+    world.pump()
+    for signal in (RemoveAddr(address_ids=(0, 2)), MpPrio(backup=True),
+                   MpFail(dsn=world.keys.incoming.number(0))):  # fmt: skip
+        first.send(ACK, signal, seq=first.seq + off)
+    world.wait(5)
+    assert not any(subflow.backup or subflow.fallback for subflow in world.connection.subflows)
+    assert len(world.connection.subflows) == 2
+    assert not any(one.flags & RST for one in second.take())
+
+
+def test_withdrawn_subflow_whose_peer_answers_stays(script: Any) -> None:
+    """Section 3.4.2: a keep-alive first; if there is a response, the path is not removed."""
+    world = script()
+    first = world.open()
+    second = world.joined()
+    first.send(ACK, world.ack(), RemoveAddr(address_ids=(2,)))
+    probe = second.take()[-1]
+    assert (second.relative(probe), probe.payload) == (0, b"")
+    world.wait(0.1)
+    second.send(ACK)
+    world.wait(10)
+    assert len(world.connection.subflows) == 2
+    assert not any(one.flags & RST for one in second.take())
+
+
+def test_mp_fail_about_data_that_was_never_sent(script: Any) -> None:
+    world = script(checksum=True)
+    peer = world.open(flags=0x81)
+    peer.send(ACK, world.ack())
+    for number in (world.keys.incoming.number(1), world.keys.incoming.number(-(1 << 31)), 17):
+        peer.send(ACK, MpFail(dsn=number))
+    assert not world.connection.fallback
+    peer.send(ACK, MpFail(dsn=world.keys.incoming.number(0)))
+    assert world.connection.fallback
 
 
 # Half-open joins.

@@ -11,6 +11,7 @@ import pytest
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import MptcpOption
 from testbed.stack.packet.segment import SYN, Segment
+from testbed.stack.tcp.config import TcpConfig
 
 S = 1_000_000_000
 DATA = random.Random(7).randbytes(2_000_000)
@@ -114,3 +115,41 @@ def test_transfer_after_a_fallback(network: Any, data: bool) -> None:
     connection = transfer(net)
     assert connection.info()["fallback"]
     assert net.server.tracer.count("sub_established") == 0
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+@pytest.mark.parametrize("octets", [100, 1000, 3000])
+def test_a_send_buffer_smaller_than_a_segment(network: Any, octets: int, loss: float) -> None:
+    """A mapping covers what TCP has taken, and nothing waits for room that never comes."""
+    tcp = TcpConfig(send_buffer=octets)
+    net = network(2, tcp=tcp, send_buffer=2 * octets, receive_buffer=4000)
+    for path in (*net.path(0), *net.path(1)):
+        path.loss = loss
+    transfer(net, up=DATA[:30_000], down=DATA[:20_000], seconds=600)
+
+
+def _goodput(network: Any, buffer: int, scheduler: str) -> tuple[float, int]:
+    """Return Mbit/s over 20 and 2 Mbit/s, the latter with a queue of 2 s, and what came twice."""
+    net = network(2, server={"receive_buffer": buffer}, scheduler=scheduler)
+    for number, rate, limit_ns in ((0, 20_000_000, S // 10), (1, 2_000_000, 2 * S)):
+        for path in net.path(number):
+            path.rate, path.limit_ns = rate, limit_ns
+    net.server.endpoint.listen(_any(net))
+    connection = net.connect()
+    net.client.connections.append(connection)
+    net.client.send(connection, bytes(6_000_000))
+    net.run(60, lambda: sum(map(len, net.server.received.values())) == 6_000_000)
+    return 6_000_000 * 8 / (net.now / S) / 1e6, connection.sender.reinjected
+
+
+@pytest.mark.parametrize("buffer", [100_000, 200_000, 400_000, 1_000_000])
+def test_a_slow_path_with_a_long_queue_takes_nothing_away(network: Any, buffer: int) -> None:
+    """The better path alone has 18.9 Mbit/s, whatever the receiver's buffer is."""
+    assert _goodput(network, buffer, "ecf")[0] > 18.9
+
+
+def test_what_holds_the_window_up_is_sent_again(network: Any) -> None:
+    """Section 3.3.6, with a scheduler that fills the slow path's queue."""
+    goodput, reinjected = _goodput(network, 400_000, "minrtt")
+    assert reinjected > 100_000
+    assert goodput > 11

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from testbed.experiment.doctor.case import Candidate, Case, Finding
+from testbed.doctor.case import Candidate, Case, Finding
 from testbed.sandbox.observation import Listener
 from testbed.topology.forwarding import family_of, host
 from testbed.topology.model import EndpointFlag, Family

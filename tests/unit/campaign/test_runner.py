@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from testbed.experiment import runner
+from testbed.campaign import runner
 from testbed.experiment.load import load
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store

@@ -103,7 +103,7 @@ def carry_out(
         directory = store.begin_run(run.number)
         assignment = Assignment(
             spec=experiment.spec,
-            scenario=experiment.scenarios[run.cell.index],
+            scenario=experiment.scenario(run.cell),
             planned=run,
             directory=directory,
             on_progress=watcher.progress,

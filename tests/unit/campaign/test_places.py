@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.cli.places import places
+from testbed.campaign.places import places
 from testbed.errors import InputError
 from testbed.machine.model import VARIABLE
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from testbed.doctor.case import Candidate, Case, Finding
+from testbed.doctor.causes import CAUSES
 from testbed.errors import InputError
-from testbed.experiment.doctor.case import Candidate, Case, Finding
-from testbed.experiment.doctor.causes import CAUSES
 from testbed.sandbox.observation import NamespaceState
 from testbed.topology.forwarding import family_of, host
 from testbed.topology.model import Family, Kind, Topology

@@ -1,0 +1,1 @@
+"""Campaigns: all runs of some experiments, wherever they are carried out."""

@@ -1,0 +1,50 @@
+"""What the shell completes: names of sandboxes, their nodes, stacks and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def sandboxes(incomplete: str) -> Iterator[str]:
+    """Yield the running sandboxes whose name begins so."""
+    from testbed.sandbox import registry
+
+    yield from (name for _, name in registry.running() if name.startswith(incomplete))
+
+
+def nodes(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the nodes of the sandbox that the command line names before."""
+    import asyncio
+
+    from testbed.errors import TestbedError
+    from testbed.sandbox import Sandbox
+
+    async def found(name: str) -> tuple[str, ...]:
+        async with await Sandbox.connect(name) as sandbox:
+            return (await sandbox.describe()).namespaces
+
+    name = ctx.params.get("name")
+    if not name:
+        return
+    try:
+        names = asyncio.run(found(name))
+    except (TestbedError, OSError):
+        return  # a shell that completes has no place for errors
+    yield from (node for node in names if node.startswith(incomplete))
+
+
+def stacks(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Yield the stacks whose name begins so, with a line about each."""
+    from testbed.workload.stacks.registry import KINDS
+
+    for kind in KINDS.values():
+        if kind.name.startswith(incomplete):
+            yield kind.name, kind.summary
+
+
+def machines(incomplete: str) -> Iterator[str]:
+    """Yield the machines that work here and whose name begins so."""
+    from testbed.machine.registry import machines as known
+
+    yield from (it.name for it in known() if it.name.startswith(incomplete))

@@ -1,0 +1,53 @@
+"""`testbed stacks`: what an experiment can run on, and what can be chosen of each."""
+
+from __future__ import annotations
+
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
+
+
+def command(json: Json = False) -> None:
+    """List the stacks and their options.
+
+    An experiment writes them as NAME or NAME(OPTION=VALUE, ...), and SOURCE/TARGET for two ends
+    that differ.
+
+        testbed stacks
+
+        testbed run --stack 'userspace(scheduler=ecf)' experiments/quickstart.yaml
+    """
+    from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+    from testbed.stack.mptcp.scheduler import SCHEDULERS
+    from testbed.stack.tcp.congestion import CONTROLS
+    from testbed.workload.stacks.options import names
+    from testbed.workload.stacks.registry import KINDS
+
+    registries = {
+        "scheduler": SCHEDULERS.names(),
+        "path_manager": PATH_MANAGERS.names(),
+        "congestion": CONTROLS.names(),
+    }
+    if json:
+        print_json(
+            {
+                "stacks": [
+                    {
+                        "name": kind.name,
+                        "protocol": kind.protocol,
+                        "in_kernel": kind.in_kernel,
+                        "summary": kind.summary,
+                        "options": names(kind),
+                    }
+                    for kind in KINDS.values()
+                ],
+                "ours": registries,
+            }
+        )
+        return
+    out = console()
+    for kind in KINDS.values():
+        out.print(f"[bold]{kind.name}[/]  {kind.summary}", highlight=False)
+        out.print(f"  {', '.join(names(kind))}", markup=False, highlight=False)
+    out.print("\n[bold]of our own stacks[/]", highlight=False)
+    for option, known in registries.items():
+        out.print(f"  {option}: {', '.join(known)}", markup=False, highlight=False)

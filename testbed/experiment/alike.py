@@ -1,0 +1,41 @@
+"""Kernel and userspace stacks under the same conditions, where an experiment does not choose them.
+
+The kernel's sockets take the congestion control of their namespace, which a new namespace has from
+the host: CUBIC on one machine, BBR on the next.  Numbers of different controls are not comparable,
+so every node gets one that both the kernel and our stacks have.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.stack.tcp.congestion import CONTROLS
+from testbed.topology.model import Kind, Node, Topology
+
+SYSCTL: Final = "net.ipv4.tcp_congestion_control"
+_ALLOWED: Final = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+_PREFERRED: Final = ("cubic", "reno")
+
+
+def common() -> str | None:
+    """Return the congestion control that all stacks of this machine can have."""
+    allowed = _ALLOWED.read_text().split()
+    known = CONTROLS.names()
+    return next((name for name in _PREFERRED if name in allowed and name in known), None)
+
+
+def with_congestion(topology: Topology, name: str | None) -> Topology:
+    """Return the topology with a congestion control at each node that does not say its own."""
+    if name is None:
+        return topology
+    nodes = tuple(_with(node, name) for node in topology.nodes)
+    return msgspec.structs.replace(topology, nodes=nodes)
+
+
+def _with(node: Node, name: str) -> Node:
+    if node.kind is not Kind.HOST or SYSCTL in dict(node.sysctls):
+        return node
+    return msgspec.structs.replace(node, sysctls=(*node.sysctls, (SYSCTL, name)))

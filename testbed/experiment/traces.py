@@ -1,0 +1,69 @@
+"""Traces that an experiment names: files beside it, made absolute and read once to check them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from testbed import document
+from testbed.document import Document
+from testbed.errors import InputError
+from testbed.experiment.spec import ExperimentSpec
+from testbed.wire import trace
+
+_KEY: Final = "trace"
+
+
+def located(written: Document[ExperimentSpec], folder: Path) -> dict[str, Any]:
+    """Return an experiment's plain data with the absolute names of its traces.
+
+    Events, the matrix and cases may name traces.  Those of a topology file lie beside that file.
+
+    :param folder: where the experiment file lies.
+    :raises InputError: a trace cannot be read, with file and line.
+    """
+    raw: dict[str, Any] = dict(written.raw) if isinstance(written.raw, Mapping) else {}
+
+    def file(name: Any, place: str) -> Any:
+        if not isinstance(name, str) or name == "none":
+            return name
+        path = (folder / name).absolute()
+        try:
+            trace.load(path)
+        except InputError as error:
+            raise written.error(str(error), place, error.hint) from None
+        return str(path)
+
+    if raw.get("events"):
+        raw["events"] = [
+            _event(event, lambda name, index=index: file(name, f"events[{index}]"))
+            for index, event in enumerate(raw["events"])
+        ]
+    if raw.get("matrix"):
+        raw["matrix"] = {
+            path: [file(value, document.join_path("matrix", path)) for value in values]
+            if _is_trace(path)
+            else values
+            for path, values in raw["matrix"].items()
+        }
+    if raw.get("cases"):
+        raw["cases"] = {
+            name: {
+                path: file(value, document.join_path("cases", name)) if _is_trace(path) else value
+                for path, value in case.items()
+            }
+            for name, case in raw["cases"].items()
+        }
+    return raw
+
+
+def _event(event: dict[str, Any], file: Any) -> dict[str, Any]:
+    options = event.get("set") or {}
+    if _KEY not in options:
+        return event
+    return event | {"set": options | {_KEY: file(options[_KEY])}}
+
+
+def _is_trace(path: str) -> bool:
+    return bool(path) and document.split_path(path)[-1] == _KEY

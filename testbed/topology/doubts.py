@@ -1,0 +1,81 @@
+"""Values of a topology that are right, but seldom what their author meant."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from testbed.document import Document, join_path, nearest
+from testbed.errors import InputError
+from testbed.topology.spec import TopologySpec
+from testbed.units import format_rate, parse_rate
+
+_SYSCTLS: Final = Path("/proc/sys/net")
+_OCTETS: Final = re.compile(r"[kmgt]?i?bps$", re.IGNORECASE)
+_BARE: Final = re.compile(r"[0-9.]+$")
+_SHARES: Final = ("loss", "duplicate", "corrupt", "reorder")
+_SMALL_RATE: Final = 10_000  # bit/s
+
+
+def doubts(written: Document[TopologySpec]) -> Iterator[InputError]:
+    """Yield, as warnings, what deserves a second look."""
+    for name, link in written.value.links.items():
+        blocks: dict[tuple[str, ...], Any] = {("links", name, "netem"): link.netem}
+        blocks |= {("links", name, "toward", node): it for node, it in link.toward.items()}
+        for place, netem in blocks.items():
+            if netem:
+                for option, text in _options(netem).items():
+                    said = _shaping(option, text)
+                    if said is not None:
+                        yield _warning(written, join_path(*place, option), *said)
+    for node, spec in written.value.nodes.items():
+        for name in spec.sysctls if spec else ():
+            hint = _unknown_sysctl(name)
+            if hint is not None:
+                path = join_path("nodes", node, "sysctls", name)
+                yield _warning(written, path, "this kernel has no such sysctl", hint)
+
+
+def _options(netem: Any) -> Mapping[str, str]:
+    if isinstance(netem, str):
+        words = netem.split()
+        return dict(itertools.pairwise(words))
+    return {option: str(value) for option, value in netem.items()}
+
+
+def _shaping(option: str, text: str) -> tuple[str, str] | None:
+    """Return what is odd about the value of a netem option, and what was probably meant."""
+    first = text.split(maxsplit=1)[0] if text.split() else ""
+    if option == "rate" and _OCTETS.search(first):
+        rate = format_rate(parse_rate(first))
+        bits = _OCTETS.sub(lambda unit: unit[0].lower().replace("bps", "bit"), first)
+        return f"{first} is {rate} to tc: its bps are octets per second", f"write {bits} or {rate}"
+    if option == "rate" and _BARE.match(first) and float(first) < _SMALL_RATE:
+        return f"{first} is {first} bit/s to tc", f"write {first}mbit"
+    if option in _SHARES and _BARE.match(first) and 0 < float(first) < 1:
+        percent = format(float(first) * 100, "g")
+        return f"{first} is {first} % to tc", f"write {percent}% or {first}%"
+    return None
+
+
+def _unknown_sysctl(name: str) -> str | None:
+    """Return a hint if this machine's kernel does not have a sysctl of the network."""
+    if not name.startswith("net.") or not _SYSCTLS.is_dir():
+        return None
+    parts = name.removeprefix("net.").split(".")
+    if len(parts) > 3 and parts[1] in ("conf", "neigh"):  # of an interface that is not there yet
+        parts[2] = "default"
+    folder = _SYSCTLS.joinpath(*parts[:-1])
+    if folder.joinpath(parts[-1]).exists():
+        return None
+    known = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return nearest(parts[-1], known)
+
+
+def _warning(
+    written: Document[TopologySpec], path: str, message: str, hint: str | None
+) -> InputError:
+    return written.error(f"warning: {message}", path, hint)

@@ -1,0 +1,80 @@
+"""Run flows that are ready, side by side, until the run is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from testbed.errors import WorkloadError
+from testbed.workload.flow import Flow
+from testbed.workload.result import WorkloadResult
+
+Results = dict[str, WorkloadResult]
+Running = asyncio.Task[WorkloadResult]
+
+
+class Prepared(Protocol):
+    """A flow whose programs are there, and wait."""
+
+    def run(self, zero_ns: int) -> Awaitable[WorkloadResult]:
+        """Let the run start at a moment of the loop's clock, and wait for the flow's end."""
+
+    async def finish(self) -> None:
+        """End what has no end of its own."""
+
+
+def no_progress(_: object) -> None:
+    """Do nothing with progress."""
+
+
+async def carry_out(flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_ns: int) -> Results:
+    """Run flows that are ready from ``zero_ns`` on; those without an end finish after the others.
+
+    :raises WorkloadError: one of them failed; the others are stopped.
+    """
+    running = {
+        flow.name: asyncio.ensure_future(_named(flow, flows, ready[flow.name].run(zero_ns)))
+        for flow in flows
+    }
+    endless = [flow.name for flow in flows if flow.workload.endless]
+    try:
+        await _ended(running, [name for name in running if name not in endless])
+        for name in endless:
+            await ready[name].finish()
+        await _ended(running, running)
+        return {name: task.result() for name, task in running.items()}
+    finally:
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+async def _ended(running: Mapping[str, Running], wanted: Iterable[str]) -> None:
+    """Wait until the flows of some names have ended; any flow that fails is an error at once."""
+    pending = set(running.values())
+    for task in [running[name] for name in wanted]:
+        while not task.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+        task.result()
+
+
+async def _named(
+    flow: Flow, flows: Sequence[Flow], ending: Awaitable[WorkloadResult]
+) -> WorkloadResult:
+    with naming(flow, flows):
+        return await ending
+
+
+@contextlib.contextmanager
+def naming(flow: Flow, flows: Sequence[Flow]) -> Iterator[None]:
+    """Where there are several flows, say in an error which one it is about."""
+    try:
+        yield
+    except WorkloadError as error:
+        if len(flows) == 1:
+            raise
+        raise WorkloadError(f"{flow.name}: {error.message}", hint=error.hint) from error

@@ -1,0 +1,212 @@
+"""One end of a flow: the halves of all its sessions, over one stack, in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from testbed.errors import WorkloadError
+from testbed.workload.kinds import kind_of
+from testbed.workload.messages import Doing
+from testbed.workload.session import Session
+from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams, Transport
+from testbed.workload.transfer import (
+    Activity,
+    Report,
+    limited,
+    now_ns,
+    sleep_until,
+    stoppable,
+)
+
+CLIENT: Final = "client"
+SERVER: Final = "server"
+_NUMBER: Final = 8  # octets that tell which session a connection belongs to
+
+
+class Half:
+    """What one end does.
+
+    :param role: client (dials ``address``) or server (listens on it).
+    :param limit_ns: for the whole, from when it is run.
+    :param on_ready: called once: the server listens.
+    :param on_start: called when a session starts.
+    :param meet: returns when the other half of the session of that number has called it too.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        sessions: Sequence[Session],
+        stack: Transport,
+        address: tuple[str, int],
+        limit_ns: int,
+        *,
+        on_ready: Callable[[], object] = lambda: None,
+        on_start: Callable[[], object] = lambda: None,
+        meet: Callable[[int], Awaitable[object]],
+    ) -> None:
+        self._role = role
+        self._sessions = sessions
+        self._stack = stack
+        self._address = address
+        self._limit_ns = limit_ns
+        self._on_ready = on_ready
+        self._over = asyncio.Event()
+        several = len(sessions) > 1
+        self._activities = [
+            Activity(
+                role if not several else f"{role} of connection {number + 1}",
+                on_ready=(lambda: None) if several else on_ready,
+                on_start=on_start,
+                meet=lambda number=number: meet(number),  # type: ignore[misc]
+                over=self._over,
+            )
+            for number in range(len(sessions))
+        ]
+
+    @property
+    def doing(self) -> Doing | None:
+        """How far it is, once the first session has started."""
+        started = [it.started_ns for it in self._activities if it.started_ns is not None]
+        if not started:
+            return None
+        return Doing(
+            started_ns=min(started),
+            now_ns=now_ns(),
+            octets=sum(activity.octets for activity in self._activities),
+            samples=sum(activity.samples for activity in self._activities),
+        )
+
+    def finish(self) -> None:
+        """End what has no end of its own."""
+        self._over.set()
+
+    async def run(self, zero: Awaitable[int]) -> tuple[Report, ...]:
+        """Carry out every session; the client begins each at its time.
+
+        :param zero: the start of the run, once it is known.
+        :raises WorkloadError: a session failed, or this was cancelled; the first one's story.
+        """
+        began: asyncio.Future[int] = asyncio.ensure_future(zero)
+        if len(self._sessions) == 1:
+            return (await self._session(0, self._stack, began),)
+        board = _Switchboard(self._stack)
+        server = None
+        if self._role == SERVER:
+            server = await board.listen(self._address)
+            self._on_ready()
+        halves = [
+            asyncio.ensure_future(self._session(number, board.line(number), began))
+            for number in range(len(self._sessions))
+        ]
+        failed: list[BaseException] = []
+        try:
+            done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_EXCEPTION)
+            failed = [error for half in done if (error := half.exception()) is not None]
+        except asyncio.CancelledError:
+            pass  # the halves say what they were waiting for
+        finally:
+            for half in halves:
+                half.cancel()
+            ended = await asyncio.gather(*halves, return_exceptions=True)
+            if server is not None:
+                server.close()
+        failed = failed or [result for result in ended if isinstance(result, BaseException)]
+        if failed:
+            raise failed[0]
+        return tuple(result for result in ended if isinstance(result, Report))
+
+    async def _session(self, number: int, stack: Transport, zero: asyncio.Future[int]) -> Report:
+        activity, session = self._activities[number], self._sessions[number]
+        kind = kind_of(session.job)
+
+        async def client() -> Report:
+            await sleep_until(await asyncio.shield(zero) + session.at_ns)
+            return await kind.connect(stack, self._address, session.job, activity)
+
+        if self._role == CLIENT:
+            half = client()
+        else:
+            half = kind.serve(stack, self._address, session.job, activity)
+        return await stoppable(limited(half, activity, self._limit_ns, zero), activity)
+
+
+class _Switchboard:
+    """Many sessions on one port: the first octets of a connection tell which one it is.
+
+    They are no part of what is measured.
+    """
+
+    def __init__(self, stack: Transport) -> None:
+        self.stack = stack
+        self._lines: dict[int, OnConnection] = {}
+        self._arriving: set[asyncio.Task[None]] = set()
+
+    def line(self, number: int) -> _Line:
+        """Return the stack as the session of a number sees it."""
+        return _Line(self, number)
+
+    async def listen(self, local: tuple[str, int]) -> Server:
+        """Open the port."""
+        return await self.stack.listen(self._accept, local)
+
+    def take(self, number: int, on_connection: OnConnection) -> None:
+        """Give the connections of a session to it."""
+        self._lines[number] = on_connection
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._connect(reader, writer))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            number = int.from_bytes(await reader.readexactly(_NUMBER), "big")
+            self._lines[number](reader, writer)
+        except (OSError, EOFError, KeyError):
+            writer.transport.abort()
+
+
+class _Line:
+    """One session's view of a stack that it shares with others."""
+
+    def __init__(self, board: _Switchboard, number: int) -> None:
+        self._board = board
+        self._number = number
+
+    async def connect(self, remote: tuple[str, int]) -> Streams:
+        """Open a connection that says whose it is."""
+        reader, writer = await self._board.stack.connect(remote)
+        writer.write(self._number.to_bytes(_NUMBER, "big"))
+        return reader, writer
+
+    async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
+        """Take this session's connections from the port that is open."""
+        del local
+        self._board.take(self._number, on_connection)
+        return _Open()
+
+    def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
+        """Return the stack's view."""
+        return self._board.stack.inspect(writer)
+
+    def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
+        """Return the options in use."""
+        return self._board.stack.used(writer)
+
+
+class _Open:
+    """A line needs no closing: the port is the switchboard's."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def first(errors: Sequence[BaseException]) -> BaseException:
+    """Return what failed halves say together; an error that is no workload's comes first."""
+    for error in errors:
+        if not isinstance(error, WorkloadError):
+            return error
+    return WorkloadError("; ".join(dict.fromkeys(map(str, errors))))

@@ -1,0 +1,87 @@
+"""Numbers that other people's programs print, as metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from testbed.errors import InputError, WorkloadError
+from testbed.metric import NAME, Better, Metric, Source, Unit
+
+_STEP: Final = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
+
+
+class OwnMetric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a number stands in a program's standard output, and what it means.
+
+    :param json: a path in the one JSON document that is the output: ``end.streams[0].rtt``.
+    :param regex: a regular expression whose first group is the number; its last match counts.
+    """
+
+    json: str | None = None
+    regex: str | None = None
+    unit: Unit = "1"
+    better: Better = Better.NEITHER
+    definition: str = "as the program says"
+
+    def __post_init__(self) -> None:
+        if (self.json is None) == (self.regex is None):
+            raise InputError("give either `json` or `regex`")
+        if self.regex is not None:
+            try:
+                groups = re.compile(self.regex).groups
+            except re.error as error:
+                raise InputError(f"`regex` is not a regular expression: {error}") from error
+            if groups != 1:
+                raise InputError("`regex` has one group, which is the number", hint=r"(\d+) ms")
+
+    def metric(self, name: str) -> Metric:
+        """Return what the number means under its name.  Raises InputError."""
+        return Metric(
+            name=name,
+            unit=self.unit,
+            better=self.better,
+            definition=self.definition,
+            source=Source.WORKLOAD,
+        )
+
+
+def check_names(own: Mapping[str, OwnMetric]) -> None:
+    """Refuse names that no metric can have.  Raises InputError."""
+    for name in own:
+        if not NAME.fullmatch(name):
+            raise InputError(f"{name!r} is no name of a metric", hint="for example: page_time")
+
+
+def read(own: Mapping[str, OwnMetric], output: str, program: str) -> dict[str, float]:
+    """Return the numbers that a program printed.
+
+    :raises WorkloadError: one of them is not there, or is no number.
+    """
+    found = {}
+    for name, where in own.items():
+        try:
+            found[name] = float(_value(where, output))
+        except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            place = where.json if where.regex is None else where.regex
+            raise WorkloadError(
+                f"{program} did not print the metric {name!r} ({place}): {error}"
+            ) from None
+    return found
+
+
+def _value(where: OwnMetric, output: str) -> Any:
+    if where.regex is not None:
+        matches = re.findall(where.regex, output)
+        if not matches:
+            raise LookupError("nothing matches")
+        return matches[-1]
+    value: Any = msgspec.json.decode(output)
+    for key, index in _STEP.findall(where.json or ""):
+        value = value[key] if key else value[int(index)]
+    if isinstance(value, bool):
+        raise TypeError("true or false is no number")
+    return value

@@ -1,0 +1,19 @@
+"""A session: one client half and one server half of a built-in kind, which begin at a moment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.workload import bulk, reqres, stream
+
+Job = bulk.Job | reqres.Job | stream.Job
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What two halves do together.
+
+    :param at_ns: when the client begins, from the start of the run.
+    """
+
+    at_ns: int
+    job: Job

@@ -1,0 +1,122 @@
+"""How large transfers are, and when they begin: distributions that a seed makes reproducible."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.units import parse_size, parse_time
+
+Quantity = str | int  # "20MB", "5s", "10mbit", or a bare number where tc allows one
+MAX_SESSIONS: Final = 10_000  # of one flow: each has two ends in memory
+_S: Final = 1_000_000_000
+
+
+class Lognormal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The logarithm of the size is normally distributed.
+
+    :param median: octets.
+    :param sigma: standard deviation of the natural logarithm.
+    """
+
+    median: Quantity
+    sigma: Annotated[float, msgspec.Meta(ge=0, le=4)]
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A distribution of sizes in octets; exactly one of these.
+
+    :param uniform: every size from the first to the second is as likely.
+    :param shares: sizes, each with the share of the transfers that have it; any positive weights.
+    """
+
+    uniform: tuple[Quantity, Quantity] | None = None
+    lognormal: Lognormal | None = None
+    shares: Annotated[dict[str, float], msgspec.Meta(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"sizes have one of {', '.join(self.__struct_fields__)}")
+        if self.shares is not None and any(share <= 0 for share in self.shares.values()):
+            raise ValueError("`shares` must be more than 0")
+        if self.uniform is not None and octets(self.uniform[0]) > octets(self.uniform[1]):
+            raise ValueError("`uniform` goes from the smaller size to the larger one")
+        self.draw(random.Random(0))
+
+    def draw(self, rng: random.Random) -> int:
+        """Return the next size in octets, at least 1."""
+        if self.uniform is not None:
+            low, high = map(octets, self.uniform)
+            return rng.randint(low, high)
+        if self.lognormal is not None:
+            spread = math.exp(rng.gauss(0.0, self.lognormal.sigma))
+            return max(1, round(octets(self.lognormal.median) * spread))
+        shares = self.shares or {}
+        return octets(rng.choices([*shares], weights=[*shares.values()])[0])
+
+
+class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When transfers begin: at equal distances, or as a Poisson process.
+
+    :param every: the time between two of them.
+    :param poisson: how many begin in a second, on average.
+    :param number: how many there are; by default as many as begin before the flow stops.
+    """
+
+    every: Quantity | None = None
+    poisson: Annotated[float, msgspec.Meta(gt=0, le=10_000)] | None = None
+    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_SESSIONS)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.every is None) == (self.poisson is None):
+            raise ValueError("give either `every` or `poisson`")
+        _ = self._every_ns
+
+    @property
+    def _every_ns(self) -> int:
+        return 0 if self.every is None else positive_time("every", self.every)
+
+    def times_ns(self, start_ns: int, stop_ns: int | None, rng: random.Random) -> Iterator[int]:
+        """Yield when each transfer begins, from ``start_ns`` on and before ``stop_ns``.
+
+        The first of a Poisson process comes after a random time, as the others.
+        """
+        at_ns = start_ns + self._gap_ns(rng) * (self.poisson is not None)
+        index = 0
+        while (self.number is None or index < self.number) and (stop_ns is None or at_ns < stop_ns):
+            yield at_ns
+            index += 1
+            at_ns += self._gap_ns(rng)
+
+    def _gap_ns(self, rng: random.Random) -> int:
+        if self.poisson is None:
+            return self._every_ns
+        return round(rng.expovariate(self.poisson) * _S)
+
+
+def octets(quantity: Quantity) -> int:
+    """Return a size in octets.  Raises ValueError."""
+    try:
+        value = parse_size(str(quantity))
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    if value <= 0:
+        raise ValueError("a size must be more than 0")
+    return value
+
+
+def positive_time(name: str, quantity: Quantity, *, zero: bool = False) -> int:
+    """Return a time in nanoseconds.  Raises ValueError, which names the field."""
+    try:
+        value = parse_time(str(quantity))
+    except InputError as error:
+        raise ValueError(f"`{name}`: {error}") from error
+    if value < 0 or (value == 0 and not zero):
+        raise ValueError(f"`{name}` must be more than 0")
+    return value

@@ -1,0 +1,227 @@
+"""A stack with parameters, as experiments and command lines write it.
+
+::
+
+    tcp
+    userspace(scheduler=blest, congestion=reno)
+    userspace(scheduler=blest)/mptcp
+    {userspace: {scheduler: blest}, label: blest}
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from testbed import document
+from testbed.document import nearest
+from testbed.errors import InputError
+from testbed.workload.stacks import options
+from testbed.workload.stacks.model import Scalar, StackKind
+from testbed.workload.stacks.registry import kind, names
+
+LABEL: Final = "label"
+_END: Final = re.compile(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The stack at one end of a flow.
+
+    :param options: as they were written.
+    """
+
+    name: str
+    options: dict[str, Scalar] = {}
+
+    @property
+    def kind(self) -> StackKind:
+        """What it is.  Raises InputError."""
+        return kind(self.name)
+
+    @property
+    def decoded(self) -> Any:
+        """Its options struct.  Raises InputError."""
+        return options.decode(self.kind, self.options)
+
+    @property
+    def sysctls(self) -> Mapping[str, str]:
+        """What its options mean as sysctls of its node."""
+        return self.kind.sysctls(self.decoded)
+
+    def sets_by_sysctl(self, option: str) -> bool:
+        """Tell whether an option is a sysctl of the node, and so reaches every program there."""
+        alone = self.kind.options(**{option: getattr(self.decoded, option)})
+        return bool(self.kind.sysctls(alone))
+
+    def differences(self, used: Mapping[str, Scalar]) -> Iterator[str]:
+        """Yield, in words, each option that was not used as it was asked for."""
+        for name, asked in options.given(self.decoded).items():
+            if name not in used:
+                yield f"{name} {asked} was asked for, and nothing says what was used"
+            elif used[name] != asked:
+                yield f"{name} {asked} was asked for, {used[name]} was used"
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.name
+        given = (f"{name}={_written(value)}" for name, value in self.options.items())
+        return f"{self.name}({', '.join(given)})"
+
+
+class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What both ends of a flow use.
+
+    :param label: what tables, claims and cells call it.
+    """
+
+    label: str
+    source: End
+    target: End
+
+    @property
+    def protocol(self) -> str:
+        """What both speak."""
+        return self.source.kind.protocol
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        """The source's and the target's."""
+        return self.source, self.target
+
+    @property
+    def name(self) -> str:
+        """The names of the stacks, without options: ``userspace`` or ``mptcp/userspace``."""
+        names = dict.fromkeys((self.source.name, self.target.name))
+        return "/".join(names)
+
+    @property
+    def options(self) -> dict[str, Scalar]:
+        """What was asked of either end."""
+        return self.target.options | self.source.options
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The names of the options that one of the ends has."""
+        return tuple(dict.fromkeys(name for end in self.ends for name in options.names(end.kind)))
+
+    def has(self, option: str) -> bool:
+        """Tell whether one of the ends has an option."""
+        return option in self.known
+
+    def obeying(self, source: Mapping[str, Scalar], target: Mapping[str, Scalar]) -> StackChoice:
+        """Return the same with options that the two nodes want, where none was chosen.
+
+        :raises InputError: a value is none for the option.
+        """
+        ends = [
+            End(name=end.name, options={**wanted, **end.options})
+            for end, wanted in zip(self.ends, (source, target), strict=True)
+        ]
+        return _checked(StackChoice(label=self.label, source=ends[0], target=ends[1]))
+
+    def replaced(self, changed: Mapping[str, Scalar]) -> StackChoice:
+        """Return the same with other options, each at the ends that have it; the label stays.
+
+        :raises InputError: neither has one of them, or a value is none for it.
+        """
+        for name in changed:
+            if not self.has(name):
+                hint = nearest(name, self.known)
+                raise InputError(f"the stack {self.name!r} has no option {name!r}", hint=hint)
+        source, target = (_replaced(end, changed) for end in self.ends)
+        return StackChoice(label=self.label, source=source, target=target)
+
+
+def parse(text: str) -> StackChoice:
+    """Read ``NAME(OPTION=VALUE, ...)``, or two of them with a slash between.
+
+    :raises InputError: there is no such stack or option, or the two do not speak one protocol.
+    """
+    written = re.split(r"/(?![^()]*\))", text)  # at slashes outside of parentheses
+    if len(written) > 2:
+        raise InputError(f"{text!r} names more than two ends", hint="write SOURCE/TARGET")
+    ends = [_end(one) for one in written]
+    label = "/".join(map(str, ends))
+    return _checked(StackChoice(label=label, source=ends[0], target=ends[-1]))
+
+
+def read(raw: object) -> StackChoice:
+    """Read an item of ``stacks``: a text as for :func:`parse`, or ``{NAME: OPTIONS, label: ...}``.
+
+    :raises InputError: as for :func:`parse`.
+    """
+    if isinstance(raw, str):
+        return parse(raw)
+    if not isinstance(raw, Mapping):
+        raise InputError(f"{raw!r} is no stack", hint="write NAME, or {NAME: {OPTION: VALUE}}")
+    named = [name for name in raw if name != LABEL]
+    if len(named) != 1:
+        raise InputError(
+            f"a stack has one name and perhaps a label, this one has {len(named)} names",
+            hint="{userspace: {scheduler: ecf}, label: ecf}",
+        )
+    name, given = str(named[0]), raw[named[0]] or {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"the options of {name!r} are not a mapping", hint="{OPTION: VALUE}")
+    choice = parse(name)
+    asked = {str(option): value for option, value in given.items()}
+    choice = choice.replaced(asked)
+    default = name if not asked else str(End(name=name, options=asked))
+    return msgspec.structs.replace(choice, label=str(raw.get(LABEL) or default))
+
+
+def pairs() -> Iterator[str]:
+    """Yield ``SOURCE/TARGET`` for all different stacks that speak the same protocol."""
+    for source, target in itertools.permutations(names(), 2):
+        if kind(source).protocol == kind(target).protocol:
+            yield f"{source}/{target}"
+
+
+def _checked(choice: StackChoice) -> StackChoice:
+    source, target = choice.source.kind, choice.target.kind
+    for end in choice.ends:
+        _ = end.decoded
+    if source.protocol != target.protocol:
+        raise InputError(
+            f"{source.name} speaks {source.protocol} and {target.name} {target.protocol}",
+            hint=f"pairs: {', '.join(pairs())}",
+        )
+    return choice
+
+
+def _end(text: str) -> End:
+    match = _END.fullmatch(text)
+    if match is None:
+        raise InputError(f"{text!r} is no stack", hint="write NAME or NAME(OPTION=VALUE, ...)")
+    name, inside = match.groups()
+    given: dict[str, Scalar] = {}
+    for item in filter(str.strip, (inside or "").split(",")):
+        option, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"{item.strip()!r} is not OPTION=VALUE", hint=f"{name}(OPTION=VALUE)")
+        if option.strip() in given:
+            raise InputError(f"{option.strip()!r} is given twice for {name!r}")
+        read_value, _ = document.parse(value, option.strip())
+        given[option.strip()] = _scalar(option.strip(), read_value)
+    return End(name=kind(name).name, options=given)
+
+
+def _scalar(name: str, value: object) -> Scalar:
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    raise InputError(f"the value of {name!r} is not a single one")
+
+
+def _replaced(end: End, changed: Mapping[str, Scalar]) -> End:
+    own = {name: value for name, value in changed.items() if name in options.names(end.kind)}
+    replaced = End(name=end.name, options=end.options | own)
+    _ = replaced.decoded
+    return replaced
+
+
+def _written(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,192 @@
+"""The options of stacks: their names, their units, and what the text of a file means.
+
+Sizes are octets and may be written as in tc(8) (``4MiB``), times are nanoseconds (``40ms``).  An
+option has one name, whichever stack has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from testbed.document import nearest
+from testbed.errors import InputError
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
+from testbed.stack.mptcp.scheduler import SCHEDULERS
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion import CONTROLS
+from testbed.units import parse_size, parse_time
+from testbed.workload.stacks.model import Scalar, StackKind
+
+_SIZES: Final = frozenset({"send_buffer", "receive_buffer", "notsent_lowat"})
+_TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
+_S: Final = 1_000_000_000
+# Options of our own stacks whose values are names.
+_OUR_NAMES: Final = {
+    "congestion": CONTROLS.names,
+    "scheduler": SCHEDULERS.names,
+    "path_manager": PATH_MANAGERS.names,
+}
+_WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
+_SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
+_OUR_TIMES: Final = frozenset(
+    name.removesuffix(_SUFFIX)
+    for name in (*MptcpConfig.__struct_fields__, *TcpConfig.__struct_fields__)
+    if name.endswith(_SUFFIX)
+)
+
+
+class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of one socket, see tcp(7) and socket(7); ``None`` leaves what the kernel has.
+
+    :param congestion: TCP_CONGESTION.
+    :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it; ``receive_buffer``
+        likewise SO_RCVBUF.  Either turns the kernel's own tuning of that buffer off.
+    :param nodelay: TCP_NODELAY; workloads turn Nagle's algorithm off unless this says otherwise.
+    :param notsent_lowat: TCP_NOTSENT_LOWAT in octets.
+    :param keepalive: SO_KEEPALIVE; ``keepalive_idle``, ``keepalive_interval`` (whole seconds, given
+        in nanoseconds) and ``keepalive_probes`` are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
+    :param user_timeout: TCP_USER_TIMEOUT, in nanoseconds.
+    """
+
+    congestion: str | None = None
+    send_buffer: int | None = None
+    receive_buffer: int | None = None
+    nodelay: bool | None = None
+    notsent_lowat: int | None = None
+    keepalive: bool | None = None
+    keepalive_idle: int | None = None
+    keepalive_interval: int | None = None
+    keepalive_probes: int | None = None
+    user_timeout: int | None = None
+
+
+class KernelMptcpOptions(SocketOptions, frozen=True, kw_only=True):
+    """Options of the kernel's MPTCP: those of its sockets, and three sysctls of the node.
+
+    :param scheduler: ``net.mptcp.scheduler`` (Linux 6.8).
+    :param path_manager: ``net.mptcp.path_manager`` (Linux 6.15).
+    :param checksum: ``net.mptcp.checksum_enabled``.
+    """
+
+    scheduler: str | None = None
+    path_manager: str | None = None
+    checksum: bool | None = None
+
+
+def names(kind: StackKind) -> tuple[str, ...]:
+    """Return the names of the options a stack has."""
+    return kind.options.__struct_fields__
+
+
+def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
+    """Return the options struct of a stack.
+
+    :raises InputError: it has no such option, or the value is none for it.
+    """
+    plain: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in names(kind):
+            raise InputError(
+                f"the stack {kind.name!r} has no option {name!r}", hint=nearest(name, names(kind))
+            )
+        plain[name] = _value(name, value)
+        _check(kind, name, plain[name])
+    try:
+        return msgspec.convert(plain, kind.options)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise InputError(f"{where.rstrip('`') or kind.name} of {kind.name}: {what}") from None
+
+
+def given(options: msgspec.Struct) -> dict[str, Scalar]:
+    """Return the options that were asked for, by name."""
+    found = msgspec.structs.asdict(options)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
+    """Return a configuration of our own stack with some options set.
+
+    ``nodelay`` is the opposite of its field ``nagle``; a time ``x`` is the field ``x_ns``.  What a
+    configuration does not have is left to the other one that makes up the stack.
+    """
+    fields = base.__struct_fields__
+    changed: dict[str, Any] = {}
+    for name, value in options.items():
+        if name == "nodelay" and "nagle" in fields:
+            changed["nagle"] = not value
+        for field in (name, name + _SUFFIX):
+            if field in fields:
+                changed[field] = value
+    return msgspec.structs.replace(base, **changed)
+
+
+def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str, Scalar]:
+    """Return the options of these names as a configuration of our own stack has them."""
+    fields = configuration.__struct_fields__
+    found: dict[str, Scalar] = {}
+    for name in names:
+        if name == "nodelay" and "nagle" in fields:
+            found[name] = not getattr(configuration, "nagle")  # noqa: B009 - any struct's
+        for field in (name, name + _SUFFIX):
+            if field in fields:
+                found[name] = getattr(configuration, field)
+    return found
+
+
+def of_configurations(name: str, *parts: type[msgspec.Struct], without: frozenset[str]) -> Any:
+    """Return a struct type with an option for each public field of some configurations.
+
+    :param without: fields that are no options: other configurations, and what topologies say.
+    """
+    fields: dict[str, Any] = {}
+    for part in parts:
+        for field in msgspec.structs.fields(part):
+            if field.name == "nagle":
+                fields["nodelay"] = bool | None
+            elif field.name not in without:
+                fields[field.name.removesuffix(_SUFFIX)] = field.type | None
+    return msgspec.defstruct(
+        name,
+        [(field, type_, None) for field, type_ in fields.items()],
+        frozen=True,
+        kw_only=True,
+        module=__name__,
+    )
+
+
+def is_time(name: str) -> bool:
+    """Tell whether an option is a time."""
+    return name in _TIMES or name in _OUR_TIMES
+
+
+def _check(kind: StackKind, name: str, value: Scalar) -> None:
+    """Refuse what an option cannot be, whatever the machine.  Raises InputError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value <= 0 and (name in _SIZES or is_time(name)):
+            raise InputError(f"{name} of {kind.name} must be more than 0")
+        unit = _WHOLE.get(name)
+        if kind.in_kernel and unit is not None and value % unit:
+            raise InputError(
+                f"{name} of {kind.name} must be whole {'seconds' if unit == _S else 'ms'}"
+            )
+    known = _OUR_NAMES.get(name)
+    if not kind.in_kernel and known is not None and value not in known():
+        raise InputError(
+            f"there is no {name.replace('_', ' ')} {value!r}", hint=nearest(str(value), known())
+        )
+
+
+def _value(name: str, value: Scalar) -> Scalar:
+    """Return a value in the option's own unit: texts of sizes and times become numbers."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if name in _SIZES:
+        return parse_size(str(value))
+    if is_time(name):
+        return parse_time(str(value))
+    return value

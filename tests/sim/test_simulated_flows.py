@@ -1,0 +1,131 @@
+"""Several flows in one simulated run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.campaign import runner
+from testbed.errors import InputError
+from testbed.experiment.load import Overrides, load
+from testbed.experiment.venue import Assignment, venue
+from testbed.results.model import RunRecord, Status
+
+TOPOLOGY = """\
+nodes: {phone: {}, laptop: {}, router: {kind: router}, server: {}}
+links:
+  wifi: {between: [phone, router], netem: {rate: 10mbit, delay: 5ms}}
+  lte: {between: [phone, router], netem: {rate: 10mbit, delay: 15ms}}
+  lan: {between: [laptop, router], netem: {rate: 100mbit, delay: 1ms}}
+  wan: {between: [router, server], netem: {rate: 15mbit, delay: 5ms, limit: 30}}
+"""
+FLOWS = """\
+topology: topology.yaml
+stacks: [userspace]
+repetitions: 1
+flows:
+  transfer: {kind: bulk, from: phone, to: server, size: 1MB}
+  rival: {kind: bulk, from: laptop, to: server, stack: userspace-tcp(congestion=reno), count: 2,
+          background: true}
+  short: {kind: bulk, from: laptop, to: server, size: {uniform: [2KB, 20KB]},
+          arrivals: {poisson: 20}, stop: 1s, stack: userspace-tcp}
+  calls: {kind: reqres, from: phone, to: server, interval: 50ms, clients: 2, start: 100ms,
+          stop: 600ms}
+"""
+
+
+def carried_out(folder: Path, text: str = FLOWS) -> tuple[RunRecord, dict[str, bytes]]:
+    (folder / "topology.yaml").write_text(TOPOLOGY)
+    (folder / "try.yaml").write_text(text)
+    experiment = load(folder / "try.yaml", Overrides(machine="sim"))
+    [run] = runner.plan(experiment)
+    done = venue("sim").run_once(
+        Assignment(
+            spec=experiment.spec,
+            scenario=experiment.scenario(run.cell),
+            planned=run,
+            directory=folder,
+            on_progress=lambda _: None,
+        )
+    )
+    return done.record, done.files
+
+
+def test_flows_run_side_by_side_and_each_is_proved(tmp_path: Path) -> None:
+    record, files = carried_out(tmp_path)
+    assert (record.status, record.reason) == (Status.OK, None)
+    assert set(record.flows) == {"transfer", "rival", "short", "calls"}
+    assert record.flows["rival"].background
+    assert len({flow.port for flow in record.flows.values()}) == 4
+    assert record.flows["transfer"].proof.subflows == 2
+    assert record.stacks["rival"].options == {"congestion": "reno"}
+    assert record.stacks["rival"].used["source"]["congestion"] == "reno"
+    assert record.stacks["transfer"].used["target"]["congestion"] == "cubic"
+    assert b'"flow":"short"' in files["series.jsonl"]
+
+
+def test_metrics_are_those_of_each_flow(tmp_path: Path) -> None:
+    metrics = carried_out(tmp_path)[0].metrics
+    assert metrics["short.transfers"] > 10
+    assert metrics["short.completion_time_p50"] > 0.012  # a round trip, at least
+    assert 10 < metrics["calls.transactions"] <= 20
+    assert 0 < metrics["transfer.goodput"] < 15e6
+    assert metrics["rival.goodput"] > 1e6
+    assert "goodput" not in metrics
+
+
+def test_a_flow_in_the_background_goes_on_until_the_others_are_over(tmp_path: Path) -> None:
+    metrics = carried_out(tmp_path)[0].metrics
+    longest = max(metrics[f"{flow}.duration"] for flow in ("transfer", "short", "calls"))
+    assert metrics["rival.duration"] > longest - 0.2
+
+
+def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
+    first, again = (carried_out(tmp_path)[0] for _ in range(2))
+    assert first.metrics == again.metrics
+    other = carried_out(tmp_path, FLOWS + "seed: 2\n")[0]
+    assert other.metrics["short.goodput"] != first.metrics["short.goodput"]
+
+
+def test_an_error_names_the_flow(tmp_path: Path) -> None:
+    text = FLOWS.replace("size: 1MB", "size: 500MB") + "timeout: 3s\n"
+    record, _ = carried_out(tmp_path, text)
+    assert record.status is Status.FAILED
+    assert record.reason is not None
+    assert record.reason.startswith("transfer: the client was still waiting for room to send")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("flows:", "workload: {kind: bulk, from: phone, to: server, size: 1}\nflows:", "either"),
+        ("transfer:", "trans.fer:", "try.yaml:4: flows"),
+        ("stack: userspace-tcp}", "stack: quic}", "no stack 'quic'"),
+        ("stack: userspace-tcp(congestion=reno)", "stack: tcp", "flows.rival.stack.*'tcp' here"),
+        ("from: phone, to: server, size", "from: phone, to: phone, size", "from and to are both"),
+        ("to: server, size: 1MB", "to: servr, size: 1MB", "flows.transfer: .*'servr'.*'server'"),
+        ("stop: 1s", "stop: 90s", "flows.short: .*longer than the timeout"),
+        ("repetitions: 1", "matrix: {flows.transfr.size: [1MB]}", "'transfer'"),
+        ("repetitions: 1", "matrix: {flows.transfer.sise: [1MB]}", "did you mean 'size'"),
+        ("repetitions: 1", "matrix: {stack.schedular: [ecf]}", "did you mean 'scheduler'"),
+        ("repetitions: 1", "matrix: {stack.scheduler: [best]}", "no scheduler 'best'"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in FLOWS
+    with pytest.raises(InputError, match=message):
+        carried_out(tmp_path, FLOWS.replace(old, new, 1))
+
+
+def test_a_size_of_a_flow_is_an_axis(tmp_path: Path) -> None:
+    text = FLOWS.replace("repetitions: 1", "matrix: {flows.transfer.size: [1KB, 2KB]}")
+    (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+    (tmp_path / "try.yaml").write_text(text)
+    experiment = load(tmp_path / "try.yaml", Overrides(machine="sim"))
+    sizes = [experiment.scenario(cell).flows[0].flow.workload.size for cell in experiment.cells]
+    assert sizes == ["1KB", "2KB"]
+    changed = load(
+        tmp_path / "try.yaml", Overrides(machine="sim", values=[("flows.short.stop", "2s")])
+    )
+    assert changed.spec.flows["short"].stop == "2s"
