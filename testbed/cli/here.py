@@ -7,6 +7,7 @@ tables, whose libraries take seconds to load where the processor is emulated.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -52,8 +53,9 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
         jobs = iter([(runner.resume(store, request.software), store)])
     else:
         results = Path(request.results)
-        jobs = ((it, runner.create(it, results, request.software)) for it in experiments)
+        jobs = ((it, _created(it, results, request)) for it in experiments)
     done: Done = []
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
         for experiment, store in jobs:
             with _concluded(store, done, request):
@@ -68,10 +70,26 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     return exit_code((outcome for _, outcome in done if outcome), strict=request.strict)
 
 
+def _as_ctrl_c(*_: object) -> None:
+    """End as Ctrl-C does: what is finished is summed up."""
+    raise KeyboardInterrupt
+
+
+def _created(experiment: Experiment, results: Path, request: Request) -> Store:
+    """Make a result folder, and tell whoever asked for it which one it is."""
+    from testbed.campaign import runner
+
+    store = runner.create(experiment, results, request.software)
+    if request.ledger is not None:
+        with Path(request.ledger).open("a") as ledger:
+            ledger.write(f"{store.path}\n")
+    return store
+
+
 def _failed(store: Store) -> bool:
     from testbed.results.model import Status
 
-    return any(run.status is not Status.OK for run in store.runs())
+    return any(entry.status is not Status.OK for entry in store.over().values())
 
 
 def _runs(experiment: Experiment, store: Store, request: Request) -> None:
@@ -80,7 +98,14 @@ def _runs(experiment: Experiment, store: Store, request: Request) -> None:
 
     runs = runner.missing(experiment, store, again=request.again)
     with watcher(experiment.name, len(runs)) as watching:
-        runner.carry_out(experiment, store, runs, watching, fail_fast=request.fail_fast)
+        runner.carry_out(
+            experiment,
+            store,
+            runs,
+            watching,
+            fail_fast=request.fail_fast,
+            jobs=request.jobs,
+        )
 
 
 @contextlib.contextmanager
