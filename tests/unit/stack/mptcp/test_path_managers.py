@@ -105,7 +105,7 @@ def test_the_initial_address_is_announced_with_a_port_of_its_own() -> None:
         PathEndpoint(host=A1, id=1, signal=True),
         PathEndpoint(host=A1, id=2, signal=True, port=9),
     )
-    assert list(manager.established(View())) == [Announce(id=2, host=A1, port=9)]
+    assert list(manager.established(View(A1))) == [Announce(id=2, host=A1, port=9)]
 
 
 def test_an_endpoint_whose_address_is_not_there_is_not_used() -> None:
