@@ -121,9 +121,8 @@ class SideBySide:
 
     def _carry_out(self, pool: ProcessPoolExecutor, jobs: Iterator[Job], writer: Writer) -> None:
         running: deque[Future[bytes]] = deque()
-        wanted = True
         while True:
-            while wanted and len(running) < self._jobs * _AHEAD:
+            while len(running) < self._jobs * _AHEAD:
                 job = next(jobs, None)
                 if job is None:
                     break
@@ -132,7 +131,8 @@ class SideBySide:
                 return
             # In their order: what is stored does not depend on how fast the processes are.
             finished = msgspec.msgpack.decode(running.popleft().result(), type=Finished)
-            wanted = writer.finish(finished) and wanted
+            if not writer.finish(finished):
+                return
 
 
 _bench = Bench()  # of a process that carries out jobs
