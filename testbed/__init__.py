@@ -1,3 +1,19 @@
-"""A laboratory for Multipath TCP: topologies, wires, workloads, probes and results."""
+"""A laboratory for Multipath TCP: shaped multipath networks, measured runs, and a stack to read.
+
+:mod:`testbed.api` says what can be done from Python; its names are here, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["HOST", "SIMULATION", "Experiment", "Results", "__version__", "load", "read", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the API when it is asked for: most programs of this package do without it."""
+    if name in __all__:
+        return getattr(importlib.import_module("testbed.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

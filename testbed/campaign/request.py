@@ -15,6 +15,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     :param results: where result folders go.
     :param summary: sum up at the end.
     :param strict: a claim that is not decided is a failure.
+    :param jobs: how many runs at a time.
+    :param ledger: a file to which the names of result folders are added when they are made.
+    :param created_at: what names the result folders, if not the time when they are made.
     :param software: what has been found out about it.
     """
 
@@ -27,4 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     summary: bool = True
     strict: bool = False
     json: bool = False
+    jobs: int = 1
+    ledger: str | None = None
+    created_at: str | None = None
     software: Software | None = None

@@ -5,52 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from testbed import __version__
 from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
+from testbed.campaign.executors import InOrder, SideBySide, Writer
+from testbed.campaign.jobs import Definition, Job
+from testbed.campaign.watching import Watcher
 from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.experiment.asked import asked
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
-from testbed.experiment.venue import Assignment, venue
+from testbed.experiment.venue import SIMULATION
 from testbed.results.environment import Software, gather
 from testbed.results.model import ExperimentRecord, RunRecord, Status
 from testbed.results.store import Store
-from testbed.workload.result import Progress
 
 
-class Watcher(Protocol):
-    """Is told how far an experiment is."""
-
-    def begin(self, run: PlannedRun) -> None:
-        """A run begins."""
-
-    def progress(self, progress: Progress) -> None:
-        """Its workload got this far."""
-
-    def end(self, record: RunRecord) -> None:
-        """It is over and stored."""
-
-
-def create(experiment: Experiment, root: Path, known: Software | None = None) -> Store:
+def create(
+    experiment: Experiment,
+    root: Path,
+    known: Software | None = None,
+    created_at: str | None = None,
+) -> Store:
     """Make the result folder.
 
     :param known: of the programs, if it has been found out.
+    :param created_at: what names the folder, UTC, ISO 8601; by default now.  A virtual clock says
+        the same each time.
     :raises InputError: it cannot be written.
     """
     record = ExperimentRecord(
         name=experiment.name,
         topology=experiment.topology,
         spec=experiment.raw,
-        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created_at=created_at or now(),
         version=__version__,
     )
     return Store.create(root, record, gather(experiment.machine, known))
+
+
+def now() -> str:
+    """Return the time, UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def resume(store: Store, known: Software | None = None) -> Experiment:
@@ -75,7 +75,8 @@ def missing(experiment: Experiment, store: Store, *, again: bool) -> tuple[Plann
 
     :param again: also those that failed or were invalid.
     """
-    done = {run.number for run in store.runs() if not again or run.status is Status.OK}
+    over = store.over()
+    done = {number for number, it in over.items() if not again or it.status is Status.OK}
     return tuple(run for run in plan(experiment) if run.number not in done)
 
 
@@ -91,28 +92,42 @@ def carry_out(
     watcher: Watcher,
     *,
     fail_fast: bool,
+    jobs: int = 1,
 ) -> None:
-    """Carry out runs one after the other, and store each as soon as it is over.
+    """Carry out runs, and store each as soon as it is over.
 
+    :param store: nobody else writes there (:meth:`Store.writing`).
     :param fail_fast: stop after the first one that failed or is invalid.
+    :param jobs: how many at a time; more than one only where time is virtual.
+    :raises InputError: the runs would disturb one another.
     :raises TestbedError: no further run is possible; what was stored stays.
     """
-    run_once = venue(experiment.machine).run_once
-    for run in runs:
-        watcher.begin(run)
-        directory = store.begin_run(run.number)
-        assignment = Assignment(
-            spec=experiment.spec,
-            scenario=experiment.scenario(run.cell),
-            planned=run,
-            directory=directory,
-            on_progress=watcher.progress,
+    if jobs > 1 and experiment.machine != SIMULATION:
+        raise InputError(
+            f"{jobs} runs at a time would disturb one another on {experiment.machine}",
+            hint="--jobs is for simulations: add --sim",
         )
-        done = run_once(assignment)
-        store.finish_run(done.record, done.files)
-        watcher.end(done.record)
-        if fail_fast and done.record.status is not Status.OK:
-            return
+    executor = InOrder(experiment) if jobs == 1 else SideBySide(jobs)
+    definition = Definition.of(experiment)
+    executor.carry_out(
+        [Job(definition=definition, run=run) for run in runs],
+        Writer(store, watcher, fail_fast=fail_fast),
+    )
+
+
+def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:
+    """Return how long runs take at least: what their flows and events last.
+
+    :raises InputError: values of the matrix do not go together.
+    """
+    lasting: dict[str, int] = {}
+    for run in runs:
+        if run.cell.identity not in lasting:
+            scenario = experiment.scenario(run.cell)
+            ends = [planned.flow.workload.longest_ns for planned in scenario.flows]
+            ends += [action.at_ns for action in scenario.timeline]
+            lasting[run.cell.identity] = max(ends, default=0)
+    return sum(lasting[run.cell.identity] for run in runs) / 1e9
 
 
 def conclude(store: Store, metrics: Sequence[str] = ()) -> Outcome:

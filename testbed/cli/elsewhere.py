@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
 import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from testbed.campaign.runner import now
 from testbed.cli.conclusion import conclude, exit_code
 from testbed.cli.ending import INTERRUPTED
 from testbed.cli.output import console
@@ -24,7 +27,6 @@ from testbed.results.store import Store
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Measured
     from testbed.campaign.request import Request
-    from testbed.results.model import ExperimentRecord
 
 _STDOUT, _STDERR = 1, 2
 # Of several exit codes the first of these that occurs is ours; see testbed.errors.
@@ -50,11 +52,11 @@ def run(errands: Sequence[Errand]) -> int:
         for machine, errand in errands:
             request = msgspec.structs.replace(errand, software=known)
             results = _results(request)
-            before = set(_folders(results))
+            made: list[Path] = []
             try:
-                codes.append(_run_in(machine, request, results))
+                codes.append(_run_in(machine, request, results, made))
             finally:
-                found += _read(machine, results, before, json=request.json)
+                found += _read(machine, made, json=request.json)
             if codes[-1] == INTERRUPTED:
                 break
     finally:
@@ -94,65 +96,74 @@ def _results(request: Request) -> Path:
     return Path(request.resume or request.results)
 
 
-def _run_in(machine: Machine, request: Request, results: Path) -> int:
-    """Run it in one machine; the kernel's messages go to the last result folder."""
+def _run_in(machine: Machine, request: Request, results: Path, made: list[Path]) -> int:
+    """Run it in one machine; the kernel's messages go to the last result folder.
+
+    :param made: gets the result folders that were made, or the resumed one: the guest tells them.
+    """
     console(stderr=True).print(f"machine: {machine.name}", markup=False)
     results.mkdir(parents=True, exist_ok=True)
-    before = set(_folders(results))
-    inside = msgspec.structs.replace(request, summary=False, json=False)
-    program = Program(
-        argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
-        directory=Path.cwd(),
-        environment=os.environ,
-        writable=(results.resolve(),),
-        output=_STDERR if request.json else _STDOUT,
-    )
-    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch, _ledger(results) as ledger:
+        inside = msgspec.structs.replace(
+            request, summary=False, json=False, ledger=str(ledger), created_at=now()
+        )
+        program = Program(
+            argv=(sys.executable, "-m", "testbed.cli.here", msgspec.json.encode(inside).decode()),
+            directory=Path.cwd(),
+            environment=os.environ,
+            writable=(results.resolve(),),
+            output=_STDERR if request.json else _STDOUT,
+        )
         log = Path(scratch, "console")
         try:
             return machine.execute(program, console=log)
         except MachineError as error:
-            kept = _keep(log, machine, results, before)
+            made += _made(ledger, request)
+            kept = _keep(log, machine, results, made)
             raise MachineError(error.message, hint=f"the whole console: {kept}") from error
         finally:
-            if set(_folders(results)) - before:
-                _keep(log, machine, results, before)
+            made[:] = _made(ledger, request)
+            if made:
+                _keep(log, machine, results, made)
 
 
-def _keep(log: Path, machine: Machine, results: Path, before: set[Path]) -> Path:
+@contextlib.contextmanager
+def _ledger(results: Path) -> Iterator[Path]:
+    """Give the name of a file where the guest can write, and which is gone afterwards."""
+    ledger = results / f".made-{uuid.uuid4().hex}"
+    try:
+        yield ledger
+    finally:
+        ledger.unlink(missing_ok=True)
+
+
+def _made(ledger: Path, request: Request) -> list[Path]:
+    """Return the folders that hold results of a request: those that were made, or the resumed."""
+    if request.resume is not None:
+        return [Path(request.resume)]
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    return [folder for folder in map(Path, lines) if (folder / "experiment.json").exists()]
+
+
+def _keep(log: Path, machine: Machine, results: Path, made: Sequence[Path]) -> Path:
     """Copy the console to the newest result folder, or beside all if there is no new one."""
-    folders = sorted(set(_folders(results)) - before)
     name = machine.name.replace("/", "_")
-    kept = folders[-1] / "console.log" if folders else results / f"console-{name}.log"
+    kept = made[-1] / "console.log" if made else results / f"console-{name}.log"
     if log.exists() and log.stat().st_size:
         shutil.copyfile(log, kept)
     return kept
 
 
-def _folders(results: Path) -> list[Path]:
-    """Return all result folders, or none if ``results`` is one itself."""
-    return [file.parent for file in results.glob("*/*/experiment.json")]
-
-
-def _read(
-    machine: Machine, results: Path, before: set[Path], *, json: bool
-) -> Iterator[tuple[Path, Measured]]:
+def _read(machine: Machine, made: Sequence[Path], *, json: bool) -> Iterator[tuple[Path, Measured]]:
     """Sum up here what was measured there: numerical libraries take long to load in emulation."""
     from testbed.analysis.comparison import Measured
 
-    for folder, record in _new(results, before):
+    for folder in made:
         store = Store.open(folder)
         if runs := store.runs():
             outcome = conclude(store, json=json)
+            digest = store.experiment().digest
             yield (
                 folder,
-                Measured(machine=machine.name, asked=record.digest, outcome=outcome, runs=runs),
+                Measured(machine=machine.name, asked=digest, outcome=outcome, runs=runs),
             )
-
-
-def _new(results: Path, before: set[Path]) -> list[tuple[Path, ExperimentRecord]]:
-    """Return the folders that appeared, in the order they were begun, or the resumed one."""
-    resumed = (results / "experiment.json").exists()
-    folders = {results} if resumed else set(_folders(results)) - before
-    records = [(folder, Store.open(folder).experiment()) for folder in folders]
-    return sorted(records, key=lambda each: each[1].created_at)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.cli.ending import told
+from testbed.cli.ending import end_as_ctrl_c, told
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome
@@ -28,6 +28,7 @@ def main() -> None:
     """Do what the first argument says, a :class:`Request` as JSON."""
     from testbed.sandbox import ahead
 
+    end_as_ctrl_c()
     with told(), ahead():  # a sandbox's holder starts while the rest is imported and read
         import msgspec
 
@@ -52,11 +53,12 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
         jobs = iter([(runner.resume(store, request.software), store)])
     else:
         results = Path(request.results)
-        jobs = ((it, runner.create(it, results, request.software)) for it in experiments)
+        jobs = ((it, _created(it, results, request)) for it in experiments)
     done: Done = []
     try:
         for experiment, store in jobs:
-            with _concluded(store, done, request):
+            # Not before nobody else writes there may the folder be discarded.
+            with store.writing(), _concluded(store, done, request):
                 _runs(experiment, store, request)
             if request.fail_fast and _failed(store):
                 break
@@ -68,10 +70,21 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     return exit_code((outcome for _, outcome in done if outcome), strict=request.strict)
 
 
+def _created(experiment: Experiment, results: Path, request: Request) -> Store:
+    """Make a result folder, and tell whoever asked for it which one it is."""
+    from testbed.campaign import runner
+
+    store = runner.create(experiment, results, request.software, request.created_at)
+    if request.ledger is not None:
+        with Path(request.ledger).open("a") as ledger:
+            ledger.write(f"{store.path}\n")
+    return store
+
+
 def _failed(store: Store) -> bool:
     from testbed.results.model import Status
 
-    return any(run.status is not Status.OK for run in store.runs())
+    return any(entry.status is not Status.OK for entry in store.over().values())
 
 
 def _runs(experiment: Experiment, store: Store, request: Request) -> None:
@@ -80,7 +93,14 @@ def _runs(experiment: Experiment, store: Store, request: Request) -> None:
 
     runs = runner.missing(experiment, store, again=request.again)
     with watcher(experiment.name, len(runs)) as watching:
-        runner.carry_out(experiment, store, runs, watching, fail_fast=request.fail_fast)
+        runner.carry_out(
+            experiment,
+            store,
+            runs,
+            watching,
+            fail_fast=request.fail_fast,
+            jobs=request.jobs,
+        )
 
 
 @contextlib.contextmanager

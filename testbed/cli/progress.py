@@ -24,6 +24,7 @@ class Lines:
         self._name = name
         self._total = total
         self._count = 0
+        self._began = time.monotonic()
 
     def begin(self, run: PlannedRun) -> None:
         """Say nothing yet."""
@@ -34,8 +35,16 @@ class Lines:
     def end(self, record: RunRecord) -> None:
         """Say how the run ended."""
         self._count += 1
-        line = f"{self._name}: {self._count}/{self._total} {_finished(record)}"
+        line = f"{self._name}: {self._count}/{self._total} {_finished(record)}{self._left()}"
         print(line, file=sys.stderr)  # plainly: rich takes long to load in emulation
+
+    def _left(self) -> str:
+        """Say how long the rest will take, if the runs to come take as long as those before."""
+        left = self._total - self._count
+        if not left:
+            return ""
+        seconds = (time.monotonic() - self._began) / self._count * left
+        return f" (about {duration(seconds)} left)"
 
     def __enter__(self) -> Lines:
         return self
@@ -111,6 +120,14 @@ class Live(Lines):
         traceback: TracebackType | None,
     ) -> None:
         self._display.stop()
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def watcher(name: str, total: int) -> Lines:

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from testbed.cli import completion
+from testbed.cli.ending import end_as_ctrl_c
 from testbed.cli.options import Json
 from testbed.cli.output import console
 from testbed.errors import InputError
@@ -70,6 +71,12 @@ def command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if an expectation is not decided.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="With --sim: so many runs at a time.")
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs and how long they take at least.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run experiments and print what came out.
@@ -87,7 +94,8 @@ def command(
         testbed run --sim experiments/quickstart.yaml
 
     With --sim the network and its clock are simulated, and the stacks are our own, userspace and
-    userspace-tcp; the others of a file are left out.
+    userspace-tcp; the others of a file are left out. With --jobs several runs are simulated at a
+    time, with the same results.
 
         testbed run --machine qemu:6.1 --machine qemu:6.12 experiments/quickstart.yaml
 
@@ -123,13 +131,42 @@ def command(
         summary=summary,
         strict=strict,
         json=json,
+        jobs=jobs,
     )
     _check(request)
+    if jobs > 1 and request.resume is None and not sim:
+        raise InputError("--jobs goes with --sim: other runs would disturb one another")
     # All are read before one begins.
     experiments = [load(Path(file), request.changes) for file in request.files]
+    end_as_ctrl_c()
     _say_what_is_left_out(experiments)
+    if dry_run:
+        _print_plan(experiments, json=json)
+        return
     elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
     sys.exit(_elsewhere(elsewhere, request) if elsewhere else here.carry_out(request, experiments))
+
+
+def _print_plan(experiments: Sequence[Experiment], *, json: bool) -> None:
+    from testbed.campaign import runner
+    from testbed.cli.output import print_json
+    from testbed.cli.progress import duration
+
+    plans = [(it, runner.plan(it), runner.least_seconds(it, runner.plan(it))) for it in experiments]
+    if json:
+        print_json(
+            [
+                {"experiment": it.name, "runs": runs, "least_seconds": seconds}
+                for it, runs, seconds in plans
+            ]
+        )
+        return
+    for it, runs, seconds in plans:
+        for run in runs:
+            values = "".join(f", {name} = {value}" for name, value in run.cell.parameters.items())
+            typer.echo(f"{run.number:04d} {run.cell.stack}{values}, repetition {run.repetition}")
+        lasting = duration(seconds) if seconds else "as long as the transfers take"
+        typer.echo(f"{it.name}: {len(runs)} runs, {lasting} at least, without starting and ending")
 
 
 def _all_virtual(machines: Sequence[str]) -> bool:

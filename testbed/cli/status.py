@@ -14,7 +14,8 @@ from testbed.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from testbed.sandbox import Description, Observation
-    from testbed.wire.report import WireReport
+    from testbed.topology.model import Topology
+    from testbed.wire.report import Wire, WireReport
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -121,10 +122,10 @@ def _print(status: Status) -> None:
             )
     console().print(table)
     if status.wires is not None and status.wires.wires:
-        console().print(_wires(status.wires))
+        console().print(_wires(status.wires, description.topology))
 
 
-def _wires(report: WireReport) -> object:
+def _wires(report: WireReport, topology: Topology | None) -> object:
     from rich.table import Table
 
     table = Table(
@@ -134,7 +135,7 @@ def _wires(report: WireReport) -> object:
         counters = wire.counters
         table.add_row(
             wire.link,
-            wire.toward,
+            _node_toward(wire, topology),
             wire.engine,
             wire.netem.to_tc(),
             *(
@@ -148,6 +149,12 @@ def _wires(report: WireReport) -> object:
             ),
         )
     return table
+
+
+def _node_toward(wire: Wire, topology: Topology | None) -> str:
+    """Return the node that one direction of a wire leads to; a sandbox of no topology has sides."""
+    ends = {each.name: {"a": each.a, "b": each.b} for each in topology.links} if topology else {}
+    return ends[wire.link][wire.toward].node if wire.link in ends else wire.toward
 
 
 def _when(seconds: float) -> str:

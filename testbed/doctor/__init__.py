@@ -13,15 +13,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from testbed.doctor.case import Candidate, Case, Finding
+from testbed.doctor.case import Case, Finding
 from testbed.doctor.causes import CAUSES
 from testbed.errors import InputError
+from testbed.prediction import Subflow, address_of, subflows
 from testbed.sandbox.observation import NamespaceState
 from testbed.topology.forwarding import family_of, host
 from testbed.topology.model import Family, Kind, Topology
-from testbed.topology.paths import Subflow, address_of, subflows
 
-__all__ = ["Candidate", "Case", "Diagnosis", "Finding", "diagnose", "first_pair"]
+__all__ = ["Case", "Diagnosis", "Finding", "diagnose", "first_pair"]
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

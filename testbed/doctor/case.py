@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
+from testbed.prediction import Join, joins
 from testbed.sandbox.observation import NamespaceState
-from testbed.topology.forwarding import Forwarding, family_of, host
-from testbed.topology.model import Endpoint, EndpointFlag, Family, Limits, Node, Topology
+from testbed.topology.forwarding import Forwarding, host
+from testbed.topology.model import Limits, Node, Topology
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -19,15 +20,6 @@ class Finding(msgspec.Struct, frozen=True):
     node: str
     seen: str  # what was observed
     remedy: str  # what to do, as a command where there is one
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A further subflow that the endpoints ask for.  ``source`` None: routing will choose it."""
-
-    endpoint: Endpoint
-    owner: str  # the node whose endpoint it is
-    source: str | None
-    destination: str
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -50,9 +42,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.forwarding.source(self.client, self.dialled)
 
     @functools.cached_property
-    def candidates(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> tuple[Join, ...]:
         """Every further subflow that the endpoints of both ends ask for."""
-        return (*self._from_subflow_endpoints(), *self._from_announcements())
+        return joins(self.topology, self.client, self.server, self.source, self.dialled)
 
     def node(self, name: str) -> Node:
         """Return the observed node."""
@@ -70,16 +62,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return a sysctl of a node, or None where the kernel does not have it."""
         return self.states[node].sysctls.get(key)
 
-    def endpoints(self, node: str, flag: EndpointFlag) -> list[Endpoint]:
-        """Return the endpoints that carry a flag and suit the connection's family."""
-        family = family_of(self.dialled)
-        return [
-            endpoint
-            for endpoint in self.node(node).endpoints
-            if flag in endpoint.flags
-            and (family is Family.IPV6 or family_of(endpoint.address) is family)
-        ]
-
     def interface_of(self, node: str, address: str) -> str | None:
         """Return the name of the node's interface, up and with carrier, that has an address."""
         for interface in self.node(node).interfaces:
@@ -90,27 +72,3 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def has_address(self, node: str, address: str) -> bool:
         """Whether an interface of the node that can send has the address."""
         return self.interface_of(node, address) is not None
-
-    def _from_subflow_endpoints(self) -> Iterator[Candidate]:
-        for endpoint in self.endpoints(self.client, EndpointFlag.SUBFLOW):
-            if endpoint.address != self.source:
-                yield Candidate(
-                    endpoint=endpoint,
-                    owner=self.client,
-                    source=endpoint.address,
-                    destination=self.dialled,
-                )
-
-    def _from_announcements(self) -> Iterator[Candidate]:
-        mesh = self.endpoints(self.client, EndpointFlag.FULLMESH)
-        for endpoint in self.endpoints(self.server, EndpointFlag.SIGNAL):
-            if endpoint.address == self.dialled and endpoint.port is None:
-                continue
-            sources: list[str | None] = [each.address for each in mesh]
-            for source in sources or [None]:
-                yield Candidate(
-                    endpoint=endpoint,
-                    owner=self.server,
-                    source=source or self.forwarding.source(self.client, endpoint.address),
-                    destination=endpoint.address,
-                )

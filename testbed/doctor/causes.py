@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from testbed.doctor.case import Candidate, Case, Finding
+from testbed.doctor.case import Case, Finding
+from testbed.prediction import Join
 from testbed.sandbox.observation import Listener
 from testbed.topology.forwarding import family_of, host
 from testbed.topology.model import EndpointFlag, Family
@@ -358,7 +359,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
 )
 
 
-def _others_work(case: Case, candidate: Candidate) -> bool:
+def _others_work(case: Case, candidate: Join) -> bool:
     """Whether the server announces an address the same source can reach."""
     return any(
         other.source == candidate.source

@@ -73,6 +73,7 @@ def _node(state: NamespaceState, links: Iterable[Link]) -> Node:
         routes=state.routes,
         all_routes=True,
         neighbours=state.neighbours,
+        sysctls=tuple(state.sysctls.items()),
         limits=state.limits,
         endpoints=state.endpoints,
     )

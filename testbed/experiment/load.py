@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -86,7 +87,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
 
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
-    written = document.load(path, ExperimentSpec)
+    written = _written(path)
     _all_of(
         lambda: _choices(written),
         lambda: resolve(_topology(written, path)),
@@ -98,18 +99,61 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     _check_claims(written, topology, overrides)
     raw = located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
-    wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
-    _check_machines(wanted)
-    left_out: tuple[str, ...] = ()
-    if overrides.machine != HOST:
-        wanted, left_out = _possible(wanted, overrides.machine)
-    experiment = _experiment(
-        path.stem,
-        overrides.machine,
-        wanted,
-        document.convert(raw["topology"], TopologySpec, topology.positions, topology.name),
-    )
+    with _blaming(overrides):
+        wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
+        _check_machines(wanted)
+        left_out: tuple[str, ...] = ()
+        if overrides.machine != HOST:
+            wanted, left_out = _possible(wanted, overrides.machine)
+        experiment = _experiment(
+            path.stem,
+            overrides.machine,
+            wanted,
+            document.convert(raw["topology"], TopologySpec, topology.positions, topology.name),
+        )
     return msgspec.structs.replace(experiment, left_out=left_out)
+
+
+def _written(path: Path) -> Document[ExperimentSpec]:
+    """Read the file, and say what it is if it is a topology."""
+    try:
+        return document.load(path, ExperimentSpec)
+    except InputError:
+        raw = document.load(path, Any).raw
+        if isinstance(raw, dict) and {"nodes", "links"} & raw.keys() and "topology" not in raw:
+            raise InputError(
+                "is a topology, not an experiment",
+                file=str(path),
+                hint=f"`testbed up {path}` builds it; an experiment names it under 'topology'",
+            ) from None
+        raise
+
+
+@contextlib.contextmanager
+def _blaming(overrides: Overrides) -> Iterator[None]:
+    """Blame an option of the command line for what it brought about, not a line of the file."""
+    try:
+        yield
+    except InputError as error:
+        first = document.split_path(error.path)[0] if error.path else ""
+        options = {
+            "stacks": [f"--stack {text}" for text in overrides.stacks],
+            "repetitions": [f"--repetitions {overrides.repetitions}"],
+            "seed": [f"--seed {overrides.seed}"],
+            "wire": [f"--wire {overrides.wire}"],
+        }
+        given = {
+            name for name in options if getattr(overrides, name) not in (None, ()) and name == first
+        }
+        blamed = [option for name in given for option in options[name]]
+        blamed += [
+            f"--set {path}={text}"
+            for path, text in overrides.values
+            if first and document.split_path(path)[0] == first
+        ]
+        if not blamed:
+            raise
+        raise InputError(f"{', '.join(blamed)}: {error.message}", hint=error.hint) from None
 
 
 def _check_claims(

@@ -7,13 +7,12 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from testbed import document
+from testbed import document, prediction
 from testbed.document import Document, Positions
 from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
-from testbed.topology import paths
 from testbed.topology.load import substitute
 from testbed.topology.model import Family, Kind, Topology
 from testbed.topology.resolve import resolve
@@ -253,7 +252,7 @@ def _check_programs(workload: Workload, stack: StackChoice) -> None:
         )
 
 
-def _route(topology: Topology, workload: Workload) -> tuple[str, tuple[paths.Subflow, ...]]:
+def _route(topology: Topology, workload: Workload) -> tuple[str, tuple[prediction.Subflow, ...]]:
     """Return the address to dial, and the subflows that lead there."""
     hosts = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
     named = [workload.source, workload.target]
@@ -267,12 +266,14 @@ def _route(topology: Topology, workload: Workload) -> tuple[str, tuple[paths.Sub
             f"from and to are both {workload.source!r}: nothing would cross the network",
             hint="name two hosts",
         )
-    address = paths.address_of(topology, workload.target, workload.family, workload.via)
-    subflows = paths.subflows(topology, workload.source, workload.target, workload.family, address)
+    address = prediction.address_of(topology, workload.target, workload.family, workload.via)
+    subflows = prediction.subflows(
+        topology, workload.source, workload.target, workload.family, address
+    )
     return address, subflows
 
 
-def _paths(topology: Topology, subflows: Sequence[paths.Subflow]) -> tuple[PathRecord, ...]:
+def _paths(topology: Topology, subflows: Sequence[prediction.Subflow]) -> tuple[PathRecord, ...]:
     """Return the ways that subflows take, each once."""
     ways = ways_of(topology, dict.fromkeys((it.source, it.destination) for it in subflows))
     return tuple(

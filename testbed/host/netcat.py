@@ -18,7 +18,7 @@ from testbed import plugins
 from testbed.document import nearest
 from testbed.errors import InputError, TestbedError
 from testbed.host import endpoints, stdio
-from testbed.host.driver import Host
+from testbed.host.driver import Host, HostServer
 from testbed.host.recording import Capture, JsonTracer
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
@@ -158,6 +158,8 @@ class _Session:
         self._sent = self._received = 0
         self._waiting_for = "a connection"
         self._peer_closed = asyncio.Event()
+        # Open for as long as the connection lives: a further subflow comes to an open port only.
+        self._servers: list[HostServer] = []
 
     async def run(self) -> None:
         try:
@@ -169,6 +171,8 @@ class _Session:
                     self._happened("the connection to close")
                     await self._host.streams.finished()
                 connection = _connection(writer)
+                for server in self._servers:
+                    server.close()
                 if connection.failure is not None:
                     raise error_of(connection.failure)
                 seconds = time.monotonic() - started
@@ -233,15 +237,11 @@ class _Session:
         if options.host is not None:
             hosts = [address.host for address in await _resolve(options)]
         self._waiting_for = f"a connection to port {options.port}"
-        servers = [
-            await self._host.start_server(accepted, Address(host, options.port)) for host in hosts
-        ]
-        self._say("listening on " + ", ".join(str(server.local) for server in servers))
-        try:
-            return await first
-        finally:
-            for server in servers:
-                server.close()
+        for host in hosts:
+            local = Address(host, options.port)
+            self._servers.append(await self._host.start_server(accepted, local))
+        self._say("listening on " + ", ".join(str(server.local) for server in self._servers))
+        return await first
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.TaskGroup() as both:

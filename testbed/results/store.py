@@ -4,14 +4,17 @@
 
     experiment.json          what was asked for, complete
     environment.json         where it ran
+    manifest.jsonl           which runs were begun, which are over
     runs/0001/run.json       one run; a run without this file did not finish
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
     runs/0001/samples.json   single latencies or delays, where the workload has them
     runs/0001/...            logs and packet captures
     summary.json             what `testbed show` says, written at the end
 
-Each file appears at once and whole, or not at all, so that a folder is readable at any moment:
-after Ctrl-C, on a full disk, while it is being copied.  Nothing in it names a place outside.
+Each file but the manifest appears at once and whole, or not at all, so that a folder is readable at
+any moment: after Ctrl-C, on a full disk, while it is being copied.  Nothing in it names a place
+outside.  Should the machine lose power, runs of the last half minute may be lost if they took less
+than :data:`FLUSH_S` seconds each; they are then to do again.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ import errno
 import functools
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -32,7 +36,11 @@ from testbed.errors import InputError, StoreError
 from testbed.records import Record, read
 from testbed.results import upgrade
 from testbed.results.environment import Environment
+from testbed.results.manifest import Entry, Manifest
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
+
+FLUSH_S: Final = 1.0  # a flush takes milliseconds, as much as all else that is done for a run
+_NO_NAMES: Final = ("", ".", "..")
 
 T = TypeVar("T")
 
@@ -42,19 +50,32 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._manifest = Manifest(path)
+        self._flushed = time.monotonic()
 
     @classmethod
-    def create(cls, root: Path, experiment: ExperimentRecord, environment: Environment) -> Store:
+    def create(
+        cls, root: Path, experiment: ExperimentRecord, environment: Environment | None = None
+    ) -> Store:
         """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
 
-        :raises InputError: it cannot be written, for example without permission.
+        :param environment: where it runs, if that is known yet.
+        :raises InputError: it cannot be written, for example without permission, or the
+            experiment has a name that would lead elsewhere.
         """
+        if experiment.name in _NO_NAMES or "/" in experiment.name:
+            raise InputError(
+                f"no folder can have the experiment's name, {experiment.name!r}",
+                hint="rename its file",
+            )
         created = datetime.fromisoformat(experiment.created_at).astimezone(UTC)
         name = f"{created:%Y%m%dT%H%M%SZ}-{experiment.digest[:8]}"
         try:
             store = cls(_new_directory(root / experiment.name, name))
             store._write("experiment.json", _pretty(experiment))
-            store._write("environment.json", _pretty(environment))
+            if environment is not None:
+                store.write_environment(environment)
+            store._manifest.create()
         except (OSError, StoreError) as error:
             why = error.strerror if isinstance(error, OSError) else error.message
             raise InputError(
@@ -84,6 +105,15 @@ class Store:
         """Read where it ran.  Raises StoreError."""
         return self._read("environment.json", Environment)
 
+    def write_environment(self, environment: Environment) -> None:
+        """Write where it runs.  Raises StoreError."""
+        self._write("environment.json", _pretty(environment))
+
+    @property
+    def has_environment(self) -> bool:
+        """Whether it is known where the runs are made: not before the first one begins."""
+        return (self.path / "environment.json").exists()
+
     def runs(self) -> list[RunRecord]:
         """Read the runs that finished, in order.  Raises StoreError."""
         return [self.run(number) for number in self._finished()]
@@ -107,8 +137,39 @@ class Store:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
+    def over(self) -> dict[int, Entry]:
+        """Return what the manifest says of the runs that are over, by number.  Raises StoreError.
+
+        A copy may hold only some of them.
+        """
+        if self._manifest.exists:
+            over = self._manifest.over()
+            return {number: entry for number, entry in over.items() if self._holds(number)}
+        numbers = sorted(int(path.parent.name) for path in self.path.glob("runs/*/run.json"))
+        return {number: _entry(self.run(number)) for number in numbers}  # of schema 1
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only one that writes runs to the folder.
+
+        :raises InputError: another process does.
+        """
+        if not self._manifest.exists:
+            before = self.over()
+            self._manifest.create()
+            for entry in before.values():
+                self._manifest.add(entry)
+        with self._manifest.locked():
+            yield
+
     def _finished(self) -> list[int]:
-        return sorted(int(path.parent.name) for path in self.path.glob("runs/*/run.json"))
+        return list(self.over())
+
+    def _holds(self, number: int) -> bool:
+        try:
+            return (self.path / _place(number, "run.json")).stat().st_size > 0
+        except OSError:
+            return False
 
     def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
         return upgrade.run(run, self._spec())
@@ -126,6 +187,7 @@ class Store:
         with _failing(directory):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
+            self._manifest.add(Entry(run=number, at=_now()))
         return directory
 
     def finish_run(self, record: RunRecord, files: Mapping[str, bytes]) -> None:
@@ -134,9 +196,15 @@ class Store:
         :param files: what else belongs into its directory, by name.
         :raises StoreError: it cannot be written; runs written before are as they were.
         """
+        flush = time.monotonic() - self._flushed >= FLUSH_S
         for name, content in files.items():
-            self._write(_place(record.number, name), content)
-        self._write(_place(record.number, "run.json"), _pretty(record))
+            self._write(_place(record.number, name), content, flush=flush)
+        place = _place(record.number, "run.json")
+        self._write(place, _pretty(record), flush=flush)
+        with _failing(self.path / place):
+            self._manifest.add(_entry(record))
+        if flush:
+            self._flushed = time.monotonic()
 
     def write_summary(self, summary: Any) -> None:
         """Write ``summary.json``.  Raises StoreError."""
@@ -144,7 +212,7 @@ class Store:
 
     def discard_if_empty(self) -> bool:
         """Remove a folder in which no run ever finished; return whether that was so."""
-        if any(self.path.glob("runs/*/run.json")):
+        if self._finished():
             return False
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):  # other results of the experiment are in it
@@ -175,7 +243,7 @@ class Store:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _write(self, name: str, content: bytes, *, flush: bool = True) -> None:
         """Write to a temporary name, flush it to the disk, rename: POSIX makes that atomic."""
         path = self.path / name
         temporary = path.with_name(f".{path.name}.new")
@@ -183,8 +251,9 @@ class Store:
             try:
                 with temporary.open("wb") as file:
                     file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    if flush:
+                        file.flush()
+                        os.fsync(file.fileno())
                 temporary.replace(path)
             except OSError:
                 temporary.unlink(missing_ok=True)
@@ -193,6 +262,14 @@ class Store:
 
 def _place(number: int, name: str) -> str:
     return f"runs/{number:04d}/{name}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _entry(record: RunRecord) -> Entry:
+    return Entry(run=record.number, at=_now(), status=record.status, seconds=record.seconds)
 
 
 class _Versioned(msgspec.Struct):

@@ -10,17 +10,19 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import singledispatch
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from testbed.errors import OperationError
 from testbed.sandbox.observation import Address, NamespaceState
 from testbed.topology import operations as ops
-from testbed.topology.model import Endpoint, EndpointFlag, Limits, Neighbour, Route, Rule
+from testbed.topology.model import EndpointFlag
 
 Key: TypeAlias = tuple[object, ...]  # the first element is the part of the state it is in
 Facts: TypeAlias = Mapping[Key, Set[object]]
+
+_replace: Final = msgspec.structs.replace
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -110,7 +112,7 @@ def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
         if route.via is not None:  # the kernel found the interface itself
             yield (
                 ("routes", route.destination, route.table),
-                msgspec.structs.replace(route, interface=None),
+                _replace(route, interface=None),
             )
     for rule in state.rules:
         yield ("rules", rule.source, rule.priority), rule
@@ -187,54 +189,50 @@ def _(operation: ops.RemoveAddress) -> Wanted:
 
 @_wanted.register
 def _(operation: ops.AddNeighbour) -> Wanted:
-    address = str(ipaddress.ip_address(operation.address))
-    wanted = Neighbour(interface=operation.interface, address=address, mac=operation.mac.lower())
-    yield operation.namespace, ("neighbours", operation.interface, address), wanted
+    it = operation.neighbour
+    address = str(ipaddress.ip_address(it.address))
+    wanted = _replace(it, address=address, mac=it.mac.lower())
+    yield operation.namespace, ("neighbours", it.interface, address), wanted
 
 
 @_wanted.register
 def _(operation: ops.AddRule) -> Wanted:
-    source = str(ipaddress.ip_network(operation.source))
-    wanted = Rule(source=source, table=operation.table, priority=operation.priority)
-    yield operation.namespace, ("rules", source, operation.priority), wanted
+    rule = _replace(operation.rule, source=_network(operation.rule.source))
+    yield operation.namespace, ("rules", rule.source, rule.priority), rule
 
 
 @_wanted.register
 def _(operation: ops.RemoveRule) -> Wanted:
-    source = str(ipaddress.ip_network(operation.source))
-    yield operation.namespace, ("rules", source, operation.priority), None
+    rule = operation.rule
+    yield operation.namespace, ("rules", _network(rule.source), rule.priority), None
 
 
 @_wanted.register
 def _(operation: ops.AddRoute) -> Wanted:
-    destination = str(ipaddress.ip_network(operation.destination))
-    wanted = Route(
-        destination=destination,
-        via=_canonical(operation.via),
-        interface=operation.interface,
-        source=_canonical(operation.source),
-        table=operation.table,
-        kind=operation.kind,
+    it = operation.route
+    route = _replace(
+        it,
+        destination=_network(it.destination),
+        via=_canonical(it.via),
+        source=_canonical(it.source),
     )
-    yield operation.namespace, ("routes", destination, operation.table), wanted
+    yield operation.namespace, ("routes", route.destination, route.table), route
 
 
 @_wanted.register
 def _(operation: ops.SetLimits) -> Wanted:
-    wanted = Limits(subflows=operation.subflows, add_addr_accepted=operation.add_addr_accepted)
-    yield operation.namespace, ("limits",), wanted
+    yield operation.namespace, ("limits",), operation.limits
 
 
 @_wanted.register
 def _(operation: ops.AddEndpoint) -> Wanted:
-    wanted = Endpoint(
-        address=str(ipaddress.ip_address(operation.address)),
-        id=operation.id,
-        interface=operation.interface,
-        flags=tuple(flag for flag in EndpointFlag if flag in operation.flags),
-        port=operation.port,
+    it = operation.endpoint
+    wanted = _replace(
+        it,
+        address=str(ipaddress.ip_address(it.address)),
+        flags=tuple(flag for flag in EndpointFlag if flag in it.flags),
     )
-    yield operation.namespace, ("endpoints", operation.id), wanted
+    yield operation.namespace, ("endpoints", it.id), wanted
 
 
 @_wanted.register
@@ -247,6 +245,10 @@ def _(operation: ops.RemoveEndpoint) -> Wanted:
 def _(_operation: ops.AddWire | ops.SetWire) -> Wanted:
     """A wire is verified by its engine, as it is set."""
     yield from ()
+
+
+def _network(prefix: str) -> str:
+    return str(ipaddress.ip_network(prefix))
 
 
 def _canonical(address: str | None) -> str | None:

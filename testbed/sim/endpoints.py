@@ -7,16 +7,15 @@ from typing import Final
 
 import msgspec
 
+from testbed.prediction import path_endpoint, path_limits
 from testbed.sim.host import EndpointFactory
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
-from testbed.topology.model import EndpointFlag, Node
-from testbed.topology.paths import KERNEL_LIMITS
+from testbed.topology.model import Node
 
 DEFAULT: Final = TcpConfig(nagle=False)  # as the workloads have it on the kernel's sockets
 MPTCP: Final = MptcpConfig(tcp=DEFAULT)
@@ -38,21 +37,12 @@ def mptcp(config: MptcpConfig = MPTCP) -> EndpointFactory:
     """
 
     def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
-        limits = node.limits or KERNEL_LIMITS
         required = dict(node.sysctls).get("net.mptcp.checksum_enabled") == "1"
         whole = msgspec.structs.replace(
             config,
             checksum=config.checksum or required,
-            limits=PathLimits(subflows=limits.subflows, add_addr_accepted=limits.add_addr_accepted),
-            endpoints=tuple(
-                PathEndpoint(
-                    host=endpoint.address,
-                    id=endpoint.id,
-                    port=endpoint.port,
-                    **{flag.value: flag in endpoint.flags for flag in EndpointFlag},
-                )
-                for endpoint in node.endpoints
-            ),
+            limits=path_limits(node),
+            endpoints=tuple(map(path_endpoint, node.endpoints)),
         )
         return MptcpEndpoint(whole, random, random.randbytes(16), local)
 

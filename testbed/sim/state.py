@@ -9,7 +9,7 @@ import msgspec
 
 from testbed.errors import SimulationError
 from testbed.topology.forwarding import host
-from testbed.topology.model import Kind, Node, Route, Rule, Topology
+from testbed.topology.model import Kind, Node, Route, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -105,12 +105,12 @@ def _changed(node: Node, operation: AnyOperation) -> Node:
             return _interface(node, name, lambda has: _with(has, address))
         case RemoveAddress(interface=name, address=address):
             return _interface(node, name, lambda has: _without(has, address))
-        case AddRule() | RemoveRule():
-            rule = Rule(source=operation.source, table=operation.table, priority=operation.priority)
-            change = _with if isinstance(operation, AddRule) else _without
-            return _replace(node, rules=change(node.rules, rule))
-        case AddRoute():
-            return _replace(node, routes=_with_route(node.routes, operation))
+        case AddRule(rule=rule):
+            return _replace(node, rules=_with(node.rules, rule))
+        case RemoveRule(rule=rule):
+            return _replace(node, rules=_without(node.rules, rule))
+        case AddRoute(route=route):
+            return _replace(node, routes=_with_route(node.routes, route))
         case AddNeighbour():  # neighbours are known without asking
             return node
         case _:
@@ -135,15 +135,7 @@ def _interface(node: Node, name: str, change: Callable[[tuple[str, ...]], tuple[
     )
 
 
-def _with_route(routes: tuple[Route, ...], added: AddRoute) -> tuple[Route, ...]:
+def _with_route(routes: tuple[Route, ...], route: Route) -> tuple[Route, ...]:
     """Do what ``ip route replace`` does."""
-    route = Route(
-        destination=added.destination,
-        via=added.via,
-        interface=added.interface,
-        source=added.source,
-        table=added.table,
-        kind=added.kind,
-    )
     others = (r for r in routes if (r.table, r.destination) != (route.table, route.destination))
     return (*others, route)

@@ -14,7 +14,18 @@ import msgspec
 from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.topology.forwarding import family_of, host
-from testbed.topology.model import EndpointFlag, Family, Interface, Kind, Link, Node, Topology
+from testbed.topology.model import (
+    Endpoint,
+    EndpointFlag,
+    Family,
+    Interface,
+    Kind,
+    Link,
+    Node,
+    Route,
+    Rule,
+    Topology,
+)
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -29,7 +40,6 @@ from testbed.topology.operations import (
     SetLink,
     SetWire,
 )
-from testbed.topology.plan import neighbour_operation, route_operation
 from testbed.topology.skeleton import middle
 from testbed.topology.spec import EndpointSpec
 from testbed.wire import grammar
@@ -140,11 +150,13 @@ def add_endpoint(topology: Topology, node: str, wanted: EndpointSpec) -> Operati
     return tuple(
         AddEndpoint(
             namespace=node,
-            address=address,
-            id=wanted.id if wanted.id is not None and not index else ids[address],
-            interface="" if owner.rules else found.name,
-            flags=tuple(map(EndpointFlag, wanted.flags)),
-            port=wanted.port,
+            endpoint=Endpoint(
+                address=address,
+                id=wanted.id if wanted.id is not None and not index else ids[address],
+                interface="" if owner.rules else found.name,
+                flags=tuple(map(EndpointFlag, wanted.flags)),
+                port=wanted.port,
+            ),
         )
         for index, address in enumerate(addresses)
     )
@@ -186,10 +198,10 @@ def _routes_and_neighbours(
 ) -> Iterator[AddRoute | AddNeighbour]:
     for neighbour in node.neighbours:
         if neighbour.interface == interface.name and family_of(neighbour.address) in families:
-            yield neighbour_operation(node.name, neighbour)
+            yield AddNeighbour(namespace=node.name, neighbour=neighbour)
     for route in node.routes:
         if route.interface == interface.name and family_of(route.destination) in families:
-            yield route_operation(node.name, route)
+            yield AddRoute(namespace=node.name, route=route)
 
 
 def _rule_for(
@@ -200,7 +212,8 @@ def _rule_for(
         value = ipaddress.ip_interface(address)
         priority = max(rule.priority for rule in node.rules) + 1
         source = f"{value.ip}/{value.max_prefixlen}"
-        yield kind(namespace=node.name, source=source, table=table, priority=priority)
+        rule = Rule(source=source, table=table, priority=priority)
+        yield kind(namespace=node.name, rule=rule)
 
 
 def _route_for(node: Node, interface: Interface, address: str) -> Iterator[AddRoute]:
@@ -209,13 +222,10 @@ def _route_for(node: Node, interface: Interface, address: str) -> Iterator[AddRo
     network = str(value.network)
     known = any((r.table, r.destination) == (table, network) for r in node.routes)
     if table is not None and not known:
-        yield AddRoute(
-            namespace=node.name,
-            destination=network,
-            interface=interface.name,
-            source=str(value.ip),
-            table=table,
+        route = Route(
+            destination=network, interface=interface.name, source=str(value.ip), table=table
         )
+        yield AddRoute(namespace=node.name, route=route)
 
 
 def _inherited(node: Node, interface: Interface, address: str) -> Iterator[AddRoute | AddNeighbour]:
@@ -228,21 +238,19 @@ def _inherited(node: Node, interface: Interface, address: str) -> Iterator[AddRo
     own = {str(ipaddress.ip_interface(a).network) for a in interface.addresses}
     for neighbour in node.neighbours:
         if neighbour.interface == interface.name and family_of(neighbour.address) is family:
-            yield neighbour_operation(node.name, neighbour)
+            yield AddNeighbour(namespace=node.name, neighbour=neighbour)
     for route in node.routes:
         if route.interface != interface.name or family_of(route.destination) is not family:
             continue
         if route.via is not None and ipaddress.ip_address(route.via) not in value.network:
             continue
         moved = route.destination in own and route.via is None
-        yield route_operation(
-            node.name,
-            msgspec.structs.replace(
-                route,
-                destination=str(value.network) if moved else route.destination,
-                source=str(value.ip) if route.source is not None else None,
-            ),
+        inherited = msgspec.structs.replace(
+            route,
+            destination=str(value.network) if moved else route.destination,
+            source=str(value.ip) if route.source is not None else None,
         )
+        yield AddRoute(namespace=node.name, route=inherited)
 
 
 def _source_table(node: Node, interface: Interface) -> int | None:

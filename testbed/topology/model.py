@@ -85,6 +85,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     add_addr_accepted: int
 
 
+KERNEL_LIMITS: Final = Limits(subflows=2, add_addr_accepted=0)  # of a new namespace
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """``ip mptcp endpoint``: one address the in-kernel path manager may use.
 

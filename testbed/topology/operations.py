@@ -15,7 +15,15 @@ from typing import ClassVar, Final, Protocol
 
 import msgspec
 
-from testbed.topology.model import MAIN_TABLE, EndpointFlag, Topology
+from testbed.topology.model import (
+    MAIN_TABLE,
+    Endpoint,
+    Limits,
+    Neighbour,
+    Route,
+    Rule,
+    Topology,
+)
 from testbed.wire.netem import Netem
 
 WIRE: Final = "@wire"
@@ -123,13 +131,12 @@ class AddNeighbour(Operation, frozen=True, kw_only=True):
     """``ip neighbour add ... nud permanent``."""
 
     namespace: str
-    interface: str
-    address: str
-    mac: str
+    neighbour: Neighbour
 
     def __str__(self) -> str:
-        neighbour = f"{self.address} lladdr {self.mac} dev {self.interface}"
-        return f"{_ip(self)} neighbour replace {neighbour} nud permanent"
+        it = self.neighbour
+        words = f"{it.address} lladdr {it.mac} dev {it.interface}"
+        return f"{_ip(self)} neighbour replace {words} nud permanent"
 
 
 class _OfRule(Operation, frozen=True, kw_only=True):
@@ -138,14 +145,13 @@ class _OfRule(Operation, frozen=True, kw_only=True):
     verb: ClassVar[str]
 
     namespace: str
-    source: str
-    table: int
-    priority: int
+    rule: Rule
 
     def __str__(self) -> str:
-        family = " -6" if ":" in self.source else ""
-        rule = f"from {self.source} lookup {self.table} priority {self.priority}"
-        return f"{_ip(self)}{family} rule {self.verb} {rule}"
+        it = self.rule
+        family = " -6" if ":" in it.source else ""
+        words = f"from {it.source} lookup {it.table} priority {it.priority}"
+        return f"{_ip(self)}{family} rule {self.verb} {words}"
 
 
 class AddRule(_OfRule, frozen=True, kw_only=True):
@@ -161,26 +167,22 @@ class RemoveRule(_OfRule, frozen=True, kw_only=True):
 
 
 class AddRoute(Operation, frozen=True, kw_only=True):
-    """``ip route replace``; ``kind`` is ``unicast`` or ``unreachable``."""
+    """``ip route replace``."""
 
     namespace: str
-    destination: str
-    via: str | None = None
-    interface: str | None = None
-    source: str | None = None
-    table: int = MAIN_TABLE
-    kind: str = "unicast"
+    route: Route
 
     def __str__(self) -> str:
+        it = self.route
         words = [_ip(self), "route replace"]
-        if self.kind != "unicast":
-            words.append(self.kind)
-        words.append(self.destination)
-        for word, value in (("via", self.via), ("dev", self.interface), ("src", self.source)):
+        if it.kind != "unicast":
+            words.append(it.kind)
+        words.append(it.destination)
+        for word, value in (("via", it.via), ("dev", it.interface), ("src", it.source)):
             if value is not None:
                 words.append(f"{word} {value}")
-        if self.table != MAIN_TABLE:
-            words.append(f"table {self.table}")
+        if it.table != MAIN_TABLE:
+            words.append(f"table {it.table}")
         return " ".join(words)
 
 
@@ -188,28 +190,25 @@ class SetLimits(Operation, frozen=True, kw_only=True):
     """``ip mptcp limits set``."""
 
     namespace: str
-    subflows: int
-    add_addr_accepted: int
+    limits: Limits
 
     def __str__(self) -> str:
-        accepted = f"add_addr_accepted {self.add_addr_accepted}"
-        return f"{_ip(self)} mptcp limits set subflows {self.subflows} {accepted}"
+        it = self.limits
+        words = f"subflows {it.subflows} add_addr_accepted {it.add_addr_accepted}"
+        return f"{_ip(self)} mptcp limits set {words}"
 
 
 class AddEndpoint(Operation, frozen=True, kw_only=True):
-    """``ip mptcp endpoint add``; an empty ``interface`` binds to none."""
+    """``ip mptcp endpoint add``; an endpoint with no ``interface`` is bound to none."""
 
     namespace: str
-    address: str
-    id: int
-    interface: str
-    flags: tuple[EndpointFlag, ...]
-    port: int | None = None
+    endpoint: Endpoint
 
     def __str__(self) -> str:
-        port = "" if self.port is None else f" port {self.port}"
-        dev = f" dev {self.interface}" if self.interface else ""
-        words = " ".join([f"{self.address}{port}{dev} id {self.id}", *self.flags])
+        it = self.endpoint
+        port = "" if it.port is None else f" port {it.port}"
+        dev = f" dev {it.interface}" if it.interface else ""
+        words = " ".join([f"{it.address}{port}{dev} id {it.id}", *it.flags])
         return f"{_ip(self)} mptcp endpoint add {words}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterator
 
-from testbed.topology.model import Interface, Kind, Link, Neighbour, Node, Route, Topology
+from testbed.topology.model import Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -103,49 +103,15 @@ def _node(node: Node) -> Iterator[AnyOperation]:
         for address in interface.addresses:
             yield AddAddress(namespace=name, interface=interface.name, address=address)
     for neighbour in node.neighbours:
-        yield neighbour_operation(name, neighbour)
+        yield AddNeighbour(namespace=name, neighbour=neighbour)
     for rule in node.rules:
-        yield AddRule(namespace=name, source=rule.source, table=rule.table, priority=rule.priority)
+        yield AddRule(namespace=name, rule=rule)
     for route in node.routes:
-        yield route_operation(name, route)
+        yield AddRoute(namespace=name, route=route)
     if node.limits is not None:
-        yield SetLimits(
-            namespace=name,
-            subflows=node.limits.subflows,
-            add_addr_accepted=node.limits.add_addr_accepted,
-        )
+        yield SetLimits(namespace=name, limits=node.limits)
     for endpoint in node.endpoints:
-        yield AddEndpoint(
-            namespace=name,
-            address=endpoint.address,
-            id=endpoint.id,
-            interface=endpoint.interface,
-            flags=endpoint.flags,
-            port=endpoint.port,
-        )
-
-
-def neighbour_operation(node: str, neighbour: Neighbour) -> AddNeighbour:
-    """Return the operation that adds a permanent neighbour at ``node``."""
-    return AddNeighbour(
-        namespace=node,
-        interface=neighbour.interface,
-        address=neighbour.address,
-        mac=neighbour.mac,
-    )
-
-
-def route_operation(node: str, route: Route) -> AddRoute:
-    """Return the operation that adds a route at ``node``."""
-    return AddRoute(
-        namespace=node,
-        destination=route.destination,
-        via=route.via,
-        interface=route.interface,
-        source=route.source,
-        table=route.table,
-        kind=route.kind,
-    )
+        yield AddEndpoint(namespace=name, endpoint=endpoint)
 
 
 def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from testbed.experiment.launcher import Launcher
+from testbed.prediction import address_of
 from testbed.sandbox import Sandbox
 from testbed.topology.load import loads_topology
 from testbed.topology.model import Family, Topology
-from testbed.topology.paths import address_of
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
 

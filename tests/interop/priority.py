@@ -20,13 +20,14 @@ async def main(address, port):
     host = Host(endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP)))
     reader, writer = await host.open_connection(Address(address, int(port)))
     connection = writer.get_extra_info("connection")
+    writer.write(bytes(1))  # no join before the peer has confirmed data
     while len(subflows := connection.info()["subflows"]) < 2:
         await asyncio.sleep(0.01)
     for backup in (True, False, True):
         connection.paths.set_backup(subflows[1]["id"], backup=backup)
         host.wake()
         await asyncio.sleep(0)
-    writer.write(bytes(OCTETS))
+    writer.write(bytes(OCTETS - 1))
     await writer.drain()
     writer.write_eof()
     while await reader.read(2**16):

@@ -251,8 +251,9 @@ def test_what_one_path_confirms_late_is_counted_too(lab, tmp_path):
         server.stdin.close()
         options = ("-w", "20", "-v", "--trace", str(trace), "--scheduler", "roundrobin")
         client = await lab.launcher.spawn("client", (*NC, *options, lab.address, "5001"))
+        client.stdin.write(bytes(1))  # no join before the peer has confirmed data
         await subflow_joined(trace)
-        client.stdin.write(bytes(60_000))
+        client.stdin.write(bytes(59_999))
         client.stdin.close()
         _, (status, _, complaint) = await asyncio.gather(ended(server), ended(client))
         assert status == 0, complaint
@@ -312,6 +313,7 @@ def test_further_local_addresses_become_subflows(lab, tmp_path):
         client = await lab.launcher.spawn(
             "client", (*NC, "-w", "20", *sources, "--trace", str(trace), "10.0.2.2", "5001")
         )
+        client.stdin.write(b"x")  # no join before the peer has confirmed data
         await subflow_joined(trace)
         client.stdin.close()
         server.stdin.close()

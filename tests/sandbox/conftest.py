@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from testbed.topology.model import Neighbour
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -70,7 +71,10 @@ def _addresses() -> list[AnyOperation]:
     for node, peer in (("client", "server"), ("server", "client")):
         operations += [
             AddAddress(namespace=node, interface="eth0", address=f"{ADDRESSES[node]}/24"),
-            AddNeighbour(namespace=node, interface="eth0", address=ADDRESSES[peer], mac=MACS[peer]),
+            AddNeighbour(
+                namespace=node,
+                neighbour=Neighbour(interface="eth0", address=ADDRESSES[peer], mac=MACS[peer]),
+            ),
         ]
     return operations
 

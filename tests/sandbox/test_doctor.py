@@ -15,6 +15,7 @@ from testbed import document
 from testbed.doctor import Diagnosis, diagnose
 from testbed.doctor.observed import observed_topology
 from testbed.sandbox import Sandbox
+from testbed.topology.model import Endpoint
 from testbed.topology.operations import AddEndpoint, RemoveEndpoint, SetSysctl, SetWire
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
@@ -264,7 +265,12 @@ def test_a_flag_is_missing() -> None:
         TWO_PATHS,
         run("server: ip mptcp endpoint flush"),
         do(RemoveEndpoint(namespace="client", id=2)),
-        do(AddEndpoint(namespace="client", address="10.0.2.1", id=2, interface="lte", flags=())),
+        do(
+            AddEndpoint(
+                namespace="client",
+                endpoint=Endpoint(address="10.0.2.1", id=2, interface="lte", flags=()),
+            )
+        ),
     )
     (finding,) = diagnosis.findings
     assert finding.cause == "no_endpoint"

@@ -17,7 +17,7 @@ from testbed.experiment.launcher import Launcher, Program
 from testbed.probe.client import Job, Sampler, Summary, command
 from testbed.probe.probes import names
 from testbed.sandbox import Sandbox
-from testbed.topology.model import EndpointFlag
+from testbed.topology.model import Endpoint, EndpointFlag, Limits
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -56,11 +56,15 @@ def network() -> list[AnyOperation]:
             for host, node in ((1, "client"), (2, "server"))
         ]
     operations += [
-        SetLimits(namespace=node, subflows=2, add_addr_accepted=2) for node in ("client", "server")
+        SetLimits(namespace=node, limits=Limits(subflows=2, add_addr_accepted=2))
+        for node in ("client", "server")
     ]
     signal = (EndpointFlag.SIGNAL,)
     operations.append(
-        AddEndpoint(namespace="server", address="10.0.2.2", id=1, interface="l2", flags=signal)
+        AddEndpoint(
+            namespace="server",
+            endpoint=Endpoint(address="10.0.2.2", id=1, interface="l2", flags=signal),
+        )
     )
     return operations
 

@@ -58,6 +58,7 @@ def test_run_prints_the_table_and_writes_everything(file, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [
         "environment.json",
         "experiment.json",
+        "manifest.jsonl",
         "runs",
         "summary.json",
     ]

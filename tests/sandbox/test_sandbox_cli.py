@@ -50,7 +50,11 @@ def test_status_lists_and_shows(lab: str) -> None:
     shown = json.loads(run("status", lab, "--json").stdout)
     assert {"client", "server", "@wire"} == set(shown["observation"]["namespaces"])
     assert {wire["link"] for wire in shown["wires"]["wires"]} == {"wifi", "lte"}
-    assert "10.0.1.1/24" in run("status", lab).stdout
+    table = run("status", lab).stdout
+    assert "10.0.1.1/24" in table
+    rows = [line.split() for line in table.splitlines()]
+    toward = [row[:2] for row in rows if row and row[0] in ("wifi", "lte")]
+    assert sorted(toward) == [[it, n] for it in ("lte", "wifi") for n in ("client", "server")]
 
 
 @pytest.mark.root

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from testbed.sandbox import Sandbox
+from testbed.topology.model import Route
 from testbed.topology.operations import AddRoute, SetSysctl
 from tests.isolation import isolated
 
@@ -70,7 +71,7 @@ def test_host_is_the_same_during_and_after_two_sandboxes(plans: types.SimpleName
     settings = [
         SetSysctl(namespace="client", key="net.ipv4.ip_forward", value="1"),
         SetSysctl(namespace="client", key="net.mptcp.enabled", value="0"),
-        AddRoute(namespace="client", destination="10.9.0.0/16", via="10.0.0.2"),
+        AddRoute(namespace="client", route=Route(destination="10.9.0.0/16", via="10.0.0.2")),
     ]
     for command in FURNISH:
         subprocess.run(command.split(), check=True)

@@ -19,7 +19,7 @@ from testbed.stack.packet.address import Address
 from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.options import Option, Timestamps, find
 from testbed.stack.packet.segment import ACK, PSH, Segment
-from testbed.topology.model import EndpointFlag
+from testbed.topology.model import Endpoint, EndpointFlag, Limits, Neighbour
 from testbed.topology.operations import (
     AddAddress,
     AddEndpoint,
@@ -64,7 +64,7 @@ def network(scenario: Scenario) -> Iterator[AnyOperation]:
     """Two hosts, two paths, addresses of one version."""
     for node in HOSTS:
         yield AddNamespace(namespace=node)
-        yield SetLimits(namespace=node, subflows=4, add_addr_accepted=4)
+        yield SetLimits(namespace=node, limits=Limits(subflows=4, add_addr_accepted=4))
         for key, value in (_BOTH_WAYS | scenario.sysctls).items():
             yield SetSysctl(namespace=node, key=key, value=value)
     prefix = 24 if scenario.version == 4 else 64
@@ -79,7 +79,8 @@ def network(scenario: Scenario) -> Iterator[AnyOperation]:
             here, there = (host_address(scenario.version, path, name) for name in (node, other))
             yield AddAddress(namespace=node, interface=f"eth{path}", address=f"{here}/{prefix}")
             yield AddNeighbour(
-                namespace=node, interface=f"eth{path}", address=there, mac=macs[other]
+                namespace=node,
+                neighbour=Neighbour(interface=f"eth{path}", address=there, mac=macs[other]),
             )
 
 
@@ -145,11 +146,13 @@ class Lab:
             [
                 AddEndpoint(
                     namespace=node,
-                    address=address,
-                    id=identity,
-                    interface="",
-                    flags=tuple(map(EndpointFlag, flags)),
-                    port=port,
+                    endpoint=Endpoint(
+                        address=address,
+                        id=identity,
+                        interface="",
+                        flags=tuple(map(EndpointFlag, flags)),
+                        port=port,
+                    ),
                 )
             ]
         )
@@ -316,7 +319,9 @@ async def fastclose(lab: Lab) -> None:
 
 async def refused_join(lab: Lab) -> None:
     """The server takes no subflow: it answers the join with MP_TCPRST."""
-    await lab.sandbox.execute([SetLimits(namespace="server", subflows=0, add_addr_accepted=0)])
+    await lab.sandbox.execute(
+        [SetLimits(namespace="server", limits=Limits(subflows=0, add_addr_accepted=0))]
+    )
     await lab.endpoint("client", 7, "subflow")
     await lab.connect()
     lab.await_option(mptcp.MpTcprst)

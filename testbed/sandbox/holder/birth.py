@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -59,7 +60,7 @@ def _become_root_of_a_user_namespace() -> None:
             why="without root a sandbox needs one to own its network namespaces",
             instead="run as root, or allow them: sysctl user.max_user_namespaces,"
             " kernel.unprivileged_userns_clone (Debian),"
-            " kernel.apparmor_restrict_unprivileged_userns (Ubuntu)",
+            " kernel.apparmor_restrict_unprivileged_userns (Ubuntu); in a chroot only root may",
         ) from error
 
 
@@ -70,8 +71,8 @@ def furnish() -> None:
 
     :raises PlatformError: a mount is refused.
     """
+    _make_mounts_private()
     try:
-        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         syscalls.mount(
             "proc",
             "/proc",
@@ -80,13 +81,30 @@ def furnish() -> None:
         )
         _make_netns_folder()
     except OSError as error:
-        raise PlatformError(
-            f"the sandbox's private mounts are refused ({error})",
-            why="its processes need a /proc of their own",
-            instead="outside a container it works; in one, unmask /proc (podman and docker:"
-            " --security-opt unmask=ALL) or run it with --privileged",
-        ) from error
+        raise _refused(error) from error
     silence_ipv6()
+
+
+def _make_mounts_private() -> None:
+    try:
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise _refused(error) from error
+        raise PlatformError(
+            "the root directory is no mount point: this runs in a chroot",
+            why="only a mount point can be made private to the sandbox",
+            instead="make its directory one before entering it: mount --bind DIR DIR",
+        ) from error
+
+
+def _refused(error: OSError) -> PlatformError:
+    return PlatformError(
+        f"the sandbox's private mounts are refused ({error})",
+        why="its processes need a /proc of their own",
+        instead="outside a container it works; in one, unmask /proc (podman and docker:"
+        " --security-opt unmask=ALL) or run it with --privileged",
+    )
 
 
 def silence_ipv6() -> None:

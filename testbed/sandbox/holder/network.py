@@ -18,7 +18,7 @@ from testbed.sandbox.holder.wires import Wires
 from testbed.sandbox.netlink import addresses, links, mptcp
 from testbed.sandbox.observation import Observation
 from testbed.topology import operations as ops
-from testbed.topology.model import Endpoint, Limits, Route, Rule, Topology
+from testbed.topology.model import Topology
 from testbed.wire.report import WireReport
 
 _SETTLING_S: Final = 10.0  # a carrier comes on in a work queue of the kernel, which may be busy
@@ -228,65 +228,59 @@ class Network:
 
     @_prepare.register
     def _set_link(self, operation: ops.SetLink) -> None:
-        message = links.set_link(self._index(operation), up=operation.up)
+        index = self._namespace(operation.namespace).index(operation.interface, operation)
+        message = links.set_link(index, up=operation.up)
         self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
     def _add_address(self, operation: ops.AddAddress) -> None:
-        message = addresses.add_address(self._index(operation), operation.address)
+        index = self._namespace(operation.namespace).index(operation.interface, operation)
+        message = addresses.add_address(index, operation.address)
         self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
     def _remove_address(self, operation: ops.RemoveAddress) -> None:
-        message = addresses.remove_address(self._index(operation), operation.address)
+        index = self._namespace(operation.namespace).index(operation.interface, operation)
+        message = addresses.remove_address(index, operation.address)
         self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
     def _add_neighbour(self, operation: ops.AddNeighbour) -> None:
-        index = self._index(operation)
-        message = addresses.add_neighbour(index, operation.address, operation.mac)
+        index = self._namespace(operation.namespace).index(operation.neighbour.interface, operation)
+        message = addresses.add_neighbour(operation.neighbour, index)
         self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
     def _add_rule(self, operation: ops.AddRule) -> None:
-        rule = Rule(source=operation.source, table=operation.table, priority=operation.priority)
-        self._queue(operation.namespace).route(operation, addresses.add_rule(rule))
+        self._queue(operation.namespace).route(operation, addresses.add_rule(operation.rule))
 
     @_prepare.register
     def _remove_rule(self, operation: ops.RemoveRule) -> None:
-        rule = Rule(source=operation.source, table=operation.table, priority=operation.priority)
-        self._queue(operation.namespace).route(operation, addresses.remove_rule(rule))
+        self._queue(operation.namespace).route(operation, addresses.remove_rule(operation.rule))
 
     @_prepare.register
     def _add_route(self, operation: ops.AddRoute) -> None:
-        index = None if operation.interface is None else self._index(operation)
-        route = Route(
-            destination=operation.destination,
-            via=operation.via,
-            source=operation.source,
-            table=operation.table,
-            kind=operation.kind,
+        interface = operation.route.interface
+        index = (
+            None
+            if interface is None
+            else self._namespace(operation.namespace).index(interface, operation)
         )
-        self._queue(operation.namespace).route(operation, addresses.add_route(route, index))
+        message = addresses.add_route(operation.route, index)
+        self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
     def _set_limits(self, operation: ops.SetLimits) -> None:
         family = self._features.require_path_manager()
-        limits = Limits(subflows=operation.subflows, add_addr_accepted=operation.add_addr_accepted)
-        self._queue(operation.namespace).generic(operation, mptcp.set_limits(family, limits))
+        message = mptcp.set_limits(family, operation.limits)
+        self._queue(operation.namespace).generic(operation, message)
 
     @_prepare.register
     def _add_endpoint(self, operation: ops.AddEndpoint) -> None:
         family = self._features.require_path_manager()
-        endpoint = Endpoint(
-            address=operation.address,
-            id=operation.id,
-            interface=operation.interface,
-            flags=operation.flags,
-            port=operation.port,
-        )
-        index = self._index(operation) if operation.interface else 0
-        message = mptcp.add_endpoint(family, endpoint, index)
+        interface = operation.endpoint.interface
+        index = self._namespace(operation.namespace).index(interface, operation) if interface else 0
+        message = mptcp.add_endpoint(family, operation.endpoint, index)
         self._queue(operation.namespace).generic(operation, message)
 
     @_prepare.register
@@ -316,15 +310,3 @@ class Network:
         self._last_index += 1
         known[interface] = self._last_index
         return self._last_index
-
-    def _index(
-        self,
-        operation: ops.SetLink
-        | ops.AddAddress
-        | ops.RemoveAddress
-        | ops.AddNeighbour
-        | ops.AddRoute
-        | ops.AddEndpoint,
-    ) -> int:
-        namespace = self._namespace(operation.namespace)
-        return namespace.index(operation.interface or "", operation)

@@ -112,16 +112,19 @@ def _address(kind: int, index: int, text: str, header: int) -> Request:
     )
 
 
-def add_neighbour(index: int, address: str, mac: str) -> Request:
-    """Return the request for a permanent neighbour, in place of a learnt one."""
+def add_neighbour(neighbour: Neighbour, index: int) -> Request:
+    """Return the request for a permanent neighbour, in place of a learnt one.
+
+    :param index: that of its interface.
+    """
     return encode(
         NeighbourMessage(),
         RTM_NEWNEIGH,
         NLM_F_CREATE | NLM_F_REPLACE,
-        family=_FAMILIES[ipaddress.ip_address(address).version],
+        family=_FAMILIES[ipaddress.ip_address(neighbour.address).version],
         ifindex=index,
         state=NUD_PERMANENT,
-        attrs=[("NDA_DST", address), ("NDA_LLADDR", mac)],
+        attrs=[("NDA_DST", neighbour.address), ("NDA_LLADDR", neighbour.mac)],
     )
 
 

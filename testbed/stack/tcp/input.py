@@ -32,7 +32,7 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
 def listen_accept(tcb: Tcb, syn: Segment, now: int) -> None:
     """3.10.7.2, third: a SYN for a listener has made this connection."""
     tcb.keepalive.begin(now)
-    tcb.negotiate(syn, now)
+    tcb.negotiate(syn)
     tcb.transition(Trigger.SYN)
     _text_of_syn(tcb, syn, now)
 
@@ -58,7 +58,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
         return
-    tcb.negotiate(segment, now)  # fourth, check the SYN bit
+    tcb.negotiate(segment)  # fourth, check the SYN bit
     if acks_syn:
         sender.window.begin(segment.window, -1)  # never scaled
         sender.syn_acknowledged(now, echoed(tcb, segment, now))
@@ -83,8 +83,8 @@ def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
 def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     flags = segment.flags
     start = tcb.position_of(segment)
-    timestamps = find(segment.options, Timestamps) if tcb.timestamps.used else None
-    if not _paws(tcb, segment, timestamps, now):
+    timestamps = _new_timestamps(tcb, segment) if tcb.timestamps.used else None
+    if timestamps is not None and not _paws(tcb, segment, timestamps, now):
         return
     if not _first_sequence_number(tcb, segment, start, now):
         return
@@ -95,9 +95,9 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if not _fifth_ack_acceptable(tcb, ack, now):
         return
     if timestamps is not None and start <= tcb.receiver.acknowledged:
-        tcb.timestamps.take(timestamps, now)  # RFC 7323, section 4.3
+        tcb.timestamps.take(timestamps)  # RFC 7323, section 4.3
     tcb.keepalive.heard(now)
-    notice = _looked_at(tcb, segment, start, timestamps, now)
+    notice = _looked_at(tcb, segment, start, now)
     if notice is Notice.REFUSED:
         return
     if tcb.state is State.SYN_RECEIVED:
@@ -108,12 +108,11 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     _text_and_fin(tcb, segment, start, now)
 
 
-def _looked_at(
-    tcb: Tcb, segment: Segment, start: int, timestamps: Timestamps | None, now: int
-) -> Notice:
+def _looked_at(tcb: Tcb, segment: Segment, start: int, now: int) -> Notice:
     """Let the extension look at a segment."""
     if tcb.extension is None:
         return Notice.PLAIN
+    timestamps = find(segment.options, Timestamps) if tcb.timestamps.used else None
     tcb.timestamps.judge(timestamps, now)
     return tcb.extension.received(segment, start)
 
@@ -126,11 +125,17 @@ def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         _fourth_syn(tcb, segment, now)
 
 
-def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps | None, now: int) -> bool:
+def _new_timestamps(tcb: Tcb, segment: Segment) -> Timestamps | None:
+    """Return the timestamps of a segment, unless its value is known."""
+    found: Timestamps | None = find(segment.options, Timestamps)
+    return found if found is not None and found.value != tcb.timestamps.recent else None
+
+
+def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps, now: int) -> bool:
     """Check the timestamp (RFC 7323, section 5.3, R1); one that is missing is let through."""
-    if timestamps is None or segment.flags & RST:
+    if segment.flags & RST:
         return True
-    if not tcb.timestamps.outdated(timestamps, now):
+    if not tcb.timestamps.outdated(timestamps, now - tcb.keepalive.heard_ns):
         return True
     _answer_unacceptable(tcb, segment, tcb.position_of(segment), now)
     return False

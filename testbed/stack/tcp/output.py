@@ -260,7 +260,8 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send new data as far as both windows, Nagle's rule and silly window avoidance let it."""
     sender = tcb.sender
     queue, recovery, mss = sender.queue, sender.recovery, sender.mss
-    while queue.octets and len(sender.board.records) < MOST_RECORDS:
+    records = sender.board.records
+    while queue.octets and len(records) < MOST_RECORDS:
         window = sender.window_left
         run = queue.run(mss)
         if recovery.held_back(run, now):
@@ -299,8 +300,8 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     options, taken = _options(tcb, ACK, ext, now)
     fits = max(1, sender.segment_limit - taken)
     size = min(fits, limit)
-    large = tcb.config.gso and sender.urgent <= sender.next  # no interface cuts urgent data
-    if large and limit > fits:  # full segments only: the rest is a segment of its own
+    # Full segments only: the rest is a segment of its own.  No interface cuts urgent data.
+    if tcb.config.gso and limit > fits and sender.urgent <= sender.next:
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
     record = sender.send_data(size, fits, now)
     flags = ACK | record.flags

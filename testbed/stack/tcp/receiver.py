@@ -16,6 +16,7 @@ _QUICK_ACKS: Final = 10 + 20
 # Segments that came as one and are acknowledged as if each had come by itself.  Larger batches come
 # at a speed at which ACKs are no clock for their sender; as in Linux, they have one ACK.
 _SMALL_BATCH: Final = 16
+_MOST_AT_ONCE: Final = _SMALL_BATCH // 2  # ACKs for segments that came in one round of the driver
 _LEAST_SEGMENT: Final = 536  # to begin with, in the estimate of the peer's segment size
 
 
@@ -30,9 +31,9 @@ class Receiver:
     :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
     """
 
-    __slots__ = ("_capacity", "_quick", "_requested", "_segment", "_stretch", "_urgent", "ack_at",
-                 "ack_now", "acknowledged", "base", "buffer", "delay_ns", "duplicate", "edge",
-                 "finished", "shift")  # fmt: skip
+    __slots__ = ("_capacity", "_due", "_quick", "_requested", "_segment", "_stretch", "_urgent",
+                 "ack_at", "ack_now", "acknowledged", "base", "buffer", "delay_ns", "duplicate",
+                 "edge", "finished", "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.buffer = Reassembly()
@@ -47,6 +48,7 @@ class Receiver:
         self.duplicate: tuple[int, int] | None = None
         self._requested = False
         self._stretch: list[int] = []  # positions to be acknowledged, each by an ACK of its own
+        self._due = 0  # RCV.NXT when a second full-sized segment made an ACK due
         self._urgent = 0  # RCV.UP
         self._capacity = config.receive_buffer
         self._segment = _LEAST_SEGMENT
@@ -144,6 +146,16 @@ class Receiver:
                 self._stretch.append(position)
                 self.acknowledged = position
 
+    def _acknowledge_queued(self, segments: int) -> None:
+        """Have one more ACK leave where a driver passes many segments before it takes any."""
+        due, end = self._due, self.buffer.next
+        if segments > _SMALL_BATCH:
+            self._due = 0  # one ACK is enough for all of them
+        elif due > self.acknowledged and end - due > self._segment:
+            if len(self._stretch) < _MOST_AT_ONCE:
+                self._stretch.append(due)
+            self._due = end
+
     def take_stretch(self) -> list[int]:
         """Return the positions within batches that are to be acknowledged, each by itself."""
         stretch = self._stretch
@@ -221,13 +233,18 @@ class Receiver:
         if size > self._segment:
             self._segment = size
         segments = -(-octets // size)
-        if in_order and 2 < segments <= _SMALL_BATCH:
+        if in_order and 2 < segments <= _SMALL_BATCH and not self.ack_now:
             self._acknowledge_batch(size, octets)
         if self._quick > 0:
             self._quick -= segments
             self.ack_now = True
-        elif not in_order or self.buffer.next - self.acknowledged > self._segment:
+        elif not in_order:
             self.ack_now = True
+        elif self.ack_now:
+            self._acknowledge_queued(segments)
+        elif self.buffer.next - self.acknowledged > self._segment:
+            self.ack_now = True
+            self._due = self.buffer.next if segments <= _SMALL_BATCH else 0
         elif self.ack_at == NEVER:
             self.ack_at = now + self.delay_ns
 

@@ -204,7 +204,7 @@ class Recovery:
 
         With nothing in flight a segment may always leave, however small the window is.
         """
-        in_flight = self.in_flight
+        in_flight = self.in_flight if self._duplicate_acks else self.board.in_flight
         if in_flight and in_flight + octets > self.window:
             return True
         return self.control.pacing_rate > 0 and self.pacer.holds(now)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Final
@@ -37,7 +36,7 @@ class Scoreboard:
                  "resent_in_flight", "sacked", "total_lost")  # fmt: skip
 
     def __init__(self) -> None:
-        self.records: deque[Sent] = deque()
+        self.records: list[Sent] = []
         self.in_flight = 0
         self.lost = 0
         self.sacked = 0
@@ -70,16 +69,18 @@ class Scoreboard:
         """Drop all before ``position``; return the records that were not yet known delivered."""
         records = self.records
         delivered = []
-        while records and records[0].start < position:
-            record = records[0]
+        count = 0
+        while count < len(records) and records[count].start < position:
+            record = records[count]
             if record.end > position:
-                self._split(0, position)
-            records.popleft()
+                self._split(count, position)
+            count += 1
             if record.fate is Fate.SACKED:
                 self.sacked -= record.end - record.start
             else:
                 self._leave(record)
                 delivered.append(record)
+        del records[:count]
         if self._sacked_ranges:
             self._sacked_ranges.remove_before(position)
         return delivered
@@ -89,17 +90,13 @@ class Scoreboard:
 
         Only whole segments count: no honest peer has received a part of one.
         """
-        delivered = []
+        delivered: list[Sent] = []
         for start, end in sorted(blocks):
             known = self._sacked_ranges.around(start)
-            if known is not None and end <= known[1]:
-                continue
-            for gap_start, gap_end in self._sacked_ranges.add(*self._whole_segments(start, end)):
-                for record in self._records_in(gap_start, gap_end):
-                    self._leave(record)
-                    record.becomes(Fate.SACKED)
-                    self.sacked += record.end - record.start
-                    delivered.append(record)
+            if known is not None:
+                start = known[1]  # noqa: PLW2901 - what lies before is no news
+            if start < end:
+                self._sack(start, end, delivered)
         return delivered
 
     def mark_lost(self, record: Sent) -> None:
@@ -173,32 +170,32 @@ class Scoreboard:
             return None
         return self.records[index]
 
-    def _whole_segments(self, start: int, end: int) -> tuple[int, int]:
-        """Return the part of a range that begins and ends with a segment on the wire."""
-        record = self._record_at(start)
-        if record is not None and record.start < start:
-            start = min(record.end, start + (record.start - start) % record.piece)
-        record = self._record_at(end - 1)
-        if record is not None and end < record.start + len(record.payload):
-            end -= (end - record.start) % record.piece
-        return start, max(start, end)
-
-    def _record_at(self, position: int) -> Sent | None:
-        index = bisect_right(self.records, position, key=_start) - 1
-        return self.records[index] if index >= 0 else None
-
-    def _records_in(self, start: int, end: int) -> Iterator[Sent]:
-        """Yield the records of a range that is not selectively acknowledged, cut to it."""
+    def _sack(self, start: int, end: int, delivered: list[Sent]) -> None:
+        """Mark the whole segments of a range, of whose first octet nothing was known."""
         records = self.records
         index = max(0, bisect_right(records, start, key=_start) - 1)
-        if records and records[index].start < start < records[index].end:
-            self._split(index, start)
+        record = records[index]
+        if record.start < start:
+            start += (record.start - start) % record.piece
+            if start < min(record.end, end):
+                self._split(index, start)
             index += 1
+        marked = first = records[index].start if index < len(records) else end
         while index < len(records) and records[index].start < end:
-            if records[index].end > end:
-                self._split(index, end)
-            yield records[index]
+            record = records[index]
+            if record.end > end:
+                stop = _whole(record, end)
+                if stop == record.start:
+                    break
+                self._split(index, stop)
+            if record.fate is not Fate.SACKED:
+                self._leave(record)
+                record.becomes(Fate.SACKED)
+                self.sacked += record.end - record.start
+                delivered.append(record)
+            marked = record.end
             index += 1
+        self._sacked_ranges.add(first, marked)
 
     def _split(self, index: int, position: int) -> None:
         record = self.records[index]
@@ -225,3 +222,10 @@ class Scoreboard:
             self.in_flight -= length
             self.resent_in_flight -= record.resent
             record.unlink()
+
+
+def _whole(record: Sent, end: int) -> int:
+    """Return where the whole segments of a record end that lie before ``end``."""
+    if end >= record.start + len(record.payload):
+        return end
+    return end - (end - record.start) % record.piece

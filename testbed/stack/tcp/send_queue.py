@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Any
+from typing import Any, Final
+
+_SMALL: Final = 2048  # chunks are put together up to here, so that there are not too many
 
 
 class SendQueue:
@@ -12,13 +13,20 @@ class SendQueue:
     __slots__ = ("_chunks", "_offset", "octets")
 
     def __init__(self) -> None:
-        self._chunks: deque[tuple[bytes, Any]] = deque()
+        self._chunks: list[tuple[bytes, Any]] = []
         self._offset = 0  # octets of the first chunk that have been taken
         self.octets = 0
 
     def append(self, data: bytes, ext: Any) -> None:
         """Add octets at the end."""
-        self._chunks.append((data, ext))
+        chunks = self._chunks
+        if chunks and len(data) < _SMALL and chunks[-1][1] is ext:
+            last = chunks[-1][0]
+            if len(last) + len(data) <= _SMALL:
+                data = last + data
+                self.octets -= len(last)
+                chunks.pop()
+        chunks.append((data, ext))
         self.octets += len(data)
 
     @property
@@ -48,15 +56,17 @@ class SendQueue:
             return data[offset : offset + limit]
         parts = []
         missing = limit
-        while chunks and missing and chunks[0][1] is ext:
-            data = chunks[0][0]
+        done = 0
+        while done < len(chunks) and missing and chunks[done][1] is ext:
+            data = chunks[done][0]
             part = data[offset : offset + missing]
             parts.append(part)
             missing -= len(part)
             offset += len(part)
             if offset == len(data):
-                chunks.popleft()
+                done += 1
                 offset = 0
+        del chunks[:done]
         self._offset = offset
         self.octets -= limit - missing
         return b"".join(parts)

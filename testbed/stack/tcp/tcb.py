@@ -129,9 +129,9 @@ class Tcb:
         self.keepalive.begin(now)
         self.transition(Trigger.ACTIVE_OPEN)
 
-    def negotiate(self, syn: Segment, now: int) -> None:
+    def negotiate(self, syn: Segment) -> None:
         """Take the options of the peer's SYN: only what both sides offer is used."""
-        self.timestamps.negotiate(find(syn.options, Timestamps), now)
+        self.timestamps.negotiate(find(syn.options, Timestamps))
         scale = find(syn.options, WindowScale)
         self.window_scaling = self.config.window_scaling and scale is not None
         if self.window_scaling:

@@ -20,7 +20,7 @@ class Timestamping:
     :ivar echo_fresh: the last segment answers one that left within the last minute.
     """
 
-    __slots__ = ("_offset", "_recent_ns", "echo_fresh", "recent", "used")
+    __slots__ = ("_offset", "echo_fresh", "recent", "used")
 
     def __init__(self, offset: int, *, offered: bool) -> None:
         """Begin.
@@ -30,18 +30,17 @@ class Timestamping:
         self.used = offered
         self.recent = 0
         self.echo_fresh = False
-        self._recent_ns = 0
         self._offset = offset
 
-    def negotiate(self, option: Timestamps | None, now: int) -> None:
+    def negotiate(self, option: Timestamps | None) -> None:
         """Take the option of the peer's SYN, ``None`` if it has none."""
         self.used = self.used and option is not None
         if self.used and option is not None:
-            self.take(option, now)
+            self.take(option)
 
-    def take(self, option: Timestamps, now: int) -> None:
+    def take(self, option: Timestamps) -> None:
         """Note the timestamp of a segment that is the next to be acknowledged (section 4.3)."""
-        self.recent, self._recent_ns = option.value, now
+        self.recent = option.value
 
     def judge(self, option: Timestamps | None, now: int) -> None:
         """Note whether a segment's option answers what left this side of late."""
@@ -52,10 +51,13 @@ class Timestamping:
         """Return TSval: milliseconds, from an offset of the connection's own."""
         return (now // MILLISECOND + self._offset) & BITS_32
 
-    def outdated(self, option: Timestamps, now: int) -> bool:
-        """Tell whether a segment is an old duplicate (PAWS, section 5.3, R1)."""
+    def outdated(self, option: Timestamps, idle_ns: int) -> bool:
+        """Tell whether a segment is an old duplicate (PAWS, section 5.3, R1).
+
+        :param idle_ns: for so long nothing has been heard.
+        """
         age = (option.value - self.recent) & BITS_32
-        return age >= 1 << 31 and now - self._recent_ns <= _VALID_NS
+        return age >= 1 << 31 and idle_ns <= _VALID_NS
 
     def sent_at(self, echo: int, now: int) -> int | None:
         """Return when TSval was ``echo``, or ``None`` if that never was."""

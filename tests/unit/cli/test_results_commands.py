@@ -105,7 +105,7 @@ def test_show_json_is_one_document(folder):
         (["FILE", "--set", "repetitions"], "is not PATH=VALUE"),
         (["FILE", "--set", "repetition=3"], "did you mean 'repetitions'?"),
         (["FILE", "--stack", "quic"], "there is no stack 'quic'"),
-        (["FILE", "--wire", "hardware"], "wire: invalid enum value"),
+        (["FILE", "--wire", "hardware"], "--wire hardware: invalid enum value"),
         (["FILE", "--results", "FILE"], "results cannot be written to"),
         (["--resume", "nowhere"], "is not a result folder"),
         (["FILE", "--resume", "FOLDER"], "without files or changes"),

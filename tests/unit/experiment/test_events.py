@@ -96,8 +96,8 @@ def test_endpoints_and_addresses():
     )
     (endpoint,) = add.operations
     assert isinstance(endpoint, AddEndpoint)
-    assert endpoint.flags == (EndpointFlag.SUBFLOW, EndpointFlag.BACKUP)
-    assert remove.operations == (RemoveEndpoint(namespace="client", id=endpoint.id),)
+    assert endpoint.endpoint.flags == (EndpointFlag.SUBFLOW, EndpointFlag.BACKUP)
+    assert remove.operations == (RemoveEndpoint(namespace="client", id=endpoint.endpoint.id),)
     assert gone.operations == (RemoveAddress(namespace="client", interface="lte", address=address),)
 
 

@@ -154,7 +154,9 @@ def test_what_is_no_result_folder_is_refused(tmp_path):
 
 
 def test_a_damaged_file_is_named(store):
-    (store.begin_run(3) / "run.json").write_text('{"schema": 1, "number": ')
+    folder = store.begin_run(3)
+    store.finish_run(record(3), {})
+    (folder / "run.json").write_text('{"schema": 1, "number": ')
     with pytest.raises(StoreError, match=r"0003/run.json is damaged"):
         store.runs()
 

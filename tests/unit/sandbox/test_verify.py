@@ -55,18 +55,17 @@ def test_what_is_wanted_and_seen_is_accepted() -> None:
         state,
         AddNamespace(namespace="n"),
         AddAddress(namespace="n", interface="lo", address="fd00:0::1/64"),
-        AddRoute(namespace="n", destination="10.0.0.0/8", via="10.0.0.1"),
-        SetLimits(namespace="n", subflows=1, add_addr_accepted=2),
+        AddRoute(namespace="n", route=Route(destination="10.0.0.0/8", via="10.0.0.1")),
+        SetLimits(namespace="n", limits=Limits(subflows=1, add_addr_accepted=2)),
         SetSysctl(namespace="n", key="net.a", value="1\t2"),
     )
 
 
 ENDPOINT = AddEndpoint(
     namespace="n",
-    address="10.0.0.1",
-    id=1,
-    interface="lo",
-    flags=(EndpointFlag.BACKUP, EndpointFlag.SUBFLOW),
+    endpoint=Endpoint(
+        address="10.0.0.1", id=1, interface="lo", flags=(EndpointFlag.BACKUP, EndpointFlag.SUBFLOW)
+    ),
 )
 
 
@@ -106,13 +105,13 @@ def test_order_of_flags_is_no_difference() -> None:
         ),
         (
             NamespaceState(name="n", routes=(Route(destination="10.0.0.0/8", via="10.0.0.9"),)),
-            AddRoute(namespace="n", destination="10.0.0.0/8", via="10.0.0.1"),
+            AddRoute(namespace="n", route=Route(destination="10.0.0.0/8", via="10.0.0.1")),
             "10.0.0.1",
             "10.0.0.9",
         ),
         (
             NamespaceState(name="n", limits=Limits(subflows=0, add_addr_accepted=0)),
-            SetLimits(namespace="n", subflows=1, add_addr_accepted=0),
+            SetLimits(namespace="n", limits=Limits(subflows=1, add_addr_accepted=0)),
             "subflows 1",
             "subflows 0",
         ),

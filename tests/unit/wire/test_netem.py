@@ -135,7 +135,7 @@ def test_loss_models(text: str | float, loss: object) -> None:
     [
         ("delai 10ms", "did you mean 'delay'?"),
         ("delay", "delay: a value is missing"),
-        ("delay 10", "write 10ms"),
+        ("delay 10", "write 10s or 10ms"),
         ("delay 10ms 1ms 5% 7%", "unexpected '7%'"),
         ("delay 0ms 5ms", "jitter needs a delay"),
         ("delay 10ms 3s", "jitter is larger"),

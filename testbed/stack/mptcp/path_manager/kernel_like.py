@@ -40,7 +40,7 @@ class KernelLike:
         initial = paths.initial.local_host
         if any(one.backup and one.host == initial for one in self._endpoints):
             yield Demote()
-        others = [one for one in self._usable(paths) if one.host != initial]
+        others = [one for one in self._usable(paths) if one.host != initial or one.port is not None]
         yield from self._announce(others)
         yield from self._open(paths, others)
 

@@ -100,6 +100,14 @@ def test_signal_endpoints_are_announced_first() -> None:
     ]
 
 
+def test_the_initial_address_is_announced_with_a_port_of_its_own() -> None:
+    manager = kernel_like(
+        PathEndpoint(host=A1, id=1, signal=True),
+        PathEndpoint(host=A1, id=2, signal=True, port=9),
+    )
+    assert list(manager.established(View(A1))) == [Announce(id=2, host=A1, port=9)]
+
+
 def test_an_endpoint_whose_address_is_not_there_is_not_used() -> None:
     manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True))
     assert list(manager.established(View(A1))) == []

@@ -351,3 +351,17 @@ def test_a_probe_of_a_large_segment_keeps_to_its_pieces() -> None:
     assert script.out() == [f"P. 1:{1 + 5 * 1432} 1"]
     assert script.last[0].gso_size == 1432
     assert script.wait(110 * MS) == [f"P. {1 + 4 * 1432}:{1 + 5 * 1432} 1"]
+
+
+def test_a_segment_is_believed_for_its_echo_also_when_its_own_timestamp_is_known() -> None:
+    """Timestamps tick in milliseconds: several segments have the same."""
+    script, recorder = Script(TcpConfig(sack=False, window_scaling=False)), Recorder()
+    connection = script.endpoint.connect(FLOW, script.now, recorder)
+    script.out()
+    stamp = find(script.last[0].options, Timestamps).value
+    script.inject("S.", 0, 1, options=(MaximumSegmentSize(1460), Timestamps(500, stamp)))
+    for seq in (100, 200):
+        script.inject(".", seq, 1, b"x", options=(Timestamps(500, stamp),))
+        assert connection.expects(seq - 1)
+    script.inject(".", 300, 1, b"x", options=(Timestamps(500, stamp + 7_000_000 & 0xFFFF_FFFF),))
+    assert not connection.expects(299)

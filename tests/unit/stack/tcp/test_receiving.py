@@ -426,3 +426,18 @@ def test_a_large_batch_is_acknowledged_once() -> None:
     script.connect(SCALED)
     seen = script.inject(".", 1, 1, b"y" * 44_000, gso_size=1000)
     assert seen == [". 1:1 44001"]
+
+
+def test_segments_that_come_in_one_round_are_acknowledged_every_second_one() -> None:
+    """RFC 9293, section 3.8.6.3: also those that cannot be merged, as MPTCP's mappings differ."""
+    script = Script()
+    script.connect()
+    start = settled(script)
+    for number in range(7):
+        script.inject(".", start + 1460 * number, 1, b"x" * 1460, take=False)
+    assert script.out() == [f". 1:1 {start + 1460 * number}" for number in (2, 4, 7)]
+    assert script.out() == []
+    start += 7 * 1460
+    for number in range(40):
+        script.inject(".", start + 1460 * number, 1, b"x" * 1460, take=False)
+    assert len(script.out()) == 9

@@ -69,5 +69,5 @@ def test_each_loss_of_a_path_without_a_bottleneck_costs_what_cubic_says(seed, mo
     monkeypatch.setattr(Cubic, "on_loss", on_loss)
     network = Network(seed=seed, delay=25 * MS, loss=0.01)
     transfer(network, bytes(2_000_000))
-    assert len(shares) > 5
+    assert len(shares) > 3
     assert min(shares) > 0.69

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InputError
+from testbed.prediction import address_of, expected_subflows, joins, subflows
 from testbed.topology.load import load_topology, loads_topology
 from testbed.topology.model import Family, Topology
-from testbed.topology.paths import address_of, expected_subflows, subflows
 from testbed.topology.resolve import resolve
 
-TOPOLOGIES = Path(__file__).parents[3] / "topologies"
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
 # Each was also seen on Linux 6.18.  IPv6 connections take up announced IPv4 addresses as well:
 # there the server's first IPv4 address, which was not dialled, counts too.
@@ -146,3 +146,18 @@ def test_what_cannot_be_asked() -> None:
     hosts = "nodes: {a: {}, b: {}, c: {}}\nlinks: {x: {between: [a, b]}, y: {between: [b, c]}}"
     with pytest.raises(InputError, match=r"'a' has no way to 10\.0\.2\.2 of 'c'"):
         expected_subflows(resolve(loads_topology(hosts)), "a", "c", Family.IPV4)
+
+
+def test_a_server_that_takes_no_joins_to_its_first_address() -> None:
+    denying = "sysctls: {net.mptcp.allow_join_initial_addr_port: 0}"
+    assert pairs(routed("", denying)) == [INITIAL, ("10.0.1.1", "10.0.4.2")]
+    assert pairs(routed("", f"{denying}, mptcp: {{endpoints: none}}")) == [INITIAL]
+
+
+def test_what_endpoints_ask_for_whatever_limits_say() -> None:
+    topology = routed("mptcp: {limits: {subflows: 0}}", "mptcp: {limits: {subflows: 0}}")
+    found = joins(topology, "client", "server", "10.0.1.1", "10.0.3.2")
+    assert [(each.owner, each.source, each.destination) for each in found] == [
+        ("client", "10.0.2.1", "10.0.3.2"),
+        ("server", "10.0.1.1", "10.0.4.2"),
+    ]

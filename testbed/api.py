@@ -1,0 +1,163 @@
+"""The laboratory from Python: read an experiment, run it, and have its results as values.
+
+``import testbed`` gives these names::
+
+    import testbed
+
+    experiment = testbed.load("experiments/quickstart.yaml", machine="sim", repetitions=2)
+    results = testbed.run(experiment, "results")
+    table = results.columns()  # {"run": [1, 2, ...], "stack": [...], "goodput": [...]}
+
+``columns`` is what data frames are made of, as in ``pandas.DataFrame(table)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.analysis.outcome import Outcome
+from testbed.campaign import runner
+from testbed.campaign.watching import Watcher
+from testbed.experiment.load import Experiment, Overrides
+from testbed.experiment.load import load as _load
+from testbed.experiment.matrix import PlannedRun
+from testbed.experiment.venue import HOST, SIMULATION
+from testbed.records import Record
+from testbed.results.environment import Environment
+from testbed.results.model import ExperimentRecord, RunRecord
+from testbed.results.store import Store
+from testbed.workload.result import Progress
+
+__all__ = ["HOST", "SIMULATION", "Experiment", "Results", "load", "read", "run"]
+
+
+class Results:
+    """A result folder.
+
+    :param folder: as ``testbed run`` makes it; a copy or a part of one will do.
+    :raises InputError: it is no result folder.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self._store = Store.open(Path(folder))
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self._store.path
+
+    @property
+    def experiment(self) -> ExperimentRecord:
+        """What was asked for.  Raises StoreError."""
+        return self._store.experiment()
+
+    @property
+    def environment(self) -> Environment:
+        """Where it ran.  Raises StoreError."""
+        return self._store.environment()
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        """The runs that are over, in order of their numbers.  Raises StoreError."""
+        return self._store.runs()
+
+    def outcome(self, metrics: Sequence[str] = ()) -> Outcome:
+        """Return what the runs say together: a row for each cell, and the claims' verdicts.
+
+        :param metrics: names, as ``testbed metrics`` lists them; by default those that the flows
+            are mostly run for.
+        :raises InputError: no run has one of them.
+        :raises StoreError: the folder cannot be read.
+        """
+        return runner.conclude(self._store, metrics)
+
+    def series(self, run: int) -> Iterator[Record]:
+        """Yield what the probes saw of one run, as the records they wrote, in order of time.
+
+        :param run: its number.
+        :raises StoreError: it cannot be read.
+        """
+        yield from self._store.series(run)
+
+    def columns(self, metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
+        """Return plain columns, one value for each run.
+
+        There are ``run``, ``stack``, ``repetition``, ``seed``, ``status`` and ``reason``, then the
+        parameters of the matrix and the metrics by their names.  A run that has no value of
+        something has ``None``; rates are bit/s, times seconds, sizes octets.
+
+        :param metrics: which ones; by default all that any run has.
+        :raises StoreError: the folder cannot be read.
+        """
+        runs = runner.records(self._store, metrics)
+        parameters = dict.fromkeys(name for each in runs for name in each.parameters)
+        wanted = metrics or sorted({name for each in runs for name in each.metrics})
+        return {
+            "run": [each.number for each in runs],
+            "stack": [each.stack for each in runs],
+            "repetition": [each.repetition for each in runs],
+            "seed": [each.seed for each in runs],
+            "status": [str(each.status) for each in runs],
+            "reason": [each.reason for each in runs],
+            **{name: [each.parameters.get(name) for each in runs] for name in parameters},
+            **{name: [each.metrics.get(name) for each in runs] for name in wanted},
+        }
+
+
+class _Quiet:
+    """Tells nobody how far an experiment is."""
+
+    def begin(self, run: PlannedRun) -> None:
+        """Do nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Do nothing."""
+
+    def end(self, record: RunRecord) -> None:
+        """Do nothing."""
+
+
+def load(path: Path | str, **changes: Any) -> Experiment:
+    """Read an experiment file and check it.
+
+    :param changes: as on the command line: ``machine`` (:data:`HOST` or :data:`SIMULATION`),
+        ``stacks``, ``repetitions``, ``seed``, ``wire``, and ``values``, a dictionary from paths to
+        values.
+    :raises InputError: something is wrong with it.
+    """
+    values = changes.pop("values", {})
+    texts = [(path, msgspec.json.encode(value).decode()) for path, value in values.items()]
+    return _load(Path(path), Overrides(values=texts, **changes))
+
+
+def run(
+    experiment: Experiment,
+    results: Path | str = "results",
+    *,
+    jobs: int = 1,
+    watcher: Watcher | None = None,
+) -> Results:
+    """Carry out all runs of an experiment on this kernel, or in a simulation.
+
+    :param results: where its folder is made.
+    :param jobs: how many runs at a time; more than one only in simulations.
+    :param watcher: is told how far it is.
+    :raises TestbedError: no run is possible; what was stored stays.
+    """
+    store = runner.create(experiment, Path(results))
+    runs, telling = runner.plan(experiment), watcher or _Quiet()
+    with store.writing():
+        runner.carry_out(experiment, store, runs, telling, fail_fast=False, jobs=jobs)
+    return Results(store.path)
+
+
+def read(folder: Path | str) -> Results:
+    """Return the results in a folder.
+
+    :raises InputError: it is no result folder.
+    """
+    return Results(folder)
