@@ -24,6 +24,7 @@ from testbed.topology.model import Topology
 from testbed.topology.operations import AnyOperation
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
+from tests.exchange import End, exchange
 
 PORT = 5001
 LIMIT_S = 7200  # of virtual time: more than all time-outs of a connection together
@@ -37,37 +38,6 @@ STACKS = {
     "checksums": MPTCP,  # the same, with DSS checksums
     "userspace-tcp": endpoints.tcp(ASKING),
 }
-
-
-class End(msgspec.Struct):
-    """What one end has to send, has to receive, and got.
-
-    :param restore: makes of what has come what was sent, where a box on the way changes it.
-    :param error: None after an orderly end.
-    """
-
-    sent: bytes
-    expected: bytes
-    received: int = 0
-    restore: Callable[[bytes], bytes] | None = None
-    changed: bytes = b""
-    error: OSError | None = None
-
-    def take(self, data: bytes) -> None:
-        """Check that this is what comes next."""
-        if self.restore is not None:
-            self.changed += data
-            return
-        start, self.received = self.received, self.received + len(data)
-        assert data == self.expected[start : self.received]
-
-    def check(self) -> None:
-        """Check that an orderly end comes after everything."""
-        if self.restore is not None and self.error is None:
-            restored = self.restore(self.changed)
-            assert restored == self.expected
-            self.received = len(restored)
-        assert self.error is not None or self.received == len(self.expected)
 
 
 Change = tuple[float, str, str]  # at how many seconds, which link, what happens to it
@@ -158,7 +128,7 @@ class Trial:
 
         def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._accepted = True
-            serving.append(asyncio.ensure_future(_exchange(reader, writer, self.server)))
+            serving.append(asyncio.ensure_future(exchange(reader, writer, self.server)))
 
         async with asyncio.timeout(LIMIT_S):
             listening = await server.listen(accepted, Address("0.0.0.0", PORT))
@@ -179,39 +149,11 @@ class Trial:
         except OSError as error:
             self.client.error = error
         else:
-            await _exchange(reader, writer, self.client)
+            await exchange(reader, writer, self.client)
 
 
 def _apply(network: Network, change: Sequence[AnyOperation], _: int) -> None:
     network.execute(change)
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, end: End) -> None:
-    """Send, and receive at the same time, until both directions have ended."""
-
-    async def send() -> None:
-        for at in range(0, len(end.sent), 50_000):
-            writer.write(end.sent[at : at + 50_000])
-            await writer.drain()
-        writer.write_eof()
-
-    async def receive() -> None:
-        while data := await reader.read(100_000):
-            end.take(data)
-
-    try:
-        outcomes = await asyncio.gather(send(), receive(), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, OSError):
-                end.error = outcome
-            elif outcome is not None:
-                raise outcome
-        writer.close()
-        await writer.wait_closed()
-    except OSError as error:
-        end.error = error
-    finally:
-        writer.transport.abort()
 
 
 @pytest.fixture(params=["userspace-tcp", "userspace", "checksums"])

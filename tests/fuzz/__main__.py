@@ -1,0 +1,96 @@
+"""Fuzzing from the command line: see ``python -m tests.fuzz --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tests.fuzz import attacks
+from tests.fuzz.cases import TARGETS, Target, failure, load, written
+from tests.fuzz.shrink import smallest
+
+_TELL_S = 5.0  # how often progress is told
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return 1 if something was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what, count in (
+        ("packets", "codecs, and packets to established connections", 100_000),
+        ("networks", "random networks in the simulator", 1_000),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("--seed", type=int, default=1, help="of the first case")
+        command.add_argument("--count", type=int, default=count, help=f"of {name}")
+        command.add_argument("--keep", type=Path, help="write what is found into this folder")
+    replay = commands.add_parser("replay", help="one case again, and made smaller if it fails")
+    replay.add_argument("case", nargs="+", help="TARGET SEED, or the file of a kept case")
+    commands.add_parser("attacks", help="what attacks cost the attacker and us")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "attacks":
+        return attacks.report()
+    if chosen.command == "replay":
+        return _replay(chosen.case)
+    return _search(chosen)
+
+
+def _search(chosen: argparse.Namespace) -> int:
+    """Go through seeds; tell of each new kind of finding, the smallest case first."""
+    targets = [target for target in TARGETS.values() if target.command == chosen.command]
+    found: set[str] = set()
+    began = time.monotonic()
+    for target in targets:
+        done, seed, told = 0, chosen.seed, time.monotonic()
+        share = chosen.count * target.share // 100
+        while done < share:
+            kind = failure(target, target.make(seed))
+            if kind is not None and kind not in found:
+                found.add(kind)
+                _tell(target, seed, kind, chosen.keep)
+            done, seed = done + target.packets, seed + 1
+            if time.monotonic() - told > _TELL_S:
+                told = time.monotonic()
+                print(f"{target.name}: {done} of {share}", file=sys.stderr, flush=True)
+        print(f"{target.name}: {done} {chosen.command}, seeds {chosen.seed} to {seed - 1}")
+    print(f"{len(found)} findings in {time.monotonic() - began:.0f} s")
+    return bool(found)
+
+
+def _tell(target: Target, seed: int, kind: str, keep: Path | None) -> None:
+    print(f"{target.name}: {kind}\n  python -m tests.fuzz replay {target.name} {seed}", flush=True)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        small = _smallest(target, target.make(seed), kind)
+        (keep / f"{target.name}-{seed}.json").write_bytes(written(target, small))
+
+
+def _replay(case: Sequence[str]) -> int:
+    if len(case) == 2:
+        target = TARGETS[case[0]]
+        value = target.make(int(case[1]))
+    else:
+        target, value = load(Path(case[0]))
+    kind = failure(target, value)
+    if kind is None:
+        print("nothing is found")
+        return 0
+    print(f"{kind}; made smaller:")
+    small = _smallest(target, value, kind)
+    sys.stdout.write(written(target, small).decode())
+    target.play(small)
+    return 1
+
+
+def _smallest(target: Target, case: msgspec.Struct, kind: str) -> msgspec.Struct:
+    fails: Callable[[msgspec.Struct], bool] = lambda simpler: failure(target, simpler) == kind  # noqa: E731
+    return smallest(case, fails)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What is true of an endpoint after every step, whatever has come."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.connection import Connection, ErrorKind
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.inbound import MOST_MESSAGES
+from testbed.stack.mptcp.state import DataState
+from testbed.stack.reassembly import MOST_PIECES
+from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.state import HANDSHAKE
+from tests.fuzz.finding import Finding
+
+_SLACK: Final = 1 << 16  # octets that one segment may hold beyond a buffer's edge
+
+
+def expect(holds: bool, what: str, *about: object) -> None:
+    """Raise a finding where something does not hold."""
+    if not holds:
+        raise Finding(f"{what}: {' '.join(map(str, about))}")
+
+
+def check(connection: Connection) -> None:
+    """Check a connection, and its subflows."""
+    failure = connection.failure
+    if failure is not None and failure.kind is ErrorKind.INTERNAL:
+        raise Finding(f"fault in the stack {failure.detail}")
+    if isinstance(connection, MptcpConnection):
+        _mptcp(connection)
+    elif isinstance(connection, TcpConnection):
+        _tcp(connection)
+
+
+def _tcp(tcp: TcpConnection) -> None:
+    sender, receiver, config = tcp.sender, tcp.receiver, tcp.config
+    expect(tcp.unsent <= config.send_buffer, "TCP keeps more than its send buffer", tcp.unsent)
+    opening = tcp.state in HANDSHAKE or tcp.closed
+    expect(tcp.cwnd > 0 or opening, "the congestion window is not positive", tcp.cwnd)
+    expect(-1 <= sender.una <= sender.next, "SND.UNA is beyond SND.NXT", sender.una, sender.next)
+    board = sender.board
+    counted = board.in_flight + board.lost + board.sacked
+    expect(min(board.in_flight, board.lost, board.sacked) >= 0, "a count of segments is negative")
+    if not opening:
+        outstanding = sender.next - sender.una
+        expect(counted == outstanding, "the scoreboard miscounts", counted, outstanding)
+    readable = tcp.readable
+    expect(readable <= config.receive_buffer + _SLACK, "TCP holds too much unread", readable)
+    expect(
+        receiver.buffer.out_of_order <= config.receive_buffer + _SLACK,
+        "TCP holds too much out of order",
+        receiver.buffer.out_of_order,
+    )
+
+
+def _mptcp(connection: MptcpConnection) -> None:
+    out, into, config = connection.outgoing, connection.incoming, connection.config
+    expect(0 <= out.una <= out.next <= out.end + 1, "positions of our data are out of order",
+           out.una, out.next, out.end)  # fmt: skip
+    expect(out.end - out.una <= config.send_buffer, "more is kept than the send buffer")
+    expect(into.readable <= config.receive_buffer + _SLACK, "too much is unread", into.readable)
+    expect(into.out_of_order <= config.receive_buffer + _SLACK, "too much is out of order")
+    numbers = [one.number for one in connection.subflows]
+    expect(len(set(numbers)) == len(numbers), "two subflows have one number", numbers)
+    pairs = [(one.path.local_host, one.path.remote) for one in connection.subflows if one.initiated]
+    expect(len(set(pairs)) == len(pairs), "a pair of addresses is opened twice", pairs)
+    if connection.fallback and connection.state is not DataState.CLOSED:
+        up = [one for one in connection.subflows if not one.tcp.closed]
+        expect(len(up) <= 1, "plain TCP has several subflows", len(up))
+    for subflow in connection.subflows:
+        _tcp(subflow.tcp)
+        inbound = subflow.inbound
+        expect(len(inbound._messages) <= MOST_MESSAGES, "too many options wait")
+        expect(len(inbound.mappings) <= MOST_PIECES, "too many mappings are kept")
