@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from testbed.prediction import address_of
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
 from testbed.stack.mptcp.paths import LocalNetwork
@@ -22,7 +23,6 @@ from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.segment import ACK, Segment
 from testbed.topology.load import loads_topology
 from testbed.topology.model import Family, Node
-from testbed.topology.paths import address_of
 from testbed.topology.resolve import resolve
 
 PACKETS: Final = 100_000
