@@ -10,24 +10,18 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from testbed.cli import helptext
+from testbed.cli import completion, helptext
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 from testbed.errors import InputError
 
 _PASS_ON: Final = {"allow_interspersed_args": False}
 
-
-def names(incomplete: str = "") -> list[str]:
-    """Return the names of the machines that one could use here, for completion in the shell."""
-    from testbed.machine import machines
-
-    return [name for machine in machines() if (name := machine.name).startswith(incomplete)]
-
-
 Name = Annotated[
     str,
-    typer.Argument(metavar="M", help="A machine, for example qemu:6.1.", autocompletion=names),
+    typer.Argument(
+        metavar="M", help="A machine, for example qemu:6.1.", autocompletion=completion.machines
+    ),
 ]
 
 
