@@ -3,7 +3,8 @@
 Names of MPTCP events are those of the kernel's path-manager events (``mptcp_pm`` in
 ``Documentation/netlink/specs``): created, established, closed, announced, removed,
 sub_established, sub_closed, sub_priority.  So a trace of ours and one of the kernel's can be
-compared line by line.
+compared line by line.  One is ours alone: ``fault``, a mistake in the stack that has ended a
+connection.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from testbed.stack.connection import Connection, ErrorKind
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -14,6 +14,15 @@ from testbed.stack.tcp.state import HANDSHAKE
 from tests.fuzz.finding import Finding
 
 _SLACK: Final = 1 << 16  # octets that one segment may hold beyond a buffer's edge
+
+
+class FaultFinder:
+    """A tracer that finds faults of connections that no application has seen yet."""
+
+    def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
+        """Raise a finding where the stack tells of a mistake of its own."""
+        if name == "fault":
+            raise Finding(f"fault in the stack {fields['error']}")
 
 
 def expect(holds: bool, what: str, *about: object) -> None:

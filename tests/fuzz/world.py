@@ -92,7 +92,9 @@ class World:
             endpoints=endpoints,
             path_manager=path_manager,
         )
-        self.endpoint = MptcpEndpoint(config, Random(seed + 1), b"sixteen octets..", self)
+        self.endpoint = MptcpEndpoint(
+            config, Random(seed + 1), b"sixteen octets..", self, tracer=invariants.FaultFinder()
+        )
         self.listener = self.endpoint.listen(Address("0.0.0.0", PORT))
         self.keys = Keys(PEER_KEY, checksum=checksum)
         self.connections: list[Connection] = []

@@ -230,6 +230,7 @@ class MptcpConnection:
 
     def crash(self, error: Exception, now: int) -> None:
         """End it: a step of it has failed, by a fault of ours; other connections go on."""
+        self.trace("fault", now, error=repr(error))
         self.aborting = True
         self._fail(ConnectionFailure(ErrorKind.INTERNAL, repr(error)))
         self._end_subflows(now)
