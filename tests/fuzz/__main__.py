@@ -22,12 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what, count in (
-        ("packets", "codecs, and packets to established connections", 100_000),
+        ("packets", "octets to the codecs", 100_000),
+        ("connections", "segments to established connections", 100_000),
         ("networks", "random networks in the simulator", 1_000),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("--seed", type=int, default=1, help="of the first case")
-        command.add_argument("--count", type=int, default=count, help=f"of {name}")
+        command.add_argument("--count", type=int, default=count, help=f"of {_of(name)}")
         command.add_argument("--keep", type=Path, help="write what is found into this folder")
     replay = commands.add_parser("replay", help="one case again, and made smaller if it fails")
     replay.add_argument("case", nargs="+", help="TARGET SEED, or the file of a kept case")
@@ -38,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command == "replay":
         return _replay(chosen.case)
     return _search(chosen)
+
+
+def _of(command: str) -> str:
+    """Return what a command counts."""
+    return "networks" if command == "networks" else "packets"
 
 
 def _search(chosen: argparse.Namespace) -> int:
@@ -57,7 +63,7 @@ def _search(chosen: argparse.Namespace) -> int:
             if time.monotonic() - told > _TELL_S:
                 told = time.monotonic()
                 print(f"{target.name}: {done} of {share}", file=sys.stderr, flush=True)
-        print(f"{target.name}: {done} {chosen.command}, seeds {chosen.seed} to {seed - 1}")
+        print(f"{target.name}: {done} {_of(chosen.command)}, seeds {chosen.seed} to {seed - 1}")
     print(f"{len(found)} findings in {time.monotonic() - began:.0f} s")
     return bool(found)
 

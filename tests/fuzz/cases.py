@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from tests.fuzz import codecs, episodes, networks
+from tests.fuzz import codecs, episodes, networks, pairs
 from tests.fuzz.finding import kind
 
 
@@ -46,7 +46,7 @@ def _codec(name: str) -> Target:
         Octets,
         lambda seed: Octets(make(Random(f"{name} {seed}")).hex()),
         lambda case: check(bytes.fromhex(case.hex)),
-        share=10,
+        share=100 // len(codecs.CODECS),
     )
 
 
@@ -56,12 +56,21 @@ TARGETS: Final = {
         *map(_codec, codecs.CODECS),
         Target(
             "connection",
-            "packets",
+            "connections",
             episodes.Episode,
             episodes.episode,
             episodes.play,
             share=50,
             packets=episodes.LENGTH,
+        ),
+        Target(
+            "pair",
+            "connections",
+            pairs.Pair,
+            pairs.pair,
+            pairs.play,
+            share=50,
+            packets=pairs.CHANGES,
         ),
         Target("network", "networks", networks.NetworkCase, networks.network_case, networks.play),
     )

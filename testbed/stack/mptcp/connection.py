@@ -463,6 +463,7 @@ class MptcpConnection:
                 subflow.tcp.close()
             else:
                 subflow.tcp.finish()
+                subflow.tcp.read(subflow.tcp.readable)  # no data follows the end of both streams
             if subflow.tcp.closed:
                 self._remove(subflow)
                 self.paths.forget(subflow, now)

@@ -52,6 +52,23 @@ def test_second_data_fin_elsewhere_is_ignored(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_octets_after_the_end_of_both_streams_are_not_kept(script: Any, mapped: bool) -> None:
+    """Section 3.3.3: no data follows DATA_FIN, so a subflow that stays open holds none."""
+    world = script(receive_buffer=10_000)
+    peer = world.open()
+    world.connection.shutdown()
+    world.pump()
+    peer.send(ACK, world.ack(1))
+    peer.send(ACK, world.data(0, 1, 0, data_fin=True))
+    assert world.connection.state is DataState.CLOSED
+    (subflow,) = world.connection.subflows
+    for at in range(0, 100_000, 1000):
+        dss = world.data(at, 1000, 1 + at) if mapped else world.ack(1)
+        peer.send(ACK, dss, payload=bytes(1000))
+        assert subflow.tcp.readable == 0
+
+
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_data_fin_without_its_place_is_none(script: Any, payload: bytes) -> None:
     """Section 3.3.3: DATA_FIN counts in the length, so there is none in a length of 0."""
