@@ -258,9 +258,10 @@ class Inbound:
             return False
         self.mapped = max(self.mapped, data + option.length - option.data_fin)
         if option.data_fin:
-            self._ack_due |= incoming.finished
+            end = data + option.length - 1
+            self._ack_due |= incoming.finished and end == incoming.fin
             if self._data_fin is None:
-                self._data_fin = data + option.length - 1
+                self._data_fin = end
         return option.data_fin
 
     def _late_mapping(self, option: Dss, dsn: int, start: int) -> None:

@@ -69,6 +69,15 @@ def test_octets_after_the_end_of_both_streams_are_not_kept(script: Any, mapped: 
         assert subflow.tcp.readable == 0
 
 
+def test_data_fin_elsewhere_after_the_end_is_not_answered(script: Any) -> None:
+    """Section 3.3.3: nobody retransmits it, and two sides misled so would answer for ever."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 1, 0, data_fin=True))
+    assert world.connection.at_eof
+    assert peer.send(ACK, world.data(5, 1, 0, data_fin=True)) == []
+
+
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_data_fin_without_its_place_is_none(script: Any, payload: bytes) -> None:
     """Section 3.3.3: DATA_FIN counts in the length, so there is none in a length of 0."""

@@ -1,0 +1,81 @@
+"""A small fixed part of what ``python -m tests.fuzz`` looks through, and all cases once found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.fuzz import __main__ as command
+from tests.fuzz import codecs
+from tests.fuzz.cases import TARGETS, Target, failure, load
+from tests.fuzz.finding import Finding
+from tests.fuzz.shrink import smallest
+
+VECTORS = sorted((Path(__file__).parent / "vectors").glob("*.json"))
+SEEDS = {**dict.fromkeys(codecs.CODECS, 1000), "connection": 60, "pair": 24, "network": 100}
+PARTS = 4  # of each target's seeds: a failure names a few, not all of them
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_is_found(name: str, part: int) -> None:
+    """Neither an exception nor a broken invariant; the message names the seed to replay."""
+    target = TARGETS[name]
+    for seed in range(1 + part, 1 + SEEDS[name], PARTS):
+        kind = failure(target, target.make(seed))
+        assert kind is None, f"python -m tests.fuzz replay {name} {seed}: {kind}"
+
+
+@pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
+def test_kept_case_does_no_harm_again(path: Path) -> None:
+    """What was once found stays mended."""
+    target, case = load(path)
+    target.play(case)
+
+
+def test_there_are_kept_cases() -> None:
+    """An empty folder would make the test above pass without a word."""
+    assert VECTORS
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """A case whose fault is one of its numbers."""
+
+    numbers: tuple[int, ...] = ()
+    other: int = 0
+
+
+def _play(case: Numbers) -> None:
+    if 7 in case.numbers:
+        raise Finding(f"a seven: of {len(case.numbers)}")
+
+
+FAULTY = Target("faulty", "packets", Numbers, lambda seed: Numbers(tuple(range(seed)), 3), _play)
+
+
+def test_a_case_is_made_smaller_until_only_the_fault_is_left() -> None:
+    """Minimising keeps what fails and takes the rest away."""
+    assert failure(FAULTY, FAULTY.make(7)) is None
+    kind = failure(FAULTY, FAULTY.make(100))
+    assert kind == "a seven"
+    small = smallest(FAULTY.make(100), lambda case: failure(FAULTY, case) == kind)
+    assert small == Numbers((7,))
+
+
+def test_the_command_tells_keeps_and_replays_what_it_finds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One line each: what is found, how to see it again, and the smallest case as a file."""
+    for targets in (command.TARGETS, TARGETS):
+        monkeypatch.setitem(targets, "faulty", FAULTY)
+    for name in codecs.CODECS:
+        monkeypatch.delitem(TARGETS, name)
+    found = command.main(["packets", "--count", "12", "--seed", "1", "--keep", str(tmp_path)])
+    assert found == 1
+    assert "python -m tests.fuzz replay faulty 8\n" in capsys.readouterr().out
+    (kept,) = tmp_path.iterdir()
+    assert load(kept) == (FAULTY, Numbers((7,)))
+    with pytest.raises(Finding):
+        command.main(["replay", str(kept)])
