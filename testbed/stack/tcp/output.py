@@ -234,7 +234,9 @@ def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
     sender = tcb.sender
     options, taken = _options(tcb, ACK, record.ext, now)
     fits = max(1, sender.segment_limit - taken)
-    limit = max(fits, min(room, _MAX_PAYLOAD) // fits * fits) if tcb.config.gso else fits
+    limit = fits
+    if _may_be_large(tcb, record.start):
+        limit = max(fits, min(room, _MAX_PAYLOAD) // fits * fits)
     sender.send_again(record, fits, limit, now)
     gso_size = fits if len(record.payload) > fits else 0
     flags = ACK | record.flags
@@ -300,8 +302,8 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
     options, taken = _options(tcb, ACK, ext, now)
     fits = max(1, sender.segment_limit - taken)
     size = min(fits, limit)
-    # Full segments only: the rest is a segment of its own.  No interface cuts urgent data.
-    if tcb.config.gso and limit > fits and sender.urgent <= sender.next:
+    # Full segments only: the rest is a segment of its own.
+    if limit > fits and _may_be_large(tcb, sender.next):
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
     record = sender.send_data(size, fits, now)
     flags = ACK | record.flags
@@ -311,6 +313,14 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
         flags |= tcb.ecn.on_new_data()
     gso_size = fits if len(record.payload) > fits else 0
     return _segment(tcb, flags, record.start, record.payload, options, gso_size, ecn)
+
+
+def _may_be_large(tcb: Tcb, start: int) -> bool:
+    """Tell whether the interface may cut the segment at a position.
+
+    It would copy an urgent pointer into each piece, where it points elsewhere.
+    """
+    return tcb.config.gso and tcb.sender.urgent <= start
 
 
 def _fin(tcb: Tcb, now: int, out: list[Segment]) -> None:

@@ -120,6 +120,21 @@ def test_pieces_of_a_large_segment_point_to_the_same_octet() -> None:
     assert ends[0] == script.last[0].seq + 8000
 
 
+def test_a_retransmission_is_not_cut_by_the_interface() -> None:
+    """Real interfaces copy the pointer into each piece, where it says something else."""
+    script = Script(bare(gso=True))
+    connection = script.connect()
+    connection.send(bytes(8000))
+    script.out()
+    assert any(segment.gso_size for segment in script.last)
+    connection.send_urgent(b"!")
+    script.wait(SECOND)
+    (again,) = script.last
+    script.inject(".", 1, 1 + len(again.payload))
+    assert len(script.last) == 2
+    assert not any(segment.gso_size for segment in script.last)
+
+
 def test_both_ends() -> None:
     network = Network(loss=0.1, seed=3)
     client, server = network.connect()
