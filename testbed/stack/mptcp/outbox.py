@@ -24,10 +24,6 @@ class Outbox:
         """Queue a signal before all others."""
         self._signals.insert(0, option)
 
-    def peek(self) -> Option:
-        """Return the next one, which there is."""
-        return self._signals[0]
-
     def take(self) -> Option:
         """Remove and return the next one, which there is."""
         return self._signals.pop(0)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from testbed.stack.connection import ConnectionFailure, ErrorKind
-from testbed.stack.packet.options import (
-    Timestamps,
-    find,
-)
+from testbed.stack.packet.options import Timestamps, find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
-from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
-
-_MAX_SHIFT: Final = 14  # RFC 7323, section 2.3
-_TS_RECENT_VALID_NS: Final = 24 * 24 * 3600 * SECOND  # RFC 7323, section 5.5
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:

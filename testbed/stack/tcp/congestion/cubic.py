@@ -20,23 +20,13 @@ class Cubic(Reno):
     ``w_max``, ``w_est`` and the like are in segments, as in the RFC.
     """
 
-    __slots__ = (
-        "_credit",
-        "_cubic_before",
-        "_hystart",
-        "epoch_ns",
-        "k",
-        "w_est",
-        "w_max",
-        "window_epoch",
-    )
+    __slots__ = ("_credit", "_cubic_before", "_hystart", "epoch_ns", "k", "w_est", "w_max")
 
     def __init__(self, group: Group) -> None:
         super().__init__(group)
         self.w_max = 0.0
         self.w_est = 0.0
         self.k = 0.0
-        self.window_epoch = 0.0
         self.epoch_ns: int | None = None  # start of the current congestion avoidance stage
         self._hystart = HyStart()
         self._credit = 0.0  # octets the window has grown by that make no whole one yet
@@ -81,7 +71,7 @@ class Cubic(Reno):
 
     def _begin_epoch(self, window: float, now: int) -> int:
         self.epoch_ns = now
-        self.window_epoch = self.w_est = window
+        self.w_est = window
         self._credit = 0.0
         if self.w_max < window:
             self.w_max = window
