@@ -30,7 +30,7 @@ class Host:
 
     :param send: sends one segment into the network.
     :param source_of: which address the node uses toward a destination, if there is a way.
-    :param first_port: of the connections that it opens.
+    :param stacks: those of the node, which have its ports in common.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Host:
         *,
         send: Callable[[Segment, int], None],
         source_of: Callable[[str], str | None],
-        first_port: int = FIRST_PORT,
+        stacks: Stacks,
     ) -> None:
         self.hosts: Sequence[str] = [
             host(address) for interface in node.interfaces for address in interface.addresses
@@ -52,21 +52,13 @@ class Host:
         self._send = send
         self._woken = False
         self._armed: int | None = None  # when the loop calls for the endpoint's timer
-        self._port = first_port
-        self._ports: set[int] = set()  # those that it has opened
+        self._stacks = stacks
         self.endpoint = endpoint_of(node, random, self)
         self.streams = Streams(self)
 
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - each has its own
-        """Return the next port: there are so many that none is still in use."""
-        port = self._port
-        self._port = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
-        self._ports.add(port)
-        return port
-
-    def has(self, port: int) -> bool:
-        """Tell whether this stack has ever used a port of the node."""
-        return port in self._ports
+        """Return the node's next port: there are so many that none is still in use."""
+        return self._stacks.next_port(self)
 
     def release_port(self, local: Address) -> None:
         """Do nothing: see ``port_for``."""
@@ -102,7 +94,7 @@ class Host:
 
     async def listen(self, on_connection: OnConnection, local: Address) -> Server:
         """Open a port.  Raises OSError."""
-        self._ports.add(local.port)
+        self._stacks.claim(local.port, self)
         return await self.streams.start_server(on_connection, local)
 
     def addresses_are(self, now: Sequence[str]) -> None:
@@ -157,13 +149,26 @@ class Host:
 
 
 class Stacks:
-    """All stacks of a node: each packet goes to the one whose port it is for.
+    """All stacks of a node: each packet goes to the one that last used the port it is for.
 
-    :param first: has the packets for ports that none has used.
+    The first one gets the packets for ports that none has used.
     """
 
-    def __init__(self, first: Host) -> None:
-        self.all = [first]
+    def __init__(self) -> None:
+        self.all: list[Host] = []
+        self._next = FIRST_PORT
+        self._users: dict[int, Host] = {}
+
+    def next_port(self, user: Host) -> int:
+        """Return the next port for a connection that a stack opens."""
+        port = self._next
+        self._next = FIRST_PORT + (port + 1 - FIRST_PORT) % _PORTS
+        self.claim(port, user)
+        return port
+
+    def claim(self, port: int, user: Host) -> None:
+        """Note that a stack uses a port."""
+        self._users[port] = user
 
     def take(self, packet: Packet, now: int) -> None:
         """Take a packet from the network."""
@@ -171,8 +176,7 @@ class Stacks:
             self.all[0].take(packet, now)
             return
         local = packet.destination if isinstance(packet, Segment) else packet.flow.local
-        owner = next((stack for stack in self.all if stack.has(local.port)), self.all[0])
-        owner.take(packet, now)
+        self._users.get(local.port, self.all[0]).take(packet, now)
 
     def addresses_are(self, now: Sequence[str]) -> None:
         """Tell all of them which addresses there are."""

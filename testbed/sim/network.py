@@ -14,7 +14,7 @@ from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
 from testbed.sim.frame import Frame, mac_octets, octets_of
-from testbed.sim.host import FIRST_PORT, EndpointFactory, Host, Stacks
+from testbed.sim.host import EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox import Chain, Middlebox
@@ -25,7 +25,6 @@ from testbed.topology.model import Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import AnyOperation, SetWire
 from testbed.wire.report import Wire, WireReport
 
-_PORTS_BETWEEN: Final = 2000  # the first ports of two stacks of a node
 ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
 
 _IPV4: Final = b"\x08\x00"  # EtherTypes
@@ -68,8 +67,8 @@ class Network:
         for node in topology.nodes:
             if node.kind is Kind.SWITCH:
                 continue
-            upper = Stacks(self._stack(node, endpoint_of, Random(f"{seed} {node.name}")))
-            self._stacks[node.name] = upper
+            upper = self._stacks[node.name] = Stacks()
+            self._add_stack(node, endpoint_of, Random(f"{seed} {node.name}"))
             self._ips[node.name] = Ip(node.name, self, upper, forwards=node.kind is Kind.ROUTER)
         for link in topology.links:
             self._connect(link, seed)
@@ -93,7 +92,7 @@ class Network:
         if number == len(stacks):
             random = Random(f"{self._seed} {node} {number}")
             found = self._state.topology().node(node)
-            stacks.append(self._stack(found, endpoint_of, random, number))
+            self._add_stack(found, endpoint_of, random)
         return stacks[number]
 
     def way(self, node: str, source: str, destination: str) -> Way | None:
@@ -170,18 +169,18 @@ class Network:
         self._channels[link.name, near].taps_out.append(record)
         return writer
 
-    def _stack(
-        self, node: Node, endpoint_of: EndpointFactory, random: Random, number: int = 0
-    ) -> Host:
-        return Host(
+    def _add_stack(self, node: Node, endpoint_of: EndpointFactory, random: Random) -> None:
+        stacks = self._stacks[node.name]
+        stack = Host(
             self._loop,
             node,
             endpoint_of,
             random,
             send=functools.partial(self._send, node.name),
             source_of=functools.partial(self._source, node.name),
-            first_port=FIRST_PORT + number * _PORTS_BETWEEN,
+            stacks=stacks,
         )
+        stacks.all.append(stack)
 
     def _send(self, node: str, segment: Segment, now: int) -> None:
         self._ips[node].send(segment, now)

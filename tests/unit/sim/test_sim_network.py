@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from testbed.stack.packet.address import Address
 from testbed.stack.packet.icmp import IcmpKind
 from testbed.stack.packet.options import Timestamps
-from testbed.stack.packet.segment import ACK, FIN, PSH
+from testbed.stack.packet.segment import ACK, FIN, PSH, Segment
 from testbed.topology import changes
 from testbed.topology.operations import AddNamespace
+
+from .conftest import NotingEndpoint
 
 MS = 1_000_000
 PAIR = {
@@ -72,6 +75,20 @@ def test_what_is_attached_to_a_segment_stays_at_home(laboratory: Any) -> None:
     lab.run()
     [(_, segment)] = lab.at("server").arrived
     assert segment.ext is None
+
+
+def test_stacks_of_a_node_have_no_port_in_common(laboratory: Any) -> None:
+    lab = laboratory(PAIR)
+    client, server = lab.address("client", "wifi"), lab.address("server", "wifi")
+    remote = Address(server, 80)
+    busy = lab.network.hosts["client"]
+    quiet = lab.network.stack("client", 1, lambda node, *_: NotingEndpoint(node))
+    port = quiet.port_for(client, remote)
+    for _ in range(10_000):
+        assert busy.port_for(client, remote) != port
+    lab.send("server", Segment(source=remote, destination=Address(client, port), seq=0, flags=ACK))
+    lab.run()
+    assert len(quiet.endpoint.arrived) == 1
 
 
 def test_nothing_leaves_from_an_address_the_host_does_not_have(laboratory: Any) -> None:
