@@ -6,9 +6,7 @@ links, events, boxes and options away.
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import functools
 import itertools
 from collections.abc import Sequence
 from random import Random
@@ -19,8 +17,7 @@ import msgspec
 from testbed import document
 from testbed.errors import SimulationError
 from testbed.sim import endpoints
-from testbed.sim.host import EndpointFactory, Host
-from testbed.sim.loop import VirtualLoop
+from testbed.sim.host import EndpointFactory
 from testbed.sim.middlebox import (
     Coalesce,
     Middlebox,
@@ -31,25 +28,21 @@ from testbed.sim.middlebox import (
     StripOptions,
 )
 from testbed.sim.middlebox.options import always, on_data, on_syn
-from testbed.sim.network import Network
 from testbed.stack.connection import Connected, Connection, Endpoint, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.address import Flow
 from testbed.stack.packet.options import Sack, SackPermitted, Timestamps, WindowScale
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
-from testbed.topology import changes
 from testbed.topology.model import Topology
-from testbed.topology.operations import AnyOperation
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
-from tests.exchange import End, exchange
+from tests.exchange import End
 from tests.fuzz import invariants
 from tests.fuzz.finding import Finding
+from tests.transfer import Transfer, server_address
 
-PORT: Final = 5001
-LIMIT_S: Final = 7200  # of virtual time: more than all time-outs of a connection together
 NAT: Final = "10.200.0.99"
 _S: Final = 1_000_000_000
 _OPTIONS: Final = (
@@ -232,82 +225,6 @@ class Checked:
         return found
 
 
-class Run:
-    """One network, one connection over it, and a stream each way."""
-
-    def __init__(self, case: NetworkCase) -> None:
-        self._case = case
-        self._topology = topology(case)
-        random = Random(case.seed)
-        there, back = random.randbytes(case.there), random.randbytes(case.back)
-        self.client = End(there, back)
-        self.server = End(back, there)
-        self.accepted = False
-
-    def run(self) -> None:
-        """Run it.
-
-        :raises Finding: something is not as it must be.
-        """
-        try:
-            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                runner.run(self._main())
-            for end in (self.client, self.server):
-                if self.accepted:
-                    end.check()
-        except (AssertionError, SimulationError, TimeoutError) as error:
-            raise Finding(f"{type(error).__name__} {str(error).splitlines()[:1]}") from error
-        errors = [end.error for end in (self.client, self.server)]
-        if any(error is not None and error.errno == errno.EIO for error in errors):
-            raise Finding(f"fault in the stack: {errors}")
-        if self._must_succeed() and (not self.accepted or any(errors)):
-            raise Finding(f"a sound network fails a connection: {errors}")
-
-    def _must_succeed(self) -> bool:
-        """Tell whether nothing but random loss and damage is in the way."""
-        case = self._case
-        reachable = _address(self._topology, case) is not None
-        return reachable and not case.happen and not any(link.boxes for link in case.links)
-
-    async def _main(self) -> None:
-        loop = cast("VirtualLoop", asyncio.get_running_loop())
-        case = self._case
-        network = Network(self._topology, _factory(case), loop=loop, seed=case.seed)
-        for number, link in enumerate(case.links):
-            if link.boxes:
-                network.insert(f"l{number}", *map(made, link.boxes))
-        for one in case.happen:
-            change = _operations(self._topology, f"l{one.link % len(case.links)}", one.what)
-            loop.at(one.at_ms * _S // 1000, functools.partial(_apply, network, change))
-        client, server = network.hosts["client"], network.hosts["server"]
-        serving: list[asyncio.Task[None]] = []
-
-        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.accepted = True
-            serving.append(asyncio.ensure_future(exchange(reader, writer, self.server)))
-
-        async with asyncio.timeout(LIMIT_S):
-            any_host = "::" if case.ipv6 else "0.0.0.0"
-            listening = await server.listen(accepted, Address(any_host, PORT))
-            await self._connect(client)
-            await asyncio.gather(*serving)
-            listening.close()
-            for host in (client, server):
-                await host.streams.finished()
-
-    async def _connect(self, client: Host) -> None:
-        address = _address(self._topology, self._case)
-        if address is None:
-            self.client.error = OSError(errno.ENETUNREACH, "no address of the family")
-            return
-        try:
-            reader, writer = await client.connect(Address(address, PORT))
-        except OSError as error:
-            self.client.error = error
-        else:
-            await exchange(reader, writer, self.client)
-
-
 def topology(case: NetworkCase) -> Topology:
     """Return the topology of a network."""
     nodes: dict[str, Any] = {
@@ -374,29 +291,45 @@ def _factory(case: NetworkCase) -> EndpointFactory:
     return make
 
 
-def _address(topology: Topology, case: NetworkCase) -> str | None:
-    """Return the server's address that is connected to: the first one of the family."""
-    for interface in topology.node("server").interfaces:
-        for address in interface.addresses:
-            if (":" in address) == case.ipv6:
-                return address.partition("/")[0]
-    return None
-
-
-def _operations(topology: Topology, link: str, what: str) -> Sequence[AnyOperation]:
-    if what in ("down", "up"):
-        return getattr(changes, f"link_{what}")(topology, link)  # type: ignore[no-any-return]
-    loss = "100%" if what == "blackhole" else "none"
-    return changes.shape(topology, link, None, {"loss": loss})
-
-
-def _apply(network: Network, change: Sequence[AnyOperation], _: int) -> None:
-    network.execute(change)
+def _must_succeed(case: NetworkCase) -> bool:
+    """Tell whether nothing but random loss and damage is in the way."""
+    return not case.happen and not any(link.boxes for link in case.links)
 
 
 def play(case: NetworkCase) -> None:
-    """Run a network.
+    """Run a network: one connection over it, and a stream each way.
 
-    :raises Finding: see :meth:`Run.run`.
+    :raises Finding: something is not as it must be.
     """
-    Run(case).run()
+    network = topology(case)
+    address = server_address(network, ipv6=case.ipv6)
+    if address is None:
+        return
+    random = Random(case.seed)
+    there, back = random.randbytes(case.there), random.randbytes(case.back)
+    ends = End(there, back), End(back, there)
+    transfer = Transfer(
+        network,
+        _factory(case),
+        *ends,
+        boxes=lambda _: {
+            f"l{number}": list(map(made, link.boxes))
+            for number, link in enumerate(case.links)
+            if link.boxes
+        },
+        happen=[
+            (one.at_ms / 1000, f"l{one.link % len(case.links)}", one.what) for one in case.happen
+        ],
+        seed=case.seed,
+    )
+    try:
+        transfer.run(address)
+        for end in ends if transfer.accepted else ():
+            end.check()
+    except (AssertionError, SimulationError, TimeoutError) as error:
+        raise Finding(f"{type(error).__name__} {str(error).splitlines()[:1]}") from error
+    errors = [end.error for end in ends]
+    if any(error is not None and error.errno == errno.EIO for error in errors):
+        raise Finding(f"fault in the stack: {errors}")
+    if _must_succeed(case) and (not transfer.accepted or any(errors)):
+        raise Finding(f"a sound network fails a connection: {errors}")
