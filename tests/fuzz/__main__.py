@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from testbed.errors import InputError
 from tests.fuzz import attacks
 from tests.fuzz.cases import TARGETS, Target, failure, load, written
 from tests.fuzz.shrink import smallest
@@ -37,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command == "attacks":
         return attacks.report()
     if chosen.command == "replay":
-        return _replay(chosen.case)
+        try:
+            target, case = _case(chosen.case)
+        except (InputError, OSError) as error:
+            parser.error(str(error))
+        return _replay(target, case)
     return _search(chosen)
 
 
@@ -76,12 +82,20 @@ def _tell(target: Target, seed: int, kind: str, keep: Path | None) -> None:
         (keep / f"{target.name}-{seed}.json").write_bytes(written(target, small))
 
 
-def _replay(case: Sequence[str]) -> int:
-    if len(case) == 2:
-        target = TARGETS[case[0]]
-        value = target.make(int(case[1]))
-    else:
-        target, value = load(Path(case[0]))
+def _case(words: Sequence[str]) -> tuple[Target, Any]:
+    """Return the case that is meant.
+
+    :raises InputError: there is none; OSError: its file cannot be read.
+    """
+    if len(words) == 1:
+        return load(Path(words[0]))
+    name, seed = words[0], words[-1]
+    if len(words) != 2 or name not in TARGETS or not seed.isdigit():
+        raise InputError(f"a case is a file, or a seed of one of {', '.join(TARGETS)}")
+    return TARGETS[name], TARGETS[name].make(int(seed))
+
+
+def _replay(target: Target, value: msgspec.Struct) -> int:
     kind = failure(target, value)
     if kind is None:
         print("nothing is found")

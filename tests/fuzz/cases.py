@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from testbed.errors import InputError
 from tests.fuzz import codecs, episodes, networks, pairs
 from tests.fuzz.finding import kind
 
@@ -93,7 +94,13 @@ def written(target: Target, case: msgspec.Struct) -> bytes:
 
 
 def load(path: Path) -> tuple[Target, Any]:
-    """Read the file of a case."""
-    document = msgspec.json.decode(path.read_bytes())
-    target = TARGETS[document["target"]]
-    return target, msgspec.convert(document["case"], target.type)
+    """Read the file of a case.
+
+    :raises InputError: it is none; OSError: it cannot be read.
+    """
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+        target = TARGETS[document["target"]]
+        return target, msgspec.convert(document["case"], target.type)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no case: {error}") from error

@@ -79,3 +79,21 @@ def test_the_command_tells_keeps_and_replays_what_it_finds(
     assert load(kept) == (FAULTY, Numbers((7,)))
     with pytest.raises(Finding):
         command.main(["replay", str(kept)])
+
+
+@pytest.mark.parametrize(
+    "case", [("nosuch", "5"), ("pair", "x"), ("pair", "1", "2"), ("missing.json",), ("empty.json",)]
+)
+def test_a_case_that_does_not_exist(
+    case: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """A mistake on the command line is told in a line, and is no finding."""
+    monkeypatch.chdir(tmp_path)
+    Path("empty.json").write_text("{}")
+    with pytest.raises(SystemExit) as ended:
+        command.main(["replay", *case])
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err
