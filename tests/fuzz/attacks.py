@@ -16,10 +16,15 @@ import msgspec
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.inbound import MOST_MESSAGES
+from testbed.stack.mptcp.mapping import MOST_MAPPINGS
 from testbed.stack.packet import mptcp
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.options import MaximumSegmentSize, Option, Sack, SackPermitted
 from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.stack.reassembly import MOST_PIECES
+from testbed.stack.tcp.listener import DEFAULT_BACKLOG
+from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from tests.fuzz.world import BITS, HOSTS, PEER_KEY, PORT, S, World
 
 LAST: Final = 1000  # packets that are timed
@@ -128,7 +133,7 @@ def mappings_from_behind() -> Result:
     )
     kept = len(target.connection.subflows[0].inbound.mappings)
     return _result("one-octet mappings from behind", packets, us, f"{kept} mappings kept",
-                   kept <= 1 << 14)  # fmt: skip
+                   kept <= MOST_MAPPINGS)  # fmt: skip
 
 
 def pieces_of_data() -> Result:
@@ -145,7 +150,7 @@ def pieces_of_data() -> Result:
     packets, us = target.feed(segments())
     held = target.connection.incoming.out_of_order
     return _result("one-octet pieces of data, and DATA_FIN", packets, us,
-                   f"{held} octets held out of order", held <= 1 << 15)  # fmt: skip
+                   f"{held} octets held out of order", held <= MOST_PIECES)  # fmt: skip
 
 
 def pieces_of_tcp() -> Result:
@@ -156,7 +161,7 @@ def pieces_of_tcp() -> Result:
     )
     held = target.connection.subflows[0].tcp.receiver.buffer.out_of_order
     return _result("one-octet pieces of TCP", packets, us, f"{held} octets held out of order",
-                   held <= 1 << 15)  # fmt: skip
+                   held <= MOST_PIECES)  # fmt: skip
 
 
 def sack_of_crumbs() -> Result:
@@ -182,10 +187,10 @@ def sack_of_crumbs() -> Result:
             yield target.segment(ACK, Sack(blocks), ack=-in_flight)
 
     packets, us = target.feed(segments())
-    records = sum(1 for _ in connection.subflows[0].tcp.sender.board.by_time())
+    records = len(connection.subflows[0].tcp.sender.board.records)
     return _result("SACK blocks of one octet", packets, us,
                    f"{records} records of {in_flight} octets in flight",
-                   records < 1 << 14)  # fmt: skip
+                   records <= MOST_RECORDS)  # fmt: skip
 
 
 def signals_after_the_end() -> Result:
@@ -203,7 +208,9 @@ def signals_after_the_end() -> Result:
     option = mptcp.AddAddr(address_id=3, address="10.0.3.2", hmac=hmac)
     packets, us = target.feed(target.segment(ACK, option) for _ in range(20_000))
     kept = sum(len(one.inbound._messages) for one in connection.subflows)
-    return _result("signals after the end of data", packets, us, f"{kept} kept", kept <= 64)
+    return _result(
+        "signals after the end of data", packets, us, f"{kept} kept", kept <= MOST_MESSAGES
+    )
 
 
 def addresses_without_end() -> Result:
@@ -268,7 +275,7 @@ def syn_flood() -> Result:
     comes = len(world.connections) > before
     return _result("SYN flood", packets, us,
                    f"{kept} half-open kept, a client {'gets' if comes else 'does not get'} in",
-                   comes and kept <= 4200)  # fmt: skip
+                   comes and kept <= DEFAULT_BACKLOG + 1)  # fmt: skip
 
 
 def half_open_joins() -> Result:
@@ -286,22 +293,21 @@ def half_open_joins() -> Result:
     packets, us = target.feed(segments())
     kept = len(target.connection.subflows) - 1
     return _result("half-open joins", packets, us, f"{kept} half-open kept",
-                   kept <= 4096 and _delivers(target))  # fmt: skip
+                   kept <= DEFAULT_BACKLOG and _delivers(target))  # fmt: skip
 
 
 def blind_signals() -> Result:
     """REMOVE_ADDR, MP_PRIO and MP_FAIL on a grid of sequence numbers, ports and addresses known."""
     target = Target()
-    fail = mptcp.MpFail(dsn=target.world.keys.incoming.number(0))
+    signals = (
+        mptcp.RemoveAddr(address_ids=(0, 1, 2)),
+        mptcp.MpPrio(backup=True),
+        mptcp.MpFail(dsn=target.world.keys.incoming.number(0)),
+    )
 
     def segments() -> Iterator[Segment]:
         for number in range(1, 60_000):
-            for option in (
-                (mptcp.RemoveAddr(address_ids=(0, 1, 2)), mptcp.MpPrio(backup=True), fail)[
-                    number % 3
-                ],
-            ):
-                yield target.segment(ACK, option, seq=number * 65_536 + 1)
+            yield target.segment(ACK, signals[number % 3], seq=number * 65_536 + 1)
 
     packets, us = target.feed(segments())
     target.world.wait(120 * S)

@@ -196,17 +196,10 @@ def _join(world: World, amount: int) -> None:
     if any(path.flow == (local, remote) for path in world.paths):
         return
     join = mptcp.MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=nonce)
-    answers: list[Option] = []
-    take = world._take
-    world._take = lambda segment: (  # type: ignore[method-assign]
-        answers.extend(segment.options), take(segment))[1]  # fmt: skip
-    try:
-        path = world.open_path(local, remote, join)
-    finally:
-        world._take = take  # type: ignore[method-assign]
-    answer = find(tuple(answers), mptcp.MpJoinSynAck)
+    path = world.open_path(local, remote, join)
+    answer = find(path.answer, mptcp.MpJoinSynAck)
     if answer is None:
         return
     hmac = crypto.join_hmac(*world.keys.pair(), nonce, answer.nonce)[:20]
-    stamp = world._stamp(path)
+    stamp = world.stamp(path)
     world.inject(path, ACK, path.next, path.expected, 0xFFFF, (*stamp, mptcp.MpJoinAck(hmac=hmac)))

@@ -7,8 +7,8 @@ from typing import Any, Final
 from testbed.stack.connection import Connection, ErrorKind
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
+from testbed.stack.mptcp.mapping import MOST_MAPPINGS
 from testbed.stack.mptcp.state import DataState
-from testbed.stack.reassembly import MOST_PIECES
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE
 from tests.fuzz.finding import Finding
@@ -81,4 +81,4 @@ def _mptcp(connection: MptcpConnection) -> None:
         _tcp(subflow.tcp)
         inbound = subflow.inbound
         expect(len(inbound._messages) <= MOST_MESSAGES, "too many options wait")
-        expect(len(inbound.mappings) <= MOST_PIECES, "too many mappings are kept")
+        expect(len(inbound.mappings) <= MOST_MAPPINGS, "too many mappings are kept")

@@ -52,6 +52,7 @@ class Path:
         self.next = (isn + 1) & BITS
         self.expected = 0  # next number of the endpoint
         self.echo = 0  # the endpoint's last timestamp
+        self.answer: tuple[Option, ...] = ()  # options of the endpoint's SYN or SYN,ACK
 
 
 class World:
@@ -227,7 +228,7 @@ class World:
         path = self.open_path(local, remote, *capable)
         if self._half:
             return
-        third: tuple[Option, ...] = self._stamp(path)
+        third: tuple[Option, ...] = self.stamp(path)
         if not plain and self.keys.remote is not None:
             third += (mptcp.MpCapable(sender_key=PEER_KEY, receiver_key=self.keys.remote),)
         self.inject(path, ACK, path.next, path.expected, 0xFFFF, third)
@@ -239,12 +240,13 @@ class World:
         self.pump()
         if self._half:
             return
-        options: tuple[Option, ...] = (MaximumSegmentSize(1460), *self._stamp(path))
+        options: tuple[Option, ...] = (MaximumSegmentSize(1460), *self.stamp(path))
         if not plain:
             options += (mptcp.MpCapable(flags=1, sender_key=PEER_KEY),)
         self.inject(path, SYN | ACK, path.isn, path.expected, 0xFFFF, options)
 
-    def _stamp(self, path: Path) -> tuple[Option, ...]:
+    def stamp(self, path: Path) -> tuple[Option, ...]:
+        """Return the timestamp of the peer's next segment, where there are timestamps."""
         return (Timestamps(2, path.echo),) if self.timestamps else ()
 
     def _path(self, flow: Flow) -> Path:
@@ -267,6 +269,7 @@ class World:
             if capable is not None and capable.sender_key is not None:
                 self.keys.learn(capable.sender_key)
             path.expected = segment.seq
+            path.answer = segment.options
         capable = find(segment.options, mptcp.MpCapable)
         if capable is not None and capable.receiver_key == PEER_KEY and capable.sender_key:
             self.keys.learn(capable.sender_key)
