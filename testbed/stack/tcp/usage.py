@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class WindowUse:
-    """What was seen at the moment of the fullest use counts for a whole round trip."""
+    """The most octets in flight within a round trip, and whether they used up the window."""
 
     __slots__ = ("_end", "_most", "_used_up")
 
@@ -23,9 +23,9 @@ class WindowUse:
             self._used_up, self._most, self._end = used_up, flight, end
 
     def octets(self, window: int, flight: int) -> int:
-        """Return how many octets of the window were in use at the fullest time of a round trip.
+        """Return the most octets of the window that were in flight within a round trip.
 
-        What has been acknowledged of a burst when a loss is found in it does not count less.
+        So it does not matter how much of a burst has been acknowledged when a loss is found in it.
 
         :param flight: what is outstanding now.
         """
@@ -34,6 +34,6 @@ class WindowUse:
     def limits(self, window: int, threshold: int) -> bool:
         """Tell whether the window is what keeps the sender back, so that it may grow.
 
-        In slow start it may do so already when half of it is used.
+        In slow start it may grow as soon as half of it is used.
         """
         return self._used_up or (window < threshold and window < 2 * self._most)

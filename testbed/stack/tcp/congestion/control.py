@@ -82,8 +82,8 @@ class CongestionControl(Protocol):
     def on_loss(self, used: int, now: int) -> None:
         """A loss was detected, or ECN-Echo came: called once for a window of data.
 
-        :param used: octets of the window that were in use at the fullest time of the last round
-            trip: the whole window unless the application kept back.
+        :param used: the most octets of the window that were in flight within the last round trip:
+            the whole window, unless the application did not send enough.
         """
 
     def on_timeout(self, used: int, now: int, *, again: bool) -> None:
