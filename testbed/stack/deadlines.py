@@ -14,9 +14,9 @@ _T = TypeVar("_T")
 class Deadlines(Generic[_T]):
     """The deadlines of many items, each of which knows its own.
 
-    A deadline mostly moves to later, which costs nothing here: the heap has an entry that is not
-    later, and what is out of date is seen when it is reached.  The entries of an item are also on
-    a stack of its own, the earliest on top, so that none is made twice.
+    The heap has an entry for each item that is not later than its deadline.  Most changes move a
+    deadline to later: then the entry stays, and is replaced when it is reached.  Each item also has
+    a stack of the times of its entries, the earliest on top, so that none is made twice.
     """
 
     __slots__ = ("_count", "_heap", "_of", "_scheduled", "_stale")

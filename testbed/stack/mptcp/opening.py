@@ -23,7 +23,7 @@ class Opening:
     :ivar join_denied: the peer takes no join to its end's address.
     :ivar peer_backup: ... and wants it to be used only while there is no other.
     :ivar retry_ns: when the third ACK of a join is sent again.
-    :ivar tries: how often it was awaited that the peer answers it.
+    :ivar tries: how often this side has waited for the peer to answer it.
     """
 
     def __init__(self, handshake: Handshake) -> None:

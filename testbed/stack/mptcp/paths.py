@@ -64,7 +64,7 @@ class Owner(Protocol):
 
 
 class PathControl:
-    """See :class:`testbed.stack.mptcp.path_manager.Paths` for what a manager sees of this.
+    """See :class:`testbed.stack.mptcp.path_manager.base.Paths` for what a manager sees of this.
 
     :param subflows: those of the connection, which adds and removes them.
     :param initial: the path of the first subflow.
