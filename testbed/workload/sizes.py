@@ -47,6 +47,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("`shares` must be more than 0")
         if self.uniform is not None and octets(self.uniform[0]) > octets(self.uniform[1]):
             raise ValueError("`uniform` goes from the smaller size to the larger one")
+        for size in self.shares or ():
+            octets(size)  # a draw reads one of them only
         self.draw(random.Random(0))
 
     def draw(self, rng: random.Random) -> int:
