@@ -41,7 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param sources: local addresses: the connection's, and further ones for subflows.
     :param checksum: require DSS checksums.
     :param wait_s: give up when nothing happens for so long; ``None``: never.
-    :param retry_s: connect again for so long where nobody listens.
+    :param retry_s: keep trying to connect for so long if the connection is refused.
     """
 
     host: str | None
@@ -198,7 +198,7 @@ class _Session:
         return pair
 
     async def _connect(self) -> StreamPair:
-        """Try one address after the other; all of them again while nobody listens."""
+        """Try each address in turn.  If the last one refuses, start over until the time is up."""
         options = self._options
         until = asyncio.get_running_loop().time() + options.retry_s
         addresses = await _resolve(options)
@@ -268,9 +268,11 @@ class _Session:
     async def _input(self) -> bytes:
         """Return what standard input has, ``b""`` at its end.
 
-        A terminal has no end of its own: it ends when the peer closes its side, and is empty for a
-        job in the background, which may not read it.
+        A closed standard input is empty.  A terminal has no end of its own: it ends when the peer
+        closes its side, and is empty for a job in the background, which may not read it.
         """
+        if sys.stdin is None:
+            return b""
         descriptor = sys.stdin.fileno()
         if not os.isatty(descriptor):
             return await stdio.read_some(descriptor)
