@@ -86,6 +86,7 @@ def options(
     _known("scheduler", found.scheduler, SCHEDULERS.names())
     _known("path manager", found.path_manager, PATH_MANAGERS.names())
     _known("congestion control", found.congestion, CONTROLS.names())
+    _nameable(found.host or "")
     for source in found.sources:
         _numeric(source)
     return found
@@ -102,10 +103,18 @@ def _known(what: str, name: str, names: Iterable[str]) -> None:
         raise InputError(f"unknown {what} {name!r}", hint=nearest(name, known))
 
 
+def _nameable(host: str) -> None:
+    """Refuse what Python's resolver cannot even ask for."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise InputError(f"{host!r} is no name of a host") from None
+
+
 def _numeric(host: str) -> None:
     try:
         socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise InputError(f"{host!r} is no numeric address") from None
 
 
