@@ -41,7 +41,9 @@ def command(
     retry: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", min=0, help="Connect again for so long where nobody listens."
+            metavar="SECONDS",
+            min=0,
+            help="Keep trying for so long if the connection is refused.",
         ),
     ] = 3.0,
     pcap: Annotated[
@@ -67,7 +69,7 @@ def command(
 
     Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
     not be written to the end; 2 bad input; 4 this process may not open packet sockets;
-    130 interrupted.
+    130 interrupted or terminated.
 
     Examples:
 
@@ -77,6 +79,7 @@ def command(
     """
     import asyncio
 
+    from testbed.cli.ending import end_as_ctrl_c
     from testbed.host import netcat
 
     options = netcat.options(
@@ -96,4 +99,5 @@ def command(
         trace=trace,
         verbose=verbose,
     )
+    end_as_ctrl_c()  # the kernel cannot close our connection: the peer would wait for ever
     asyncio.run(netcat.run(options))

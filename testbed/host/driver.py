@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
@@ -211,8 +211,10 @@ class Host:
             except PacketError:
                 continue  # as RFC 9293 has it: damaged segments are dropped silently
         for segment in merge(segments):
-            with self._contained("a segment from the network"):
+            try:
                 self.endpoint.receive(segment, now)
+            except Exception as error:
+                self._report("a segment from the network", error)
         self._step()
 
     def _take(self, received: frames.Received, segments: list[Segment], now: int) -> None:
@@ -262,13 +264,17 @@ class Host:
                 now = self.now()
                 for segment in endpoint.segments_to_send(now):
                     self._work = True
-                    with self._contained("a segment to the network"):
+                    try:
                         self._tap.segment(segment, now)
                         self._transmitter.send(segment)
+                    except Exception as error:
+                        self._report("a segment to the network", error)
                 while (happened := endpoint.next_event()) is not None:
                     self._work = True
-                    with self._contained("an event of a connection"):
+                    try:
                         self.streams.dispatch(*happened)
+                    except Exception as error:
+                        self._report("an event of a connection", error)
         finally:
             self._stepping = False
         due = endpoint.next_timer()
@@ -278,15 +284,11 @@ class Host:
             self._timer.set(due)
             self._armed = due
 
-    @contextlib.contextmanager
-    def _contained(self, what: str) -> Iterator[None]:
-        """Report an exception to the event loop, and go on: the others' turn comes all the same."""
-        try:
-            yield
-        except Exception as error:
-            self._loop.call_exception_handler(
-                {"message": f"{what} could not be handled", "exception": error}
-            )
+    def _report(self, what: str, error: Exception) -> None:
+        """Tell the event loop of an exception that must not keep others from their turn."""
+        self._loop.call_exception_handler(
+            {"message": f"{what} could not be handled", "exception": error}
+        )
 
     def _unsendable(self, error: IcmpError) -> None:
         self.endpoint.receive_icmp(error, self.now())

@@ -41,7 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param sources: local addresses: the connection's, and further ones for subflows.
     :param checksum: require DSS checksums.
     :param wait_s: give up when nothing happens for so long; ``None``: never.
-    :param retry_s: connect again for so long where nobody listens.
+    :param retry_s: keep trying to connect for so long if the connection is refused.
     """
 
     host: str | None
@@ -86,6 +86,7 @@ def options(
     _known("scheduler", found.scheduler, SCHEDULERS.names())
     _known("path manager", found.path_manager, PATH_MANAGERS.names())
     _known("congestion control", found.congestion, CONTROLS.names())
+    _nameable(found.host or "")
     for source in found.sources:
         _numeric(source)
     return found
@@ -102,10 +103,18 @@ def _known(what: str, name: str, names: Iterable[str]) -> None:
         raise InputError(f"unknown {what} {name!r}", hint=nearest(name, known))
 
 
+def _nameable(host: str) -> None:
+    """Refuse what Python's resolver cannot even ask for."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise InputError(f"{host!r} is no name of a host") from None
+
+
 def _numeric(host: str) -> None:
     try:
         socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise InputError(f"{host!r} is no numeric address") from None
 
 
@@ -198,7 +207,7 @@ class _Session:
         return pair
 
     async def _connect(self) -> StreamPair:
-        """Try one address after the other; all of them again while nobody listens."""
+        """Try each address in turn.  If the last one refuses, start over until the time is up."""
         options = self._options
         until = asyncio.get_running_loop().time() + options.retry_s
         addresses = await _resolve(options)
@@ -268,9 +277,11 @@ class _Session:
     async def _input(self) -> bytes:
         """Return what standard input has, ``b""`` at its end.
 
-        A terminal has no end of its own: it ends when the peer closes its side, and is empty for a
-        job in the background, which may not read it.
+        A closed standard input is empty.  A terminal has no end of its own: it ends when the peer
+        closes its side, and is empty for a job in the background, which may not read it.
         """
+        if sys.stdin is None:
+            return b""
         descriptor = sys.stdin.fileno()
         if not os.isatty(descriptor):
             return await stdio.read_some(descriptor)

@@ -31,14 +31,15 @@ async def write_all(fd: int, data: bytes) -> None:
 
 
 def in_foreground(terminal: int) -> bool:
-    """Tell whether we may read a terminal: the others of its session are stopped if they try.
+    """Tell whether this process may read a terminal.
 
-    A process group outside our PID namespace has no number in here (0): we are then in the
-    background, as whoever entered the namespace in the foreground has a group of its own.
+    The kernel stops a background process that reads the controlling terminal of its session.  If
+    the foreground process group is outside this PID namespace, its number here is 0.  This process
+    is then in the background: one that enters the namespace in the foreground has its own group.
     """
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp() != 0
-    except OSError:  # it is not our session's: nobody stops us
+    except OSError:  # not the controlling terminal: the kernel stops nobody who reads it
         return True
 
 

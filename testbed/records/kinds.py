@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from testbed.records.sockets import MptcpInfo, TcpInfo
@@ -140,3 +142,16 @@ class WorkloadRecord(Record, frozen=True, kw_only=True, tag="workload"):
 
     received: int
     flow: str | None = None
+
+
+KINDS: Final[tuple[type[Record], ...]] = (
+    CpuRecord,
+    MptcpInfoRecord,
+    NstatRecord,
+    PauseRecord,
+    PcapRecord,
+    PmEventRecord,
+    TcpInfoRecord,
+    WireRecord,
+    WorkloadRecord,
+)

@@ -8,30 +8,8 @@ from typing import Any, Final, Union
 
 import msgspec
 
-from testbed.records.kinds import (
-    CpuRecord,
-    MptcpInfoRecord,
-    NstatRecord,
-    PauseRecord,
-    PcapRecord,
-    PmEventRecord,
-    Record,
-    TcpInfoRecord,
-    WireRecord,
-    WorkloadRecord,
-)
+from testbed.records.kinds import KINDS, Record
 
-KINDS: Final[tuple[type[Record], ...]] = (
-    CpuRecord,
-    MptcpInfoRecord,
-    NstatRecord,
-    PauseRecord,
-    PcapRecord,
-    PmEventRecord,
-    TcpInfoRecord,
-    WireRecord,
-    WorkloadRecord,
-)
 _encoder: Final = msgspec.json.Encoder()
 
 

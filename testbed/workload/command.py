@@ -51,22 +51,32 @@ async def prepared(
         "{port}": str(workload.port or workload.usual_port),
         "{seed}": str(seed),
     }
-    kinds = {end.name: stack(end.name, end.decoded) for end in flow.stack.ends}
+    end = flow.stack.source
     async with contextlib.AsyncExitStack() as exits:
-        programs = Programs(workload, kinds[flow.stack.source.name], launcher, words, exits)
+        programs = Programs(
+            workload,
+            stack(end.name, end.decoded),
+            launcher,
+            words,
+            exits,
+            timeout_ns=timeout_ns,
+            on_progress=on_progress,
+        )
         try:
             async with asyncio.timeout(timeout_ns / 1e9):
                 for spec in workload.programs[:-1]:
                     await programs.start(spec)
                     await programs.until_ready()
         except TimeoutError:
-            raise programs.not_ready(timeout_ns) from None
-        programs.limit(timeout_ns, on_progress)
+            raise programs.not_ready() from None
         yield programs
 
 
 class Programs:
-    """The programs of a flow, and those that are still to be started."""
+    """The programs of a flow, and those that are still to be started.
+
+    :param timeout_ns: how long :meth:`run` may take; ``on_progress`` is told how far it is.
+    """
 
     def __init__(
         self,
@@ -75,6 +85,9 @@ class Programs:
         launcher: Launcher,
         words: Mapping[str, str],
         exits: contextlib.AsyncExitStack,
+        *,
+        timeout_ns: int,
+        on_progress: OnProgress,
     ) -> None:
         self._workload = workload
         self._stack = stack
@@ -82,11 +95,6 @@ class Programs:
         self._words = words
         self._exits = exits
         self._running: Running = []
-        self._timeout_ns = 0
-        self._on_progress: OnProgress = lambda _: None
-
-    def limit(self, timeout_ns: int, on_progress: OnProgress) -> None:
-        """Say how long :meth:`run` may take, and who is told how far it is."""
         self._timeout_ns = timeout_ns
         self._on_progress = on_progress
 
@@ -103,9 +111,9 @@ class Programs:
         """Wait until the one that was started last is ready."""
         await _until_ready(self._launcher, *self._running[-1])
 
-    def not_ready(self, timeout_ns: int) -> WorkloadError:
+    def not_ready(self) -> WorkloadError:
         """Return the error that the one that was started last was not ready in time."""
-        return WorkloadError(f"{_not_ready(*self._running[-1])} after {timeout_ns / 1e9:g} s")
+        return WorkloadError(f"{_not_ready(*self._running[-1])} after {self._timeout_ns / 1e9:g} s")
 
     async def run(self, zero_ns: int) -> WorkloadResult:
         """Start the last program at its time, wait until the flow is over, and stop the others."""

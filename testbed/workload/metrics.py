@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from testbed.metric import Better, Metric, Source, Unit
@@ -23,6 +23,14 @@ def _metric(
 
 _HIGHER, _LOWER, _NEITHER = Better.HIGHER, Better.LOWER, Better.NEITHER
 
+
+def _quantiles(name: str, time: str) -> Iterator[Metric]:
+    """Yield the metrics that :func:`quantiles` gives values of."""
+    yield _metric(f"{name}_p50", "s", _LOWER, f"median {time}")
+    yield _metric(f"{name}_p99", "s", _LOWER, f"99th percentile of the {time}")
+    yield _metric(f"{name}_max", "s", _LOWER, f"longest {time}")
+
+
 _ALL: Final = (
     _metric(
         "goodput",
@@ -37,51 +45,14 @@ _ALL: Final = (
     _metric("connect_time", "s", _LOWER, "time from the start of connecting to an open connection"),
     _metric("longest_gap", "s", _LOWER, "longest time a receiver waited between two reads"),
     _metric("transfers", "1", _NEITHER, "transfers of a flow with arrivals that arrived in full"),
-    _metric(
-        "completion_time_p50",
-        "s",
-        _LOWER,
-        "median time of a transfer from the start of connecting to its last octet read",
-    ),
-    _metric(
-        "completion_time_p99",
-        "s",
-        _LOWER,
-        "99th percentile of a transfer's time from the start of connecting to its last octet read",
-    ),
-    _metric(
-        "completion_time_max",
-        "s",
-        _LOWER,
-        "longest time of a transfer from the start of connecting to its last octet read",
+    *_quantiles(
+        "completion_time", "time of a transfer from the start of connecting to its last octet read"
     ),
     _metric("transactions", "1", _HIGHER, "requests that were answered in full"),
-    _metric("latency_p50", "s", _LOWER, "median time from a request to the end of its response"),
-    _metric(
-        "latency_p99",
-        "s",
-        _LOWER,
-        "99th percentile of the time from a request to the end of its response",
-    ),
-    _metric("latency_max", "s", _LOWER, "longest time from a request to the end of its response"),
+    *_quantiles("latency", "time from a request to the end of its response"),
     _metric("blocks", "1", _NEITHER, "blocks that arrived in full"),
-    _metric(
-        "block_delay_p50",
-        "s",
-        _LOWER,
-        "median time from when a block was due at the sender to its last octet read",
-    ),
-    _metric(
-        "block_delay_p99",
-        "s",
-        _LOWER,
-        "99th percentile of the time from when a block was due to its last octet read",
-    ),
-    _metric(
-        "block_delay_max",
-        "s",
-        _LOWER,
-        "longest time from when a block was due at the sender to its last octet read",
+    *_quantiles(
+        "block_delay", "time from when a block was due at the sender to its last octet read"
     ),
     _metric("retransmits", "1", _LOWER, "segments sent again, as iperf3 counts them"),
     _metric(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -64,13 +65,20 @@ def read(own: Mapping[str, OwnMetric], output: str, program: str) -> dict[str, f
     found = {}
     for name, where in own.items():
         try:
-            found[name] = float(_value(where, output))
-        except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            found[name] = _number(where, output)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             place = where.json if where.regex is None else where.regex
             raise WorkloadError(
                 f"{program} did not print the metric {name!r} ({place}): {error}"
             ) from None
     return found
+
+
+def _number(where: OwnMetric, output: str) -> float:
+    number = float(_value(where, output))
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not finite")
+    return number
 
 
 def _value(where: OwnMetric, output: str) -> Any:

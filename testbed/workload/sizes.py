@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Final
 
 import msgspec
@@ -47,6 +47,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("`shares` must be more than 0")
         if self.uniform is not None and octets(self.uniform[0]) > octets(self.uniform[1]):
             raise ValueError("`uniform` goes from the smaller size to the larger one")
+        for size in self.shares or ():
+            octets(size)  # a draw reads one of them only
         self.draw(random.Random(0))
 
     def draw(self, rng: random.Random) -> int:
@@ -102,19 +104,23 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def octets(quantity: Quantity) -> int:
     """Return a size in octets.  Raises ValueError."""
-    try:
-        value = parse_size(str(quantity))
-    except InputError as error:
-        raise ValueError(str(error)) from error
-    if value <= 0:
-        raise ValueError("a size must be more than 0")
-    return value
+    return parsed(parse_size, "size", quantity)
 
 
 def positive_time(name: str, quantity: Quantity, *, zero: bool = False) -> int:
     """Return a time in nanoseconds.  Raises ValueError, which names the field."""
+    return parsed(parse_time, name, quantity, zero=zero)
+
+
+def parsed(
+    parse: Callable[[str], int], name: str, quantity: Quantity, *, zero: bool = False
+) -> int:
+    """Return a quantity as a number.  Raises ValueError, which names the field.
+
+    :param zero: it may be 0.
+    """
     try:
-        value = parse_time(str(quantity))
+        value = parse(str(quantity))
     except InputError as error:
         raise ValueError(f"`{name}`: {error}") from error
     if value < 0 or (value == 0 and not zero):

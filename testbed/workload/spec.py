@@ -16,7 +16,6 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from testbed.document import nearest
-from testbed.errors import InputError
 from testbed.metric import Metric
 from testbed.topology.model import Family
 from testbed.units import parse_rate, parse_size, parse_time
@@ -24,7 +23,7 @@ from testbed.workload import bulk, reqres, stream
 from testbed.workload.metrics import METRICS
 from testbed.workload.own import OwnMetric, check_names
 from testbed.workload.session import Session
-from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, positive_time
+from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, parsed, positive_time
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Many = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -224,10 +223,10 @@ class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
 
     def _job(self, seed: int, number: int) -> reqres.Job:
         return reqres.Job(
-            request=_parsed(parse_size, "request", self.request),
-            response=_parsed(parse_size, "response", self.response),
+            request=parsed(parse_size, "request", self.request),
+            response=parsed(parse_size, "response", self.response),
             count=self.count,
-            interval_ns=_parsed(parse_time, "interval", self.interval, zero=True),
+            interval_ns=parsed(parse_time, "interval", self.interval, zero=True),
             until_ns=None if self.stop_ns is None else self.stop_ns - self.start_ns,
             reconnect=self.reconnect,
             seed=seed,
@@ -283,8 +282,8 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
         )
 
     def _job(self, seed: int, number: int) -> stream.Job:
-        block = _parsed(parse_size, "block", self.block)
-        rate = _parsed(parse_rate, "rate", self.rate)
+        block = parsed(parse_size, "block", self.block)
+        rate = parsed(parse_rate, "rate", self.rate)
         interval_ns = max(1, block * 8 * 1_000_000_000 // rate)
         count = self.count
         if count is None:
@@ -422,17 +421,5 @@ def _exactly_one(name: str, value: object, other: str, value_of_other: object) -
         raise ValueError(f"give either `{name}` or `{other}`")
 
 
-def _parsed(
-    parse: Callable[[str], int], name: str, quantity: Quantity, *, zero: bool = False
-) -> int:
-    try:
-        value = parse(str(quantity))
-    except InputError as error:
-        raise ValueError(f"`{name}`: {error}") from error
-    if value < 0 or (value == 0 and not zero):
-        raise ValueError(f"`{name}` must be more than 0")
-    return value
-
-
 def _optional(parse: Callable[[str], int], name: str, quantity: Quantity | None) -> int | None:
-    return None if quantity is None else _parsed(parse, name, quantity)
+    return None if quantity is None else parsed(parse, name, quantity)

@@ -196,6 +196,34 @@ def test_nc_at_a_terminal_ends_when_the_peer_has_said_all(lab):
     lab([""], Family.IPV4, test)
 
 
+def test_nc_that_is_terminated_resets_its_connection(lab):
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-v", "-w", "20", "-l", "5001"))
+        assert b"listening" in await server.stderr.readline()
+        client = await lab.launcher.spawn("client", (*NC, "-v", lab.address, "5001"))
+        assert b"connected" in await client.stderr.readline()
+        await client.kill(signal.SIGTERM)
+        assert await ended(client) == (130, b"", "testbed: interrupted\n")
+        status, _, complaint = await ended(server)
+        assert status == 1
+        assert "Connection reset by peer" in complaint
+
+    lab([""], Family.IPV4, test)
+
+
+def test_nc_takes_a_closed_input_for_an_empty_one(lab):
+    async def test(lab):
+        shell = f"exec {' '.join(NC)} -l 5001 <&-"
+        server = await lab.launcher.spawn("server", ("sh", "-c", shell))
+        client = await lab.launcher.spawn("client", (*NC, "--retry", "60", lab.address, "5001"))
+        client.stdin.write(b"hello")
+        client.stdin.close()
+        assert await ended(client) == (0, b"", "")
+        assert await ended(server) == (0, b"hello", "")
+
+    lab([""], Family.IPV4, test)
+
+
 def test_nc_tells_of_every_octet_and_fails_when_the_peer_dies(lab, tmp_path):
     """What the stack has taken is not yet with the peer: the end is awaited, and told of.
 

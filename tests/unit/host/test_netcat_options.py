@@ -44,6 +44,9 @@ def test_a_family_can_be_asked_for():
         (["h", "1"], {"path_manager": "none"}, "unknown path manager"),
         (["h", "1"], {"congestion": "vegas"}, "unknown congestion control"),
         (["h", "1"], {"sources": ("here",)}, "no numeric address"),
+        (["h", "1"], {"sources": ("a..b",)}, "no numeric address"),
+        (["a..b", "1"], {}, "no name of a host"),
+        ([64 * "h", "1"], {}, "no name of a host"),
     ],
 )
 def test_what_makes_no_sense_is_refused(where, others, words):

@@ -12,7 +12,7 @@ from testbed.errors import InputError
 from testbed.probe import probes
 from testbed.probe.probes import pm_events
 from testbed.records import PmEventRecord, WireRecord
-from testbed.records.reading import KINDS
+from testbed.records.kinds import KINDS
 from testbed.wire.netem import WireCounters
 
 

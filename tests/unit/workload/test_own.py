@@ -32,6 +32,9 @@ def test_a_number_is_found(where, output, value):
         (OwnMetric(json="end"), '{"end": "fast"}'),
         (OwnMetric(json="end"), '{"end": true}'),
         (OwnMetric(json="end"), "no JSON"),
+        (OwnMetric(json="end"), '{"end": "nan"}'),
+        pytest.param(OwnMetric(json="end"), '{"end": ' + 400 * "9" + "}", id="too large"),
+        (OwnMetric(regex=r"took (\S+) ms"), "it took inf ms"),
         (OwnMetric(regex=r"took (\d+) ms"), "it failed"),
     ],
 )

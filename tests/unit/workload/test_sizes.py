@@ -93,6 +93,7 @@ def test_a_number_of_arrivals_is_kept(number, every):
         ({"size": {"uniform": ["2KB", "1KB"]}}, "from the smaller"),
         ({"size": {}}, "sizes have one of"),
         ({"size": {"shares": {"1KB": 0}}}, "must be more than 0"),
+        ({"size": {"shares": {"1KB": 1000, "a lot": 1e-9}}}, "a lot"),
         ({"size": 1, "start": "2s", "stop": "1s"}, "`stop` must come after"),
         ({}, "either `size` or `duration`"),
         ({"size": 1, "duration": "1s"}, "not both"),
