@@ -90,6 +90,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     written = _written(path)
     _all_of(
         lambda: _choices(written),
+        lambda: _check_paths(written),
         lambda: resolve(_topology(written, path)),
         lambda: _check_names(written),
         lambda: _check_lengths(written),
@@ -135,7 +136,9 @@ def _blaming(overrides: Overrides) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        first = document.split_path(error.path)[0] if error.path else ""
+        keys = document.split_path(error.path or "")
+        # A topology that is written out stands below `topology`; the command line leaves that out.
+        first = {*keys[:2]} if keys[:1] == ("topology",) else {*keys[:1]}
         options = {
             "stacks": [f"--stack {text}" for text in overrides.stacks],
             "repetitions": [f"--repetitions {overrides.repetitions}"],
@@ -143,13 +146,13 @@ def _blaming(overrides: Overrides) -> Iterator[None]:
             "wire": [f"--wire {overrides.wire}"],
         }
         given = {
-            name for name in options if getattr(overrides, name) not in (None, ()) and name == first
+            name for name in options if getattr(overrides, name) not in (None, ()) and name in first
         }
         blamed = [option for name in given for option in options[name]]
         blamed += [
             f"--set {path}={text}"
             for path, text in overrides.values
-            if first and document.split_path(path)[0] == first
+            if document.split_path(path)[0] in first
         ]
         if not blamed:
             raise
@@ -240,14 +243,14 @@ def _chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
 
 def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     matrix, cases = raw.get("matrix") or {}, raw.get("cases") or {}
-    if path == CASE and value in cases:
+    if path == CASE and isinstance(value, str) and value in cases:
         return raw | {"cases": {value: cases[value]}}
     if any(path in of for of in cases.values()):
         changed = {name: of | {path: value} for name, of in cases.items()}
         return raw | {"cases": changed}
     if path in matrix or path.startswith(STACK_PREFIX):  # a parameter, as claims may name it
         return raw | {"matrix": matrix | {path: [value]}}
-    first, *rest = map(str, document.split_path(path))
+    first, *rest = [*map(str, document.split_path(path))] or [""]
     if first in TOPOLOGY_KEYS:
         return raw | {"topology": substitute(raw["topology"], path, value)}
     if first == WORKLOAD and len(rest) == 1 and raw.get(WORKLOAD):
@@ -455,12 +458,28 @@ def _check_machines(written: Document[ExperimentSpec]) -> None:
             raise written.error(error.message, place, error.hint) from None
 
 
+def _places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each path that the matrix and the cases set, and the keys that lead to it."""
+    for path in spec.matrix:
+        yield path, ("matrix", path)
+    for name, case in spec.cases.items():
+        for path in case:
+            yield path, ("cases", name, path)
+
+
+def _check_paths(written: Document[ExperimentSpec]) -> None:
+    for path, keys in _places(written.value):
+        try:
+            document.split_path(path)
+        except InputError as error:
+            raise written.error(error.message, document.join_path(*keys), error.hint) from None
+
+
 def _check_matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
+    _check_paths(written)
     spec = written.value
-    places: list[tuple[str, tuple[str, ...]]] = [(path, ("matrix", path)) for path in spec.matrix]
-    places += [(path, ("cases", name, path)) for name, of in spec.cases.items() for path in of]
     known = (WORKLOAD, FLOWS, *TOPOLOGY_KEYS)
-    for path, keys in places:
+    for path, keys in _places(spec):
         place = document.join_path(*keys)
         if path.startswith(STACK_PREFIX):
             _check_option(written, choices, path.removeprefix(STACK_PREFIX), keys, place)

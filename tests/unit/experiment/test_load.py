@@ -288,6 +288,8 @@ def test_a_topology_can_be_written_in_place(read):
         ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
         ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases: case = far: .*'wlan'"),
         ("cases: {far: {}}", r"try.yaml:3: cases.far"),
+        ("cases: {far: {a..trace: x}}", r"try.yaml:3: cases.far.\"a..trace\": .*is not a path"),
+        ("matrix: {.: [1]}", r'try.yaml:3: matrix.".": \'.\' is not a path'),
         ("machines: [uml:7.3, zebra]", r"try.yaml:3: machines\[1\]: 'zebra' is no kind of machine"),
         ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
         ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
@@ -362,8 +364,21 @@ def test_mistakes_in_the_workload(read, old, new, message):
         ("workload.sise", "unknown key"),
         ("links.wify.delay", "there is no 'wify'"),
         ("events[0].at", "leads nowhere"),
+        ("", "--set : leads nowhere"),
     ],
 )
 def test_mistakes_on_the_command_line(read, path, message):
     with pytest.raises(InputError, match=message):
         read(values=[(path, "1")])
+
+
+def test_a_case_on_the_command_line_has_a_name(read):
+    with pytest.raises(InputError, match="--set case: leads nowhere"):
+        read(EXPERIMENT + "cases: {far: {links.wifi.delay: 5ms}}\n", values=[("case", "[far]")])
+
+
+@pytest.mark.parametrize("path", ["links.wifi.mtu", "links", "topology"])
+def test_what_the_command_line_does_to_a_topology_is_blamed_on_it(read, path):
+    inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())
+    with pytest.raises(InputError, match=f"^--set {path}=1: "):
+        read(inline + EXPERIMENT.partition("\n")[2], values=[(path, "1")])
