@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,15 +14,15 @@ from testbed import document
 from testbed.analysis import refusals
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError
+from testbed.experiment import traces
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
-from testbed.experiment.traces import located
 from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
 from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
-from testbed.topology.load import load_topology, substitute
+from testbed.topology.load import load_topology, located, substitute
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
@@ -88,17 +89,18 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
     written = _written(path)
+    read_topology = functools.cache(lambda: _topology(written, path))
     _all_of(
         lambda: _choices(written),
         lambda: _check_paths(written),
-        lambda: resolve(_topology(written, path)),
+        lambda: resolve(read_topology()),
         lambda: _check_names(written),
         lambda: _check_lengths(written),
         lambda: _check_events(written),
     )
-    topology = _topology(written, path)
+    topology = read_topology()
     _check_claims(written, topology, overrides)
-    raw = located(written, path.parent) | {"topology": topology.raw}
+    raw = traces.located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     with _blaming(overrides):
         wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
@@ -208,7 +210,7 @@ def _topology(written: Document[ExperimentSpec], path: Path) -> Document[Topolog
         if not file.is_file():
             raise written.error(f"there is no file {file}", "topology")
         return load_topology(file)
-    return _inline(written, path.stem)
+    return located(_inline(written, path.stem), path.parent)
 
 
 def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
@@ -231,8 +233,19 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     }
     raw = raw | {name: value for name, value in named.items() if value is not None}
     for path, text in overrides.values:
-        raw = _assigned(raw, path, document.parse(text, f"--set {path}")[0])
+        raw = _assigned(raw, path, _given(path, text))
     return raw
+
+
+def _given(path: str, text: str) -> Data:
+    """Read a value of the command line; a trace is a file as seen from here."""
+    value = document.parse(text, f"--set {path}")[0]
+    if not traces.is_trace(path):
+        return value
+    try:
+        return cast("Data", traces.absolute(value, Path()))
+    except InputError as error:
+        raise InputError(f"--set {path}: {error}", hint=error.hint) from None
 
 
 def _chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:

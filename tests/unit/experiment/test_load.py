@@ -75,6 +75,27 @@ def test_traces_lie_beside_the_experiment(read, tmp_path):
     assert experiment.spec.events[0].set["trace"] == str(tmp_path / "slow.trace")
 
 
+def test_traces_of_a_topology_written_out_lie_beside_the_experiment(read, tmp_path):
+    (tmp_path / "slow.trace").write_text("1\n2\n3\n")
+    inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())
+    inline = inline.replace("rate: 30mbit", "trace: slow.trace") + EXPERIMENT.partition("\n")[2]
+    lte = scenarios(read(inline))[0].topology.link("lte")
+    assert lte.toward_a.trace == str(tmp_path / "slow.trace")
+    with pytest.raises(InputError, match=r"try.yaml:5: topology.links.lte.netem: .*no.trace"):
+        read(inline.replace("slow.trace", "no.trace"))
+
+
+def test_a_trace_of_the_command_line_lies_where_it_is_called(read, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/slow.trace").write_text("1\n2\n3\n")
+    monkeypatch.chdir(tmp_path / "here")
+    changes = [("links.lte.rate", "none"), ("links.lte.trace", "slow.trace")]
+    lte = scenarios(read(values=changes))[0].topology.link("lte")
+    assert lte.toward_a.trace == str(tmp_path / "here/slow.trace")
+    with pytest.raises(InputError, match=r"^--set links.lte.trace: .*no.trace: the trace cannot"):
+        read(values=[("links.lte.trace", "no.trace")])
+
+
 def test_an_event_after_the_end_could_never_be_played(read):
     text = EXPERIMENT.replace("size: 1MB", "duration: 5s")
     assert read(text + "events: [{at: 4s, link: wifi, state: down}]\n").spec.events
