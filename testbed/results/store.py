@@ -13,8 +13,8 @@
 
 Each file but the manifest appears at once and whole, or not at all, so that a folder is readable at
 any moment: after Ctrl-C, on a full disk, while it is being copied.  Nothing in it names a place
-outside.  Should the machine lose power, runs of the last half minute may be lost if they took less
-than :data:`FLUSH_S` seconds each; they are then to do again.
+outside, except the files of traces.  Should the machine lose power, runs of the last half minute
+may be lost if they took less than :data:`FLUSH_S` seconds each; they are then to do again.
 """
 
 from __future__ import annotations
@@ -157,8 +157,10 @@ class Store:
     def _holds(self, number: int) -> bool:
         try:
             return (self.path / _place(number, "run.json")).stat().st_size > 0
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True  # whoever reads it is told why that cannot be
 
     def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
         return upgrade.run(run, self._spec())
@@ -233,7 +235,10 @@ class Store:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def _write(self, name: str, content: bytes, *, flush: bool = True) -> None:
-        """Write to a temporary name, flush it to the disk, rename: POSIX makes that atomic."""
+        """Write to a temporary name and rename: POSIX makes that atomic.
+
+        :param flush: to the disk, before it is renamed.
+        """
         path = self.path / name
         temporary = path.with_name(f".{path.name}.new")
         with _failing(path):

@@ -172,6 +172,15 @@ def test_a_damaged_file_of_schema_1_is_named(tmp_path, text):
         Store.open(folder).runs()
 
 
+def test_a_run_that_cannot_be_read_is_not_taken_for_one_that_is_missing(store):
+    folder = store.begin_run(1)
+    store.finish_run(record(1), {})
+    (folder / "run.json").unlink()
+    (folder / "run.json").symlink_to("run.json")  # which even root cannot read
+    with pytest.raises(StoreError, match=r"0001/run.json cannot be read"):
+        store.runs()
+
+
 def test_what_is_no_run_of_schema_1_is_not_read(tmp_path):
     folder = shutil.copytree(VERSION_1, tmp_path / "copy")
     shutil.copytree(folder / "runs/0002", folder / "runs/before")
