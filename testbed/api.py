@@ -22,6 +22,7 @@ import msgspec
 from testbed.analysis.outcome import Outcome
 from testbed.campaign import runner
 from testbed.campaign.watching import Quiet, Watcher
+from testbed.errors import InputError
 from testbed.experiment.load import Experiment, Overrides
 from testbed.experiment.load import load as _load
 from testbed.experiment.venue import HOST, SIMULATION
@@ -112,8 +113,14 @@ def load(path: Path | str, **changes: Any) -> Experiment:
     :param changes: as on the command line: ``machine`` (:data:`HOST` or :data:`SIMULATION`),
         ``stacks``, ``repetitions``, ``seed``, ``wire``, and ``values``, a dictionary from paths to
         values.
-    :raises InputError: something is wrong with it.
+    :raises InputError: something is wrong with it, or with the changes.
     """
+    machine = changes.get("machine", HOST)
+    if machine not in (HOST, SIMULATION):
+        raise InputError(
+            f"the machine {machine!r} cannot be used from Python",
+            hint="the command line starts machines: testbed run --machine",
+        )
     values = changes.pop("values", {})
     texts = [(path, msgspec.json.encode(value).decode()) for path, value in values.items()]
     return _load(Path(path), Overrides(values=texts, **changes))
