@@ -21,16 +21,15 @@ import msgspec
 
 from testbed.analysis.outcome import Outcome
 from testbed.campaign import runner
-from testbed.campaign.watching import Watcher
+from testbed.campaign.watching import Quiet, Watcher
+from testbed.errors import InputError
 from testbed.experiment.load import Experiment, Overrides
 from testbed.experiment.load import load as _load
-from testbed.experiment.matrix import PlannedRun
 from testbed.experiment.venue import HOST, SIMULATION
 from testbed.records import Record
 from testbed.results.environment import Environment
 from testbed.results.model import ExperimentRecord, RunRecord
 from testbed.results.store import Store
-from testbed.workload.result import Progress
 
 __all__ = ["HOST", "SIMULATION", "Experiment", "Results", "load", "read", "run"]
 
@@ -108,27 +107,20 @@ class Results:
         }
 
 
-class _Quiet:
-    """Tells nobody how far an experiment is."""
-
-    def begin(self, run: PlannedRun) -> None:
-        """Do nothing."""
-
-    def progress(self, progress: Progress) -> None:
-        """Do nothing."""
-
-    def end(self, record: RunRecord) -> None:
-        """Do nothing."""
-
-
 def load(path: Path | str, **changes: Any) -> Experiment:
     """Read an experiment file and check it.
 
     :param changes: as on the command line: ``machine`` (:data:`HOST` or :data:`SIMULATION`),
         ``stacks``, ``repetitions``, ``seed``, ``wire``, and ``values``, a dictionary from paths to
         values.
-    :raises InputError: something is wrong with it.
+    :raises InputError: something is wrong with it, or with the changes.
     """
+    machine = changes.get("machine", HOST)
+    if machine not in (HOST, SIMULATION):
+        raise InputError(
+            f"the machine {machine!r} cannot be used from Python",
+            hint="the command line starts machines: testbed run --machine",
+        )
     values = changes.pop("values", {})
     texts = [(path, msgspec.json.encode(value).decode()) for path, value in values.items()]
     return _load(Path(path), Overrides(values=texts, **changes))
@@ -149,7 +141,7 @@ def run(
     :raises TestbedError: no run is possible; what was stored stays.
     """
     store = runner.create(experiment, Path(results))
-    runs, telling = runner.plan(experiment), watcher or _Quiet()
+    runs, telling = runner.plan(experiment), watcher or Quiet()
     with store.writing():
         runner.carry_out(experiment, store, runs, telling, fail_fast=False, jobs=jobs)
     return Results(store.path)

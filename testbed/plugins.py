@@ -15,7 +15,7 @@ packages ``scheduler`` and ``path_manager``, and ``CONTROLS`` in
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -36,22 +36,31 @@ GROUPS: Final[Mapping[str, Registry[Any]]] = {
 def load() -> None:
     """Register them, once in the life of a program.
 
-    :raises InputError: two have one name.
+    :raises InputError: two have one name, or one cannot be loaded.
     """
     for group, registry in GROUPS.items():
-        for found in entry_points(group=group):
-            registry.register(found.name, found.load())
+        for name, entry in _found(group):
+            registry.register(name, entry)
 
 
 @functools.cache
 def entries(group: str) -> Mapping[str, Any]:
     """Return what the entry points of a group name, by their names; loaded once.
 
-    :raises InputError: two have one name.
+    :raises InputError: two have one name, or one cannot be loaded.
     """
     loaded: dict[str, Any] = {}
-    for found in entry_points(group=group):
-        if found.name in loaded:
-            raise InputError(f"{group}: two packages add {found.name!r}")
-        loaded[found.name] = found.load()
+    for name, entry in _found(group):
+        if name in loaded:
+            raise InputError(f"{group}: two packages add {name!r}")
+        loaded[name] = entry
     return loaded
+
+
+def _found(group: str) -> Iterator[tuple[str, Any]]:
+    for found in entry_points(group=group):
+        try:
+            entry = found.load()
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"entry point {found.name!r} of {group}: {error}") from error
+        yield found.name, entry

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Protocol
 
 import msgspec
@@ -126,7 +129,9 @@ class SideBySide:
                 job = next(jobs, None)
                 if job is None:
                     break
-                running.append(pool.submit(_do, msgspec.json.encode(job), writer.begin(job)))
+                directory = writer.begin(job)
+                with _no_main():
+                    running.append(pool.submit(_do, msgspec.json.encode(job), directory))
             if not running:
                 return
             # In their order: what is stored does not depend on how fast the processes are.
@@ -141,6 +146,20 @@ _bench = Bench()  # of a process that carries out jobs
 def _do(job: bytes, directory: Path) -> bytes:
     finished = _bench.carry_out(msgspec.json.decode(job, type=Job), directory, lambda _: None)
     return msgspec.msgpack.encode(finished)
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Keep new processes from importing the main module, as multiprocessing has them do.
+
+    That would carry out a script again that has no ``if __name__ == "__main__"``.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _keep_at_it() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from testbed import __version__
 from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
-from testbed.campaign.executors import InOrder, SideBySide, Writer
+from testbed.campaign.executors import Executor, InOrder, SideBySide, Writer
 from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
 from testbed.document import nearest
@@ -21,8 +19,8 @@ from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.venue import SIMULATION
 from testbed.results.environment import Software, gather
-from testbed.results.model import ExperimentRecord, RunRecord, Status
-from testbed.results.store import Store
+from testbed.results.model import RunRecord, Status
+from testbed.results.store import Store, now
 
 
 def create(
@@ -38,19 +36,8 @@ def create(
         the same each time.
     :raises InputError: it cannot be written.
     """
-    record = ExperimentRecord(
-        name=experiment.name,
-        topology=experiment.topology,
-        spec=experiment.raw,
-        created_at=created_at or now(),
-        version=__version__,
-    )
+    record = Definition.of(experiment).record(created_at or now())
     return Store.create(root, record, gather(experiment.machine, known))
-
-
-def now() -> str:
-    """Return the time, UTC, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def resume(store: Store, known: Software | None = None) -> Experiment:
@@ -107,7 +94,7 @@ def carry_out(
             f"{jobs} runs at a time would disturb one another on {experiment.machine}",
             hint="--jobs is for simulations: add --sim",
         )
-    executor = InOrder(experiment) if jobs == 1 else SideBySide(jobs)
+    executor: Executor = InOrder(experiment) if jobs == 1 else SideBySide(jobs)
     definition = Definition.of(experiment)
     executor.carry_out(
         [Job(definition=definition, run=run) for run in runs],

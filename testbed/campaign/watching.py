@@ -20,3 +20,16 @@ class Watcher(Protocol):
 
     def end(self, record: RunRecord) -> None:
         """It is over and stored."""
+
+
+class Quiet:
+    """A watcher that tells nobody; others tell a part of it."""
+
+    def begin(self, run: PlannedRun) -> None:
+        """Say nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Say nothing."""
+
+    def end(self, record: RunRecord) -> None:
+        """Say nothing."""

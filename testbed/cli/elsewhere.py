@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from testbed.campaign.runner import now
 from testbed.cli.conclusion import conclude, exit_code
 from testbed.cli.ending import INTERRUPTED
 from testbed.cli.output import console
 from testbed.errors import MachineError, PlatformError
 from testbed.machine import Machine, Program
 from testbed.results.environment import Software, software
-from testbed.results.store import Store
+from testbed.results.store import Store, now
 
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Measured

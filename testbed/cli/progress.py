@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from testbed.campaign.watching import Quiet
 from testbed.cli import numbers
 from testbed.cli.output import console
 from testbed.experiment.matrix import PlannedRun
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class Lines:
+class Lines(Quiet):
     """One line when a run is over."""
 
     def __init__(self, name: str, total: int) -> None:
@@ -25,12 +26,6 @@ class Lines:
         self._total = total
         self._count = 0
         self._began = time.monotonic()
-
-    def begin(self, run: PlannedRun) -> None:
-        """Say nothing yet."""
-
-    def progress(self, progress: Progress) -> None:
-        """Say nothing yet."""
 
     def end(self, record: RunRecord) -> None:
         """Say how the run ended."""

@@ -4,7 +4,7 @@ The scalars follow the core schema of YAML 1.2 (section 10.3): ``no`` and ``1:30
 boolean and a number of seconds.  There are no merge keys and no tags; anchors and aliases work.
 
 A *path* names one place in a document, as in ``links.wifi.netem.delay``, ``events[0].at`` or, where
-a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``.
+a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``; a ``"`` in a key is doubled.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which value does not fit its type, and why, in words.
 
 ``msgspec`` names a mistake without the keys that lead to it (``$.links[...].mtu``).  So only when
-it has found one, the data is walked again beside its type to the first value that does not fit.
+it has found one, the data is walked again beside its type, to each value that does not fit.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputErro
     tags = {str(config.tag): config.tag_field for config in configs if config.tag_field}
     for field in sorted(set(tags.values())):
         found = data.get(field)
-        if field in data and found not in tags:
+        if field in data and str(found) not in tags:
             yield (
                 field,
                 InputError(f"unknown {field} {found!r}", hint=nearest(str(found), tags)),

@@ -11,7 +11,9 @@ from testbed.errors import InputError
 
 Keys = tuple[str | int, ...]
 
-_PATH: Final = re.compile(r'\.?(?:"(?P<quoted>[^"]*)"|\[(?P<index>\d+)\]|(?P<plain>[^.\[\]"]+))')
+_PATH: Final = re.compile(
+    r'\.?(?:"(?P<quoted>(?:[^"]|"")*)"|\[(?P<index>\d+)\]|(?P<plain>[^.\[\]"]+))'
+)
 
 
 class Positions:
@@ -62,8 +64,9 @@ def join_path(*keys: str | int) -> str:
         if isinstance(key, int):
             parts.append(f"[{key}]")
             continue
-        quoted = f'"{key}"' if not key or any(c in '.[]"' for c in key) else key
-        parts.append(f".{quoted}" if parts else quoted)
+        plain = key and not any(c in '.[]"' for c in key)
+        written = key if plain else '"' + key.replace('"', '""') + '"'
+        parts.append(f".{written}" if parts else written)
     return "".join(parts)
 
 
@@ -75,7 +78,9 @@ def split_path(path: str) -> Keys:
         match = _PATH.match(path, at)
         if match is None:
             raise InputError(f"{path!r} is not a path", hint='write a.b, a[0] or a."key.with.dots"')
-        index = match["index"]
-        keys.append(int(index) if index is not None else match["quoted"] or match["plain"] or "")
+        if match["index"] is not None:
+            keys.append(int(match["index"]))
+        else:
+            keys.append(match["plain"] or match["quoted"].replace('""', '"'))
         at = match.end()
     return tuple(keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,15 +14,15 @@ from testbed import document
 from testbed.analysis import refusals
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError
+from testbed.experiment import traces
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
-from testbed.experiment.traces import located
 from testbed.experiment.venue import HOST, venue
 from testbed.machine import machine
 from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
-from testbed.topology.load import load_topology, substitute
+from testbed.topology.load import load_topology, located, substitute
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
@@ -88,16 +89,18 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
     written = _written(path)
+    read_topology = functools.cache(lambda: _topology(written, path))
     _all_of(
         lambda: _choices(written),
-        lambda: resolve(_topology(written, path)),
+        lambda: _check_paths(written),
+        lambda: resolve(read_topology()),
         lambda: _check_names(written),
         lambda: _check_lengths(written),
         lambda: _check_events(written),
     )
-    topology = _topology(written, path)
+    topology = read_topology()
     _check_claims(written, topology, overrides)
-    raw = located(written, path.parent) | {"topology": topology.raw}
+    raw = traces.located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     with _blaming(overrides):
         wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
@@ -135,7 +138,9 @@ def _blaming(overrides: Overrides) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        first = document.split_path(error.path)[0] if error.path else ""
+        keys = document.split_path(error.path or "")
+        # A topology that is written out stands below `topology`; the command line leaves that out.
+        first = {*keys[:2]} if keys[:1] == ("topology",) else {*keys[:1]}
         options = {
             "stacks": [f"--stack {text}" for text in overrides.stacks],
             "repetitions": [f"--repetitions {overrides.repetitions}"],
@@ -143,13 +148,13 @@ def _blaming(overrides: Overrides) -> Iterator[None]:
             "wire": [f"--wire {overrides.wire}"],
         }
         given = {
-            name for name in options if getattr(overrides, name) not in (None, ()) and name == first
+            name for name in options if getattr(overrides, name) not in (None, ()) and name in first
         }
         blamed = [option for name in given for option in options[name]]
         blamed += [
             f"--set {path}={text}"
             for path, text in overrides.values
-            if first and document.split_path(path)[0] == first
+            if document.split_path(path)[0] in first
         ]
         if not blamed:
             raise
@@ -205,7 +210,7 @@ def _topology(written: Document[ExperimentSpec], path: Path) -> Document[Topolog
         if not file.is_file():
             raise written.error(f"there is no file {file}", "topology")
         return load_topology(file)
-    return _inline(written, path.stem)
+    return located(_inline(written, path.stem), path.parent)
 
 
 def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
@@ -228,8 +233,19 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     }
     raw = raw | {name: value for name, value in named.items() if value is not None}
     for path, text in overrides.values:
-        raw = _assigned(raw, path, document.parse(text, f"--set {path}")[0])
+        raw = _assigned(raw, path, _given(path, text))
     return raw
+
+
+def _given(path: str, text: str) -> Data:
+    """Read a value of the command line; a trace is a file as seen from here."""
+    value = document.parse(text, f"--set {path}")[0]
+    if not traces.is_trace(path):
+        return value
+    try:
+        return cast("Data", traces.absolute(value, Path()))
+    except InputError as error:
+        raise InputError(f"--set {path}: {error}", hint=error.hint) from None
 
 
 def _chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
@@ -240,14 +256,14 @@ def _chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
 
 def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     matrix, cases = raw.get("matrix") or {}, raw.get("cases") or {}
-    if path == CASE and value in cases:
+    if path == CASE and isinstance(value, str) and value in cases:
         return raw | {"cases": {value: cases[value]}}
     if any(path in of for of in cases.values()):
         changed = {name: of | {path: value} for name, of in cases.items()}
         return raw | {"cases": changed}
     if path in matrix or path.startswith(STACK_PREFIX):  # a parameter, as claims may name it
         return raw | {"matrix": matrix | {path: [value]}}
-    first, *rest = map(str, document.split_path(path))
+    first, *rest = [*map(str, document.split_path(path))] or [""]
     if first in TOPOLOGY_KEYS:
         return raw | {"topology": substitute(raw["topology"], path, value)}
     if first == WORKLOAD and len(rest) == 1 and raw.get(WORKLOAD):
@@ -455,12 +471,28 @@ def _check_machines(written: Document[ExperimentSpec]) -> None:
             raise written.error(error.message, place, error.hint) from None
 
 
+def _places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each path that the matrix and the cases set, and the keys that lead to it."""
+    for path in spec.matrix:
+        yield path, ("matrix", path)
+    for name, case in spec.cases.items():
+        for path in case:
+            yield path, ("cases", name, path)
+
+
+def _check_paths(written: Document[ExperimentSpec]) -> None:
+    for path, keys in _places(written.value):
+        try:
+            document.split_path(path)
+        except InputError as error:
+            raise written.error(error.message, document.join_path(*keys), error.hint) from None
+
+
 def _check_matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
+    _check_paths(written)
     spec = written.value
-    places: list[tuple[str, tuple[str, ...]]] = [(path, ("matrix", path)) for path in spec.matrix]
-    places += [(path, ("cases", name, path)) for name, of in spec.cases.items() for path in of]
     known = (WORKLOAD, FLOWS, *TOPOLOGY_KEYS)
-    for path, keys in places:
+    for path, keys in _places(spec):
         place = document.join_path(*keys)
         if path.startswith(STACK_PREFIX):
             _check_option(written, choices, path.removeprefix(STACK_PREFIX), keys, place)

@@ -18,7 +18,8 @@ _KEY: Final = "trace"
 def located(written: Document[ExperimentSpec], folder: Path) -> dict[str, Any]:
     """Return an experiment's plain data with the absolute names of its traces.
 
-    Events, the matrix and cases may name traces.  Those of a topology file lie beside that file.
+    Events, the matrix and cases may name traces.  Those of the topology are found with it
+    (:func:`testbed.topology.load.located`).
 
     :param folder: where the experiment file lies.
     :raises InputError: a trace cannot be read, with file and line.
@@ -26,14 +27,10 @@ def located(written: Document[ExperimentSpec], folder: Path) -> dict[str, Any]:
     raw: dict[str, Any] = dict(written.raw) if isinstance(written.raw, Mapping) else {}
 
     def file(name: Any, place: str) -> Any:
-        if not isinstance(name, str) or name == "none":
-            return name
-        path = (folder / name).absolute()
         try:
-            trace.load(path)
+            return absolute(name, folder)
         except InputError as error:
             raise written.error(str(error), place, error.hint) from None
-        return str(path)
 
     if raw.get("events"):
         raw["events"] = [
@@ -43,14 +40,14 @@ def located(written: Document[ExperimentSpec], folder: Path) -> dict[str, Any]:
     if raw.get("matrix"):
         raw["matrix"] = {
             path: [file(value, document.join_path("matrix", path)) for value in values]
-            if _is_trace(path)
+            if is_trace(path)
             else values
             for path, values in raw["matrix"].items()
         }
     if raw.get("cases"):
         raw["cases"] = {
             name: {
-                path: file(value, document.join_path("cases", name)) if _is_trace(path) else value
+                path: file(value, document.join_path("cases", name)) if is_trace(path) else value
                 for path, value in case.items()
             }
             for name, case in raw["cases"].items()
@@ -65,5 +62,18 @@ def _event(event: dict[str, Any], file: Any) -> dict[str, Any]:
     return event | {"set": options | {_KEY: file(options[_KEY])}}
 
 
-def _is_trace(path: str) -> bool:
+def absolute(name: Any, folder: Path) -> Any:
+    """Return the absolute name of a trace in a folder; what names none stays as it is.
+
+    :raises InputError: it cannot be read.
+    """
+    if not isinstance(name, str) or name == "none":
+        return name
+    path = (folder / name).absolute()
+    trace.load(path)
+    return str(path)
+
+
+def is_trace(path: str) -> bool:
+    """Tell whether what stands at a path names a trace."""
     return bool(path) and document.split_path(path)[-1] == _KEY

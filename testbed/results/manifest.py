@@ -83,6 +83,7 @@ class Manifest:
         What a writer that was killed left of a line is gone afterwards.
 
         :raises InputError: another process writes there.
+        :raises OSError: it cannot be written.
         """
         import fcntl  # noqa: PLC0415 - not on every system that can read results
 

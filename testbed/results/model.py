@@ -213,7 +213,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: ``experiment.json``, enough to run it again without any other file.
+    """What was asked for: ``experiment.json``, enough to run it again.
+
+    No other file is needed, except traces: those are named by their absolute paths.
 
     :param name: of the experiment: its file's name without the suffix.
     :param topology: the name of the topology.

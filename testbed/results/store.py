@@ -13,8 +13,8 @@
 
 Each file but the manifest appears at once and whole, or not at all, so that a folder is readable at
 any moment: after Ctrl-C, on a full disk, while it is being copied.  Nothing in it names a place
-outside.  Should the machine lose power, runs of the last half minute may be lost if they took less
-than :data:`FLUSH_S` seconds each; they are then to do again.
+outside, except the files of traces.  Should the machine lose power, runs of the last half minute
+may be lost if they took less than :data:`FLUSH_S` seconds each; they are then to do again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from testbed.errors import InputError, StoreError
 from testbed.records import Record, read
 from testbed.results import upgrade
 from testbed.results.environment import Environment
-from testbed.results.manifest import Entry, Manifest
+from testbed.results.manifest import NAME, Entry, Manifest
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
 
 FLUSH_S: Final = 1.0  # a flush takes milliseconds, as much as all else that is done for a run
@@ -54,12 +54,10 @@ class Store:
         self._flushed = time.monotonic()
 
     @classmethod
-    def create(
-        cls, root: Path, experiment: ExperimentRecord, environment: Environment | None = None
-    ) -> Store:
+    def create(cls, root: Path, experiment: ExperimentRecord, environment: Environment) -> Store:
         """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
 
-        :param environment: where it runs, if that is known yet.
+        :param environment: where it runs.
         :raises InputError: it cannot be written, for example without permission, or the
             experiment has a name that would lead elsewhere.
         """
@@ -73,8 +71,7 @@ class Store:
         try:
             store = cls(_new_directory(root / experiment.name, name))
             store._write("experiment.json", _pretty(experiment))
-            if environment is not None:
-                store.write_environment(environment)
+            store._write("environment.json", _pretty(environment))
             store._manifest.create()
         except (OSError, StoreError) as error:
             why = error.strerror if isinstance(error, OSError) else error.message
@@ -105,18 +102,9 @@ class Store:
         """Read where it ran.  Raises StoreError."""
         return self._read("environment.json", Environment)
 
-    def write_environment(self, environment: Environment) -> None:
-        """Write where it runs.  Raises StoreError."""
-        self._write("environment.json", _pretty(environment))
-
-    @property
-    def has_environment(self) -> bool:
-        """Whether it is known where the runs are made: not before the first one begins."""
-        return (self.path / "environment.json").exists()
-
     def runs(self) -> list[RunRecord]:
         """Read the runs that finished, in order.  Raises StoreError."""
-        return [self.run(number) for number in self._finished()]
+        return [self.run(number) for number in self.over()]
 
     def run(self, number: int) -> RunRecord:
         """Read one run that finished.  Raises StoreError."""
@@ -145,7 +133,8 @@ class Store:
         if self._manifest.exists:
             over = self._manifest.over()
             return {number: entry for number, entry in over.items() if self._holds(number)}
-        numbers = sorted(int(path.parent.name) for path in self.path.glob("runs/*/run.json"))
+        names = (path.parent.name for path in self.path.glob("runs/*/run.json"))
+        numbers = sorted(int(name) for name in names if name.isdecimal())
         return {number: _entry(self.run(number)) for number in numbers}  # of schema 1
 
     @contextlib.contextmanager
@@ -153,23 +142,25 @@ class Store:
         """Be the only one that writes runs to the folder.
 
         :raises InputError: another process does.
+        :raises StoreError: nobody can write there.
         """
-        if not self._manifest.exists:
-            before = self.over()
-            self._manifest.create()
-            for entry in before.values():
-                self._manifest.add(entry)
-        with self._manifest.locked():
+        with contextlib.ExitStack() as held:
+            with _failing(self.path / NAME):
+                if not self._manifest.exists:
+                    before = self.over()
+                    self._manifest.create()
+                    for entry in before.values():
+                        self._manifest.add(entry)
+                held.enter_context(self._manifest.locked())
             yield
-
-    def _finished(self) -> list[int]:
-        return list(self.over())
 
     def _holds(self, number: int) -> bool:
         try:
             return (self.path / _place(number, "run.json")).stat().st_size > 0
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True  # whoever reads it is told why that cannot be
 
     def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
         return upgrade.run(run, self._spec())
@@ -187,7 +178,7 @@ class Store:
         with _failing(directory):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
-            self._manifest.add(Entry(run=number, at=_now()))
+            self._manifest.add(Entry(run=number, at=now()))
         return directory
 
     def finish_run(self, record: RunRecord, files: Mapping[str, bytes]) -> None:
@@ -212,7 +203,7 @@ class Store:
 
     def discard_if_empty(self) -> bool:
         """Remove a folder in which no run ever finished; return whether that was so."""
-        if self._finished():
+        if self.over():
             return False
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):  # other results of the experiment are in it
@@ -244,7 +235,10 @@ class Store:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def _write(self, name: str, content: bytes, *, flush: bool = True) -> None:
-        """Write to a temporary name, flush it to the disk, rename: POSIX makes that atomic."""
+        """Write to a temporary name and rename: POSIX makes that atomic.
+
+        :param flush: to the disk, before it is renamed.
+        """
         path = self.path / name
         temporary = path.with_name(f".{path.name}.new")
         with _failing(path):
@@ -264,12 +258,13 @@ def _place(number: int, name: str) -> str:
     return f"runs/{number:04d}/{name}"
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time, UTC, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _entry(record: RunRecord) -> Entry:
-    return Entry(run=record.number, at=_now(), status=record.status, seconds=record.seconds)
+    return Entry(run=record.number, at=now(), status=record.status, seconds=record.seconds)
 
 
 class _Versioned(msgspec.Struct):

@@ -5,10 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from testbed.results.model import SCHEMA, WORKLOAD
 
 # What the present schema has elsewhere, or not at all.
 _MOVED: Final = ("cell", "proof", "details")
+
+
+class _Run(msgspec.Struct):
+    """What is moved of ``run.json``."""
+
+    stack: str
+    parameters: dict[str, Any]
+    proof: dict[str, Any] = {}
+    details: dict[str, Any] = {}
+
+
+class _Workload(msgspec.Struct, rename={"source": "from", "target": "to"}):
+    kind: str
+    source: str
+    target: str
+    port: int | None = None
+
+
+class _Spec(msgspec.Struct):
+    workload: _Workload
 
 
 def run(record: dict[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,25 +41,21 @@ def run(record: dict[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
 
     :param record: ``run.json``.
     :param spec: the experiment as plain data.
+    :raises msgspec.ValidationError: they are not of that schema.
     """
-    workload = spec["workload"]
+    moved, workload = msgspec.convert(record, _Run), msgspec.convert(spec, _Spec).workload
+    usual = 5201 if workload.kind == "iperf3" else 5001
     kept = {name: value for name, value in record.items() if name not in _MOVED}
     flow = {
-        "kind": workload["kind"],
-        "source": workload["from"],
-        "target": workload["to"],
-        "port": _value(workload, "port", record["parameters"]),
-        "proof": record.get("proof", {}),
-        "details": record.get("details", {}),
+        "kind": workload.kind,
+        "source": workload.source,
+        "target": workload.target,
+        "port": moved.parameters.get("workload.port", workload.port or usual),
+        "proof": moved.proof,
+        "details": moved.details,
     }
     return kept | {
         "schema": SCHEMA,
-        "stacks": {WORKLOAD: {"name": record["stack"]}},
+        "stacks": {WORKLOAD: {"name": moved.stack}},
         "flows": {WORKLOAD: flow},
     }
-
-
-def _value(workload: Mapping[str, Any], name: str, parameters: Mapping[str, Any]) -> Any:
-    """Return a value of the workload, as the run had it."""
-    default = 5201 if workload["kind"] == "iperf3" else 5001
-    return parameters.get(f"workload.{name}", workload.get(name, default))

@@ -17,18 +17,24 @@ from testbed.wire.netem import OPTIONS, Netem
 
 
 def load_topology(path: Path) -> Document[TopologySpec]:
-    """Read a topology file.  Raises InputError.
+    """Read a topology file, with the traces beside it.  Raises InputError."""
+    return located(document.load(path, TopologySpec), path.parent)
 
-    A ``trace`` is a file beside it.  It is checked here and made absolute, so that it is found
-    from wherever the wire is built.
+
+def located(written: Document[TopologySpec], folder: Path) -> Document[TopologySpec]:
+    """Return a topology with the absolute names of its traces.
+
+    So they are found from wherever the wire is built.
+
+    :param folder: where the file lies that the topology stands in.
+    :raises InputError: a trace cannot be read, with file and line.
     """
-    written = document.load(path, TopologySpec)
     raw = written.raw
     for place, options in _shapings(written.value):
         name = Netem.parse(options).trace
         if name is None:
             continue
-        file = (path.parent / name).absolute()
+        file = (folder / name).absolute()
         where = document.join_path(*place)
         try:
             trace.load(file)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,35 @@ def test_an_experiment_is_read_run_and_read_back(results: testbed.Results) -> No
     assert again.experiment.name == "try"
     assert again.environment.machine == testbed.SIMULATION
     assert [cell.stack for cell in again.outcome().cells] == ["userspace", "userspace-tcp"] * 2
+
+
+@pytest.mark.parametrize("how", ["file", "input"])
+def test_a_script_needs_no_guard_for_runs_side_by_side(tmp_path: Path, how: str) -> None:
+    (tmp_path / "try.yaml").write_text(EXPERIMENT)
+    script = (
+        "import testbed\n"
+        'experiment = testbed.load("try.yaml", machine=testbed.SIMULATION)\n'
+        'print(len(testbed.run(experiment, "results", jobs=2).runs))\n'
+    )
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py" if how == "file" else "-"],
+        input=script,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("2\n", "")
+    assert len(list(tmp_path.glob("results/try/*"))) == 1
+
+
+@pytest.mark.parametrize("machine", ["uml:7.3", "simulation"])
+def test_other_machines_are_refused(tmp_path: Path, machine: str) -> None:
+    (tmp_path / "try.yaml").write_text(EXPERIMENT)
+    with pytest.raises(InputError, match=f"{machine!r} cannot be used from Python"):
+        testbed.load(tmp_path / "try.yaml", machine=machine)
 
 
 def test_columns_have_a_value_for_each_run(results: testbed.Results) -> None:

@@ -80,7 +80,9 @@ def error_of(text: str | bytes) -> InputError:
             "workload:\n  kind: blk",
             "lab.yaml:2: workload.kind: unknown kind 'blk'; did you mean 'bulk'?",
         ),
+        ("workload:\n  kind: {a: b}", "lab.yaml:2: workload.kind: unknown kind {'a': 'b'}; known:"),
         ("workload:\n  kind: bulk\n  rate: 3", "lab.yaml:3: workload.rate: unknown key; known:"),
+        ("links:\n  'a\"b': {mtuu: 3}", 'lab.yaml:2: links."a""b".mtuu: unknown key; did'),
         ("tags: [a, b]\ntags: []", "lab.yaml:2: tags: stands here twice; it is on line 1 already"),
         ("tags: [a\nlinks: }", "lab.yaml:2: is not YAML"),
         ("tags:\n\t- a", "lab.yaml:2: is not YAML"),
@@ -159,7 +161,7 @@ def test_converted_data_keeps_the_positions() -> None:
         )
 
 
-KEYS = st.one_of(st.integers(0, 99), st.text(st.characters(exclude_characters='"'), max_size=8))
+KEYS = st.one_of(st.integers(0, 99), st.text(max_size=8))
 
 
 @given(st.lists(KEYS, max_size=5))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from testbed import plugins
 from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.stack.mptcp.config import MptcpConfig
@@ -174,11 +175,13 @@ def _check(kind: StackKind, name: str, value: Scalar) -> None:
             raise InputError(
                 f"{name} of {kind.name} must be whole {'seconds' if unit == _S else 'ms'}"
             )
-    known = _OUR_NAMES.get(name)
-    if not kind.in_kernel and known is not None and value not in known():
-        raise InputError(
-            f"there is no {name.replace('_', ' ')} {value!r}", hint=nearest(str(value), known())
-        )
+    if not kind.in_kernel and name in _OUR_NAMES:
+        plugins.load()
+        known = _OUR_NAMES[name]()
+        if value not in known:
+            raise InputError(
+                f"there is no {name.replace('_', ' ')} {value!r}", hint=nearest(str(value), known)
+            )
 
 
 def _value(name: str, value: Scalar) -> Scalar:

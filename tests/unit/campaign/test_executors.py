@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from testbed.campaign import runner
+from testbed.campaign.watching import Quiet
 from testbed.errors import InputError
 from testbed.experiment.load import Experiment, Overrides, load
-from testbed.experiment.matrix import PlannedRun
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
-from testbed.workload.result import Progress
 
 EXPERIMENT = """\
 topology:
@@ -33,15 +32,9 @@ repetitions: 2
 CIRCUMSTANCES = ("started_at", "seconds", "load", "cpu")
 
 
-class Silent:
+class Noting(Quiet):
     def __init__(self) -> None:
         self.ended: list[int] = []
-
-    def begin(self, run: PlannedRun) -> None:
-        pass
-
-    def progress(self, progress: Progress) -> None:
-        pass
 
     def end(self, record: RunRecord) -> None:
         self.ended.append(record.number)
@@ -55,7 +48,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 def carried_out(experiment: Experiment, root: Path, jobs: int) -> dict[str, Any]:
     store = runner.create(experiment, root)
-    watcher = Silent()
+    watcher = Noting()
     runs = runner.plan(experiment)
     runner.carry_out(experiment, store, runs, watcher, fail_fast=False, jobs=jobs)
     assert sorted(watcher.ended) == [run.number for run in runs]
@@ -80,7 +73,7 @@ def test_runs_on_a_real_clock_are_not_done_side_by_side(tmp_path: Path) -> None:
     store = runner.create(experiment, tmp_path)
     with pytest.raises(InputError, match="would disturb one another"):
         runner.carry_out(
-            experiment, store, runner.plan(experiment), Silent(), fail_fast=False, jobs=2
+            experiment, store, runner.plan(experiment), Quiet(), fail_fast=False, jobs=2
         )
 
 
@@ -106,7 +99,7 @@ def test_a_second_resume_leaves_the_folder_alone(experiment: Experiment, tmp_pat
 def test_what_is_over_is_not_done_again(experiment: Experiment, tmp_path: Path) -> None:
     store = runner.create(experiment, tmp_path)
     runs = runner.plan(experiment)
-    runner.carry_out(experiment, store, runs[:3], Silent(), fail_fast=False)
+    runner.carry_out(experiment, store, runs[:3], Quiet(), fail_fast=False)
     again = Store.open(store.path)
     assert {entry.status for entry in again.over().values()} == {Status.OK}
     assert [run.number for run in runner.missing(experiment, again, again=False)] == [4, 5, 6, 7, 8]
@@ -116,7 +109,7 @@ def test_a_run_that_was_begun_and_not_finished_is_to_do(
     experiment: Experiment, tmp_path: Path
 ) -> None:
     store = runner.create(experiment, tmp_path)
-    runner.carry_out(experiment, store, runner.plan(experiment)[:2], Silent(), fail_fast=False)
+    runner.carry_out(experiment, store, runner.plan(experiment)[:2], Quiet(), fail_fast=False)
     store.begin_run(2)
     assert 2 in [run.number for run in runner.missing(experiment, store, again=False)]
 

@@ -75,6 +75,27 @@ def test_traces_lie_beside_the_experiment(read, tmp_path):
     assert experiment.spec.events[0].set["trace"] == str(tmp_path / "slow.trace")
 
 
+def test_traces_of_a_topology_written_out_lie_beside_the_experiment(read, tmp_path):
+    (tmp_path / "slow.trace").write_text("1\n2\n3\n")
+    inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())
+    inline = inline.replace("rate: 30mbit", "trace: slow.trace") + EXPERIMENT.partition("\n")[2]
+    lte = scenarios(read(inline))[0].topology.link("lte")
+    assert lte.toward_a.trace == str(tmp_path / "slow.trace")
+    with pytest.raises(InputError, match=r"try.yaml:5: topology.links.lte.netem: .*no.trace"):
+        read(inline.replace("slow.trace", "no.trace"))
+
+
+def test_a_trace_of_the_command_line_lies_where_it_is_called(read, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/slow.trace").write_text("1\n2\n3\n")
+    monkeypatch.chdir(tmp_path / "here")
+    changes = [("links.lte.rate", "none"), ("links.lte.trace", "slow.trace")]
+    lte = scenarios(read(values=changes))[0].topology.link("lte")
+    assert lte.toward_a.trace == str(tmp_path / "here/slow.trace")
+    with pytest.raises(InputError, match=r"^--set links.lte.trace: .*no.trace: the trace cannot"):
+        read(values=[("links.lte.trace", "no.trace")])
+
+
 def test_an_event_after_the_end_could_never_be_played(read):
     text = EXPERIMENT.replace("size: 1MB", "duration: 5s")
     assert read(text + "events: [{at: 4s, link: wifi, state: down}]\n").spec.events
@@ -288,6 +309,8 @@ def test_a_topology_can_be_written_in_place(read):
         ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
         ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases: case = far: .*'wlan'"),
         ("cases: {far: {}}", r"try.yaml:3: cases.far"),
+        ("cases: {far: {a..trace: x}}", r"try.yaml:3: cases.far.\"a..trace\": .*is not a path"),
+        ("matrix: {.: [1]}", r'try.yaml:3: matrix.".": \'.\' is not a path'),
         ("machines: [uml:7.3, zebra]", r"try.yaml:3: machines\[1\]: 'zebra' is no kind of machine"),
         ("machines: ['uml:']", r"try.yaml:3: machines\[0\]: uml: which kernel"),
         ("machines: [host, host]", r"try.yaml:3: machines\[1\]: machine 'host' is listed twice"),
@@ -362,8 +385,21 @@ def test_mistakes_in_the_workload(read, old, new, message):
         ("workload.sise", "unknown key"),
         ("links.wify.delay", "there is no 'wify'"),
         ("events[0].at", "leads nowhere"),
+        ("", "--set : leads nowhere"),
     ],
 )
 def test_mistakes_on_the_command_line(read, path, message):
     with pytest.raises(InputError, match=message):
         read(values=[(path, "1")])
+
+
+def test_a_case_on_the_command_line_has_a_name(read):
+    with pytest.raises(InputError, match="--set case: leads nowhere"):
+        read(EXPERIMENT + "cases: {far: {links.wifi.delay: 5ms}}\n", values=[("case", "[far]")])
+
+
+@pytest.mark.parametrize("path", ["links.wifi.mtu", "links", "topology"])
+def test_what_the_command_line_does_to_a_topology_is_blamed_on_it(read, path):
+    inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())
+    with pytest.raises(InputError, match=f"^--set {path}=1: "):
+        read(inline + EXPERIMENT.partition("\n")[2], values=[(path, "1")])

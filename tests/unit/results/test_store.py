@@ -32,6 +32,7 @@ EXPERIMENT = ExperimentRecord(
     version="0.1.0",
 )
 
+VERSION_1 = Path(__file__).parent / "version1"
 PROOF = Proof(expected_subflows=2, subflows=2, counters={"client": {"TcpActiveOpens": 1}})
 
 
@@ -161,15 +162,44 @@ def test_a_damaged_file_is_named(store):
         store.runs()
 
 
+@pytest.mark.parametrize(
+    "text", ['{"schema": 1}', '{"schema": 1, "stack": "tcp", "parameters": 3, "proof": {}}']
+)
+def test_a_damaged_file_of_schema_1_is_named(tmp_path, text):
+    folder = shutil.copytree(VERSION_1, tmp_path / "copy")
+    (folder / "runs/0002/run.json").write_text(text)
+    with pytest.raises(StoreError, match=r"0002/run.json is damaged"):
+        Store.open(folder).runs()
+
+
+def test_a_run_that_cannot_be_read_is_not_taken_for_one_that_is_missing(store):
+    folder = store.begin_run(1)
+    store.finish_run(record(1), {})
+    (folder / "run.json").unlink()
+    (folder / "run.json").symlink_to("run.json")  # which even root cannot read
+    with pytest.raises(StoreError, match=r"0001/run.json cannot be read"):
+        store.runs()
+
+
+def test_what_is_no_run_of_schema_1_is_not_read(tmp_path):
+    folder = shutil.copytree(VERSION_1, tmp_path / "copy")
+    shutil.copytree(folder / "runs/0002", folder / "runs/before")
+    assert sorted(Store.open(folder).over()) == [2, 4, 5]
+
+
+def test_who_cannot_write_a_folder_is_told(store):
+    (store.path / "manifest.jsonl").unlink()
+    (store.path / "manifest.jsonl").mkdir()  # which even root cannot write
+    with pytest.raises(StoreError, match=r"manifest.jsonl cannot be written"), store.writing():
+        pass
+
+
 def test_a_folder_of_a_newer_version_is_not_misread(store):
     content = msgspec.json.decode((store.path / "experiment.json").read_bytes())
     newer = msgspec.json.encode(content | {"schema": SCHEMA + 1})
     (store.path / "experiment.json").write_bytes(newer)
     with pytest.raises(StoreError, match="read it with a newer one"):
         store.experiment()
-
-
-VERSION_1 = Path(__file__).parent / "version1"
 
 
 def test_a_folder_of_schema_1_is_read():
