@@ -101,7 +101,7 @@ def _run_in(machine: Machine, request: Request, results: Path, made: list[Path])
 
     :param made: gets the result folders that were made, or the resumed one: the guest tells them.
     """
-    console(stderr=True).print(f"machine: {machine.name}", markup=False)
+    console(stderr=True).print(f"machine: {machine.name}")
     results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch, _ledger(results) as ledger:
         inside = msgspec.structs.replace(

@@ -12,7 +12,7 @@ import typer
 
 from testbed.cli import completion, helptext
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, yes_or_no
 from testbed.errors import InputError
 
 _PASS_ON: Final = {"allow_interspersed_args": False}
@@ -211,7 +211,7 @@ def print_rows(found: Sequence[Row]) -> None:
     for title in ("machine", "", "what is there", "what to do"):
         table.add_column(title, overflow="fold")
     for row in found:
-        table.add_row(row.name, "[green]yes[/]" if row.ok else "[red]no[/]", row.why, row.remedy)
+        table.add_row(row.name, yes_or_no(row.ok), row.why, row.remedy)
     console().print(table)
 
 

@@ -74,10 +74,10 @@ class Live(Lines):
         super().__init__(name, total)
         self._console = console(stderr=True)
         self._display = Display(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[now]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -107,7 +107,7 @@ class Live(Lines):
         """Advance; keep a line about what went wrong."""
         self._display.advance(self._task)
         if record.status is not Status.OK:
-            self._console.print(_finished(record), markup=False)
+            self._console.print(_finished(record))
 
     def __enter__(self) -> Live:
         self._display.start()

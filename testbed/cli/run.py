@@ -222,8 +222,7 @@ def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
         if experiment.left_out:
             stacks = ", ".join(experiment.left_out)
             console(stderr=True).print(
-                f"{experiment.name}: left out, as they cannot be simulated: {stacks}",
-                markup=False,
+                f"{experiment.name}: left out, as they cannot be simulated: {stacks}"
             )
 
 
