@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from testbed.cli import completion, helptext
+from testbed.cli.exec_ import program
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json, yes_or_no
 from testbed.errors import InputError
@@ -159,7 +160,7 @@ def exec_(
         testbed machine exec qemu:6.12 -- uname -r
         testbed machine exec --writable out qemu:6.1 -- make -C tests O=out
     """
-    raise typer.Exit(run_in(name, argv, writable or (), limit))
+    raise typer.Exit(run_in(name, program(argv), writable or (), limit))
 
 
 def run_in(
@@ -181,15 +182,15 @@ def run_in(
             raise InputError(f"--writable {path}: is no directory")
     found = machine(name)
     check(found)
-    program = Program(
-        argv=[it for number, it in enumerate(argv) if number or it != "--"],
+    wanted = Program(
+        argv=argv,
         directory=Path.cwd(),
         environment=os.environ,
         writable=[path.resolve() for path in writable],
         terminal=terminal,
     )
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
-        return found.execute(program, console=Path(scratch, "console"), limit_s=limit_s)
+        return found.execute(wanted, console=Path(scratch, "console"), limit_s=limit_s)
 
 
 def rows() -> list[Row]:

@@ -31,8 +31,8 @@ class Host:
                 timeout=limit_s,
                 check=False,
             )
-        except FileNotFoundError as error:
-            raise InputError(f"there is no program {program.argv[0]}") from error
+        except OSError as error:
+            raise InputError(f"{program.argv[0]} cannot be run: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise MachineError(f"{program.argv[0]} was ended after {limit_s} s") from error
         return 128 - done.returncode if done.returncode < 0 else done.returncode

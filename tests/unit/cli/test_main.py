@@ -71,6 +71,20 @@ def test_wrong_usage_is_2(arguments):
     assert invoke(*arguments).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--"], "there is no program to run"),
+        (["--", "/nowhere"], "testbed: /nowhere cannot be run: No such file or directory\n"),
+        (["/"], "testbed: / cannot be run: Permission denied\n"),
+    ],
+)
+def test_what_is_no_program_is_bad_input(argv, message):
+    result = invoke("machine", "exec", "host", *argv)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
 def test_it_runs_as_a_module_and_tells_its_version():
     result = subprocess.run(
         [sys.executable, "-m", "testbed", "--version"], capture_output=True, text=True, check=False
