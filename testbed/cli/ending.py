@@ -15,6 +15,7 @@ from testbed.errors import InputError, TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
 
 
 def end_as_ctrl_c() -> None:
@@ -41,7 +42,10 @@ def told() -> Iterator[None]:
             print(clean(f"testbed: {each}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
+        if error.filename is not None and error.errno in _REFUSED:
+            print(clean(f"testbed: {error.filename}: {error.strerror}"), file=sys.stderr)
+            sys.exit(1)
+        if error.filename is not None or error.errno not in _FULL:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes there
         print(f"testbed: the output cannot be written: {error.strerror}", file=sys.stderr)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -64,6 +66,27 @@ def test_an_error_is_one_line_and_its_exit_code(raising, error, code):
 def test_an_interrupt_is_130(raising):
     raising(KeyboardInterrupt())
     assert invoke("show").exit_code == 130
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_1(raising):
+    raising(OSError(errno.EACCES, "Permission denied", "/some/file"))
+    result = invoke("show")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "testbed: /some/file: Permission denied\n"
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_one_line_and_1(option):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "testbed", option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "testbed: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["--frobnicate"], ["show"], []])
