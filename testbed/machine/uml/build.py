@@ -15,7 +15,7 @@ from testbed.errors import InputError, MachineError, PlatformError
 from testbed.machine import packages
 from testbed.machine.uml import builds
 from testbed.machine.uml.builds import DEBIAN, OBJECTS, SOURCE, Build
-from testbed.machine.uml.maker import Maker, Watcher
+from testbed.machine.uml.maker import Maker, Watcher, making
 
 _SOURCE: Final = "linux-source-"  # how the packages are called
 _TOOLS: Final = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc"}
@@ -54,7 +54,7 @@ def _build_debian(source: str, watcher: Watcher) -> Build:
     package = f"{_SOURCE}{version}"
     if builds.unfinished(directory) is None:
         _check_package(package)
-    with Maker(directory, watcher) as maker:
+    with making(directory, watcher) as maker:
         if found := builds.find(version):  # another process was building it
             return found
         tree = directory / SOURCE / package
@@ -75,7 +75,7 @@ def _build_tree(tree: Path, watcher: Watcher) -> Build:
     _check_tools()
     tree = tree.resolve()
     name = f"tree-{builds.digest(bytes(tree))}"
-    with Maker(builds.folder(name), watcher) as maker:
+    with making(builds.folder(name), watcher) as maker:
         return _make(str(tree), tree, maker)
 
 

@@ -157,7 +157,7 @@ def prune(*, remove: bool) -> Iterator[Leftover]:
 
 def folder(name: str) -> Path:
     """Return where a build of that name has its folder, whether or not it is there."""
-    return cache.folder("uml") / name
+    return cache.path("uml", name)
 
 
 @contextlib.contextmanager
@@ -201,7 +201,7 @@ def version(tree: Path) -> str:
 
 
 def _folders() -> list[Path]:
-    return sorted(path for path in cache.folder("uml").iterdir() if path.is_dir())
+    return sorted(path for path in cache.path("uml").glob("*") if path.is_dir())
 
 
 def _read(directory: Path, name: str) -> Build | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Protocol
 
 from testbed.errors import MachineError
@@ -35,35 +35,39 @@ class Watcher(Protocol):
         """Take how many files are compiled, and of about how many; ``None``: that is not known."""
 
 
+@contextlib.contextmanager
+def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
+    """Lock the folder of a build, once no other process builds there; yield what builds in it.
+
+    :raises MachineError: the folder is full.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(builds.locked(directory, wait=False))
+        except BlockingIOError:
+            watcher.step("waiting for another process that builds it")
+            lock = stack.enter_context(builds.locked(directory))
+        try:
+            yield Maker(directory, watcher, lock)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise MachineError(f"{directory} cannot be written: {error.strerror}") from error
+
+
 class Maker:
-    """Builds in one folder, of which it has the lock while entered.
+    """Builds in one folder.
 
     :param directory: of the build.
+    :param lock: the descriptor of the folder's lock.
     """
 
-    def __init__(self, directory: Path, watcher: Watcher) -> None:
+    def __init__(self, directory: Path, watcher: Watcher, lock: int) -> None:
         self.directory = directory
         self.watcher = watcher
         self.log = directory / "build.log"
-        self._exit = contextlib.ExitStack()
-        self._lock = -1
-
-    def __enter__(self) -> Maker:
-        try:
-            self._lock = self._exit.enter_context(builds.locked(self.directory, wait=False))
-        except BlockingIOError:
-            self.watcher.step("waiting for another process that builds it")
-            self._lock = self._exit.enter_context(builds.locked(self.directory))
         self.log.write_bytes(b"")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._exit.close()
+        self._lock = lock
 
     def run(self, argv: Sequence[str]) -> None:
         """Run a program to its end.
