@@ -1,4 +1,4 @@
-"""How a program of ours ends when something goes wrong: one line, and an exit code."""
+"""How our programs end after an error: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR
 
 
 def end_as_ctrl_c() -> None:
-    """Let SIGTERM do what Ctrl-C does: what is finished is kept and summed up."""
+    """Make SIGTERM act as Ctrl-C: finished runs are kept and summed up."""
 
     def interrupt(*_: object) -> None:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
@@ -31,7 +31,7 @@ def end_as_ctrl_c() -> None:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Make an error one line on standard error, and its exit code that of the process."""
+    """Print an error as one line on standard error, and exit with its exit code."""
     try:
         try:
             yield

@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_(json: Json = False) -> None:
-    """List the machines there are, and what keeps those that do not work from it.
+    """List the machines, and say why those that do not work here do not.
 
     Examples:
 
@@ -84,8 +84,8 @@ def build(
 ) -> None:
     """Build a user-mode Linux; it is cached, and built again when its source has changed.
 
-    It takes minutes, a C compiler and what kernels need to be built; ccache is used if there. What
-    Ctrl-C interrupts is continued by the next build of the same source.
+    This takes minutes, and needs a C compiler, make, flex, bison and bc; ccache is used if it is
+    installed. After Ctrl-C the next build of the same source goes on.
 
     Examples:
 
@@ -107,14 +107,13 @@ def build(
 
 def prune(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
     ] = False,
 ) -> None:
-    """Remove builds that are of no use any more from the cache, and what was interrupted.
+    """Remove user-mode Linuxes from the cache that no build needs any more.
 
-    Those are user-mode Linuxes whose source tree is gone, Debian's that were built with another
-    configuration than this version of testbed has, and sources and objects of builds that were
-    interrupted. A build that is going on is left alone.
+    A build is removed if its source tree is gone, if it is Debian's and another version of testbed
+    configured it, or if it was interrupted. Builds that are going on are left alone.
 
     Examples:
 
@@ -144,7 +143,7 @@ def exec_(
     argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
     writable: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="What it changes in there stays; may be given again."),
+        typer.Option(metavar="DIR", help="Keep what it writes in DIR; may be given again."),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="End the machine after that.")

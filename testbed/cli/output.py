@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def clean(text: str) -> str:
-    """Return text that does nothing to a terminal: control characters are written out.
+    """Return text with its control characters written out, so that a terminal ignores them.
 
     A file's name and a foreign result folder may contain escape sequences.
     """

@@ -1,4 +1,4 @@
-"""How far an experiment is, on stderr: a live line on a terminal, one line per run elsewhere."""
+"""The progress of an experiment, on stderr: a live line on a terminal, elsewhere one per run."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def watcher(name: str, total: int) -> Iterator[Lines]:
-    """Yield what suits stderr."""
+    """Yield the one of both that suits standard error."""
     if sys.stderr.isatty():
         live = Live(name, total)
         with live.display:

@@ -1,4 +1,4 @@
-"""The programs that build a kernel: one log, one end for all of them, and how far they are."""
+"""Runs the programs that build a kernel, logs their output and reports the progress."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _MADE: Final = re.compile(rb"^  (?:CC|AS|AR|LD) ", re.MULTILINE)
 
 
 class Watcher(Protocol):
-    """Is told how a build goes."""
+    """Receives the progress of a build."""
 
     def step(self, text: str) -> None:
-        """Take what is being done now."""
+        """Take the name of the step that begins."""
 
     def compiled(self, done: int, total: int | None) -> None:
-        """Take how many files are compiled, and of about how many; ``None``: that is not known."""
+        """Take how many files are compiled, and the estimated total, ``None`` if unknown."""
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ class Maker:
         self._check(argv, child.returncode)
 
     def compile(self, argv: Sequence[str], objects: Path) -> None:
-        """Run make(1), and say how far it is.
+        """Run make(1), and report its progress to the watcher.
 
         :param objects: where it puts what it makes.
         :raises MachineError: it failed.
@@ -97,7 +97,7 @@ class Maker:
 
     @contextlib.contextmanager
     def _started(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a program that ends with all it has started, and holds the lock until then."""
+        """Start a program that holds the lock; on exit end it and all processes it started."""
         with (
             self.log.open("ab") as log,
             processes.group(
@@ -107,9 +107,9 @@ class Maker:
             yield child
 
     def _environment(self) -> dict[str, str]:
-        """Return ours without what make(1) would take for its own."""
+        """Return our variables, without those that make(1) would follow."""
         environment = {name: it for name, it in os.environ.items() if name not in _NOT_FOR_MAKE}
-        # What was compiled in another folder of the cache counts as compiled.
+        # So ccache reuses what was compiled in another folder.
         return environment | {"CCACHE_BASEDIR": str(self.directory), "CCACHE_NOHASHDIR": "1"}
 
     def _check(self, argv: Sequence[str], status: int | None) -> None:
