@@ -136,6 +136,8 @@ def command(
     _check(request)
     if jobs > 1 and request.resume is None and not sim:
         raise InputError("--jobs goes with --sim: other runs would disturb one another")
+    if dry_run and request.resume is not None:
+        raise InputError("--dry-run goes with files, not with --resume")
     # All are read before one begins.
     experiments = [load(Path(file), request.changes) for file in request.files]
     end_as_ctrl_c()
@@ -228,7 +230,7 @@ def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
 
 def _assignment(text: str) -> tuple[str, str]:
     path, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not path:
         raise InputError(
             f"--set {text}: is not PATH=VALUE", hint="for example links.wifi.delay=20ms"
         )
