@@ -47,9 +47,7 @@ def start(
     def prepare() -> None:
         if before is not None:
             before()
-        syscalls.set_parent_death_signal(death_signal)
-        if os.getppid() != creator:
-            os._exit(1)
+        die_with(creator, death_signal)
         # First to numbers that no target has, then to their targets.
         high = [(to, fcntl.fcntl(it, fcntl.F_DUPFD_CLOEXEC, 64)) for to, it in renumbered]
         for to, it in high:
@@ -67,6 +65,16 @@ def start(
         preexec_fn=prepare,  # noqa: PLW1509 - we have one thread when we come here
         start_new_session=not terminal,
     )
+
+
+def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Get a signal when the thread that created this process ends; called in the child.
+
+    :param creator: the process of that thread.
+    """
+    syscalls.set_parent_death_signal(death_signal)
+    if os.getppid() != creator:
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_what_is_no_program_is_bad_input(argv, message):
     result = invoke("machine", "exec", "host", *argv)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_on_this_host_ends_when_we_are_killed(tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    argv = [sys.executable, "-m", "testbed", "machine", "exec", "host", "--"]
+    argv += ["sh", "-c", "echo it runs; exec sleep infinity"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"it runs\n"
+        child.send_signal(number)
+        assert child.communicate(timeout=30) == (b"", None)  # the program held our output
+        assert child.returncode == -number
 
 
 def test_it_runs_as_a_module_and_tells_its_version():
