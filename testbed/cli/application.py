@@ -55,6 +55,11 @@ class Commands(TyperGroup):
         )
         return cast("TyperCommand", typer.main.get_command(alone))  # of one command: just that one
 
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Read the command line; ``--help`` and ``--version`` are answered here."""
+        with told():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an error becomes one line on stderr and its exit code."""
         with told():

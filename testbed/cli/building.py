@@ -1,4 +1,4 @@
-"""How far the building of a kernel is, on stderr: a live line on a terminal, else one at times."""
+"""The progress of a kernel build, on stderr: a live line on a terminal, elsewhere lines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ _CLEAR: Final = "\r\x1b[K"
 
 
 class Lines:
-    """Each step is a line, and so are the compiled files from time to time.
+    """Print a line for each step, and now and then one with the number of compiled files.
 
     :param now: a clock in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._began: tuple[float, int] | None = (
-            None  # when compiling began, and with how many files
-        )
+        # When compiling began, and how many files were compiled then.
+        self._began: tuple[float, int] | None = None
         self._due = 0.0
 
     def step(self, text: str) -> None:
@@ -59,7 +58,7 @@ class Lines:
 
 
 class Live(Lines):
-    """The compiled files are a line that changes; for a terminal."""
+    """Rewrite one line with the number of compiled files; for a terminal."""
 
     _interval_s = 0.5
 
@@ -71,7 +70,7 @@ class Live(Lines):
 
 
 def watcher() -> Lines:
-    """Return what fits standard error."""
+    """Return the one of both that suits standard error."""
     return Live() if sys.stderr.isatty() else Lines()
 
 

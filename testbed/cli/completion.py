@@ -44,7 +44,7 @@ def stacks(incomplete: str) -> Iterator[tuple[str, str]]:
 
 
 def machines(incomplete: str) -> Iterator[str]:
-    """Yield the machines that work here and whose name begins so."""
+    """Yield the known machines whose name begins so, whether or not they work here."""
     from testbed.machine.registry import machines as known
 
     yield from (it.name for it in known() if it.name.startswith(incomplete))

@@ -1,4 +1,4 @@
-"""The end of an experiment: what came out, printed and stored, and the exit code it means."""
+"""The end of an experiment: its outcome is printed and stored, and gives the exit code."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def conclude(store: Store, *, json: bool) -> Outcome:
 
 
 def exit_code(outcomes: Iterable[Outcome], *, strict: bool) -> int:
-    """1: some runs do not count; 3: an expectation is not met.
+    """Return 1 if some runs do not count, 3 if an expectation is not met, else 0.
 
-    :param strict: also 1: whether one is met is not known.
+    :param strict: also return 1 if an expectation is not decided.
     """
     outcomes = list(outcomes)
     if any(outcome.problems for outcome in outcomes):

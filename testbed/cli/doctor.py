@@ -8,7 +8,7 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, yes_or_no
 
 if TYPE_CHECKING:
     from testbed.doctor import Diagnosis
@@ -112,13 +112,16 @@ def _print_features(features: tuple[Feature, ...]) -> None:
     for title in ("feature", "", "found", "what it is for", "without it"):
         table.add_column(title, overflow="fold")
     for feature in features:
-        sign = "[green]yes[/]" if feature.present else "[red]no[/]"
         without = "" if feature.present else feature.instead
-        table.add_row(feature.name, sign, feature.detail, feature.why, without)
+        table.add_row(
+            feature.name, yes_or_no(feature.present), feature.detail, feature.why, without
+        )
     console().print(table)
 
 
 def _print_diagnosis(diagnosis: Diagnosis) -> None:
+    from rich.text import Text
+
     out = console()
     out.print(
         f"{diagnosis.client} -> {diagnosis.server} ({diagnosis.dialled}): "
@@ -127,7 +130,9 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
     )
     for subflow in diagnosis.subflows:
         port = f" port {subflow.port}" if subflow.port else ""
-        out.print(f"  [green]can be set up[/]  {subflow.source} -> {subflow.destination}{port}")
+        addresses = f"{subflow.source} -> {subflow.destination}{port}"
+        out.print(Text("  can be set up", "green"), addresses, sep="  ")
     for finding in diagnosis.findings:
-        out.print(f"  [red]{finding.cause}[/] at {finding.node}: {finding.seen}", soft_wrap=True)
+        seen = f"at {finding.node}: {finding.seen}"
+        out.print(Text(f"  {finding.cause}", "red"), seen, soft_wrap=True)
         out.print(f"      try: {finding.remedy}", soft_wrap=True)

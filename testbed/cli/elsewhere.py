@@ -59,7 +59,7 @@ def run(errands: Sequence[Errand]) -> int:
             if codes[-1] == INTERRUPTED:
                 break
     finally:
-        # Not before the machines are done: it loads numerical libraries.
+        # Imported only now, as it loads numerical libraries.
         from testbed.cli import side_by_side
 
         side_by_side.conclude(found, json=errands[0][1].json)
@@ -85,7 +85,7 @@ def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
 
 
 def _prepared() -> Software:
-    """Do once what each guest would do again, and slowly: it keeps nothing, and may be emulated."""
+    """Compile our modules and describe our software, which each guest would do again and slowly."""
     compileall.compile_dir(Path(__file__).parents[1], quiet=2)
     return software()
 
@@ -98,9 +98,9 @@ def _results(request: Request) -> Path:
 def _run_in(machine: Machine, request: Request, results: Path, made: list[Path]) -> int:
     """Run it in one machine; the kernel's messages go to the last result folder.
 
-    :param made: gets the result folders that were made, or the resumed one: the guest tells them.
+    :param made: gets the result folders that the guest made, or the resumed one.
     """
-    console(stderr=True).print(f"machine: {machine.name}", markup=False)
+    console(stderr=True).print(f"machine: {machine.name}")
     results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch, _ledger(results) as ledger:
         inside = msgspec.structs.replace(
@@ -128,7 +128,7 @@ def _run_in(machine: Machine, request: Request, results: Path, made: list[Path])
 
 @contextlib.contextmanager
 def _ledger(results: Path) -> Iterator[Path]:
-    """Give the name of a file where the guest can write, and which is gone afterwards."""
+    """Yield the path of a file for the guest to write to; remove the file at the end."""
     ledger = results / f".made-{uuid.uuid4().hex}"
     try:
         yield ledger
@@ -137,7 +137,7 @@ def _ledger(results: Path) -> Iterator[Path]:
 
 
 def _made(ledger: Path, request: Request) -> list[Path]:
-    """Return the folders that hold results of a request: those that were made, or the resumed."""
+    """Return the folders with the results of a request: the resumed one, or those just made."""
     if request.resume is not None:
         return [Path(request.resume)]
     lines = ledger.read_text().splitlines() if ledger.exists() else []
@@ -145,7 +145,7 @@ def _made(ledger: Path, request: Request) -> list[Path]:
 
 
 def _keep(log: Path, machine: Machine, results: Path, made: Sequence[Path]) -> Path:
-    """Copy the console to the newest result folder, or beside all if there is no new one."""
+    """Copy the console to the newest result folder, or to the results folder if there is none."""
     name = machine.name.replace("/", "_")
     kept = made[-1] / "console.log" if made else results / f"console-{name}.log"
     if log.exists() and log.stat().st_size:

@@ -1,4 +1,4 @@
-"""How a program of ours ends when something goes wrong: one line, and an exit code."""
+"""How our programs end after an error: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from testbed.errors import InputError, TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
 
 
 def end_as_ctrl_c() -> None:
-    """Let SIGTERM do what Ctrl-C does: what is finished is kept and summed up."""
+    """Make SIGTERM act as Ctrl-C: finished runs are kept and summed up."""
 
     def interrupt(*_: object) -> None:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
@@ -30,7 +31,7 @@ def end_as_ctrl_c() -> None:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Make an error one line on standard error, and its exit code that of the process."""
+    """Print an error as one line on standard error, and exit with its exit code."""
     try:
         try:
             yield
@@ -41,7 +42,10 @@ def told() -> Iterator[None]:
             print(clean(f"testbed: {each}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
+        if error.filename is not None and error.errno in _REFUSED:
+            print(clean(f"testbed: {error.filename}: {error.strerror}"), file=sys.stderr)
+            sys.exit(1)
+        if error.filename is not None or error.errno not in _FULL:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes there
         print(f"testbed: the output cannot be written: {error.strerror}", file=sys.stderr)

@@ -28,11 +28,15 @@ def command(
         testbed exec lab server -- ss -Mtin
         testbed exec lab @wire -- tc -s qdisc
     """
-    # Options after the node's name are the program's, with or without "--" in front.
-    program = argv[1:] if argv[0] == "--" else argv
-    if not program:
+    raise typer.Exit(run_in(name, node, program(argv)))
+
+
+def program(argv: list[str]) -> list[str]:
+    """Return a program and its arguments, with or without "--" in front."""
+    found = argv[1:] if argv[0] == "--" else argv
+    if not found:
         raise typer.BadParameter("there is no program to run")
-    raise typer.Exit(run_in(name, node, program))
+    return found
 
 
 def run_in(name: str, node: str, argv: list[str]) -> int:

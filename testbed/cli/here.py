@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.experiment.load import Experiment
     from testbed.results.store import Store
 
-# Result folders and what came out, if that is wanted.
+# Result folders, each with its outcome if a summary was asked for.
 Done = list[tuple["Store", "Outcome | None"]]
 
 
@@ -57,7 +57,7 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     done: Done = []
     try:
         for experiment, store in jobs:
-            # Not before nobody else writes there may the folder be discarded.
+            # _concluded() may remove the folder, so it ends while the folder is still locked.
             with store.writing(), _concluded(store, done, request):
                 _runs(experiment, store, request)
             if request.fail_fast and _failed(store):
@@ -71,7 +71,7 @@ def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
 
 
 def _created(experiment: Experiment, results: Path, request: Request) -> Store:
-    """Make a result folder, and tell whoever asked for it which one it is."""
+    """Make a result folder; append its path to the ledger of the request, if it has one."""
     from testbed.campaign import runner
 
     store = runner.create(experiment, results, request.software, request.created_at)
@@ -105,7 +105,7 @@ def _runs(experiment: Experiment, store: Store, request: Request) -> None:
 
 @contextlib.contextmanager
 def _concluded(store: Store, done: Done, request: Request) -> Iterator[None]:
-    """Print what came out and note it; of a part, too, when the experiment ends too early."""
+    """Print the outcome and add it to ``done``, also when the experiment ends too early."""
     from testbed.cli.conclusion import conclude
 
     try:

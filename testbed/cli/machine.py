@@ -11,8 +11,9 @@ import msgspec
 import typer
 
 from testbed.cli import completion, helptext
+from testbed.cli.exec_ import program
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, yes_or_no
 from testbed.errors import InputError
 
 _PASS_ON: Final = {"allow_interspersed_args": False}
@@ -35,7 +36,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_(json: Json = False) -> None:
-    """List the machines there are, and what keeps those that do not work from it.
+    """List the machines, and say why those that do not work here do not.
 
     Examples:
 
@@ -83,8 +84,8 @@ def build(
 ) -> None:
     """Build a user-mode Linux; it is cached, and built again when its source has changed.
 
-    It takes minutes, a C compiler and what kernels need to be built; ccache is used if there. What
-    Ctrl-C interrupts is continued by the next build of the same source.
+    This takes minutes, and needs a C compiler, make, flex, bison and bc; ccache is used if it is
+    installed. After Ctrl-C the next build of the same source goes on.
 
     Examples:
 
@@ -106,14 +107,13 @@ def build(
 
 def prune(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
     ] = False,
 ) -> None:
-    """Remove builds that are of no use any more from the cache, and what was interrupted.
+    """Remove user-mode Linuxes from the cache that no build needs any more.
 
-    Those are user-mode Linuxes whose source tree is gone, Debian's that were built with another
-    configuration than this version of testbed has, and sources and objects of builds that were
-    interrupted. A build that is going on is left alone.
+    A build is removed if its source tree is gone, if it is Debian's and another version of testbed
+    configured it, or if it was interrupted. Builds that are going on are left alone.
 
     Examples:
 
@@ -143,7 +143,7 @@ def exec_(
     argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
     writable: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="What it changes in there stays; may be given again."),
+        typer.Option(metavar="DIR", help="Keep what it writes in DIR; may be given again."),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="End the machine after that.")
@@ -159,7 +159,7 @@ def exec_(
         testbed machine exec qemu:6.12 -- uname -r
         testbed machine exec --writable out qemu:6.1 -- make -C tests O=out
     """
-    raise typer.Exit(run_in(name, argv, writable or (), limit))
+    raise typer.Exit(run_in(name, program(argv), writable or (), limit))
 
 
 def run_in(
@@ -181,15 +181,15 @@ def run_in(
             raise InputError(f"--writable {path}: is no directory")
     found = machine(name)
     check(found)
-    program = Program(
-        argv=[it for number, it in enumerate(argv) if number or it != "--"],
+    wanted = Program(
+        argv=argv,
         directory=Path.cwd(),
         environment=os.environ,
         writable=[path.resolve() for path in writable],
         terminal=terminal,
     )
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
-        return found.execute(program, console=Path(scratch, "console"), limit_s=limit_s)
+        return found.execute(wanted, console=Path(scratch, "console"), limit_s=limit_s)
 
 
 def rows() -> list[Row]:
@@ -211,7 +211,7 @@ def print_rows(found: Sequence[Row]) -> None:
     for title in ("machine", "", "what is there", "what to do"):
         table.add_column(title, overflow="fold")
     for row in found:
-        table.add_row(row.name, "[green]yes[/]" if row.ok else "[red]no[/]", row.why, row.remedy)
+        table.add_row(row.name, yes_or_no(row.ok), row.why, row.remedy)
     console().print(table)
 
 

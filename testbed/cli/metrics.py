@@ -60,7 +60,7 @@ def _print(metrics: list[Metric]) -> None:
     for metric in metrics:
         names = "\n".join(_form(metric, subject) for subject in metric.of)
         table.add_row(names, metric.unit, metric.better, metric.source, metric.definition)
-    console().print(table, markup=False)
+    console().print(table)
 
 
 def _form(metric: Metric, subject: str) -> str:

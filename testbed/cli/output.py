@@ -9,12 +9,13 @@ import msgspec
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 def clean(text: str) -> str:
-    """Return text that does nothing to a terminal: control characters are written out.
+    """Return text with its control characters written out, so that a terminal ignores them.
 
-    Names of files, and what a result folder of somebody else says, may hold escape sequences.
+    A file's name and a foreign result folder may contain escape sequences.
     """
     return "".join(
         each if each in "\n\t" or each.isprintable() else repr(each)[1:-1] for each in text
@@ -30,9 +31,29 @@ def print_json(value: Any) -> None:
 def console(*, stderr: bool = False) -> Console:
     """Return the console for people: colours on a terminal, plain text elsewhere.
 
+    A string is printed as it is: rich looks for no markup and no names of emoji in it (an IPv6
+    address may hold ``:100:``), and control characters are written out.  Colours are those of
+    ``rich.text.Text``.
+
     Away from a terminal the width is that of a wide table, so that no line is cut in a log.
     """
     from rich.console import Console
 
-    plain = Console(stderr=stderr, highlight=False)
-    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+    class Plain(Console):
+        """Prints strings as they are."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            """Return what is printed for a string, also for one in a table."""
+            return super().render_str(clean(text), **options)
+
+    plain = Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not plain.is_terminal:
+        plain.width = 160
+    return plain
+
+
+def yes_or_no(answer: bool) -> Text:
+    """Return the word, in its colour."""
+    from rich.text import Text
+
+    return Text("yes", "green") if answer else Text("no", "red")

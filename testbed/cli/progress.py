@@ -1,10 +1,11 @@
-"""How far an experiment is, on stderr: a live line on a terminal, one line per run elsewhere."""
+"""The progress of an experiment, on stderr: a live line on a terminal, elsewhere one per run."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from types import TracebackType
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from testbed.campaign.watching import Quiet
@@ -41,17 +42,6 @@ class Lines(Quiet):
         seconds = (time.monotonic() - self._began) / self._count * left
         return f" (about {duration(seconds)} left)"
 
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
-
 
 class Live(Lines):
     """A bar over all runs, with the one that runs now; runs that do not count get a line."""
@@ -68,11 +58,11 @@ class Live(Lines):
 
         super().__init__(name, total)
         self._console = console(stderr=True)
-        self._display = Display(
-            TextColumn("{task.description}"),
+        self.display = Display(
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[now]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -80,7 +70,7 @@ class Live(Lines):
             transient=True,
             speed_estimate_period=3600,  # runs are few and slow: estimate from all of them
         )
-        self._task: TaskID = self._display.add_task(name, total=total, now="")
+        self._task: TaskID = self.display.add_task(name, total=total, now="")
         self._run = ""
         self._drawn = 0.0
 
@@ -88,7 +78,7 @@ class Live(Lines):
         """Show which run it is."""
         values = " ".join(str(value) for value in run.cell.parameters.values())
         self._run = f"{run.cell.stack} {values}".strip()
-        self._display.update(self._task, now=self._run)
+        self.display.update(self._task, now=self._run)
 
     def progress(self, progress: Progress) -> None:
         """Show how far its workload is."""
@@ -96,25 +86,13 @@ class Live(Lines):
         if progress.total and now - self._drawn > 0.1:
             self._drawn = now
             share = min(1.0, progress.done / progress.total)
-            self._display.update(self._task, now=f"{self._run} {share:4.0%}")
+            self.display.update(self._task, now=f"{self._run} {share:4.0%}")
 
     def end(self, record: RunRecord) -> None:
         """Advance; keep a line about what went wrong."""
-        self._display.advance(self._task)
+        self.display.advance(self._task)
         if record.status is not Status.OK:
-            self._console.print(_finished(record), markup=False)
-
-    def __enter__(self) -> Live:
-        self._display.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._display.stop()
+            self._console.print(_finished(record))
 
 
 def duration(seconds: float) -> str:
@@ -125,9 +103,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def watcher(name: str, total: int) -> Lines:
-    """Return what suits stderr."""
-    return Live(name, total) if sys.stderr.isatty() else Lines(name, total)
+@contextlib.contextmanager
+def watcher(name: str, total: int) -> Iterator[Lines]:
+    """Yield the one of both that suits standard error."""
+    if sys.stderr.isatty():
+        live = Live(name, total)
+        with live.display:
+            yield live
+    else:
+        yield Lines(name, total)
 
 
 def _finished(record: RunRecord) -> str:

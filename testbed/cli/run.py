@@ -136,6 +136,8 @@ def command(
     _check(request)
     if jobs > 1 and request.resume is None and not sim:
         raise InputError("--jobs goes with --sim: other runs would disturb one another")
+    if dry_run and request.resume is not None:
+        raise InputError("--dry-run goes with files, not with --resume")
     # All are read before one begins.
     experiments = [load(Path(file), request.changes) for file in request.files]
     end_as_ctrl_c()
@@ -222,14 +224,13 @@ def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
         if experiment.left_out:
             stacks = ", ".join(experiment.left_out)
             console(stderr=True).print(
-                f"{experiment.name}: left out, as they cannot be simulated: {stacks}",
-                markup=False,
+                f"{experiment.name}: left out, as they cannot be simulated: {stacks}"
             )
 
 
 def _assignment(text: str) -> tuple[str, str]:
     path, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not path:
         raise InputError(
             f"--set {text}: is not PATH=VALUE", hint="for example links.wifi.delay=20ms"
         )

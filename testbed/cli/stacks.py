@@ -46,10 +46,12 @@ def command(json: Json = False) -> None:
             }
         )
         return
+    from rich.text import Text
+
     out = console()
     for kind in KINDS.values():
-        out.print(f"[bold]{kind.name}[/]  {kind.summary}", highlight=False)
-        out.print(f"  {', '.join(names(kind))}", markup=False, highlight=False)
-    out.print("\n[bold]of our own stacks[/]", highlight=False)
+        out.print(Text(kind.name, "bold"), kind.summary, sep="  ")
+        out.print(f"  {', '.join(names(kind))}")
+    out.print("\nof our own stacks", style="bold")
     for option, known in registries.items():
-        out.print(f"  {option}: {', '.join(known)}", markup=False, highlight=False)
+        out.print(f"  {option}: {', '.join(known)}")

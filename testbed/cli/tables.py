@@ -38,15 +38,13 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     _print_table(console, _cells(outcome))
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for remark in outcome.remarks:
-        console.print(remark, style="dim", soft_wrap=True, markup=False)
+        console.print(remark, style="dim", soft_wrap=True)
     for check in outcome.checks:
-        console.print(_check(check, outcome.own), soft_wrap=True)
+        _print_line(console, check.verdict, _check(check, outcome.own))
     for claim in outcome.unjudged:
-        console.print(
-            f"left out, as its runs were: {claim}", style="dim", soft_wrap=True, markup=False
-        )
+        console.print(f"left out, as its runs were: {claim}", style="dim", soft_wrap=True)
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
-        console.print(_problem(problem), soft_wrap=True)
+        _print_line(console, problem.status, _problem(problem))
     if len(outcome.problems) > _SHOWN_PROBLEMS:
         console.print(
             f"... and {len(outcome.problems) - _SHOWN_PROBLEMS} more runs that do not count"
@@ -54,13 +52,13 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     last = [f"Results: {path}"]
     if outcome.missing:
         last.insert(0, f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
-    console.print("\n".join(last), soft_wrap=True, markup=False)
+    console.print("\n".join(last), soft_wrap=True)
 
 
 def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) -> None:
     """Print one line per run."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     parameters = _parameters(runs)
@@ -73,10 +71,10 @@ def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) ->
             f"{run.number:04d}",
             *_values(run, parameters),
             run.stack,
-            f"[{_COLOURS[run.status]}]{run.status}[/]",
+            Text(run.status, _COLOURS[run.status]),
             *metrics,
             " ".join(map(str, run.subflows)) or "-",
-            escape(run.reason or ""),
+            run.reason or "",
         )
     _print_table(console, table)
 
@@ -169,17 +167,17 @@ def _check(check: Check, own: Mapping[str, Metric]) -> str:
     values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
     where = f" (with {values})" if values else ""
     why = f"; {check.why}" if check.why else ""
-    return _line(check.verdict, f"{check.text}{where}: {seen}{why}")
+    return f"{check.text}{where}: {seen}{why}"
 
 
 def _problem(problem: Problem) -> str:
-    return _line(problem.status, f"run {problem.run:04d}, {problem.stack}: {problem.reason}")
+    return f"run {problem.run:04d}, {problem.stack}: {problem.reason}"
 
 
-def _line(word: Verdict | Status, text: str) -> str:
-    from rich.markup import escape
+def _print_line(console: Console, word: Verdict | Status, text: str) -> None:
+    from rich.text import Text
 
-    return f"[{_COLOURS[word]}]{word}[/]: {escape(text)}"
+    console.print(Text(word, _COLOURS[word]), f": {text}", sep="", soft_wrap=True)
 
 
 def _metric(run: RunRecord, name: str, own: Mapping[str, Metric]) -> str:

@@ -9,12 +9,14 @@ against one candidate, or against all.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 
 import msgspec
 
 from testbed.doctor.case import Case, Finding
 from testbed.doctor.causes import CAUSES
+from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.prediction import Subflow, address_of, subflows
 from testbed.sandbox.observation import NamespaceState
@@ -54,10 +56,14 @@ def diagnose(
     :param topology: the observed network, see :func:`observed_topology`.
     :param states: the observed state of each namespace.
     :param dialled: the server's address; by default its first of ``family`` that is listened on.
-    :raises InputError: there is no such node, or it has no address.
+    :raises InputError: there is no such host or router, it has no address, or ``dialled`` is none.
     """
+    for name in (client, server):
+        _check_node(topology, name)
     if dialled is None:
         dialled = _listened_on(topology, states, server, family)
+    else:
+        dialled = _address(dialled)
     case = Case(topology=topology, states=states, client=client, server=server, dialled=dialled)
     findings = [finding for cause in CAUSES for finding in cause(case)]
     try:
@@ -77,6 +83,20 @@ def diagnose(
         joined=case.count(client, "MPTcpExtMPJoinSynAckRx"),
         findings=tuple(dict.fromkeys(findings)),
     )
+
+
+def _check_node(topology: Topology, name: str) -> None:
+    names = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
+    if name not in names:
+        raise InputError(f"{name!r} is no host or router here", hint=nearest(name, names))
+
+
+def _address(text: str) -> str:
+    """Return an address as the kernel writes it."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise InputError(f"{text!r} is no address") from None
 
 
 def _listened_on(

@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 
+def path(*names: str) -> Path:
+    """Return ``$XDG_CACHE_HOME/testbed/NAME/...``, whether or not it is there."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser().joinpath("testbed", *names)
+
+
 def folder(*names: str) -> Path:
     """Return ``$XDG_CACHE_HOME/testbed/NAME/...``, made if it is not there."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    path = Path(home).expanduser().joinpath("testbed", *names)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    made = path(*names)
+    made.mkdir(parents=True, exist_ok=True)
+    return made

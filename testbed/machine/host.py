@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import platform
 import subprocess
 from pathlib import Path
 
 from testbed.errors import InputError, MachineError
+from testbed.machine import processes
 from testbed.machine.model import HOST, VARIABLE, Availability, Machine, Program
 
 
@@ -30,9 +33,10 @@ class Host:
                 stdin=None if program.terminal else subprocess.DEVNULL,
                 timeout=limit_s,
                 check=False,
+                preexec_fn=functools.partial(processes.die_with, os.getpid()),
             )
-        except FileNotFoundError as error:
-            raise InputError(f"there is no program {program.argv[0]}") from error
+        except OSError as error:
+            raise InputError(f"{program.argv[0]} cannot be run: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise MachineError(f"{program.argv[0]} was ended after {limit_s} s") from error
         return 128 - done.returncode if done.returncode < 0 else done.returncode

@@ -69,7 +69,7 @@ def at_hand(name: str) -> Kernel | None:
         return _running()
     if "/" in name:
         return _at(Path(name).resolve())
-    found = [path.name for path in cache.folder("kernels").glob("linux-image-*")]
+    found = [path.name for path in cache.path("kernels").glob("linux-image-*")]
     matching = [package for package in found if re.fullmatch(_pattern(name), package)]
     return _unpacked(_preferred(matching)) if matching else None
 
@@ -96,7 +96,7 @@ def fetch(name: str) -> Kernel:
 
 def cached() -> list[str]:
     """Return the versions whose kernels were fetched, oldest first: ``6.1``."""
-    return _series(path.name for path in cache.folder("kernels").glob("linux-image-*"))
+    return _series(path.name for path in cache.path("kernels").glob("linux-image-*"))
 
 
 def release(image: Path) -> str:

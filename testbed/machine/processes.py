@@ -47,10 +47,8 @@ def start(
     def prepare() -> None:
         if before is not None:
             before()
-        syscalls.set_parent_death_signal(death_signal)
-        if os.getppid() != creator:
-            os._exit(1)
-        # All of them away from where they shall be, then there.
+        die_with(creator, death_signal)
+        # First to numbers that no target has, then to their targets.
         high = [(to, fcntl.fcntl(it, fcntl.F_DUPFD_CLOEXEC, 64)) for to, it in renumbered]
         for to, it in high:
             os.dup2(it, to)
@@ -69,6 +67,16 @@ def start(
     )
 
 
+def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Get a signal when the thread that created this process ends; called in the child.
+
+    :param creator: the process of that thread.
+    """
+    syscalls.set_parent_death_signal(death_signal)
+    if os.getppid() != creator:
+        os._exit(1)
+
+
 @contextlib.contextmanager
 def group(
     argv: Sequence[str],
@@ -77,10 +85,10 @@ def group(
     output: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program such as make(1), with a process group of its own for all that it starts.
+    """Start a program such as make(1) in a process group of its own.
 
-    When this is left, all of them are told to end (SIGTERM), and killed if they do not.  They are
-    told so too when the calling thread dies.  Parameters as of :func:`start`.
+    On exit the group gets SIGTERM, and SIGKILL after 5 seconds.  If the calling thread dies, the
+    program gets SIGTERM.  For the parameters see :func:`start`.
     """
     child = start(
         argv,

@@ -1,7 +1,7 @@
 """Building a user-mode Linux; :mod:`testbed.machine.uml.builds` says what lies where.
 
-A build that was interrupted is continued by the next one: the sources appear whole or not at all,
-and make(1), told to end, removes what it was about to write.
+A build continues an interrupted one: the sources appear complete or not at all, and make(1) removes
+unfinished files when SIGTERM ends it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from testbed.errors import InputError, MachineError, PlatformError
 from testbed.machine import packages
 from testbed.machine.uml import builds
 from testbed.machine.uml.builds import DEBIAN, OBJECTS, SOURCE, Build
-from testbed.machine.uml.maker import Maker, Watcher
+from testbed.machine.uml.maker import Maker, Watcher, making
 
 _SOURCE: Final = "linux-source-"  # how the packages are called
 _TOOLS: Final = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc"}
@@ -33,7 +33,7 @@ _REPRODUCIBLE: Final = (
 
 
 def build(source: str, watcher: Watcher) -> Build:
-    """Build a kernel, or just find that it is built.
+    """Build a kernel, or return the build that is there.
 
     :param source: ``debian:7.3``, or the path of a kernel source tree.
     :raises InputError: that is no source.
@@ -54,7 +54,7 @@ def _build_debian(source: str, watcher: Watcher) -> Build:
     package = f"{_SOURCE}{version}"
     if builds.unfinished(directory) is None:
         _check_package(package)
-    with Maker(directory, watcher) as maker:
+    with making(directory, watcher) as maker:
         if found := builds.find(version):  # another process was building it
             return found
         tree = directory / SOURCE / package
@@ -75,7 +75,7 @@ def _build_tree(tree: Path, watcher: Watcher) -> Build:
     _check_tools()
     tree = tree.resolve()
     name = f"tree-{builds.digest(bytes(tree))}"
-    with Maker(builds.folder(name), watcher) as maker:
+    with making(builds.folder(name), watcher) as maker:
         return _make(str(tree), tree, maker)
 
 
@@ -89,7 +89,7 @@ def _check_package(package: str) -> None:
 
 
 def _unpack(package: str, maker: Maker) -> None:
-    """Fetch and unpack a source package; the folder ``source`` appears at once and whole."""
+    """Fetch and unpack a source package; the folder ``source`` appears only when it is complete."""
     maker.watcher.step(f"fetching and unpacking {package}")
     fetched, scratch = (maker.directory / name for name in ("package", "unpacking"))
     for old in (fetched, scratch, maker.directory / SOURCE, maker.directory / OBJECTS):

@@ -1,18 +1,18 @@
-"""The user-mode Linuxes in the cache: those that were built, and what is left of others.
+"""The user-mode Linuxes in the cache: finished builds, and the remains of interrupted ones.
 
 One folder for each::
 
     linux            the kernel, a program
     entropy.so       getrandom() for virtual time
     build.json       what it was built from, written last
-    unfinished.json  the same of a build that has begun and has not ended
-    build.log        what make said, or says
+    unfinished.json  the same, while the build goes on or after it was interrupted
+    build.log        the output of make
     source/          Debian's sources, until the kernel is built
-    objects/         what was compiled: of Debian's sources until the kernel is built, of a source
-                     tree for good, so that the next build is quick
+    objects/         compiled files; those of Debian's sources are removed once the kernel is built,
+                     those of a source tree stay, so that the next build is quick
 
-Nothing is done twice: the folder of a Debian version is named after it and the configuration, that
-of a source tree after its path, and make finds out what has changed there.
+The folder of a Debian version is named after the version and the configuration, that of a source
+tree after its path.  So a build finds what an earlier one compiled, and make(1) what has changed.
 """
 
 from __future__ import annotations
@@ -76,28 +76,29 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def abandoned(self) -> bool:
-        """Whether nothing will use it again: its tree is gone, or it is Debian's, built otherwise.
+        """Whether no build will use it again.
 
-        What was built from a tree that is still there serves the next build.
+        Its tree is gone, or it is Debian's and was built with another configuration.  While its
+        tree is there, the next build starts from what is compiled.
         """
         if self.source.startswith(DEBIAN):
             return self.configuration != configuration()
         return not Path(self.source).is_dir()
 
     def begin(self) -> None:
-        """Record that it is being built; what was built in its folder before counts no more."""
+        """Record that it is being built; an earlier build in the same folder is no longer valid."""
         Path(self.directory, _BUILT).unlink(missing_ok=True)
         Path(self.directory, _UNFINISHED).write_bytes(msgspec.json.encode(self))
 
     def finish(self) -> None:
-        """Record that it was built."""
+        """Record that the build is complete."""
         Path(self.directory, _UNFINISHED).rename(Path(self.directory, _BUILT))
 
 
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be removed from the cache.
+    """A folder that may be removed from the cache.
 
-    :param why: what it is, for people.
+    :param why: what is in it, for people.
     :param path: a folder of the cache.
     """
 
@@ -106,12 +107,12 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def octets(self) -> int:
-        """How much room it takes."""
+        """The size of its files."""
         return sum(it.lstat().st_size for it in self.path.rglob("*") if not it.is_dir())
 
 
 def configuration() -> str:
-    """Return the digest of what, beside the sources, decides what is built."""
+    """Return the digest of our kernel configuration and entropy library."""
     return digest(FRAGMENT.read_bytes() + ENTROPY.read_bytes())
 
 
@@ -121,13 +122,13 @@ def digest(octets: bytes) -> str:
 
 
 def built() -> list[Build]:
-    """Return what was built, by name, whether or not it is still of use."""
+    """Return the complete builds, ordered by name; :meth:`Build.stale` ones, too."""
     found = (_read(directory, _BUILT) for directory in _folders())
     return [build for build in found if build is not None and build.linux.is_file()]
 
 
 def unfinished(directory: Path) -> Build | None:
-    """Return the build that has begun in a folder and has not ended."""
+    """Return the incomplete build in a folder."""
     return _read(directory, _UNFINISHED)
 
 
@@ -141,11 +142,11 @@ def find(kernel: str) -> Build | None:
 
 
 def prune(*, remove: bool) -> Iterator[Leftover]:
-    """Yield what is of no use any more, and builds that were interrupted, in the folders' order.
+    """Yield what no build needs: abandoned and interrupted builds, and sources of finished ones.
 
-    A folder in which a process is building has none.
+    Folders in which a process is building are left out.
 
-    :param remove: each is gone when the next one is asked for.
+    :param remove: remove each folder after it was yielded.
     """
     for directory in _folders():
         with contextlib.suppress(BlockingIOError), locked(directory, wait=False):
@@ -157,7 +158,7 @@ def prune(*, remove: bool) -> Iterator[Leftover]:
 
 def folder(name: str) -> Path:
     """Return where a build of that name has its folder, whether or not it is there."""
-    return cache.folder("uml") / name
+    return cache.path("uml", name)
 
 
 @contextlib.contextmanager
@@ -201,7 +202,7 @@ def version(tree: Path) -> str:
 
 
 def _folders() -> list[Path]:
-    return sorted(path for path in cache.folder("uml").iterdir() if path.is_dir())
+    return sorted(path for path in cache.path("uml").glob("*") if path.is_dir())
 
 
 def _read(directory: Path, name: str) -> Build | None:

@@ -1,14 +1,14 @@
-"""The programs that build a kernel: one log, one end for all of them, and how far they are."""
+"""Runs the programs that build a kernel, logs their output and reports the progress."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Protocol
 
 from testbed.errors import MachineError
@@ -26,44 +26,48 @@ _MADE: Final = re.compile(rb"^  (?:CC|AS|AR|LD) ", re.MULTILINE)
 
 
 class Watcher(Protocol):
-    """Is told how a build goes."""
+    """Receives the progress of a build."""
 
     def step(self, text: str) -> None:
-        """Take what is being done now."""
+        """Take the name of the step that begins."""
 
     def compiled(self, done: int, total: int | None) -> None:
-        """Take how many files are compiled, and of about how many; ``None``: that is not known."""
+        """Take how many files are compiled, and the estimated total, ``None`` if unknown."""
+
+
+@contextlib.contextmanager
+def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
+    """Lock the folder of a build, once no other process builds there; yield what builds in it.
+
+    :raises MachineError: the folder is full.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(builds.locked(directory, wait=False))
+        except BlockingIOError:
+            watcher.step("waiting for another process that builds it")
+            lock = stack.enter_context(builds.locked(directory))
+        try:
+            yield Maker(directory, watcher, lock)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise MachineError(f"{directory} cannot be written: {error.strerror}") from error
 
 
 class Maker:
-    """Builds in one folder, of which it has the lock while entered.
+    """Builds in one folder.
 
     :param directory: of the build.
+    :param lock: the descriptor of the folder's lock.
     """
 
-    def __init__(self, directory: Path, watcher: Watcher) -> None:
+    def __init__(self, directory: Path, watcher: Watcher, lock: int) -> None:
         self.directory = directory
         self.watcher = watcher
         self.log = directory / "build.log"
-        self._exit = contextlib.ExitStack()
-        self._lock = -1
-
-    def __enter__(self) -> Maker:
-        try:
-            self._lock = self._exit.enter_context(builds.locked(self.directory, wait=False))
-        except BlockingIOError:
-            self.watcher.step("waiting for another process that builds it")
-            self._lock = self._exit.enter_context(builds.locked(self.directory))
         self.log.write_bytes(b"")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._exit.close()
+        self._lock = lock
 
     def run(self, argv: Sequence[str]) -> None:
         """Run a program to its end.
@@ -75,7 +79,7 @@ class Maker:
         self._check(argv, child.returncode)
 
     def compile(self, argv: Sequence[str], objects: Path) -> None:
-        """Run make(1), and say how far it is.
+        """Run make(1), and report its progress to the watcher.
 
         :param objects: where it puts what it makes.
         :raises MachineError: it failed.
@@ -93,7 +97,7 @@ class Maker:
 
     @contextlib.contextmanager
     def _started(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a program that ends with all it has started, and holds the lock until then."""
+        """Start a program that holds the lock; on exit end it and all processes it started."""
         with (
             self.log.open("ab") as log,
             processes.group(
@@ -103,9 +107,9 @@ class Maker:
             yield child
 
     def _environment(self) -> dict[str, str]:
-        """Return ours without what make(1) would take for its own."""
+        """Return our variables, without those that make(1) would follow."""
         environment = {name: it for name, it in os.environ.items() if name not in _NOT_FOR_MAKE}
-        # What was compiled in another folder of the cache counts as compiled.
+        # So ccache reuses what was compiled in another folder.
         return environment | {"CCACHE_BASEDIR": str(self.directory), "CCACHE_NOHASHDIR": "1"}
 
     def _check(self, argv: Sequence[str], status: int | None) -> None:

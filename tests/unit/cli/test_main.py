@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -66,9 +69,56 @@ def test_an_interrupt_is_130(raising):
     assert invoke("show").exit_code == 130
 
 
+def test_a_file_that_cannot_be_written_is_one_line_and_1(raising):
+    raising(OSError(errno.EACCES, "Permission denied", "/some/file"))
+    result = invoke("show")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "testbed: /some/file: Permission denied\n"
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_one_line_and_1(option):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "testbed", option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "testbed: the output cannot be written: No space left on device\n"
+
+
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["--frobnicate"], ["show"], []])
 def test_wrong_usage_is_2(arguments):
     assert invoke(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--"], "there is no program to run"),
+        (["--", "/nowhere"], "testbed: /nowhere cannot be run: No such file or directory\n"),
+        (["/"], "testbed: / cannot be run: Permission denied\n"),
+    ],
+)
+def test_what_is_no_program_is_bad_input(argv, message):
+    result = invoke("machine", "exec", "host", *argv)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_on_this_host_ends_when_we_are_killed(tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    argv = [sys.executable, "-m", "testbed", "machine", "exec", "host", "--"]
+    argv += ["sh", "-c", "echo it runs; exec sleep infinity"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"it runs\n"
+        child.send_signal(number)
+        assert child.communicate(timeout=30) == (b"", None)  # the program held our output
+        assert child.returncode == -number
 
 
 def test_it_runs_as_a_module_and_tells_its_version():

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from testbed.cli.application import application
+from testbed.cli.building import Lines
+from testbed.errors import MachineError
 from testbed.machine.uml import build, kind
 from testbed.machine.uml import builds as cache
 from testbed.machine.uml.builds import Build
+from testbed.machine.uml.maker import making
 
 
 @pytest.fixture
@@ -72,4 +77,21 @@ def test_an_unknown_version_is_refused_with_those_there_are(monkeypatch, tmp_pat
     done = CliRunner().invoke(application, ["machine", "build", "uml", "--source", "debian:6.2"])
     assert done.exit_code == 2
     assert done.stderr == ("testbed: Debian has no source of Linux '6.2'; there are 6.1, 6.12\n")
-    assert not list((tmp_path / "testbed" / "uml").iterdir())
+    assert not (tmp_path / "testbed").exists()
+
+
+def test_machines_are_listed_where_no_cache_can_be_made(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    done = CliRunner().invoke(application, ["machine", "list", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert '"name": "uml:7.3"' in done.stdout
+    assert CliRunner().invoke(application, ["machine", "prune"]).stdout == ""
+
+
+def test_a_build_says_which_folder_is_full(tmp_path):
+    def fill():
+        with making(tmp_path, Lines()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(MachineError, match=f"{tmp_path} cannot be written: No space left"):
+        fill()

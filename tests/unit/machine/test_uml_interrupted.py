@@ -5,11 +5,12 @@ The compiler is a script that makes one file, then another one only when it is s
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,14 @@ else
     echo "  CC      one.o"
     touch $objects/one.o
     [ -z "$BROKEN" ] || exit 1
+    exec 3> "$COMPILER"
     sleep infinity &  # the compiler, which make(1) ends with itself
     trap 'kill $!; exit 1' TERM
+    echo it runs >&3
     wait
 fi
 """
+LIMIT_MS = 30_000
 TOUCH_OUTPUT = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done; touch "$2"\n'
 
 
@@ -76,8 +80,39 @@ def source_tree(path: Path) -> Path:
     return path
 
 
+class Compiler:
+    """The compiler and its make(1), which hold the writing end of a FIFO while they live."""
+
+    def __init__(self, fifo: Path) -> None:
+        os.mkfifo(fifo)
+        self._ours = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    def wait_until_it_runs(self) -> None:
+        assert self._read() == b"it runs\n"
+
+    def wait_until_it_has_ended(self) -> None:
+        assert self._read() == b""
+
+    def close(self) -> None:
+        os.close(self._ours)
+
+    def _read(self) -> bytes:
+        poll = select.poll()
+        poll.register(self._ours, select.POLLIN)
+        assert poll.poll(LIMIT_MS), "nothing has happened"
+        return os.read(self._ours, 100)
+
+
 @pytest.fixture
-def start(tools, tree, tmp_path, monkeypatch):
+def compiler(tmp_path, monkeypatch):
+    """Return what tells of the compiler."""
+    monkeypatch.setenv("COMPILER", str(tmp_path / "compiler"))
+    with contextlib.closing(Compiler(tmp_path / "compiler")) as found:
+        yield found
+
+
+@pytest.fixture
+def start(tools, tree, compiler, tmp_path, monkeypatch):
     """Start a build of the tree; return once the compiler runs."""
     monkeypatch.setenv("TESTBED_MARK", str(tmp_path))
 
@@ -87,8 +122,7 @@ def start(tools, tree, tmp_path, monkeypatch):
             stderr=subprocess.PIPE,
             text=True,
         )
-        while "sleep infinity " not in processes.marked(str(tmp_path)).values():
-            time.sleep(0.01)
+        compiler.wait_until_it_runs()
         return child
 
     return begin
@@ -109,12 +143,11 @@ def test_ctrl_c_ends_the_compiler_and_the_next_build_goes_on(start, tree, tmp_pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_compiler_ends_when_we_are_killed(start, tmp_path, number):
+def test_the_compiler_ends_when_we_are_killed(start, compiler, number):
     child = start()
     child.send_signal(number)
     child.communicate()
-    while processes.marked(str(tmp_path)):
-        time.sleep(0.01)
+    compiler.wait_until_it_has_ended()
 
 
 def test_while_it_is_built_prune_leaves_it_alone_and_removes_it_once_interrupted(start, tree):
