@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
+EXPERIMENT = """\
+topology:
+  nodes: {client: {}, server: {}}
+  links: {wifi: {between: [client, server], netem: {rate: 20mbit, delay: 10ms}}}
+stacks: [userspace]
+workload: {kind: bulk, from: client, to: server, size: 100KB}
+"""
 
 
 def test_conversation_without_a_network(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,6 +29,19 @@ def test_conversation_without_a_network(capsys: pytest.CaptureFixture[str]) -> N
     assert "[S.]" in syn_ack
     assert "len 5" in hello
     assert ack.startswith("10.0.0.2:80 > 10.0.0.1:4000 [.]")
+
+
+def test_a_script_runs_an_experiment(tmp_path: Path) -> None:
+    """The first example of docs/api.md is a whole program."""
+    example, _ = re.findall(r"```python\n(.*?)```", (DOCS / "api.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "quickstart.yaml").write_text(EXPERIMENT)
+    (tmp_path / "script.py").write_text(example)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("userspace ")
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
