@@ -15,6 +15,7 @@ from testbed.errors import InputError, TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_CLOSED: Final = errno.EBADF  # standard output, see testbed.cli.main
 _REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
 
 
@@ -45,7 +46,7 @@ def told() -> Iterator[None]:
         if error.filename is not None and error.errno in _REFUSED:
             print(clean(f"testbed: {error.filename}: {error.strerror}"), file=sys.stderr)
             sys.exit(1)
-        if error.filename is not None or error.errno not in _FULL:
+        if error.filename is not None or error.errno not in (*_FULL, _CLOSED):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes there
         print(f"testbed: the output cannot be written: {error.strerror}", file=sys.stderr)

@@ -277,11 +277,9 @@ class _Session:
     async def _input(self) -> bytes:
         """Return what standard input has, ``b""`` at its end.
 
-        A closed standard input is empty.  A terminal has no end of its own: it ends when the peer
-        closes its side, and is empty for a job in the background, which may not read it.
+        A terminal has no end of its own: it ends when the peer closes its side, and is empty for a
+        job in the background, which may not read it.
         """
-        if sys.stdin is None:
-            return b""
         descriptor = sys.stdin.fileno()
         if not os.isatty(descriptor):
             return await stdio.read_some(descriptor)

@@ -90,6 +90,28 @@ def test_help_that_cannot_be_written_is_one_line_and_1(option):
     assert done.stderr == "testbed: the output cannot be written: No space left on device\n"
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["metrics"], ["schema", "topology"]])
+def test_a_closed_output_is_one_line_and_1(arguments):
+    argv = [sys.executable, "-m", "testbed", *arguments]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *argv], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "testbed: the output cannot be written: Bad file descriptor\n"
+
+
+def test_with_input_and_messages_closed_a_command_works():
+    argv = [sys.executable, "-m", "testbed", "--version"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", *argv],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("testbed ")
+
+
 @pytest.mark.parametrize("arguments", [["frobnicate"], ["--frobnicate"], ["show"], []])
 def test_wrong_usage_is_2(arguments):
     assert invoke(*arguments).exit_code == 2
