@@ -72,7 +72,7 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     every: Quantity | None = None
-    poisson: Annotated[float, msgspec.Meta(gt=0, le=10_000)] | None = None
+    poisson: Annotated[float, msgspec.Meta(ge=1e-6, le=10_000)] | None = None
     number: Annotated[int, msgspec.Meta(ge=1, le=MAX_SESSIONS)] | None = None
 
     def __post_init__(self) -> None:

@@ -23,6 +23,10 @@ def _on(value: str) -> bool:
     return value.strip() == "1"
 
 
+def _not_off(value: str) -> bool:
+    return value.strip() != "0"
+
+
 def _off(value: str) -> bool:
     return value.strip() == "0"
 
@@ -34,7 +38,7 @@ _MEANING: Final[Mapping[str, tuple[str, Callable[[str], Scalar]]]] = {
     "net.ipv4.tcp_rmem": ("receive_buffer", _largest),
     "net.ipv4.tcp_wmem": ("send_buffer", _largest),
     "net.ipv4.tcp_sack": ("sack", _on),
-    "net.ipv4.tcp_timestamps": ("timestamps", _on),
+    "net.ipv4.tcp_timestamps": ("timestamps", _not_off),
     "net.ipv4.tcp_window_scaling": ("window_scaling", _on),
     "net.ipv4.tcp_ecn": ("ecn", _on),
     "net.mptcp.checksum_enabled": ("checksum", _on),

@@ -88,6 +88,7 @@ def test_a_number_of_arrivals_is_kept(number, every):
         ({"arrivals": {"every": "1s"}, "size": 1}, "need an end"),
         ({"arrivals": {"every": "1s"}, "duration": "1s"}, "go with `size`"),
         ({"arrivals": {"every": "1s"}, "size": 1, "count": 2, "stop": "9s"}, "exclude one another"),
+        ({"arrivals": {"poisson": 1e-307}, "size": 1, "stop": "9s"}, "poisson"),
         ({"arrivals": {"every": "1s", "poisson": 3}, "size": 1, "stop": "9s"}, "either `every`"),
         ({"arrivals": {}, "size": 1, "stop": "9s"}, "either `every`"),
         ({"size": {"uniform": ["2KB", "1KB"]}}, "from the smaller"),

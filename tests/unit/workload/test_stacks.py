@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from testbed.errors import InputError, PlatformError
-from testbed.workload.stacks import mptcp
+from testbed.workload.stacks import mptcp, sysctls
 from testbed.workload.stacks import registry as stacks
 from testbed.workload.stacks.choice import pairs, parse, read
 
@@ -26,6 +26,19 @@ def test_every_stack_is_found_by_its_name():
 def test_what_is_not_a_stack_is_refused(name):
     with pytest.raises(InputError, match="there is no stack"):
         stacks.stack(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "option"),
+    [
+        ("tcp_timestamps", "0", {"timestamps": False}),
+        ("tcp_timestamps", "2", {"timestamps": True}),  # on, without a random offset
+        ("tcp_ecn", "1", {"ecn": True}),
+        ("tcp_ecn", "2", {"ecn": False}),  # only granted, as ours always does
+    ],
+)
+def test_sysctls_of_a_node_mean_options_of_ours(name, value, option):
+    assert sysctls.meant("userspace-tcp", {f"net.ipv4.{name}": value}) == option
 
 
 def test_programs_speak_tcp_by_themselves():
