@@ -184,6 +184,8 @@ def _check(request: Request) -> None:
         raise InputError("--resume goes on as it was begun: without files or changes")
     if request.resume is None and not request.files:
         raise InputError("there is nothing to run", hint="name an experiment file")
+    if request.again and request.resume is None:
+        raise InputError("--again goes with --resume")
 
 
 def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:

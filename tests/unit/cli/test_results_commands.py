@@ -110,6 +110,7 @@ def test_show_json_is_one_document(folder):
         (["FILE", "--results", "FILE"], "results cannot be written to"),
         (["--resume", "nowhere"], "is not a result folder"),
         (["FILE", "--resume", "FOLDER"], "without files or changes"),
+        (["FILE", "--again"], "--again goes with --resume"),
         (["--resume", "FOLDER", "--dry-run"], "--dry-run goes with files"),
         (["--resume", "FOLDER", "--seed", "3"], "without files or changes"),
     ],
