@@ -18,15 +18,14 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
+from testbed.document import structured
 from testbed.experiment.launcher import Launcher, Program
 from testbed.sandbox import Sandbox
 from testbed.topology.load import loads_topology
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
+from testbed.workload.base import Workload
 from testbed.workload.run import run
-from testbed.workload.spec import Workload
 
 STACKS: Final = ("tcp", "userspace-tcp", "mptcp", "userspace")
 ROUNDS: Final = 3
@@ -53,7 +52,7 @@ async def goodput(launcher: Launcher, stack: str) -> float:
     """Return bit/s of one transfer."""
     bulk = {"kind": "bulk", "from": "client", "to": "server", "size": OCTETS}
     result = await run(
-        msgspec.convert(bulk, Workload),  # type: ignore[arg-type]
+        structured(bulk, Workload),  # type: ignore[arg-type]
         stack=stack,
         address=ADDRESS,
         launcher=launcher,

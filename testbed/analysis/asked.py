@@ -15,7 +15,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     :param cells: every cell; the stacks of the same parameters lie together, the first one first.
     :param parameters: the values of each axis of the matrix.
     :param deterministic: whether a run would be the same again, so that one decides.
-    :param own: metrics that programs of the experiment print.
+    :param own: metrics that programs of the experiment print, or that other packages added.
     :param headline: the metrics the experiment is run for, the first one above all.
     """
 

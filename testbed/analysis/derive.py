@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from testbed.analysis.derived import Observed
-from testbed.analysis.registry import derivations
+from testbed.analysis.derived import Derivation, Observed
+from testbed.analysis.derived.derivation import Numbers
+from testbed.analysis.registry import REGISTRY, derivations
 from testbed.records import Record
 from testbed.results.model import RunRecord
 
@@ -16,11 +17,23 @@ def derived(record: RunRecord, series: Iterable[Record]) -> RunRecord:
     """Return the record with the metrics that are derived; what the workload reported stays.
 
     :param series: in the order of time, from the start of the workload.
+    :raises InputError: a derivation of another package failed.
     """
     observed = Observed(record, series)
     found = {
         str(instance): value
-        for derivation in derivations()
-        for instance, value in derivation.derive(observed)
+        for name, derivation in derivations().items()
+        for instance, value in _derived(name, derivation, observed)
     }
     return msgspec.structs.replace(record, metrics=found | record.metrics)
+
+
+def _derived(name: str, derivation: Derivation, observed: Observed) -> Numbers:
+    """Return what a derivation gives; when one of another package fails, the package is named."""
+    origin = REGISTRY.origin(name)
+    if origin is None:
+        return derivation.derive(observed)
+    try:
+        return [*derivation.derive(observed)]
+    except Exception as error:
+        raise origin.error(f"failed: {type(error).__name__}: {error}") from error

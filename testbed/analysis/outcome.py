@@ -59,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     :param headline: metrics this kind of workload is run for, the first one above all.
     :param missing: runs that have not been run.
     :param unjudged: claims about runs that were left out.
-    :param own: metrics that programs of the experiment print.
+    :param own: metrics that programs of the experiment print, or that other packages added.
     :param remarks: what one must know of where the runs were to read the numbers.
     """
 

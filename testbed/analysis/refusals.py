@@ -9,7 +9,7 @@ import msgspec
 
 from testbed.analysis.claims import ExpectSpec, Selector, bound
 from testbed.analysis.instance import Instance
-from testbed.analysis.registry import metrics
+from testbed.analysis.registry import metrics, unknown
 from testbed.document import Document, join_path, nearest
 from testbed.errors import InputError
 from testbed.metric import Metric, Source, Subject
@@ -85,8 +85,8 @@ def _wrong_metric(expect: ExpectSpec, scope: Scope) -> InputError | None:
     known = {**metrics(), **scope.own}
     metric = known.get(instance.metric)
     if metric is None:
-        hint = nearest(instance.metric, known)
-        return InputError(f"there is no metric {instance.metric!r}", path="metric", hint=hint)
+        missing = unknown(instance.metric, known)
+        return InputError(missing.message, path="metric", hint=missing.hint)
     return (
         _wrong_subject(instance, scope)
         or _not_of_it(instance, metric, scope)

@@ -3,47 +3,90 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from testbed import plugins
 from testbed.analysis.derived import DERIVATIONS, Derivation
 from testbed.analysis.instance import parse
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.metric import Better, Metric, Source
+from testbed.registry import Plugin, Registry
+from testbed.workload.kinds import KINDS
 from testbed.workload.metrics import METRICS
 
 NONE: Final[Mapping[str, Metric]] = MappingProxyType({})
-GROUP: Final = "testbed.metrics"  # of entry points; each names a Derivation
 
 
-@functools.cache
-def derivations() -> tuple[Derivation, ...]:
-    """Return ours and those of other packages.
-
-    :raises InputError: what an entry point names is no derivation.
-    """
-    others = plugins.entries(GROUP)
-    for name, found in others.items():
-        if not isinstance(found, Derivation):
-            raise InputError(f"entry point {name!r} of {GROUP}: {found!r} is no Derivation")
-    return (*DERIVATIONS, *others.values())
-
-
-@functools.cache
-def metrics() -> Mapping[str, Metric]:
-    """Return every metric by its name.
-
-    :raises InputError: two have one name.
-    """
-    found = dict(METRICS)
-    for derivation in derivations():
-        for metric in derivation.metrics:
-            if metric.name in found:
-                raise InputError(f"there are two metrics {metric.name!r}")
-            found[metric.name] = metric
+def _accept(_: str, found: Any) -> Derivation:
+    if not isinstance(found, Derivation):
+        raise TypeError(f"{found!r} is no Derivation")
     return found
+
+
+# Each entry point of the group names a Derivation.
+REGISTRY: Final[Registry[Derivation]] = Registry(
+    "derivation of metrics", "testbed.metrics", DERIVATIONS, _accept
+)
+_OWN: Final[Mapping[str, Metric]] = METRICS | {
+    metric.name: metric for derivation in DERIVATIONS.values() for metric in derivation.metrics
+}
+
+
+class _All:
+    """What can be used: ours, and what other packages add that has no name of another metric."""
+
+    def __init__(self) -> None:
+        self.derivations = dict(DERIVATIONS)
+        self.metrics = dict(_OWN)
+        self.wrong: list[InputError] = []
+        for name, kind in KINDS.working().items():
+            self._take(KINDS.origin(name), kind.metrics)
+        for name, derivation in REGISTRY.working().items():
+            if self._take(REGISTRY.origin(name), derivation.metrics):
+                self.derivations[name] = derivation
+        self.wrong += REGISTRY.broken()
+
+    def _take(self, origin: Plugin | None, added: Iterable[Metric]) -> bool:
+        if origin is None:
+            return False  # ours
+        found = {metric.name: metric for metric in added}
+        taken = sorted(found.keys() & self.metrics.keys())
+        if taken:
+            self.wrong.append(origin.error(f"there is a metric {taken[0]!r} already"))
+            return False
+        self.metrics |= found
+        return True
+
+
+_all: Final = functools.cache(_All)
+
+
+def derivations() -> Mapping[str, Derivation]:
+    """Return ours and those of other packages that can be used, by name."""
+    return _all().derivations
+
+
+def metrics() -> Mapping[str, Metric]:
+    """Return every metric that can be used, by its name."""
+    return _all().metrics
+
+
+def added() -> dict[str, Metric]:
+    """Return the metrics that other packages add, by name."""
+    return {name: metric for name, metric in metrics().items() if name not in _OWN}
+
+
+def broken() -> Sequence[InputError]:
+    """Return what is wrong with the metrics of other packages, which are left out."""
+    return _all().wrong
+
+
+def unknown(name: str, known: Iterable[str]) -> InputError:
+    """Return (not raise) that there is no such metric; a package that is broken may have had it."""
+    hints = [nearest(name, known), *(f"not usable: {error}" for error in broken())]
+    return InputError(f"there is no metric {name!r}", hint="; ".join(hints))
 
 
 def metric_of(name: str, own: Mapping[str, Metric] = NONE) -> Metric:
@@ -55,7 +98,7 @@ def metric_of(name: str, own: Mapping[str, Metric] = NONE) -> Metric:
     :raises InputError: this cannot be the name of a number.
     """
     metric = _name(name)
-    return own.get(metric) or metrics().get(metric) or _unknown(metric)
+    return own.get(metric) or _OWN.get(metric) or metrics().get(metric) or _unknown(metric)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,6 +9,7 @@ import msgspec
 
 from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
+from testbed.analysis.registry import added
 from testbed.campaign.executors import Executor, InOrder, SideBySide, Writer
 from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
@@ -17,6 +18,7 @@ from testbed.errors import InputError
 from testbed.experiment.asked import asked
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
+from testbed.experiment.plugins import used
 from testbed.experiment.venue import SIMULATION
 from testbed.results.environment import Software, gather
 from testbed.results.model import RunRecord, Status
@@ -37,7 +39,8 @@ def create(
     :raises InputError: it cannot be written.
     """
     record = Definition.of(experiment).record(created_at or now())
-    return Store.create(root, record, gather(experiment.machine, known))
+    record = msgspec.structs.replace(record, metrics=added())
+    return Store.create(root, record, gather(experiment.machine, known, used(experiment)))
 
 
 def resume(store: Store, known: Software | None = None) -> Experiment:
@@ -48,13 +51,15 @@ def resume(store: Store, known: Software | None = None) -> Experiment:
         be compared.
     """
     environment = store.environment()
-    differences = environment.differences(gather(environment.machine, known))
+    experiment = restore(store.experiment(), environment.machine)
+    now_here = gather(environment.machine, known, used(experiment))
+    differences = environment.differences(now_here)
     if differences:
         raise InputError(
             f"{store.path} was measured in another environment: {'; '.join(differences)}",
             hint="start the experiment anew",
         )
-    return restore(store.experiment(), environment.machine)
+    return experiment
 
 
 def missing(experiment: Experiment, store: Store, *, again: bool) -> tuple[PlannedRun, ...]:
@@ -126,6 +131,7 @@ def conclude(store: Store, metrics: Sequence[str] = ()) -> Outcome:
     """
     record = store.experiment()
     about = asked(record.name, read_spec(record), store.environment().machine)
+    about = msgspec.structs.replace(about, own=record.metrics | about.own)
     if metrics:
         about = msgspec.structs.replace(about, headline=tuple(metrics))
     return outcome(about, records(store, metrics))

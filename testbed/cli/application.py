@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "show",
     "metrics",
     "stacks",
+    "plugins",
     "machine",
     "doctor",
 )

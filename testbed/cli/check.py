@@ -40,6 +40,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def command(
     files: Annotated[list[Path], typer.Argument(help="Topologies or experiments, as YAML.")],
+    sim: Annotated[
+        bool, typer.Option("--sim", help="Check experiments as `testbed run --sim` would.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check topologies and experiments without running anything.
@@ -52,8 +55,10 @@ def command(
 
         testbed check topologies/two_paths.yaml
         testbed check experiments/*.yaml --json
+
+        testbed check --sim experiments/quickstart.yaml
     """
-    reports = [_check(file) for file in files]
+    reports = [_check(file, sim=sim) for file in files]
     if json:
         print_json(reports)
     else:
@@ -67,13 +72,13 @@ def command(
         raise typer.Exit(2)
 
 
-def _check(file: Path) -> Report:
+def _check(file: Path, *, sim: bool) -> Report:
     from testbed.errors import InputError
 
     kind = "file"
     try:
         kind = _kind(file)
-        summary, doubts = _experiment(file) if kind == "experiment" else _topology(file)
+        summary, doubts = _experiment(file, sim=sim) if kind == "experiment" else _topology(file)
     except InputError as error:
         mistakes = tuple(map(_mistake, error.every))
         return Report(file=str(file), kind=kind, ok=False, mistakes=mistakes)
@@ -102,6 +107,7 @@ def _kind(file: Path) -> str:
 
 
 def _topology(file: Path) -> tuple[str, list[InputError]]:
+    from testbed.experiment.scenario import check_boxes
     from testbed.topology.doubts import doubts
     from testbed.topology.load import load_topology
     from testbed.topology.plan import plan
@@ -109,21 +115,28 @@ def _topology(file: Path) -> tuple[str, list[InputError]]:
 
     written = load_topology(file)
     topology = resolve(written)
+    check_boxes(topology, written)
+    boxes = sum(len(link.middlebox) for link in topology.links)
     counts = (
         (len(topology.nodes), "node"),
         (len(topology.links), "link"),
         (sum(link.wire for link in topology.links), "wire"),
-        (len(plan(topology).operations), "operation"),
+        (boxes, "middlebox") if boxes else (len(plan(topology).operations), "operation"),
     )
-    words = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+    words = ", ".join(f"{count} {word if count == 1 else _several(word)}" for count, word in counts)
     return f"topology, {words}", list(doubts(written))
 
 
-def _experiment(file: Path) -> tuple[str, list[InputError]]:
-    from testbed.experiment.load import load
+def _several(word: str) -> str:
+    return f"{word}{'es' if word.endswith('x') else 's'}"
+
+
+def _experiment(file: Path, *, sim: bool) -> tuple[str, list[InputError]]:
+    from testbed.experiment.load import Overrides, load
+    from testbed.experiment.venue import HOST, SIMULATION
     from testbed.topology.doubts import doubts
 
-    experiment = load(file)
+    experiment = load(file, Overrides(machine=SIMULATION if sim else HOST))
     cells, repetitions = len(experiment.cells), experiment.spec.repetitions
     text = f"experiment, {cells} cells, {cells * repetitions} runs"
     where = ", ".join(experiment.spec.machines)

@@ -1,4 +1,4 @@
-"""What the shell completes: names of sandboxes, their nodes, stacks and machines."""
+"""What the shell completes: names of sandboxes, their nodes, stacks, machines and so on."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ def machines(incomplete: str) -> Iterator[str]:
     from testbed.machine.registry import machines as known
 
     yield from (it.name for it in known() if it.name.startswith(incomplete))
+
+
+def plugin_groups(incomplete: str) -> Iterator[str]:
+    """Yield the groups of entry points whose name begins so."""
+    from testbed.experiment.plugins import REGISTRIES
+
+    names = (registry.group.removeprefix("testbed.") for registry in REGISTRIES)
+    yield from (name for name in names if name.startswith(incomplete))

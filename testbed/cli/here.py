@@ -42,11 +42,13 @@ def main() -> None:
 
 def carry_out(request: Request, experiments: Iterable[Experiment]) -> int:
     """Run experiments, or resume one, and return the exit code."""
+    from testbed.analysis.registry import broken
     from testbed.campaign import runner
     from testbed.cli.conclusion import exit_code
-    from testbed.cli.output import print_json
+    from testbed.cli.output import print_json, tell_left_out
     from testbed.results.store import Store
 
+    tell_left_out(broken())
     jobs: Iterable[tuple[Experiment, Store]]
     if request.resume is not None:
         store = Store.open(Path(request.resume))

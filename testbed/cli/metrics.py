@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, tell_left_out
 
 if TYPE_CHECKING:
     from testbed.metric import Metric
@@ -36,19 +36,18 @@ def command(
 
         testbed metrics rtt_p95 share
     """
-    from testbed.analysis.registry import metrics
-    from testbed.document import nearest
-    from testbed.errors import InputError
+    from testbed.analysis.registry import broken, metrics, unknown
 
     known = metrics()
     for name in names or ():
         if name not in known:
-            raise InputError(f"there is no metric {name!r}", hint=nearest(name, known))
+            raise unknown(name, known)
     chosen = [known[name] for name in names or known]
     if json:
         print_json(chosen)
     else:
         _print(chosen)
+    tell_left_out(broken())
 
 
 def _print(metrics: list[Metric]) -> None:

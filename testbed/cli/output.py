@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +11,8 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+    from testbed.errors import InputError
 
 
 def clean(text: str) -> str:
@@ -20,6 +23,12 @@ def clean(text: str) -> str:
     return "".join(
         each if each in "\n\t" or each.isprintable() else repr(each)[1:-1] for each in text
     )
+
+
+def tell_left_out(errors: Iterable[InputError]) -> None:
+    """Say on standard error which plugins nobody asked for by name, and are broken."""
+    for error in errors:
+        print(clean(f"testbed: left out: {error}"), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -36,9 +36,14 @@ def command(
         from testbed.topology.spec import TopologySpec as Spec
     else:
         from testbed.experiment.spec import ExperimentSpec as Spec  # type: ignore[assignment]
-    (root,), components = msgspec.json.schema_components([Spec])
+    specs = {} if document is Document.TOPOLOGY else _workloads()
+    (root, *_), components = msgspec.json.schema_components(
+        [Spec, *specs.values()], schema_hook=lambda _: _one_of(specs)
+    )
     if document is Document.EXPERIMENT:
         _name_choices(components)
+    else:
+        _name_boxes(components)
     print_json(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -49,10 +54,49 @@ def command(
     )
 
 
+def _workloads() -> dict[str, Any]:
+    """Return what may be written of each kind of workload."""
+    from testbed.workload.kinds import KINDS
+
+    return {name: kind.spec for name, kind in KINDS.working().items()}
+
+
+def _one_of(specs: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value that is one of some structs, as msgspec writes it."""
+    places = {name: f"#/$defs/{spec.__name__}" for name, spec in specs.items()}
+    return {
+        "anyOf": [{"$ref": place} for place in places.values()],
+        "discriminator": {"propertyName": "kind", "mapping": places},
+    }
+
+
+def _name_boxes(components: dict[str, Any]) -> None:
+    """Say in the schema which middleboxes there are, and their options."""
+    import msgspec
+
+    from testbed.sim.middlebox.kinds import KINDS
+
+    kinds = {name: kind.options for name, kind in KINDS.working().items()}
+    schemas, options = msgspec.json.schema_components([*kinds.values()])
+    components |= options
+    with_options = {
+        "type": "object",
+        "properties": dict(zip(kinds, schemas, strict=True)),
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    name = {"enum": [*kinds]}
+    items = {"type": "array", "items": {"anyOf": [name, with_options]}}
+    box = components["LinkSpec"]["properties"]["middlebox"]
+    box["anyOf"] = [name, items, {"type": "null"}]
+
+
 def _name_choices(components: dict[str, Any]) -> None:
     """Say in the schema which stacks, probes and metrics there are, and what each is."""
     from testbed.analysis.registry import metrics
     from testbed.experiment.spec import DEFAULT_PROBES
+    from testbed.probe.probes import PROBES
     from testbed.workload.stacks.options import names
     from testbed.workload.stacks.registry import KINDS
 
@@ -79,7 +123,9 @@ def _name_choices(components: dict[str, Any]) -> None:
     }
     written = {"type": "string", "description": "NAME(OPTION=VALUE, ...), or SOURCE/TARGET"}
     experiment["stacks"]["items"] = {"anyOf": [*stacks, labelled, written]}
-    experiment["probes"]["items"] = {"enum": list(DEFAULT_PROBES)}
+    experiment["probes"]["items"] = {
+        "enum": [*DEFAULT_PROBES, *(name for name in PROBES.working() if name not in PROBES.own())]
+    }
     known = [
         {"const": metric.name, "description": metric.definition} for metric in metrics().values()
     ]

@@ -16,14 +16,12 @@ def command(json: Json = False) -> None:
 
         testbed run --stack 'userspace(scheduler=ecf)' experiments/quickstart.yaml
     """
-    from testbed import plugins
     from testbed.stack.mptcp.path_manager import PATH_MANAGERS
     from testbed.stack.mptcp.scheduler import SCHEDULERS
     from testbed.stack.tcp.congestion import CONTROLS
     from testbed.workload.stacks.options import names
     from testbed.workload.stacks.registry import KINDS
 
-    plugins.load()
     registries = {
         "scheduler": SCHEDULERS.names(),
         "path_manager": PATH_MANAGERS.names(),

@@ -16,22 +16,34 @@ from typing import Generic, TypeVar
 import msgspec
 
 from testbed.document.mistakes import mistakes
-from testbed.document.paths import Keys, Positions, join_path, nearest, split_path
+from testbed.document.opened import (
+    Open,
+    is_open,
+    legible_hook,
+    open_hook,
+    structured,
+)
+from testbed.document.paths import Keys, Positions, join_path, split_path
 from testbed.document.reader import MAX_BYTES, Data, parse
 from testbed.errors import InputError
+from testbed.hints import nearest
 
 __all__ = [
     "MAX_BYTES",
     "Data",
     "Document",
+    "Open",
     "Positions",
     "convert",
+    "is_open",
     "join_path",
     "load",
     "loads",
     "nearest",
+    "open_hook",
     "parse",
     "split_path",
+    "structured",
 ]
 
 T = TypeVar("T")
@@ -79,13 +91,18 @@ def loads(text: str | bytes, as_type: type[T], name: str) -> Document[T]:
     return convert(raw, as_type, positions, name)
 
 
-def convert(raw: Data, as_type: type[T], positions: Positions, name: str) -> Document[T]:
+def convert(
+    raw: Data, as_type: type[T], positions: Positions, name: str, *, legible: bool = False
+) -> Document[T]:
     """Check plain data against a type.
 
     An InputError raised by a ``__post_init__`` is given file, line and path too.
+
+    :param legible: it is only to be looked at: what belongs to packages that are not here will do.
     """
     try:
-        value = msgspec.convert(raw, as_type)
+        hook = legible_hook if legible else open_hook
+        value = msgspec.convert(raw, as_type, dec_hook=hook)
     except (msgspec.ValidationError, InputError):
         found = _innermost(mistakes(raw, as_type, ()))
         if not found:

@@ -15,15 +15,17 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.document.paths import Keys, nearest
+from testbed.document.opened import Open, is_open, structured
+from testbed.document.paths import Keys
 from testbed.document.reader import Data
 from testbed.errors import InputError
+from testbed.hints import nearest
 
 
 def mistakes(data: Data, type_: Any, keys: Keys) -> Iterator[tuple[Keys, InputError]]:
     """Yield each value that does not fit its type, the innermost first."""
     try:
-        msgspec.convert(data, type_)
+        structured(data, type_)
     except (msgspec.ValidationError, InputError) as error:
         for step, inner, inner_type in _children(data, type_):
             if isinstance(inner, InputError):
@@ -53,6 +55,7 @@ def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
 
 def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputError, Any]]:
     """Yield the mistake of a tag that no member of a union has."""
+    yield from _bad_open_tag(data, type_)
     configs = [
         member.__struct_config__
         for member in typing.get_args(type_)
@@ -67,6 +70,26 @@ def _bad_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputErro
                 InputError(f"unknown {field} {found!r}", hint=nearest(str(found), tags)),
                 None,
             )
+
+
+def _bad_open_tag(data: dict[str, Data], type_: Any) -> Iterator[tuple[str, InputError, Any]]:
+    """Yield the mistake of a tag that no struct of an open type has."""
+    for member in (type_, *typing.get_args(type_)):
+        if is_open(member) and member.tag in data:
+            try:
+                member.struct(str(data[member.tag]))
+            except InputError as error:
+                yield member.tag, error, None
+
+
+def _open_struct(data: Data, type_: type[Open]) -> Any:
+    """Return the struct of an open type that ``data`` was meant to be, if there is one."""
+    if isinstance(data, dict) and type_.tag in data:
+        try:
+            return type_.struct(str(data[type_.tag]))
+        except InputError:
+            return None
+    return None
 
 
 def _fields(data: dict[str, Data], struct: type[msgspec.Struct]) -> Iterator[tuple[str, Any, Any]]:
@@ -84,6 +107,8 @@ def _choose(data: Data, type_: Any) -> Any:
     """Return the member of a union that ``data`` was meant to be: by its shape and its tag."""
     while typing.get_origin(type_) is typing.Annotated:
         type_ = typing.get_args(type_)[0]
+    if is_open(type_):
+        return _open_struct(data, type_)
     if typing.get_origin(type_) not in (typing.Union, types.UnionType):
         return type_
     members = [_choose(data, member) for member in typing.get_args(type_)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from testbed.errors import InputError
@@ -43,18 +42,6 @@ class Positions:
             if line is not None:
                 return line
         return None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the hint that names the known word nearest to ``word``, or all of them."""
-    candidates = list(known)
-    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    if not candidates:
-        return "nothing is known here"
-    shown = ", ".join(candidates[:12])
-    return f"known: {shown}" + (", ..." if len(candidates) > 12 else "")
 
 
 def join_path(*keys: str | int) -> str:

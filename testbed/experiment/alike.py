@@ -23,7 +23,7 @@ _PREFERRED: Final = ("cubic", "reno")
 def common() -> str | None:
     """Return the congestion control that all stacks of this machine can have."""
     allowed = _ALLOWED.read_text().split()
-    known = CONTROLS.names()
+    known = CONTROLS.own()
     return next((name for name in _PREFERRED if name in allowed and name in known), None)
 
 

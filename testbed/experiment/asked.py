@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from testbed.analysis.asked import Asked
 from testbed.analysis.refusals import Scope
@@ -13,9 +14,12 @@ from testbed.experiment.venue import HOST, SIMULATION
 from testbed.machine.model import VARIABLE, VIRTUAL_TIME
 from testbed.metric import Metric
 from testbed.topology.model import Topology
+from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
-from testbed.workload.metrics import BOTH_WAYS, GIVES, TIMED, headline
-from testbed.workload.spec import Command, Workload
+from testbed.workload.metrics import BOTH_WAYS, CPU, TIMED
+from testbed.workload.spec import Command
+
+_HEADLINES: Final = 2  # of a flow
 
 
 def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
@@ -81,13 +85,13 @@ def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
     both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
     timed = f"{prefix}.arrivals" in paths or getattr(flow, "arrivals", None) is not None
     left_out = (() if both else BOTH_WAYS) + (() if timed else TIMED)
-    given = tuple(name for name in GIVES[flow.kind] if name not in left_out)
+    given = tuple(name for name in flow.gives if name not in left_out)
     return (*flow.own, *given) if isinstance(flow, Command) else given
 
 
 def _headline(flow: Workload) -> tuple[str, ...]:
     """Return what a flow is mostly run for: first of all what its programs print."""
-    usual = headline(flow.kind)
+    usual = tuple(name for name in flow.gives if name not in CPU)[:_HEADLINES]
     return (*flow.own, *usual) if isinstance(flow, Command) else usual
 
 

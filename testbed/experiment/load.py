@@ -18,11 +18,13 @@ from testbed.experiment import traces
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
-from testbed.experiment.spec import CASE, DEFAULT_PROBES, ExperimentSpec
-from testbed.experiment.venue import HOST, venue
+from testbed.experiment.spec import CASE, ExperimentSpec
+from testbed.experiment.venue import HOST, SIMULATION, venue
 from testbed.machine import machine
+from testbed.probe.probes import PROBES
 from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
 from testbed.topology.load import load_topology, located, substitute
+from testbed.topology.model import Topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
@@ -187,20 +189,21 @@ def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
     :param machine: where its runs happen.
     :raises InputError: this version of testbed reads it differently.
     """
-    written = _recorded(record)
+    written = document.convert(record.spec, ExperimentSpec, Positions({}), record.name)
     return _experiment(record.name, machine, written, _inline(written, record.topology))
 
 
 def read_spec(record: ExperimentRecord) -> ExperimentSpec:
     """Return just the specification of a result folder: enough to sum its runs up.
 
+    What other packages added need not be here.
+
     :raises InputError: as :func:`restore`.
     """
-    return _recorded(record).value
-
-
-def _recorded(record: ExperimentRecord) -> Document[ExperimentSpec]:
-    return document.convert(record.spec, ExperimentSpec, Positions({}), record.name)
+    read_only = document.convert(
+        record.spec, ExperimentSpec, Positions({}), record.name, legible=True
+    )
+    return read_only.value
 
 
 def _topology(written: Document[ExperimentSpec], path: Path) -> Document[TopologySpec]:
@@ -284,10 +287,24 @@ def _paths(flows: Iterable[str], fields: Iterable[str]) -> list[str]:
 
 
 def _choices(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
+    """Return the stacks under test; what they name is there."""
     try:
-        return written.value.choices
+        choices = written.value.choices
     except InputError as error:
         raise written.error(error.message, error.path or "stacks", error.hint) from None
+    for index, choice in enumerate(choices):
+        with _placing(written, document.join_path("stacks", index)):
+            choice.check()
+    return choices
+
+
+@contextlib.contextmanager
+def _placing(written: Document[ExperimentSpec], place: str) -> Iterator[None]:
+    """Give an error its place in the file."""
+    try:
+        yield
+    except InputError as error:
+        raise written.error(error.message, place, error.hint) from None
 
 
 def _possible(
@@ -338,8 +355,19 @@ def _experiment(
         network=topology,
     )
     for cell in _samples(experiment):
-        experiment.scenario(cell)
+        _check_boxes(experiment, experiment.scenario(cell).topology)
     return experiment
+
+
+def _check_boxes(experiment: Experiment, topology: Topology) -> None:
+    """Refuse middleboxes where there are none: they stand in simulated networks only."""
+    for link in topology.links:
+        if link.middlebox and experiment.machine != SIMULATION:
+            raise experiment.network.error(
+                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
+                document.join_path("links", link.name, "middlebox"),
+                "add --sim",
+            )
 
 
 def _all_of(*checks: Callable[[], object]) -> None:
@@ -378,11 +406,12 @@ def _check_names(written: Document[ExperimentSpec]) -> None:
     """Check probes against those there are."""
     spec = written.value
     for index, probe in enumerate(spec.probes):
-        if probe not in DEFAULT_PROBES:
-            known = document.nearest(probe, DEFAULT_PROBES)
-            hint = "write 'pcap: true'" if probe == "pcap" else known
-            place = document.join_path("probes", index)
-            raise written.error(f"there is no probe {probe!r}", place, hint)
+        place = document.join_path("probes", index)
+        if probe == "pcap":
+            raise written.error("there is no probe 'pcap'", place, "write 'pcap: true'")
+        with _placing(written, place):
+            if probe != "wire":  # not a probe of the sampler
+                PROBES.find(probe)
 
 
 def _check_lengths(written: Document[ExperimentSpec]) -> None:
@@ -443,10 +472,8 @@ def _check_stacks(
         place = document.join_path(FLOWS, name, "stack")
         if spec.workload is not None:
             raise written.error("a workload runs on the stacks under test", "workload.stack")
-        try:
-            wanted.append((place, read(flow.stack)))
-        except InputError as error:
-            raise written.error(error.message, place, error.hint) from None
+        with _placing(written, place):
+            wanted.append((place, read(flow.stack).check()))
     for place, choice in wanted:
         for end in choice.ends:
             if end.name not in there:
@@ -465,10 +492,8 @@ def _check_machines(written: Document[ExperimentSpec]) -> None:
             raise written.error(f"{kernel!r} is not an absolute path", place)
         if name in wanted[:index]:
             raise written.error(f"machine {name!r} is listed twice", place)
-        try:
+        with _placing(written, place):
             machine(name)
-        except InputError as error:
-            raise written.error(error.message, place, error.hint) from None
 
 
 def _places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -525,7 +550,5 @@ def _check_option(
         )
     for value in written.value.matrix[STACK_PREFIX + option]:
         for choice in having:
-            try:
-                choice.replaced({option: value})
-            except InputError as error:
-                raise written.error(error.message, place, error.hint) from None
+            with _placing(written, place):
+                choice.replaced({option: value}).check()

@@ -13,13 +13,15 @@ from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
+from testbed.sim.middlebox.kinds import boxes
 from testbed.topology.load import substitute
 from testbed.topology.model import Family, Kind, Topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.topology.ways import ways_of
+from testbed.workload.base import Workload, WorkloadSpec
 from testbed.workload.flow import WORKLOAD, Flow
-from testbed.workload.spec import Bulk, Command, Iperf3, Workload
+from testbed.workload.spec import Bulk, Command, Iperf3
 from testbed.workload.stacks.choice import End, StackChoice, read
 from testbed.workload.stacks.sysctls import meant
 
@@ -114,12 +116,23 @@ def _scenario(
     resolved = resolve(changed, family=_family(changed.value, workloads.values()))
     planned = _flows(written, resolved, workloads, chosen)
     _check_endpoint_events(written, planned)
+    check_boxes(resolved, topology)
     return Scenario(
         topology=_with_sysctls(written, resolved, planned),
         flows=planned,
         timeline=timeline(written, resolved),
         captures=_captures(written, resolved, planned),
     )
+
+
+def check_boxes(topology: Topology, written: Document[TopologySpec]) -> None:
+    """Check that there are such middleboxes.  Raises InputError with file and line."""
+    for link in topology.links:
+        try:
+            boxes(link, "")
+        except InputError as error:
+            place = document.join_path("links", link.name, "middlebox")
+            raise written.error(error.message, place, error.hint) from None
 
 
 def _raw_flows(written: Document[ExperimentSpec]) -> dict[str, Any]:
@@ -163,7 +176,7 @@ def _flows(
         try:
             port = workload.port or _free_port(workload, taken)
             taken.add((workload.target, port))
-            flow = msgspec.structs.replace(workload, port=port)
+            flow = msgspec.structs.replace(cast("WorkloadSpec", workload), port=port)
             planned.append(_flow(written.value, topology, name, flow, chosen))
         except InputError as error:
             raise written.error(error.message, place, error.hint) from None
@@ -186,7 +199,7 @@ def _flow(
     nodes = (workload.source, workload.target)
     stack = stack.obeying(
         *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
-    )
+    ).check()
     expected = spec.subflows or len(subflows)
     if isinstance(workload, Bulk) and workload.arrivals is not None:
         expected = 1

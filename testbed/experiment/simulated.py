@@ -27,16 +27,18 @@ from testbed.experiment.venue import Assignment
 from testbed.sim import endpoints
 from testbed.sim.host import EndpointFactory, Host
 from testbed.sim.loop import VirtualLoop
+from testbed.sim.middlebox.kinds import boxes
 from testbed.sim.network import Network
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.packet.address import Address
 from testbed.topology.model import Node
 from testbed.workload import together
+from testbed.workload.base import PairedSpec
 from testbed.workload.carry import Prepared, no_progress
 from testbed.workload.carry import carry_out as carry_out_flows
+from testbed.workload.kinds import paired_names
 from testbed.workload.result import WorkloadResult
-from testbed.workload.spec import BuiltIn, Command, Iperf3
 from testbed.workload.stacks._userspace import used
 from testbed.workload.stacks.choice import End
 from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams
@@ -56,9 +58,9 @@ class Simulated:
         """Refuse programs, and endpoints that change while a connection lives."""
         spec = written.value
         for name, flow in spec.named_flows.items():
-            if isinstance(flow, Iperf3 | Command):
+            if not isinstance(flow, PairedSpec):
                 kind = flow.kind
-                hint = "kinds that can be simulated: bulk, reqres, stream"
+                hint = f"kinds that can be simulated: {', '.join(paired_names())}"
                 place = name if spec.workload is not None else join_path("flows", name)
                 raise written.error(f"{kind!r} starts programs", f"{place}.kind", hint)
         for index, event in enumerate(spec.events):
@@ -94,6 +96,9 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     loop = cast("VirtualLoop", asyncio.get_running_loop())
     stacks = Stacks(scenario)
     network = Network(scenario.topology, stacks.first, loop=loop, seed=planned.seed)
+    for link in scenario.topology.links:
+        if link.middlebox:
+            network.insert(link.name, *boxes(link, f"{planned.seed}"))
 
     async def carry_out(_: int, action: Action) -> None:
         network.execute(action.operations)
@@ -120,7 +125,7 @@ async def _flows(
     async with contextlib.AsyncExitStack() as open_flows:
         ready: dict[str, Prepared] = {}
         for flow in flows:
-            workload = cast("BuiltIn", flow.workload)  # see Simulated.check
+            workload = cast("PairedSpec", flow.workload)  # see Simulated.check
             source, target = (
                 stacks.transport(network, node, end)
                 for node, end in zip(

@@ -14,19 +14,19 @@ import msgspec
 from testbed.analysis.claims import ExpectSpec
 from testbed.document import join_path
 from testbed.errors import InputError
-from testbed.probe import probes
+from testbed.probe.probes import PROBES
 from testbed.results.model import Scalar
 from testbed.topology.spec import EndpointSpec
 from testbed.units import parse_time
+from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
-from testbed.workload.spec import Workload
 from testbed.workload.stacks.choice import StackChoice, read
 
 FlowName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w-]*$", max_length=40)]
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 
 # All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
-DEFAULT_PROBES: Final = (*(name for name in probes.names() if name != "pcap"), "wire")
+DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), "wire")
 CASE: Final = "case"  # the parameter that says which of the cases a run is
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 

@@ -10,14 +10,15 @@ from typing import Final
 import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
-from testbed import plugins
 from testbed.host.driver import Host
 from testbed.netlink import mptcp as kernel
 from testbed.netlink.transport import Netlink
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.endpoint import TcpEndpoint
@@ -44,7 +45,9 @@ def tcp(config: TcpConfig = TCP) -> Make:
 
 def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
     """Return what makes an endpoint that speaks MPTCP."""
-    plugins.load()
+    SCHEDULERS.take(config.scheduler)
+    PATH_MANAGERS.take(config.path_manager)
+    CONTROLS.take(config.tcp.congestion)
     return lambda host: MptcpEndpoint(
         config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
     )
@@ -56,7 +59,7 @@ def usual(config: TcpConfig) -> TcpConfig:
     It is what the kernel's sockets have unless they ask for another one.
     """
     name = _CONGESTION.read_text().strip()
-    known = name in CONTROLS.names()
+    known = name in CONTROLS.own()
     return msgspec.structs.replace(config, congestion=name) if known else config
 
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed import plugins
 from testbed.document import nearest
 from testbed.errors import InputError, TestbedError
 from testbed.host import endpoints, stdio
@@ -81,11 +80,10 @@ def options(
         families=tuple(family for family, allowed in wanted.items() if allowed),
         **others,
     )
-    plugins.load()
     _known("stack", found.stack, STACKS)
-    _known("scheduler", found.scheduler, SCHEDULERS.names())
-    _known("path manager", found.path_manager, PATH_MANAGERS.names())
-    _known("congestion control", found.congestion, CONTROLS.names())
+    SCHEDULERS.find(found.scheduler)
+    PATH_MANAGERS.find(found.path_manager)
+    CONTROLS.find(found.congestion)
     _nameable(found.host or "")
     for source in found.sources:
         _numeric(source)

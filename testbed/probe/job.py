@@ -10,7 +10,7 @@ import msgspec
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to sample.
 
-    :param probes: names from :func:`testbed.probe.probes.names`.
+    :param probes: names in :data:`testbed.probe.probes.PROBES`.
     :param nodes: names of network namespaces bound in ``directory``.
     :param options: per probe, what it lets one choose: ``{"pcap": {"folder": "/tmp/x"}}``.
     """

@@ -27,7 +27,7 @@ from testbed.moments import next_multiple
 from testbed.probe.job import Job
 from testbed.probe.messages import AnyMessage, Failed, Ready, Stopped, Summary
 from testbed.probe.nodes import Nodes
-from testbed.probe.probes import probe
+from testbed.probe.probes import PROBES
 from testbed.records import Record
 
 _CONTROL = 0  # standard input
@@ -42,7 +42,7 @@ class Sampler:
     def __init__(self, job: Job, records: BinaryIO) -> None:
         self._nodes = Nodes(job.nodes, Path(job.directory))
         self._probes = [
-            probe(name)(self._nodes, job.options.get(name, {}))
+            PROBES.take(name)(self._nodes, job.options.get(name, {}))
             for name in dict.fromkeys(job.probes)
         ]
         self._interval_ns = job.interval_ns

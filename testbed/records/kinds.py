@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from testbed.records.sockets import MptcpInfo, TcpInfo
+from testbed.registry import Registry
 from testbed.topology.operations import WIRE
 from testbed.wire.netem import WireCounters
 
@@ -144,7 +145,7 @@ class WorkloadRecord(Record, frozen=True, kw_only=True, tag="workload"):
     flow: str | None = None
 
 
-KINDS: Final[tuple[type[Record], ...]] = (
+_OURS: Final[tuple[type[Record], ...]] = (
     CpuRecord,
     MptcpInfoRecord,
     NstatRecord,
@@ -155,3 +156,25 @@ KINDS: Final[tuple[type[Record], ...]] = (
     WireRecord,
     WorkloadRecord,
 )
+
+
+_BY_NAME: Final = {str(kind.__struct_config__.tag): kind for kind in _OURS}
+
+
+def record_of(name: str, probe: Any) -> type[Record]:
+    """Return what a probe of another package writes.
+
+    :raises TypeError: it does not say so, or its records are not those of a probe of this name.
+    """
+    record = getattr(probe, "record", None)
+    if not isinstance(record, type) or not issubclass(record, Record):
+        raise TypeError(f"its `record` is {record!r}, no subclass of Record")
+    if record.__struct_config__.tag != name:
+        raise TypeError(f"the tag of its record is {record.__struct_config__.tag!r}, not its name")
+    if name in _BY_NAME:
+        raise TypeError(f"there are records {name!r} already")
+    return record
+
+
+# Those of other packages are found by their probes, each of which says what it writes.
+KINDS: Final[Registry[type[Record]]] = Registry("record", "testbed.probes", _BY_NAME, record_of)

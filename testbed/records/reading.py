@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Union
 
 import msgspec
 
+from testbed.errors import InputError
 from testbed.records.kinds import KINDS, Record
 
 _encoder: Final = msgspec.json.Encoder()
+_OWN: Final = frozenset(KINDS.own())
+_ours: Final = msgspec.json.Decoder(Union[tuple(KINDS[name] for name in KINDS.own())])  # noqa: UP007 - a computed union
 
 
 class _Tagged(msgspec.Struct):
     probe: str
 
 
-def read(lines: bytes, others: tuple[type[Record], ...] = ()) -> Iterator[Record]:
+def read(lines: bytes) -> Iterator[Record]:
     """Yield the records of JSON lines, in their order.
 
-    A line of a probe that is not known here is left out: another program may have written it.
+    A line of a probe that is not known here, or not any more, is left out: another program may have
+    written it, or a package that was there then.
 
-    :param others: the records of further probes.
     :raises msgspec.DecodeError: a line is damaged.
     """
-    decode, tags = _decoder(others)
+    decoders: dict[str, msgspec.json.Decoder[Any] | None] = {}
     for line in lines.splitlines():
         try:
-            yield decode(line)
+            yield _ours.decode(line)
         except msgspec.ValidationError:
-            if msgspec.json.decode(line, type=_Tagged).probe in tags:
+            probe = msgspec.json.decode(line, type=_Tagged).probe
+            if probe in _OWN:
                 raise
+            if probe not in decoders:
+                decoders[probe] = _decoder(probe)
+            decoder = decoders[probe]
+            if decoder is not None:
+                yield decoder.decode(line)
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -39,8 +47,9 @@ def encode(records: Iterable[Record]) -> bytes:
     return b"".join(_encoder.encode(record) + b"\n" for record in records)
 
 
-@functools.cache
-def _decoder(others: tuple[type[Record], ...]) -> tuple[Any, frozenset[str]]:
-    kinds = (*KINDS, *others)
-    tags = frozenset(str(kind.__struct_config__.tag) for kind in kinds)
-    return msgspec.json.Decoder(Union[kinds]).decode, tags  # noqa: UP007 - a computed union
+def _decoder(probe: str) -> msgspec.json.Decoder[Any] | None:
+    """Return what reads the records of a probe of another package, if it is here and works."""
+    try:
+        return msgspec.json.Decoder(KINDS.find(probe))
+    except InputError:
+        return None

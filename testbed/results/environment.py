@@ -11,8 +11,10 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -79,6 +81,8 @@ class Environment(Software, frozen=True, kw_only=True):
         virtual machine, ``sim`` a simulated network, for which the rest says what computed it.
     :param memory: octets, in whole :data:`MEMORY_STEP`: what a kernel takes of it at its start is
         not always the same.
+    :param plugins: what other packages added that the runs used: the distribution and version of
+        each, as in ``{"testbed.schedulers:mine": "package 1.0"}``.
     """
 
     schema: int = SCHEMA
@@ -87,6 +91,7 @@ class Environment(Software, frozen=True, kw_only=True):
     cpu: Cpu
     memory: int
     root: bool
+    plugins: dict[str, str] = {}
 
     def differences(self, other: Environment) -> list[str]:
         """Name every fact in which ``other`` differs, as ``fact: this, that``."""
@@ -107,12 +112,17 @@ def software() -> Software:
     )
 
 
-def gather(machine: str = "host", known: Software | None = None) -> Environment:
+def gather(
+    machine: str = "host",
+    known: Software | None = None,
+    plugins: Mapping[str, str] = MappingProxyType({}),
+) -> Environment:
     """Look at this machine.
 
     :param machine: where the runs happen; ``host`` may itself be a virtual machine, whose name
         the testbed outside tells us.
     :param known: what was found outside already: starting programs takes long in emulation.
+    :param plugins: those the runs use.
     """
     if machine == "host":
         machine = os.environ.get("TESTBED_MACHINE", machine)
@@ -127,6 +137,7 @@ def gather(machine: str = "host", known: Software | None = None) -> Environment:
         cpu=Cpu(model=_cpu_model(), count=_cpu_count()),
         memory=_memory(),
         root=os.geteuid() == 0,
+        plugins=dict(plugins),
         **msgspec.structs.asdict(known or software()),
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from testbed.metric import Metric
 from testbed.wire.netem import WireCounters
 
 SCHEMA: Final = 2  # results/upgrade.py reads those before
@@ -220,6 +221,7 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
     :param name: of the experiment: its file's name without the suffix.
     :param topology: the name of the topology.
     :param spec: the experiment file as plain data, with the topology and all overrides in it.
+    :param metrics: those of other packages, so that their numbers can be read without these.
     """
 
     schema: int = SCHEMA
@@ -228,6 +230,7 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
     spec: dict[str, Any]
     created_at: str  # UTC, ISO 8601
     version: str  # of testbed
+    metrics: dict[str, Metric] = {}
 
     @property
     def digest(self) -> str:

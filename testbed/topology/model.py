@@ -7,7 +7,7 @@ in the file is decided here: names, addresses, routes, MPTCP limits and endpoint
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -125,6 +125,16 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         raise KeyError(name)
 
 
+class Box(msgspec.Struct, frozen=True, kw_only=True):
+    """A middlebox on a link: its kind, and what was written of it.
+
+    What kinds there are is the simulator's matter: :mod:`testbed.sim.middlebox.kinds`.
+    """
+
+    kind: str
+    options: dict[str, Any] = {}
+
+
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A link between interfaces ``a`` and ``b`` (first and second in ``between``).
 
@@ -140,6 +150,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     toward_b: Netem = Netem()  # shapes what travels from a to b
     toward_a: Netem = Netem()
     offload: bool = False  # True: segments larger than the MTU may cross the link
+    middlebox: tuple[Box, ...] = ()  # the first one nearest to a
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):

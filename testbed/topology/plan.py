@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterator
 
+from testbed.document import join_path
+from testbed.errors import InputError
 from testbed.topology.model import Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (
     WIRE,
@@ -35,7 +37,15 @@ def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
 
     :param engine: what shapes the wires: ``auto``, ``netem`` or ``emulator``.
     :param seed: of the wires' randomness; each wire gets its own from it.
+    :raises InputError: it has what only simulations have.
     """
+    for link in topology.links:
+        if link.middlebox:
+            raise InputError(
+                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
+                path=join_path("links", link.name, "middlebox"),
+                hint="`testbed run --sim` runs an experiment there",
+            )
     return Plan(topology=topology, operations=tuple(_operations(topology, engine, seed)))
 
 

@@ -9,9 +9,9 @@ from testbed.document import Document, join_path
 from testbed.errors import InputError
 from testbed.topology import endpoints, generate, hosts, routes, skeleton
 from testbed.topology.addresses import Addressing, assign
-from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
+from testbed.topology.model import Box, Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.skeleton import End, Skeleton
-from testbed.topology.spec import LinkSpec, NetemSpec, TopologySpec
+from testbed.topology.spec import BoxSpec, LinkSpec, NetemSpec, TopologySpec
 from testbed.wire import grammar
 from testbed.wire.netem import Netem
 
@@ -97,7 +97,19 @@ def _link(bones: Skeleton, name: str, spec: LinkSpec, interfaces: Mapping[End, I
         toward_a=toward.get(a.node, shared),
         toward_b=toward.get(b.node, shared),
         offload=spec.offload,
+        middlebox=tuple(map(_box, _listed(spec.middlebox))),
     )
+
+
+def _listed(written: str | list[BoxSpec] | None) -> list[BoxSpec]:
+    return [written] if isinstance(written, str) else written or []
+
+
+def _box(written: BoxSpec) -> Box:
+    if isinstance(written, str):
+        return Box(kind=written)
+    ((kind, options),) = written.items()
+    return Box(kind=kind, options=options or {})
 
 
 def _shaped(bones: Skeleton, base: Netem, options: NetemSpec, path: str) -> Netem:

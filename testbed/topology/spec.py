@@ -6,7 +6,7 @@ Shapes and ranges are checked here; what depends on two places of the file is ch
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +23,9 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 EndpointId = Annotated[int, msgspec.Meta(ge=1, le=255)]
 FlagName = Literal["subflow", "signal", "backup", "fullmesh"]
 Value = str | int
+BoxSpec = (
+    str | Annotated[dict[str, dict[str, Any] | None], msgspec.Meta(min_length=1, max_length=1)]
+)  # NAME, or {NAME: OPTIONS}
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,10 +98,15 @@ class LinkOptions(Spec, frozen=True, kw_only=True):
 
 
 class LinkSpec(LinkOptions, frozen=True, kw_only=True):
-    """A link.  ``toward`` changes options of the direction that leads to the named node."""
+    """A link.  ``toward`` changes options of the direction that leads to the named node.
+
+    ``middlebox`` names what stands on it, from its first end to its second: one name, or a list of
+    names and ``{NAME: OPTIONS}``.  Only simulations have such boxes.
+    """
 
     between: list[str] | dict[str, EndSpec | None]
     toward: dict[str, NetemSpec] = {}
+    middlebox: str | list[BoxSpec] | None = None
 
 
 class StarSpec(LinkOptions, frozen=True, kw_only=True):

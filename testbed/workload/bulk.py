@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from testbed.workload import kinds
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
 from testbed.workload.stacks.model import Streams, Transport
@@ -24,7 +25,7 @@ from testbed.workload.transfer import (
 )
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="bulk"):
+class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="bulk"):
     """``octets`` each way that is asked for, or whatever is taken within ``duration_ns``.
 
     With neither, it goes on until it is told to finish.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.workload.spec import Workload
+from testbed.workload.base import Workload
 from testbed.workload.stacks.choice import StackChoice
 
 WORKLOAD = "workload"  # what the one flow of the short form is called

@@ -1,4 +1,4 @@
-"""What the two ends of a flow of a built-in kind say together, wherever they ran."""
+"""What the two ends of a flow with two halves say together, wherever they ran."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import msgspec
 from testbed.errors import WorkloadError
 from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord
 from testbed.topology.model import Family
+from testbed.workload.base import PairedSpec
 from testbed.workload.kinds import kind_of
 from testbed.workload.messages import Doing
 from testbed.workload.payload import Flow as Octets
 from testbed.workload.result import OnProgress, Pause, Progress, Series, WorkloadResult
 from testbed.workload.session import Session
-from testbed.workload.spec import BuiltIn
 from testbed.workload.stacks.model import Look
 from testbed.workload.transfer import BIN_NS, Both, Report
 
@@ -97,7 +97,7 @@ def _said(flow: Octets) -> str:
 
 
 def result(
-    workload: BuiltIn,
+    workload: PairedSpec,
     sessions: Sequence[Both],
     cpu: Mapping[str, float],
     looks: Mapping[str, Sequence[Look]] | None = None,

@@ -1,37 +1,127 @@
-"""The built-in kinds: for each type of job the module with its two halves."""
+"""The kinds of workloads: what one is, and which there are.
+
+A kind that this package brings is a line in :data:`KINDS`; another package adds one by an entry
+point of the group ``testbed.workloads`` that names its :class:`PairedKind`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ClassVar, Final
 
-from testbed.workload import bulk, reqres, stream
+import msgspec
+
+from testbed.document import Open
+from testbed.errors import InputError
+from testbed.metric import Metric
+from testbed.registry import Registry
+from testbed.workload.metrics import METRICS
 from testbed.workload.result import Findings
-from testbed.workload.session import Job
 from testbed.workload.stacks.model import Transport
-from testbed.workload.transfer import Activity, Both, Report
+from testbed.workload.transfer import Activity, Both, Goal, Report
+
+TAG: Final = "kind"
 
 
-class Kind(Protocol):
-    """What the module of a kind gives."""
+class Job(Open):
+    """What a client's and a server's half do together; every kind has a struct of its own.
 
-    async def connect(
-        self, stack: Transport, remote: tuple[str, int], job: Any, activity: Activity
-    ) -> Report:
-        """The client's half."""
+    It is made with ``tag_field="kind"`` and the name of the kind as ``tag``.
+    """
 
-    async def serve(
-        self, stack: Transport, local: tuple[str, int], job: Any, activity: Activity
-    ) -> Report:
-        """The server's half."""
+    __slots__ = ()
 
-    def evaluate(self, sessions: Sequence[Both]) -> Findings:
-        """Return what only this kind can say of all sessions of a flow."""
+    tag: ClassVar[str] = TAG
+
+    @classmethod
+    def struct(cls, name: str) -> type[Any]:
+        """Return the job of a kind."""
+        return paired(KINDS.take(name)).job
+
+    @property
+    def goal(self) -> Goal:
+        """What the halves' activities add up to at the end."""
+        raise NotImplementedError
 
 
-_KINDS: Final[dict[type, Kind]] = {bulk.Job: bulk, reqres.Job: reqres, stream.Job: stream}
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of workload.
+
+    :param spec: what YAML says of one: a subclass of
+        :class:`~testbed.workload.spec.WorkloadSpec` whose tag is the name of the kind.
+    :param gives: the metrics its runs can give, by name, what it is mostly run for first.
+    :param metrics: those of them that no other kind has.
+    """
+
+    spec: type[Any]
+    gives: tuple[str, ...]
+    metrics: tuple[Metric, ...] = ()
 
 
-def kind_of(job: Job) -> Kind:
-    """Return the module whose halves carry out ``job``."""
-    return _KINDS[type(job)]
+Connect = Callable[[Transport, tuple[str, int], Any, Activity], Coroutine[Any, Any, Report]]
+
+
+class PairedKind(Kind, frozen=True, kw_only=True):
+    """A kind with two halves over any stack; the spec is a ``PairedSpec``.
+
+    :param job: what both halves are given.
+    :param connect: the client's half: a stack, the address to dial, the job and an activity.
+    :param serve: the server's half; the address is the one to listen on.
+    :param evaluate: returns what only this kind can say of all sessions of a flow.
+    """
+
+    job: type[Any]
+    connect: Connect
+    serve: Connect
+    evaluate: Callable[[Sequence[Both]], Findings]
+
+
+def _accept(name: str, found: Any) -> Kind:
+    if not isinstance(found, PairedKind):
+        raise TypeError(f"{found!r} is no PairedKind")
+    for struct in (found.spec, found.job):
+        config = getattr(struct, "__struct_config__", None)
+        if (getattr(config, "tag_field", None), getattr(config, "tag", None)) != (TAG, name):
+            raise TypeError(f"{struct.__name__!r} has not the tag {name!r} as its {TAG!r}")
+    own = [metric.name for metric in found.metrics]
+    taken = sorted(METRICS.keys() & own)
+    if taken:
+        raise TypeError(f"there is a metric {taken[0]!r} already")
+    strange = sorted({*found.gives} - {*METRICS, *own})
+    if strange:
+        raise TypeError(f"it gives {strange[0]!r}, which is not one of its metrics")
+    return found
+
+
+KINDS: Final[Registry[Kind]] = Registry(
+    "kind of workload",
+    "testbed.workloads",
+    {
+        "bulk": "testbed.workload.ours:BULK",
+        "reqres": "testbed.workload.ours:REQRES",
+        "stream": "testbed.workload.ours:STREAM",
+        "iperf3": "testbed.workload.ours:IPERF3",
+        "command": "testbed.workload.ours:COMMAND",
+    },
+    _accept,
+)
+
+
+def paired(kind: Kind) -> PairedKind:
+    """Return a kind as one with two halves.
+
+    :raises InputError: it starts programs instead.
+    """
+    if not isinstance(kind, PairedKind):
+        raise InputError("this kind of workload has no halves: it starts programs")
+    return kind
+
+
+def paired_names() -> list[str]:
+    """Return the names of the kinds with two halves."""
+    return [name for name, kind in KINDS.working().items() if isinstance(kind, PairedKind)]
+
+
+def kind_of(job: Any) -> PairedKind:
+    """Return the kind whose halves carry out a job."""
+    return paired(KINDS.take(str(job.__struct_config__.tag)))

@@ -1,4 +1,4 @@
-"""The metrics that workloads report, and which of them each kind gives."""
+"""The metrics that the workloads of this package report."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ _ALL: Final = (
 )
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 
-_CPU: Final = ("cpu_source", "cpu_target")
-_BUILT_IN: Final = ("goodput", "duration", "connect_time", "longest_gap", *_CPU)
+CPU: Final = ("cpu_source", "cpu_target")
+COMMON: Final = ("goodput", "duration", "connect_time", "longest_gap", *CPU)  # with two halves
 BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")  # of a flow with two directions
 TIMED: Final = (  # of a flow with arrivals
     "completion_time_p50",
@@ -73,20 +73,6 @@ TIMED: Final = (  # of a flow with arrivals
     "completion_time_max",
     "transfers",
 )
-# What the runs of each kind can give, what it is mostly run for first.
-GIVES: Final[dict[str, tuple[str, ...]]] = {
-    "bulk": (*_BUILT_IN, *BOTH_WAYS, *TIMED),
-    "reqres": ("latency_p50", "latency_p99", "latency_max", "transactions", *_BUILT_IN),
-    "stream": ("block_delay_p50", "block_delay_p99", "block_delay_max", "blocks", *_BUILT_IN),
-    "iperf3": ("goodput", "duration", "retransmits", *BOTH_WAYS, *_CPU),
-    "command": ("duration", *_CPU),
-}
-_HEADLINES: Final = 2
-
-
-def headline(kind: str) -> tuple[str, ...]:
-    """Return the metrics a kind of workload is mostly run for, the first one above all."""
-    return tuple(name for name in GIVES[kind] if name not in _CPU)[:_HEADLINES]
 
 
 def quantiles(name: str, values_ns: Sequence[int]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The two ends of a flow of a built-in kind, each a worker process in its node."""
+"""The two ends of a flow with two halves, each a worker process in its node."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import WorkloadError
+from testbed.workload.base import PairedSpec
 from testbed.workload.flow import Flow
 from testbed.workload.half import CLIENT, SERVER, first
 from testbed.workload.halves import ANY_ADDRESS, Tally, paired, result
@@ -32,7 +33,6 @@ from testbed.workload.messages import (
 from testbed.workload.program import Program, launched
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.session import Session
-from testbed.workload.spec import BuiltIn
 
 COMMAND: Final = (sys.executable, "-m", "testbed.workload.worker")
 GRACE_NS: Final = 10_000_000_000  # for a worker to start, and to say that its time is over
@@ -41,7 +41,7 @@ GRACE_NS: Final = 10_000_000_000  # for a worker to start, and to say that its t
 @contextlib.asynccontextmanager
 async def prepared(
     flow: Flow,
-    workload: BuiltIn,
+    workload: PairedSpec,
     launcher: Launcher,
     seed: int,
     timeout_ns: int,
@@ -88,7 +88,7 @@ class Pair:
 
     def __init__(
         self,
-        workload: BuiltIn,
+        workload: PairedSpec,
         sessions: Sequence[Session],
         client: _Worker,
         server: _Worker,

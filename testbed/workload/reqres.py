@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from testbed.workload import kinds
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
 from testbed.workload.stacks.model import Transport
@@ -22,7 +23,7 @@ from testbed.workload.transfer import (
 )
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="reqres"):
+class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="reqres"):
     """``count`` transactions, each due ``interval_ns`` after the one before.
 
     With ``reconnect`` each has its own connection, whose handshake is part of its latency.

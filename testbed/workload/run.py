@@ -9,12 +9,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from testbed import moments
+from testbed.errors import InputError
 from testbed.workload import command, iperf3, pair
+from testbed.workload.base import PairedSpec, Workload
 from testbed.workload.carry import Prepared, Results, carry_out, naming, no_progress
 from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.launcher import Launcher
 from testbed.workload.result import OnProgress, WorkloadResult
-from testbed.workload.spec import Command, Iperf3, Workload
+from testbed.workload.spec import Command, Iperf3
 from testbed.workload.stacks.choice import StackChoice, parse
 from testbed.workload.transfer import now_ns
 
@@ -44,7 +46,7 @@ async def run(
     :raises WorkloadError: a program failed, time ran out, or an octet was not delivered as sent.
     :raises PlatformError: the stack cannot be used here, or a program is missing.
     """
-    choice = parse(stack) if isinstance(stack, str) else stack
+    choice = (parse(stack) if isinstance(stack, str) else stack).check()
     flow = Flow(name=WORKLOAD, workload=workload, stack=choice, address=address)
     results = await run_flows([flow], launcher, {WORKLOAD: seed}, timeout_ns, on_progress)
     return results[WORKLOAD]
@@ -97,5 +99,7 @@ def _prepared(
             return iperf3.prepared(flow, workload, launcher, timeout_ns, on_progress)
         case Command() as workload:
             return command.prepared(flow, workload, launcher, seed, timeout_ns, on_progress)
-        case workload:
+        case PairedSpec() as workload:
             return pair.prepared(flow, workload, launcher, seed, timeout_ns, on_progress)
+        case workload:
+            raise InputError(f"a workload of the kind {workload.kind!r} cannot be run")

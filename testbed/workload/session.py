@@ -1,12 +1,10 @@
-"""A session: one client half and one server half of a built-in kind, which begin at a moment."""
+"""A session: one client half and one server half of a kind, which begin at a moment."""
 
 from __future__ import annotations
 
 import msgspec
 
-from testbed.workload import bulk, reqres, stream
-
-Job = bulk.Job | reqres.Job | stream.Job
+from testbed.workload.kinds import Job
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

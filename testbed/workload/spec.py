@@ -1,8 +1,8 @@
 """Workloads as they stand in an experiment's YAML: sizes, rates and times in tc's grammar.
 
-``resolve`` turns each of the built-in kinds into the job its two halves are given, in which every
-size is in octets, every rate in bit/s and every time in nanoseconds.  The specs of programs we do
-not write ourselves (``iperf3``, ``command``) are used as they are.
+``sessions`` makes of each kind with two halves the jobs those are given, in which every size is in
+octets, every rate in bit/s and every time in nanoseconds.  The specs of programs we do not write
+ourselves (``iperf3``, ``command``) are used as they are.
 """
 
 from __future__ import annotations
@@ -11,95 +11,24 @@ import itertools
 import random
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from testbed.document import nearest
 from testbed.metric import Metric
-from testbed.topology.model import Family
 from testbed.units import parse_rate, parse_size, parse_time
 from testbed.workload import bulk, reqres, stream
+from testbed.workload.base import PairedSpec, Port, WorkloadSpec
 from testbed.workload.metrics import METRICS
 from testbed.workload.own import OwnMetric, check_names
 from testbed.workload.session import Session
 from testbed.workload.sizes import MAX_SESSIONS, Arrivals, Quantity, Sizes, parsed, positive_time
 
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Many = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
-class _Base(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    rename={"source": "from", "target": "to"},
-):
-    """Who talks to whom.  ``source`` connects, ``target`` listens.
-
-    :param via: the link whose address of the target is dialled; by default the first.
-    :param port: where the target listens; by default 5001 (iperf3: 5201), or the next port that no
-        other flow has.
-    :param stack: the stack of this flow, where it is not the one under test, written as in
-        ``stacks``: a rival.
-    :param start: when it begins, from the start of the run.
-    :param stop: when it is to end at the latest, likewise.
-    :param background: it must work, but it is not what the run is about.
-    """
-
-    source: str
-    target: str
-    family: Family = Family.IPV4
-    via: str | None = None
-    port: Port | None = None
-    stack: str | dict[str, Any] | None = None
-    start: Quantity = 0
-    stop: Quantity | None = None
-    background: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The name of the kind."""
-        return str(self.__struct_config__.tag)
-
-    @property
-    def usual_port(self) -> int:
-        """The port it has if none is given and it is free."""
-        return 5001
-
-    @property
-    def start_ns(self) -> int:
-        """``start`` in nanoseconds."""
-        return positive_time("start", self.start, zero=True)
-
-    @property
-    def stop_ns(self) -> int | None:
-        """``stop`` in nanoseconds."""
-        return None if self.stop is None else positive_time("stop", self.stop)
-
-    @property
-    def longest_ns(self) -> int:
-        """The time from the start of the run before which it cannot be over."""
-        return self.start_ns
-
-    @property
-    def end_ns(self) -> int | None:
-        """When it ends, from the start of the run, where that does not depend on the network."""
-        return None
-
-    @property
-    def endless(self) -> bool:
-        """Whether it goes on until the other flows are over."""
-        return False
-
-    def _check_times(self) -> None:
-        if self.stop_ns is not None and self.stop_ns <= self.start_ns:
-            raise ValueError("`stop` must come after `start`")
-
-
-class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
+class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
     """Transfers of ``size`` octets, or of as many as are taken within ``duration``.
 
     ``direction`` ``forward`` is from ``from`` to ``to``, ``reverse`` the other way, and ``both``
@@ -118,7 +47,7 @@ class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
     arrivals: Arrivals | None = None
 
     def __post_init__(self) -> None:
-        self._check_times()
+        self.check_times()
         if self.size is not None and self.duration is not None:
             raise ValueError("give either `size` or `duration`, not both")
         if self.arrivals is not None:
@@ -191,7 +120,7 @@ class Bulk(_Base, frozen=True, kw_only=True, tag="bulk"):
         )
 
 
-class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
+class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
     """``count`` transactions, one after the other: ``request`` octets out, ``response`` back.
 
     :param interval: from the start of one transaction to the start of the next; a transaction
@@ -208,7 +137,7 @@ class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
     clients: Many = 1
 
     def __post_init__(self) -> None:
-        self._check_times()
+        self.check_times()
         for name, given in (("clients", self.clients > 1), ("stop", self.stop is not None)):
             if given and self.reconnect:
                 raise ValueError(f"`{name}` and `reconnect` exclude one another")
@@ -234,7 +163,7 @@ class ReqRes(_Base, frozen=True, kw_only=True, tag="reqres"):
         )
 
 
-class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
+class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
     """Blocks of ``block`` octets that fall due at ``rate``, for ``duration`` or ``count`` blocks.
 
     ``direction`` ``forward`` is from ``from`` to ``to``.
@@ -250,7 +179,7 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
     clients: Many = 1
 
     def __post_init__(self) -> None:
-        self._check_times()
+        self.check_times()
         if self.stop is None:
             _exactly_one("duration", self.duration, "count", self.count)
         elif self.duration is not None or self.count is not None:
@@ -303,7 +232,7 @@ class Stream(_Base, frozen=True, kw_only=True, tag="stream"):
 _NOT_TCP: Final = frozenset(("-u", "--udp", "--sctp"))
 
 
-class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
+class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
     """iperf3(1): a TCP test of ``duration``, or of ``size`` octets.
 
     :param parallel: number of connections (``-P``).
@@ -317,7 +246,7 @@ class Iperf3(_Base, frozen=True, kw_only=True, tag="iperf3"):
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_times()
+        self.check_times()
         _exactly_one("size", self.size, "duration", self.duration)
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
@@ -380,7 +309,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise ValueError(f"`ready` is not a regular expression: {error}") from error
 
 
-class Command(_Base, frozen=True, kw_only=True, tag="command"):
+class Command(WorkloadSpec, frozen=True, kw_only=True, tag="command"):
     """Any programs on any nodes, started in this order, all on the stack under test.
 
     ``from`` and ``to`` say between which nodes the traffic is expected.
@@ -398,7 +327,7 @@ class Command(_Base, frozen=True, kw_only=True, tag="command"):
         }
 
     def __post_init__(self) -> None:
-        self._check_times()
+        self.check_times()
         names = [name for program in self.programs for name in program.metrics]
         for name in names:
             if name in METRICS or names.count(name) > 1:
@@ -410,10 +339,6 @@ class Command(_Base, frozen=True, kw_only=True, tag="command"):
                 meant = nearest(word, PLACEHOLDERS)
                 if word not in PLACEHOLDERS and meant.startswith("did"):
                     raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
-
-
-BuiltIn = Bulk | ReqRes | Stream
-Workload = Bulk | ReqRes | Stream | Iperf3 | Command
 
 
 def _exactly_one(name: str, value: object, other: str, value_of_other: object) -> None:

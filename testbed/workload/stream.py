@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from testbed.workload import kinds
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
 from testbed.workload.stacks.model import Streams, Transport
@@ -27,7 +28,7 @@ from testbed.workload.transfer import (
 )
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stream"):
+class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="stream"):
     """``count`` blocks, each due ``interval_ns`` after the one before."""
 
     block: int  # octets

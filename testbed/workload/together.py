@@ -1,4 +1,4 @@
-"""Both ends of a flow of a built-in kind in one event loop, for stacks in this process."""
+"""Both ends of a flow with two halves in one event loop, for stacks in this process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from testbed.workload.base import PairedSpec
 from testbed.workload.half import CLIENT, SERVER, Half, first
 from testbed.workload.halves import ANY_ADDRESS, Tally, paired, result
 from testbed.workload.messages import Doing
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.session import Session
-from testbed.workload.spec import BuiltIn
 from testbed.workload.stacks.model import Transport
 from testbed.workload.transfer import Report
 
@@ -21,7 +21,7 @@ PROGRESS_S: Final = 1.0
 
 @contextlib.asynccontextmanager
 async def prepared(
-    workload: BuiltIn,
+    workload: PairedSpec,
     source: Transport,
     target: Transport,
     *,
@@ -52,7 +52,7 @@ class Together:
 
     def __init__(
         self,
-        workload: BuiltIn,
+        workload: PairedSpec,
         sessions: tuple[Session, ...],
         timeout_ns: int,
         on_progress: OnProgress,

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from testbed import moments
+from testbed.document import open_hook
 from testbed.errors import TestbedError
 from testbed.failure import Failure
 from testbed.workload.half import CLIENT, Half
@@ -42,7 +43,7 @@ _READ: Final = 64 * 1024
 
 def main() -> None:
     """Read the task, carry it out, say how it ended."""
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task, dec_hook=open_hook)
     began = time.process_time()
     try:
         reports, looks = asyncio.run(_work(task))

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from testbed.document import structured
 from testbed.errors import InputError, PlatformError, SandboxError
 from testbed.experiment.launcher import Launcher, Program
 from testbed.probe.client import Job, Sampler, Summary, command
@@ -28,9 +29,9 @@ from testbed.topology.operations import (
     SetLimits,
     VethEnd,
 )
+from testbed.workload.base import Workload
 from testbed.workload.result import WorkloadResult
 from testbed.workload.run import run
-from testbed.workload.spec import Workload
 
 pytestmark = pytest.mark.sandbox
 
@@ -105,7 +106,7 @@ class Lab:
             os.close(memory)
 
     async def work(self, stack: str = "tcp", **fields: Any) -> WorkloadResult:
-        workload = msgspec.convert({"from": "client", "to": "server", **fields}, Workload)
+        workload = structured({"from": "client", "to": "server", **fields}, Workload)
         return await run(
             workload,
             stack=stack,

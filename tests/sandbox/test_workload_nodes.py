@@ -8,9 +8,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 import pytest
 
+from testbed.document import structured
 from testbed.errors import PlatformError, WorkloadError
 from testbed.experiment.launcher import Launcher
 from testbed.sandbox import Sandbox
@@ -23,9 +23,9 @@ from testbed.topology.operations import (
     SetSysctl,
     VethEnd,
 )
+from testbed.workload.base import Workload
 from testbed.workload.result import WorkloadResult
 from testbed.workload.run import run
-from testbed.workload.spec import Workload
 
 pytestmark = pytest.mark.sandbox
 
@@ -58,7 +58,7 @@ class Lab:
     async def work(
         self, *, stack: str = "tcp", address: str = IPV4, limit_s: float = 30, **fields: Any
     ) -> WorkloadResult:
-        workload = msgspec.convert({"from": "client", "to": "server", **fields}, Workload)
+        workload = structured({"from": "client", "to": "server", **fields}, Workload)
         return await run(
             workload,
             stack=stack,

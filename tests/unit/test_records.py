@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from testbed import records, sockinfo
+from testbed.records.kinds import KINDS
 from testbed.wire.netem import WireCounters
 
 WRITTEN = (
@@ -36,11 +37,16 @@ class Thermometer(records.Record, frozen=True, kw_only=True, tag="thermometer"):
     celsius: float
 
 
-def test_another_probes_records_are_read_as_its_own():
+def test_another_probes_records_are_read_as_its_own(monkeypatch):
+    monkeypatch.setitem(KINDS._entries, "thermometer", Thermometer)
     lines = b'{"probe":"thermometer","t_ns":1,"node":"client","celsius":20.5}\n'
-    assert tuple(records.read(lines, (Thermometer,))) == (
-        Thermometer(t_ns=1, node="client", celsius=20.5),
-    )
+    assert tuple(records.read(lines)) == (Thermometer(t_ns=1, node="client", celsius=20.5),)
+
+
+def test_a_damaged_line_of_another_probe_is_an_error(monkeypatch):
+    monkeypatch.setitem(KINDS._entries, "thermometer", Thermometer)
+    with pytest.raises(msgspec.ValidationError, match="celsius"):
+        tuple(records.read(b'{"probe":"thermometer","t_ns":1,"node":"client"}'))
 
 
 @pytest.mark.parametrize("line", [b'{"probe":"cpu","t_ns":1}', b'{"t_ns":', b"[]"])

@@ -10,10 +10,10 @@ from testbed.analysis.derived.observed import Observed
 
 __all__ = ["DERIVATIONS", "Derivation", "Observed"]
 
-DERIVATIONS: Final[tuple[Derivation, ...]] = (
-    sockets.DERIVATION,
-    handover.DERIVATION,
-    costs.DERIVATION,
-    flows.DERIVATION,
-    wires.DERIVATION,
-)
+DERIVATIONS: Final[dict[str, Derivation]] = {
+    "sockets": sockets.DERIVATION,
+    "handover": handover.DERIVATION,
+    "costs": costs.DERIVATION,
+    "flows": flows.DERIVATION,
+    "wires": wires.DERIVATION,
+}

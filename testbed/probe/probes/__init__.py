@@ -1,18 +1,20 @@
-"""The probes: each module here defines one as ``PROBE``, under the module's name.
+"""The probes, by name.
 
-Adding one is adding one module.  Its records are subclasses of
-:class:`~testbed.records.Record` whose tag is that name.
+Adding one is adding one module, and its line in :data:`PROBES`; another package adds one by an
+entry point.  What it writes is a subclass of :class:`~testbed.records.Record` whose tag is the name
+of the probe.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final
 
 from testbed.errors import InputError
 from testbed.probe.nodes import Nodes
 from testbed.records import Record
+from testbed.records.kinds import record_of
+from testbed.registry import Registry
 
 
 class Probe:
@@ -21,9 +23,12 @@ class Probe:
     ``start`` and ``stop`` are called once, ``sample`` at every interval and once more at the end,
     before ``stop``.  All run in one thread: what takes long delays the others.
 
+    :cvar record: what it writes.
     :param nodes: the nodes to look at.
     :param options: this probe's part of the job.
     """
+
+    record: ClassVar[type[Record]]
 
     def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
         if options:
@@ -50,17 +55,23 @@ class Probe:
         return {}
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all probes the sampler has."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
-
-
-def probe(name: str) -> type[Probe]:
-    """Return the class of the probe of that name.
-
-    :raises InputError: there is none.
-    """
-    if name not in names():
-        raise InputError(f"unknown probe {name!r}", hint=f"there are: {', '.join(names())}")
-    found: type[Probe] = importlib.import_module(f"{__name__}.{name}").PROBE
+def _accept(name: str, found: Any) -> type[Probe]:
+    if not isinstance(found, type) or not issubclass(found, Probe):
+        raise TypeError(f"{found!r} is no subclass of Probe")
+    record_of(name, found)  # what it writes can be read back
     return found
+
+
+PROBES: Final[Registry[type[Probe]]] = Registry(
+    "probe",
+    "testbed.probes",
+    {
+        "cpu": "testbed.probe.probes.cpu:Cpu",
+        "mptcp_info": "testbed.probe.probes.mptcp_info:MptcpInfo",
+        "nstat": "testbed.probe.probes.nstat:Nstat",
+        "pcap": "testbed.probe.probes.pcap:Pcap",
+        "pm_events": "testbed.probe.probes.pm_events:PmEvents",
+        "tcp_info": "testbed.probe.probes.tcp_info:TcpInfo",
+    },
+    _accept,
+)

@@ -12,6 +12,8 @@ from testbed.records import CpuRecord
 class Cpu(Probe):
     """Reads processes' CPU clocks: exact, where /proc/PID/stat counts in ticks of 10 ms."""
 
+    record = CpuRecord
+
     def sample(self) -> Iterator[CpuRecord]:
         """Read the clock of every process."""
         for process in self.nodes.processes:
@@ -31,6 +33,3 @@ class Cpu(Probe):
 def _cpu_clock(pid: int) -> int:
     """Do what clock_getcpuclockid(3) does: the number of a process's CPU clock."""
     return (~pid << 3) | 2  # CPUCLOCK_SCHED: what the scheduler has accounted, in nanoseconds
-
-
-PROBE = Cpu

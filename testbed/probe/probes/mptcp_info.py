@@ -16,6 +16,8 @@ from testbed.probe.sockets import connected
 class MptcpInfo(Probe):
     """MPTCP sockets, also those that fell back to TCP."""
 
+    record = records.MptcpInfoRecord
+
     def sample(self) -> Iterator[records.MptcpInfoRecord]:
         """Look at the sockets there are."""
         return connected(self.nodes, sockinfo.IPPROTO_MPTCP, _record)
@@ -27,6 +29,3 @@ def _record(sock: socket.socket, about: dict[str, Any]) -> records.MptcpInfoReco
 
 def _typed(info: sockinfo.MptcpInfo) -> records.MptcpInfo:
     return msgspec.convert(info, records.MptcpInfo, from_attributes=True)
-
-
-PROBE = MptcpInfo

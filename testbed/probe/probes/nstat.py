@@ -16,6 +16,8 @@ from testbed.records import NstatRecord
 class Nstat(Probe):
     """Keeps the files of each node's /proc/net open: they stay bound to its namespace."""
 
+    record = NstatRecord
+
     def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
         super().__init__(nodes, options)
         self._files: dict[str, list[int]] = {}
@@ -77,6 +79,3 @@ def _whole(fd: int) -> str:
         parts.append(part)
         offset += len(part)
     return b"".join(parts).decode()
-
-
-PROBE = Nstat

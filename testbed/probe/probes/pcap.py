@@ -50,6 +50,8 @@ class _Capture(msgspec.Struct, frozen=True):
 class Pcap(Probe):
     """Captures on interfaces of the nodes."""
 
+    record = PcapRecord
+
     def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
         super().__init__(nodes, {})
         try:
@@ -171,6 +173,3 @@ def _counts(said: str) -> dict[str, int]:
 
 def _name(capture: _Capture) -> str:
     return f"tcpdump on {capture.interface} of {capture.node}"
-
-
-PROBE = Pcap

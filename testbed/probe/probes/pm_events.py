@@ -76,6 +76,8 @@ class Event(genlmsg):  # type: ignore[misc]
 class PmEvents(Probe):
     """One netlink socket per node, read as soon as something is there."""
 
+    record = PmEventRecord
+
     def __init__(self, nodes: Nodes, options: Mapping[str, object]) -> None:
         super().__init__(nodes, options)
         self._sockets: dict[str, socket.socket] = {}
@@ -180,6 +182,3 @@ def _group() -> int:
             instead="use a kernel of version 5.12 or later, or leave the probe out",
         )
     return int(groups[GROUP])
-
-
-PROBE = PmEvents

@@ -16,6 +16,8 @@ from testbed.probe.sockets import connected
 class TcpInfo(Probe):
     """Plain TCP sockets; those under MPTCP are in ``mptcp_info``."""
 
+    record = records.TcpInfoRecord
+
     def sample(self) -> Iterator[records.TcpInfoRecord]:
         """Look at the sockets there are."""
         return connected(self.nodes, socket.IPPROTO_TCP, _record)
@@ -25,6 +27,3 @@ def _record(sock: socket.socket, about: dict[str, Any]) -> records.TcpInfoRecord
     return records.TcpInfoRecord(
         tcp=msgspec.convert(sockinfo.tcp_info(sock), records.TcpInfo), **about
     )
-
-
-PROBE = TcpInfo

@@ -47,6 +47,10 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
         """Its options struct.  Raises InputError."""
         return options.decode(self.kind, self.options)
 
+    def check(self) -> None:
+        """Check that there is what its options name.  Raises InputError."""
+        options.check_names(self.kind, self.options)
+
     @property
     def sysctls(self) -> Mapping[str, str]:
         """What its options mean as sysctls of its node."""
@@ -107,6 +111,17 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
     def known(self) -> tuple[str, ...]:
         """The names of the options that one of the ends has."""
         return tuple(dict.fromkeys(name for end in self.ends for name in options.names(end.kind)))
+
+    def check(self) -> StackChoice:
+        """Return the same; what its options name can be used here.
+
+        A choice that was only read says what was asked for, perhaps elsewhere.
+
+        :raises InputError: there is no such scheduler, path manager or congestion control.
+        """
+        for end in self.ends:
+            end.check()
+        return self
 
     def has(self, option: str) -> bool:
         """Tell whether one of the ends has an option."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed import plugins
 from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.registry import Registry
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
@@ -26,10 +26,10 @@ _SIZES: Final = frozenset({"send_buffer", "receive_buffer", "notsent_lowat"})
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
 _S: Final = 1_000_000_000
 # Options of our own stacks whose values are names.
-_OUR_NAMES: Final = {
-    "congestion": CONTROLS.names,
-    "scheduler": SCHEDULERS.names,
-    "path_manager": PATH_MANAGERS.names,
+OUR_NAMES: Final[Mapping[str, Registry[Any]]] = {
+    "congestion": CONTROLS,
+    "scheduler": SCHEDULERS,
+    "path_manager": PATH_MANAGERS,
 }
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
@@ -103,6 +103,16 @@ def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
         raise InputError(f"{where.rstrip('`') or kind.name} of {kind.name}: {what}") from None
 
 
+def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
+    """Check the options of our own stacks that name something: there must be such a thing.
+
+    :raises InputError: there is none, or what another package adds cannot be used.
+    """
+    for name, registry in OUR_NAMES.items():
+        if not kind.in_kernel and chosen.get(name) is not None:
+            registry.find(str(chosen[name]))
+
+
 def given(options: msgspec.Struct) -> dict[str, Scalar]:
     """Return the options that were asked for, by name."""
     found = msgspec.structs.asdict(options)
@@ -110,7 +120,7 @@ def given(options: msgspec.Struct) -> dict[str, Scalar]:
 
 
 def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
-    """Return a configuration of our own stack with some options set.
+    """Return a configuration of our own stack with some options set; what they name is there then.
 
     ``nodelay`` is the opposite of its field ``nagle``; a time ``x`` is the field ``x_ns``.  What a
     configuration does not have is left to the other one that makes up the stack.
@@ -118,6 +128,8 @@ def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
     fields = base.__struct_fields__
     changed: dict[str, Any] = {}
     for name, value in options.items():
+        if name in OUR_NAMES:
+            OUR_NAMES[name].take(str(value))
         if name == "nodelay" and "nagle" in fields:
             changed["nagle"] = not value
         for field in (name, name + _SUFFIX):
@@ -174,13 +186,6 @@ def _check(kind: StackKind, name: str, value: Scalar) -> None:
         if kind.in_kernel and unit is not None and value % unit:
             raise InputError(
                 f"{name} of {kind.name} must be whole {'seconds' if unit == _S else 'ms'}"
-            )
-    if not kind.in_kernel and name in _OUR_NAMES:
-        plugins.load()
-        known = _OUR_NAMES[name]()
-        if value not in known:
-            raise InputError(
-                f"there is no {name.replace('_', ' ')} {value!r}", hint=nearest(str(value), known)
             )
 
 

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError
-from testbed.probe import probes
-from testbed.probe.probes import pm_events
+from testbed.probe.probes import PROBES, Probe, pm_events
 from testbed.records import PmEventRecord, WireRecord
 from testbed.records.kinds import KINDS
 from testbed.wire.netem import WireCounters
@@ -79,12 +78,13 @@ def test_a_record_is_one_object_with_time_probe_and_node():
     assert (found["t_ns"], found["probe"]) == (1, "wire")
 
 
-@pytest.mark.parametrize("name", probes.names())
-def test_a_probe_has_records_that_bear_its_name(name):
-    assert name in {kind.__struct_config__.tag for kind in KINDS}
-    assert issubclass(probes.probe(name), probes.Probe)
+@pytest.mark.parametrize("name", PROBES.own())
+def test_a_probe_says_what_it_writes_and_that_bears_its_name(name):
+    assert issubclass(PROBES[name], Probe)
+    assert PROBES[name].record is KINDS[name]
+    assert KINDS[name].__struct_config__.tag == name
 
 
 def test_an_unknown_probe_is_refused():
-    with pytest.raises(InputError, match=r"unknown probe 'tcpinfo'.*tcp_info"):
-        probes.probe("tcpinfo")
+    with pytest.raises(InputError, match=r"no probe 'tcpinfo'.*tcp_info"):
+        PROBES.find("tcpinfo")

@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from testbed.document import structured
 from testbed.errors import InputError, WorkloadError
+from testbed.workload.base import Workload
 from testbed.workload.metrics import METRICS
 from testbed.workload.result import Progress, WorkloadResult
 from testbed.workload.run import run
-from testbed.workload.spec import Workload
 
 LOOPBACK = "127.0.0.1"
 
@@ -74,7 +75,7 @@ class Bench:
         self.progress: list[Progress] = []
 
     def run(self, *, stack: str = "tcp", limit_s: float = 30, **fields: Any) -> WorkloadResult:
-        workload = msgspec.convert({"from": "a", "to": "b", "port": self.port, **fields}, Workload)
+        workload = structured({"from": "a", "to": "b", "port": self.port, **fields}, Workload)
 
         async def go() -> WorkloadResult:
             try:

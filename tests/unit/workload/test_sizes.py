@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.document import structured
+from testbed.workload.base import Workload
 from testbed.workload.sizes import Arrivals, Sizes
-from testbed.workload.spec import Bulk, Workload
+from testbed.workload.spec import Bulk
 
 SECOND = 1_000_000_000
 
 
 def read(**fields):
-    return msgspec.convert({"kind": "bulk", "from": "a", "to": "b", **fields}, Workload)
+    return structured({"kind": "bulk", "from": "a", "to": "b", **fields}, Workload)
 
 
 def drawn(sizes, count=2000):

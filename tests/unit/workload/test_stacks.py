@@ -148,7 +148,7 @@ def test_each_end_of_a_pair_has_its_own_options():
     [
         ("userspace(schedular=ecf)", "no option 'schedular'.*'scheduler'"),
         ("userspace(scheduler=nonesuch)", "no scheduler 'nonesuch'"),
-        ("userspace(congestion=nonesuch)", "no congestion 'nonesuch'"),
+        ("userspace(congestion=nonesuch)", "no congestion control 'nonesuch'"),
         ("userspace(mtu=big)", "mtu of userspace"),
         ("tcp(send_buffer=0)", "send_buffer of tcp must be more than 0"),
         ("tcp(keepalive_idle=1500ms)", "must be whole seconds"),
@@ -164,7 +164,7 @@ def test_each_end_of_a_pair_has_its_own_options():
 )
 def test_what_is_wrong_with_a_stack_is_said(written, message):
     with pytest.raises(InputError, match=message):
-        read(written)
+        read(written).check()
 
 
 def test_options_of_the_kernel_are_set_and_read_back():

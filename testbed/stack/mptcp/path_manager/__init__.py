@@ -1,6 +1,7 @@
 """Path managers, by name.  Adding one is adding a module and a line here.
 
-Programs may register further ones (:data:`PATH_MANAGERS`) before they make an endpoint.
+Another package adds one by an entry point; a program may register one (:data:`PATH_MANAGERS`)
+before it makes an endpoint.
 """
 
 from __future__ import annotations
@@ -8,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from testbed.registry import Registry, making
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits, PathManager
 from testbed.stack.mptcp.path_manager.fullmesh import FullMesh
 from testbed.stack.mptcp.path_manager.kernel_like import KernelLike
-from testbed.stack.registry import Registry
 
 PATH_MANAGERS: Final[Registry[Callable[[Sequence[PathEndpoint], PathLimits], PathManager]]] = (
-    Registry("path manager", {"fullmesh": FullMesh, "kernel_like": KernelLike})
+    Registry(
+        "path manager",
+        "testbed.path_managers",
+        {"fullmesh": FullMesh, "kernel_like": KernelLike},
+        making("path manager", PathManager),
+    )
 )

@@ -1,0 +1,37 @@
+"""The kinds of workloads that this package brings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.workload import bulk, reqres, stream
+from testbed.workload.kinds import Kind, PairedKind
+from testbed.workload.metrics import BOTH_WAYS, COMMON, CPU, TIMED
+from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
+
+BULK: Final = PairedKind(
+    spec=Bulk,
+    job=bulk.Job,
+    connect=bulk.connect,
+    serve=bulk.serve,
+    evaluate=bulk.evaluate,
+    gives=(*COMMON, *BOTH_WAYS, *TIMED),
+)
+REQRES: Final = PairedKind(
+    spec=ReqRes,
+    job=reqres.Job,
+    connect=reqres.connect,
+    serve=reqres.serve,
+    evaluate=reqres.evaluate,
+    gives=("latency_p50", "latency_p99", "latency_max", "transactions", *COMMON),
+)
+STREAM: Final = PairedKind(
+    spec=Stream,
+    job=stream.Job,
+    connect=stream.connect,
+    serve=stream.serve,
+    evaluate=stream.evaluate,
+    gives=("block_delay_p50", "block_delay_p99", "block_delay_max", "blocks", *COMMON),
+)
+IPERF3: Final = Kind(spec=Iperf3, gives=("goodput", "duration", "retransmits", *BOTH_WAYS, *CPU))
+COMMAND: Final = Kind(spec=Command, gives=("duration", *CPU))
