@@ -8,12 +8,14 @@ import functools
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from testbed.errors import PlatformError
 from testbed.sandbox import Sandbox
+from tests import example
 
 # The same examples everywhere, however slow the machine is.
 hypothesis.settings.register_profile(
@@ -44,6 +46,12 @@ def default_signals() -> Iterator[None]:
                 default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
                 signal.signal(number, default)
         yield
+
+
+@pytest.fixture(scope="session")
+def example_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the example of a package with plugins is installed, beside our own packages."""
+    return example.install(tmp_path_factory.mktemp("site"))
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""An example of a package that adds one of everything to testbed."""
