@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from testbed.cli.application import application
+from testbed.sim.middlebox.kinds import KINDS
+from tests import example
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXPERIMENT = """\
@@ -56,3 +61,32 @@ def test_the_map_of_the_stack_names_files_that_are_there() -> None:
     named = set(re.findall(r"`((?:mptcp|packet|tcp)/[a-z_/]+(?:\.py|/))`", text))
     assert len(named) > 15
     assert [name for name in named if not (stack / name).exists()] == []
+
+
+def test_the_page_on_plugins_shows_the_package_that_is_tested() -> None:
+    """Each block of code is a whole file of it, and each file is shown."""
+    text = (DOCS / "plugins.md").read_text()
+    shown = re.findall(r"```(?:python|toml)\n(.*?)```", text, flags=re.DOTALL)
+    files = [
+        example.PACKAGE / "pyproject.toml",
+        *(file for file in (example.PACKAGE / "testbed_example").glob("[a-z]*.py")),
+    ]
+    assert sorted(shown) == sorted(file.read_text() for file in files)
+
+
+def test_the_experiment_with_plugins_is_right(example_site: Path, tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "plugins.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "try.yaml").write_text(text)
+    with example.beside(example_site):
+        options = ["--sim", "--results", str(tmp_path / "results")]
+        done = CliRunner().invoke(application, ["run", *options, str(tmp_path / "try.yaml")])
+    assert done.exit_code == 0, done.output
+    assert "pass: echo_time_spread of theirs" in done.output
+
+
+def test_the_boxes_that_are_described_are_those_there_are() -> None:
+    text = (DOCS / "simulation.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text.partition("## Middleboxes")[2], re.MULTILINE)
+    described = {name: set(re.findall(r"`(\w+)", options)) for name, options in rows}
+    there = {name: set(KINDS[name].options.__struct_fields__) for name in KINDS.own()}
+    assert described == there
