@@ -114,6 +114,14 @@ class Registry(Generic[T]):
     def find(self, name: str) -> T:
         """Return the entry of a name, of this package or of another one.
 
+        :raises InputError: as :meth:`check`.
+        """
+        self.check(name)
+        return self[name]
+
+    def check(self, name: str) -> None:
+        """Check that there is an entry of a name; what is ours is not imported for that.
+
         :raises InputError: there is none, it cannot be used, or two have the name.
         """
         if name in self._errors:
@@ -124,7 +132,6 @@ class Registry(Generic[T]):
                 self._load(name, plugins)
         if name not in self._entries:
             raise self._unknown(name, self.names())
-        return self[name]
 
     def take(self, name: str) -> T:
         """Return the entry of a name that :meth:`find` has been asked for, perhaps elsewhere.
@@ -133,9 +140,13 @@ class Registry(Generic[T]):
         """
         return self[name] if name in self._entries else self.find(name)
 
+    def usable(self) -> list[str]:
+        """Return the names of all that can be used; what is broken, :meth:`broken` tells."""
+        return [name for name in self.names() if self._works(name)]
+
     def working(self) -> dict[str, T]:
-        """Return all that can be used; what is broken, :meth:`broken` tells."""
-        return {name: self[name] for name in self.names() if self._works(name)}
+        """Return all that can be used, by name."""
+        return {name: self[name] for name in self.usable()}
 
     def broken(self) -> tuple[InputError, ...]:
         """Return what is wrong with entry points, one error for each name; all are imported."""
@@ -153,7 +164,7 @@ class Registry(Generic[T]):
 
     def _works(self, name: str) -> bool:
         try:
-            self.find(name)
+            self.check(name)
         except InputError:
             return name in self._entries  # ours is there, whoever wants to have its name
         return True
@@ -168,7 +179,7 @@ class Registry(Generic[T]):
         else:
             try:
                 entry = self._accept(name, pkgutil.resolve_name(first.value))
-            except Exception as wrong:  # whatever a stranger's module does when it is imported
+            except (Exception, SystemExit) as wrong:  # whatever a stranger's module does
                 said = isinstance(wrong, TypeError | InputError)
                 error = first.error(str(wrong) if said else f"{type(wrong).__name__}: {wrong}")
             else:

@@ -13,7 +13,7 @@ from typing import Final
 
 from testbed import records, registry
 from testbed.analysis import registry as metrics
-from testbed.experiment.plugins import REGISTRIES
+from testbed.experiment.plugins import registries
 
 PACKAGE: Final = Path(__file__).parent / "example_package"
 GROUPS: Final = (
@@ -54,8 +54,8 @@ def pretend(folder: Path, entry_points: str, name: str = "theirs", version: str 
 @contextlib.contextmanager
 def beside(site: Path) -> Iterator[None]:
     """Have what is installed in a folder in this process; afterwards none of it is there."""
-    registries = [*REGISTRIES, records.kinds.KINDS]
-    kept = [(dict(it._entries), dict(it._origins), dict(it._errors)) for it in registries]
+    known = [*registries(), records.kinds.KINDS]
+    kept = [(dict(it._entries), dict(it._origins), dict(it._errors)) for it in known]
     modules = set(sys.modules)
     sys.path.insert(0, str(site))
     _forget()
@@ -64,7 +64,7 @@ def beside(site: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(site))
         _forget()
-        for it, state in zip(registries, kept, strict=True):
+        for it, state in zip(known, kept, strict=True):
             it._entries, it._origins, it._errors = state
         for name in set(sys.modules) - modules:
             if not name.startswith("testbed."):

@@ -52,7 +52,7 @@ def machines(incomplete: str) -> Iterator[str]:
 
 def plugin_groups(incomplete: str) -> Iterator[str]:
     """Yield the groups of entry points whose name begins so."""
-    from testbed.experiment.plugins import REGISTRIES
+    from testbed.experiment.plugins import registries
 
-    names = (registry.group.removeprefix("testbed.") for registry in REGISTRIES)
+    names = (registry.group.removeprefix("testbed.") for registry in registries())
     yield from (name for name in names if name.startswith(incomplete))

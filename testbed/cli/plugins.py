@@ -33,10 +33,10 @@ def command(
         testbed plugins schedulers probes --json
     """
     from testbed.errors import InputError
-    from testbed.experiment.plugins import REGISTRIES
+    from testbed.experiment.plugins import registries
     from testbed.hints import nearest
 
-    known = {_short(registry): registry for registry in REGISTRIES}
+    known = {_short(registry): registry for registry in registries()}
     for group in groups or ():
         if group not in known:
             raise InputError(f"there is no group {group!r}", hint=nearest(group, known))

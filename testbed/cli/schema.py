@@ -124,7 +124,7 @@ def _name_choices(components: dict[str, Any]) -> None:
     written = {"type": "string", "description": "NAME(OPTION=VALUE, ...), or SOURCE/TARGET"}
     experiment["stacks"]["items"] = {"anyOf": [*stacks, labelled, written]}
     experiment["probes"]["items"] = {
-        "enum": [*DEFAULT_PROBES, *(name for name in PROBES.working() if name not in PROBES.own())]
+        "enum": [*DEFAULT_PROBES, *(name for name in PROBES.usable() if name not in PROBES.own())]
     }
     known = [
         {"const": metric.name, "description": metric.definition} for metric in metrics().values()

@@ -411,7 +411,7 @@ def _check_names(written: Document[ExperimentSpec]) -> None:
             raise written.error("there is no probe 'pcap'", place, "write 'pcap: true'")
         with _placing(written, place):
             if probe != "wire":  # not a probe of the sampler
-                PROBES.find(probe)
+                PROBES.check(probe)
 
 
 def _check_lengths(written: Document[ExperimentSpec]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from testbed.analysis import registry as metrics
 from testbed.document import split_path
@@ -11,7 +11,6 @@ from testbed.experiment.load import Experiment
 from testbed.probe.probes import PROBES
 from testbed.registry import Registry
 from testbed.results.model import STACK_PREFIX
-from testbed.sim.middlebox import kinds as middleboxes
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.tcp.congestion import CONTROLS
@@ -21,15 +20,24 @@ from testbed.workload import kinds as workloads
 from testbed.workload.stacks.choice import StackChoice, read
 from testbed.workload.stacks.options import OUR_NAMES
 
-REGISTRIES: Final[tuple[Registry[Any], ...]] = (
-    workloads.KINDS,
-    PROBES,
-    SCHEDULERS,
-    CONTROLS,
-    PATH_MANAGERS,
-    middleboxes.KINDS,
-    metrics.REGISTRY,
-)
+
+def registries() -> tuple[Registry[Any], ...]:
+    """Return the registry of each group."""
+    return (
+        workloads.KINDS,
+        PROBES,
+        SCHEDULERS,
+        CONTROLS,
+        PATH_MANAGERS,
+        _middleboxes(),
+        metrics.REGISTRY,
+    )
+
+
+def _middleboxes() -> Registry[Any]:
+    from testbed.sim.middlebox.kinds import KINDS  # noqa: PLC0415 - few experiments need them
+
+    return KINDS
 
 
 def used(experiment: Experiment) -> dict[str, str]:
@@ -56,7 +64,7 @@ def _named(experiment: Experiment) -> Iterator[tuple[Registry[Any], str]]:
     yield from _of_topology(resolve(experiment.network))
     for path, values in _varied(experiment):
         option = path.removeprefix(STACK_PREFIX)
-        registry = middleboxes.KINDS if "middlebox" in split_path(path) else OUR_NAMES.get(option)
+        registry = _middleboxes() if "middlebox" in split_path(path) else OUR_NAMES.get(option)
         if registry is not None:
             yield from ((registry, str(value)) for value in values)
     yield from ((metrics.REGISTRY, name) for name in metrics.derivations())
@@ -75,7 +83,7 @@ def _of_topology(topology: Topology) -> Iterator[tuple[Registry[Any], str]]:
             if name == "net.ipv4.tcp_congestion_control":
                 yield CONTROLS, value
     for link in topology.links:
-        yield from ((middleboxes.KINDS, box.kind) for box in link.middlebox)
+        yield from ((_middleboxes(), box.kind) for box in link.middlebox)
 
 
 def _choices(experiment: Experiment) -> Iterator[StackChoice]:

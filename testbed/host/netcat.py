@@ -81,9 +81,9 @@ def options(
         **others,
     )
     _known("stack", found.stack, STACKS)
-    SCHEDULERS.find(found.scheduler)
-    PATH_MANAGERS.find(found.path_manager)
-    CONTROLS.find(found.congestion)
+    SCHEDULERS.check(found.scheduler)
+    PATH_MANAGERS.check(found.path_manager)
+    CONTROLS.check(found.congestion)
     _nameable(found.host or "")
     for source in found.sources:
         _numeric(source)

@@ -31,6 +31,7 @@ from testbed.probe.probes import PROBES
 from testbed.records import Record
 
 _CONTROL = 0  # standard input
+_messages = sys.stdout.buffer
 
 
 class Sampler:
@@ -113,6 +114,7 @@ class Sampler:
 
 def main() -> None:
     """Sample from the job to the end of standard input."""
+    sys.stdout = sys.stderr  # what a plugin prints is no message
     parser = argparse.ArgumentParser(prog="python -m testbed.probe.sampler")
     parser.add_argument("--records", type=int, required=True, metavar="FD")
     arguments = parser.parse_args()
@@ -146,8 +148,8 @@ def _first_line() -> bytes:
 
 
 def _say(message: AnyMessage) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
-    sys.stdout.buffer.flush()
+    _messages.write(msgspec.json.encode(message) + b"\n")
+    _messages.flush()
 
 
 if __name__ == "__main__":

@@ -39,10 +39,12 @@ from testbed.workload.transfer import Report
 PROGRESS_S: Final = 0.2
 LOOK_NS: Final = 100_000_000
 _READ: Final = 64 * 1024
+_messages: Final = sys.stdout.buffer
 
 
 def main() -> None:
     """Read the task, carry it out, say how it ended."""
+    sys.stdout = sys.stderr  # what a plugin prints is no message
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task, dec_hook=open_hook)
     began = time.process_time()
     try:
@@ -153,8 +155,8 @@ def _tell(half: Half) -> None:
 
 
 def _say(message: AnyMessage) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
-    sys.stdout.buffer.flush()
+    _messages.write(msgspec.json.encode(message) + b"\n")
+    _messages.flush()
 
 
 if __name__ == "__main__":

@@ -64,6 +64,44 @@ def test_records_are_read_back_as_their_type(folder: Path, example_site: Path) -
     assert max(found["counts"]) >= 1
 
 
+LOUD = """
+from testbed.probe.probes import Probe
+from testbed.records import Record
+from testbed.stack.mptcp.scheduler.minrtt import MinRtt
+print("loud is imported")
+
+class LoudRecord(Record, frozen=True, kw_only=True, tag="loud"):
+    pass
+
+class Loud(Probe):
+    record = LoudRecord
+
+    def sample(self):
+        print("loud samples")
+        return ()
+
+class LoudScheduler(MinRtt):
+    def select(self, candidates):
+        print("loud selects")
+        return super().select(candidates)
+"""
+
+
+def test_what_a_plugin_prints_goes_to_the_logs(tmp_path: Path) -> None:
+    groups = "[testbed.probes]\nloud = loud:Loud\n[testbed.schedulers]\nloud = loud:LoudScheduler\n"
+    site = example.pretend(tmp_path / "site", groups)
+    (site / "loud.py").write_text(LOUD)
+    (tmp_path / "try.yaml").write_text(
+        f"{example.TOPOLOGY}stacks: [userspace(scheduler=loud)]\nprobes: [loud]\n"
+        "workload: {kind: bulk, from: client, to: server, size: 100KB}\nrepetitions: 1\n"
+    )
+    done = example.testbed("run", "try.yaml", site=site, folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = "".join(file.read_text() for file in (tmp_path / "results").rglob("*.log"))
+    assert "loud selects" in logs
+    assert "loud samples" in logs
+
+
 def test_records_are_left_out_without_the_package(folder: Path) -> None:
     found = read(folder, None)
     assert "TcpInfoRecord" in found["kinds"]

@@ -65,6 +65,13 @@ def test_another_package_adds_an_entry(made: Any) -> None:
     assert it.own() == ["a", "b"]
 
 
+def test_ours_is_not_imported_to_see_that_it_is_there(made: Any) -> None:
+    it = made()
+    it.check("a")
+    assert it.usable() == ["a", "b"]
+    assert isinstance(it._entries["a"], str)
+
+
 def test_nothing_is_imported_before_its_name_is_asked_for(made: Any) -> None:
     it = made(plugin("mine"), plugin("bad", "nowhere:Bad"))
     assert it.names() == ["a", "b", "bad", "mine"]

@@ -110,7 +110,7 @@ def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
     """
     for name, registry in OUR_NAMES.items():
         if not kind.in_kernel and chosen.get(name) is not None:
-            registry.find(str(chosen[name]))
+            registry.check(str(chosen[name]))
 
 
 def given(options: msgspec.Struct) -> dict[str, Scalar]:
