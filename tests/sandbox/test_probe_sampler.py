@@ -16,7 +16,7 @@ from testbed.document import structured
 from testbed.errors import InputError, PlatformError, SandboxError
 from testbed.experiment.launcher import Launcher, Program
 from testbed.probe.client import Job, Sampler, Summary, command
-from testbed.probe.probes import names
+from testbed.probe.probes import PROBES
 from testbed.sandbox import Sandbox
 from testbed.topology.model import Endpoint, EndpointFlag, Limits
 from testbed.topology.operations import (
@@ -269,7 +269,7 @@ def test_a_connection_closes_while_it_is_watched(until):
 
 
 def names_of_sockets() -> tuple[str, ...]:
-    return tuple(name for name in names() if name.endswith("_info"))
+    return tuple(name for name in PROBES.own() if name.endswith("_info"))
 
 
 def test_a_last_sample_is_taken_on_stop(lab):
@@ -288,7 +288,7 @@ def test_a_last_sample_is_taken_on_stop(lab):
 @pytest.mark.parametrize(
     ("probes", "options", "words"),
     [
-        (("nonsense",), {}, "unknown probe 'nonsense'"),
+        (("nonsense",), {}, "no probe 'nonsense'"),
         (("cpu",), {"cpu": {"fast": True}}, "takes no options"),
         (("pcap",), {}, "folder"),
     ],
