@@ -18,7 +18,7 @@ from testbed.experiment import traces
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
-from testbed.experiment.spec import CASE, ExperimentSpec
+from testbed.experiment.spec import CASE, WIRE, ExperimentSpec
 from testbed.experiment.venue import HOST, SIMULATION, venue
 from testbed.machine import machine
 from testbed.probe.probes import PROBES
@@ -404,13 +404,14 @@ def _samples(experiment: Experiment) -> Iterator[Cell]:
 
 def _check_names(written: Document[ExperimentSpec]) -> None:
     """Check probes against those there are."""
-    spec = written.value
-    for index, probe in enumerate(spec.probes):
+    known = [WIRE, *(name for name in PROBES.names() if name != "pcap")]
+    for index, probe in enumerate(written.value.probes):
         place = document.join_path("probes", index)
-        if probe == "pcap":
-            raise written.error("there is no probe 'pcap'", place, "write 'pcap: true'")
-        with _placing(written, place):
-            if probe != "wire":  # not a probe of the sampler
+        if probe not in known:
+            hint = "write 'pcap: true'" if probe == "pcap" else document.nearest(probe, known)
+            raise written.error(f"there is no probe {probe!r}", place, hint)
+        if probe != WIRE:
+            with _placing(written, place):
                 PROBES.check(probe)
 
 

@@ -26,7 +26,8 @@ FlowName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w-]*$", max_length=4
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 
 # All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
-DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), "wire")
+WIRE: Final = "wire"
+DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), WIRE)
 CASE: Final = "case"  # the parameter that says which of the cases a run is
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
