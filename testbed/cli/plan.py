@@ -52,7 +52,6 @@ def command(
 
 def _plan(file: Path, seed: int) -> Plan:
     from testbed.topology.load import load_topology
-    from testbed.topology.plan import plan
-    from testbed.topology.resolve import resolve
+    from testbed.topology.plan import planned
 
-    return plan(resolve(load_topology(file)), seed=seed)
+    return planned(load_topology(file), seed=seed)

@@ -38,10 +38,9 @@ def command(
 
     from testbed.sandbox import Sandbox
     from testbed.topology.load import load_topology
-    from testbed.topology.plan import plan
-    from testbed.topology.resolve import resolve
+    from testbed.topology.plan import planned
 
-    wanted = plan(resolve(load_topology(file)), engine=engine, seed=seed)
+    wanted = planned(load_topology(file), engine=engine, seed=seed)
 
     async def build() -> dict[str, object]:
         sandbox = await Sandbox.create(name or file.stem)

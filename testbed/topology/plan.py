@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterator
 
-from testbed.document import join_path
+from testbed.document import Document, join_path
 from testbed.errors import InputError
 from testbed.topology.model import Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (
@@ -29,7 +29,21 @@ from testbed.topology.operations import (
     SetSysctl,
     VethEnd,
 )
+from testbed.topology.resolve import resolve
 from testbed.topology.skeleton import mac, middle
+from testbed.topology.spec import TopologySpec
+
+
+def planned(written: Document[TopologySpec], *, engine: str = "auto", seed: int = 0) -> Plan:
+    """Return the plan that builds what a document describes, as :func:`plan`.
+
+    :raises InputError: with file, line and path.
+    """
+    topology = resolve(written)
+    try:
+        return plan(topology, engine=engine, seed=seed)
+    except InputError as error:
+        raise written.error(error.message, error.path or "", error.hint) from None
 
 
 def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
