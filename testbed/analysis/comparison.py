@@ -1,87 +1,186 @@
-"""The same experiment on several machines, put side by side.  Pure."""
+"""Has anything changed?  The cells of two sides, metric by metric.  Pure.
+
+:mod:`testbed.analysis.change` says what the verdicts mean.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 
-from testbed.analysis.outcome import CellOutcome, Outcome
-from testbed.analysis.statistics import Estimate, Ratio, ratio
-from testbed.metric import Metric
-from testbed.results.model import RunRecord, Scalar, Status
+from testbed.analysis import differing, noise
+from testbed.analysis.change import THRESHOLD, Change, Pair, Row
+from testbed.analysis.likeness import refuse
+from testbed.analysis.registry import metric_of
+from testbed.analysis.sides import CellSamples, Side, matched
+from testbed.analysis.verdicts import Verdict
+from testbed.errors import InputError
+from testbed.metric import Better, Metric, Source
+from testbed.results.model import SCHEMA
+
+OK: Final = Metric(
+    name="ok",
+    unit="1",
+    better=Better.HIGHER,
+    definition="the share of runs that count",
+    source=Source.DERIVED,
+    robust=True,
+)
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What one machine made of an experiment.
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How to compare.
 
-    :param asked: tells experiments of one name apart, as :attr:`ExperimentRecord.digest` does.
+    :param metrics: names; by default those the experiment is run for.
+    :param threshold: the smallest relevant change, as a share of the base's mean; by default
+        :data:`testbed.analysis.change.THRESHOLD`, and any change where time is virtual.
+    :param across: facts of the environment that are what is compared; see
+        :func:`testbed.analysis.likeness.refuse`.
+    :param force: compare whatever differs.
+    :param apart: what cells of the two sides are selected by, and differ in.
     """
 
-    machine: str
-    asked: str
-    outcome: Outcome
-    runs: Sequence[RunRecord]
+    metrics: tuple[str, ...] = ()
+    threshold: float | None = None
+    across: frozenset[str] = frozenset()
+    force: bool = False
+    apart: frozenset[str] = frozenset()
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell on a machine.
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """New sides held against a base.
 
-    :param metric: the first headline metric of the experiment.
-    :param estimate: its mean; ``None`` if no run counts.
+    :param exact: whether time was virtual, so that any difference is one.
+    :param changes: a row for each new side, cell and metric, the rows of a cell together.
+    :param warnings: what may have disturbed the numbers, and what could not be compared.
     :param own: metrics that programs of the experiment print.
-    :param relative: its mean over that on the first machine; not for that one itself.
     """
 
-    stack: str
-    parameters: dict[str, Scalar]
-    machine: str
-    ok: int
-    planned: int
-    metric: str
-    estimate: Estimate | None
-    subflows: tuple[int, ...]
-    relative: Ratio | None
+    schema: int = SCHEMA
+    experiment: str
+    base: str
+    news: tuple[str, ...]
+    exact: bool
+    changes: tuple[Change, ...]
+    warnings: tuple[str, ...]
     own: dict[str, Metric] = {}
 
+    @property
+    def regressed(self) -> bool:
+        """Whether something surely became worse."""
+        return self._any(Verdict.REGRESSED)
 
-def compare(measured: Sequence[Measured]) -> tuple[Row, ...]:
-    """Return a row for each cell and machine, the machines of one cell together.
+    @property
+    def inconclusive(self) -> bool:
+        """Whether something is not decided."""
+        return self._any(Verdict.INCONCLUSIVE)
 
-    :param measured: of one experiment; the others are held against the first.
+    @property
+    def changed(self) -> bool:
+        """Whether something is surely not as it was, for better or worse."""
+        return self._any(Verdict.REGRESSED, Verdict.IMPROVED, Verdict.CHANGED)
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """How many rows have each verdict; only verdicts that there are."""
+        counts = {each: sum(row.verdict is each for row in self.changes) for each in Verdict}
+        return {verdict: count for verdict, count in counts.items() if count}
+
+    def _any(self, *verdicts: Verdict) -> bool:
+        return any(row.verdict in verdicts for row in self.changes)
+
+
+NO_TERMS: Final = Terms()
+
+
+def compare(base: Side, news: Sequence[Side], terms: Terms = NO_TERMS) -> Comparison:
+    """Hold each of ``news`` against ``base``.
+
+    :raises InputError: they differ in what is not compared, have no cell in common, or no run has
+        one of the metrics.
     """
-    first = measured[0].outcome
-    return tuple(row for cell in first.cells for row in _rows(cell, first.headline[0], measured))
+    if not terms.force:
+        for new in news:
+            refuse(base, new, terms.across)
+    pairs = list(_paired(base, news, terms))
+    if not pairs:
+        raise InputError(
+            f"{' and '.join(new.name for new in news)} and {base.name} have no cell in common",
+            hint="--base and --new select cells, for example --base stack=tcp --new stack=mptcp",
+        )
+    own = base.own | {key: it for new in news for key, it in new.own.items()}
+    metrics = terms.metrics or base.headline
+    _check(terms.metrics, pairs)
+    rows = [row for pair in pairs for row in _rows(pair, metrics, own)]
+    corrected = iter(differing.adjusted([row.test.p for row in rows if row.test is not None]))
+    among = sum(row.test is not None for row in rows)
+    return Comparison(
+        experiment=base.experiment,
+        base=base.name,
+        news=tuple(new.name for new in news),
+        exact=all(pair.exact for pair in pairs),
+        changes=tuple(
+            row.change(None if row.test is None else next(corrected), among) for row in rows
+        ),
+        warnings=tuple(dict.fromkeys(_warnings(base, news, terms, pairs))),
+        own=own,
+    )
 
 
-def _rows(cell: CellOutcome, metric: str, measured: Sequence[Measured]) -> Iterator[Row]:
-    reference = _values(cell, metric, measured[0].runs)
-    for number, each in enumerate(measured):
-        values = _values(cell, metric, each.runs)
-        held = number and values and any(reference)
-        for own in each.outcome.cells:
-            if _same(own, cell):
-                yield Row(
-                    stack=cell.stack,
-                    parameters=cell.parameters,
-                    machine=each.machine,
-                    ok=own.ok,
-                    planned=own.planned,
-                    metric=metric,
-                    own=each.outcome.own,
-                    estimate=own.metrics.get(metric),
-                    subflows=own.subflows,
-                    relative=ratio(values, [reference]) if held else None,
+def _paired(base: Side, news: Iterable[Side], terms: Terms) -> Iterator[Pair]:
+    """Yield cells that are equal but for what they are selected by, in the order of the base."""
+    partners = [(new, {matched(cell, terms.apart): cell for cell in new.cells}) for new in news]
+    for cell in base.cells:
+        for new, of in partners:
+            partner = of.get(matched(cell, terms.apart))
+            if partner is not None:
+                exact = base.deterministic and new.deterministic
+                usual = 0.0 if exact else THRESHOLD
+                yield Pair(
+                    base=base.name,
+                    new=new.name,
+                    mine=cell,
+                    its=partner,
+                    exact=exact,
+                    threshold=usual if terms.threshold is None else terms.threshold,
                 )
 
 
-def _same(one: CellOutcome | RunRecord, other: CellOutcome) -> bool:
-    return (one.stack, one.parameters) == (other.stack, other.parameters)
+def _check(metrics: Sequence[str], pairs: Sequence[Pair]) -> None:
+    there = {name for pair in pairs for each in (pair.mine, pair.its) for name in each.metrics}
+    for name in metrics:
+        if name not in there:
+            raise InputError(
+                f"no run here has the metric {name!r}", hint=f"they have {', '.join(sorted(there))}"
+            )
 
 
-def _values(cell: CellOutcome, metric: str, runs: Sequence[RunRecord]) -> list[float]:
-    return [
-        run.metrics[metric]
-        for run in runs
-        if run.status is Status.OK and _same(run, cell) and metric in run.metrics
-    ]
+def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterator[Row]:
+    """Yield what is to be judged; whether runs count at all, where some do not."""
+    if any(cell.failed + cell.invalid for cell in (pair.mine, pair.its)):
+        yield Row(pair, OK.name, OK, _counting(pair.mine), _counting(pair.its))
+    for name in metrics:
+        if pair.exact:
+            mine, its = pair.mine.by_repetition(name), pair.its.by_repetition(name)
+            both = [number for number in mine if number in its]
+            base, new = ([of[number] for number in both] for of in (mine, its))
+        else:
+            base, new = pair.mine.values(name), pair.its.values(name)
+        yield Row(pair, name, metric_of(name, own), base, new)
+
+
+def _counting(cell: CellSamples) -> list[float]:
+    return [1.0] * len(cell.repetitions) + [0.0] * (cell.failed + cell.invalid)
+
+
+def _warnings(
+    base: Side, news: Sequence[Side], terms: Terms, pairs: Sequence[Pair]
+) -> Iterator[str]:
+    yield from noise.unmatched(base, news, terms.apart)
+    by_name = {side.name: side for side in (*news, base)}
+    for pair in pairs:
+        yield from noise.of_cell(base, pair.mine)
+        yield from noise.of_cell(by_name[pair.new], pair.its)
+        yield from noise.between(pair.base, pair.mine, pair.new, pair.its)

@@ -17,10 +17,12 @@ from testbed.results.model import Cell, Scalar, identity
 
 
 class Verdict(enum.StrEnum):
-    """What the runs say about a claim, with 95 % confidence."""
+    """What the runs say about a claim or a change, with 95 % confidence."""
 
     PASS = "pass"  # noqa: S105 - not a password
     REGRESSED = "regressed"
+    IMPROVED = "improved"  # a change alone
+    CHANGED = "changed"  # a change alone, of a metric without a better direction
     INCONCLUSIVE = "inconclusive"  # more repetitions would tell
 
 

@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "nc",
     "run",
     "show",
+    "compare",
     "metrics",
     "stacks",
     "plugins",
@@ -102,6 +103,6 @@ def _testbed(
     One YAML file becomes a network of shaped paths; the same workload runs over it with TCP and
     MPTCP; every result comes with the proof of what really ran.
 
-    Exit codes: 0 ok, 1 failed, 2 bad input, 3 an expectation is not met, 4 this machine cannot do
-    it, 130 interrupted.
+    Exit codes: 0 ok, 1 failed, 2 bad input, 3 an expectation is not met or something regressed, 4
+    this machine cannot do it, 130 interrupted.
     """

@@ -24,8 +24,8 @@ from testbed.results.environment import Software, software
 from testbed.results.store import Store, now
 
 if TYPE_CHECKING:
-    from testbed.analysis.comparison import Measured
     from testbed.campaign.request import Request
+    from testbed.cli.side_by_side import Found
 
 _STDOUT, _STDERR = 1, 2
 # Of several exit codes the first of these that occurs is ours; see testbed.errors.
@@ -45,7 +45,7 @@ def run(errands: Sequence[Errand]) -> int:
         check(machine, others=[other for other, _ in errands if other is not machine])
     strict = any(request.strict for _, request in errands)
     codes: list[int] = []
-    found: list[tuple[Path, Measured]] = []
+    found: list[Found] = []
     known = _prepared()
     try:
         for machine, errand in errands:
@@ -63,7 +63,7 @@ def run(errands: Sequence[Errand]) -> int:
         from testbed.cli import side_by_side
 
         side_by_side.conclude(found, json=errands[0][1].json)
-    codes.append(exit_code((measured.outcome for _, measured in found), strict=strict))
+    codes.append(exit_code((each.outcome for each in found), strict=strict))
     return next((code for code in _WORST if code in codes), int(any(codes)))
 
 
@@ -153,16 +153,13 @@ def _keep(log: Path, machine: Machine, results: Path, made: Sequence[Path]) -> P
     return kept
 
 
-def _read(machine: Machine, made: Sequence[Path], *, json: bool) -> Iterator[tuple[Path, Measured]]:
+def _read(machine: Machine, made: Sequence[Path], *, json: bool) -> Iterator[Found]:
     """Sum up here what was measured there: numerical libraries take long to load in emulation."""
-    from testbed.analysis.comparison import Measured
+    from testbed.campaign.sides import of_folder
+    from testbed.cli.side_by_side import Found
 
     for folder in made:
         store = Store.open(folder)
-        if runs := store.runs():
+        if store.over():
             outcome = conclude(store, json=json)
-            digest = store.experiment().digest
-            yield (
-                folder,
-                Measured(machine=machine.name, asked=digest, outcome=outcome, runs=runs),
-            )
+            yield Found(folder=folder, outcome=outcome, side=of_folder(folder, name=machine.name))

@@ -4,48 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
-from testbed.analysis.comparison import Measured, Row, compare
+import msgspec
+
+from testbed.analysis.comparison import Comparison, Terms, compare
+from testbed.analysis.likeness import ENVIRONMENT
+from testbed.analysis.outcome import Outcome
+from testbed.analysis.sides import Side
+from testbed.cli.changes import plain, print_comparison
 from testbed.cli.output import console, print_json
-from testbed.cli.tables import print_machines
 
-# Result folders and what came out.
-Found = Sequence[tuple[Path, Measured]]
+# The machine is what is compared; what else differs in there follows from it.
+_TERMS: Final = Terms(across=frozenset({ENVIRONMENT}))
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What one machine made of an experiment."""
+
+    folder: Path
+    outcome: Outcome
+    side: Side
+
+
 # The name and the contents of an experiment: two files may share a name.
 _What = tuple[str, str]
 
 
-def conclude(found: Found, *, json: bool) -> None:
-    """Print the comparison, or all of it as one JSON document."""
-    tables = _compared(measured for _, measured in found)
+def conclude(found: Sequence[Found], *, json: bool) -> None:
+    """Print the comparisons, or all of it as one JSON document.
+
+    There the comparison stands with the last machine that an experiment was run on.
+    """
+    compared = _compared(found)
     if json:
         print_json(
             [
                 {
-                    "machine": measured.machine,
-                    "folder": str(folder),
-                    "summary": measured.outcome,
-                    "comparison": [
-                        row
-                        for row in tables.get(_what(measured), ())
-                        if row.machine == measured.machine
-                    ],
+                    "machine": each.side.name,
+                    "folder": str(each.folder),
+                    "summary": each.outcome,
+                    "comparison": _against_the_first(compared.get(_what(each)), each.side.name),
                 }
-                for folder, measured in found
+                for each in found
             ]
         )
-    else:
-        for (name, _), rows in tables.items():
-            print_machines(console(), name, rows)
+        return
+    for comparison in compared.values():
+        console().print()
+        print_comparison(console(), comparison)
 
 
-def _what(measured: Measured) -> _What:
-    return measured.outcome.experiment, measured.asked
+def _against_the_first(comparison: Comparison | None, machine: str) -> object:
+    """Return the part of a comparison that is about one machine; nothing about the first one."""
+    if comparison is None or machine not in comparison.news:
+        return None
+    changes = tuple(each for each in comparison.changes if each.side == machine)
+    return plain(msgspec.structs.replace(comparison, news=(machine,), changes=changes))
 
 
-def _compared(found: Iterable[Measured]) -> dict[_What, tuple[Row, ...]]:
-    """Compare each experiment that several machines have run."""
-    by_experiment: dict[_What, dict[str, Measured]] = {}
-    for measured in found:
-        by_experiment.setdefault(_what(measured), {})[measured.machine] = measured
-    return {what: compare(list(of.values())) for what, of in by_experiment.items() if len(of) > 1}
+def _what(found: Found) -> _What:
+    return found.side.experiment, found.side.digest
+
+
+def _compared(found: Iterable[Found]) -> dict[_What, Comparison]:
+    """Hold each experiment that several machines have run against the first of them."""
+    by_experiment: dict[_What, dict[str, Side]] = {}
+    for each in found:
+        by_experiment.setdefault(_what(each), {})[each.side.name] = each.side
+    return {
+        what: compare(first, others, _TERMS)
+        for what, (first, *others) in (
+            (key, list(of.values())) for key, of in by_experiment.items()
+        )
+        if others
+    }

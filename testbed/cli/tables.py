@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from testbed.analysis.comparison import Row
 from testbed.analysis.outcome import CellOutcome, Outcome, Problem
 from testbed.analysis.samples import SATURATED
 from testbed.analysis.verdicts import Check, Verdict
@@ -19,9 +18,11 @@ if TYPE_CHECKING:
 
     from testbed.metric import Metric
 
-_COLOURS: Final = {
+COLOURS: Final = {
     Verdict.PASS: "green",
     Verdict.REGRESSED: "red",
+    Verdict.IMPROVED: "cyan",
+    Verdict.CHANGED: "magenta",
     Verdict.INCONCLUSIVE: "yellow",
     Status.OK: "green",
     Status.FAILED: "red",
@@ -35,7 +36,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     """Print the table, the expectations, what went wrong and where all of it lies."""
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
-    _print_table(console, _cells(outcome))
+    print_table(console, _cells(outcome))
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for remark in outcome.remarks:
         console.print(remark, style="dim", soft_wrap=True)
@@ -71,35 +72,15 @@ def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) ->
             f"{run.number:04d}",
             *_values(run, parameters),
             run.stack,
-            Text(run.status, _COLOURS[run.status]),
+            Text(run.status, COLOURS[run.status]),
             *metrics,
             " ".join(map(str, run.subflows)) or "-",
             run.reason or "",
         )
-    _print_table(console, table)
+    print_table(console, table)
 
 
-def print_machines(console: Console, name: str, rows: Sequence[Row]) -> None:
-    """Print one experiment on several machines: a line for each cell and machine."""
-    from rich.table import Table
-
-    first = rows[0]
-    metric = first.metric
-    table = Table(box=None, pad_edge=False)
-    parameters = _parameters(rows)
-    columns = (*parameters, "stack", "machine", "runs", metric, "subflows")
-    for column in (*columns, f"{metric} vs {first.machine}"):
-        table.add_column(column, overflow="fold")
-    before: list[str] = []
-    for row in rows:
-        cell = [*_values(row, parameters), row.stack]
-        table.add_row(*([""] * len(cell) if cell == before else cell), *_on_machine(row))
-        before = cell
-    console.print(f"\n{name}: machines compared", style="bold")
-    _print_table(console, table)
-
-
-def _print_table(console: Console, table: Table) -> None:
+def print_table(console: Console, table: Table) -> None:
     """Print a table; away from a terminal as wide as it is, so that no name is cut or broken."""
     from rich.measure import Measurement
 
@@ -107,14 +88,6 @@ def _print_table(console: Console, table: Table) -> None:
         without_end = console.options.update(max_width=_WIDEST)
         console.width = max(console.width, Measurement.get(console, without_end, table).maximum)
     console.print(table)
-
-
-def _on_machine(row: Row) -> Iterator[str]:
-    yield row.machine
-    yield f"{row.ok}/{row.planned}"
-    yield numbers.quantity(row.metric, row.estimate, row.own) if row.estimate else "-"
-    yield " ".join(map(str, row.subflows)) or "-"
-    yield numbers.times(row.relative) if row.relative else "-"
 
 
 def _cells(outcome: Outcome) -> Table:
@@ -151,12 +124,12 @@ def _relative(cell: CellOutcome) -> str:
     return numbers.times(cell.relative) if cell.relative else "-"
 
 
-def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord] | Sequence[Row]) -> list[str]:
+def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord]) -> list[str]:
     """Return the names of all parameters; an option of a stack is not one of every cell."""
     return list(dict.fromkeys(name for each in of for name in each.parameters))
 
 
-def _values(of: CellOutcome | RunRecord | Row, parameters: Sequence[str]) -> list[str]:
+def _values(of: CellOutcome | RunRecord, parameters: Sequence[str]) -> list[str]:
     return [str(of.parameters[name]) if name in of.parameters else "-" for name in parameters]
 
 
@@ -177,7 +150,7 @@ def _problem(problem: Problem) -> str:
 def _print_line(console: Console, word: Verdict | Status, text: str) -> None:
     from rich.text import Text
 
-    console.print(Text(word, _COLOURS[word]), f": {text}", sep="", soft_wrap=True)
+    console.print(Text(word, COLOURS[word]), f": {text}", sep="", soft_wrap=True)
 
 
 def _metric(run: RunRecord, name: str, own: Mapping[str, Metric]) -> str:

@@ -86,12 +86,13 @@ def test_a_file_runs_in_the_machines_it_lists_and_they_are_compared(run, fakes, 
         "fake:old": 1,
         "fake:new": 1,
     }
-    title, heads, *rows = done.stdout.splitlines()[-4:]
-    assert title == "try: machines compared"
-    assert heads.split()[:4] == ["stack", "machine", "runs", "goodput"]
-    assert rows[0].split()[:3] == ["userspace", "fake:old", "2/2"]
-    assert rows[1].split()[:2] == ["fake:new", "2/2"]  # of the same cell
-    assert (rows[0].split()[-1], rows[1].split()[-2:]) == ("-", ["1.00", "±0.00"])
+    title, heads, *rows = done.stdout.splitlines()[-7:]
+    assert title == "try: fake:new against fake:old"
+    assert heads.split() == ["stack", "metric", "base", "new", "change", "verdict"]
+    assert rows[0].split()[:2] == ["userspace", "goodput"]
+    assert rows[0].split()[-2:] == ["none", "pass"]
+    assert rows[1].split()[0] == "duration"  # of the same cell
+    assert rows[-1] == "pass: 2"
     folders = list((tmp_path / "r/try").iterdir())
     assert len(folders) == 2
     assert {(folder / "console.log").read_text() for folder in folders} == {"it was here\n"}
@@ -100,11 +101,14 @@ def test_a_file_runs_in_the_machines_it_lists_and_they_are_compared(run, fakes, 
 def test_the_comparison_is_in_the_json(run):
     first, second = json.loads(run("--json").stdout)
     assert (first["machine"], second["machine"]) == ("fake:old", "fake:new")
-    (reference,), (row,) = first["comparison"], second["comparison"]
-    assert (reference["machine"], reference["relative"]) == ("fake:old", None)
-    assert row["machine"] == "fake:new"
-    assert row["estimate"]["mean"] == second["summary"]["cells"][0]["metrics"]["goodput"]["mean"]
-    assert row["relative"] == {"value": 1.0, "interval": {"low": 1.0, "high": 1.0}}
+    assert first["comparison"] is None
+    comparison = second["comparison"]
+    assert (comparison["base"], comparison["news"]) == ("fake:old", ["fake:new"])
+    assert (comparison["exact"], comparison["counts"]) == (True, {"pass": 2})
+    change = comparison["changes"][0]
+    assert change["metric"] == "goodput"
+    assert change["new"]["mean"] == second["summary"]["cells"][0]["metrics"]["goodput"]["mean"]
+    assert (change["relative"], change["verdict"]) == (0.0, "pass")
 
 
 def test_files_of_the_same_name_are_compared_each_with_itself(run, tmp_path):
@@ -122,8 +126,8 @@ def test_files_of_the_same_name_are_compared_each_with_itself(run, tmp_path):
     assert sizes == ["10KB", "20KB"] * 2
     means = [each["summary"]["cells"][0]["metrics"]["goodput"]["mean"] for each in reports]
     assert means[0] != means[1]
-    compared = [row["estimate"]["mean"] for each in reports for row in each["comparison"]]
-    assert compared == means
+    compared = [each["comparison"]["changes"][0]["new"]["mean"] for each in reports[2:]]
+    assert compared == means[2:]
 
 
 def test_the_software_is_looked_at_once(run, fakes, monkeypatch):
@@ -139,7 +143,7 @@ def test_the_software_is_looked_at_once(run, fakes, monkeypatch):
 
 def test_one_machine_is_compared_with_none(run, fakes):
     (report,) = json.loads(run("--machine", "fake:new", "--json").stdout)
-    assert report["comparison"] == []
+    assert report["comparison"] is None
     assert [name for name, fake in fakes.items() if fake.started] == ["fake:new"]
 
 

@@ -1,0 +1,255 @@
+"""One metric of one cell on two sides, and its verdict.  Pure.
+
+A verdict is about a *smallest relevant change*, the threshold:
+
+============  ================================================================================
+regressed     the difference is significant, and the mean is worse by the threshold or more
+improved      the same for the better; ``changed`` for a metric that has no better direction
+pass          the 95 % interval of the change excludes a change for the worse of the threshold or
+              more; of a metric without a better direction, any such change
+inconclusive  neither: more repetitions would tell, and how many is said
+============  ================================================================================
+
+Significant is a test at 5 %, corrected for all comparisons that are made at once
+(:mod:`testbed.analysis.differing`).
+
+Where time is virtual a run would be the same again.  One decides: repetition by repetition the
+numbers are equal, or they differ, and the smallest relevant change is any.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Final
+
+import msgspec
+
+from testbed.analysis import differing
+from testbed.analysis.differing import ALPHA, Test
+from testbed.analysis.samples import SATURATED
+from testbed.analysis.sides import CellSamples
+from testbed.analysis.statistics import Estimate, Interval, difference, estimate
+from testbed.analysis.verdicts import Verdict
+from testbed.metric import Better, Metric
+from testbed.results.model import Scalar
+
+# Some four times what means of five runs differ by where nothing has changed, on a busy machine:
+# tests/unit/analysis/data/noise.json.  Less than a user of the network would notice.
+THRESHOLD: Final = 0.05
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one cell on two sides.
+
+    :param stack: of the base; ``new_stack`` that of the new side.
+    :param parameters: of the base.
+    :param side: the name of the new side.
+    :param base: the base's mean with its interval, in ``unit``; ``None`` if no run gave one.
+    :param difference: of the means, in ``unit``.
+    :param relative: ``difference`` as a share of the base's mean; ``None`` where that is 0.
+    :param interval: of ``relative`` with 95 % confidence, or of ``difference`` where that is None.
+    :param effect: Cliff's delta, from -1 to 1.
+    :param test: its name and p; ``None`` where time is virtual or a side has fewer than two values.
+    :param p: of the test, corrected for all comparisons made at once.
+    :param threshold: the smallest relevant change, as a share of the base's mean.
+    :param detectable: the least relative change that such samples mostly show.
+    :param repetitions: how many of each side would decide; ``None``: it is decided, or not even
+        :data:`testbed.analysis.differing.MOST` would, or more runs do not help.
+    :param why: what keeps it from being decided.
+    """
+
+    stack: str
+    new_stack: str
+    parameters: dict[str, Scalar]
+    side: str
+    metric: str
+    unit: str
+    better: Better
+    verdict: Verdict
+    base: Estimate | None
+    new: Estimate | None
+    difference: float | None = None
+    relative: float | None = None
+    interval: Interval | None = None
+    effect: float | None = None
+    test: Test | None = None
+    p: float | None = None
+    threshold: float
+    detectable: float | None = None
+    repetitions: int | None = None
+    why: str | None = None
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell on two sides.
+
+    :param base: the name of the base, ``new`` that of the new side.
+    :param exact: whether a run of either would be the same again.
+    """
+
+    base: str
+    new: str
+    mine: CellSamples
+    its: CellSamples
+    exact: bool
+    threshold: float
+
+    @property
+    def busy(self) -> float:
+        """How busy the machine was in most runs, from 0 to 1; on a virtual clock never."""
+        return 0.0 if self.exact else max(self.mine.busy, self.its.busy)
+
+
+class Row:
+    """One metric of a pair: first its numbers, then, when all p values are known, its verdict.
+
+    :param name: of the number, with its subject.
+    :param base: values; ``new`` those to hold against them.  Where the pair is exact they are of
+        the same repetitions.
+    """
+
+    def __init__(
+        self, pair: Pair, name: str, metric: Metric, base: list[float], new: list[float]
+    ) -> None:
+        self._pair, self._name, self._metric = pair, name, metric
+        self._base, self._new = base, new
+        self._mean = abs(statistics.fmean(base)) if base else 0.0
+        self._difference: float | None = None
+        self._interval: Interval | None = None
+        self.test: Test | None = None
+        if base and new:
+            found = difference(new, base)
+            self._difference = found.value
+            if not pair.exact:
+                self._interval = self._scaled(found.interval)
+        if not pair.exact and min(len(base), len(new)) > 1:
+            self.test = differing.mann_whitney(base, new)
+
+    @property
+    def _relative(self) -> float | None:
+        there = self._difference is not None and self._mean
+        return self._difference / self._mean if there and self._difference is not None else None
+
+    def _scaled(self, interval: Interval | None) -> Interval | None:
+        if interval is None or not self._mean:
+            return interval
+        return Interval(interval.low / self._mean, interval.high / self._mean)
+
+    def change(self, p: float | None, among: int) -> Change:
+        """Return the row with its verdict.
+
+        :param p: of its test, corrected.
+        :param among: how many tests there are.
+        """
+        pair, there = self._pair, self._difference is not None
+        disturbed = not self._metric.robust and pair.busy >= SATURATED
+        verdict = Verdict.INCONCLUSIVE if disturbed else self._verdict(p)
+        decided = verdict is not Verdict.INCONCLUSIVE
+        tested = self.test is not None
+        return Change(
+            stack=pair.mine.stack,
+            new_stack=pair.its.stack,
+            parameters=pair.mine.parameters,
+            side=pair.new,
+            metric=self._name,
+            unit=self._metric.unit,
+            better=self._metric.better,
+            verdict=verdict,
+            base=estimate(self._base) if self._base else None,
+            new=estimate(self._new) if self._new else None,
+            difference=self._difference,
+            relative=self._relative,
+            interval=self._interval,
+            effect=differing.cliffs_delta(self._base, self._new) if there else None,
+            test=self.test,
+            p=p,
+            threshold=pair.threshold,
+            detectable=self._detectable(among) if tested else None,
+            repetitions=None if decided or disturbed else self._repetitions(among),
+            why=None if decided else self._busy() if disturbed else self._why(among),
+        )
+
+    def _verdict(self, p: float | None) -> Verdict:
+        if self._difference is None:
+            return Verdict.INCONCLUSIVE
+        if self._pair.exact:
+            return self._exact()
+        effect = differing.cliffs_delta(self._base, self._new)
+        if (
+            p is not None
+            and p <= ALPHA
+            and self._is_large()
+            and effect * self._difference > 0  # means and ranks agree: no single value makes it
+        ):
+            return self._direction()
+        return Verdict.PASS if self._is_excluded() else Verdict.INCONCLUSIVE
+
+    def _is_large(self) -> bool:
+        return self._relative is None or abs(self._relative) >= self._pair.threshold
+
+    def _exact(self) -> Verdict:
+        if self._base == self._new or (self._pair.threshold and not self._is_large()):
+            return Verdict.PASS
+        return self._direction() if self._difference else Verdict.CHANGED
+
+    def _direction(self) -> Verdict:
+        if self._metric.better is Better.NEITHER:
+            return Verdict.CHANGED
+        higher = self._difference is not None and self._difference > 0
+        good = higher is (self._metric.better is Better.HIGHER)
+        return Verdict.IMPROVED if good else Verdict.REGRESSED
+
+    def _is_excluded(self) -> bool:
+        """Tell whether a change for the worse of the threshold or more is out of the question."""
+        interval = self._interval
+        if interval is None:
+            return False
+        room = self._pair.threshold if self._mean else 0.0
+        not_lower = interval.low > -room or interval.low == 0
+        not_higher = interval.high < room or interval.high == 0
+        if self._metric.better is Better.HIGHER:
+            return not_lower
+        return not_higher if self._metric.better is Better.LOWER else not_lower and not_higher
+
+    def _busy(self) -> str:
+        return (
+            f"the processors were busy {self._pair.busy:.0%} of the time in most runs: "
+            "that may be what was measured, not the network"
+        )
+
+    def _why(self, among: int) -> str:
+        sides = ((self._pair.base, self._base), (self._pair.new, self._new))
+        lost = [name for name, values in sides if not values]
+        if lost:
+            return f"no run of {' or '.join(lost)} gave it"
+        if self.test is None:
+            return "a single run shows no spread"
+        if self._is_large() and self.test.least > ALPHA / among:
+            sizes = f"{len(self._base)} and {len(self._new)} runs"
+            alone = f", if it is alone among {among} comparisons" if among > 1 else ""
+            return f"{sizes} cannot be significant{alone}"
+        return f"the runs differ too much among themselves{self._hopeless(among)}"
+
+    def _hopeless(self, among: int) -> str:
+        there = self._relative is not None and self._repetitions(among) is None
+        return f"; not even {differing.MOST} repetitions would decide" if there else ""
+
+    def _detectable(self, among: int) -> float | None:
+        """Return the relative change that would be called one: significant and relevant."""
+        found = differing.detectable(self._base, self._new, among=among)
+        if found is None or not self._mean:
+            return None
+        return max(found / self._mean, self._pair.threshold)
+
+    def _repetitions(self, among: int) -> int | None:
+        """Return how many would decide, if the change is what it seems to be."""
+        relative, fewest = self._relative, min(len(self._base), len(self._new))
+        if self.test is None or relative is None or self._difference is None:
+            return None
+        room = self._pair.threshold - abs(relative)
+        found = (
+            differing.repetitions_to_exclude(self._base, self._new, room * self._mean)
+            if room > 0
+            else differing.repetitions_to_find(self._base, self._new, self._difference, among=among)
+        )
+        return None if found is None else max(found, fewest + 1)

@@ -1,0 +1,110 @@
+"""May two sides be compared?  What differs between them that was not to differ.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from testbed.analysis.sides import Side
+from testbed.errors import InputError
+
+# What of an experiment does not change what one run of a cell is.
+_HARMLESS: Final = frozenset(
+    {
+        "cases",
+        "description",
+        "expect",
+        "machines",
+        "matrix",
+        "max_repetitions",
+        "repetitions",
+        "stacks",
+        "timeout",
+    }
+)
+# What of an environment bears on a run whose time is virtual: what computes it does not.
+_SIMULATED: Final = ("machine",)
+_VIRTUAL: Final = ("machine", "kernel", "tools")
+ENVIRONMENT: Final = "environment"  # each fact of it
+EXPERIMENT: Final = "experiment"
+
+
+def differences(base: Side, new: Side) -> dict[str, list[str]]:
+    """Return what differs, by the fact of the environment or ``experiment``, in words."""
+    found: dict[str, list[str]] = {}
+    mine, theirs = (msgspec.to_builtins(each.environment) for each in (base, new))
+    for name in _facts(base, new, mine):
+        if mine[name] != theirs[name]:
+            found[name] = list(_told(name, mine[name], theirs[name]))
+    if base.digest != new.digest:
+        exact = base.deterministic and new.deterministic
+        harmless = _HARMLESS if exact else _HARMLESS | {"seed"}
+        said = [
+            line
+            for name in dict.fromkeys([*base.spec, *new.spec])
+            if name not in harmless
+            for line in _told(name, base.spec.get(name), new.spec.get(name))
+        ]
+        if said:
+            found[EXPERIMENT] = said
+    return found
+
+
+def refuse(base: Side, new: Side, across: frozenset[str]) -> None:
+    """Refuse to compare what differs in more than it is to differ in.
+
+    :param across: facts of the environment, ``environment`` for all of them, or ``experiment``.
+    :raises InputError: naming every difference.
+    """
+    found = differences(base, new)
+    allowed = set(found) - {EXPERIMENT} if ENVIRONMENT in across else set()
+    refused = [name for name in found if name not in across | allowed]
+    if not refused:
+        return
+    lines = "; ".join(line for name in refused for line in found[name])
+    options = " ".join(f"--across {name}" for name in refused)
+    raise InputError(
+        f"{new.name} and {base.name} differ: {lines}",
+        hint=f"{options} if that is what you compare, --force to compare all the same",
+    )
+
+
+def check(across: Iterable[str], side: Side) -> None:
+    """Refuse names that are no facts.
+
+    :raises InputError: naming those there are.
+    """
+    known = [ENVIRONMENT, EXPERIMENT, *_environment(side)]
+    for name in across:
+        if name not in known:
+            raise InputError(f"--across {name}: there is no such fact", hint=", ".join(known))
+
+
+def _environment(side: Side) -> list[str]:
+    return [name for name in side.environment.__struct_fields__ if name != "schema"]
+
+
+def _facts(base: Side, new: Side, every: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the facts of the environment that bear on the numbers of both sides."""
+    if base.deterministic and new.deterministic:
+        simulated = "sim" in (base.environment.machine, new.environment.machine)
+        return _SIMULATED if simulated else _VIRTUAL
+    return tuple(name for name in every if name != "schema")
+
+
+def _told(name: str, mine: Any, theirs: Any) -> Iterator[str]:
+    """Yield ``path: this, that`` for every value that differs."""
+    if mine == theirs:
+        return
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys([*mine, *theirs]):
+            yield from _told(f"{name}.{key}", mine.get(key), theirs.get(key))
+    else:
+        yield f"{name}: {_short(mine)}, {_short(theirs)}"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

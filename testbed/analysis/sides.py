@@ -1,0 +1,208 @@
+"""One side of a comparison: the samples of each cell, and what one must know to trust them.  Pure.
+
+It is small enough to be kept: a baseline is one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from testbed.analysis.asked import Asked
+from testbed.errors import InputError
+from testbed.metric import Metric
+from testbed.results.environment import Environment
+from testbed.results.model import SCHEMA, STACK_PREFIX, RunRecord, Scalar, Status, identity
+
+STACK = "stack"  # the name of the stack under test, in a selector
+
+
+class CellSamples(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runs of one cell gave.
+
+    :param repetitions: of the runs that count, in order; each metric has one value for each.
+    :param metrics: by name, in the units of :mod:`testbed.analysis.registry`; ``None`` where a run
+        has no such number.
+    :param planned: runs asked for; those that are not counted otherwise have not been run.
+    :param subflows: every number of subflows, where that is a question.
+    :param congestion: the congestion controls that were used.
+    :param engines: what shaped the links.
+    :param busy: how busy the machine was in the middle one of the runs, from 0 to 1.
+    :param load: the highest load average at the start of a run.
+    """
+
+    stack: str
+    parameters: dict[str, Scalar]
+    repetitions: tuple[int, ...]
+    metrics: dict[str, tuple[float | None, ...]]
+    planned: int
+    failed: int = 0
+    invalid: int = 0
+    subflows: tuple[int, ...] = ()
+    congestion: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    busy: float = 0.0
+    load: float = 0.0
+
+    def values(self, metric: str) -> list[float]:
+        """Return the numbers there are, in the order of the repetitions."""
+        return [value for value in self.metrics.get(metric, ()) if value is not None]
+
+    def by_repetition(self, metric: str) -> dict[int, float]:
+        """Return the number of each repetition that has one."""
+        values = self.metrics.get(metric, ())
+        return {
+            repetition: value
+            for repetition, value in zip(self.repetitions, values, strict=False)
+            if value is not None
+        }
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment as it was in one environment.
+
+    :param name: what to call it: a folder, a machine, a baseline.
+    :param spec: the experiment file as plain data, with the topology in it.
+    :param digest: of ``spec``.
+    :param headline: the metrics the experiment is run for, the first one above all.
+    :param deterministic: whether a run would be the same again, so that one decides.
+    :param own: metrics that programs of the experiment print.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    experiment: str
+    digest: str
+    spec: dict[str, Any]
+    environment: Environment
+    headline: tuple[str, ...]
+    deterministic: bool
+    cells: tuple[CellSamples, ...]
+    own: dict[str, Metric] = {}
+
+
+Selector = Mapping[str, str]
+
+
+def side(
+    name: str,
+    asked: Asked,
+    digest: str,
+    spec: dict[str, Any],
+    environment: Environment,
+    runs: Sequence[RunRecord],
+) -> Side:
+    """Put a side together of what a result folder holds."""
+    of_cell: dict[str, list[RunRecord]] = {cell.identity: [] for cell in asked.cells}
+    for run in runs:
+        of_cell.setdefault(run.identity, []).append(run)
+    return Side(
+        name=name,
+        experiment=asked.name,
+        digest=digest,
+        spec=spec,
+        environment=environment,
+        headline=asked.headline,
+        deterministic=asked.deterministic,
+        own=asked.own,
+        cells=tuple(
+            _samples(cell.stack, cell.parameters, of_cell[cell.identity], asked.repetitions)
+            for cell in asked.cells
+        ),
+    )
+
+
+def _samples(
+    stack: str, parameters: dict[str, Scalar], runs: Sequence[RunRecord], planned: int
+) -> CellSamples:
+    good = sorted((run for run in runs if run.status is Status.OK), key=lambda it: it.repetition)
+    count = Counter(run.status for run in runs)
+    names = dict.fromkeys(name for run in good for name in run.metrics)
+    return CellSamples(
+        stack=stack,
+        parameters=parameters,
+        repetitions=tuple(run.repetition for run in good),
+        metrics={name: tuple(run.metrics.get(name) for run in good) for name in names},
+        planned=planned,
+        failed=count[Status.FAILED],
+        invalid=count[Status.INVALID],
+        subflows=tuple(sorted({each for run in good for each in run.subflows})),
+        congestion=tuple(sorted({each for run in good for each in run.congestion})),
+        engines=tuple(sorted({run.engine for run in good})),
+        busy=statistics.median([run.busy or 0.0 for run in good] or [0.0]),
+        load=max((run.load[0] for run in good), default=0.0),
+    )
+
+
+def selector(text: str) -> dict[str, str]:
+    """Read ``stack=mptcp,links.wifi.delay=10ms``.
+
+    :raises InputError: it is no such list.
+    """
+    chosen: dict[str, str] = {}
+    for part in _parts(text):
+        name, equals, value = part.partition("=")
+        if not equals or not name or not value:
+            raise InputError(
+                f"{part!r} selects nothing", hint="NAME=VALUE, for example stack=mptcp"
+            )
+        chosen[name] = value
+    return chosen
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split at commas outside of brackets: a stack may be ``userspace(a=1,b=2)``."""
+    depth, begin = 0, 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            yield text[begin:place]
+            begin = place + 1
+    yield text[begin:]
+
+
+def select(side: Side, chosen: Selector) -> Side:
+    """Return a side with those cells only that a selector fits.
+
+    :raises InputError: there is none.
+    """
+    cells = tuple(cell for cell in side.cells if _fits(cell, chosen))
+    if not cells:
+        said = ",".join(f"{name}={value}" for name, value in chosen.items())
+        stacks = dict.fromkeys(cell.stack for cell in side.cells)
+        names = dict.fromkeys(name for cell in side.cells for name in cell.parameters)
+        raise InputError(
+            f"{side.name} has no cell with {said}",
+            hint=f"it has the stacks {', '.join(stacks)}"
+            + (f" and the parameters {', '.join(names)}" if names else ""),
+        )
+    return msgspec.structs.replace(side, cells=cells)
+
+
+def named_apart(side: Side, chosen: Selector) -> Side:
+    """Return a side whose name says which of its cells it has, if any were selected."""
+    said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
+    return msgspec.structs.replace(side, name=f"{side.name} ({said})") if said else side
+
+
+def _fits(cell: CellSamples, chosen: Selector) -> bool:
+    values = {STACK: cell.stack} | {name: str(it) for name, it in cell.parameters.items()}
+    return all(values.get(name) == value for name, value in chosen.items())
+
+
+def matched(cell: CellSamples, apart: frozenset[str]) -> str:
+    """Return what tells a cell from the others of its side, and is equal for its partner.
+
+    :param apart: what the sides are selected by: partners differ in it.
+    """
+    stack = "" if STACK in apart else cell.stack
+    parameters = {
+        name: value
+        for name, value in cell.parameters.items()
+        if name not in apart and not (STACK in apart and name.startswith(STACK_PREFIX))
+    }
+    return identity(stack, parameters)

@@ -1,0 +1,172 @@
+"""`testbed compare`: hold results against others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from testbed.analysis.comparison import Comparison, Terms
+    from testbed.analysis.sides import Side
+
+Metrics = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Compare these; `testbed metrics` lists them."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        min=0,
+        help="The smallest relevant change [default: 0.05; any where time is virtual].",
+    ),
+]
+Across = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FACT",
+        help="What is compared and may differ: kernel, checkout, ..., environment (all of it) or "
+        "experiment; may be given again.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Compare whatever differs.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail if a change is not decided.")]
+Markdown = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write it as Markdown; - is stdout.")
+]
+Junit = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also write it as JUnit XML; - is stdout.")
+]
+
+
+def command(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="A result folder.")],
+    news: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[NEW...]", help="Result folders to hold against it."),
+    ] = None,
+    base_cells: Annotated[
+        str | None, typer.Option("--base", metavar="SELECTOR", help="Cells of BASE.")
+    ] = None,
+    new_cells: Annotated[
+        str | None, typer.Option("--new", metavar="SELECTOR", help="Cells to hold against them.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="SELECTOR", help="Cells of all folders.")
+    ] = None,
+    metrics: Metrics = None,
+    threshold: Threshold = None,
+    across: Across = None,
+    force: Force = False,
+    strict: Strict = False,
+    markdown: Markdown = None,
+    junit: Junit = None,
+    json: Json = False,
+) -> None:
+    """Hold results against others, metric by metric, with a verdict for each.
+
+    Equal cells are compared: the same stack with the same parameters. A change is called regressed
+    or improved if it is significant and at least as large as the threshold; pass, if a change for
+    the worse as large as that is excluded; else inconclusive, and how many repetitions would decide
+    is said. Exit code 3: something regressed.
+
+        testbed compare results/quickstart/BEFORE results/quickstart/AFTER
+
+        testbed compare --across kernel --metrics goodput,rtt_p95 BEFORE AFTER
+
+    A selector is NAME=VALUE[,NAME=VALUE...] of the stack or a parameter of the matrix. With --base
+    and --new cells are compared that differ in what these name, also of one folder:
+
+        testbed compare --base stack=tcp --new stack=mptcp FOLDER
+
+        testbed compare --base links.wifi.delay=10ms --new links.wifi.delay=40ms FOLDER
+
+    Folders of different environments or experiments are refused, with what differs.
+    """
+    from testbed.campaign.sides import of_folder
+
+    terms = terms_of(metrics, threshold, across, force=force)
+    sides = [of_folder(path, terms.metrics) for path in (base, *(news or [base]))]
+    found = selected(sides, terms, base_cells, new_cells, where)
+    conclude(found, json=json, markdown=markdown, junit=junit)
+    sys.exit(exit_code(found, strict=strict))
+
+
+def terms_of(
+    metrics: str | None, threshold: float | None, across: list[str] | None, *, force: bool
+) -> Terms:
+    """Return what the options say."""
+    from testbed.analysis.comparison import Terms
+
+    return Terms(
+        metrics=() if metrics is None else tuple(filter(None, metrics.split(","))),
+        threshold=threshold,
+        across=frozenset(across or ()),
+        force=force,
+    )
+
+
+def selected(
+    sides: list[Side],
+    terms: Terms,
+    base_cells: str | None = None,
+    new_cells: str | None = None,
+    where: str | None = None,
+) -> Comparison:
+    """Compare sides, the first of which is the base, or cells of them.
+
+    :raises InputError: a selector fits no cell, or nothing is asked.
+    """
+    import msgspec
+
+    from testbed.analysis import likeness
+    from testbed.analysis.comparison import compare
+    from testbed.analysis.sides import named_apart, select, selector
+    from testbed.errors import InputError
+
+    base, *news = sides
+    likeness.check(terms.across, base)
+    mine, its, both = (selector(text) if text else {} for text in (base_cells, new_cells, where))
+    if sides[1:] == [base] and mine == its:
+        raise InputError(
+            f"{base.name} is held against itself",
+            hint="name another folder, or cells: --base stack=tcp --new stack=mptcp",
+        )
+    base = named_apart(select(base, both | mine), mine)
+    news = [named_apart(select(new, both | its), its) for new in news]
+    return compare(
+        base, news, msgspec.structs.replace(terms, apart=frozenset(mine) | frozenset(its))
+    )
+
+
+def conclude(
+    found: Comparison, *, json: bool, markdown: Path | None = None, junit: Path | None = None
+) -> None:
+    """Print a comparison, for people or as JSON, and write the files that are wanted."""
+    from testbed.cli import changes, documents
+
+    for path, document in ((markdown, documents.markdown), (junit, documents.junit)):
+        if path is None:
+            continue
+        text = document(found)
+        if str(path) == "-":
+            sys.stdout.write(text)
+        else:
+            path.write_text(text)
+    if json:
+        print_json(changes.plain(found))
+    elif Path("-") not in (markdown, junit):
+        changes.print_comparison(console(), found)
+
+
+def exit_code(found: Comparison, *, strict: bool) -> int:
+    """Return 3 if something regressed, 1 if something is not decided and that counts, else 0."""
+    if found.regressed:
+        return 3
+    return int(strict and found.inconclusive)

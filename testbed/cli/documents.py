@@ -1,0 +1,74 @@
+"""A comparison as a document: Markdown for a pull request, JUnit XML for a CI system."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from testbed.analysis.comparison import Comparison
+from testbed.analysis.verdicts import Verdict
+from testbed.cli import changes
+from testbed.cli.output import clean
+
+
+def markdown(found: Comparison) -> str:
+    """Return it as a table in Markdown (GitHub's), with the warnings below."""
+    heads = changes.heads(found)
+    lines = [
+        f"### {_cell(changes.title(found))}",
+        "",
+        _row(heads),
+        _row(["---"] * len(heads)),
+        *(_row(list(changes.cells(found, change))) for change in found.changes),
+        "",
+        f"{changes.counted(found)}. {changes.explanation(found)}.".capitalize(),
+    ]
+    notes = [
+        f"{change.verdict}: {changes.subject(change)}: {changes.why(change)}"
+        for change in found.changes
+        if change.why is not None
+    ]
+    notes += [f"warning: {warning}" for warning in found.warnings]
+    if notes:
+        lines += ["", *(f"- {_cell(note)}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def junit(found: Comparison) -> str:
+    """Return it as JUnit XML: a test case for each change; what is not decided is skipped."""
+    counts = found.counts
+    suite = ET.Element(
+        "testsuite",
+        name=clean(changes.title(found)),
+        tests=str(len(found.changes)),
+        failures=str(counts.get(Verdict.REGRESSED, 0)),
+        errors="0",
+        skipped=str(counts.get(Verdict.INCONCLUSIVE, 0)),
+    )
+    for change in found.changes:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=clean(f"{found.experiment}.{change.side}"),
+            name=clean(changes.subject(change)),
+        )
+        said = clean(f"{change.verdict}: {changes.relative(change)}")
+        if change.verdict is Verdict.REGRESSED:
+            ET.SubElement(case, "failure", message=said, type="regressed").text = said
+        elif change.verdict is Verdict.INCONCLUSIVE:
+            ET.SubElement(case, "skipped", message=clean(f"{said}; {changes.why(change)}"))
+        ET.SubElement(case, "system-out").text = said
+    ET.SubElement(suite, "system-err").text = clean("\n".join(found.warnings))
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    text = clean(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
+    for letter in "\\`*_[]|#":
+        text = text.replace(letter, f"\\{letter}")
+    return text
