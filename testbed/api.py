@@ -141,9 +141,10 @@ def run(
     :raises TestbedError: no run is possible; what was stored stays.
     """
     store = runner.create(experiment, Path(results))
-    runs, telling = runner.plan(experiment), watcher or Quiet()
+    telling = watcher or Quiet()
     with store.writing():
-        runner.carry_out(experiment, store, runs, telling, fail_fast=False, jobs=jobs)
+        for runs in runner.due(experiment, store):
+            runner.carry_out(experiment, store, runs, telling, fail_fast=False, jobs=jobs)
     return Results(store.path)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from testbed.analysis.asked import Asked
 from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
+from testbed.analysis.sequential import Looks, follow
 from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
 from testbed.analysis.verdicts import Check, Verdict, evaluate, unjudged
 from testbed.metric import Metric, Source
@@ -92,6 +93,10 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
     for run in runs:
         of_cell[run.identity].append(run)
     samples = Samples.of(runs)
+    course = None
+    if asked.most is not None:
+        course = follow(asked, Looks(block=asked.repetitions, most=asked.most), runs)
+        asked = msgspec.structs.replace(asked, repetitions=course.repetitions)
     references = _references(asked.cells)
     return Outcome(
         experiment=asked.name,
@@ -102,7 +107,7 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
             _cell(asked, cell, references[cell.identity], of_cell[cell.identity], samples)
             for cell in asked.cells
         ),
-        checks=evaluate(asked, samples),
+        checks=evaluate(asked, samples) if course is None else course.checks,
         unjudged=unjudged(asked),
         problems=tuple(
             Problem(

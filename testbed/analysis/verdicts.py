@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from testbed.analysis.asked import Asked
 from testbed.analysis.claims import ExpectSpec, bound, text
 from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
-from testbed.analysis.statistics import Interval, ratio
+from testbed.analysis.statistics import Interval, Ratio, ratio
 from testbed.metric import Better
 from testbed.results.model import Cell, Scalar, identity
 
@@ -46,14 +46,20 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
 
 
-def evaluate(asked: Asked, samples: Samples) -> tuple[Check, ...]:
+# A mean over the sum of others, with an interval: testbed.analysis.statistics.ratio.
+Over = Callable[[Sequence[float], Sequence[Sequence[float]]], Ratio]
+
+
+def evaluate(asked: Asked, samples: Samples, over: Over = ratio) -> tuple[Check, ...]:
     """Check every expectation in every cell it speaks of.
+
+    :param over: how wide an interval is.
 
     A claim about runs that were left out, for example on the command line, is not among them: see
     :func:`unjudged`.
     """
     return tuple(
-        _evaluate(asked, expect, cell, others, samples)
+        _evaluate(asked, expect, cell, others, samples, over)
         for expect in asked.claims
         for cell, others in _subjects(expect, asked.cells)
     )
@@ -87,7 +93,12 @@ def _fits(cell: Cell, where: Mapping[str, Scalar]) -> bool:
 
 
 def _evaluate(
-    asked: Asked, expect: ExpectSpec, cell: Cell, others: Sequence[Cell], samples: Samples
+    asked: Asked,
+    expect: ExpectSpec,
+    cell: Cell,
+    others: Sequence[Cell],
+    samples: Samples,
+    over: Over,
 ) -> Check:
     at_least, at_most = (
         bound(expect, each, asked.own) for each in (expect.at_least, expect.at_most)
@@ -98,7 +109,7 @@ def _evaluate(
     )
     value, interval = None, None
     if numerator and all(any(sample) for sample in denominators):
-        result = ratio(numerator, denominators)
+        result = over(numerator, denominators)
         value, interval = result.value, result.interval
     verdict = _verdict(interval, at_least, at_most)
     why = _refused(asked, expect, verdict, max(samples.busy(each) for each in (cell, *others)))

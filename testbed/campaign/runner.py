@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
 from testbed.analysis.registry import added
+from testbed.analysis.sequential import Looks, follow
 from testbed.campaign.executors import Executor, InOrder, SideBySide, Writer
 from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
@@ -68,13 +69,42 @@ def missing(experiment: Experiment, store: Store, *, again: bool) -> tuple[Plann
     :param again: also those that failed or were invalid.
     """
     over = store.over()
+    wanted = _wanted(experiment, store)
     done = {number for number, it in over.items() if not again or it.status is Status.OK}
-    return tuple(run for run in plan(experiment) if run.number not in done)
+    return tuple(run for run in plan(experiment, wanted) if run.number not in done)
 
 
-def plan(experiment: Experiment) -> tuple[PlannedRun, ...]:
-    """Return all runs of an experiment, in order."""
-    return schedule(experiment.cells, experiment.spec.repetitions, experiment.spec.seed)
+def due(
+    experiment: Experiment, store: Store, *, again: bool = False
+) -> Iterator[tuple[PlannedRun, ...]]:
+    """Yield the runs that are to do, a block after the other until nothing is left to decide.
+
+    :param again: first of all also those that failed or were invalid.
+    """
+    runs = missing(experiment, store, again=again)
+    while runs:
+        yield runs
+        left = missing(experiment, store, again=False)
+        if left and left[0].number <= runs[-1].number:
+            return  # they were stopped
+        runs = left
+
+
+def _wanted(experiment: Experiment, store: Store) -> int:
+    """Return how many repetitions there are to be, as far as one knows by now."""
+    about = asked(experiment.name, experiment.spec, experiment.machine)
+    if about.most is None:
+        return about.repetitions
+    return follow(about, Looks(block=about.repetitions, most=about.most), store.runs()).repetitions
+
+
+def plan(experiment: Experiment, repetitions: int | None = None) -> tuple[PlannedRun, ...]:
+    """Return all runs of an experiment, in order.
+
+    :param repetitions: of each cell; by default as many as are done in any case.
+    """
+    wanted = repetitions or experiment.spec.repetitions
+    return schedule(experiment.cells, wanted, experiment.spec.seed)
 
 
 def carry_out(

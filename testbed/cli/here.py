@@ -93,16 +93,16 @@ def _runs(experiment: Experiment, store: Store, request: Request) -> None:
     from testbed.campaign import runner
     from testbed.cli.progress import watcher
 
-    runs = runner.missing(experiment, store, again=request.again)
-    with watcher(experiment.name, len(runs)) as watching:
-        runner.carry_out(
-            experiment,
-            store,
-            runs,
-            watching,
-            fail_fast=request.fail_fast,
-            jobs=request.jobs,
-        )
+    for runs in runner.due(experiment, store, again=request.again):
+        with watcher(experiment.name, len(runs)) as watching:
+            runner.carry_out(
+                experiment,
+                store,
+                runs,
+                watching,
+                fail_fast=request.fail_fast,
+                jobs=request.jobs,
+            )
 
 
 @contextlib.contextmanager

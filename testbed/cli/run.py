@@ -33,6 +33,14 @@ def command(
         ),
     ] = None,
     repetitions: Annotated[int | None, typer.Option(min=1, help="Runs of each cell.")] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add repetitions until expectations are decided."),
+    ] = False,
+    max_repetitions: Annotated[
+        int | None,
+        typer.Option(min=2, help="With --until-decided: at most [default: 10 times as many]."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of order, wires and payloads.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -93,6 +101,11 @@ def command(
 
         testbed run --sim experiments/quickstart.yaml
 
+        testbed run --until-decided --max-repetitions 40 experiments/quickstart.yaml
+
+    adds a block of repetitions, as many as the file asks for, until each expectation is decided or
+    so many are done. Looking several times does not make a wrong verdict likelier.
+
     With --sim the network and its clock are simulated, and the stacks are our own, userspace and
     userspace-tcp; the others of a file are left out. With --jobs several runs are simulated at a
     time, with the same results.
@@ -113,6 +126,10 @@ def command(
 
     if sim and (machine or wire is not None):
         raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
+    if max_repetitions is not None and not until_decided:
+        raise InputError("--max-repetitions goes with --until-decided")
+    if until_decided and (sim or virtual_time):
+        raise InputError("where time is virtual a run would be the same again: it decides already")
     request = Request(
         files=tuple(map(str, files or ())),
         resume=None if resume is None else str(resume),
@@ -121,6 +138,8 @@ def command(
             virtual_time=bool(files and machine) and (virtual_time or _all_virtual(machine or ())),
             stacks=tuple(stack or ()),
             repetitions=repetitions,
+            until_decided=until_decided,
+            max_repetitions=max_repetitions,
             seed=seed,
             wire=wire,
             values=tuple(_assignment(text) for text in set_ or ()),

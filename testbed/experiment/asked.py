@@ -36,6 +36,7 @@ def asked(name: str, spec: ExperimentSpec, machine: str = HOST) -> Asked:
         parameters=spec.parameters,
         cells=expand(spec.parameters, choices),
         repetitions=spec.repetitions,
+        most=None if is_deterministic(machine) else spec.max_repetitions,
         headline=headlines(spec),
         claims=spec.expect,
         deterministic=is_deterministic(machine),

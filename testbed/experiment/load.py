@@ -18,7 +18,7 @@ from testbed.experiment import traces
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
-from testbed.experiment.spec import CASE, WIRE, ExperimentSpec
+from testbed.experiment.spec import CASE, REPETITIONS, WIRE, ExperimentSpec
 from testbed.experiment.venue import HOST, SIMULATION, venue
 from testbed.machine import machine
 from testbed.probe.probes import PROBES
@@ -31,6 +31,7 @@ from testbed.units import format_time
 from testbed.workload.flow import WORKLOAD
 from testbed.workload.stacks.choice import StackChoice, read
 
+BLOCKS: Final = 10
 _TRIED_WHOLE: Final = 64  # cells
 
 
@@ -71,12 +72,16 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
 
     :param machine: where the runs are to happen.
     :param virtual_time: whether machines will be used whose clocks are all virtual.
+    :param until_decided: add repetitions until the claims are decided, up to ``max_repetitions``,
+        which is by default :data:`BLOCKS` times what the file asks for.
     """
 
     machine: str = HOST
     virtual_time: bool = False
     stacks: Sequence[str] = ()
     repetitions: int | None = None
+    until_decided: bool = False
+    max_repetitions: int | None = None
     seed: int | None = None
     wire: str | None = None
     values: Sequence[tuple[str, str]] = ()
@@ -146,6 +151,7 @@ def _blaming(overrides: Overrides) -> Iterator[None]:
         options = {
             "stacks": [f"--stack {text}" for text in overrides.stacks],
             "repetitions": [f"--repetitions {overrides.repetitions}"],
+            "max_repetitions": [f"--max-repetitions {overrides.max_repetitions}"],
             "seed": [f"--seed {overrides.seed}"],
             "wire": [f"--wire {overrides.wire}"],
         }
@@ -231,6 +237,7 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     named = {
         "stacks": _chosen(raw.get("stacks") or (), overrides.stacks) or None,
         "repetitions": overrides.repetitions,
+        "max_repetitions": _most(raw, overrides),
         "seed": overrides.seed,
         "wire": overrides.wire,
     }
@@ -238,6 +245,15 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     for path, text in overrides.values:
         raw = _assigned(raw, path, _given(path, text))
     return raw
+
+
+def _most(raw: dict[str, Any], overrides: Overrides) -> int | None:
+    if not overrides.until_decided or overrides.max_repetitions is not None:
+        return overrides.max_repetitions
+    if raw.get("max_repetitions") is not None:
+        return None  # as the file says
+    block = overrides.repetitions or raw.get("repetitions") or REPETITIONS
+    return BLOCKS * block if isinstance(block, int) else None
 
 
 def _given(path: str, text: str) -> Data:
@@ -528,7 +544,7 @@ def _check_matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoi
             hint = document.nearest(first, known)
             raise written.error("is no path of the topology or of a flow", place, hint)
     try:
-        check_size(spec.parameters, choices, spec.repetitions)
+        check_size(spec.parameters, choices, spec.max_repetitions or spec.repetitions)
     except InputError as error:
         raise written.error(error.message, "matrix") from None
 

@@ -29,6 +29,7 @@ Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 WIRE: Final = "wire"
 DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), WIRE)
 CASE: Final = "case"  # the parameter that says which of the cases a run is
+REPETITIONS: Final = 5
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
 
@@ -120,6 +121,9 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     :param probes: what is measured while a run lasts; by default all that cost little.
     :param pcap: record packets: of every interface of the workload's two nodes, or of the
         interfaces listed as ``NODE.INTERFACE``.
+    :param repetitions: runs of each cell.
+    :param max_repetitions: add blocks of ``repetitions`` until each claim is decided, up to so
+        many.
     :param timeout: for one run.
     :param wire: the engine that shapes links.
     :param subflows: how many an MPTCP connection must have had; by default what the topology's
@@ -140,7 +144,8 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     events: tuple[EventSpec, ...] = ()
     probes: tuple[str, ...] = DEFAULT_PROBES
     pcap: bool | tuple[str, ...] = False
-    repetitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 5
+    repetitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = REPETITIONS
+    max_repetitions: Annotated[int, msgspec.Meta(ge=2, le=10_000)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
     timeout: str | int = "60s"
     wire: Literal["auto", "netem", "emulator"] = "auto"
@@ -148,10 +153,22 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     expect: tuple[ExpectSpec, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.max_repetitions is not None:
+            self._check_blocks(self.max_repetitions)
         if (self.workload is None) == (not self.flows):
             raise InputError("an experiment has either a workload or flows")
         if self.flows and all(flow.background for flow in self.flows.values()):
             raise InputError("every flow is in the background: what is the run about?")
+
+    def _check_blocks(self, most: int) -> None:
+        if not self.expect:
+            raise InputError("without 'expect' nothing is to be decided", path="max_repetitions")
+        if self.repetitions < 2:
+            raise InputError(
+                "a single one shows no spread: blocks have 2 or more", path="repetitions"
+            )
+        if most < self.repetitions:
+            raise InputError(f"must be {self.repetitions} or more", path="max_repetitions")
 
     @property
     def named_flows(self) -> dict[str, Workload]:

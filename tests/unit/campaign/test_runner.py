@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from testbed.campaign import runner
-from testbed.experiment.load import load
+from testbed.experiment.load import Overrides, load
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 
@@ -70,3 +70,45 @@ def test_a_folder_is_summed_up_from_disk_alone(store):
     result = runner.conclude(Store.open(store.path))
     assert result.missing == 5
     assert len(result.problems) == 1
+
+
+def carried_out(folder, mptcp, *, stop_at=None):
+    """Carry out all runs that are due, as far as `stop_at`; return how many came at a time."""
+    (folder / "try.yaml").write_text(
+        TEXT + "expect: [{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.5}]\n"
+    )
+    changes = Overrides(until_decided=True, repetitions=3, max_repetitions=8)
+    experiment = load(folder / "try.yaml", changes)
+    store = runner.create(experiment, folder / "results")
+    blocks = []
+    for runs in runner.due(experiment, store):
+        blocks.append(len(runs))
+        for planned in runs[:stop_at]:
+            noise = 1 + planned.repetition % 3 / 10
+            goodput = noise * (mptcp if planned.cell.stack == "mptcp" else 10.0)
+            done = msgspec.structs.replace(
+                record(planned, Status.OK), metrics={"goodput": goodput, "duration": 1.0}
+            )
+            store.begin_run(planned.number)
+            store.finish_run(done, {})
+    return blocks, store
+
+
+def test_what_is_decided_needs_no_further_block(tmp_path):
+    blocks, store = carried_out(tmp_path, 90.0)
+    assert blocks == [12]  # 3 repetitions of 2 stacks and 2 values
+    assert runner.conclude(store).missing == 0
+
+
+def test_blocks_are_added_until_so_many_are_done(tmp_path):
+    blocks, store = carried_out(tmp_path, 15.0)
+    assert blocks == [12, 12, 8]
+    found = runner.conclude(store)
+    assert (found.missing, found.inconclusive) == (0, True)
+    assert runner.missing(runner.resume(store), store, again=False) == ()
+
+
+def test_no_block_follows_one_that_was_stopped(tmp_path):
+    blocks, store = carried_out(tmp_path, 15.0, stop_at=5)
+    assert blocks == [12]
+    assert len(runner.missing(runner.resume(store), store, again=False)) == 7
