@@ -24,9 +24,9 @@ _HARMLESS: Final = frozenset(
         "timeout",
     }
 )
-# What of an environment bears on a run whose time is virtual: what computes it does not.
+# What of an environment bears on a run whose time is virtual: no processor does.
 _SIMULATED: Final = ("machine",)
-_VIRTUAL: Final = ("machine", "kernel", "tools")
+_VIRTUAL: Final = ("machine", "kernel", "python", "packages", "tools")
 ENVIRONMENT: Final = "environment"  # each fact of it
 EXPERIMENT: Final = "experiment"
 

@@ -16,7 +16,7 @@ from testbed.analysis.asked import Asked
 from testbed.errors import InputError
 from testbed.metric import Metric
 from testbed.results.environment import Environment
-from testbed.results.model import SCHEMA, STACK_PREFIX, RunRecord, Scalar, Status, identity
+from testbed.results.model import SCHEMA, STACK_PREFIX, Cell, RunRecord, Scalar, Status, identity
 
 STACK = "stack"  # the name of the stack under test, in a selector
 
@@ -109,32 +109,29 @@ def side(
         headline=asked.headline,
         deterministic=asked.deterministic,
         own=asked.own,
-        cells=tuple(
-            _samples(cell.stack, cell.parameters, of_cell[cell.identity], asked.repetitions)
-            for cell in asked.cells
-        ),
+        cells=tuple(_samples(cell, of_cell[cell.identity], asked) for cell in asked.cells),
     )
 
 
-def _samples(
-    stack: str, parameters: dict[str, Scalar], runs: Sequence[RunRecord], planned: int
-) -> CellSamples:
+def _samples(cell: Cell, runs: Sequence[RunRecord], asked: Asked) -> CellSamples:
+    """Sum up a cell; what else the machine did says nothing of runs on a virtual clock."""
     good = sorted((run for run in runs if run.status is Status.OK), key=lambda it: it.repetition)
     count = Counter(run.status for run in runs)
+    disturbed = [] if asked.deterministic else good
     names = dict.fromkeys(name for run in good for name in run.metrics)
     return CellSamples(
-        stack=stack,
-        parameters=parameters,
+        stack=cell.stack,
+        parameters=cell.parameters,
         repetitions=tuple(run.repetition for run in good),
         metrics={name: tuple(run.metrics.get(name) for run in good) for name in names},
-        planned=planned,
+        planned=asked.repetitions,
         failed=count[Status.FAILED],
         invalid=count[Status.INVALID],
         subflows=tuple(sorted({each for run in good for each in run.subflows})),
         congestion=tuple(sorted({each for run in good for each in run.congestion})),
         engines=tuple(sorted({run.engine for run in good})),
-        busy=statistics.median([run.busy or 0.0 for run in good] or [0.0]),
-        load=max((run.load[0] for run in good), default=0.0),
+        busy=statistics.median([run.busy or 0.0 for run in disturbed] or [0.0]),
+        load=max((run.load[0] for run in disturbed), default=0.0),
     )
 
 

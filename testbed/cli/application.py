@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "run",
     "show",
     "compare",
+    "baseline",
     "metrics",
     "stacks",
     "plugins",

@@ -53,7 +53,7 @@ def run(errands: Sequence[Errand]) -> int:
             results = _results(request)
             made: list[Path] = []
             try:
-                codes.append(_run_in(machine, request, results, made))
+                codes.append(run_in(machine, request, results, made))
             finally:
                 found += _read(machine, made, json=request.json)
             if codes[-1] == INTERRUPTED:
@@ -95,7 +95,7 @@ def _results(request: Request) -> Path:
     return Path(request.resume or request.results)
 
 
-def _run_in(machine: Machine, request: Request, results: Path, made: list[Path]) -> int:
+def run_in(machine: Machine, request: Request, results: Path, made: list[Path]) -> int:
     """Run it in one machine; the kernel's messages go to the last result folder.
 
     :param made: gets the result folders that the guest made, or the resumed one.

@@ -1,0 +1,77 @@
+"""Baselines: small files, kept in git, that say how an experiment came out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.analysis.sides import Side
+from testbed.errors import InputError, StoreError
+from testbed.results.model import SCHEMA
+
+DIRECTORY: Final = Path("results/baseline")
+# What a later version of ours may differ in, as that is what is checked.
+ACROSS: Final = frozenset({"checkout", "testbed"})
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+def place(directory: Path, name: str) -> Path:
+    """Return the file of a baseline.
+
+    :raises InputError: none can have this name.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name of a baseline", hint="letters, digits, ., - and _")
+    return directory / f"{name}.json"
+
+
+def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
+    """Write a baseline.
+
+    :param metrics: what to keep; by default what the experiment is run for.
+    :raises InputError: it cannot be written, or no run counts.
+    """
+    kept = tuple(metrics or side.headline)
+    if not any(cell.repetitions for cell in side.cells):
+        raise InputError(f"{side.name} has no run that counts: it is no baseline")
+    cells = tuple(
+        msgspec.structs.replace(
+            cell, metrics={name: cell.metrics[name] for name in kept if name in cell.metrics}
+        )
+        for cell in side.cells
+    )
+    named = msgspec.structs.replace(side, name=path.stem, headline=kept, cells=cells)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(msgspec.to_builtins(named), indent=1) + "\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read(path: Path) -> Side:
+    """Read a baseline; its headline is all that it holds.
+
+    :raises InputError: there is none.
+    :raises StoreError: it is damaged, or of a later version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        others = sorted(each.stem for each in path.parent.glob("*.json"))
+        hint = f"there are {', '.join(others)}" if others else "`testbed baseline save` makes one"
+        raise InputError(f"there is no baseline {path}: {error.strerror}", hint=hint) from error
+    try:
+        side = msgspec.json.decode(content, type=Side)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if side.schema > SCHEMA:
+        raise StoreError(
+            f"{path} has schema {side.schema}, this testbed reads up to {SCHEMA}",
+            hint="read it with a newer one",
+        )
+    return side

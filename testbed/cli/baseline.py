@@ -1,0 +1,130 @@
+"""`testbed baseline`: keep how an experiment came out, and check that it still does."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.compare import Across, Force, Junit, Markdown, Metrics, Strict, Threshold
+from testbed.cli.helptext import of as help_of
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
+
+application = typer.Typer(
+    no_args_is_help=True,
+    help="Keep how an experiment came out, and check that it still does.",
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the baseline.")]
+Directory = Annotated[Path, typer.Option(help="Where baselines lie.")]
+_DIRECTORY = Path("results/baseline")
+
+
+def save(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    metrics: Metrics = None,
+    directory: Directory = _DIRECTORY,
+) -> None:
+    """Keep the numbers of a result folder as a small file, to be committed.
+
+    It holds the samples of each cell, the experiment and the environment. Without --metrics these
+    are the metrics that the experiment is mostly run for.
+
+        testbed run --sim experiments/quickstart.yaml
+
+        testbed baseline save quickstart results/quickstart/20260314T150926Z-1a2b3c4d
+    """
+    from testbed.campaign import baselines
+    from testbed.campaign.sides import of_folder
+
+    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    path = baselines.place(directory, name)
+    baselines.save(path, of_folder(folder, chosen), chosen)
+    console().print(f"Baseline: {path}", soft_wrap=True)
+
+
+def check(
+    name: Name,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A result folder; else it is run again.")
+    ] = None,
+    directory: Directory = _DIRECTORY,
+    results: Annotated[
+        Path | None, typer.Option(help="Keep the result folder of the new runs there.")
+    ] = None,
+    metrics: Metrics = None,
+    threshold: Threshold = None,
+    across: Across = None,
+    force: Force = False,
+    strict: Strict = False,
+    markdown: Markdown = None,
+    junit: Junit = None,
+    json: Json = False,
+) -> None:
+    """Run the experiment of a baseline again and compare, as `testbed compare` does.
+
+    It is run in the same machine; what the experiment was then is in the baseline. Exit code 3:
+    something regressed. Where time is virtual, that anything changed: then the baseline is to be
+    saved again, and its difference is a part of the commit.
+
+        testbed baseline check quickstart
+
+        testbed baseline check quickstart results/quickstart/20260314T150926Z-1a2b3c4d
+    """
+    from testbed.campaign import baselines
+    from testbed.campaign.sides import of_folder
+    from testbed.cli import compare
+    from testbed.cli.again import run_again
+
+    base = baselines.read(baselines.place(directory, name))
+    terms = compare.terms_of(metrics, threshold, [*(across or ()), *baselines.ACROSS], force=force)
+    wanted = terms.metrics or base.headline
+    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
+        where = results or Path(scratch)
+        made = folder or run_again(
+            base.experiment, base.spec, base.environment.machine, where, json=json
+        )
+        new = of_folder(made, wanted, name="now" if folder is None else None)
+        found = compare.selected([base, new], terms)
+    compare.conclude(found, json=json, markdown=markdown, junit=junit)
+    if found.exact and found.changed:
+        console(stderr=True).print(
+            f"the baseline {name} is no more: if that is meant, save it again and commit it"
+        )
+        sys.exit(3)
+    sys.exit(compare.exit_code(found, strict=strict))
+
+
+def list_(directory: Directory = _DIRECTORY, json: Json = False) -> None:
+    """List the baselines there are.
+
+    testbed baseline list
+    """
+    from rich.table import Table
+
+    from testbed.campaign import baselines
+
+    found = {path.stem: baselines.read(path) for path in sorted(directory.glob("*.json"))}
+    if json:
+        print_json(
+            [
+                {"name": name, "experiment": it.experiment, "machine": it.environment.machine}
+                for name, it in found.items()
+            ]
+        )
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("baseline", "experiment", "machine", "cells", "metrics"):
+        table.add_column(column)
+    for name, it in found.items():
+        cells = str(len(it.cells))
+        table.add_row(name, it.experiment, it.environment.machine, cells, ", ".join(it.headline))
+    console().print(table)
+
+
+for _name, _command in (("save", save), ("check", check), ("list", list_)):
+    application.command(_name, help=help_of(_command))(_command)

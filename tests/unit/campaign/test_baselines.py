@@ -1,0 +1,54 @@
+"""Baselines as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from testbed.campaign import baselines
+from testbed.errors import InputError, StoreError
+from tests.unit.analysis.sides import cell, side
+
+SIDE = side("a folder", cell(metrics={"goodput": [1.0, 2.0], "duration": [3.0, 4.0]}))
+
+
+def test_what_is_kept_comes_back_under_its_own_name(tmp_path: Path) -> None:
+    path = baselines.place(tmp_path / "baseline", "quick.1")
+    baselines.save(path, SIDE)
+    found = baselines.read(path)
+    assert (found.name, found.headline) == ("quick.1", ("goodput",))
+    assert found.cells[0].metrics == {"goodput": (1.0, 2.0)}
+    assert found.environment == SIDE.environment
+    baselines.save(path, SIDE, ("duration",))
+    assert baselines.read(path).headline == ("duration",)
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x"])
+def test_a_name_that_would_lead_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is no name of a baseline"):
+        baselines.place(Path(), name)
+
+
+def test_nothing_is_no_baseline(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no run that counts"):
+        baselines.save(tmp_path / "x.json", side("a folder", cell(count=0, failed=2)))
+
+
+def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`testbed baseline save` makes one"):
+        baselines.read(tmp_path / "quick.json")
+    baselines.save(tmp_path / "other.json", SIDE)
+    with pytest.raises(InputError, match="there are other"):
+        baselines.read(tmp_path / "quick.json")
+
+
+def test_damage_and_later_schemas_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "quick.json"
+    path.write_text('{"schema": 2')
+    with pytest.raises(StoreError, match="is damaged"):
+        baselines.read(path)
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(SIDE, schema=99)))
+    with pytest.raises(StoreError, match="has schema 99"):
+        baselines.read(path)
