@@ -20,9 +20,10 @@ tests hold these functions against it.
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,8 @@ ALPHA: Final = 1 - CONFIDENCE
 POWER: Final = 0.9  # of finding what is there
 EXACT: Final = 60  # values of both samples
 MOST: Final = 1000  # repetitions that one could ask for
+
+_SIZES: Final = range(2, MOST + 1)
 
 Sample = Sequence[float]
 
@@ -90,13 +93,14 @@ def repetitions_to_find(base: Sample, new: Sample, change: float, *, among: int)
     :returns: ``None``: more than :data:`MOST`.
     """
     spread = math.hypot(_deviation(base), _deviation(new))
-    for size in _sizes():
+
+    def found(size: int) -> bool:
         freedom = 2 * (size - 1)
         t = student(1 - ALPHA / among / 2, freedom) + student(POWER, freedom)
         reaches = 2 / math.comb(2 * size, size) <= ALPHA / among
-        if reaches and spread * t <= abs(change) * math.sqrt(size):
-            return size
-    return None
+        return reaches and spread * t <= abs(change) * math.sqrt(size)
+
+    return _fewest(found)
 
 
 def repetitions_to_exclude(base: Sample, new: Sample, room: float) -> int | None:
@@ -105,18 +109,17 @@ def repetitions_to_exclude(base: Sample, new: Sample, room: float) -> int | None
     :returns: ``None``: more than :data:`MOST`.
     """
     spread = math.hypot(_deviation(base), _deviation(new))
-    return next(
-        (
-            size
-            for size in _sizes()
-            if spread * student(1 - ALPHA / 2, size - 1) <= room * math.sqrt(size)
-        ),
-        None,
-    )
+
+    def excluded(size: int) -> bool:
+        return spread * student(1 - ALPHA / 2, size - 1) <= room * math.sqrt(size)
+
+    return _fewest(excluded)
 
 
-def _sizes() -> range:
-    return range(2, MOST + 1)
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """Return the least size that is enough; more are so all the more."""
+    place = bisect.bisect_left(_SIZES, x=True, key=enough)
+    return _SIZES[place] if place < len(_SIZES) else None
 
 
 def _order(ps: Sequence[float]) -> list[int]:

@@ -29,7 +29,7 @@ Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 WIRE: Final = "wire"
 DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), WIRE)
 CASE: Final = "case"  # the parameter that says which of the cases a run is
-REPETITIONS: Final = 5
+REPETITIONS: Final = 10  # what finds a change of a tenth: tests/unit/analysis/test_calibration.py
 MAX_SUBFLOWS: Final = 9  # the first one, and net.mptcp's limit of 8 more
 
 
