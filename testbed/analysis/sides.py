@@ -16,7 +16,16 @@ from testbed.analysis.asked import Asked
 from testbed.errors import InputError
 from testbed.metric import Metric
 from testbed.results.environment import Environment
-from testbed.results.model import SCHEMA, STACK_PREFIX, Cell, RunRecord, Scalar, Status, identity
+from testbed.results.model import (
+    SCHEMA,
+    STACK_PREFIX,
+    Cell,
+    ExperimentRecord,
+    RunRecord,
+    Scalar,
+    Status,
+    identity,
+)
 
 STACK = "stack"  # the name of the stack under test, in a selector
 
@@ -68,6 +77,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     :param name: what to call it: a folder, a machine, a baseline.
     :param spec: the experiment file as plain data, with the topology in it.
     :param digest: of ``spec``.
+    :param created_at: when it was asked for; UTC, ISO 8601.
     :param headline: the metrics the experiment is run for, the first one above all.
     :param deterministic: whether a run would be the same again, so that one decides.
     :param own: metrics that programs of the experiment print.
@@ -76,6 +86,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
     name: str
     experiment: str
+    created_at: str = ""
     digest: str
     spec: dict[str, Any]
     environment: Environment
@@ -91,8 +102,7 @@ Selector = Mapping[str, str]
 def side(
     name: str,
     asked: Asked,
-    digest: str,
-    spec: dict[str, Any],
+    record: ExperimentRecord,
     environment: Environment,
     runs: Sequence[RunRecord],
 ) -> Side:
@@ -103,8 +113,9 @@ def side(
     return Side(
         name=name,
         experiment=asked.name,
-        digest=digest,
-        spec=spec,
+        created_at=record.created_at,
+        digest=record.digest,
+        spec=record.spec,
         environment=environment,
         headline=asked.headline,
         deterministic=asked.deterministic,

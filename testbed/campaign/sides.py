@@ -25,8 +25,7 @@ def of_folder(path: Path, metrics: Sequence[str] = (), name: str | None = None) 
     return side(
         name or str(path),
         asked(record.name, read_spec(record), environment.machine),
-        record.digest,
-        record.spec,
+        record,
         environment,
         runner.records(store, metrics),
     )

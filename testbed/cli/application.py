@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "show",
     "compare",
     "baseline",
+    "history",
     "metrics",
     "stacks",
     "plugins",

@@ -1,7 +1,7 @@
 """How often a comparison is wrong, and what it finds, on noise that was recorded.
 
-`data/noise.json` holds how repetitions of one short transfer differed on a machine that others kept
-busy; `scripts/record-noise` records it.  There were two cores, and the emulator needs them too.  The
+`data/noise.json` holds how repetitions of a short transfer differed on a machine that others kept
+busy; `scripts/record-noise` records it.  There were two cores; the emulator needs them too.  The
 kernel's TCP hardly notices that; our stack in Python waits for a processor all the time.
 """
 

@@ -1,0 +1,155 @@
+"""`testbed history`: one experiment through many result folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from testbed.cli.compare import Metrics, Threshold
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from testbed.analysis.history import History, Line
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+
+
+def command(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Result folders, or folders of them.")
+    ],
+    metrics: Metrics = None,
+    threshold: Threshold = None,
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Also draw it.")] = None,
+    json: Json = False,
+) -> None:
+    """Show how the numbers of an experiment went, and where they changed.
+
+    The folders are of one experiment, from different commits, kernels or days. They are put in the
+    order in which they were made.
+
+        testbed history results/quickstart
+
+        testbed history --metrics goodput,rtt_p95 --svg goodput.svg results/quickstart/2026*
+
+    It needs `pip install 'testbed[history]'`.
+    """
+    from testbed.analysis.history import history
+    from testbed.campaign.sides import of_folder
+
+    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    found = history(
+        [of_folder(path, chosen) for path in _result_folders(folders)], chosen, threshold
+    )
+    if svg is not None:
+        _draw(found, svg)
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _result_folders(paths: list[Path]) -> list[Path]:
+    """Return result folders; those right below a folder that is none."""
+    found: list[Path] = []
+    for path in paths:
+        below = sorted(each.parent for each in path.glob("*/experiment.json"))
+        found += [path] if (path / "experiment.json").exists() or not below else below
+    return found
+
+
+def _print(found: History) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from testbed.cli import changes, numbers
+    from testbed.cli.tables import COLOURS, print_table
+
+    out = console()
+    for line in found.lines:
+        out.print(f"{found.experiment}: {_named(line)}  {sparkline(line)}", style="bold")
+        table = Table(box=None, pad_edge=False)
+        for column in ("made", "commit", "machine", "kernel", line.metric, "change", ""):
+            table.add_column(column)
+        for point in line.points:
+            change = point.change
+            table.add_row(
+                point.at[:16].replace("T", " "),
+                "-" if point.commit is None else point.commit[:9] + "+" * ("+" in point.commit),
+                point.machine,
+                point.kernel,
+                "-" if point.estimate is None else numbers.quantity(line.metric, point.estimate),
+                "" if change is None else changes.relative(change),
+                "" if change is None else Text(change.verdict, COLOURS[change.verdict]),
+            )
+        print_table(out, table)
+        out.print()
+
+
+def _named(line: Line) -> str:
+    values = ", ".join(f"{name} = {value}" for name, value in line.parameters.items())
+    return f"{line.metric} of {line.stack}" + (f" ({values})" if values else "")
+
+
+def sparkline(line: Line) -> str:
+    """Return a line of bars, the least mean the lowest; a folder without a number leaves a gap."""
+    means = [None if it.estimate is None else it.estimate.mean for it in line.points]
+    there = [mean for mean in means if mean is not None]
+    low, high = (min(there), max(there)) if there else (0.0, 0.0)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(" " if mean is None else _BARS[round((mean - low) * scale)] for mean in means)
+
+
+def _draw(found: History, path: Path) -> None:
+    """Draw a panel for each line: means with their intervals, and where they changed.
+
+    :raises PlatformError: matplotlib is not installed.
+    """
+    from testbed.errors import PlatformError
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise PlatformError(
+            f"{error.name} is not installed",
+            why="it draws",
+            instead="pip install 'testbed[history]'",
+        ) from error
+    figure = Figure(figsize=(7, 2.2 * len(found.lines)), layout="constrained")
+    panels = figure.subplots(len(found.lines), 1, squeeze=False, sharex=True)
+    for axes, line in zip(panels[:, 0], found.lines, strict=True):
+        there = [(x, it.estimate) for x, it in enumerate(line.points) if it.estimate is not None]
+        bounds = [it.interval for _, it in there]
+        axes.errorbar(
+            [x for x, _ in there],
+            [it.mean for _, it in there],
+            yerr=[
+                [
+                    0 if b is None else it.mean - b.low
+                    for (_, it), b in zip(there, bounds, strict=True)
+                ],
+                [
+                    0 if b is None else b.high - it.mean
+                    for (_, it), b in zip(there, bounds, strict=True)
+                ],
+            ],
+            fmt="o-",
+            markersize=3,
+            linewidth=1,
+            capsize=2,
+        )
+        for x, point in enumerate(line.points):
+            if point.change is not None:
+                axes.axvline(x - 0.5, linestyle="--", linewidth=1, color="tab:red")
+        axes.set_title(_named(line), fontsize="small", parse_math=False)
+        axes.set_ylabel(line.unit)
+        axes.set_xticks(
+            range(len(line.points)),
+            [it.at[:10] for it in line.points],
+            rotation=30,
+            fontsize="x-small",
+        )
+    figure.savefig(path, format="svg", metadata={"Date": None})
