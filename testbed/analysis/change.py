@@ -14,7 +14,8 @@ Significant is a test at 5 %, corrected for all comparisons that are made at onc
 (:mod:`testbed.analysis.differing`).
 
 Where time is virtual a run would be the same again.  One decides: repetition by repetition the
-numbers are equal, or they differ, and the smallest relevant change is any.
+numbers are equal, or they differ.  The smallest relevant change is any in a simulation, and
+:data:`VIRTUAL` on the virtual clock of a kernel.
 """
 
 from __future__ import annotations
@@ -27,15 +28,30 @@ import msgspec
 from testbed.analysis import differing
 from testbed.analysis.differing import ALPHA, Test
 from testbed.analysis.samples import SATURATED
-from testbed.analysis.sides import CellSamples
+from testbed.analysis.sides import CellSamples, Side
 from testbed.analysis.statistics import Estimate, Interval, difference, estimate
 from testbed.analysis.verdicts import Verdict
 from testbed.metric import Better, Metric
 from testbed.results.model import Scalar
 
-# Some four times what means of five runs differ by where nothing has changed, on a busy machine:
-# tests/unit/analysis/data/noise.json.  Less than a user of the network would notice.
+# On the virtual clock of a kernel: what another checkout, or what ran before, changes by itself
+# (docs/virtual-time.md); a simulation has no such thing.
+VIRTUAL: Final = 0.005
+# Less than a user of a network notices, and more than what means of ten runs of the kernel's stacks
+# mostly differ by where nothing has changed: tests/unit/analysis/data/noise.json.
 THRESHOLD: Final = 0.05
+
+
+def smallest(base: Side, new: Side, wanted: float | None) -> float:
+    """Return the smallest relevant change between two sides.
+
+    :param wanted: what was asked for, if anything was.
+    """
+    if wanted is not None:
+        return wanted
+    if not (base.deterministic and new.deterministic):
+        return THRESHOLD
+    return 0.0 if base.simulated and new.simulated else VIRTUAL
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

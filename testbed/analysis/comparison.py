@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from testbed.analysis import differing, noise
-from testbed.analysis.change import THRESHOLD, Change, Pair, Row
+from testbed.analysis.change import Change, Pair, Row, smallest
 from testbed.analysis.likeness import refuse
 from testbed.analysis.registry import metric_of
 from testbed.analysis.sides import CellSamples, Side, matched
@@ -35,7 +35,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     :param metrics: names; by default those the experiment is run for.
     :param threshold: the smallest relevant change, as a share of the base's mean; by default
-        :data:`testbed.analysis.change.THRESHOLD`, and any change where time is virtual.
+        :func:`testbed.analysis.change.smallest`.
     :param across: facts of the environment that are what is compared; see
         :func:`testbed.analysis.likeness.refuse`.
     :param force: compare whatever differs.
@@ -136,15 +136,13 @@ def _paired(base: Side, news: Iterable[Side], terms: Terms) -> Iterator[Pair]:
         for new, of in partners:
             partner = of.get(matched(cell, terms.apart))
             if partner is not None:
-                exact = base.deterministic and new.deterministic
-                usual = 0.0 if exact else THRESHOLD
                 yield Pair(
                     base=base.name,
                     new=new.name,
                     mine=cell,
                     its=partner,
-                    exact=exact,
-                    threshold=usual if terms.threshold is None else terms.threshold,
+                    exact=base.deterministic and new.deterministic,
+                    threshold=smallest(base, new, terms.threshold),
                 )
 
 

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from testbed.analysis import differing
-from testbed.analysis.change import THRESHOLD, Change, Pair, Row
+from testbed.analysis.change import Change, Pair, Row, smallest
 from testbed.analysis.likeness import EXPERIMENT, differences
 from testbed.analysis.registry import metric_of
 from testbed.analysis.sides import CellSamples, Side, matched
@@ -124,8 +124,7 @@ class _Followed:
         self._values = [[] if it is None else it.values(name) for it in self._cells]
         self._metric = metric_of(name, sides[0].own)
         self._exact = all(side.deterministic for side in sides)
-        usual = 0.0 if self._exact else THRESHOLD
-        self._threshold = usual if threshold is None else threshold
+        self._threshold = max(smallest(sides[0], side, threshold) for side in sides)
         self.rows = dict(self._rows())
 
     def _rows(self) -> Iterator[tuple[int, Row]]:

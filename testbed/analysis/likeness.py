@@ -89,8 +89,7 @@ def _environment(side: Side) -> list[str]:
 def _facts(base: Side, new: Side, every: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the facts of the environment that bear on the numbers of both sides."""
     if base.deterministic and new.deterministic:
-        simulated = "sim" in (base.environment.machine, new.environment.machine)
-        return _SIMULATED if simulated else _VIRTUAL
+        return _SIMULATED if base.simulated or new.simulated else _VIRTUAL
     return tuple(name for name in every if name != "schema")
 
 

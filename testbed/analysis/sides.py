@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +27,8 @@ from testbed.results.model import (
     identity,
 )
 
-STACK = "stack"  # the name of the stack under test, in a selector
+SIMULATION: Final = "sim"  # as an environment names it
+STACK: Final = "stack"  # the name of the stack under test, in a selector
 
 
 class CellSamples(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +95,11 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     deterministic: bool
     cells: tuple[CellSamples, ...]
     own: dict[str, Metric] = {}
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the network was simulated."""
+        return self.environment.machine == SIMULATION
 
 
 Selector = Mapping[str, str]

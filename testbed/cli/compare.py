@@ -24,7 +24,7 @@ Threshold = Annotated[
     typer.Option(
         metavar="SHARE",
         min=0,
-        help="The smallest relevant change [default: 0.05; any where time is virtual].",
+        help="The smallest relevant change [default: 0.05, 0.005 in virtual time, any with --sim].",
     ),
 ]
 Across = Annotated[

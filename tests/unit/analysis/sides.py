@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from testbed.analysis.sides import CellSamples, Side
 from testbed.metric import Metric
 from testbed.results.environment import Checkout, Cpu, Environment, Kernel
@@ -46,6 +48,8 @@ def side(
 ) -> Side:
     """Return a side; experiments are the same where ``spec`` is."""
     spec = spec or {"workload": {"size": "1MB"}}
+    if deterministic and environment.machine == "host":
+        environment = msgspec.structs.replace(environment, machine="sim")
     return Side(
         name=name,
         experiment="try",

@@ -177,6 +177,22 @@ def test_where_time_is_virtual_one_run_decides_and_any_difference_is_one():
     assert (change.test, change.interval, change.p) == (None, None, None)
 
 
+def test_the_virtual_clock_of_a_kernel_is_not_quite_as_exact():
+    environment = msgspec.structs.replace(ENVIRONMENT, machine="uml:7.3+virtual-time")
+    for goodput, verdict in ((99.7, Verdict.PASS), (99.4, Verdict.REGRESSED)):
+        base, new = (
+            side(
+                name,
+                cell(metrics={"goodput": [value]}),
+                deterministic=True,
+                environment=environment,
+            )
+            for name, value in (("base", 100.0), ("new", goodput))
+        )
+        (change,) = compare(base, [new]).changes
+        assert (change.verdict, change.threshold) == (verdict, 0.005)
+
+
 def test_where_time_is_virtual_equal_repetitions_are_compared():
     assert exact([1.0, 2.0, 9.0], [1.0, 2.0]).verdict is Verdict.PASS
 
