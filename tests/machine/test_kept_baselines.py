@@ -1,0 +1,35 @@
+"""What `results/baseline` keeps of kernels on virtual clocks, where such a kernel is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from testbed.campaign import baselines
+from testbed.cli.application import application
+from testbed.machine.model import VIRTUAL_TIME
+from tests.machines import usable
+
+KEPT = Path(__file__).parents[2] / baselines.DIRECTORY
+NAMES = sorted(
+    path.stem
+    for path in KEPT.glob("*.json")
+    if baselines.read(path).environment.machine.endswith(VIRTUAL_TIME)
+)
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+def test_there_are_some():
+    assert NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_are_those_that_were_kept(name):
+    usable(baselines.read(baselines.place(KEPT, name)).environment.machine)
+    done = CliRunner().invoke(application, ["baseline", "check", name, "--directory", str(KEPT)])
+    if done.exit_code == 2 and "differ: " in done.stderr:
+        pytest.skip(f"{name} is of another kernel or other programs: {done.stderr.strip()}")
+    assert done.exit_code == 0, done.output
