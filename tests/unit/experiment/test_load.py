@@ -124,7 +124,9 @@ def test_a_large_matrix_is_not_tried_whole(read, monkeypatch):
     monkeypatch.setattr(load_module, "scenario", lambda *args: made.append(args) or scenario(*args))
     values = list(range(1000, 1100))
     experiment = read(
-        EXPERIMENT + f"matrix: {{links.wifi.rate: {values}, workload.size: {values}}}\n"
+        EXPERIMENT
+        + f"matrix: {{links.wifi.rate: {values}, workload.size: {values}}}\n"
+        + "repetitions: 5\n"
     )
     assert len(experiment.cells) == 20_000
     assert len(made) < 500
