@@ -16,7 +16,9 @@ from testbed.cli.output import console, print_json
 
 application = typer.Typer(
     no_args_is_help=True,
-    help="Keep how an experiment came out, and check that it still does.",
+    help="Keep how an experiment came out, and check that it still does.\n\n"
+    "\b\n    testbed baseline save quickstart results/quickstart/20260314T150926Z-1a2b3c4d\n\n"
+    "\b\n    testbed baseline check quickstart",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the baseline.")]
 Directory = Annotated[Path, typer.Option(help="Where baselines lie.")]
