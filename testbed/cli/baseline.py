@@ -104,7 +104,9 @@ def check(
 def list_(directory: Directory = _DIRECTORY, json: Json = False) -> None:
     """List the baselines there are.
 
-    testbed baseline list
+    Each is one file of the directory.
+
+        testbed baseline list
     """
     from rich.table import Table
 

@@ -20,7 +20,7 @@ def markdown(found: Comparison) -> str:
         _row(["---"] * len(heads)),
         *(_row(list(changes.cells(found, change))) for change in found.changes),
         "",
-        f"{changes.counted(found)}. {changes.explanation(found)}.".capitalize(),
+        f"{changes.counted(found)}; {changes.explanation(found)}",
     ]
     notes = [
         f"{change.verdict}: {changes.subject(change)}: {changes.why(change)}"

@@ -133,7 +133,8 @@ def test_markdown_shows_names_as_they_are(folder, tmp_path):
     assert heads.startswith("| links.wifi.delay | stack | metric | base | new | change |")
     assert set(rule) == set("| -")
     assert "&lt;b>\\|\\*x\\*" in first
-    assert "Pass: 4." in text
+    assert "\npass: 4; change of the mean" in text
+    assert "p of Mann-Whitney U, exact, corrected for 4 comparisons" in text
     assert invoke("--markdown", "-", before, after).stdout == text
 
 
