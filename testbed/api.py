@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from testbed.analysis.claims import ExpectSpec
 from testbed.analysis.outcome import Outcome
 from testbed.campaign import runner
 from testbed.campaign.watching import Quiet, Watcher
@@ -64,15 +65,18 @@ class Results:
         """The runs that are over, in order of their numbers.  Raises StoreError."""
         return self._store.runs()
 
-    def outcome(self, metrics: Sequence[str] = ()) -> Outcome:
+    def outcome(
+        self, metrics: Sequence[str] = (), claims: Sequence[ExpectSpec] | None = None
+    ) -> Outcome:
         """Return what the runs say together: a row for each cell, and the claims' verdicts.
 
         :param metrics: names, as ``testbed metrics`` lists them; by default those that the flows
             are mostly run for.
+        :param claims: to judge, instead of those of the experiment.
         :raises InputError: no run has one of them.
         :raises StoreError: the folder cannot be read.
         """
-        return runner.conclude(self._store, metrics)
+        return runner.conclude(self._store, metrics, claims)
 
     def series(self, run: int) -> Iterator[Record]:
         """Yield what the probes saw of one run, as the records they wrote, in order of time.

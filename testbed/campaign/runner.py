@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from testbed.analysis.claims import ExpectSpec
 from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
 from testbed.analysis.registry import added
@@ -152,10 +153,13 @@ def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:
     return sum(lasting[run.cell.identity] for run in runs) / 1e9
 
 
-def conclude(store: Store, metrics: Sequence[str] = ()) -> Outcome:
+def conclude(
+    store: Store, metrics: Sequence[str] = (), claims: Sequence[ExpectSpec] | None = None
+) -> Outcome:
     """Sum up what is in a result folder.
 
     :param metrics: to show, instead of those the workload is mostly run for.
+    :param claims: to judge, instead of those of the experiment.
     :raises StoreError: it cannot be read.
     :raises InputError: no run has one of the metrics.
     """
@@ -164,7 +168,9 @@ def conclude(store: Store, metrics: Sequence[str] = ()) -> Outcome:
     about = msgspec.structs.replace(about, own=record.metrics | about.own)
     if metrics:
         about = msgspec.structs.replace(about, headline=tuple(metrics))
-    return outcome(about, records(store, metrics))
+    if claims is not None:
+        about = msgspec.structs.replace(about, claims=tuple(claims))
+    return outcome(about, records(store, (*metrics, *(claim.name for claim in claims or ()))))
 
 
 def records(store: Store, metrics: Sequence[str] = ()) -> Sequence[RunRecord]:

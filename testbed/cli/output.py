@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,12 +37,14 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     """Return the console for people: colours on a terminal, plain text elsewhere.
 
     A string is printed as it is: rich looks for no markup and no names of emoji in it (an IPv6
     address may hold ``:100:``), and control characters are written out.  Colours are those of
     ``rich.text.Text``.
+
+    :param file: where it prints, if not to a standard stream.
 
     Away from a terminal the width is that of a wide table, so that no line is cut in a log.
     """
@@ -55,7 +57,7 @@ def console(*, stderr: bool = False) -> Console:
             """Return what is printed for a string, also for one in a table."""
             return super().render_str(clean(text), **options)
 
-    plain = Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
+    plain = Plain(stderr=stderr, file=file, highlight=False, markup=False, emoji=False)
     if not plain.is_terminal:
         plain.width = 160
     return plain

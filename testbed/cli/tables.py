@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from testbed.analysis.outcome import CellOutcome, Outcome, Problem
 from testbed.analysis.samples import SATURATED
 from testbed.analysis.verdicts import Check, Verdict
 from testbed.cli import numbers
+from testbed.cli.output import console
 from testbed.results.model import RunRecord, Status
 
 if TYPE_CHECKING:
@@ -54,6 +56,13 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     if outcome.missing:
         last.insert(0, f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
     console.print("\n".join(last), soft_wrap=True)
+
+
+def as_text(outcome: Outcome, path: Path) -> str:
+    """Return what :func:`print_outcome` prints, without colours."""
+    written = io.StringIO()
+    print_outcome(console(file=written), outcome, path)
+    return written.getvalue()
 
 
 def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) -> None:

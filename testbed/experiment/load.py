@@ -124,6 +124,16 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     return msgspec.structs.replace(experiment, left_out=left_out)
 
 
+def glance(path: Path, stacks: Sequence[str] = ()) -> ExperimentSpec:
+    """Read an experiment file to see what it asks for, without a check of it as a whole.
+
+    :param stacks: instead of those of the file, as the command line names them.
+    :raises InputError: it is no experiment, with file and line.
+    """
+    spec = _written(path).value
+    return msgspec.structs.replace(spec, stacks=_chosen(spec.stacks, stacks) or spec.stacks)
+
+
 def _written(path: Path) -> Document[ExperimentSpec]:
     """Read the file, and say what it is if it is a topology."""
     try:
