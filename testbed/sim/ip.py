@@ -13,6 +13,8 @@ from testbed.stack.packet import codec
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.segment import Segment
+from testbed.topology.forwarding import family_of
+from testbed.topology.model import Family
 from testbed.wire.netem import ETHERNET_HEADER
 
 
@@ -45,10 +47,12 @@ class Upper(Protocol):
 class Ip:
     """Sends, receives and, on a router, forwards.
 
-    :param forwards: whether packets for others are passed on.
+    :param forwards: the families whose packets for others are passed on.
     """
 
-    def __init__(self, node: str, routing: Routing, upper: Upper, *, forwards: bool) -> None:
+    def __init__(
+        self, node: str, routing: Routing, upper: Upper, *, forwards: Collection[Family]
+    ) -> None:
         self._node = node
         self._routing = routing
         self._upper = upper
@@ -72,9 +76,11 @@ class Ip:
         """Take a frame from a link."""
         if frame.broken is not None:
             return
+        if frame.source in self._own and family_of(frame.source) is Family.IPV4:
+            return  # a martian: RFC 1812, section 5.3.7
         if frame.destination in self._own:
             self._upper.take(frame.packet, now)
-        elif self._forwards:
+        elif family_of(frame.destination) in self._forwards:
             self._forward(frame, now)
 
     def _output(self, packet: Packet, source: str, destination: str, now: int) -> None:

@@ -20,8 +20,8 @@ from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox import Chain, Middlebox
 from testbed.sim.state import NetworkState
 from testbed.stack.packet.segment import Segment
-from testbed.topology.forwarding import Forwarding, host
-from testbed.topology.model import Interface, Kind, Link, Node, Topology
+from testbed.topology.forwarding import Forwarding, forwards, host
+from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import AnyOperation, SetWire
 from testbed.wire.report import Wire, WireReport
 
@@ -69,7 +69,8 @@ class Network:
                 continue
             upper = self._stacks[node.name] = Stacks()
             self._add_stack(node, endpoint_of, Random(f"{seed} {node.name}"))
-            self._ips[node.name] = Ip(node.name, self, upper, forwards=node.kind is Kind.ROUTER)
+            passed_on = [family for family in Family if forwards(node, family)]
+            self._ips[node.name] = Ip(node.name, self, upper, forwards=passed_on)
         for link in topology.links:
             self._connect(link, seed)
         self._configure()

@@ -18,6 +18,17 @@ from testbed.topology.model import MAIN_TABLE, Family, Interface, Kind, Node, Ro
 MAX_HOPS: Final = 64  # the default TTL of Linux
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+_FORWARDING: Final = {
+    Family.IPV4: "net.ipv4.ip_forward",
+    Family.IPV6: "net.ipv6.conf.all.forwarding",
+}
+_ARP_IGNORE: Final = "net.ipv4.conf.all.arp_ignore"
+_LABELS: Final = tuple(
+    (ipaddress.IPv6Network(prefix), label)
+    for prefix, label in (("2001::/32", 5), ("2002::/16", 2), ("fc00::/7", 13))
+)
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -36,6 +47,12 @@ def host(address: str) -> str:
 def family_of(address: str) -> Family:
     """Return the family of an address or prefix."""
     return Family.IPV6 if ":" in address else Family.IPV4
+
+
+def forwards(node: Node, family: Family) -> bool:
+    """Tell whether a node passes on packets that are not for itself."""
+    value = dict(node.sysctls).get(_FORWARDING[family])
+    return node.kind is Kind.ROUTER if value is None else value != "0"
 
 
 class Forwarding:
@@ -62,17 +79,32 @@ class Forwarding:
         route = self._route(node, destination, source, interface)
         if route is not None and route.kind == "unicast":
             out = self._nodes[node].interface(route.interface or "")
-            return Hop(out, route.via or destination, route.source)
+            via = None if self._is_own(node, route.via) else route.via
+            return Hop(out, via or destination, route.source)
         if interface is not None and family_of(destination) is Family.IPV4:
             # ip_route_output_key_hash_rcu: "Apparently, routing tables are wrong.  Assume, that
             # the destination is on link."
             return Hop(self._nodes[node].interface(interface), destination, None)
         return None
 
+    def _is_own(self, node: str, address: str | None) -> bool:
+        """Tell whether a node has an address; as a gateway such a one says: it is on link."""
+        holder = None if address is None else self._holder.get(address)
+        return holder is not None and holder.node == node
+
     def neighbour(self, hop: Hop) -> Interface | None:
-        """Return the interface a hop leads to, or None where nobody there has the address."""
+        """Return the interface a hop leads to, or None where nobody there has the address.
+
+        A node answers ARP for all its IPv4 addresses on each of its interfaces, unless
+        ``arp_ignore`` is set (ip-sysctl.rst).  Neighbour Discovery knows those of the interface.
+        """
         holder = self._holder.get(hop.gateway)
-        return holder if holder is not None and self._hears(hop.interface, holder) else None
+        if holder is None or self._hears(hop.interface, holder):
+            return holder
+        node = self._nodes[holder.node]
+        if ":" in hop.gateway or dict(node.sysctls).get(_ARP_IGNORE, "0") != "0":
+            return None
+        return next((it for it in node.interfaces if self._hears(hop.interface, it)), None)
 
     def _route(
         self, node: str, destination: str, source: str | None, interface: str | None
@@ -83,37 +115,67 @@ class Forwarding:
             for network, route in tables.get(number, ()):
                 if wanted.version != network.version or wanted not in network:
                     continue
-                if interface in (None, route.interface) or route.kind == "unreachable":
+                if interface in (None, route.interface) or (
+                    route.kind == "unreachable" and wanted.version == 4
+                ):
                     return route
         return None
 
     def source(self, node: str, destination: str) -> str | None:
-        """Return the source address an unbound socket gets; None where there is no route."""
+        """Return the source address an unbound socket gets; None where it has no route."""
         hop = self.hop(node, destination)
-        if hop is None:
-            return None
-        if hop.source is not None:
-            return hop.source
-        family = family_of(destination)
-        own = [a for a in hop.interface.addresses if family_of(a) is family]
+        if hop is not None and hop.source is not None:
+            source: str | None = hop.source
+        elif family_of(destination) is Family.IPV6:
+            source = self._source_ipv6(node, destination, hop)
+            if hop is not None:
+                return source
+        else:
+            source = None if hop is None else self._source_ipv4(node, hop)
+        # With the address that the kernel has chosen it looks again: now rules match.
+        return source if source and self.hop(node, destination, source) else None
+
+    def _source_ipv4(self, node: str, hop: Hop) -> str | None:
+        """Choose as inet_select_addr() of net/ipv4/devinet.c does."""
         gateway = ipaddress.ip_address(hop.gateway)
-        near = [a for a in own if gateway in ipaddress.ip_interface(a).network]
-        return host((near or own)[0]) if own else None
+        own = _values(hop.interface, Family.IPV4)
+        near = [value for value in own if gateway in value.network]
+        others = (_values(it, Family.IPV4) for it in self._nodes[node].interfaces)
+        found = near or own or next(filter(None, others), [])
+        return str(found[0].ip) if found else None
+
+    def _source_ipv6(self, node: str, destination: str, hop: Hop | None) -> str | None:
+        """Choose as RFC 6724, section 5, says.
+
+        Of equal addresses the kernel takes those of the first interface, there the last one added.
+        """
+        out = None if hop is None else hop.interface
+        ranked = [
+            (_rank(destination, value, interface is out), value.ip)
+            for interface in self._nodes[node].interfaces
+            for value in reversed(_values(interface, Family.IPV6))
+        ]
+        return str(max(ranked, key=lambda each: each[0])[1]) if ranked else None
 
     def reaches(
         self, node: str, destination: str, source: str, interface: str | None = None
     ) -> bool:
-        """Whether a packet from ``source`` at ``node`` arrives, hop by hop."""
-        for _ in range(MAX_HOPS):
-            holder = self._holder.get(destination)
-            if holder is not None and holder.node == node:
+        """Whether a packet from ``source`` at ``node`` arrives, hop by hop.
+
+        A node takes packets for any of its addresses, whichever interface they come in by; but no
+        IPv4 packets from itself, as those are martians (RFC 1812, section 5.3.7).
+        """
+        start = node
+        for hops in range(MAX_HOPS):
+            if hops and family_of(source) is Family.IPV4 and self._is_own(node, source):
+                return False
+            if self._is_own(node, destination):
                 return True
+            if node != start and not forwards(self._nodes[node], family_of(source)):
+                return False
             hop = self.hop(node, destination, source, interface)
             following = None if hop is None else self.neighbour(hop)
-            if hop is None or following is None:
-                return False
-            arrived = hop.gateway == destination
-            if not arrived and self._nodes[following.node].kind is not Kind.ROUTER:
+            if following is None:
                 return False
             node, interface = following.node, None
         return False
@@ -140,9 +202,20 @@ class Forwarding:
 
     @functools.cache  # noqa: B019 - lives as long as the object, which is short
     def _tables(self, node: str) -> dict[int, list[tuple[IpNetwork, Route]]]:
-        """Return each table, the longest prefixes first, with the kernel's connected routes."""
+        """Return each table, the longest prefixes first, with the kernel's connected routes.
+
+        A route of the file takes the place of a connected IPv4 one.  A connected IPv6 route goes
+        before it, as its metric is 256 and that of others 1024 (linux/ipv6_route.h).
+        """
         tables: dict[int, list[tuple[IpNetwork, Route]]] = {}
-        for route in (*_connected(self._nodes[node]), *self._nodes[node].routes):
+        routes = self._nodes[node].routes
+        written = {route.destination for route in routes if route.table == MAIN_TABLE}
+        connected = (
+            route
+            for route in _connected(self._nodes[node])
+            if ":" in route.destination or route.destination not in written
+        )
+        for route in (*connected, *routes):
             network = ipaddress.ip_network(route.destination)
             tables.setdefault(route.table, []).append((network, route))
         for entries in tables.values():
@@ -150,12 +223,40 @@ class Forwarding:
         return tables
 
 
+def _values(interface: Interface, family: Family) -> list[IpInterface]:
+    """Return the addresses of one family at an interface."""
+    own = interface.addresses
+    return [ipaddress.ip_interface(address) for address in own if family_of(address) is family]
+
+
+def _rank(destination: str, own: IpInterface, near: bool) -> tuple[bool, bool, bool, int]:
+    """Return how well an IPv6 source address suits a destination: RFC 6724, section 5.
+
+    :param near: it is one of the interface that packets leave by.
+    """
+    wanted = ipaddress.IPv6Address(destination)
+    same = 128 - (int(wanted) ^ int(own.ip)).bit_length()
+    return (
+        own.ip == wanted,
+        near,
+        _label(own.ip) == _label(wanted),
+        min(same, own.network.prefixlen),
+    )
+
+
+def _label(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
+    """Return the label of an IPv6 address: RFC 6724, section 2.1."""
+    return next((label for network, label in _LABELS if address in network), 1)
+
+
 def _connected(node: Node) -> Iterator[Route]:
     """Yield the routes that the kernel adds for the addresses of a node."""
     for interface in () if node.all_routes else node.interfaces:
         for address in interface.addresses:
             network = str(ipaddress.ip_interface(address).network)
-            yield Route(destination=network, interface=interface.name, source=host(address))
+            # Of IPv6 the kernel chooses the source when it is needed.
+            source = None if ":" in address else host(address)
+            yield Route(destination=network, interface=interface.name, source=source)
 
 
 def _segments(topology: Topology) -> dict[tuple[str, str], str]:

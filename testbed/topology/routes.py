@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -195,15 +196,23 @@ def node_routes(
     by_key = {(route.table, route.destination): route for route in routes}
     for index, wanted in enumerate(spec.routes):
         path = join_path("nodes", node, "routes", index)
-        route = _explicit(skeleton, addressing, node, wanted, path)
+        route = _explicit(skeleton, addressing, node, wanted, path, by_key.values())
         by_key[route.table, route.destination] = route
     return tuple(rules), tuple(by_key.values())
 
 
 def _explicit(
-    skeleton: Skeleton, addressing: Addressing, node: str, wanted: RouteSpec, path: str
+    skeleton: Skeleton,
+    addressing: Addressing,
+    node: str,
+    wanted: RouteSpec,
+    path: str,
+    before: Iterable[Route],
 ) -> Route:
-    """Check one entry of ``routes:`` and find the interface that leads to its gateway."""
+    """Check one entry of ``routes:`` and find the interface that leads to its gateway.
+
+    :param before: the routes that the kernel will know when this one is added.
+    """
     error = skeleton.document.error
     via = _parse_via(skeleton, wanted, path)
     default = DEFAULT[Family.IPV6 if via is not None and via.version == 6 else Family.IPV4]
@@ -225,14 +234,42 @@ def _explicit(
     if wanted.interface is not None and wanted.interface not in names:
         hint = nearest(wanted.interface, names)
         raise error(f"{node!r} has no interface {wanted.interface!r}", f"{path}.interface", hint)
+    own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
+    if destination.version == 6 and not any(each.family is Family.IPV6 for each in own):
+        raise error(f"{node!r} has no IPv6 address, so Linux gives it no IPv6 route", path)
     if via is None:
         return route
     if via.version != destination.version:
         raise error(f"{via} is of another family than {destination}", f"{path}.via")
-    for end in skeleton.ends[node]:
-        if wanted.interface in (None, end.name) and _is_on(via, addressing.of[end]):
-            return msgspec.structs.replace(route, interface=end.name)
-    raise error(f"{via} is on no network of {node!r}", f"{path}.via")
+    if via.version == 6 and any(each.host == str(via) for each in own):
+        raise error(f"{via} is an address of {node!r} itself", f"{path}.via")
+    networks = {end.name: addressing.of[end] for end in skeleton.ends[node]}
+    interface = _interface_toward(via, wanted, networks, before)
+    if interface is None:
+        raise error(f"{via} is on no network of {node!r}", f"{path}.via")
+    return msgspec.structs.replace(route, interface=interface)
+
+
+def _interface_toward(
+    via: IpAddress,
+    wanted: RouteSpec,
+    addresses: Mapping[str, tuple[Address, ...]],
+    before: Iterable[Route],
+) -> str | None:
+    """Return the interface that a gateway is on link at: by an address, or by another route.
+
+    :param addresses: those of each interface.
+    """
+    for name, own in addresses.items():
+        if wanted.interface in (None, name) and _is_on(via, own):
+            return name
+    for route in before:
+        on_link = route.via is None and route.kind == "unicast"
+        looked_up = route.table in (MAIN_TABLE, wanted.table)
+        fits = on_link and looked_up and wanted.interface in (None, route.interface)
+        if fits and via in ipaddress.ip_network(route.destination):
+            return route.interface
+    return None
 
 
 def _parse_via(skeleton: Skeleton, wanted: RouteSpec, path: str) -> IpAddress | None:

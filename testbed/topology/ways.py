@@ -64,8 +64,10 @@ class _Ways:
         }
 
     def links(self, source: str, destination: str) -> Iterator[_Step]:
-        """Yield the links of a packet from one address to another, as far as it gets."""
+        """Yield the links of a packet from one address to another, if it arrives."""
         node = self._node_of.get(source)
+        if node is None or not self._forwarding.reaches(node, destination, source):
+            return
         for _ in range(MAX_HOPS):
             if node is None or node == self._node_of.get(destination):
                 return

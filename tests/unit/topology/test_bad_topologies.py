@@ -184,6 +184,18 @@ BAD = {
         TWO.replace("client: {}", "client: {routes: [{to: default, via: 10.9.9.9}]}"),
         "lab.yaml:1: nodes.client.routes[0].via: 10.9.9.9 is on no network of 'client'",
     ),
+    "IPv6 route without IPv6": (
+        "addressing: {ipv6: null}\n"
+        + TWO.replace("client: {}", "client: {routes: [{to: '::/0', interface: wifi}]}"),
+        (
+            "lab.yaml:2: nodes.client.routes[0]: 'client' has no IPv6 address, so Linux gives it"
+            " no IPv6 route"
+        ),
+    ),
+    "IPv6 route via itself": (
+        TWO.replace("client: {}", "client: {routes: [{to: default, via: 'fd00:0:0:1::1'}]}"),
+        ("lab.yaml:1: nodes.client.routes[0].via: fd00:0:0:1::1 is an address of 'client' itself"),
+    ),
     "route to nowhere": (
         TWO.replace("client: {}", "client: {routes: [{to: 10.9.9.9/8, via: 10.0.1.2}]}"),
         "lab.yaml:1: nodes.client.routes[0].to: '10.9.9.9/8' is no prefix",

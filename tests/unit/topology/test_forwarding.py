@@ -157,5 +157,114 @@ def test_a_bound_ipv4_socket_takes_the_destination_to_be_on_link() -> None:
     assert (hop.interface.name, hop.gateway) == ("y", "10.0.1.2")
     assert forwarding.hop("a", "fd00:0:0:1::2", "fd00:0:0:2::1", "y") is None
     assert forwarding.source("a", "192.0.2.1") is None
-    assert not forwarding.reaches("a", "10.0.1.2", "10.0.2.1", "y")
+    assert not forwarding.connects("10.0.2.1", "10.0.1.2", "y")  # the answer is unreachable
     assert set(Family) == {family_of("10.0.0.1"), family_of("::1")}
+
+
+def on_route(text: str, *links: str) -> Forwarding:
+    """Return the forwarding of some links between ``a``, ``b`` and a router ``r``."""
+    lines = [f"  l{index}: {{between: {each}}}" for index, each in enumerate(links, 1)]
+    written = "\n".join((text, "links:", *lines))
+    return Forwarding(resolve(loads_topology(written, "lab.yaml")))
+
+
+PLAIN = "nodes: {a: {policy_routing: false}, b: {policy_routing: false}}"
+TWICE = ("[a, b]", "[a, b]")
+
+
+def test_a_node_takes_packets_for_its_other_addresses() -> None:
+    nodes = "nodes: {a: {routes: [{to: 10.0.2.0/24, via: 10.0.1.2}]}, b: {}, r: {}}"
+    forwarding = on_route(nodes, "[a, b]", "[b, r]")
+    assert forwarding.reaches("a", "10.0.2.1", "10.0.1.1")
+    assert not forwarding.reaches("a", "10.0.2.2", "10.0.1.1")  # b is no router
+
+
+def test_a_host_that_forwards_by_a_sysctl_is_a_router() -> None:
+    nodes = "nodes: {a: {routes: [{to: default, via: 10.0.1.2}]}, b: {%s}, r: {}}"
+    for sysctls, expected in (("", False), ("sysctls: {net.ipv4.ip_forward: 1}", True)):
+        forwarding = on_route(nodes % sysctls, "[a, b]", "[b, r]")
+        assert forwarding.reaches("a", "10.0.2.2", "10.0.1.1") is expected
+
+
+def test_arp_answers_for_addresses_of_other_interfaces() -> None:
+    """A bound socket takes any IPv4 destination to be on its link, and there it may be."""
+    forwarding = on_route(PLAIN, *TWICE)
+    assert forwarding.connects("10.0.2.1", "10.0.1.2", "l2")
+    assert not forwarding.connects("fd00:0:0:2::1", "fd00:0:0:1::2", "l2")
+    ignoring = PLAIN.replace("b: {", "b: {sysctls: {net.ipv4.conf.all.arp_ignore: 1}, ")
+    assert not on_route(ignoring, *TWICE).connects("10.0.2.1", "10.0.1.2", "l2")
+
+
+def test_a_gateway_that_is_the_node_itself_says_on_link() -> None:
+    nodes = "nodes: {a: {routes: [{to: 10.0.2.2/32, via: 10.0.1.1}], policy_routing: false}, b: {}}"
+    hop = on_route(nodes, *TWICE).hop("a", "10.0.2.2")
+    assert hop is not None
+    assert (hop.interface.name, hop.gateway) == ("l1", "10.0.2.2")
+
+
+def test_a_route_replaces_the_connected_one_of_ipv4_only() -> None:
+    nodes = (
+        "nodes: {b: {}, a: {policy_routing: false, routes: ["
+        "{to: 10.0.1.0/24, via: 10.0.2.1}, {to: 'fd00:0:0:1::/64', via: 'fd00:0:0:2::1'}]}}"
+    )
+    forwarding = on_route(nodes, "[b, a]", "[b, a]")
+    ways = [forwarding.hop("a", it) for it in ("10.0.1.1", "fd00:0:0:1::1")]
+    assert [way and way.interface.name for way in ways] == ["l2", "l1"]
+
+
+def test_an_unbound_socket_looks_again_with_the_source_it_got() -> None:
+    """The rule of the chosen source leads to a table in which that route is not."""
+    nodes = "nodes: {a: {routes: [{to: 10.0.2.2/32, via: 10.0.1.2}]}, b: {}}"
+    forwarding = on_route(nodes, *TWICE)
+    assert forwarding.hop("a", "10.0.2.2") is not None
+    assert forwarding.source("a", "10.0.2.2") is None
+
+
+def test_a_source_is_chosen_first_where_no_route_is_for_every_source() -> None:
+    """IPv6 alone does so: the rule of the chosen source leads to a table with a route."""
+    nodes = "nodes: {a: {routes: [{to: 'fd77::/64', via: 'fd00:0:0:2::2', table: 1002}]}, b: {}}"
+    forwarding = on_route(nodes, *TWICE)
+    assert forwarding.hop("a", "fd77::1") is None
+    assert forwarding.hop("a", "fd77::1", "fd00:0:0:2::1") is not None
+    assert forwarding.source("a", "fd77::1") is None  # fd00:0:0:1::1 is as good, and the first
+
+
+def test_of_equal_ipv6_sources_the_last_one_is_taken() -> None:
+    link = "{a: {addresses: ['fd99::1/64', 'fd99::3/64', 'fc99::1/64', '2001:db8::1/64']}, b: {}}"
+    forwarding = on_route(PLAIN, link)
+    assert forwarding.source("a", "fd99::2") == "fd99::3"
+    assert forwarding.source("a", "2001:db8::2") == "2001:db8::1"
+
+
+def test_of_equal_ipv6_sources_the_first_interface_goes_first() -> None:
+    nodes = "nodes: {a: {routes: [{to: 'fd77::/64', via: 'fd00:0:0:2::2', table: 1001}]}, b: {}}"
+    assert on_route(nodes, *TWICE).source("a", "fd77::1") == "fd00:0:0:1::1"
+
+
+def test_a_router_takes_no_ipv4_packet_back_from_itself() -> None:
+    """A bound socket sends it to a neighbour whose route leads back: a martian arrives."""
+    nodes = (
+        "nodes: {b: {kind: router}, c: {}, r: {kind: router, routes: ["
+        "{to: default, via: 10.0.1.2}, {to: default, via: 'fd00:0:0:1::2'}]}}"
+    )
+    forwarding = on_route(nodes, "[r, b]", "[r, c]")
+    assert not forwarding.reaches("r", "10.0.2.2", "10.0.1.1", "l1")
+    assert forwarding.reaches("r", "fd00:0:0:2::2", "fd00:0:0:1::1", "l1")
+
+
+def test_unreachable_is_for_bound_ipv6_sockets_no_route_at_all() -> None:
+    nodes = (
+        "nodes: {a: {policy_routing: false, routes: [{to: 'fd00:0:0:1::2/128', kind: unreachable},"
+        " {to: 10.0.1.2/32, kind: unreachable}]}, b: {}}"
+    )
+    forwarding = on_route(nodes, "[a, b]")
+    assert not forwarding.reaches("a", "fd00:0:0:1::2", "fd00:0:0:1::1")
+    assert forwarding.reaches("a", "fd00:0:0:1::2", "fd00:0:0:1::1", "l1")
+
+
+def test_a_gateway_may_be_on_link_by_another_route() -> None:
+    routes = "[{to: 10.9.0.0/24, interface: l2}, {to: 10.8.0.0/24, via: 10.9.0.1}]"
+    nodes = f"nodes: {{a: {{policy_routing: false, routes: {routes}}}, b: {{}}}}"
+    hop = on_route(nodes, *TWICE).hop("a", "10.8.0.1")
+    assert hop is not None
+    assert (hop.interface.name, hop.gateway) == ("l2", "10.9.0.1")
