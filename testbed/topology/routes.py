@@ -194,10 +194,16 @@ def node_routes(
     if not spec.routes:
         return tuple(rules), tuple(routes)
     by_key = {(route.table, route.destination): route for route in routes}
+    written: set[tuple[int, str]] = set()
     for index, wanted in enumerate(spec.routes):
         path = join_path("nodes", node, "routes", index)
         route = _explicit(skeleton, addressing, node, wanted, path, by_key.values())
-        by_key[route.table, route.destination] = route
+        key = route.table, route.destination
+        if key in written:
+            message = f"there is a route to {route.destination} in table {route.table} already"
+            raise skeleton.document.error(message, path)
+        written.add(key)
+        by_key[key] = route
     return tuple(rules), tuple(by_key.values())
 
 
@@ -235,7 +241,8 @@ def _explicit(
         hint = nearest(wanted.interface, names)
         raise error(f"{node!r} has no interface {wanted.interface!r}", f"{path}.interface", hint)
     own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
-    if destination.version == 6 and not any(each.family is Family.IPV6 for each in own):
+    unicast = wanted.kind == "unicast"
+    if unicast and destination.version == 6 and not any(it.family is Family.IPV6 for it in own):
         raise error(f"{node!r} has no IPv6 address, so Linux gives it no IPv6 route", path)
     if via is None:
         return route

@@ -96,7 +96,8 @@ class Author:
     def routes(self) -> list[Data]:
         """Return a few."""
         count = self.rng.choice([0, 0, 1, 1, 2, 3]) if self.everywhere else 0
-        return [route for _ in range(count) for route in self.some()]
+        routes = [route for _ in range(count) for route in self.some()]
+        return list({(route["to"], route.get("table")): route for route in routes}.values())
 
     def some(self) -> list[Data]:
         """Return one, or two of which the second needs the first."""

@@ -184,6 +184,17 @@ BAD = {
         TWO.replace("client: {}", "client: {routes: [{to: default, via: 10.9.9.9}]}"),
         "lab.yaml:1: nodes.client.routes[0].via: 10.9.9.9 is on no network of 'client'",
     ),
+    "route written twice": (
+        TWO.replace(
+            "client: {}",
+            "client: {routes: [{to: 10.9.0.0/16, interface: wifi},"
+            " {to: 10.9.0.0/16, via: 10.0.1.2}]}",
+        ),
+        (
+            "lab.yaml:1: nodes.client.routes[1]: there is a route to 10.9.0.0/16 in table 254"
+            " already"
+        ),
+    ),
     "IPv6 route without IPv6": (
         "addressing: {ipv6: null}\n"
         + TWO.replace("client: {}", "client: {routes: [{to: '::/0', interface: wifi}]}"),
