@@ -79,8 +79,10 @@ class Forwarding:
         route = self._route(node, destination, source, interface)
         if route is not None and route.kind == "unicast":
             out = self._nodes[node].interface(route.interface or "")
-            via = None if self._is_own(node, route.via) else route.via
-            return Hop(out, via or destination, route.source)
+            if self._is_own(node, route.via):
+                chosen = route.source or _nearest(out, route.via or "")
+                return Hop(out, destination, chosen)
+            return Hop(out, route.via or destination, route.source)
         if interface is not None and family_of(destination) is Family.IPV4:
             # ip_route_output_key_hash_rcu: "Apparently, routing tables are wrong.  Assume, that
             # the destination is on link."
@@ -137,12 +139,8 @@ class Forwarding:
 
     def _source_ipv4(self, node: str, hop: Hop) -> str | None:
         """Choose as inet_select_addr() of net/ipv4/devinet.c does."""
-        gateway = ipaddress.ip_address(hop.gateway)
-        own = _values(hop.interface, Family.IPV4)
-        near = [value for value in own if gateway in value.network]
-        others = (_values(it, Family.IPV4) for it in self._nodes[node].interfaces)
-        found = near or own or next(filter(None, others), [])
-        return str(found[0].ip) if found else None
+        others = (_nearest(it, hop.gateway) for it in self._nodes[node].interfaces)
+        return _nearest(hop.interface, hop.gateway) or next(filter(None, others), None)
 
     def _source_ipv6(self, node: str, destination: str, hop: Hop | None) -> str | None:
         """Choose as RFC 6724, section 5, says.
@@ -227,6 +225,14 @@ def _values(interface: Interface, family: Family) -> list[IpInterface]:
     """Return the addresses of one family at an interface."""
     own = interface.addresses
     return [ipaddress.ip_interface(address) for address in own if family_of(address) is family]
+
+
+def _nearest(interface: Interface, gateway: str) -> str | None:
+    """Return the first IPv4 address on the network of a gateway, or else the first one."""
+    own = _values(interface, Family.IPV4)
+    near = (value for value in own if ipaddress.ip_address(gateway) in value.network)
+    found = next(near, own[0] if own else None)
+    return None if found is None else str(found.ip)
 
 
 def _rank(destination: str, own: IpInterface, near: bool) -> tuple[bool, bool, bool, int]:

@@ -203,6 +203,7 @@ def node_routes(
             message = f"there is a route to {route.destination} in table {route.table} already"
             raise skeleton.document.error(message, path)
         written.add(key)
+        by_key.pop(key, None)  # it may need those that stand before it in the file
         by_key[key] = route
     return tuple(rules), tuple(by_key.values())
 
@@ -263,20 +264,28 @@ def _interface_toward(
     addresses: Mapping[str, tuple[Address, ...]],
     before: Iterable[Route],
 ) -> str | None:
-    """Return the interface that a gateway is on link at: by an address, or by another route.
+    """Return the interface that a gateway is on link at, as the kernel looks it up.
 
     :param addresses: those of each interface.
     """
-    for name, own in addresses.items():
-        if wanted.interface in (None, name) and _is_on(via, own):
-            return name
-    for route in before:
-        on_link = route.via is None and route.kind == "unicast"
-        looked_up = route.table in (MAIN_TABLE, wanted.table)
-        fits = on_link and looked_up and wanted.interface in (None, route.interface)
-        if fits and via in ipaddress.ip_network(route.destination):
-            return route.interface
-    return None
+    connected = (
+        Route(destination=each.network, interface=name)
+        for name, own in addresses.items()
+        for each in own
+    )
+    written = (route for route in before if route.table in (MAIN_TABLE, wanted.table))
+    # Of equal prefixes the first one counts; a written IPv4 route replaces the connected one.
+    known = (*connected, *written) if via.version == 6 else (*written, *connected)
+    covering = [
+        (ipaddress.ip_network(route.destination).prefixlen, route)
+        for route in known
+        if via in ipaddress.ip_network(route.destination)
+        and (wanted.interface in (None, route.interface) or route.kind == "unreachable")
+    ]
+    if not covering:
+        return None
+    _, best = max(covering, key=lambda each: each[0])
+    return best.interface if best.via is None else None
 
 
 def _parse_via(skeleton: Skeleton, wanted: RouteSpec, path: str) -> IpAddress | None:
@@ -287,7 +296,3 @@ def _parse_via(skeleton: Skeleton, wanted: RouteSpec, path: str) -> IpAddress | 
     except ValueError:
         message = f"{wanted.via!r} is no address"
         raise skeleton.document.error(message, f"{path}.via") from None
-
-
-def _is_on(via: IpAddress, addresses: tuple[Address, ...]) -> bool:
-    return any(via in ipaddress.ip_network(address.network) for address in addresses)

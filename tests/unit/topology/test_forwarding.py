@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.errors import InputError
 from testbed.topology.forwarding import Forwarding, family_of, host
 from testbed.topology.load import loads_topology
 from testbed.topology.model import Family, Interface, Kind, Topology
@@ -199,7 +201,7 @@ def test_a_gateway_that_is_the_node_itself_says_on_link() -> None:
     nodes = "nodes: {a: {routes: [{to: 10.0.2.2/32, via: 10.0.1.1}], policy_routing: false}, b: {}}"
     hop = on_route(nodes, *TWICE).hop("a", "10.0.2.2")
     assert hop is not None
-    assert (hop.interface.name, hop.gateway) == ("l1", "10.0.2.2")
+    assert (hop.interface.name, hop.gateway, hop.source) == ("l1", "10.0.2.2", "10.0.1.1")
 
 
 def test_a_route_replaces_the_connected_one_of_ipv4_only() -> None:
@@ -268,3 +270,22 @@ def test_a_gateway_may_be_on_link_by_another_route() -> None:
     hop = on_route(nodes, *TWICE).hop("a", "10.8.0.1")
     assert hop is not None
     assert (hop.interface.name, hop.gateway) == ("l2", "10.9.0.1")
+
+
+def test_the_longest_prefix_says_whether_a_gateway_is_on_link() -> None:
+    far = "{to: 10.9.0.0/16, via: 10.0.1.2}, {to: 10.9.1.0/24, interface: l2}"
+    nodes = "nodes: {a: {policy_routing: false, routes: [%s, {to: 10.8.0.0/16, via: %s}]}, b: {}}"
+    assert on_route(nodes % (far, "10.9.1.1"), *TWICE).hop("a", "10.8.0.1") is not None
+    with pytest.raises(InputError, match=r"10\.9\.2\.1 is on no network"):
+        on_route(nodes % (far, "10.9.2.1"), *TWICE)
+
+
+def test_a_written_route_comes_after_those_it_may_need() -> None:
+    """Also where it takes the place of a computed one, which comes before all written ones."""
+    nodes = (
+        "nodes: {b: {}, r: {kind: router}, a: {kind: router, routes: ["
+        "{to: 10.9.0.1/32, interface: l1}, {to: 10.0.2.0/24, via: 10.9.0.1}]}}"
+    )
+    document = loads_topology(nodes + "\nlinks: {l1: {between: [a, r]}, l2: {between: [r, b]}}")
+    routes = [route.destination for route in resolve(document).node("a").routes]
+    assert routes.index("10.9.0.1/32") < routes.index("10.0.2.0/24")
