@@ -266,26 +266,41 @@ def _interface_toward(
 ) -> str | None:
     """Return the interface that a gateway is on link at, as the kernel looks it up.
 
+    It looks into the table of the route, then into the main one: fib_check_nh_v4_gw() of
+    net/ipv4/fib_semantics.c, and ip6_route_check_nh() of net/ipv6/route.c.
+
     :param addresses: those of each interface.
     """
-    connected = (
+    connected = [
         Route(destination=each.network, interface=name)
         for name, own in addresses.items()
         for each in own
-    )
-    written = (route for route in before if route.table in (MAIN_TABLE, wanted.table))
-    # Of equal prefixes the first one counts; a written IPv4 route replaces the connected one.
-    known = (*connected, *written) if via.version == 6 else (*written, *connected)
+    ]
+    written = list(before)
+    for table in dict.fromkeys((wanted.table, MAIN_TABLE)):
+        own = [route for route in written if route.table == table]
+        # Of equal prefixes the first one counts; a written IPv4 route replaces the connected one.
+        main = connected if table == MAIN_TABLE else []
+        found = _covering(via, wanted, [*main, *own] if via.version == 6 else [*own, *main])
+        if found is not None and _is_on_link(found):
+            return found.interface
+    return None
+
+
+def _covering(via: IpAddress, wanted: RouteSpec, routes: Iterable[Route]) -> Route | None:
+    """Return the route to a gateway; for IPv4 those over other gateways are passed over."""
     covering = [
         (ipaddress.ip_network(route.destination).prefixlen, route)
-        for route in known
+        for route in routes
         if via in ipaddress.ip_network(route.destination)
-        and (wanted.interface in (None, route.interface) or route.kind == "unreachable")
+        and wanted.interface in (None, route.interface)
+        and (via.version == 6 or _is_on_link(route))
     ]
-    if not covering:
-        return None
-    _, best = max(covering, key=lambda each: each[0])
-    return best.interface if best.via is None else None
+    return max(covering, key=lambda each: each[0])[1] if covering else None
+
+
+def _is_on_link(route: Route) -> bool:
+    return route.via is None and route.kind == "unicast"
 
 
 def _parse_via(skeleton: Skeleton, wanted: RouteSpec, path: str) -> IpAddress | None:

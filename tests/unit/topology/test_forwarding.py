@@ -272,12 +272,19 @@ def test_a_gateway_may_be_on_link_by_another_route() -> None:
     assert (hop.interface.name, hop.gateway) == ("l2", "10.9.0.1")
 
 
-def test_the_longest_prefix_says_whether_a_gateway_is_on_link() -> None:
-    far = "{to: 10.9.0.0/16, via: 10.0.1.2}, {to: 10.9.1.0/24, interface: l2}"
-    nodes = "nodes: {a: {policy_routing: false, routes: [%s, {to: 10.8.0.0/16, via: %s}]}, b: {}}"
-    assert on_route(nodes % (far, "10.9.1.1"), *TWICE).hop("a", "10.8.0.1") is not None
-    with pytest.raises(InputError, match=r"10\.9\.2\.1 is on no network"):
-        on_route(nodes % (far, "10.9.2.1"), *TWICE)
+def test_the_longest_ipv6_prefix_says_whether_a_gateway_is_on_link() -> None:
+    """For IPv4 the kernel passes over routes that are not on link, however long their prefix is."""
+    nodes = (
+        "nodes: {a: {policy_routing: false, routes: [{to: '%s', via: '%s'},"
+        " {to: '%s', interface: l2}, {to: '%s', via: '%s'}]}, b: {}}"
+    )
+    four = ("10.9.1.0/24", "10.0.1.2", "10.9.0.0/16", "10.8.0.0/16", "10.9.1.1")
+    hop = on_route(nodes % four, *TWICE).hop("a", "10.8.0.1")
+    assert hop is not None
+    assert hop.interface.name == "l2"
+    six = ("fd09:1::/32", "fd00:0:0:1::2", "fd09::/16", "fd08::/16", "fd09:1::1")
+    with pytest.raises(InputError, match="fd09:1::1 is on no network"):
+        on_route(nodes % six, *TWICE)
 
 
 def test_a_written_route_comes_after_those_it_may_need() -> None:
