@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,19 @@ from testbed.analysis.change import Change
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.statistics import Estimate
 from testbed.cli import numbers
+from testbed.cli.output import console
 from testbed.cli.tables import COLOURS, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_comparison(console: Console, found: Comparison) -> None:
+def print_comparison(out: Console, found: Comparison) -> None:
     """Print the table, what keeps changes from being decided, and what may have disturbed them."""
     from rich.table import Table
     from rich.text import Text
 
-    console.print(title(found), style="bold", soft_wrap=True)
+    out.print(title(found), style="bold", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in heads(found):
         table.add_column(column, overflow="fold")
@@ -34,18 +36,23 @@ def print_comparison(console: Console, found: Comparison) -> None:
         verdict = Text(change.verdict, COLOURS[change.verdict])
         table.add_row(*([""] * several if cell == before else cell), *row[several:-1], verdict)
         before = cell
-    print_table(console, table)
-    console.print(explanation(found), style="dim", soft_wrap=True)
-    console.print()
+    print_table(out, table)
+    out.print(explanation(found), style="dim", soft_wrap=True)
+    out.print()
     for change in found.changes:
         if change.why is not None:
             text = f": {subject(change)}: {why(change)}"
-            console.print(
-                Text(change.verdict, COLOURS[change.verdict]), text, sep="", soft_wrap=True
-            )
+            out.print(Text(change.verdict, COLOURS[change.verdict]), text, sep="", soft_wrap=True)
     for warning in found.warnings:
-        console.print(Text("warning", "yellow"), f": {warning}", sep="", soft_wrap=True)
-    console.print(counted(found))
+        out.print(Text("warning", "yellow"), f": {warning}", sep="", soft_wrap=True)
+    out.print(counted(found))
+
+
+def as_text(found: Comparison) -> str:
+    """Return what :func:`print_comparison` prints, without colours."""
+    written = io.StringIO()
+    print_comparison(console(file=written), found)
+    return written.getvalue()
 
 
 def plain(found: Comparison) -> dict[str, Any]:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
-from testbed.pytest.assertions import assert_at_least, assert_at_most, assert_passes
+from testbed.pytest.assertions import (
+    assert_at_least,
+    assert_at_most,
+    assert_not_regressed,
+    assert_passes,
+)
 
 if TYPE_CHECKING:
     from testbed.api import Results
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from testbed.pytest.sandboxes import RunningSandbox
     from testbed.topology.model import Topology
 
-__all__ = ["assert_at_least", "assert_at_most", "assert_passes"]
+__all__ = ["assert_at_least", "assert_at_most", "assert_not_regressed", "assert_passes"]
 
 _MARKER: Final = "testbed_needs"
 

@@ -5,12 +5,14 @@ A claim that the runs do not decide fails too: the test did not see what it asse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from testbed.analysis.claims import Quantity
+    from testbed.analysis.comparison import Comparison
     from testbed.analysis.outcome import Outcome
+    from testbed.analysis.verdicts import Verdict
     from testbed.api import Results
     from testbed.results.model import Scalar
 
@@ -71,6 +73,49 @@ def assert_at_most(
     """
     __tracebackhide__ = True
     _claim(results, metric, stack, relative_to, where, at_most=at_most)
+
+
+def assert_not_regressed(
+    base: Results,
+    new: Results,
+    *,
+    metrics: Sequence[str] = (),
+    threshold: float | None = None,
+    across: Iterable[str] = (),
+    strict: bool = False,
+) -> None:
+    """Assert that nothing became worse, as ``testbed compare BASE NEW`` judges it.
+
+    A change that is not decided is no regression, unless ``strict``: noise alone fails no test.
+
+    :param base: the results before.
+    :param metrics: names; by default those that the experiment is mostly run for.
+    :param threshold: the smallest relevant change, as a share of the base's mean.
+    :param across: facts of the environment that are what is compared, such as ``"kernel"``.
+    :param strict: it also fails if a change is not decided.
+    :raises AssertionError: something is worse, or a run of ``new`` does not count.
+    :raises InputError: the two cannot be compared.
+    """
+    from testbed.analysis.comparison import Terms, compare  # noqa: PLC0415
+    from testbed.campaign.sides import of_folder  # noqa: PLC0415
+    from testbed.cli.changes import as_text  # noqa: PLC0415
+
+    __tracebackhide__ = True
+    _all_count(new, new.outcome(claims=()))
+    terms = Terms(metrics=tuple(metrics), threshold=threshold, across=frozenset(across))
+    sides = [of_folder(each.folder, terms.metrics) for each in (base, new)]
+    found = compare(sides[0], sides[1:], terms)
+    if found.regressed or (strict and found.inconclusive):
+        bad = "regressed" if found.regressed else "not decided"
+        names = ", ".join(each.metric for each in found.changes if each.verdict is _worst(found))
+        folders = f"Results: {base.folder} and {new.folder}"
+        raise AssertionError(f"{bad}: {names}\n\n{as_text(found)}{folders}")
+
+
+def _worst(found: Comparison) -> Verdict:
+    from testbed.analysis.verdicts import Verdict  # noqa: PLC0415
+
+    return Verdict.REGRESSED if found.regressed else Verdict.INCONCLUSIVE
 
 
 def _claim(

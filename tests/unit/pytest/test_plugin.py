@@ -26,7 +26,9 @@ expect:
 """
 TESTS = """\
 import pytest
-from testbed.pytest import assert_at_least, assert_at_most, assert_passes
+from testbed.pytest import (
+    assert_at_least, assert_at_most, assert_not_regressed, assert_passes
+)
 
 
 def test_met(simulation):
@@ -51,6 +53,14 @@ def test_bounds(simulation, delay):
     assert_at_least(results, "goodput", stack="userspace", at_least="1mbit")
     assert_at_least(results, "rtt_p95", stack="userspace", at_least="1ms")
     assert_at_most(results, "goodput", stack="userspace", relative_to="userspace-tcp", at_most=0.5)
+
+
+def test_compared(simulation):
+    base = simulation("silent.yaml", stacks=["userspace"])
+    slower = simulation("silent.yaml", stacks=["userspace"], values={"links.wifi.delay": "20ms"})
+    assert_not_regressed(base, base)
+    assert_not_regressed(slower, base, across=["experiment"])
+    assert_not_regressed(base, slower, across=["experiment"], metrics=["goodput"])
 
 
 def test_other_stack(simulation):
@@ -133,6 +143,16 @@ def plugin_project(output: str, folder: str) -> Path:
     root = re.search(r"rootdir: (\S+)", output)
     assert root is not None
     return Path(root[1], folder)
+
+
+def test_a_regression_reads_like_the_comparison(output: str) -> None:
+    said = failure(output, "test_compared")
+    assert "AssertionError: regressed: goodput\n" in said
+    assert re.search(r"E +stack +metric +base +new +change +verdict", said)
+    assert re.search(r"E +userspace +goodput .* regressed", said)
+    assert re.search(r"Results: \S+ and \S+", said)
+    assert "> " in said
+    assert 'assert_not_regressed(base, slower, across=["experiment"], metrics=' in said
 
 
 def test_what_was_not_seen_is_no_pass(output: str) -> None:
