@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "action"
 PROJECT = ROOT / "docs" / "examples" / "regression-project"
 WORKFLOW = PROJECT / ".github" / "workflows" / "mptcp.yml"
-NOTHING = {"TESTS": "", "EXPERIMENT": "", "NO_SKIP": "false", "MACHINE": "host"}
+NOTHING = {"TESTS": "", "EXPERIMENT": "", "BASELINE": "", "NO_SKIP": "false", "MACHINE": "host"}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,16 @@ def test_the_worst_verdict_counts(
     runner = Runner(tmp_path, {"PATH": f"{folder}:/usr/bin:/bin"})
     assert runner.step("run", tmp_path, TESTS="t", EXPERIMENT="e").returncode == code
     assert runner.outputs["verdict"] == verdict
+
+
+def test_every_baseline_is_checked(tmp_path: Path) -> None:
+    programs.program(tmp_path / "testbed", 'echo "$@"; test "$3" = good || exit 3')
+    runner = Runner(tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert runner.step("run", tmp_path, BASELINE="bad good").returncode == 3
+    assert runner.outputs["verdict"] == "regressed"
+    results = tmp_path / "results"
+    command = f"baseline check good --results {results} --junit {results}/good.xml"
+    assert f"### Baseline good\n\n``````text\n{command}\n``````\n" in runner.summary.read_text()
 
 
 def test_a_step_without_work_fails(runner: Runner, tmp_path: Path) -> None:
