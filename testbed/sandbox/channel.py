@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 import testbed.sandbox.protocol as protocol
-from testbed.errors import SandboxError
+from testbed.errors import SandboxError, TestbedError
 
 _answers = msgspec.msgpack.Decoder(protocol.AnyAnswer)
 _ENDED = "the sandbox ended"
@@ -41,7 +41,7 @@ class Channel:
         self._ready: asyncio.Future[None] = self._future()
         self._answers: dict[int, asyncio.Future[protocol.Done]] = {}
         self._exits: dict[int, asyncio.Future[protocol.Exited]] = {}
-        self._failure: SandboxError | None = None
+        self._failure: TestbedError | None = None
         self._loop.add_reader(sock, self._receive)
 
     async def ready(self) -> None:
@@ -142,8 +142,8 @@ class Channel:
                 self._settle(number, answer)
             case protocol.Exited(pid=pid):
                 self._exits.setdefault(pid, self._future()).set_result(answer)
-            case protocol.Fault(message=message):
-                self._fail(SandboxError(message))
+            case protocol.Fault():
+                self._fail(answer.failure.error())
 
     def _settle(self, number: int, answer: protocol.Done | protocol.Failed) -> None:
         future = self._answers.get(number)
@@ -156,7 +156,7 @@ class Channel:
         else:
             future.set_result(answer)
 
-    def _fail(self, error: SandboxError) -> None:
+    def _fail(self, error: TestbedError) -> None:
         """Fail everything awaited now or later; the first cause stays."""
         self._failure = self._failure or error
         futures: tuple[asyncio.Future[Any], ...]

@@ -138,7 +138,7 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=
 class Fault(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
     """The sandbox no longer does what it was told (its emulator died): stop trusting it."""
 
-    message: str
+    failure: Failure
 
 
 AnyAnswer = Ready | Done | Failed | Exited | Fault

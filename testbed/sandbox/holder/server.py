@@ -100,7 +100,7 @@ class Server:
         status = os.waitstatus_to_exitcode(ended.status)
         self._fault = f"the emulator ended (status {status}): its wires carry nothing any more"
         for connection in self._connections:
-            connection.send(protocol.Fault(self._fault))
+            connection.send(protocol.Fault(Failure.of(SandboxError(self._fault))))
 
     def _accept(self, _: int) -> None:
         sock, _address = self._listener.accept()

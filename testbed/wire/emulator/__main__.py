@@ -10,6 +10,7 @@ import socket
 import sys
 
 from testbed.errors import InputError, SandboxError
+from testbed.failure import Failure
 from testbed.libc import set_timer_slack
 from testbed.wire.emulator.loop import Loop
 from testbed.wire.emulator.messages import (
@@ -59,9 +60,10 @@ class Server:
         try:
             self._change(request)
         except InputError as error:
-            return Failed(message=str(error), bad_input=True)
+            return Failed(failure=Failure.of(error))
         except (OSError, SandboxError) as error:
-            return Failed(message=f"wire {request.link!r}: {error}")
+            refusal = SandboxError(f"wire {request.link!r}: {error}")
+            return Failed(failure=Failure.of(refusal))
         gc.collect()
         return Done()
 

@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import Final
 
-from testbed.errors import InputError, SandboxError
+from testbed.errors import SandboxError
 from testbed.wire.emulator.messages import (
     END,
     Add,
@@ -99,8 +99,7 @@ class Emulator:
     def _do(self, request: Request) -> None:
         reply = self._ask(request)
         if isinstance(reply, Failed):
-            error = InputError if reply.bad_input else SandboxError
-            raise error(reply.message, hint=reply.hint)
+            raise reply.failure.error()
         if not isinstance(reply, Done):
             raise SandboxError(f"the emulator answered {reply!r}")
 

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from testbed.failure import Failure
 from testbed.wire.netem import Netem, WireCounters
 
 
@@ -64,9 +65,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The request was refused and nothing has changed."""
 
-    message: str
-    hint: str | None = None
-    bad_input: bool = False  # the user's input is at fault
+    failure: Failure
 
 
 Reply: TypeAlias = Report | Done | Failed

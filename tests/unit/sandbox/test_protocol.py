@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed import errors
+from testbed.errors import SandboxError
+from testbed.failure import Failure
 from testbed.sandbox import protocol, registry
 from testbed.topology.operations import AddNamespace, AddWire
 from testbed.wire.netem import Netem
@@ -15,13 +17,14 @@ from testbed.wire.netem import Netem
 
 @given(st.lists(st.text()), st.integers(min_value=1, max_value=50))
 def test_frames_survive_any_fragmentation(texts: list[str], size: int) -> None:
-    stream = b"".join(protocol.pack(protocol.Fault(text)) for text in texts)
+    faults = [protocol.Fault(Failure.of(SandboxError(text))) for text in texts]
+    stream = b"".join(map(protocol.pack, faults))
     frames = protocol.Frames()
     bodies = [
         body for at in range(0, len(stream), size) for body in frames.feed(stream[at : at + size])
     ]
     decoded = [msgspec.msgpack.decode(body, type=protocol.AnyAnswer) for body in bodies]
-    assert decoded == [protocol.Fault(text) for text in texts]
+    assert decoded == faults
 
 
 def test_stream_that_is_not_ours_is_refused() -> None:
