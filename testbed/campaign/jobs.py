@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from testbed import __version__
+from testbed.errors import StoreError
 from testbed.experiment.load import Experiment, restore
 from testbed.experiment.matrix import PlannedRun
-from testbed.experiment.record import Finished
 from testbed.experiment.venue import Assignment, venue
-from testbed.results.model import ExperimentRecord
+from testbed.results.model import ExperimentRecord, RunRecord
 from testbed.workload.result import OnProgress
 
 
@@ -77,10 +77,10 @@ class Bench:
         self._experiment = experiment
         self._definition = None if experiment is None else Definition.of(experiment)
 
-    def carry_out(self, job: Job, directory: Path, on_progress: OnProgress) -> Finished:
+    def carry_out(self, job: Job, directory: Path, on_progress: OnProgress) -> RunRecord:
         """Do a run; whatever its workload does, there is a record of it.
 
-        :param directory: where packet captures go.
+        :param directory: where all its other files go.
         :raises TestbedError: no other run would fare better.
         """
         experiment = self._read(job.definition)
@@ -91,7 +91,14 @@ class Bench:
             directory=directory,
             on_progress=on_progress,
         )
-        return venue(experiment.machine).run_once(assignment)
+        finished = venue(experiment.machine).run_once(assignment)
+        for name, content in finished.files.items():
+            path = directory / name
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        return finished.record
 
     def _read(self, definition: Definition) -> Experiment:
         if self._experiment is None or definition != self._definition:

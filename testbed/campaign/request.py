@@ -1,11 +1,10 @@
-"""What `testbed run` is asked to do, wherever it is done."""
+"""What `testbed run` is asked to do."""
 
 from __future__ import annotations
 
 import msgspec
 
 from testbed.experiment.load import NO_OVERRIDES, Overrides
-from testbed.results.environment import Software
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,9 +15,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     :param summary: sum up at the end.
     :param strict: a claim that is not decided is a failure.
     :param jobs: how many runs at a time.
-    :param ledger: a file to which the names of result folders are added when they are made.
-    :param created_at: what names the result folders, if not the time when they are made.
-    :param software: what has been found out about it.
     """
 
     files: tuple[str, ...] = ()
@@ -31,6 +27,3 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     json: bool = False
     jobs: int = 1
-    ledger: str | None = None
-    created_at: str | None = None
-    software: Software | None = None

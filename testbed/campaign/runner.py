@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,77 +13,85 @@ from testbed.analysis.derive import derived
 from testbed.analysis.outcome import Outcome, outcome
 from testbed.analysis.registry import added
 from testbed.analysis.sequential import Looks, follow
-from testbed.campaign.executors import Executor, InOrder, SideBySide, Writer
+from testbed.campaign.executors import InOrder, Writer, check_environment
 from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
 from testbed.document import nearest
-from testbed.errors import InputError
-from testbed.experiment.asked import asked
+from testbed.errors import InputError, StoreError
+from testbed.experiment.asked import asked, is_deterministic
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.plugins import used
-from testbed.experiment.venue import SIMULATION
-from testbed.results.environment import Software, gather
+from testbed.experiment.venue import HOST, SIMULATION
+from testbed.machine.model import VIRTUAL_TIME, Machine
+from testbed.results.environment import Software, gather, software
 from testbed.results.model import RunRecord, Status
-from testbed.results.store import Store, now
+from testbed.results.store import OnDamage, Store, now
 
 
 def create(
     experiment: Experiment,
     root: Path,
     known: Software | None = None,
-    created_at: str | None = None,
+    *,
+    machine: Machine | None = None,
 ) -> Store:
     """Make the result folder.
 
     :param known: of the programs, if it has been found out.
-    :param created_at: what names the folder, UTC, ISO 8601; by default now.  A virtual clock says
-        the same each time.
+    :param machine: where the runs will happen, if not here; it will say what it is.
     :raises InputError: it cannot be written.
     """
-    record = Definition.of(experiment).record(created_at or now())
+    record = Definition.of(experiment).record(now())
     record = msgspec.structs.replace(record, metrics=added())
-    return Store.create(root, record, gather(experiment.machine, known, used(experiment)))
+    here = gather(experiment.machine, known, used(experiment)) if machine is None else None
+    return Store.create(root, record, here)
 
 
-def resume(store: Store, known: Software | None = None) -> Experiment:
+def resume(
+    store: Store, known: Software | None = None, *, machine: Machine | None = None
+) -> Experiment:
     """Return the experiment of a result folder, to do the rest of it.
 
-    :param known: as for :func:`create`.
+    :param known: as for :func:`create`; so is ``machine``.
     :raises InputError: this is not the environment its runs were made in, so that they could not
         be compared.
     """
     environment = store.environment()
     experiment = restore(store.experiment(), environment.machine)
-    now_here = gather(environment.machine, known, used(experiment))
-    differences = environment.differences(now_here)
-    if differences:
-        raise InputError(
-            f"{store.path} was measured in another environment: {'; '.join(differences)}",
-            hint="start the experiment anew",
-        )
+    if machine is None:
+        check_environment(store, gather(environment.machine, known, used(experiment)))
     return experiment
 
 
-def missing(experiment: Experiment, store: Store, *, again: bool) -> tuple[PlannedRun, ...]:
+def missing(
+    experiment: Experiment, store: Store, *, again: bool, on_damage: OnDamage | None = None
+) -> tuple[PlannedRun, ...]:
     """Return the runs that are still to do, in order.
 
     :param again: also those that failed or were invalid.
+    :param on_damage: is told of files that cannot be read; their runs are to do.
+    :raises StoreError: a file cannot be read.
     """
-    over = store.over()
-    wanted = _wanted(experiment, store)
-    done = {number for number, it in over.items() if not again or it.status is Status.OK}
+    runs = store.runs(on_damage)
+    wanted = _wanted(experiment, runs)
+    done = {it.number for it in runs if not again or it.status is Status.OK}
     return tuple(run for run in plan(experiment, wanted) if run.number not in done)
 
 
 def due(
-    experiment: Experiment, store: Store, *, again: bool = False
+    experiment: Experiment,
+    store: Store,
+    *,
+    again: bool = False,
+    on_damage: OnDamage | None = None,
 ) -> Iterator[tuple[PlannedRun, ...]]:
     """Yield the runs that are to do, a block after the other until nothing is left to decide.
 
     :param again: first of all also those that failed or were invalid.
+    :param on_damage: as for :func:`missing`.
     """
-    runs = missing(experiment, store, again=again)
+    runs = missing(experiment, store, again=again, on_damage=on_damage)
     while runs:
         yield runs
         left = missing(experiment, store, again=False)
@@ -91,12 +100,12 @@ def due(
         runs = left
 
 
-def _wanted(experiment: Experiment, store: Store) -> int:
-    """Return how many repetitions there are to be, as far as one knows by now."""
+def _wanted(experiment: Experiment, runs: Sequence[RunRecord]) -> int:
+    """Return how many repetitions there are to be, by what the runs say that are over."""
     about = asked(experiment.name, experiment.spec, experiment.machine)
     if about.most is None:
         return about.repetitions
-    return follow(about, Looks(block=about.repetitions, most=about.most), store.runs()).repetitions
+    return follow(about, Looks(block=about.repetitions, most=about.most), runs).repetitions
 
 
 def plan(experiment: Experiment, repetitions: int | None = None) -> tuple[PlannedRun, ...]:
@@ -116,26 +125,69 @@ def carry_out(
     *,
     fail_fast: bool,
     jobs: int = 1,
+    machine: Machine | None = None,
+    known: Software | None = None,
 ) -> None:
     """Carry out runs, and store each as soon as it is over.
 
     :param store: nobody else writes there (:meth:`Store.writing`).
     :param fail_fast: stop after the first one that failed or is invalid.
     :param jobs: how many at a time; more than one only where time is virtual.
+    :param machine: where they happen, if not here.
+    :param known: of the programs, if it has been found out.
     :raises InputError: the runs would disturb one another.
     :raises TestbedError: no further run is possible; what was stored stays.
     """
-    if jobs > 1 and experiment.machine != SIMULATION:
-        raise InputError(
-            f"{jobs} runs at a time would disturb one another on {experiment.machine}",
-            hint="--jobs is for simulations: add --sim",
-        )
-    executor: Executor = InOrder(experiment) if jobs == 1 else SideBySide(jobs)
+    check_jobs(jobs, experiment.machine if machine is None else machine.name)
     definition = Definition.of(experiment)
-    executor.carry_out(
-        [Job(definition=definition, run=run) for run in runs],
-        Writer(store, watcher, fail_fast=fail_fast),
-    )
+    if machine is not None:  # in there it is the host
+        definition = msgspec.structs.replace(definition, machine=HOST)
+    work = [Job(definition=definition, run=run) for run in runs]
+    writer = Writer(store, watcher, fail_fast=fail_fast)
+    try:
+        if machine is None and jobs == 1:
+            InOrder(experiment).carry_out(work, writer)
+        elif work:
+            _side_by_side(work, writer, jobs, machine, known)
+    except StoreError as error:
+        raise StoreError(error.message, hint=error.hint or store.advice) from error
+
+
+def _side_by_side(
+    work: Sequence[Job],
+    writer: Writer,
+    jobs: int,
+    machine: Machine | None,
+    known: Software | None,
+) -> None:
+    from testbed.campaign import hands  # noqa: PLC0415 - multiprocessing takes milliseconds
+    from testbed.campaign.side_by_side import SideBySide  # noqa: PLC0415 - likewise
+
+    jobs = min(jobs, len(work))
+    if machine is None:
+        SideBySide([hands.Simulator() for _ in range(jobs)]).carry_out(work, writer)
+        return
+    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
+        alone, about = is_deterministic(machine.name), known or software()
+        guests = [
+            hands.Guest(machine, about, Path(scratch), alone=alone, processor=number)
+            for number in range(jobs)
+        ]
+        SideBySide(guests).carry_out(work, writer)
+
+
+def check_jobs(jobs: int, machine: str) -> None:
+    """Refuse several runs at a time where time is real.
+
+    :param machine: where they happen.
+    :raises InputError: they would disturb one another.
+    """
+    virtual = machine == SIMULATION or machine.endswith(VIRTUAL_TIME)
+    if jobs > 1 and not virtual:
+        raise InputError(
+            f"--jobs {jobs}: {jobs} runs at a time would disturb one another on {machine}",
+            hint="add --sim, or use a machine with --virtual-time",
+        )
 
 
 def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:
@@ -154,12 +206,16 @@ def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:
 
 
 def conclude(
-    store: Store, metrics: Sequence[str] = (), claims: Sequence[ExpectSpec] | None = None
+    store: Store,
+    metrics: Sequence[str] = (),
+    claims: Sequence[ExpectSpec] | None = None,
+    on_damage: OnDamage | None = None,
 ) -> Outcome:
     """Sum up what is in a result folder.
 
     :param metrics: to show, instead of those the workload is mostly run for.
     :param claims: to judge, instead of those of the experiment.
+    :param on_damage: is told of files of runs that cannot be read, instead of an error.
     :raises StoreError: it cannot be read.
     :raises InputError: no run has one of the metrics.
     """
@@ -170,21 +226,25 @@ def conclude(
         about = msgspec.structs.replace(about, headline=tuple(metrics))
     if claims is not None:
         about = msgspec.structs.replace(about, claims=tuple(claims))
-    return outcome(about, records(store, (*metrics, *(claim.name for claim in claims or ()))))
+    needed = (*metrics, *(claim.name for claim in claims or ()))
+    return outcome(about, records(store, needed, on_damage))
 
 
-def records(store: Store, metrics: Sequence[str] = ()) -> Sequence[RunRecord]:
+def records(
+    store: Store, metrics: Sequence[str] = (), on_damage: OnDamage | None = None
+) -> Sequence[RunRecord]:
     """Return the runs of a folder, with metrics that must be there.
 
     Numbers that were not derived when the runs were stored are derived now.
 
+    :param on_damage: as for :func:`conclude`.
     :raises StoreError: it cannot be read.
     :raises InputError: no run has one of the metrics.
     """
-    runs = store.runs()
+    runs = store.runs(on_damage)
     if not metrics or _missing(runs, metrics) is None:
         return runs
-    runs = [derived(run, store.series(run.number)) for run in runs]
+    runs = [derived(run, store.series(run.number, on_damage)) for run in runs]
     lost = _missing(runs, metrics)
     if lost is not None:
         there = sorted({name for run in runs for name in run.metrics})

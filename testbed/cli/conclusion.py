@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def conclude(store: Store, *, json: bool) -> Outcome:
     """Sum up a result folder; print that for people, and store it when no run is missing."""
     from testbed.campaign import runner
+    from testbed.cli.campaign import tell
     from testbed.cli.tables import print_outcome
 
-    outcome = runner.conclude(store)
+    outcome = runner.conclude(store, on_damage=tell)
     if not json:
         print_outcome(console(), outcome, store.path)
     if not outcome.missing:

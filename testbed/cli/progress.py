@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class Lines(Quiet):
     """One line when a run is over."""
 
-    def __init__(self, name: str, total: int) -> None:
+    def __init__(self, name: str, total: int, jobs: int = 1) -> None:
         self._name = name
         self._total = total
+        self._jobs = jobs
         self._count = 0
         self._began = time.monotonic()
 
@@ -35,18 +36,23 @@ class Lines(Quiet):
         print(line, file=sys.stderr)  # plainly: rich takes long to load in emulation
 
     def _left(self) -> str:
-        """Say how long the rest will take, if the runs to come take as long as those before."""
+        """Say how long the rest will take, if the runs to come take as long as those before.
+
+        Of several at a time, those beside this one are half over, on the average.
+        """
         left = self._total - self._count
         if not left:
             return ""
-        seconds = (time.monotonic() - self._began) / self._count * left
+        beside = min(self._jobs - 1, left) / 2
+        passed = time.monotonic() - self._began
+        seconds = passed / (self._count + beside) * (left - beside)
         return f" (about {duration(seconds)} left)"
 
 
 class Live(Lines):
     """A bar over all runs, with the one that runs now; runs that do not count get a line."""
 
-    def __init__(self, name: str, total: int) -> None:
+    def __init__(self, name: str, total: int, jobs: int = 1) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -56,7 +62,7 @@ class Live(Lines):
         )
         from rich.progress import Progress as Display
 
-        super().__init__(name, total)
+        super().__init__(name, total, jobs)
         self._console = console(stderr=True)
         self.display = Display(
             TextColumn("{task.description}", markup=False),
@@ -77,7 +83,8 @@ class Live(Lines):
     def begin(self, run: PlannedRun) -> None:
         """Show which run it is."""
         values = " ".join(str(value) for value in run.cell.parameters.values())
-        self._run = f"{run.cell.stack} {values}".strip()
+        beside = f" and {self._jobs - 1} more" if self._jobs > 1 else ""
+        self._run = f"{run.cell.stack} {values}".strip() + beside
         self.display.update(self._task, now=self._run)
 
     def progress(self, progress: Progress) -> None:
@@ -104,14 +111,14 @@ def duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def watcher(name: str, total: int) -> Iterator[Lines]:
+def watcher(name: str, total: int, jobs: int = 1) -> Iterator[Lines]:
     """Yield the one of both that suits standard error."""
     if sys.stderr.isatty():
-        live = Live(name, total)
+        live = Live(name, total, jobs)
         with live.display:
             yield live
     else:
-        yield Lines(name, total)
+        yield Lines(name, total, jobs)
 
 
 def _finished(record: RunRecord) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from testbed.cli import completion
@@ -80,7 +79,8 @@ def command(
         bool, typer.Option("--strict", help="Fail if an expectation is not decided.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="With --sim: so many runs at a time.")
+        int,
+        typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual."),
     ] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and how long they take at least.")
@@ -107,8 +107,8 @@ def command(
     so many are done. Looking several times does not make a wrong verdict likelier.
 
     With --sim the network and its clock are simulated, and the stacks are our own, userspace and
-    userspace-tcp; the others of a file are left out. With --jobs several runs are simulated at a
-    time, with the same results.
+    userspace-tcp; the others of a file are left out. With --jobs several runs are carried out at
+    a time, with the same results: in simulations, and in machines whose clock is virtual.
 
         testbed run --machine qemu:6.1 --machine qemu:6.12 experiments/quickstart.yaml
 
@@ -120,7 +120,8 @@ def command(
     """
     from testbed.campaign.places import places
     from testbed.campaign.request import Request
-    from testbed.cli import here
+    from testbed.campaign.runner import check_jobs
+    from testbed.cli.campaign import run_here
     from testbed.experiment.load import Overrides, load
     from testbed.experiment.venue import HOST, SIMULATION
 
@@ -153,41 +154,59 @@ def command(
         jobs=jobs,
     )
     _check(request)
-    if jobs > 1 and request.resume is None and not sim:
-        raise InputError("--jobs goes with --sim: other runs would disturb one another")
     if dry_run and request.resume is not None:
         raise InputError("--dry-run goes with files, not with --resume")
     # All are read before one begins.
     experiments = [load(Path(file), request.changes) for file in request.files]
     end_as_ctrl_c()
+    elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
+    for name in elsewhere or ({it.machine for it in experiments} if experiments else ()):
+        check_jobs(jobs, name)
     _say_what_is_left_out(experiments)
     if dry_run:
-        _print_plan(experiments, json=json)
+        _print_plan(experiments, elsewhere, request)
         return
-    elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
-    sys.exit(_elsewhere(elsewhere, request) if elsewhere else here.carry_out(request, experiments))
+    sys.exit(
+        _elsewhere(elsewhere, request, experiments) if elsewhere else run_here(request, experiments)
+    )
 
 
-def _print_plan(experiments: Sequence[Experiment], *, json: bool) -> None:
+def _print_plan(
+    experiments: Sequence[Experiment], machines: Mapping[str, object], request: Request
+) -> None:
+    """Print the runs, and how long they take.
+
+    :param machines: where they are to happen, if not here.
+    """
     from testbed.campaign import runner
     from testbed.cli.output import print_json
     from testbed.cli.progress import duration
+    from testbed.experiment.asked import is_deterministic
 
     plans = [(it, runner.plan(it), runner.least_seconds(it, runner.plan(it))) for it in experiments]
-    if json:
+    virtual = [is_deterministic(name) for name in machines or {it.machine for it in experiments}]
+    if request.json:
         print_json(
             [
-                {"experiment": it.name, "runs": runs, "least_seconds": seconds}
+                {
+                    "experiment": it.name,
+                    "runs": runs,
+                    "jobs": request.jobs,
+                    "virtual_time": all(virtual),
+                    "least_seconds": seconds,
+                }
                 for it, runs, seconds in plans
             ]
         )
         return
+    beside = f", {request.jobs} at a time" if request.jobs > 1 else ""
     for it, runs, seconds in plans:
         for run in runs:
             values = "".join(f", {name} = {value}" for name, value in run.cell.parameters.items())
             typer.echo(f"{run.number:04d} {run.cell.stack}{values}, repetition {run.repetition}")
-        lasting = duration(seconds) if seconds else "as long as the transfers take"
-        typer.echo(f"{it.name}: {len(runs)} runs, {lasting} at least, without starting and ending")
+        lasting = f"{duration(seconds)} at least" if seconds else "as long as the transfers take"
+        clock = "of virtual time" if all(virtual) else "without starting and ending"
+        typer.echo(f"{it.name}: {len(runs)} runs{beside}, {lasting}, {clock}")
 
 
 def _all_virtual(machines: Sequence[str]) -> bool:
@@ -228,15 +247,16 @@ def _machine_of(folder: Path) -> tuple[str, ...]:
     return () if name in (HOST, SIMULATION) else (name,)
 
 
-def _elsewhere(places: Mapping[str, Sequence[str]], request: Request) -> int:
+def _elsewhere(
+    places: Mapping[str, Sequence[str]], request: Request, experiments: Sequence[Experiment]
+) -> int:
     from testbed.cli import elsewhere
     from testbed.machine import machine
 
+    read = dict(zip(request.files, experiments, strict=True))
     return elsewhere.run(
-        [
-            (machine(name), msgspec.structs.replace(request, files=tuple(files)))
-            for name, files in places.items()
-        ]
+        [(machine(name), [read[file] for file in files]) for name, files in places.items()],
+        request,
     )
 
 

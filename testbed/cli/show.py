@@ -9,6 +9,7 @@ import typer
 
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
+from testbed.errors import StoreError
 
 
 def command(
@@ -22,7 +23,8 @@ def command(
 ) -> None:
     """Print the results in a folder again.
 
-    The folder may be a copy, or hold only some of its runs.
+    The folder may be a copy, or hold only some of its runs. Files that are damaged are named on
+    standard error, and the exit code is 1.
 
         testbed show results/quickstart/20260314T150926Z-1a2b3c4d
 
@@ -31,16 +33,24 @@ def command(
         testbed show --metrics goodput,rtt_p95,@wifi.share DIR
     """
     from testbed.campaign.runner import conclude, records
+    from testbed.cli.campaign import tell
     from testbed.cli.tables import print_outcome, print_runs
     from testbed.results.store import Store
 
     store = Store.open(directory)
     chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
-    outcome = conclude(store, chosen)
+    damage: list[StoreError] = []
+    outcome = conclude(store, chosen, on_damage=damage.append)
+    every = records(store, chosen, lambda _: None) if runs else ()
     if json:
-        each = {"runs": records(store, chosen)} if runs else {}
-        print_json({"folder": str(directory), "summary": outcome, **each})
-        return
-    print_outcome(console(), outcome, directory)
-    if runs:
-        print_runs(console(), records(store, chosen), outcome)
+        print_json(
+            {"folder": str(directory), "summary": outcome, **({"runs": every} if runs else {})}
+        )
+    else:
+        print_outcome(console(), outcome, directory)
+        if runs:
+            print_runs(console(), every, outcome)
+    for error in damage:
+        tell(error)
+    if damage:
+        raise typer.Exit(1)

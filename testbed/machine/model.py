@@ -38,6 +38,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         elsewhere is gone with the machine.
     :param output: our descriptor on which its standard output appears; its errors are on 2.
     :param terminal: it gets our terminal; otherwise its standard input is empty.
+    :param seed: of all entropy, where a machine has none but from a seed.
     """
 
     argv: Sequence[str]
@@ -46,6 +47,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     writable: Sequence[Path] = ()
     output: int = 1
     terminal: bool = False
+    seed: int = 0
 
 
 class Machine(Protocol):

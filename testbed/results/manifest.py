@@ -1,13 +1,14 @@
-"""Which runs of a result folder were begun and which are over: ``manifest.jsonl``.
+"""Which runs of a result folder are over: ``manifest.jsonl``.
 
-One line is added when a run begins and one when it is over; nothing is ever changed.  So the state
-of a folder with thousands of runs is known from one file, and whoever writes there holds its lock.
+One line is added when a run has been stored; nothing is ever changed.  So the state of a folder
+with thousands of runs is known from one file, and the process that writes there holds its lock.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line.
 
     :param run: the run's number.
-    :param at: when the line was written; UTC, ISO 8601.
-    :param status: what became of the run; ``None``: it begins.
+    :param status: what became of the run; ``None``: it began, which is written no more.
     :param seconds: how long it took.
     """
 
     run: int
-    at: str
     status: Status | None = None
     seconds: float | None = None
 
@@ -53,34 +52,38 @@ class Manifest:
         """
         self._path.touch()
 
-    def over(self) -> dict[int, Entry]:
-        """Return the runs that are over, by number: the last attempt at each.
+    def over(self, on_damage: Callable[[StoreError], None] | None = None) -> dict[int, Entry]:
+        """Return the runs that are over, by number: what was stored last.
 
-        A run that was begun again is not over until that attempt is.
-
+        :param on_damage: is told of each line that is damaged, instead of an error.
         :raises StoreError: it cannot be read.
         """
         found: dict[int, Entry] = {}
-        for entry in self._entries():
-            if entry.status is None:
-                found.pop(entry.run, None)
-            else:
+        for entry in self._entries(on_damage):
+            if entry.status is not None:
                 found[entry.run] = entry
-        return dict(sorted(found.items()))
+        return found
 
     def add(self, entry: Entry) -> None:
-        """Add a line.
+        """Add a line, the whole of it or nothing.
 
         :raises OSError: it cannot be written.
         """
-        with self._path.open("ab") as file:
-            file.write(self._encoder.encode(entry) + b"\n")
+        with self._path.open("ab", buffering=0) as file:
+            end = file.tell()
+            line = self._encoder.encode(entry) + b"\n"
+            try:
+                while line:  # a full disk may take a part of it
+                    line = line[file.write(line) :]
+            except OSError:
+                os.truncate(file.fileno(), end)
+                raise
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from writing to the folder; the kernel unlocks it when we die.
 
-        What a writer that was killed left of a line is gone afterwards.
+        What a writer that was killed left of a line is gone afterwards, and so are damaged lines.
 
         :raises InputError: another process writes there.
         :raises OSError: it cannot be written.
@@ -96,20 +99,38 @@ class Manifest:
                     hint="wait for its end",
                 ) from None
             file.seek(0)
-            whole = file.read().rfind(b"\n") + 1
-            file.truncate(whole)
+            content = file.read()
+            good = b"".join(line + b"\n" for line in content.split(b"\n")[:-1] if _decoded(line))
+            if good != content:
+                file.truncate(0)
+                file.write(good)
+                file.flush()
             yield
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, on_damage: Callable[[StoreError], None] | None) -> Iterator[Entry]:
         try:
             lines = self._path.read_bytes().split(b"\n")[:-1]  # after the last one is a torn line
         except FileNotFoundError:
             return
         except OSError as error:
             raise StoreError(f"{self._path} cannot be read: {error.strerror}") from error
-        decoder = msgspec.json.Decoder(Entry)
         for number, line in enumerate(lines, 1):
-            try:
-                yield decoder.decode(line)
-            except msgspec.DecodeError as error:
-                raise StoreError(f"{self._path}:{number} is damaged: {error}") from error
+            entry = _decoded(line)
+            if entry is not None:
+                yield entry
+                continue
+            damage = StoreError(f"{self._path}:{number} is damaged")
+            if on_damage is None:
+                raise damage
+            on_damage(damage)
+
+
+_decoder: Final = msgspec.json.Decoder(Entry)
+
+
+def _decoded(line: bytes) -> Entry | None:
+    """Return what a line says; ``None`` if it is damaged."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -4,17 +4,19 @@
 
     experiment.json          what was asked for, complete
     environment.json         where it ran
-    manifest.jsonl           which runs were begun, which are over
+    manifest.jsonl           which runs are over
     runs/0001/run.json       one run; a run without this file did not finish
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
     runs/0001/samples.json   single latencies or delays, where the workload has them
     runs/0001/...            logs and packet captures
     summary.json             what `testbed show` says, written at the end
 
-Each file but the manifest appears at once and whole, or not at all, so that a folder is readable at
-any moment: after Ctrl-C, on a full disk, while it is being copied.  Nothing in it names a place
-outside, except the files of traces.  Should the machine lose power, runs of the last half minute
-may be lost if they took less than :data:`FLUSH_S` seconds each; they are then to do again.
+Each file but the manifest, and each run's directory, appears at once and whole, or not at all, so
+that a folder is readable at any moment: after Ctrl-C, on a full disk, while it is being copied.  A
+run that is done again replaces the old one when it is over.  Until then its files are in
+``runs/.0001``.  Nothing in the folder names a place outside, except the files of traces.  Should
+the machine lose power, runs of the last half minute may be lost if they took less than
+:data:`FLUSH_S` seconds each; they are then to do again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -38,11 +40,18 @@ from testbed.results import upgrade
 from testbed.results.environment import Environment
 from testbed.results.manifest import NAME, Entry, Manifest
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
+from testbed.results.replacing import replace_directory
 
 FLUSH_S: Final = 1.0  # a flush takes milliseconds, as much as all else that is done for a run
 _NO_NAMES: Final = ("", ".", "..")
+RUNS: Final = "runs"
+RUN: Final = "run.json"
+CONSOLE: Final = "console.log"
 
 T = TypeVar("T")
+
+# Is told of a file that is damaged; then the others are read.
+OnDamage = Callable[[StoreError], None]
 
 
 class Store:
@@ -54,10 +63,12 @@ class Store:
         self._flushed = time.monotonic()
 
     @classmethod
-    def create(cls, root: Path, experiment: ExperimentRecord, environment: Environment) -> Store:
+    def create(
+        cls, root: Path, experiment: ExperimentRecord, environment: Environment | None = None
+    ) -> Store:
         """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
 
-        :param environment: where it runs.
+        :param environment: where it runs; ``None``: :meth:`describe` will say it.
         :raises InputError: it cannot be written, for example without permission, or the
             experiment has a name that would lead elsewhere.
         """
@@ -68,17 +79,30 @@ class Store:
             )
         created = datetime.fromisoformat(experiment.created_at).astimezone(UTC)
         name = f"{created:%Y%m%dT%H%M%SZ}-{experiment.digest[:8]}"
-        try:
-            store = cls(_new_directory(root / experiment.name, name))
-            store._write("experiment.json", _pretty(experiment))
-            store._write("environment.json", _pretty(environment))
-            store._manifest.create()
-        except (OSError, StoreError) as error:
-            why = error.strerror if isinstance(error, OSError) else error.message
-            raise InputError(
-                f"results cannot be written to {root}: {why}", hint="choose another --results"
-            ) from error
+        with contextlib.ExitStack() as undoing:
+            try:
+                store = cls(_new_directory(root / experiment.name, name))
+                undoing.callback(store._discard)
+                store._write("experiment.json", _pretty(experiment))
+                if environment is not None:
+                    store.describe(environment)
+                store._manifest.create()
+            except (OSError, StoreError) as error:
+                why = error.strerror if isinstance(error, OSError) else error.message
+                raise InputError(
+                    f"results cannot be written to {root}: {why}", hint="choose another --results"
+                ) from error
+            undoing.pop_all()
         return store
+
+    def describe(self, environment: Environment) -> None:
+        """Note where it runs.  Raises StoreError."""
+        self._write("environment.json", _pretty(environment))
+
+    @property
+    def described(self) -> bool:
+        """Whether it is known where it runs."""
+        return (self.path / "environment.json").exists()
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -102,40 +126,72 @@ class Store:
         """Read where it ran.  Raises StoreError."""
         return self._read("environment.json", Environment)
 
-    def runs(self) -> list[RunRecord]:
-        """Read the runs that finished, in order.  Raises StoreError."""
-        return [self.run(number) for number in self.over()]
+    def runs(self, on_damage: OnDamage | None = None) -> list[RunRecord]:
+        """Read the runs that finished, in order.
+
+        :param on_damage: is told of each file that cannot be read, instead of an error.
+        :raises StoreError: one cannot be read.
+        """
+        found: list[RunRecord] = []
+        for number in self.over(on_damage):
+            with _passed_on(on_damage):
+                found.append(self.run(number))
+        return found
 
     def run(self, number: int) -> RunRecord:
         """Read one run that finished.  Raises StoreError."""
-        return self._read(_place(number, "run.json"), RunRecord, self._upgraded)
+        return self._read(f"{RUNS}/{number:04d}/{RUN}", RunRecord, self._upgraded)
 
-    def series(self, number: int) -> tuple[Record, ...]:
+    def series(self, number: int, on_damage: OnDamage | None = None) -> tuple[Record, ...]:
         """Read what the probes of a run saw, in the order of time; nothing if no file says it.
 
+        :param on_damage: is told that it cannot be read, instead of an error.
         :raises StoreError: it cannot be read.
         """
-        path = self.path / _place(number, "series.jsonl")
-        try:
-            return tuple(read(path.read_bytes()))
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
+        path = self._run(number) / "series.jsonl"
+        found: tuple[Record, ...] = ()
+        with _passed_on(on_damage):
+            try:
+                found = tuple(read(path.read_bytes()))
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise StoreError(f"{path} is damaged: {error}") from error
+        return found
 
-    def over(self) -> dict[int, Entry]:
-        """Return what the manifest says of the runs that are over, by number.  Raises StoreError.
+    def over(self, on_damage: OnDamage | None = None) -> dict[int, Entry]:
+        """Return what is known of the runs that are over, by number.
 
-        A copy may hold only some of them.
+        A copy may hold only some of them.  What the manifest does not say is read from the runs.
+
+        :param on_damage: is told of each file that cannot be read, instead of an error.
+        :raises StoreError: one cannot be read.
         """
-        if self._manifest.exists:
-            over = self._manifest.over()
-            return {number: entry for number, entry in over.items() if self._holds(number)}
-        names = (path.parent.name for path in self.path.glob("runs/*/run.json"))
-        numbers = sorted(int(name) for name in names if name.isdecimal())
-        return {number: _entry(self.run(number)) for number in numbers}  # of schema 1
+        entries = self._manifest.over(on_damage)
+        found: dict[int, Entry] = {}
+        for number in self._there():
+            if number in entries:
+                found[number] = entries[number]
+            else:
+                with _passed_on(on_damage):
+                    found[number] = _entry(self.run(number))
+        return found
+
+    def _there(self) -> list[int]:
+        """Return the numbers of the runs that the folder holds."""
+        try:
+            names = [path.name for path in (self.path / RUNS).iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"{self.path / RUNS} cannot be read: {error.strerror}") from error
+        return [
+            number
+            for number in sorted(map(int, filter(str.isdecimal, names)))
+            if self._holds(number)
+        ]
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -145,18 +201,28 @@ class Store:
         :raises StoreError: nobody can write there.
         """
         with contextlib.ExitStack() as held:
-            with _failing(self.path / NAME):
+            with self._failing(self.path / NAME):
                 if not self._manifest.exists:
                     before = self.over()
                     self._manifest.create()
                     for entry in before.values():
                         self._manifest.add(entry)
                 held.enter_context(self._manifest.locked())
+            held.callback(self._clear)
+            self._clear()
             yield
+
+    def _clear(self) -> None:
+        """Remove what runs that did not end have left."""
+        for left in self.path.glob(f"{RUNS}/.*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     def _holds(self, number: int) -> bool:
         try:
-            return (self.path / _place(number, "run.json")).stat().st_size > 0
+            return (self._run(number) / RUN).stat().st_size > 0
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
@@ -170,29 +236,34 @@ class Store:
         return self.experiment().spec
 
     def begin_run(self, number: int) -> Path:
-        """Return an empty directory for a run's files; what an earlier attempt left is gone.
+        """Return an empty directory for a run's files.
+
+        What an earlier attempt at the run has stored stays until :meth:`finish_run`.
 
         :raises StoreError: it cannot be made.
         """
-        directory = (self.path / _place(number, "run.json")).parent
-        with _failing(directory):
+        directory = self._begun(number)
+        with self._failing(directory):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
-            self._manifest.add(Entry(run=number, at=now()))
         return directory
 
-    def finish_run(self, record: RunRecord, files: Mapping[str, bytes]) -> None:
-        """Write a run, ``run.json`` last, as it says that the run is complete.
+    def finish_run(self, record: RunRecord) -> None:
+        """Store a run whose other files are in the directory that :meth:`begin_run` returned.
 
-        :param files: what else belongs into its directory, by name.
         :raises StoreError: it cannot be written; runs written before are as they were.
         """
         flush = time.monotonic() - self._flushed >= FLUSH_S
-        for name, content in files.items():
-            self._write(_place(record.number, name), content, flush=flush)
-        place = _place(record.number, "run.json")
-        self._write(place, _pretty(record), flush=flush)
-        with _failing(self.path / place):
+        begun, directory = self._begun(record.number), self._run(record.number)
+        with self._failing(directory):
+            try:
+                (begun / RUN).write_bytes(_pretty(record))
+                if flush:
+                    _flush(begun)
+                replace_directory(begun, directory)
+            except OSError:
+                shutil.rmtree(begun, ignore_errors=True)  # on a full disk room is wanted
+                raise
             self._manifest.add(_entry(record))
         if flush:
             self._flushed = time.monotonic()
@@ -201,14 +272,33 @@ class Store:
         """Write ``summary.json``.  Raises StoreError."""
         self._write("summary.json", _pretty(summary))
 
+    def add_console(self, text: bytes) -> None:
+        """Add what the kernel of a machine said to ``console.log``.  Raises StoreError."""
+        with self._failing(self.console), self.console.open("ab") as file:
+            file.write(text)
+
+    @property
+    def console(self) -> Path:
+        """The file of what the kernels of machines said."""
+        return self.path / CONSOLE
+
     def discard_if_empty(self) -> bool:
         """Remove a folder in which no run ever finished; return whether that was so."""
-        if self.over():
+        if self._there():
             return False
+        self._discard()
+        return True
+
+    def _discard(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):  # other results of the experiment are in it
             self.path.parent.rmdir()
-        return True
+
+    def _run(self, number: int) -> Path:
+        return self.path / RUNS / f"{number:04d}"
+
+    def _begun(self, number: int) -> Path:
+        return self.path / RUNS / f".{number:04d}"
 
     def _read(
         self,
@@ -234,28 +324,36 @@ class Store:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
-    def _write(self, name: str, content: bytes, *, flush: bool = True) -> None:
-        """Write to a temporary name and rename: POSIX makes that atomic.
-
-        :param flush: to the disk, before it is renamed.
-        """
+    def _write(self, name: str, content: bytes) -> None:
+        """Write to a temporary name and rename: POSIX makes that atomic."""
         path = self.path / name
         temporary = path.with_name(f".{path.name}.new")
-        with _failing(path):
+        with self._failing(path):
             try:
                 with temporary.open("wb") as file:
                     file.write(content)
-                    if flush:
-                        file.flush()
-                        os.fsync(file.fileno())
+                    file.flush()
+                    os.fsync(file.fileno())
                 temporary.replace(path)
             except OSError:
                 temporary.unlink(missing_ok=True)
                 raise
 
+    @contextlib.contextmanager
+    def _failing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written: {error.strerror}", hint=self.advice
+            ) from error
 
-def _place(number: int, name: str) -> str:
-    return f"runs/{number:04d}/{name}"
+    @property
+    def advice(self) -> str:
+        """What to do when the folder cannot be written."""
+        if self._there():
+            return "finished runs are kept; `testbed run --resume` does the rest"
+        return "no run is stored yet; make room, or choose another --results"
 
 
 def now() -> str:
@@ -264,7 +362,7 @@ def now() -> str:
 
 
 def _entry(record: RunRecord) -> Entry:
-    return Entry(run=record.number, at=now(), status=record.status, seconds=record.seconds)
+    return Entry(run=record.number, status=record.status, seconds=record.seconds)
 
 
 class _Versioned(msgspec.Struct):
@@ -286,14 +384,22 @@ def _new_directory(parent: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _failing(path: Path) -> Iterator[None]:
+def _passed_on(on_damage: OnDamage | None) -> Iterator[None]:
+    """Tell of an error instead of raising it, if somebody wants to be told."""
     try:
         yield
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="finished runs are kept; `testbed run --resume` does the rest",
-        ) from error
+    except StoreError as error:
+        if on_damage is None:
+            raise
+        on_damage(error)
+
+
+def _flush(directory: Path) -> None:
+    """Have the files of a directory written to the disk."""
+    for path in directory.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _pretty(value: Any) -> bytes:

@@ -126,7 +126,7 @@ class Uml:
                 output=log,
                 terminal=program.terminal,
                 directory=folder,
-                environment=self._variables(found, folder, program.environment),
+                environment=self._variables(found, folder, program),
                 before=_stay_on_one_processor,
             )
             stack.callback(_end, child)
@@ -168,9 +168,7 @@ class Uml:
         con1 = "fd:0,fd:1" if program.terminal else f"null,fd:{_STDOUT}"
         return (*_COMMAND_LINE, f"con1={con1}", *(_VIRTUAL if self._virtual_time else ()))
 
-    def _variables(
-        self, found: Build, folder: Path, environment: Mapping[str, str]
-    ) -> dict[str, str]:
+    def _variables(self, found: Build, folder: Path, program: Program) -> dict[str, str]:
         """Return the variables of the kernel itself, a program of the host.
 
         Without any it would not find the end of its address space.
@@ -180,8 +178,12 @@ class Uml:
         return {
             "HOME": str(folder),
             "LD_PRELOAD": str(found.entropy),
-            SEED: environment.get(SEED, "0"),
+            SEED: str((_number(program.environment.get(SEED, "")) + program.seed) % 2**64),
         }
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _entropy() -> str:

@@ -110,8 +110,10 @@ def test_a_run_that_was_begun_and_not_finished_is_to_do(
 ) -> None:
     store = runner.create(experiment, tmp_path)
     runner.carry_out(experiment, store, runner.plan(experiment)[:2], Quiet(), fail_fast=False)
-    store.begin_run(2)
-    assert 2 in [run.number for run in runner.missing(experiment, store, again=False)]
+    store.begin_run(2)  # again: what is stored counts until that is over
+    store.begin_run(3)
+    missing = [run.number for run in runner.missing(experiment, store, again=False)]
+    assert missing == [3, 4, 5, 6, 7, 8]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -126,15 +128,35 @@ def test_a_dry_run_prints_the_runs_and_does_none(tmp_path: Path) -> None:
     done = run("--sim", "--dry-run", str(file), "--results", str(results))
     *runs, last = done.stdout.splitlines()
     assert len(runs) == 8
-    assert last == "try: 8 runs, 24 s at least, without starting and ending"
+    assert last == "try: 8 runs, 24 s at least, of virtual time"
     assert not results.exists()
+    beside = run("--sim", "-j", "2", "--dry-run", str(file))
+    assert beside.stdout.splitlines()[-1] == (
+        "try: 8 runs, 2 at a time, 24 s at least, of virtual time"
+    )
+    (as_json,) = json.loads(run("--sim", "-j", "2", "--dry-run", "--json", str(file)).stdout)
+    assert (as_json["jobs"], as_json["virtual_time"], as_json["least_seconds"]) == (2, True, 24)
 
 
-def test_jobs_go_with_simulations_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("place", "name"), [((), "host"), (("--machine", "uml:7.3"), "uml:7.3")])
+def test_jobs_go_where_time_is_virtual_only(
+    tmp_path: Path, place: tuple[str, ...], name: str
+) -> None:
     (tmp_path / "try.yaml").write_text(EXPERIMENT)
-    done = run("-j", "2", str(tmp_path / "try.yaml"))
+    done = run("-j", "2", *place, "--dry-run", str(tmp_path / "try.yaml"))
     assert done.returncode == 2
-    assert "--jobs goes with --sim" in done.stderr
+    assert done.stderr == (
+        f"testbed: --jobs 2: 2 runs at a time would disturb one another on {name}; "
+        "add --sim, or use a machine with --virtual-time\n"
+    )
+
+
+def test_a_machine_on_a_virtual_clock_takes_jobs(tmp_path: Path) -> None:
+    (tmp_path / "try.yaml").write_text(EXPERIMENT)
+    machine = ("--machine", "uml:7.3+virtual-time")
+    done = run("-j", "3", *machine, "--dry-run", str(tmp_path / "try.yaml"))
+    assert done.returncode == 0
+    assert ", 3 at a time, " in done.stdout.splitlines()[-1]
 
 
 def test_a_matrix_of_ten_thousand_cells_is_planned_without_its_scenarios(tmp_path: Path) -> None:

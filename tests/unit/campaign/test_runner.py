@@ -41,7 +41,7 @@ def store(tmp_path):
     for planned in runner.plan(experiment)[:3]:
         status = Status.INVALID if planned.number == 2 else Status.OK
         store.begin_run(planned.number)
-        store.finish_run(record(planned, status), {})
+        store.finish_run(record(planned, status))
     store.begin_run(4)  # and then it was killed
     return store
 
@@ -55,6 +55,15 @@ def test_resuming_does_what_is_missing_in_the_same_order(store):
 def test_runs_that_do_not_count_can_be_done_again(store):
     left = runner.missing(runner.resume(store), store, again=True)
     assert [planned.number for planned in left] == [2, 4, 5, 6, 7, 8]
+
+
+def test_a_run_whose_record_is_damaged_is_to_do(store):
+    (store.path / "runs/0001/run.json").write_text("{")
+    said = []
+    left = runner.missing(runner.resume(store), store, again=False, on_damage=said.append)
+    assert [planned.number for planned in left] == [1, 4, 5, 6, 7, 8]
+    assert len(said) == 1
+    assert "0001/run.json is damaged" in str(said[0])
 
 
 def test_a_folder_from_another_environment_is_not_continued(store):
@@ -90,7 +99,7 @@ def carried_out(folder, mptcp, *, stop_at=None):
                 record(planned, Status.OK), metrics={"goodput": goodput, "duration": 1.0}
             )
             store.begin_run(planned.number)
-            store.finish_run(done, {})
+            store.finish_run(done)
     return blocks, store
 
 

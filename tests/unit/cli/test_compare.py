@@ -51,7 +51,7 @@ def folder(tmp_path):
                 metrics={"goodput": goodput, "duration": 8e6 / goodput},
             )
             store.begin_run(planned.number)
-            store.finish_run(record, {})
+            store.finish_run(record)
         return store.path
 
     return make

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from testbed.campaign.request import Request
-from testbed.cli import elsewhere, here
+from testbed.cli import elsewhere
 from testbed.cli.application import application
-from testbed.experiment.load import load
-from testbed.experiment.venue import SIMULATION
-from testbed.machine import Availability, registry
+from testbed.machine import registry
 from testbed.machine.model import VARIABLE
+from tests import fakes
 
 TEXT = """\
 topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
@@ -28,42 +28,11 @@ repetitions: 2
 """
 
 
-class Fake:
-    """A machine without a kernel; ``broken`` is one that does not work here."""
-
-    def __init__(self, kernel):
-        self.name = f"fake:{kernel}"
-        self.started = []
-
-    def availability(self):
-        ok = self.name != "fake:broken"
-        return Availability(ok=ok, why="it is a fake", remedy="" if ok else "mend it")
-
-    def execute(self, program, *, console, limit_s=None):
-        self.started.append(program)
-        console.write_text("it was here\n")
-        python, _, module, text = program.argv
-        assert (python, module) == (sys.executable, "testbed.cli.here")
-        request = msgspec.json.decode(text, type=Request)
-        if request.resume is None:
-            changes = msgspec.structs.replace(request.changes, machine=SIMULATION)
-            request = msgspec.structs.replace(request, changes=changes)
-        files = [load(Path(file), request.changes) for file in request.files]
-        return here.carry_out(request, files)
-
-
 @pytest.fixture(autouse=True)
-def fakes(monkeypatch):
-    """Return the machines that were asked for, by name."""
+def _fakes(monkeypatch, tmp_path):
     monkeypatch.delenv(VARIABLE, raising=False)
-    made = {}
-
-    def machine(kernel):
-        return made.setdefault(f"fake:{kernel}", Fake(kernel))
-
-    monkeypatch.setitem(sys.modules, "fakes", SimpleNamespace(machine=machine))
-    monkeypatch.setitem(registry._KINDS, "fake", "fakes")
-    return made
+    monkeypatch.setattr(fakes, "notes", tmp_path / "notes")
+    monkeypatch.setitem(registry._KINDS, "fake", "tests.fakes")
 
 
 @pytest.fixture
@@ -79,23 +48,23 @@ def run(tmp_path):
     return invoke
 
 
-def test_a_file_runs_in_the_machines_it_lists_and_they_are_compared(run, fakes, tmp_path):
+def test_a_file_runs_in_the_machines_it_lists_and_they_are_compared(run, tmp_path):
     done = run("--seed", "3")
     assert done.exit_code == 0, done.stderr
-    assert {name: len(fake.started) for name, fake in fakes.items()} == {
-        "fake:old": 1,
-        "fake:new": 1,
-    }
-    title, heads, *rows = done.stdout.splitlines()[-7:]
-    assert title == "try: fake:new against fake:old"
-    assert heads.split() == ["stack", "metric", "base", "new", "change", "verdict"]
+    assert [(it.machine, it.runs) for it in fakes.started()] == [
+        ("fake:old", [1, 2]),
+        ("fake:new", [1, 2]),
+    ]
+    lines = done.stdout.splitlines()
+    _, heads, *rows = lines[lines.index("try: fake:new against fake:old") :]
+    assert heads.split()[:5] == ["stack", "metric", "base", "new", "change"]
     assert rows[0].split()[:2] == ["userspace", "goodput"]
-    assert rows[0].split()[-2:] == ["none", "pass"]
+    assert (rows[0].count("none [+0.0%, +0.0%]"), rows[0].split()[-1]) == (1, "pass")
     assert rows[1].split()[0] == "duration"  # of the same cell
     assert rows[-1] == "pass: 2"
     folders = list((tmp_path / "r/try").iterdir())
     assert len(folders) == 2
-    assert {(folder / "console.log").read_text() for folder in folders} == {"it was here\n"}
+    assert {(folder / "console.log").read_text() for folder in folders} == {"it was here: [1, 2]\n"}
 
 
 def test_the_comparison_is_in_the_json(run):
@@ -104,7 +73,7 @@ def test_the_comparison_is_in_the_json(run):
     assert first["comparison"] is None
     comparison = second["comparison"]
     assert (comparison["base"], comparison["news"]) == ("fake:old", ["fake:new"])
-    assert (comparison["exact"], comparison["counts"]) == (True, {"pass": 2})
+    assert comparison["counts"] == {"pass": 2}
     change = comparison["changes"][0]
     assert change["metric"] == "goodput"
     assert change["new"]["mean"] == second["summary"]["cells"][0]["metrics"]["goodput"]["mean"]
@@ -130,21 +99,18 @@ def test_files_of_the_same_name_are_compared_each_with_itself(run, tmp_path):
     assert compared == means[2:]
 
 
-def test_the_software_is_looked_at_once(run, fakes, monkeypatch):
+def test_the_software_is_looked_at_once(run, monkeypatch):
     looks = []
     real = elsewhere.software
     monkeypatch.setattr(elsewhere, "software", lambda: looks.append(real()) or looks[-1])
     run()
-    requests = [
-        msgspec.json.decode(fake.started[0].argv[-1], type=Request) for fake in fakes.values()
-    ]
-    assert [request.software for request in requests] == looks * 2
+    assert [it.errand.software for it in fakes.started()] == looks * 2
 
 
-def test_one_machine_is_compared_with_none(run, fakes):
+def test_one_machine_is_compared_with_none(run):
     (report,) = json.loads(run("--machine", "fake:new", "--json").stdout)
     assert report["comparison"] is None
-    assert [name for name, fake in fakes.items() if fake.started] == ["fake:new"]
+    assert [it.machine for it in fakes.started()] == ["fake:new"]
 
 
 def test_without_a_summary_the_folder_is_named_and_a_run_that_does_not_count_is_1(run, tmp_path):
@@ -157,18 +123,18 @@ def test_without_a_summary_the_folder_is_named_and_a_run_that_does_not_count_is_
     assert len(json.loads(stuck.stdout)) == 1
 
 
-def test_a_simulation_needs_none_of_them(run, fakes):
+def test_a_simulation_needs_none_of_them(run):
     assert run("--sim").exit_code == 0
-    assert not any(fake.started for fake in fakes.values())
+    assert fakes.started() == []
 
 
-def test_inside_of_a_machine_the_list_is_not_followed_again(run, fakes, monkeypatch):
+def test_inside_of_a_machine_the_list_is_not_followed_again(run, monkeypatch):
     monkeypatch.setenv(VARIABLE, "fake:old")
     run("--wire", "emulator", "--repetitions", "1")
-    assert not any(fake.started for fake in fakes.values())
+    assert fakes.started() == []
 
 
-def test_if_one_does_not_work_here_none_is_started(run, fakes):
+def test_if_one_does_not_work_here_none_is_started(run):
     machines = "machines: [fake:new, fake:broken]\n"
     done = run(machines=machines)
     assert done.exit_code == 4
@@ -176,34 +142,200 @@ def test_if_one_does_not_work_here_none_is_started(run, fakes):
         "testbed: the machine fake:broken does not work here: it is a fake; "
         "mend it, or go on with --machine fake:new\n"
     )
-    assert not any(fake.started for fake in fakes.values())
+    assert fakes.started() == []
     assert run("--machine", "fake:new", machines=machines).exit_code == 0
 
 
-def test_a_folder_is_resumed_in_the_machine_it_was_begun_in(run, fakes, tmp_path):
+def test_a_folder_is_resumed_in_the_machine_it_was_begun_in(run, tmp_path):
     run("--machine", "fake:old")
     (folder,) = (tmp_path / "r/try").iterdir()
-    recorded = json.loads((folder / "environment.json").read_text())
-    (folder / "environment.json").write_text(json.dumps(recorded | {"machine": "fake:old"}))
-    CliRunner().invoke(application, ["run", "--resume", str(folder)])
-    _, again = fakes["fake:old"].started
-    assert json.loads(again.argv[-1])["resume"] == str(folder)
+    (folder / "runs/0001/run.json").unlink()
+    done = CliRunner().invoke(application, ["run", "--resume", str(folder)])
+    assert done.exit_code == 0, done.stderr
+    assert [(it.machine, it.runs) for it in fakes.started()] == [
+        ("fake:old", [1, 2]),
+        ("fake:old", [1]),
+    ]
 
 
-def test_what_is_started_inside_says_what_is_wrong_in_one_line(tmp_path):
-    text = msgspec.json.encode(Request(files=("absent.yaml",), results="r")).decode()
-    argv = [sys.executable, "-m", "testbed.cli.here", text]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr == "testbed: absent.yaml: cannot be read: No such file or directory\n"
+def test_a_folder_is_not_resumed_on_another_kernel(run, tmp_path):
+    run("--machine", "fake:old")
+    (folder,) = (tmp_path / "r/try").iterdir()
+    path = folder / "environment.json"
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps(recorded | {"memory": 1}))
+    (folder / "runs/0001/run.json").unlink()
+    done = CliRunner().invoke(application, ["run", "--resume", str(folder)])
+    assert done.exit_code == 2
+    assert "was measured in another environment: memory: 1, " in done.stderr
+
+
+def contents(folder):
+    """Return the files of a result folder; when it was made is left out."""
+    found = {
+        str(it.relative_to(folder)): it.read_bytes() for it in folder.rglob("*") if it.is_file()
+    }
+    experiment = json.loads(found["experiment.json"])
+    del experiment["created_at"]
+    return found | {"experiment.json": experiment}
+
+
+# What a simulation says of its own cost; the machines here simulate, and their clock is real.
+CIRCUMSTANCES = ("started_at", "seconds", "load", "cpu")
+
+
+def without_clock(found):
+    for name in [name for name in found if name.endswith("run.json")]:
+        record = json.loads(found[name])
+        found[name] = {key: it for key, it in record.items() if key not in CIRCUMSTANCES}
+    lines = [json.loads(line) for line in found["manifest.jsonl"].splitlines()]
+    found["manifest.jsonl"] = [(line["run"], line["status"]) for line in lines]
+    return found
+
+
+def test_on_a_virtual_clock_what_is_stored_does_not_depend_on_jobs(run, tmp_path):
+    options = ("--machine", "fake:new+virtual-time", "--repetitions", "5")
+    folders = []
+    for jobs in ("1", "2", "3"):
+        done = run(*options, "--results", str(tmp_path / jobs), "--jobs", jobs)
+        assert done.exit_code == 0, done.stderr
+        folders += (tmp_path / jobs / "try").iterdir()
+    one, *others = [without_clock(contents(folder)) for folder in folders]
+    assert len([name for name in one if name.endswith("run.json")]) == 5
+    assert one["console.log"] == b"".join(b"it was here: [%d]\n" % run for run in range(1, 6))
+    assert others == [one, one]
+    assert all(len(it.runs) == 1 for it in fakes.started())
+    seeds = {it.runs[0]: it.seed for it in fakes.started()}
+    assert len(set(seeds.values())) == 5  # each run has its own entropy, whoever does it
+    assert [it.errand.telling for it in fakes.started()] == [False] * 15
+
+
+def test_what_a_machine_did_before_it_broke_down_is_kept(run, tmp_path):
+    done = run("--machine", "fake:dying", "--repetitions", "4")
+    (folder,) = (tmp_path / "r/try").iterdir()
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == (
+        "testbed: the machine fake:dying ended before its program did; "
+        f"the whole console: {folder}/console.log"
+    )
+    assert sorted(it.name for it in (folder / "runs").iterdir()) == ["0001", "0002"]
+    assert (folder / "console.log").read_text() == "it was here: [1, 2, 3, 4]\n"
+
+
+def test_of_a_machine_that_did_no_run_the_console_is_kept(run, tmp_path):
+    done = run(
+        "--machine", "fake:dying+virtual-time", "--repetitions", "4", "-j", "1", "--seed", "1"
+    )
+    assert done.exit_code == 1
+    (folder,) = (tmp_path / "r/try").iterdir()
+    assert (folder / "console.log").read_text() == "".join(
+        f"it was here: [{run}]\n" for run in (1, 2, 3)
+    )
+
+
+MAIN = """
+import sys
+import time
+from pathlib import Path
+from testbed.cli import main
+from testbed.machine import registry
+from tests import fakes
+fakes.notes = Path(sys.argv.pop(1))
+registry._KINDS["fake"] = "tests.fakes"
+if __name__ == "__main__":
+    main()
+"""
+
+
+def children(pid):
+    """Return the processes that descend from one."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["--sim", "fake:mute+virtual-time"])
+def test_ctrl_c_ends_runs_side_by_side_at_once_and_leaves_nothing(tmp_path, where, number):
+    (tmp_path / "try.yaml").write_text(
+        TEXT.replace("size: 10KB", "size: 10KB, start: 1s")
+        + "matrix: {workload.size: [10KB, 4000GB]}\n"
+    )
+    place = ["--sim"] if where == "--sim" else ["--machine", where]
+    argv = [sys.executable, "-c", MAIN, str(tmp_path / "notes"), "run", str(tmp_path / "try.yaml")]
+    argv += [*place, "--jobs", "2", "--results", str(tmp_path / "r"), "--seed", "1"]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if where == "--sim":
+            line = process.stderr.readline()  # the others last for hours
+            assert line.startswith("try: 1/4 userspace (workload.size = 10KB): ok"), line
+        else:
+            assert process.stderr.readline() == f"machine: {where}\n"
+            until_started(2)
+        there = children(process.pid)
+        assert len(there) >= 3
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+    finally:
+        process.kill()
+    assert err.splitlines()[-1] == "testbed: interrupted"
+    assert "Traceback" not in err
+    gone(there)
+    if where == "--sim":
+        assert "runs to do: 3; `testbed run --resume" in out, out
+        (folder,) = (tmp_path / "r/try").iterdir()
+        assert len(list((folder / "runs").iterdir())) == 1
+    else:
+        assert not (tmp_path / "r/try").exists()
+
+
+def until_started(count):
+    until = time.monotonic() + 60
+    while len(fakes.started()) < count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def gone(pids):
+    """Wait until processes are no more: helpers of multiprocessing follow us within a moment."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = select.select([descriptor], [], [], 10)[0]
+        os.close(descriptor)
+        assert ended, pid
 
 
 def test_what_is_started_inside_loads_nothing_that_only_people_need():
     """In emulation a library that is not needed takes seconds."""
     code = (
-        "import sys, testbed.cli.here, testbed.cli.progress, testbed.experiment.sandboxed\n"
-        "heavy = {'numpy', 'scipy', 'networkx', 'rich', 'typer', 'pydantic'} & set(sys.modules)\n"
+        "import sys, testbed.campaign.inside, testbed.experiment.sandboxed\n"
+        "heavy = {'numpy', 'scipy', 'networkx', 'rich', 'typer', 'pydantic', 'multiprocessing'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_runs_in_order_need_no_multiprocessing(tmp_path):
+    """It takes milliseconds to load."""
+    (tmp_path / "try.yaml").write_text(TEXT)
+    code = (
+        "import sys, testbed\n"
+        "testbed.run(testbed.load(sys.argv[1], machine='sim'), sys.argv[2])\n"
+        "sys.exit('multiprocessing' in sys.modules)\n"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path / "try.yaml"), str(tmp_path)]
+    assert subprocess.run(argv, check=False).returncode == 0

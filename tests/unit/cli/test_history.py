@@ -23,14 +23,15 @@ repetitions: 5
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path, monkeypatch):
     """Return a folder of result folders: on the fourth day the goodput falls by a fifth."""
     file = tmp_path / "try.yaml"
     file.write_text(TEXT)
     experiment = load(file)
     for day in range(1, 7):
         at = f"2026-03-{day:02d}T12:00:00.000+00:00"
-        store = runner.create(experiment, tmp_path / "results", created_at=at)
+        monkeypatch.setattr(runner, "now", lambda at=at: at)
+        store = runner.create(experiment, tmp_path / "results")
         for planned in runner.plan(experiment):
             goodput = (40e6 if day < 4 else 32e6) * (1 + (planned.repetition + day % 3) / 1000)
             record = RunRecord(
@@ -45,7 +46,7 @@ def folders(tmp_path):
                 metrics={"goodput": goodput, "duration": 8e6 / goodput},
             )
             store.begin_run(planned.number)
-            store.finish_run(record, {})
+            store.finish_run(record)
     return tmp_path / "results" / "try"
 
 

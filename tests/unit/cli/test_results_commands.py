@@ -69,7 +69,7 @@ def folder(file, tmp_path):
             flows={WORKLOAD: flow(2 if mptcp else None)},
         )
         store.begin_run(planned.number)
-        store.finish_run(record, {})
+        store.finish_run(record)
     return store.path
 
 
@@ -88,6 +88,19 @@ def test_show_prints_the_table_again(folder):
 def test_show_runs_prints_every_run(folder):
     lines = invoke("show", "--runs", folder).stdout.splitlines()
     assert [line.split()[0] for line in lines[-3:]] == ["0001", "0002", "0003"]
+
+
+def test_show_names_each_damaged_file_and_shows_the_rest(folder):
+    first, second, *_ = sorted(folder.glob("runs/*"))
+    (first / "run.json").write_text("{")
+    (second / "run.json").write_bytes(b"")
+    done = invoke("show", str(folder))
+    assert done.exit_code == 1
+    assert [line.partition(" is damaged: ")[0] for line in done.stderr.splitlines()] == [
+        f"testbed: {first / 'run.json'}"
+    ]
+    assert "goodput" in done.stdout
+    assert "`testbed run --resume" in done.stdout
 
 
 def test_show_json_is_one_document(folder):
@@ -216,7 +229,8 @@ def test_what_is_not_decided_fails_where_that_is_asked_for(verdicts, strict, cod
 
 def test_a_machine_without_rest_is_seen_in_the_table(folder):
     store = Store.open(folder)
-    store.finish_run(msgspec.structs.replace(store.run(1), busy=0.99), {})
+    store.begin_run(1)
+    store.finish_run(msgspec.structs.replace(store.run(1), busy=0.99))
     shown = invoke("show", folder).stdout
     assert "busy" in shown.splitlines()[1]
     assert "99%" in shown

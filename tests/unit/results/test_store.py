@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError, StoreError
+from testbed.results import replacing
 from testbed.results.environment import gather
+from testbed.results.manifest import Entry
 from testbed.results.model import (
     SCHEMA,
     WORKLOAD,
@@ -71,10 +73,12 @@ def test_two_within_a_second_do_not_share_a_folder(store, tmp_path):
 
 
 def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
-    store.begin_run(2)
-    store.finish_run(record(2), {"series.jsonl": b'{"t_ns":1}\n', "client-python.log": b"hello"})
+    directory = store.begin_run(2)
+    (directory / "series.jsonl").write_bytes(b'{"t_ns":1}\n')
+    (directory / "client-python.log").write_bytes(b"hello")
+    store.finish_run(record(2))
     store.begin_run(1)
-    store.finish_run(record(1, status=Status.FAILED, reason="why"), {})
+    store.finish_run(record(1, status=Status.FAILED, reason="why"))
     copy = Path(shutil.copytree(store.path, tmp_path / "elsewhere"))
     shutil.rmtree(store.path)
     read = Store.open(copy)
@@ -87,7 +91,7 @@ def test_what_is_written_is_read_back_from_a_copy(store, tmp_path):
 
 def test_nothing_in_a_folder_names_the_place_it_was_made_in(store, tmp_path):
     store.begin_run(1)
-    store.finish_run(record(1), {})
+    store.finish_run(record(1))
     for path in store.path.rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
 
@@ -106,7 +110,7 @@ def test_without_any_run_the_folder_can_be_discarded(store, tmp_path):
 
 def test_with_a_run_it_cannot(store):
     store.begin_run(1)
-    store.finish_run(record(1), {})
+    store.finish_run(record(1))
     assert not store.discard_if_empty()
     assert store.runs() == [record(1)]
 
@@ -127,13 +131,115 @@ def full_disk():
 
 def test_on_a_full_disk_the_error_is_clear_and_finished_runs_stay(store):
     store.begin_run(1)
-    store.finish_run(record(1), {})
+    store.finish_run(record(1))
     store.begin_run(2)
-    message = r"0002/series.jsonl cannot be written: File too large"
+    message = r"0002 cannot be written: File too large; finished runs are kept; .*--resume"
     with pytest.raises(StoreError, match=message), full_disk():
-        store.finish_run(record(2), {"series.jsonl": b"x" * 8192})
+        store.finish_run(record(2, reason="x" * 8192))
     assert store.runs() == [record(1)]
-    assert list((store.path / "runs/0002").iterdir()) == []
+    assert [path.name for path in (store.path / "runs").iterdir()] == ["0001"]
+
+
+def test_before_the_first_run_nothing_is_said_of_resuming(store):
+    store.begin_run(1)
+    message = "File too large; no run is stored yet; make room"
+    with pytest.raises(StoreError, match=message), full_disk():
+        store.finish_run(record(1, reason="x" * 8192))
+
+
+def test_where_no_folder_can_be_written_whole_none_is_left(tmp_path):
+    large = msgspec.structs.replace(EXPERIMENT, spec={"stacks": ["x" * 8192]})
+    with pytest.raises(InputError, match="File too large; choose another"), full_disk():
+        Store.create(tmp_path / "results", large, gather())
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_run_that_is_done_again_replaces_the_old_one_when_it_is_over(store):
+    (store.begin_run(1) / "client-wifi.pcap").write_bytes(b"old")
+    store.finish_run(record(1, status=Status.FAILED))
+    begun = store.begin_run(1)
+    (begun / "server-wifi.pcap").write_bytes(b"new")
+    assert store.runs() == [record(1, status=Status.FAILED)]
+    assert (store.path / "runs/0001/client-wifi.pcap").read_bytes() == b"old"
+    store.finish_run(record(1))
+    assert store.runs() == [record(1)]
+    assert {path.name for path in (store.path / "runs/0001").iterdir()} == {
+        "run.json",
+        "server-wifi.pcap",
+    }
+    assert [path.name for path in (store.path / "runs").iterdir()] == ["0001"]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_the_old_run_stays_where_the_new_one_cannot_be_written(store, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(replacing, "_renameat2", lambda *_: False)
+    store.begin_run(1)
+    store.finish_run(record(1, status=Status.FAILED))
+    store.begin_run(1)
+    with pytest.raises(StoreError), full_disk():
+        store.finish_run(record(1, reason="x" * 8192))
+    assert store.runs() == [record(1, status=Status.FAILED)]
+    store.begin_run(1)
+    store.finish_run(record(1))
+    assert store.runs() == [record(1)]
+
+
+def test_what_an_interrupted_writer_left_is_gone_after_the_next(store):
+    with store.writing():
+        store.begin_run(1)
+        store.finish_run(record(1))
+    (store.path / "runs/.0002").mkdir()
+    (store.path / "runs/.0002/half.pcap").write_bytes(b"half")
+    (store.path / "runs/.0003.errand").write_bytes(b"{}")
+    with store.writing():
+        assert [path.name for path in (store.path / "runs").iterdir()] == ["0001"]
+        store.begin_run(2)
+    assert [path.name for path in (store.path / "runs").iterdir()] == ["0001"]
+
+
+def test_of_the_manifest_a_full_disk_leaves_no_half_line(store):
+    store.begin_run(1)
+    store.finish_run(record(1))
+    store.begin_run(2)
+    size = (store.path / "manifest.jsonl").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store._manifest.add(Entry(run=2, status=Status.OK))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (store.path / "manifest.jsonl").stat().st_size == size
+
+
+def test_what_the_manifest_does_not_say_is_read_from_the_runs(store):
+    for number in (1, 2):
+        store.begin_run(number)
+        store.finish_run(record(number))
+    manifest = store.path / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"\x00\xff\n" + lines[1])
+    said = []
+    assert store.runs(said.append) == [record(1), record(2)]
+    assert [str(error) for error in said] == [f"{manifest}:1 is damaged"]
+    with pytest.raises(StoreError, match=r"manifest.jsonl:1 is damaged"):
+        store.runs()
+    with store.writing():
+        assert store.runs() == [record(1), record(2)]
+
+
+def test_each_damaged_file_is_told_of_and_the_rest_is_read(store):
+    for number in (1, 2, 3):
+        store.begin_run(number)
+        store.finish_run(record(number))
+    (store.path / "runs/0001/run.json").write_text('{"schema": 2, "number": ')
+    (store.path / "runs/0003/run.json").write_bytes(b"\xff")
+    said = []
+    assert store.runs(said.append) == [record(2)]
+    assert [error.message.partition(" is ")[0] for error in said] == [
+        str(store.path / f"runs/000{number}/run.json") for number in (1, 3)
+    ]
 
 
 def test_a_place_that_cannot_be_written_is_the_users_mistake(tmp_path):
@@ -155,8 +261,9 @@ def test_what_is_no_result_folder_is_refused(tmp_path):
 
 
 def test_a_damaged_file_is_named(store):
-    folder = store.begin_run(3)
-    store.finish_run(record(3), {})
+    store.begin_run(3)
+    store.finish_run(record(3))
+    folder = store.path / "runs/0003"
     (folder / "run.json").write_text('{"schema": 1, "number": ')
     with pytest.raises(StoreError, match=r"0003/run.json is damaged"):
         store.runs()
@@ -173,8 +280,9 @@ def test_a_damaged_file_of_schema_1_is_named(tmp_path, text):
 
 
 def test_a_run_that_cannot_be_read_is_not_taken_for_one_that_is_missing(store):
-    folder = store.begin_run(1)
-    store.finish_run(record(1), {})
+    store.begin_run(1)
+    store.finish_run(record(1))
+    folder = store.path / "runs/0001"
     (folder / "run.json").unlink()
     (folder / "run.json").symlink_to("run.json")  # which even root cannot read
     with pytest.raises(StoreError, match=r"0001/run.json cannot be read"):

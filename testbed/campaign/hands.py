@@ -1,0 +1,327 @@
+"""Processes of this host that carry out jobs, by themselves or in a guest."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from testbed.campaign.jobs import Bench
+from testbed.campaign.messages import AnyMessage, Errand, Failed, Messages, Order, Over, say
+from testbed.errors import MachineError, TestbedError
+from testbed.failure import Failure
+from testbed.machine import Machine, Program
+from testbed.results.environment import Software
+
+_AHEAD: Final = 4  # jobs that a simulator is given: one that it does, others that wait
+_CHUNK: Final = 1 << 18
+_GRACE_S: Final = 5.0
+_CTRL_C: Final = (signal.SIGINT,)
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__])
+
+
+class Hand(Protocol):
+    """A process that carries out jobs, or the place for one."""
+
+    @property
+    def room(self) -> int:
+        """How many jobs it can be given now."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has something to do or to say."""
+
+    def give(self, orders: Sequence[Order]) -> None:
+        """Give it jobs."""
+
+    @property
+    def says(self) -> Connection | None:
+        """What can be waited for until there is something to hear; ``None`` if it is idle."""
+
+    def hear(self) -> Iterator[AnyMessage | bytes]:
+        """Yield what it says; octets are of the console of its machine."""
+
+    def end(self) -> None:
+        """Have its process end, whatever it does; :meth:`join` waits for that."""
+
+    def join(self) -> bytes:
+        """Wait until it is gone; return what is left of the console of its machine."""
+
+
+class Process:
+    """One process and what it says.
+
+    :param work: a function of a module, with its arguments.
+    """
+
+    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+        self.says, theirs = _context.Pipe(duplex=False)
+        self._messages = Messages()
+        self._process: BaseProcess = _context.Process(
+            target=_carry_out, args=(work, theirs, *arguments), daemon=True
+        )
+        with _no_main(), _deaf():
+            self._process.start()
+        theirs.close()
+
+    def hear(self) -> Iterator[AnyMessage]:
+        """Yield what it has said.  :class:`EOFError`: that was all."""
+        octets = os.read(self.says.fileno(), _CHUNK)
+        if not octets:
+            raise EOFError
+        yield from self._messages.feed(octets)
+
+    def end(self) -> None:
+        """Let it clean up and end."""
+        self._process.terminate()
+
+    def join(self) -> None:
+        """Wait until it is gone; it has 5 seconds."""
+        try:
+            self._process.join(_GRACE_S)
+        finally:
+            self._process.kill()
+            self._process.join()
+            self.says.close()
+
+
+class Simulator:
+    """A process that simulates one run after the other."""
+
+    def __init__(self) -> None:
+        orders, self._orders = _context.Pipe(duplex=False)
+        self._process = Process(_simulate, orders)
+        orders.close()
+        self._given = 0
+
+    @property
+    def room(self) -> int:
+        """It is given the next job before it has done the last."""
+        return _AHEAD - self._given
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has not done all that it was given."""
+        return self._given > 0
+
+    def give(self, orders: Sequence[Order]) -> None:
+        """Send them jobs; it does them in order."""
+        for order in orders:
+            self._orders.send_bytes(msgspec.msgpack.encode(order))
+            self._given += 1
+
+    @property
+    def says(self) -> Connection | None:
+        """What it says, as long as it lives."""
+        return self._process.says
+
+    def hear(self) -> Iterator[AnyMessage | bytes]:
+        """Yield what it says."""
+        try:
+            for message in self._process.hear():
+                self._given -= isinstance(message, Over)
+                yield message
+        except EOFError:
+            raise TestbedError("a process that carried out runs has died") from None
+
+    def end(self) -> None:
+        """End it; nothing needs cleaning up."""
+        self._process.end()
+
+    def join(self) -> bytes:
+        """Wait until it is gone."""
+        self._orders.close()
+        self._process.join()
+        return b""
+
+
+class Guest:
+    """A machine that is started for jobs: for each one anew, or for all of them.
+
+    On a virtual clock it is started for each.  Then what comes out does not depend on the jobs that
+    others were given, or that were done before.
+
+    :param alone: for each anew.
+    :param scratch: a directory for its console.
+    :param processor: the number of the one that it is to run on, modulo how many there are.
+    """
+
+    def __init__(
+        self, machine: Machine, software: Software, scratch: Path, *, alone: bool, processor: int
+    ) -> None:
+        self._machine = machine
+        self._software = software
+        self._console = scratch / f"console-{processor}"
+        self._alone = alone
+        self._processor = processor if alone else None
+        self._process: Process | None = None
+        self._errand: Path | None = None
+        self._held: list[Over | Failed] = []
+        self._missing = 0
+
+    @property
+    def room(self) -> int:
+        """None while it is at work."""
+        if self._process is not None:
+            return 0
+        return 1 if self._alone else sys.maxsize
+
+    @property
+    def busy(self) -> bool:
+        """Whether the machine lives."""
+        return self._process is not None
+
+    def give(self, orders: Sequence[Order]) -> None:
+        """Start the machine."""
+        first = orders[0]
+        errand = Errand(
+            definition=first.job.definition,
+            runs=tuple((order.job.run, order.directory) for order in orders),
+            telling=not self._alone,
+            software=self._software,
+        )
+        self._errand = Path(f"{first.directory}.errand")
+        self._errand.write_bytes(msgspec.json.encode(errand))
+        self._console.unlink(missing_ok=True)
+        program = Program(
+            argv=(sys.executable, "-m", "testbed.campaign.inside", str(self._errand)),
+            directory=Path.cwd(),
+            environment=dict(os.environ),
+            writable=(self._errand.parent,),
+            seed=first.job.run.seed if self._alone else 0,
+        )
+        self._missing = len(orders)
+        self._process = Process(_execute, self._machine, program, self._console, self._processor)
+
+    @property
+    def says(self) -> Connection | None:
+        """What is said in the machine."""
+        return None if self._process is None else self._process.says
+
+    def hear(self) -> Iterator[AnyMessage | bytes]:
+        """Yield what is said in there.
+
+        Of a run alone and of a failure it is heard when the machine is gone, after its console.
+        """
+        process = self._process
+        if process is None:
+            return
+        try:
+            for message in process.hear():
+                self._missing -= isinstance(message, Over)
+                if isinstance(message, Failed) or (self._alone and isinstance(message, Over)):
+                    self._held.append(message)
+                else:
+                    yield message
+        except EOFError:
+            process.join()
+            self._process = None
+            if self._errand is not None:
+                self._errand.unlink(missing_ok=True)
+            yield self._said()
+            held, self._held = self._held, []
+            yield from held
+            if self._missing:
+                raise MachineError(
+                    f"the process that had started {self._machine.name} has died"
+                ) from None
+
+    def _said(self) -> bytes:
+        with contextlib.suppress(FileNotFoundError):
+            return self._console.read_bytes()
+        return b""
+
+    def end(self) -> None:
+        """End the machine."""
+        if self._process is not None:
+            self._process.end()
+
+    def join(self) -> bytes:
+        """Wait until it is gone; of the machine of one run that is not over nothing is left."""
+        if self._process is None:
+            return b""
+        self._process.join()
+        return b"" if self._alone else self._said()
+
+
+def _carry_out(work: Callable[..., None], says: Connection, *arguments: Any) -> None:
+    """Work in a process of its own, which does not outlive the one that started it."""
+    os.setsid()  # Ctrl-C is for the process that started this one
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    try:
+        work(says, *arguments)
+    except TestbedError as error:
+        say(says.fileno(), Failed(failure=Failure.of(error)))
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+def _simulate(says: Connection, orders: Connection) -> None:
+    bench = Bench()
+    while True:
+        try:
+            order = msgspec.msgpack.decode(orders.recv_bytes(), type=Order)
+        except EOFError:
+            return
+        record = bench.carry_out(order.job, Path(order.directory), lambda _: None)
+        say(says.fileno(), Over(record=record))
+
+
+def _execute(
+    says: Connection, machine: Machine, program: Program, console: Path, processor: int | None
+) -> None:
+    signal.signal(signal.SIGTERM, _leave)
+    if processor is not None:
+        there = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {there[processor % len(there)]})
+    program = msgspec.structs.replace(program, output=says.fileno())
+    status = machine.execute(program, console=console)
+    if status:
+        raise MachineError(f"in the machine {machine.name} the runs ended with status {status}")
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach before they are in a session of their own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Keep new processes from importing the main module, as multiprocessing has them do.
+
+    That would carry out a script again that has no ``if __name__ == "__main__"``.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,58 @@
+"""``python -m testbed.campaign.inside ERRAND``: what carries out runs in a machine.
+
+ERRAND is a file with an :class:`~testbed.campaign.messages.Errand`.  Messages are written to
+standard output.  Nothing is imported that only people need: where the processor is emulated, such
+libraries take seconds to load.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from testbed.campaign.jobs import Bench, Job
+from testbed.campaign.messages import Doing, Errand, Failed, Located, Over, say
+from testbed.errors import TestbedError
+from testbed.failure import Failure
+from testbed.results.environment import gather
+from testbed.workload.result import Progress
+
+
+def main() -> None:
+    """Do the errand."""
+    from testbed.sandbox import ahead  # noqa: PLC0415 - simulations need no sandbox
+
+    says = os.dup(1)
+    os.dup2(2, 1)  # what anything else prints is no message
+    with ahead():  # a sandbox's holder starts while the rest is read
+        errand = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Errand)
+        sys.exit(carry_out(errand, says))
+
+
+def carry_out(errand: Errand, says: int) -> int:
+    """Carry out the runs in order; return an exit status.
+
+    :param says: a descriptor that takes the messages.
+    """
+    say(says, Located(environment=gather(known=errand.software)))
+
+    def on_progress(progress: Progress) -> None:
+        if errand.telling:
+            say(says, Doing(progress=progress))
+
+    bench = Bench()
+    try:
+        for run, directory in errand.runs:
+            job = Job(definition=errand.definition, run=run)
+            say(says, Over(record=bench.carry_out(job, Path(directory), on_progress)))
+    except TestbedError as error:
+        say(says, Failed(failure=Failure.of(error)))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    main()

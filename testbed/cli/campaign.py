@@ -1,0 +1,154 @@
+"""Carrying out experiments: progress, result folders and what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.cli.output import clean
+from testbed.errors import MachineError, StoreError
+
+if TYPE_CHECKING:
+    from testbed.analysis.outcome import Outcome
+    from testbed.campaign.request import Request
+    from testbed.experiment.load import Experiment
+    from testbed.machine import Machine
+    from testbed.results.environment import Software
+    from testbed.results.store import Store
+
+# Result folders, each with its outcome if a summary was asked for.
+Done = list[tuple["Store", "Outcome | None"]]
+
+
+def run_here(request: Request, experiments: Iterable[Experiment]) -> int:
+    """Run experiments on this kernel, or resume one, and return the exit code."""
+    from testbed.analysis.registry import broken
+    from testbed.cli.output import tell_left_out
+
+    tell_left_out(broken())
+    done: Done = []
+    try:
+        carry_out(request, experiments, done)
+    finally:
+        print_folders(request, done)
+    return exit_code(request, done)
+
+
+def print_folders(request: Request, done: Done) -> None:
+    """Print what came out as JSON, if that is wanted."""
+    from testbed.cli.output import print_json
+
+    if request.json:
+        print_json([{"folder": str(store.path), "summary": it} for store, it in done])
+
+
+def exit_code(request: Request, done: Done) -> int:
+    """Return the exit code of experiments."""
+    from testbed.cli import conclusion
+
+    if not request.summary:
+        return int(any(_failed(store) for store, _ in done))
+    return conclusion.exit_code((outcome for _, outcome in done if outcome), strict=request.strict)
+
+
+def carry_out(
+    request: Request,
+    experiments: Iterable[Experiment],
+    done: Done,
+    machine: Machine | None = None,
+    known: Software | None = None,
+) -> None:
+    """Run experiments, or resume one.
+
+    :param done: gets the result folders, also when it ends too early.
+    :param machine: where the runs happen, if not here.
+    :param known: what has been found out about the programs.
+    """
+    from testbed.campaign import runner
+    from testbed.results.store import Store
+
+    work: Iterable[tuple[Experiment, Store]]
+    if request.resume is not None:
+        store = Store.open(Path(request.resume))
+        work = iter([(runner.resume(store, known, machine=machine), store)])
+    else:
+        root = Path(request.results)
+        work = ((it, runner.create(it, root, known, machine=machine)) for it in experiments)
+    for experiment, store in work:
+        # _concluded() may remove the folder, so it ends while the folder is still locked.
+        with store.writing(), _concluded(store, done, request), _console_kept(store, machine):
+            _runs(experiment, store, request, machine, known)
+        if request.fail_fast and _failed(store):
+            break
+
+
+def tell(error: StoreError) -> None:
+    """Say that a file cannot be read, and go on."""
+    print(clean(f"testbed: {error}"), file=sys.stderr)
+
+
+def _failed(store: Store) -> bool:
+    from testbed.results.model import Status
+
+    over = store.over(lambda _: None).values()
+    return any(entry.status is not Status.OK for entry in over)
+
+
+def _runs(
+    experiment: Experiment,
+    store: Store,
+    request: Request,
+    machine: Machine | None,
+    known: Software | None,
+) -> None:
+    from testbed.campaign import runner
+    from testbed.cli.progress import watcher
+
+    def redone(error: StoreError) -> None:
+        tell(StoreError(error.message, hint="that run is done again"))
+
+    for runs in runner.due(experiment, store, again=request.again, on_damage=redone):
+        with watcher(experiment.name, len(runs), request.jobs) as watching:
+            runner.carry_out(
+                experiment,
+                store,
+                runs,
+                watching,
+                fail_fast=request.fail_fast,
+                jobs=request.jobs,
+                machine=machine,
+                known=known,
+            )
+
+
+@contextlib.contextmanager
+def _concluded(store: Store, done: Done, request: Request) -> Iterator[None]:
+    """Print the outcome and add it to ``done``, also when the experiment ends too early."""
+    from testbed.cli.conclusion import conclude
+
+    try:
+        yield
+    finally:
+        if not store.discard_if_empty():
+            outcome = conclude(store, json=request.json) if request.summary else None
+            done.append((store, outcome))
+
+
+@contextlib.contextmanager
+def _console_kept(store: Store, machine: Machine | None) -> Iterator[None]:
+    """Say where the console of a machine that broke down is; keep it if the folder goes."""
+    try:
+        yield
+    except MachineError as error:
+        if machine is None or not store.console.exists():
+            raise
+        kept = store.console
+        if not store.over(lambda _: None):
+            name = machine.name.replace("/", "_")
+            kept = store.path.parents[1] / f"console-{name}.log"
+            shutil.copyfile(store.console, kept)
+        raise MachineError(error.message, hint=f"the whole console: {kept}") from error

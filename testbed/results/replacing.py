@@ -1,0 +1,57 @@
+"""Putting a directory in the place of another in one step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2  # renameat2(2)
+_CANNOT: Final = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)  # the file system, or the system
+
+
+def replace_directory(new: Path, old: Path) -> None:
+    """Rename ``new`` to ``old``; what was there is removed afterwards.
+
+    At any moment one of both is there, whole.  Where the two cannot be exchanged, there is a moment
+    without either.
+
+    :raises OSError: it cannot be done; then ``old`` is as it was.
+    """
+    try:
+        new.rename(old)  # if there is none, or an empty one
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        _exchange(new, old)
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    if not (sys.platform == "linux" and _renameat2(one, other)):
+        between = one.with_name(f"{one.name}.old")
+        other.rename(between)
+        one.rename(other)
+        between.rename(one)
+
+
+def _renameat2(one: Path, other: Path) -> bool:
+    """Exchange two names; return whether that can be done here."""
+    import ctypes  # noqa: PLC0415 - takes milliseconds, and is needed with --again only
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        call = libc.renameat2
+    except AttributeError:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    error = ctypes.get_errno()
+    if error in _CANNOT:
+        return False
+    raise OSError(error, os.strerror(error), str(other))
