@@ -1,6 +1,6 @@
 # make demo    set everything up and run the first experiment
 # make test    set everything up and run every check and test; what needs a kernel is skipped without one
-# make kernel  build a user-mode Linux for those tests, once, in some 10 minutes; it is kept
+# make kernel  build a user-mode Linux for those tests, once, in 5 minutes (idle cores) to 20; it is kept
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make machines all that needs machines: QEMU, a new Debian, user-mode Linux of three versions
 # make kernels docs/kernels.md: what each kernel makes of the experiments, some ten minutes

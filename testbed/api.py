@@ -26,7 +26,8 @@ from testbed.campaign.watching import Quiet, Watcher
 from testbed.errors import InputError
 from testbed.experiment.load import Experiment, Overrides
 from testbed.experiment.load import load as _load
-from testbed.experiment.venue import HOST, SIMULATION
+from testbed.experiment.venue import SIMULATION
+from testbed.machine.model import HOST
 from testbed.records import Record
 from testbed.results.environment import Environment
 from testbed.results.model import ExperimentRecord, RunRecord

@@ -155,20 +155,19 @@ class Guest:
     others were given, or that were done before.
 
     :param alone: for each anew.
-    :param scratch: a directory for its console.
     :param processor: the number of the one that it is to run on, modulo how many there are.
     """
 
     def __init__(
-        self, machine: Machine, software: Software, scratch: Path, *, alone: bool, processor: int
+        self, machine: Machine, software: Software, *, alone: bool, processor: int
     ) -> None:
         self._machine = machine
         self._software = software
-        self._console = scratch / f"console-{processor}"
         self._alone = alone
         self._processor = processor if alone else None
         self._process: Process | None = None
-        self._errand: Path | None = None
+        self._errand = Path()
+        self._console = Path()
         self._held: list[Over | Failed] = []
         self._missing = 0
 
@@ -195,6 +194,7 @@ class Guest:
         )
         self._errand = Path(f"{first.directory}.errand")
         self._errand.write_bytes(msgspec.json.encode(errand))
+        self._console = Path(f"{first.directory}.console")
         self._console.unlink(missing_ok=True)
         program = Program(
             argv=(sys.executable, "-m", "testbed.campaign.inside", str(self._errand)),
@@ -229,8 +229,7 @@ class Guest:
         except EOFError:
             process.join()
             self._process = None
-            if self._errand is not None:
-                self._errand.unlink(missing_ok=True)
+            self._errand.unlink(missing_ok=True)
             yield self._said()
             held, self._held = self._held, []
             yield from held
@@ -240,9 +239,9 @@ class Guest:
                 ) from None
 
     def _said(self) -> bytes:
-        with contextlib.suppress(FileNotFoundError):
-            return self._console.read_bytes()
-        return b""
+        said = self._console.read_bytes() if self._console.exists() else b""
+        self._console.unlink(missing_ok=True)
+        return said
 
     def end(self) -> None:
         """End the machine."""

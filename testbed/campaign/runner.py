@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from testbed.experiment.asked import asked, is_deterministic
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.plugins import used
-from testbed.experiment.venue import HOST, SIMULATION
-from testbed.machine.model import VIRTUAL_TIME, Machine
+from testbed.experiment.venue import SIMULATION
+from testbed.machine.model import HOST, VIRTUAL_TIME, Machine
 from testbed.results.environment import Software, gather, software
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import OnDamage, Store, now
@@ -167,13 +166,9 @@ def _side_by_side(
     if machine is None:
         SideBySide([hands.Simulator() for _ in range(jobs)]).carry_out(work, writer)
         return
-    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
-        alone, about = is_deterministic(machine.name), known or software()
-        guests = [
-            hands.Guest(machine, about, Path(scratch), alone=alone, processor=number)
-            for number in range(jobs)
-        ]
-        SideBySide(guests).carry_out(work, writer)
+    alone, about = is_deterministic(machine.name), known or software()
+    guests = [hands.Guest(machine, about, alone=alone, processor=number) for number in range(jobs)]
+    SideBySide(guests).carry_out(work, writer)
 
 
 def check_jobs(jobs: int, machine: str) -> None:

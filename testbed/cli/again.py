@@ -10,8 +10,9 @@ from testbed.cli import campaign, elsewhere
 from testbed.cli.ending import end_as_ctrl_c
 from testbed.errors import TestbedError
 from testbed.experiment.load import restore
-from testbed.experiment.venue import HOST, SIMULATION
+from testbed.experiment.venue import SIMULATION
 from testbed.machine import machine
+from testbed.machine.model import HOST
 from testbed.results.model import ExperimentRecord
 
 

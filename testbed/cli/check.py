@@ -48,8 +48,9 @@ def command(
     """Check topologies and experiments without running anything.
 
     Whether a file is an experiment is told by its keys. Prints one line for each file that is
-    right, and one for each mistake; the exit code is 2 if there is one. What may mean something
-    else than was meant is a warning.
+    right, and one for each mistake that was found; the exit code is 2 if there is one. A mistake
+    can hide others, which are found when it is mended. What may mean something else than was
+    meant is a warning.
 
     Examples:
 

@@ -14,6 +14,7 @@ from testbed.cli.output import clean
 from testbed.errors import InputError, TestbedError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
+TERMINATED: Final = 143  # 128 + SIGTERM
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CLOSED: Final = errno.EBADF  # standard output, see testbed.cli.main
 _REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
@@ -28,6 +29,15 @@ def end_as_ctrl_c() -> None:
         signal.raise_signal(signal.SIGINT)
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def end_on_sigterm() -> None:
+    """Make SIGTERM end this process in order, so that it leaves nothing."""
+
+    def end(*_: object) -> None:
+        sys.exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from testbed.cli import completion, helptext
+from testbed.cli.ending import end_on_sigterm
 from testbed.cli.exec_ import program
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json, yes_or_no
@@ -188,6 +189,7 @@ def run_in(
         writable=[path.resolve() for path in writable],
         terminal=terminal,
     )
+    end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
         return found.execute(wanted, console=Path(scratch, "console"), limit_s=limit_s)
 

@@ -47,7 +47,7 @@ def command(
     ] = None,
     results: Annotated[Path, typer.Option(help="Where result folders go.")] = Path("results"),
     wire: Annotated[
-        str | None, typer.Option(help="What shapes links: auto, netem or emulator.")
+        str | None, typer.Option(metavar="[auto|netem|emulator]", help="What shapes the wires.")
     ] = None,
     sim: Annotated[
         bool, typer.Option("--sim", help="Simulate the network: no root, no waiting.")
@@ -123,7 +123,8 @@ def command(
     from testbed.campaign.runner import check_jobs
     from testbed.cli.campaign import run_here
     from testbed.experiment.load import Overrides, load
-    from testbed.experiment.venue import HOST, SIMULATION
+    from testbed.experiment.venue import SIMULATION
+    from testbed.machine.model import HOST
 
     if sim and (machine or wire is not None):
         raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
@@ -240,7 +241,8 @@ def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]
 
 def _machine_of(folder: Path) -> tuple[str, ...]:
     """Return the machine that the runs of a result folder were made in, if it can be started."""
-    from testbed.experiment.venue import HOST, SIMULATION
+    from testbed.experiment.venue import SIMULATION
+    from testbed.machine.model import HOST
     from testbed.results.store import Store
 
     name = Store.open(folder).environment().machine

@@ -146,8 +146,9 @@ def _check(check: Check, own: Mapping[str, Metric]) -> str:
     seen = "no run gave it"
     if check.value is not None:
         seen = numbers.number(check.metric, check.value, check.interval, own)
-    values = ", ".join(f"{name} = {value}" for name, value in check.parameters.items())
-    where = f" (with {values})" if values else ""
+    values = [f"{name} = {value}" for name, value in check.parameters.items()]
+    unsaid = ", ".join(value for value in values if value not in check.text)
+    where = f" (with {unsaid})" if unsaid else ""
     why = f"; {check.why}" if check.why else ""
     return f"{check.text}{where}: {seen}{why}"
 

@@ -10,8 +10,8 @@ from testbed.analysis.refusals import Scope
 from testbed.document import join_path
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
-from testbed.experiment.venue import HOST, SIMULATION
-from testbed.machine.model import VARIABLE, VIRTUAL_TIME
+from testbed.experiment.venue import SIMULATION
+from testbed.machine.model import HOST, VARIABLE, VIRTUAL_TIME
 from testbed.metric import Metric
 from testbed.topology.model import Topology
 from testbed.workload.base import Workload

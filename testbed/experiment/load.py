@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -19,8 +20,9 @@ from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
 from testbed.experiment.spec import CASE, REPETITIONS, WIRE, ExperimentSpec
-from testbed.experiment.venue import HOST, SIMULATION, venue
+from testbed.experiment.venue import SIMULATION, venue
 from testbed.machine import machine
+from testbed.machine.model import HOST
 from testbed.probe.probes import PROBES
 from testbed.results.model import STACK_PREFIX, Cell, ExperimentRecord
 from testbed.topology.load import load_topology, located, substitute
@@ -109,7 +111,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     _check_claims(written, topology, overrides)
     raw = traces.located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
-    with _blaming(overrides):
+    with _blaming(overrides, written.value, path):
         wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
         _check_machines(wanted)
         left_out: tuple[str, ...] = ()
@@ -150,8 +152,11 @@ def _written(path: Path) -> Document[ExperimentSpec]:
 
 
 @contextlib.contextmanager
-def _blaming(overrides: Overrides) -> Iterator[None]:
-    """Blame an option of the command line for what it brought about, not a line of the file."""
+def _blaming(overrides: Overrides, spec: ExperimentSpec, file: Path) -> Iterator[None]:
+    """Blame an option of the command line for what it brought about, not a line of the file.
+
+    :param spec: what the file says.
+    """
     try:
         yield
     except InputError as error:
@@ -174,9 +179,31 @@ def _blaming(overrides: Overrides) -> Iterator[None]:
             for path, text in overrides.values
             if document.split_path(path)[0] in first
         ]
+        if first & {"matrix", "cases"}:
+            axes = {axis for axis, _ in _places(spec)}
+            blamed += _axes_to_blame(overrides, axes, file, error)
         if not blamed:
             raise
         raise InputError(f"{', '.join(blamed)}: {error.message}", hint=error.hint) from None
+
+
+def _axes_to_blame(
+    overrides: Overrides, axes: Container[str], file: Path, error: InputError
+) -> list[str]:
+    """Return the options that set axes of the matrix or the cases, unless the file is wrong itself.
+
+    :param error: of a cell.
+    """
+    rest = [(path, text) for path, text in overrides.values if path not in axes]
+    if len(rest) == len(overrides.values):
+        return []
+    try:
+        load(file, msgspec.structs.replace(overrides, values=rest))
+    except InputError as own:
+        # Before the last colons are the values of the cell, which differ.
+        if own.message.rpartition(": ")[2] == error.message.rpartition(": ")[2]:
+            return []
+    return [f"--set {path}={text}" for path, text in overrides.values if path in axes]
 
 
 def _check_claims(
@@ -225,11 +252,20 @@ def read_spec(record: ExperimentRecord) -> ExperimentSpec:
 def _topology(written: Document[ExperimentSpec], path: Path) -> Document[TopologySpec]:
     where = written.value.topology
     if isinstance(where, str):
-        file = path.parent / where
+        file = _tidy(path.parent / where)
         if not file.is_file():
             raise written.error(f"there is no file {file}", "topology")
         return load_topology(file)
     return located(_inline(written, path.stem), path.parent)
+
+
+def _tidy(path: Path) -> Path:
+    """Leave ``..`` out of a path where that leads to the same file."""
+    short = Path(os.path.normpath(path))
+    with contextlib.suppress(OSError):
+        if short.samefile(path):
+            return short
+    return path
 
 
 def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
@@ -253,7 +289,11 @@ def _overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     }
     raw = raw | {name: value for name, value in named.items() if value is not None}
     for path, text in overrides.values:
-        raw = _assigned(raw, path, _given(path, text))
+        value = _given(path, text)
+        try:
+            raw = _assigned(raw, path, value)
+        except InputError as error:
+            raise InputError(f"--set {path}: {error.message}", hint=error.hint) from None
     return raw
 
 
@@ -284,10 +324,10 @@ def _chosen(written: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
 
 
 def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
-    matrix, cases = raw.get("matrix") or {}, raw.get("cases") or {}
+    matrix, cases = _mapping(raw, "matrix"), _mapping(raw, "cases")
     if path == CASE and isinstance(value, str) and value in cases:
         return raw | {"cases": {value: cases[value]}}
-    if any(path in of for of in cases.values()):
+    if any(path in _mapping(cases, name) for name in cases):
         changed = {name: of | {path: value} for name, of in cases.items()}
         return raw | {"cases": changed}
     if path in matrix or path.startswith(STACK_PREFIX):  # a parameter, as claims may name it
@@ -296,15 +336,28 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     if first in TOPOLOGY_KEYS:
         return raw | {"topology": substitute(raw["topology"], path, value)}
     if first == WORKLOAD and len(rest) == 1 and raw.get(WORKLOAD):
-        return raw | {WORKLOAD: raw[WORKLOAD] | {rest[0]: value}}
-    flows = raw.get(FLOWS) or {}
+        return raw | {WORKLOAD: _mapping(raw, WORKLOAD) | {rest[0]: value}}
+    flows = _mapping(raw, FLOWS)
     if first == FLOWS and len(rest) == 2 and rest[0] in flows:
-        return raw | {FLOWS: flows | {rest[0]: flows[rest[0]] | {rest[1]: value}}}
+        return raw | {FLOWS: flows | {rest[0]: _mapping(flows, rest[0]) | {rest[1]: value}}}
     fields = [field.name for field in msgspec.structs.fields(ExperimentSpec)]
     if rest or first not in fields:
         hint = document.nearest(path if rest else first, _paths(flows, fields))
-        raise InputError(f"--set {path}: leads nowhere in the experiment or topology", hint=hint)
+        raise InputError("leads nowhere in the experiment or topology", hint=hint)
     return raw | {first: value}
+
+
+def _mapping(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what stands under a name, nothing being an empty mapping.
+
+    :raises InputError: it is no mapping; an option before this one may have made it so.
+    """
+    found = raw.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InputError(f"{name!r} is {found!r} by now, not a mapping")
+    return found
 
 
 def _paths(flows: Iterable[str], fields: Iterable[str]) -> list[str]:

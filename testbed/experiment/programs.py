@@ -29,7 +29,13 @@ class Programs:
             await self._sandbox.execute(action.operations)
             return
         output = os.memfd_create("output", os.MFD_CLOEXEC)
-        process = await self._sandbox.spawn(action.node, action.argv, stdout=output, stderr=output)
+        try:
+            process = await self._sandbox.spawn(
+                action.node, action.argv, stdout=output, stderr=output
+            )
+        except BaseException:
+            os.close(output)
+            raise
         self._started[index] = process, output
 
     async def judged(self, records: Iterable[EventRecord]) -> tuple[EventRecord, ...]:

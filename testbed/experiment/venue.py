@@ -15,7 +15,6 @@ from testbed.experiment.scenario import Scenario
 from testbed.experiment.spec import ExperimentSpec
 from testbed.workload.result import OnProgress
 
-HOST: Final = "host"
 SIMULATION: Final = "sim"
 
 

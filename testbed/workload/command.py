@@ -95,11 +95,15 @@ class Programs:
         self._words = words
         self._exits = exits
         self._running: Running = []
+        self._begun = 0
+        self._name = ""
         self._timeout_ns = timeout_ns
         self._on_progress = on_progress
 
     async def start(self, spec: Program) -> None:
         """Start one; it is stopped with the others."""
+        self._begun += 1
+        self._name = spec.argv[0]
         argv = self._stack.command([_filled(word, self._words) for word in spec.argv])
         wanted = spec.ready if isinstance(spec.ready, str) else None
         capture = await self._exits.enter_async_context(
@@ -113,7 +117,13 @@ class Programs:
 
     def not_ready(self) -> WorkloadError:
         """Return the error that the one that was started last was not ready in time."""
-        return WorkloadError(f"{_not_ready(*self._running[-1])} after {self._timeout_ns / 1e9:g} s")
+        starting = self._starting()
+        late = f"{starting} had not started" if starting else _not_ready(*self._running[-1])
+        return WorkloadError(f"{late} after {self._timeout_ns / 1e9:g} s")
+
+    def _starting(self) -> str | None:
+        """Return the name of the program that is being started, if one is."""
+        return None if self._begun == len(self._running) else self._name
 
     async def run(self, zero_ns: int) -> WorkloadResult:
         """Start the last program at its time, wait until the flow is over, and stop the others."""
@@ -125,7 +135,7 @@ class Programs:
                 with progress_of_time(self._on_progress, None) as started_ns:
                     exits = await _until_end(self._running)
         except TimeoutError:
-            late = f"{_unfinished(self._running)} after {self._timeout_ns / 1e9:g} s"
+            late = f"{self._unfinished()} after {self._timeout_ns / 1e9:g} s"
             raise WorkloadError(late) from None
         finished_ns = time.monotonic_ns()
         await self._exits.aclose()  # what was stopped has said how much it cost
@@ -145,6 +155,13 @@ class Programs:
                 ]
             },
         )
+
+    def _unfinished(self) -> str:
+        starting = self._starting()
+        if starting is not None:
+            return f"{starting} had not started"
+        running = [capture for _, capture in self._running if capture.program.exit is None]
+        return f"{', '.join(capture.program.name for capture in running)} had not ended"
 
     async def finish(self) -> None:
         """Do nothing: programs end by themselves."""
@@ -182,11 +199,6 @@ async def _until_end(running: Running) -> dict[Capture, Exit]:
         for task in pending:
             task.cancel()
     return exits
-
-
-def _unfinished(running: Running) -> str:
-    names = [capture.program.name for _, capture in running if capture.program.exit is None]
-    return f"{', '.join(names)} had not ended"
 
 
 def _not_ready(spec: Program, capture: Capture) -> str:

@@ -10,7 +10,8 @@ import pytest
 from testbed import records
 from testbed.campaign import runner
 from testbed.experiment.load import load
-from testbed.experiment.venue import HOST, Assignment, venue
+from testbed.experiment.venue import Assignment, venue
+from testbed.machine.model import HOST
 
 pytestmark = pytest.mark.sandbox
 

@@ -100,15 +100,18 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
 
     :param why: what is in it, for people.
     :param path: a folder of the cache.
+    :param octets: the size of its files.
     """
 
     why: str
     path: Path
+    octets: int
 
-    @property
-    def octets(self) -> int:
-        """The size of its files."""
-        return sum(it.lstat().st_size for it in self.path.rglob("*") if not it.is_dir())
+    @classmethod
+    def at(cls, path: Path, why: str) -> Leftover:
+        """Look at a folder."""
+        octets = sum(it.lstat().st_size for it in path.rglob("*") if not it.is_dir())
+        return cls(why=why, path=path, octets=octets)
 
 
 def configuration() -> str:
@@ -146,14 +149,15 @@ def prune(*, remove: bool) -> Iterator[Leftover]:
 
     Folders in which a process is building are left out.
 
-    :param remove: remove each folder after it was yielded.
+    :param remove: remove each folder before it is yielded.
+    :raises OSError: one cannot be removed.
     """
     for directory in _folders():
         with contextlib.suppress(BlockingIOError), locked(directory, wait=False):
             for leftover in _leftovers(directory):
-                yield leftover
                 if remove:
                     shutil.rmtree(leftover.path)
+                yield leftover
 
 
 def folder(name: str) -> Path:
@@ -216,14 +220,14 @@ def _leftovers(directory: Path) -> list[Leftover]:
     if build is None:
         begun = _read(directory, _UNFINISHED)
         what = "" if begun is None else f" of {begun.source}, Linux {begun.version}"
-        return [Leftover(why=f"an interrupted build{what}", path=directory)]
+        return [Leftover.at(directory, f"an interrupted build{what}")]
     if build.abandoned:
-        return [Leftover(why=f"{build.source}, Linux {build.version}", path=directory)]
+        return [Leftover.at(directory, f"{build.source}, Linux {build.version}")]
     if not build.source.startswith(DEBIAN):
         return []
     why = f"used to build {build.source}, which is built"
     debris = (directory / name for name in (SOURCE, OBJECTS))
-    return [Leftover(why=why, path=path) for path in debris if path.exists()]
+    return [Leftover.at(path, why) for path in debris if path.exists()]
 
 
 def _git(tree: Path, *arguments: str) -> str | None:

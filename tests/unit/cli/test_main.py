@@ -140,7 +140,9 @@ def test_a_program_on_this_host_ends_when_we_are_killed(tmp_path, monkeypatch, n
         assert child.stdout.readline() == b"it runs\n"
         child.send_signal(number)
         assert child.communicate(timeout=30) == (b"", None)  # the program held our output
-        assert child.returncode == -number
+        assert child.returncode == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    if number == signal.SIGTERM:
+        assert list(tmp_path.iterdir()) == []  # no directory is left
 
 
 def test_it_runs_as_a_module_and_tells_its_version():

@@ -247,3 +247,45 @@ def test_a_wide_table_is_not_cut_away_from_a_terminal():
     ]
     heads = invoke("show", "--metrics", ",".join(names), store).stdout.splitlines()[1]
     assert [name for name in names if name in heads.split()] == names
+
+
+def test_a_claim_says_each_parameter_once(tmp_path):
+    text = TEXT_OF_A_CLAIM.format(topology=TOPOLOGY)
+    (tmp_path / "claim.yaml").write_text(text)
+    done = invoke("run", "--sim", tmp_path / "claim.yaml", "--results", tmp_path / "r")
+    assert done.exit_code == 0, done.stderr
+    assert (
+        "pass: goodput of userspace (links.wifi.delay = 10ms) is at least 1mbit "
+        "(with workload.size = 50KB): "
+    ) in done.stdout
+
+
+def test_a_mistake_in_a_topology_has_a_short_path(tmp_path):
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "net.yaml").write_text("nodes: {}\nlinks: 3\n")
+    (folder / "try.yaml").write_text(
+        "topology: ../experiments/net.yaml\n"
+        "workload: {kind: bulk, from: client, to: server, size: 1MB}\n"
+    )
+    done = invoke("check", folder / "try.yaml")
+    assert done.stdout.startswith(f"{folder / 'net.yaml'}:")
+
+
+def test_help_lists_what_can_shape_the_wires():
+    assert "[auto|netem|emulator]" in invoke("run", "--help").stdout
+
+
+TOPOLOGY = """\
+topology:
+  nodes: {client: {}, server: {}}
+  links: {wifi: {between: [client, server], netem: {rate: 20mbit, delay: 10ms}}}
+"""
+TEXT_OF_A_CLAIM = """\
+{topology}
+stacks: [userspace]
+workload: {{kind: bulk, from: client, to: server, size: 50KB}}
+matrix: {{links.wifi.delay: [10ms, 20ms], workload.size: [50KB]}}
+expect:
+  - {{metric: goodput, stack: userspace, where: {{links.wifi.delay: 10ms}}, at_least: 1mbit}}
+"""

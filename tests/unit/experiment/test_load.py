@@ -400,6 +400,38 @@ def test_a_case_on_the_command_line_has_a_name(read):
         read(EXPERIMENT + "cases: {far: {links.wifi.delay: 5ms}}\n", values=[("case", "[far]")])
 
 
+AXES = "matrix: {links.wifi.delay: [1ms, 2ms], workload.size: [1MB]}\n"
+FAR = "cases: {far: {links.wifi.delay: 5ms}}\n"
+
+
+@pytest.mark.parametrize("more", [AXES, FAR])
+def test_what_the_command_line_does_to_an_axis_is_blamed_on_it(read, more):
+    with pytest.raises(InputError, match=r"^--set links.wifi.delay=quick: .*'quick' is not a time"):
+        read(EXPERIMENT + more, values=[("links.wifi.delay", "quick")])
+
+
+def test_what_is_wrong_in_another_axis_of_the_file_is_not(read):
+    wrong = AXES.replace("2ms", "quick")
+    with pytest.raises(InputError, match=r"try.yaml:\d+: matrix: .*'quick' is not a time"):
+        read(EXPERIMENT + wrong, values=[("workload.size", "2MB")])
+
+
+@pytest.mark.parametrize(
+    ("values", "more"),
+    [
+        ([("matrix", "1"), ("links.wifi.delay", "1ms")], ""),
+        ([("cases", "1"), ("links.wifi.delay", "1ms")], ""),
+        ([("cases", "{far: 1}"), ("links.wifi.delay", "1ms")], FAR),
+        ([("workload", "1"), ("workload.size", "1MB")], ""),
+        ([("flows", "1"), ("flows.a.size", "1MB")], ""),
+        ([("flows", "{a: 1}"), ("flows.a.size", "1MB")], ""),
+    ],
+)
+def test_an_option_that_meets_what_another_made_is_named(read, values, more):
+    with pytest.raises(InputError, match=f"^--set {values[-1][0]}: .* by now, not a mapping"):
+        read(EXPERIMENT + more, values=values)
+
+
 @pytest.mark.parametrize("path", ["links.wifi.mtu", "links", "topology"])
 def test_what_the_command_line_does_to_a_topology_is_blamed_on_it(read, path):
     inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())

@@ -63,6 +63,16 @@ def test_what_is_of_no_use_is_removed(builds):
     assert cache.built() == [builds["ours"], builds["changed"]]
 
 
+def test_what_cannot_be_removed_is_not_said_to_be(builds, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(cache.shutil, "rmtree", refuse)
+    done = CliRunner().invoke(application, ["machine", "prune"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == f"testbed: {builds['older'].directory}: Permission denied\n"
+
+
 def test_a_dry_run_removes_nothing(builds):
     done = CliRunner().invoke(application, ["machine", "prune", "--dry-run"])
     assert len(done.stdout.splitlines()) == 2
