@@ -93,7 +93,12 @@ def expected_subflows(
 
 
 def subflows(
-    topology: Topology, client: str, server: str, family: Family, address: str | None = None
+    topology: Topology,
+    client: str,
+    server: str,
+    family: Family,
+    address: str | None = None,
+    forwarding: Forwarding | None = None,
 ) -> tuple[Subflow, ...]:
     """Return the subflows of a connection from ``client`` to ``server``, in order of creation.
 
@@ -102,11 +107,12 @@ def subflows(
     do it the other way round; where limits are short that changes which subflows there are.
 
     :param address: the address that is dialled; by default the server's first of ``family``.
+    :param forwarding: of the topology, if there is one.
 
     Raises InputError when the server cannot be reached at all.
     """
     dialled = address or address_of(topology, server, family)
-    forwarding = Forwarding(topology)
+    forwarding = forwarding or Forwarding(topology)
     source = forwarding.source(client, dialled)
     if source is None or not forwarding.connects(source, dialled):
         raise InputError(f"{client!r} has no way to {dialled} of {server!r}")

@@ -13,6 +13,7 @@ from testbed.errors import InputError
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
+from testbed.topology.forwarding import Forwarding
 from testbed.topology.load import substitute
 from testbed.topology.model import Family, Kind, Topology
 from testbed.topology.resolve import resolve
@@ -174,6 +175,7 @@ def _flows(
     chosen: StackChoice,
 ) -> tuple[PlannedFlow, ...]:
     taken = {(it.target, it.port) for it in workloads.values() if it.port is not None}
+    forwarding = Forwarding(topology)  # one for all: its tables take long to make
     planned = []
     for name, workload in workloads.items():
         place = WORKLOAD if name == WORKLOAD else document.join_path(FLOWS, name)
@@ -181,7 +183,7 @@ def _flows(
             port = workload.port or _free_port(workload, taken)
             taken.add((workload.target, port))
             flow = msgspec.structs.replace(cast("WorkloadSpec", workload), port=port)
-            planned.append(_flow(written.value, topology, name, flow, chosen))
+            planned.append(_flow(written.value, topology, forwarding, name, flow, chosen))
         except InputError as error:
             raise written.error(error.message, place, error.hint) from None
     return tuple(planned)
@@ -195,11 +197,16 @@ def _free_port(workload: Workload, taken: Collection[tuple[str, int | None]]) ->
 
 
 def _flow(
-    spec: ExperimentSpec, topology: Topology, name: str, workload: Workload, chosen: StackChoice
+    spec: ExperimentSpec,
+    topology: Topology,
+    forwarding: Forwarding,
+    name: str,
+    workload: Workload,
+    chosen: StackChoice,
 ) -> PlannedFlow:
     stack = chosen if workload.stack is None else read(workload.stack)
     _check_programs(workload, stack)
-    address, subflows = _route(topology, workload)
+    address, subflows = _route(topology, forwarding, workload)
     nodes = (workload.source, workload.target)
     stack = stack.obeying(
         *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
@@ -216,7 +223,7 @@ def _flow(
             address=address,
         ),
         subflows=expected,
-        paths=_paths(topology, subflows),
+        paths=_paths(topology, forwarding, subflows),
     )
 
 
@@ -269,7 +276,9 @@ def _check_programs(workload: Workload, stack: StackChoice) -> None:
         )
 
 
-def _route(topology: Topology, workload: Workload) -> tuple[str, tuple[prediction.Subflow, ...]]:
+def _route(
+    topology: Topology, forwarding: Forwarding, workload: Workload
+) -> tuple[str, tuple[prediction.Subflow, ...]]:
     """Return the address to dial, and the subflows that lead there."""
     hosts = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
     named = [workload.source, workload.target]
@@ -285,14 +294,17 @@ def _route(topology: Topology, workload: Workload) -> tuple[str, tuple[predictio
         )
     address = prediction.address_of(topology, workload.target, workload.family, workload.via)
     subflows = prediction.subflows(
-        topology, workload.source, workload.target, workload.family, address
+        topology, workload.source, workload.target, workload.family, address, forwarding
     )
     return address, subflows
 
 
-def _paths(topology: Topology, subflows: Sequence[prediction.Subflow]) -> tuple[PathRecord, ...]:
+def _paths(
+    topology: Topology, forwarding: Forwarding, subflows: Sequence[prediction.Subflow]
+) -> tuple[PathRecord, ...]:
     """Return the ways that subflows take, each once."""
-    ways = ways_of(topology, dict.fromkeys((it.source, it.destination) for it in subflows))
+    pairs = dict.fromkeys((it.source, it.destination) for it in subflows)
+    ways = ways_of(topology, pairs, forwarding)
     return tuple(
         PathRecord(
             link=way.links[0],

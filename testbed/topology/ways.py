@@ -28,9 +28,14 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     reverse: int | None
 
 
-def ways_of(topology: Topology, pairs: Iterable[tuple[str, str]]) -> tuple[Way, ...]:
-    """Return the way of each pair of addresses; of those that are not reached, none."""
-    found = _Ways(topology)
+def ways_of(
+    topology: Topology, pairs: Iterable[tuple[str, str]], forwarding: Forwarding
+) -> tuple[Way, ...]:
+    """Return the way of each pair of addresses; of those that are not reached, none.
+
+    :param forwarding: of the topology.
+    """
+    found = _Ways(topology, forwarding)
     ways = []
     for source, destination in pairs:
         there = tuple(found.links(source, destination))
@@ -53,9 +58,9 @@ _Step = tuple[Link, str]
 
 
 class _Ways:
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, forwarding: Forwarding) -> None:
         self._topology = topology
-        self._forwarding = Forwarding(topology)
+        self._forwarding = forwarding
         self._node_of = {
             host(address): node.name
             for node in topology.nodes

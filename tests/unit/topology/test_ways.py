@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from testbed.topology.forwarding import Forwarding
 from testbed.topology.load import loads_topology
 from testbed.topology.resolve import resolve
 from testbed.topology.ways import Way, ways_of
@@ -28,7 +29,9 @@ links:
 
 
 def test_one_link_has_a_rate_in_each_direction():
-    assert ways_of(TWO_PATHS, [("10.0.1.1", "10.0.1.2"), ("10.0.2.1", "10.0.2.2")]) == (
+    assert ways_of(
+        TWO_PATHS, [("10.0.1.1", "10.0.1.2"), ("10.0.2.1", "10.0.2.2")], Forwarding(TWO_PATHS)
+    ) == (
         Way(
             source="10.0.1.1",
             destination="10.0.1.2",
@@ -45,10 +48,10 @@ def test_the_least_rate_counts_through_switches_and_routers():
         THROUGH.node(name).interfaces[0].addresses[0].partition("/")[0]
         for name in ("client", "server")
     )
-    (way,) = ways_of(THROUGH, [(client, server)])
+    (way,) = ways_of(THROUGH, [(client, server)], Forwarding(THROUGH))
     assert way.links == ("access", "trunk", "core", "last")
     assert (way.forward, way.reverse) == (10_000_000, 10_000_000)
 
 
 def test_what_is_not_reached_has_no_way():
-    assert ways_of(TWO_PATHS, [("10.0.1.1", "10.9.9.9")]) == ()
+    assert ways_of(TWO_PATHS, [("10.0.1.1", "10.9.9.9")], Forwarding(TWO_PATHS)) == ()
