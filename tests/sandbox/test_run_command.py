@@ -151,7 +151,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_does_the_rest(file, started, t
 def test_interrupted_before_any_run_is_over_nothing_is_left(file, started, tmp_path):
     file.write_text(TEXT.replace("size: 2MB", "duration: 3600s") + "timeout: 7200s\n")
     process = started()
-    while not list(tmp_path.glob("r/try/*/runs/0001")):
+    while not list(tmp_path.glob("r/try/*/runs/.0001")):
         assert process.poll() is None
         os.sched_yield()
     process.send_signal(signal.SIGINT)
