@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -159,10 +159,17 @@ class Guest:
     """
 
     def __init__(
-        self, machine: Machine, software: Software, *, alone: bool, processor: int
+        self,
+        machine: Machine,
+        software: Software,
+        plugins: Mapping[str, str],
+        *,
+        alone: bool,
+        processor: int,
     ) -> None:
         self._machine = machine
         self._software = software
+        self._plugins = dict(plugins)
         self._alone = alone
         self._processor = processor if alone else None
         self._process: Process | None = None
@@ -191,6 +198,7 @@ class Guest:
             runs=tuple((order.job.run, order.directory) for order in orders),
             telling=not self._alone,
             software=self._software,
+            plugins=self._plugins,
         )
         self._errand = Path(f"{first.directory}.errand")
         self._errand.write_bytes(msgspec.json.encode(errand))

@@ -37,7 +37,7 @@ def carry_out(errand: Errand, says: int) -> int:
 
     :param says: a descriptor that takes the messages.
     """
-    say(says, Located(environment=gather(known=errand.software)))
+    say(says, Located(environment=gather(known=errand.software, plugins=errand.plugins)))
 
     def on_progress(progress: Progress) -> None:
         if errand.telling:

@@ -29,12 +29,14 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     :param telling: say how far each run is.  On a virtual clock nothing may be said during a run:
         how fast it is read would show in the result.
     :param software: what has been found out about it.
+    :param plugins: those the runs use.
     """
 
     definition: Definition
     runs: tuple[tuple[PlannedRun, str], ...]
     telling: bool
     software: Software
+    plugins: dict[str, str]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):

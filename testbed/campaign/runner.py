@@ -147,12 +147,13 @@ def carry_out(
         if machine is None and jobs == 1:
             InOrder(experiment).carry_out(work, writer)
         elif work:
-            _side_by_side(work, writer, jobs, machine, known)
+            _side_by_side(experiment, work, writer, jobs, machine, known)
     except StoreError as error:
         raise StoreError(error.message, hint=error.hint or store.advice) from error
 
 
 def _side_by_side(
+    experiment: Experiment,
     work: Sequence[Job],
     writer: Writer,
     jobs: int,
@@ -167,7 +168,10 @@ def _side_by_side(
         SideBySide([hands.Simulator() for _ in range(jobs)]).carry_out(work, writer)
         return
     alone, about = is_deterministic(machine.name), known or software()
-    guests = [hands.Guest(machine, about, alone=alone, processor=number) for number in range(jobs)]
+    guests = [
+        hands.Guest(machine, about, used(experiment), alone=alone, processor=number)
+        for number in range(jobs)
+    ]
     SideBySide(guests).carry_out(work, writer)
 
 
