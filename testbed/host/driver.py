@@ -137,7 +137,11 @@ class Host:
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - of all addresses
         """Return a free port and keep it from the kernel."""
         port = self._ports.take()
-        self._listen_to_ports()
+        try:
+            self._listen_to_ports()
+        except OSError:
+            self._let_go(port)
+            raise
         return port
 
     def release_port(self, local: Address) -> None:
@@ -171,8 +175,8 @@ class Host:
             self._ports.hold(local.port)
         else:
             local = Address(local.host, self._ports.take())
-        self._listen_to_ports()
         try:
+            self._listen_to_ports()
             return HostServer(self, await self.streams.start_server(on_connection, local))
         except OSError:
             self._let_go(local.port)
@@ -196,9 +200,9 @@ class Host:
     def _listen_to_ports(self) -> None:
         blocks = self._ports.blocks
         if blocks != self._blocks:
-            self._blocks = blocks
             for each in self._inputs:
                 each.listen_to(blocks)
+            self._blocks = blocks
 
     # What comes in
 
@@ -210,11 +214,10 @@ class Host:
                 self._take(received, segments, now)
             except PacketError:
                 continue  # as RFC 9293 has it: damaged segments are dropped silently
-        for segment in merge(segments):
-            try:
-                self.endpoint.receive(segment, now)
             except Exception as error:
-                self._report("a segment from the network", error)
+                self._report("a packet from the network", error)
+        for segment in merge(segments):
+            self.endpoint.receive(segment, now)
         self._step()
 
     def _take(self, received: frames.Received, segments: list[Segment], now: int) -> None:
@@ -247,7 +250,11 @@ class Host:
             self.wake()
 
     def _neighbour_changed(self) -> None:
-        self._transmitter.retry()
+        for segment in self._transmitter.take_parked():
+            try:
+                self._transmitter.send(segment)
+            except Exception as error:
+                self._report("a segment to the network", error)
 
     # What goes out
 
@@ -271,10 +278,7 @@ class Host:
                         self._report("a segment to the network", error)
                 while (happened := endpoint.next_event()) is not None:
                     self._work = True
-                    try:
-                        self.streams.dispatch(*happened)
-                    except Exception as error:
-                        self._report("an event of a connection", error)
+                    self.streams.dispatch(*happened)
         finally:
             self._stepping = False
         due = endpoint.next_timer()

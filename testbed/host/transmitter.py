@@ -59,11 +59,10 @@ class Transmitter:
         if output is not None and not output.send(head, packet):
             self._loop.add_writer(output, self._flush, output)
 
-    def retry(self) -> None:
-        """Send what waits for a neighbour: one has been resolved, or could not be."""
+    def take_parked(self) -> list[Segment]:
+        """Return what waits for a neighbour, to be sent again."""
         parked, self._parked = self._parked, []
-        for segment in parked:
-            self.send(segment)
+        return parked
 
     def _tell(self, kind: IcmpKind, segment: Segment, mtu: int = 0) -> None:
         flow = Flow(segment.source, segment.destination)

@@ -114,6 +114,7 @@ class Host:
     def _drive(self, now: int) -> None:
         """Do a driver's whole duty (:mod:`testbed.stack.connection`)."""
         endpoint, send, dispatch = self.endpoint, self._send, self.streams.dispatch
+        fault: Exception | None = None  # of the network, which ends the simulation after this
         self._woken = True  # whatever is asked for from now on is done before this ends
         due = endpoint.next_timer()
         if due is not None and due <= now:
@@ -121,7 +122,10 @@ class Host:
         while True:
             segments = endpoint.segments_to_send(now)
             for segment in segments:
-                send(segment, now)
+                try:
+                    send(segment, now)
+                except Exception as error:
+                    fault = fault or error
             event = endpoint.next_event()
             if event is None and not segments:
                 break
@@ -130,6 +134,8 @@ class Host:
                 event = endpoint.next_event()
         self._woken = False
         self._arm()
+        if fault is not None:
+            raise fault
 
     def _arm(self) -> None:
         """See that the endpoint's timer is looked at in time: too early does no harm."""

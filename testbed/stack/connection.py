@@ -47,10 +47,19 @@ class ErrorKind(enum.Enum):
 
 
 class ConnectionFailure(msgspec.Struct, frozen=True):
-    """An error, and what led to it in one clause."""
+    """An error, and what led to it in one clause.
+
+    :param cause: of a fault in the stack, the exception.
+    """
 
     kind: ErrorKind
     detail: str = ""
+    cause: Exception | None = None
+
+    @classmethod
+    def internal(cls, error: Exception) -> ConnectionFailure:
+        """Return the failure of a connection in which an exception has happened."""
+        return cls(ErrorKind.INTERNAL, repr(error), error)
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
@@ -147,7 +156,12 @@ class Listener(Protocol):
 
 
 class Endpoint(Protocol):
-    """A host's transport: all its connections and open ports."""
+    """A host's transport: all its connections and open ports.
+
+    An exception in a connection ends that connection, with RST and ``ErrorKind.INTERNAL``.  So
+    ``receive``, ``receive_icmp``, ``handle_timer``, ``segments_to_send`` and ``next_event`` raise
+    nothing, and each other connection gets its turn.
+    """
 
     def connect(self, flow: Flow, now: int) -> Connection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.

@@ -58,16 +58,21 @@ class Deadlines(Generic[_T]):
         """Return the earliest deadline, ``None`` if there is none."""
         while self._heap:
             at, _, item = self._heap[0]
-            if self._scheduled.get(item) and self._of(item) == at:
+            known = item in self._scheduled  # else it has been forgotten, whatever it says
+            if known and self._of(item) == at:
                 return at
             self._pop()
-            self.arm(item)
+            if known:
+                self.arm(item)
         return None
 
     def expired(self, now: int) -> Iterator[_T]:
         """Yield the items that are due, each once; they are armed anew with :meth:`arm`."""
         while self._heap and self._heap[0][0] <= now:
+            known = self._heap[0][2] in self._scheduled
             item = self._pop()
+            if not known:
+                continue
             if self._of(item) <= now:
                 yield item
             else:

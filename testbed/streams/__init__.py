@@ -11,6 +11,7 @@ everything, and the stack then goes on by itself.  :meth:`Streams.finished` wait
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -91,7 +92,20 @@ class Streams:
         return server
 
     def dispatch(self, connection: Connection, event: Event) -> None:
-        """Take one event of the endpoint."""
+        """Take one event of the endpoint.
+
+        An exception in a program that it is passed to ends that connection: the event loop's
+        exception handler is told, and other connections get their turn.
+        """
+        try:
+            self._pass_on(connection, event)
+        except Exception as error:
+            _report(f"an event of the connection {connection.flow} could not be handled", error)
+            with contextlib.suppress(Exception):  # a fault in the stack as well
+                connection.abort()
+            self._driver.wake()
+
+    def _pass_on(self, connection: Connection, event: Event) -> None:
         if isinstance(event, Connected):
             self._connected(connection)
             return
@@ -157,13 +171,15 @@ class Streams:
                 error_of(failure or ConnectionFailure(ErrorKind.ABORTED, "before it was open"))
             )
         transport = self._transports.pop(connection, None)
-        if transport is not None:
-            transport.ended(failure)
         if not self._transports:
             for idle in self._idle:
                 if not idle.done():
                     idle.set_result(None)
             self._idle.clear()
+        if transport is not None:
+            transport.ended(failure)
+        elif opening is None and failure is not None and failure.cause is not None:
+            _report(f"a fault in the stack has ended {connection.flow}", failure.cause)
 
     def _server_of(self, local: Address) -> Server | None:
         """Return the server that listens there; one on that very address comes first."""
@@ -173,6 +189,11 @@ class Streams:
                 if server.local == wanted:
                     return server
         return None
+
+
+def _report(what: str, error: Exception) -> None:
+    """Tell the event loop of an exception that nobody waits for."""
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
 class Server:

@@ -32,7 +32,9 @@ def error_of(failure: ConnectionFailure) -> OSError:
     """Return the OSError that sockets give for such a failure."""
     number = _ERRNO[failure.kind]
     detail = f" ({failure.detail})" if failure.detail else ""
-    return OSError(number, os.strerror(number) + detail)
+    error = OSError(number, os.strerror(number) + detail)
+    error.__cause__ = failure.cause
+    return error
 
 
 class Driver(Protocol):
@@ -178,9 +180,11 @@ class StreamTransport(asyncio.Transport):
         """Take that nothing more happens; after an orderly end, what has come can still be read."""
         if self._lost:
             return
-        self.read_ready()
-        if failure is not None:
-            self._lose(error_of(failure))
+        try:
+            self.read_ready()
+        finally:
+            if failure is not None:
+                self._lose(error_of(failure))
 
     def get_write_buffer_size(self) -> int:
         """Return how many octets the stack has not taken."""

@@ -17,12 +17,20 @@ _SLACK: Final = 1 << 16  # octets that one segment may hold beyond a buffer's ed
 
 
 class FaultFinder:
-    """A tracer that finds faults of connections that no application has seen yet."""
+    """A tracer that remembers exceptions in the stack, which the stack itself contains."""
+
+    def __init__(self) -> None:
+        self._faults: list[str] = []
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
-        """Raise a finding where the stack tells of a mistake of its own."""
+        """Remember where the stack tells of a mistake of its own."""
         if name == "fault":
-            raise Finding(f"fault in the stack {fields['error']}")
+            self._faults.append(fields["error"])
+
+    def check(self) -> None:
+        """Raise a finding if there was one, perhaps in a connection no application has seen."""
+        if self._faults:
+            raise Finding(f"fault in the stack {self._faults[0]}")
 
 
 def expect(holds: bool, what: str, *about: object) -> None:

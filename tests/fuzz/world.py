@@ -93,8 +93,9 @@ class World:
             endpoints=endpoints,
             path_manager=path_manager,
         )
+        self.faults = invariants.FaultFinder()
         self.endpoint = MptcpEndpoint(
-            config, Random(seed + 1), b"sixteen octets..", self, tracer=invariants.FaultFinder()
+            config, Random(seed + 1), b"sixteen octets..", self, tracer=self.faults
         )
         self.listener = self.endpoint.listen(Address("0.0.0.0", PORT))
         self.keys = Keys(PEER_KEY, checksum=checksum)
@@ -186,6 +187,7 @@ class World:
             raise Finding("the endpoint never gets quiet")
         for connection in self.connections:
             invariants.check(connection)
+        self.faults.check()
         self.steps += 1
         return sent
 

@@ -13,6 +13,8 @@ from testbed.stack.connection import (
     Connected,
     ConnectionFailure,
     ErrorKind,
+    Event,
+    Readable,
     Writable,
 )
 from testbed.stack.packet.address import Address, Flow
@@ -273,5 +275,57 @@ def test_water_marks() -> None:
         assert transport.get_write_buffer_limits() == (2, 8)
         with pytest.raises(ValueError, match="low"):
             transport.set_write_buffer_limits(high=1, low=2)
+
+    run(test)
+
+
+@pytest.mark.parametrize("event", [Readable(), Closed(None)])
+def test_program_that_raises_ends_its_own_connection(event: Event) -> None:
+    """Whoever drives the endpoint hears nothing of it: others get their turn."""
+
+    async def test(bench: Bench) -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: told.append(str(context["exception"]))
+        )
+        reader, _, connection = await bench.opened()
+        other, _, untouched = await bench.opened()
+
+        def raises(data: bytes) -> None:
+            raise RuntimeError(f"cannot take {data!r}")
+
+        reader.feed_data = raises  # type: ignore[method-assign]
+        connection.arrived += b"octets"
+        bench.tell(connection, event)
+        assert told == ["cannot take b'octets'"]
+        assert "abort" in connection.calls
+        bench.arrive(untouched, b"more")
+        assert await other.read(10) == b"more"
+        assert "abort" not in untouched.calls
+
+    run(test)
+
+
+def test_fault_in_the_stack_is_the_cause_of_the_error() -> None:
+    async def test(bench: Bench) -> None:
+        reader, _, connection = await bench.opened()
+        bench.tell(connection, Closed(ConnectionFailure.internal(ZeroDivisionError("why"))))
+        with pytest.raises(OSError, match="why") as caught:
+            await reader.read(10)
+        assert caught.value.errno == errno.EIO
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+    run(test)
+
+
+def test_fault_of_a_connection_without_a_program_is_told_to_the_loop() -> None:
+    async def test(bench: Bench) -> None:
+        told: list[Exception] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: told.append(context["exception"])
+        )
+        error = ZeroDivisionError("why")
+        bench.tell(ScriptedConnection(OUTGOING), Closed(ConnectionFailure.internal(error)))
+        assert told == [error]
 
     run(test)

@@ -200,10 +200,6 @@ class MptcpConnection:
         """Open a further subflow."""
         self._host.join(self, command, now)
 
-    def release(self, local: Address) -> None:
-        """Give back the port of a subflow that joined and has ended."""
-        self._host.release(local)
-
     def new_subflow(
         self, handshake: Handshake, path: SubflowPath, *, backup: bool, initiated: bool
     ) -> Subflow:
@@ -228,12 +224,20 @@ class MptcpConnection:
         if self.closed:
             self._end_subflows(now)
 
-    def crash(self, error: Exception, now: int) -> None:
-        """End it: a step of it has failed, by a fault of ours; other connections go on."""
-        self.trace("fault", now, error=repr(error))
+    def crash(self, error: Exception) -> Sequence[Subflow]:
+        """Be closed by a fault of ours: an exception has happened in it.
+
+        Nothing of it is relied on any more, the table of states included.  Return the subflows that
+        there were, which the endpoint ends.
+        """
         self.aborting = True
-        self._fail(ConnectionFailure(ErrorKind.INTERNAL, repr(error)))
-        self._end_subflows(now)
+        if not self.closed:
+            self.state = DataState.CLOSED
+            self.failure = ConnectionFailure.internal(error)
+            self._events.closed(self.failure)
+        left = self._subflows[:]
+        self._subflows.clear()  # in place: its parts share the list
+        return left
 
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
@@ -291,6 +295,7 @@ class MptcpConnection:
 
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""
+        _check(subflow)
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)
         if subflow.inbound.fastclosed:
@@ -423,6 +428,8 @@ class MptcpConnection:
 
     def _remove(self, subflow: Subflow) -> None:
         self._subflows.remove(subflow)
+        if subflow.initiated and subflow.number:
+            self._host.release(subflow.tcp.flow.local)
         if joined(subflow):
             self._ended.append(describe_subflow(subflow))
             del self._ended[:-_REMEMBERED]
@@ -455,6 +462,7 @@ class MptcpConnection:
             self._told_closed = True
             self.trace("closed", now)
         for subflow in self._subflows[:]:
+            _check(subflow)
             if subflow.refused is not None:
                 subflow.reset(ResetReason.MPTCP)
             elif self.failure is not None:
@@ -467,6 +475,13 @@ class MptcpConnection:
             if subflow.tcp.closed:
                 self._remove(subflow)
                 self.paths.forget(subflow, now)
+
+
+def _check(subflow: Subflow) -> None:
+    """Raise the exception that has ended a subflow's TCP: it is one of the connection."""
+    failure = subflow.tcp.failure
+    if failure is not None and failure.cause is not None:
+        raise failure.cause
 
 
 def _timed_out(detail: str) -> ConnectionFailure:

@@ -7,8 +7,9 @@ has something recorded makes a step, and what it asks of its subflows' TCP leave
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
 from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
@@ -63,7 +65,7 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
-        self.tcp = TcpEndpoint(_subflow_config(config), secret, stray=_Joins(self))
+        self.tcp = TcpEndpoint(_subflow_config(config), secret, stray=_Joins(self), tracer=tracer)
         self._rng = rng
         self._network = network
         self._tracer = tracer or NullTracer()
@@ -73,6 +75,8 @@ class MptcpEndpoint:
         self._new: list[tuple[MptcpConnection, Subflow, Flow]] = []
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
+        # Exceptions where a connection cannot be ended, or that are none's.
+        self._faults: list[tuple[MptcpConnection | None, Exception]] = []
 
     # What a driver calls.
 
@@ -120,7 +124,11 @@ class MptcpEndpoint:
         """Do what is due."""
         self.tcp.handle_timer(now)
         for connection in self._timers.expired(now):
-            _alone(connection, connection.handle_timer, now)
+            try:
+                connection.next_timer()  # may be what fails: see _deadline
+                connection.handle_timer(now)
+            except Exception as error:
+                self._crash(connection, error, now)
             self.touch(connection)
 
     def next_timer(self) -> int | None:
@@ -130,8 +138,11 @@ class MptcpEndpoint:
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
         """Return the segments that can leave now, in order."""
-        self._settle(now)
-        return self.tcp.segments_to_send(now)
+        while True:
+            self._settle(now)
+            segments = self.tcp.segments_to_send(now)
+            if segments or not self.tcp.eventful:
+                return segments
 
     def next_event(self) -> tuple[Connection, Event] | None:
         """Return one thing that happened, or ``None``."""
@@ -140,13 +151,19 @@ class MptcpEndpoint:
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address, or the interface of an address has come up."""
         for connection in list(self._by_token.values()):
-            connection.paths.address_added(host, now)
+            try:
+                connection.paths.address_added(host, now)
+            except Exception as error:
+                self._crash(connection, error, now)
             self.touch(connection)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has an address no more, or its interface has gone down."""
         for connection in list(self._by_token.values()):
-            connection.paths.address_removed(host, now)
+            try:
+                connection.paths.address_removed(host, now)
+            except Exception as error:
+                self._crash(connection, error, now)
             self.touch(connection)
 
     # What TCP asks at accept time (testbed.stack.tcp.extension.Acceptor).
@@ -212,6 +229,17 @@ class MptcpEndpoint:
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
             raise Refuse("no connection has this token", _REFUSED)
+        try:
+            return self._admit(connection, join, flow, listening=listening)
+        except Refuse:
+            raise
+        except Exception as error:
+            self._faults.append((connection, error))
+            raise Refuse("the connection is at fault", _REFUSED) from error
+
+    def _admit(
+        self, connection: MptcpConnection, join: MpJoinSyn, flow: Flow, *, listening: bool
+    ) -> Extension:
         paths, host = connection.paths, flow.local.host
         address_id = paths.local_id(host)
         if address_id is None or not paths.accepts_join(flow.local, listening=listening):
@@ -259,33 +287,82 @@ class MptcpEndpoint:
         except OSError:  # none is free
             return
         flow = Flow(Address(command.local_host, port), remote.address)
-        subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
+        try:
+            subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
+            self._dial(connection, subflow, flow, now)
+        except Exception as error:
+            self.release(flow.local)
+            if not isinstance(error, OSError):  # there is such a connection already
+                raise
+
+    def _dial(self, connection: MptcpConnection, subflow: Subflow, flow: Flow, now: int) -> None:
         try:
             subflow.attach(self.tcp.connect(flow, now, extension=subflow))
-        except OSError:  # there is such a connection already
+        except Exception:
             connection.discard(subflow)
-            self.release(flow.local)
+            raise
 
     def release(self, local: Address) -> None:
         """Give back the port of a subflow that joined and has ended."""
-        self._network.release_port(local)
+        try:
+            self._network.release_port(local)
+        except Exception as error:  # the driver's: no connection is at fault
+            self._faults.append((None, error))
 
     # How it works.
 
     def _settle(self, now: int) -> None:
         """Let connections make their steps, until none has anything recorded."""
         self._take_events()
-        while self._touched:
+        while self._touched or self._faults:
+            if self._faults:
+                self._crash_found(now)
             touched, self._touched = self._touched, {}
             for connection in touched:
-                _alone(connection, connection.step, now)
-                self._timers.arm(connection)
-                while (event := connection.next_event()) is not None:
-                    self._events.append((connection, event))
-                if connection.closed and not connection.subflows:
-                    self._by_token.pop(connection.keys.token, None)
-                    self._timers.forget(connection)
+                try:
+                    connection.step(now)
+                except Exception as error:
+                    self._crash(connection, error, now)
+                self._follow(connection)
             self._take_events()
+
+    def _follow(self, connection: MptcpConnection) -> None:
+        """Take what has become of a connection."""
+        while (event := connection.next_event()) is not None:
+            self._events.append((connection, event))
+        if connection.closed and not connection.subflows:
+            self._by_token.pop(connection.keys.token, None)
+            self._timers.forget(connection)
+        else:
+            self._timers.arm(connection)
+
+    def _crash(self, connection: MptcpConnection, error: Exception, now: int) -> None:
+        """End a connection in which an exception has happened; this raises nothing.
+
+        Each subflow ends with RST, with MP_FASTCLOSE where that can be said.
+        """
+        for subflow in connection.crash(error):
+            tcp = subflow.attached
+            if tcp is None:
+                continue
+            self.tcp.crash(tcp, error)
+            if subflow.initiated and subflow.number:
+                self.release(tcp.flow.local)
+        self._follow(connection)
+        self._tell_of(error, now, {"token": connection.keys.token})
+
+    def _crash_found(self, now: int) -> None:
+        """Act on exceptions that happened where a connection could not be ended."""
+        faults, self._faults = self._faults, []
+        for connection, error in faults:
+            if connection is None:
+                self._tell_of(error, now, {})
+            else:
+                self._crash(connection, error, now)
+
+    def _tell_of(self, error: Exception, now: int, fields: dict[str, Any]) -> None:
+        with contextlib.suppress(Exception):  # whoever listens may be what has failed
+            self._tracer.event("fault", now, {**fields, "error": repr(error)})
 
     def _take_events(self) -> None:
         """Take TCP's events: a subflow's are for its connection, others for the application."""
@@ -303,8 +380,10 @@ class MptcpEndpoint:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
-            else:  # TCP had no room for it
+            else:  # an exception has left none
                 connection.discard(subflow)
+                if connection.state is DataState.OPENING:
+                    connection.abort()
 
     def _connection(
         self,
@@ -331,16 +410,14 @@ class MptcpEndpoint:
                 return keys
 
 
-def _alone(connection: MptcpConnection, do: Callable[[int], None], now: int) -> None:
-    """Let a connection do something; a fault in it takes the round from no other."""
-    try:
-        do(now)
-    except Exception as error:
-        connection.crash(error, now)
-
-
 def _deadline(connection: MptcpConnection) -> int:
-    due = connection.next_timer()
+    """Return when a connection is due: at once where it cannot tell, which ends it then."""
+    if connection.closed:
+        return NEVER
+    try:
+        due = connection.next_timer()
+    except Exception:
+        return 0
     return NEVER if due is None else due
 
 

@@ -53,9 +53,6 @@ class Owner(Protocol):
     def join(self, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
 
-    def release(self, local: Address) -> None:
-        """Give back the port of a subflow that joined and has ended."""
-
     def trace(self, name: str, now: int, **fields: Any) -> None:
         """Tell of an event."""
 
@@ -205,8 +202,6 @@ class PathControl:
     def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone."""
         self._probes.pop(subflow, None)
-        if subflow.initiated and subflow.number:
-            self._owner.release(subflow.tcp.flow.local)
         if subflow.announced_up:
             self._owner.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
 

@@ -116,6 +116,11 @@ class Subflow:
         assert self._tcp is not None  # noqa: S101 - attached as soon as both exist
         return self._tcp
 
+    @property
+    def attached(self) -> TcpConnection | None:
+        """Its TCP connection, if it has one yet."""
+        return self._tcp
+
     def attach(self, tcp: TcpConnection) -> None:
         """Note the TCP connection."""
         self._tcp = tcp

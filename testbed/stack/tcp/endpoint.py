@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -22,9 +23,11 @@ from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
-from testbed.stack.tcp.state import State, Trigger
+from testbed.stack.tcp.output import farewell
+from testbed.stack.tcp.state import RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Numbers, headers_of
 from testbed.stack.tcp.timestamps import Timestamping
+from testbed.trace import NullTracer, Tracer
 
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
 _ANY_IPV6 = "::"
@@ -43,15 +46,18 @@ class TcpEndpoint:
         secret: bytes,
         *,
         stray: Acceptor | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Make an endpoint without connections.
 
         :param secret: key of RFC 6528's F and of SYN cookies, at least 16 octets.
         :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
+        :param tracer: told of exceptions in acceptors, where there is no connection to tell.
         """
         self.config = config
         self._cookies = SynCookies(config, secret)
         self._secret = secret
+        self._tracer = tracer or NullTracer()
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._connections: dict[Flow, TcpConnection] = {}
         self._ports: Counter[int] = Counter()  # local ones, of connections
@@ -61,6 +67,7 @@ class TcpEndpoint:
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
         self._events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
+        self._struck: list[TcpConnection] = []  # by an exception, and to be forgotten
 
     # OPEN
 
@@ -74,7 +81,10 @@ class TcpEndpoint:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
         connection = self._make(flow, isn, extension, accepted=False)
-        connection.open(now)
+        try:
+            connection.open(now)
+        except Exception as error:
+            self.crash(connection, error)
         return connection
 
     def listen(
@@ -108,7 +118,7 @@ class TcpEndpoint:
         connection = self._connections.get(flow)
         if connection is not None and self._is_new_incarnation(connection, segment):
             isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
-            connection.end(None, Trigger.TIMEOUT)
+            self._end_time_wait(connection)
             self._listen(segment, flow, now, isn)
         elif connection is None or connection.state is State.CLOSED:
             self._listen(segment, flow, now, None)
@@ -117,15 +127,26 @@ class TcpEndpoint:
         ):
             self._answer_with_reset(segment)
         else:
+            self._pass(connection, segment, now)
+
+    def _pass(self, connection: TcpConnection, segment: Segment, now: int) -> None:
+        """Let a connection have a segment."""
+        try:
             connection.receive(segment, now)
             self._awake[connection] = None
+        except Exception as error:
+            self.crash(connection, error)
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
         """Take an ICMP error about a segment that this host has sent (RFC 5927)."""
         del now
         connection = self._connections.get(error.flow)
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             connection.receive_icmp(error)
+        except Exception as fault:
+            self.crash(connection, fault)
 
     def _is_new_incarnation(self, connection: TcpConnection, segment: Segment) -> bool:
         """Tell whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
@@ -139,6 +160,12 @@ class TcpEndpoint:
             if age:
                 return bool(age < 1 << 31)
         return connection.position_of(segment) > connection.receiver.next
+
+    def _end_time_wait(self, connection: TcpConnection) -> None:
+        try:
+            connection.end(None, Trigger.TIMEOUT)
+        except Exception as error:
+            self.crash(connection, error)
 
     def _listen(self, segment: Segment, flow: Flow, now: int, isn: int | None) -> None:
         """Take a segment for no connection (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
@@ -164,6 +191,10 @@ class TcpEndpoint:
                 self._answer_with_cookie(listener, segment, flow, now)
         except Refuse as refusal:
             self._answer_with_reset(segment, tuple(refusal.options))
+        except Exception as error:  # the acceptor's: there is no connection to end
+            self._answer_with_reset(segment)
+            with contextlib.suppress(Exception):
+                self._tracer.event("fault", now, {"error": repr(error)})
 
     def _accept(
         self,
@@ -178,7 +209,10 @@ class TcpEndpoint:
         connection = self._make(flow, isn, extension, accepted=True)
         listener.hold()
         self._handshakes[connection] = listener
-        listen_accept(connection, syn, now)
+        try:
+            listen_accept(connection, syn, now)
+        except Exception as error:
+            self.crash(connection, error)
         return connection
 
     def _answer_with_cookie(
@@ -209,7 +243,7 @@ class TcpEndpoint:
         extension = acceptor.resume(ack) if acceptor is not None else None
         connection = self._accept(listener, syn, flow, (ack.ack - 1) & BITS_32, extension, now)
         connection.sender.syn_was_sent()
-        connection.receive(ack, now)
+        self._pass(connection, ack, now)
 
     def _listener(self, local: Address) -> TcpListener | None:
         found = self._listeners.get(local)
@@ -261,8 +295,11 @@ class TcpEndpoint:
     def handle_timer(self, now: int) -> None:
         """Do what is due."""
         for connection in self._timers.expired(now):
-            self._ready += connection.handle_timers(now)
-            self._awake[connection] = None
+            try:
+                self._ready += connection.handle_timers(now)
+                self._awake[connection] = None
+            except Exception as error:
+                self.crash(connection, error)
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
@@ -272,15 +309,38 @@ class TcpEndpoint:
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
         """Return the segments that can leave now, in order; the caller sends all of them."""
+        if self._struck:
+            for connection in self._struck:
+                self._forget(connection)
+            self._struck.clear()
         out, self._ready = self._ready, []
         while self._awake:
             awake, self._awake = self._awake, {}
             for connection in awake:
-                out += connection.segments_to_send(now)
-                self._timers.arm(connection)
+                try:
+                    out += connection.segments_to_send(now)
+                except Exception as error:
+                    self.crash(connection, error)
                 if connection.state is State.CLOSED:
                     self._forget(connection)
+                else:
+                    self._timers.arm(connection)
+        if self._ready:  # the last words of connections that were ended here
+            out += self._ready
+            self._ready = []
         return out
+
+    def crash(self, connection: TcpConnection, error: Exception) -> None:
+        """End a connection in which an exception has happened, with RST; this raises nothing.
+
+        ``Closed`` tells of the exception, also where nobody has accepted the connection yet.
+        """
+        if connection.reset or connection.state in RESETTABLE:
+            self._ready.append(farewell(connection))
+        if connection.crash(error):
+            self.report(connection, Closed(connection.failure))
+        self._timers.forget(connection)
+        self._struck.append(connection)
 
     def _forget(self, connection: TcpConnection) -> None:
         self._timers.forget(connection)
@@ -291,15 +351,24 @@ class TcpEndpoint:
             if not self._ports[port]:
                 del self._ports[port]
             if connection.extension is not None:
-                connection.extension.group().leave(connection.congestion)
+                with contextlib.suppress(Exception):  # nothing is left that could be ended for it
+                    connection.extension.group().leave(connection.congestion)
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
         """Return one thing that happened, or ``None``."""
         if not self._events:
             return None
         connection, event = self._events.popleft()
-        connection.event_taken(event)
+        try:
+            connection.event_taken(event)
+        except Exception as error:
+            self.crash(connection, error)
         return connection, event
+
+    @property
+    def eventful(self) -> bool:
+        """Whether :meth:`next_event` has something."""
+        return bool(self._events)
 
     # What connections ask for
 
@@ -308,14 +377,18 @@ class TcpEndpoint:
         self._awake[connection] = None
 
     def report(self, connection: TcpConnection, event: Event) -> None:
-        """Queue an event; of a connection nobody has accepted, only that it is established."""
+        """Queue an event; of a connection nobody has accepted, that it is established or faulty."""
         if type(event) in (Connected, Closed):
             listener = self._handshakes.pop(connection, None)
             if listener is not None:
                 listener.release()
-                if type(event) is Closed:
+                if isinstance(event, Closed) and not _faulty(event):
                     return
         self._events.append((connection, event))
+
+
+def _faulty(event: Closed) -> bool:
+    return event.failure is not None and event.failure.cause is not None
 
 
 def _bad_ack(connection: TcpConnection, segment: Segment) -> bool:

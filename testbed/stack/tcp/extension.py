@@ -3,7 +3,7 @@
 A connection has an extension or ``None``; with ``None`` each hook costs one check.  Hooks record
 what they see and answer from what they have recorded; they never call the connection back.  What
 an extension wants done it does later, from outside, with the connection's own methods (``send``,
-``shutdown``, ``abort``, ``request_ack``).
+``shutdown``, ``abort``, ``request_ack``).  A hook that raises ends the connection.
 
 What travels with data is in ``ext``, as in Linux's ``skb_ext``: octets are sent with one
 (:meth:`Connection.send <testbed.stack.tcp.connection.TcpConnection.send>`), and no segment spans
@@ -92,7 +92,10 @@ class Refuse(Exception):  # noqa: N818 - it is an answer, not an error of ours
 
 
 class Acceptor(Protocol):
-    """Decides at accept time what rides on the new connection."""
+    """Decides at accept time what rides on the new connection.
+
+    Where it raises something else than :class:`Refuse`, the answer is a RST.
+    """
 
     def accept(self, syn: Segment) -> Extension | None:
         """Return the extension for the connection that ``syn`` asks for.

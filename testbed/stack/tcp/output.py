@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
 from testbed.stack.deadlines import NEVER
@@ -47,6 +48,15 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
             out.append(pure_ack(tcb, now))
         tcb.linger(now)
     return out
+
+
+def farewell(tcb: Tcb) -> Segment:
+    """Return the RST of a connection that a fault of ours has struck; this raises nothing."""
+    options: tuple[Option, ...] = ()
+    if tcb.extension is not None:
+        with contextlib.suppress(Exception):  # it may be what has failed
+            options = tuple(tcb.extension.options(RST | ACK, None, MAX_LENGTH))
+    return _segment(tcb, RST | ACK, tcb.sender.next, b"", options, 0)
 
 
 def pure_ack(tcb: Tcb, now: int) -> Segment:

@@ -199,6 +199,12 @@ class Receiver:
         self._stretch = []
         self.ack_at = NEVER
 
+    def fail(self) -> None:
+        """Give the user nothing more, not even the end of the stream: it may be wrong."""
+        self.stop()
+        self.buffer.clear()
+        self.finished = None
+
     def note_duplicate(self, start: int, end: int) -> None:
         """Remember octets that came twice, for the next ACK (RFC 2883)."""
         if start < end:

@@ -75,12 +75,13 @@ class Tcb:
     :ivar challenges: limits challenge ACKs; ``answers`` those to keep-alives and window probes.
     :ivar accepted: the peer opened it.
     :ivar orphaned: its user has closed it.
+    :ivar told: its user has been told that nothing more happens.
     """
 
     __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "ecn", "extension",
                  "failure", "flow", "keepalive", "orphaned", "owner", "readable_reported",
                  "reading_closed", "receiver", "reset", "sack", "segments_received",
-                 "segments_sent", "sender", "soft_error", "state", "timestamps",
+                 "segments_sent", "sender", "soft_error", "state", "timestamps", "told",
                  "urgent_reported", "wants_room", "window_scaling")  # fmt: skip
 
     def __init__(
@@ -115,6 +116,7 @@ class Tcb:
         self.reset = False  # RST is to be sent
         self.reading_closed = False
         self.orphaned = False
+        self.told = False
         self.wants_room = False
         self.readable_reported = False
         self.urgent_reported = False
@@ -174,7 +176,7 @@ class Tcb:
         self.keepalive.stop()
         self.close_at = NEVER
         if not over:
-            self.owner.report(self, Closed(failure))
+            self._tell(failure)
         self.owner.wake(self)
 
     def abort_with(self, failure: ConnectionFailure) -> None:
@@ -196,7 +198,7 @@ class Tcb:
         self.keepalive.stop()
         self.restart_time_wait(now)
         self.report_readable()
-        self.owner.report(self, Closed())
+        self._tell(None)
 
     def restart_time_wait(self, now: int) -> None:
         """Wait 2 MSL from now on."""
@@ -210,6 +212,24 @@ class Tcb:
     def waited(self) -> None:
         """Be closed: the wait for the peer is over."""
         self.end(None, Trigger.TIMEOUT if self.state is State.TIME_WAIT else Trigger.DELETE)
+
+    def crash(self, error: Exception) -> bool:
+        """Be closed by a fault of ours: an exception has happened in it.
+
+        Nothing of it is relied on any more, the table of states and the extension included.  Tell
+        whether its user does not know yet that it is over.
+        """
+        self.state = State.CLOSED
+        self.reset = False
+        self.failure = ConnectionFailure.internal(error)
+        news, self.told = not self.told, True
+        if news:
+            self.receiver.fail()
+        return news
+
+    def _tell(self, failure: ConnectionFailure | None) -> None:
+        self.told = True
+        self.owner.report(self, Closed(failure))
 
     def take_reset(self) -> bool:
         """Tell whether RST is to leave, which it does now."""

@@ -58,6 +58,18 @@ def test_forgotten_items_are_kept_nowhere() -> None:
     assert found.next() == 1000
 
 
+def test_forgotten_item_is_not_due_whatever_it_says() -> None:
+    found = deadlines()
+    items = [Item(10), Item(20), Item(30), Item(40), Item(50)]
+    for item in items:
+        found.arm(item)
+    found.forget(items[0])
+    assert found.next() == 20
+    found.forget(items[1])
+    assert list(found.expired(35)) == [items[2]]
+    assert found.next() == 40
+
+
 def test_as_a_plain_minimum_would_have_it() -> None:
     rng = random.Random(5)
     found, items = deadlines(), [Item() for _ in range(20)]
