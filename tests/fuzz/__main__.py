@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +16,8 @@ from tests.fuzz import attacks
 from tests.fuzz.cases import TARGETS, Target, failure, load, written
 from tests.fuzz.shrink import smallest
 
-_TELL_S = 5.0  # how often progress is told
+INTERRUPTED: Final = 130  # exit code, as of testbed
+_TELL_S: Final = 5.0  # how often progress is told
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,23 +56,33 @@ def _of(command: str) -> str:
 def _search(chosen: argparse.Namespace) -> int:
     """Go through seeds; tell of each new kind of finding, the smallest case first."""
     targets = [target for target in TARGETS.values() if target.command == chosen.command]
-    found: set[str] = set()
+    found: dict[str, str] = {}
     began = time.monotonic()
     for target in targets:
         done, seed, told = 0, chosen.seed, time.monotonic()
         share = chosen.count * target.share // 100
         while done < share:
-            kind = failure(target, target.make(seed))
-            if kind is not None and kind not in found:
-                found.add(kind)
-                _tell(target, seed, kind, chosen.keep)
+            try:
+                kind = failure(target, target.make(seed))
+                if kind is not None and kind not in found:
+                    found[kind] = f"{target.name} {seed}"
+                    _tell(target, seed, kind, chosen.keep)
+            except KeyboardInterrupt:
+                return _stopped(target, seed, found)
             done, seed = done + target.packets, seed + 1
             if time.monotonic() - told > _TELL_S:
                 told = time.monotonic()
                 print(f"{target.name}: {done} of {share}", file=sys.stderr, flush=True)
         print(f"{target.name}: {done} {_of(chosen.command)}, seeds {chosen.seed} to {seed - 1}")
     print(f"{len(found)} findings in {time.monotonic() - began:.0f} s")
-    return bool(found)
+    return int(bool(found))
+
+
+def _stopped(target: Target, seed: int, found: dict[str, str]) -> int:
+    """Tell in one line how far it came, and what was found."""
+    cases = f" ({', '.join(found.values())})" if found else ""
+    print(f"stopped in {target.name} at seed {seed}; {len(found)} findings so far{cases}")
+    return INTERRUPTED
 
 
 def _tell(target: Target, seed: int, kind: str, keep: Path | None) -> None:
@@ -112,5 +123,14 @@ def _smallest(target: Target, case: msgspec.Struct, kind: str) -> msgspec.Struct
     return smallest(case, fails)
 
 
+def _command() -> int:
+    """Run a command; Ctrl-C is told in a line."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("stopped")
+        return INTERRUPTED
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_command())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from testbed.stack.connection import Connection, ErrorKind
+from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
 from testbed.stack.mptcp.mapping import MOST_MAPPINGS
@@ -42,8 +42,8 @@ def expect(holds: bool, what: str, *about: object) -> None:
 def check(connection: Connection) -> None:
     """Check a connection, and its subflows."""
     failure = connection.failure
-    if failure is not None and failure.kind is ErrorKind.INTERNAL:
-        raise Finding(f"fault in the stack {failure.detail}")
+    if failure is not None and failure.cause is not None:
+        raise failure.cause  # its kind is the place where it was raised
     if isinstance(connection, MptcpConnection):
         _mptcp(connection)
     elif isinstance(connection, TcpConnection):

@@ -22,6 +22,7 @@ from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 from testbed.stack.tcp.config import TcpConfig
 from tests.fuzz import invariants, octets
+from tests.fuzz.finding import Finding
 from tests.fuzz.invariants import expect
 from tests.unit.stack.mptcp.network import Network, S
 
@@ -136,9 +137,9 @@ class _Way:
     def check(self) -> None:
         """Check every connection of both endpoints."""
         for host in (self._network.client, self._network.server):
-            expect(not host.tracer.count("fault"), "fault in the stack", host.tracer.events[-3:])
             for connection in host.connections:
                 invariants.check(connection)
+            expect(not host.tracer.count("fault"), "fault in the stack", host.tracer.events[-3:])
 
     def _changed(self, change: Change, segment: Segment) -> list[Segment]:
         if change.how == "lost":
@@ -270,8 +271,9 @@ class _Streams:
                 expect(came == sent, "the other connection is short of data", len(came))
                 expect(host.failure(connection) == "", "the other connection fails",
                        host.failure(connection))  # fmt: skip
-            elif not forged:
-                expect(sent.startswith(came), "octets arrive that were not sent", len(came))
+            elif not forged and not sent.startswith(came):
+                raise Finding(f"octets arrive that were not sent: {len(came)}",
+                              *_circumstances(connection, sent, came))  # fmt: skip
 
     def end(self) -> None:
         """Abort what is left of the attacked connection: nothing of it stays."""
@@ -288,6 +290,19 @@ class _Streams:
         flow = connection.flow
         return max(self._ports.index(one.port) for one in (flow.local, flow.remote)
                    if one.port in self._ports)  # fmt: skip
+
+
+def _circumstances(connection: Connection, sent: bytes, came: bytes) -> tuple[str, ...]:
+    """Tell faults apart by which all end in octets at a wrong place."""
+    at = next((at for at, (one, other) in enumerate(zip(came, sent, strict=False))
+               if one != other), len(sent))  # fmt: skip
+    there = sent.find(came[at : at + 64])
+    place = "from nowhere" if there < 0 else "early" if there > at else "again"
+    if not isinstance(connection, MptcpConnection):
+        return (place, "plain TCP")
+    fallback = "fallback" if connection.fallback else "MPTCP"
+    checksum = "checksums" if connection.keys.checksum else "no checksums"
+    return (place, fallback, checksum, "opened" if connection.initiator else "accepted")
 
 
 def play(case: Pair) -> None:

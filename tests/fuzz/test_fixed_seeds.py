@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz import __main__ as command
 from tests.fuzz import codecs
 from tests.fuzz.cases import TARGETS, Target, failure, load
-from tests.fuzz.finding import Finding
+from tests.fuzz.finding import Finding, kind
 from tests.fuzz.shrink import smallest
 
 VECTORS = sorted((Path(__file__).parent / "vectors").glob("*.json"))
@@ -24,8 +24,8 @@ def test_nothing_is_found(name: str, part: int) -> None:
     """Neither an exception nor a broken invariant; the message names the seed to replay."""
     target = TARGETS[name]
     for seed in range(1 + part, 1 + SEEDS[name], PARTS):
-        kind = failure(target, target.make(seed))
-        assert kind is None, f"python -m tests.fuzz replay {name} {seed}: {kind}"
+        found = failure(target, target.make(seed))
+        assert found is None, f"python -m tests.fuzz replay {name} {seed}: {found}"
 
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
@@ -58,9 +58,9 @@ FAULTY = Target("faulty", "packets", Numbers, lambda seed: Numbers(tuple(range(s
 def test_a_case_is_made_smaller_until_only_the_fault_is_left() -> None:
     """Minimising keeps what fails and takes the rest away."""
     assert failure(FAULTY, FAULTY.make(7)) is None
-    kind = failure(FAULTY, FAULTY.make(100))
-    assert kind == "a seven"
-    small = smallest(FAULTY.make(100), lambda case: failure(FAULTY, case) == kind)
+    found = failure(FAULTY, FAULTY.make(100))
+    assert found == "a seven"
+    small = smallest(FAULTY.make(100), lambda case: failure(FAULTY, case) == found)
     assert small == Numbers((7,))
 
 
@@ -97,3 +97,45 @@ def test_a_case_that_does_not_exist(
         command.main(["replay", *case])
     assert ended.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_kinds_tell_faults_apart() -> None:
+    """A new fault does not hide behind one that looks alike."""
+    places = [kind(Finding("octets arrive that were not sent: 7", place)) for place in ("a", "b")]
+    assert places == ["octets arrive that were not sent; a", "octets arrive that were not sent; b"]
+
+    def one(value: int) -> float:
+        return 1 / value
+
+    def other() -> float:
+        return one(0)
+
+    kinds = set()
+    for call in (lambda: one(0), other):
+        try:
+            call()
+        except ZeroDivisionError as error:
+            kinds.add(kind(error))
+    assert kinds == {
+        "ZeroDivisionError in one from <lambda>",
+        "ZeroDivisionError in one from other",
+    }
+
+
+def test_an_interrupt_tells_what_was_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line and exit code 130, not a traceback."""
+
+    def interrupted(case: Numbers) -> None:
+        if len(case.numbers) == 11:
+            raise KeyboardInterrupt
+        _play(case)
+
+    for targets in (command.TARGETS, TARGETS):
+        monkeypatch.setitem(targets, "faulty", FAULTY._replace(play=interrupted))
+    for name in codecs.CODECS:
+        monkeypatch.delitem(TARGETS, name)
+    assert command.main(["packets", "--count", "50", "--seed", "1"]) == 130
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "stopped in faulty at seed 11; 1 findings so far (faulty 8)"

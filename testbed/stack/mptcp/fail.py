@@ -162,9 +162,8 @@ class Fail:
         if not subflow.carries_all_in_flight() or self._incoming.has_gaps:
             return False
         inbound = subflow.inbound
-        position = inbound.position
-        mapping = inbound.damaged or inbound.mappings.at(position) or inbound.infinite
-        return mapping is None or mapping.data_at(position) == self._incoming.next
+        here = inbound.shift + inbound.position == self._incoming.next
+        return here and inbound.goes_on()
 
     def _alone(self, subflow: Subflow) -> bool:
         return not any(

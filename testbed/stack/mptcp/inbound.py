@@ -82,6 +82,8 @@ class Inbound:
         self._fail_came = False
         self._ack_due = False  # the peer's DATA_FIN has come again: its Data ACK was lost
         self._held = b""  # octets of a damaged mapping, taken from TCP
+        # After a fallback, until the peer has begun with plain TCP: what its mappings must have.
+        self._shift: int | None = None
         self._end: tuple[int, int] | None = None  # after a fallback: its DATA_FIN in both streams
 
     # What hooks record.
@@ -115,17 +117,19 @@ class Inbound:
         """Take what a peer says that has agreed to plain TCP, but may not have begun with it.
 
         As long as it sends no infinite mapping it may wait for Data ACKs, and end by DATA_FIN
-        alone.  Tell whether there is something to act on.
+        alone.  It may also have sent other data elsewhere, before it knew of the fallback: then its
+        mappings are not in one piece, and there is no stream to go on with.  Tell whether there is
+        something to act on.
         """
         found = [option for option in segment.options if isinstance(option, MptcpOption)]
         if authentic and not segment.flags & RST:
             self._fail_came |= any(isinstance(option, MpFail) for option in found)
         if not found:
             self.acks_data = False
-        for option in found if self.acks_data else ():
+        for option in found if self._shift is not None else ():
             if isinstance(option, Dss) and option.dsn is not None:
                 self._late_mapping(option, option.dsn, start)
-        return self._fail_came or self._ack_due
+        return self._fail_came or self._ack_due or self.violation is not None
 
     def window_counts(self, window: int) -> bool:
         """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
@@ -182,9 +186,28 @@ class Inbound:
         self._window_from = 0
         self._messages.clear()
 
+    @property
+    def shift(self) -> int:
+        """What a position of data is more than that in the subflow, where the next octets are.
+
+        Positions in the subflow are the peer's, whose path may have changed how many octets come.
+        """
+        mapping = self.damaged or self.mappings.at(self.position) or self.infinite
+        if mapping is None:
+            return self._incoming.next - self.position
+        return mapping.data - mapping.subflow
+
+    def goes_on(self) -> bool:
+        """Tell whether all that comes next on the subflow comes next in the data stream.
+
+        As far as its mappings have come; after an infinite one there are no others.
+        """
+        return self.infinite is not None or self.mappings.all_have(self.shift)
+
     def await_infinite(self) -> None:
         """After a fallback, give Data ACKs until the peer's infinite mapping has come."""
         self.acks_data = self.infinite is None
+        self._shift = self.shift if self.acks_data else None
 
     # How it works.
 
@@ -270,6 +293,13 @@ class Inbound:
         mapping = dss.received_mapping(option, data, start)
         if mapping is not None and mapping.infinite:
             self.acks_data = False
+            self._shift = None
+            return
+        new = mapping if start >= self.position else None
+        if new is not None and new.data - new.subflow != self._shift:
+            self.violation = "data that is not the subflow's next comes after a fallback"
+            return
+        if not self.acks_data:
             return
         self.mapped = max(self.mapped, data + option.length - option.data_fin)
         if mapping is None:

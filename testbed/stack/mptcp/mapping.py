@@ -102,6 +102,10 @@ class ReceivedMappings:
             return mappings[0]
         return None
 
+    def all_have(self, shift: int) -> bool:
+        """Tell whether each mapping has this difference between its positions."""
+        return all(each.data - each.subflow == shift for each in self._mappings)
+
     def _insert(self, new: Mapping) -> None:
         """Put what is new of a mapping between those that are there."""
         start = max(new.subflow, self._passed)

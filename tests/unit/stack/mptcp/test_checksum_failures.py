@@ -433,3 +433,39 @@ def test_connection_closes_in_order_after_the_fallback(script: Any) -> None:
     assert world.connection.read(100) == b"bad"
     assert world.connection.closed
     assert world.connection.failure is None
+
+
+# What a peer sends before it knows of the fallback.
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_data_that_is_not_next_ends_the_fallback(script: Any, before: bool) -> None:
+    """The peer has sent what lies between on another subflow: octets would be left out."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, world.summed(0, b"good", 1), payload=b"good")
+    if before:  # and before what lies between has come
+        peer.send(ACK, world.summed(8, b"late", 9), payload=b"late", seq=9)
+        peer.send(ACK, world.summed(24, b"more", 13), payload=b"more", seq=13)
+    answers = peer.send(ACK, world.ack(0), failure(world))
+    if not before:
+        assert world.connection.fallback
+        answers = peer.send(ACK, world.summed(24, b"more", 5), payload=b"more")
+    assert any(one.flags & RST for one in answers)
+    assert world.connection.read(100) == b"good"
+    assert not world.connection.at_eof
+
+
+def test_data_that_is_next_goes_on_after_the_fallback(script: Any) -> None:
+    """Also an old segment that comes again, and one whose mapping counts other octets than came."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    first = world.summed(0, b"good", 1)
+    peer.send(ACK, first, payload=b"good")
+    peer.send(ACK, world.ack(0), failure(world))
+    assert world.connection.fallback
+    peer.send(ACK, world.summed(4, b"next", 5), payload=b"longer")
+    peer.send(ACK, first, payload=b"good", seq=1)
+    answers = peer.send(ACK, world.summed(8, b"more", 9), payload=b"more")
+    assert not any(one.flags & RST for one in answers)
+    assert world.connection.read(100) == b"goodlongermore"
