@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import InputError
-from tests.fuzz import attacks
+from tests.fuzz import attacks, guided
 from tests.fuzz.cases import TARGETS, Target, failure, load, written
+from tests.fuzz.codecs import CODECS
 from tests.fuzz.shrink import smallest
 
 INTERRUPTED: Final = 130  # exit code, as of testbed
@@ -36,7 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replay = commands.add_parser("replay", help="one case again, and made smaller if it fails")
     replay.add_argument("case", nargs="+", help="TARGET SEED, or the file of a kept case")
     commands.add_parser("attacks", help="what attacks cost the attacker and us")
+    guided_by = commands.add_parser("atheris", help="octets to one codec, guided by its branches")
+    guided_by.add_argument("codec", choices=list(CODECS))
+    guided_by.add_argument("--count", type=int, default=100_000, help="of inputs")
+    guided_by.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
+    if chosen.command == "atheris":
+        if guided.atheris() is None:
+            print(guided.SKIPPED)
+            return 0
+        guided.fuzz(chosen.codec, chosen.count, chosen.seed)
     if chosen.command == "attacks":
         return attacks.report()
     if chosen.command == "replay":

@@ -1,9 +1,9 @@
 """What an attack costs the attacker, and what it costs us: ``python -m tests.fuzz attacks``.
 
-Each attack is a stream of packets to an endpoint.  The cost of a packet is the time this endpoint takes
-for the last thousand of them, when all that the attack can build up is there: the median of groups
-of fifty, as the machine may do other work in between.  The ratio to a segment of ordinary data
-depends less on the machine.  What the attack achieves is asked of the endpoint afterwards.
+Each attack is a stream of packets to an endpoint.  The cost of a packet is the time this endpoint
+takes for the last thousand of them, when all that the attack can build up is there: the median of
+groups of fifty, as the machine may do other work in between.  The ratio to a segment of ordinary
+data depends less on the machine.  What the attack achieves is asked of the endpoint afterwards.
 """
 
 from __future__ import annotations

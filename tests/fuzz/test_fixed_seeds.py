@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.fuzz import __main__ as command
-from tests.fuzz import codecs
+from tests.fuzz import codecs, guided
 from tests.fuzz.cases import TARGETS, Target, failure, load
 from tests.fuzz.finding import Finding, kind
 from tests.fuzz.shrink import smallest
@@ -139,3 +142,29 @@ def test_an_interrupt_tells_what_was_found(
     assert command.main(["packets", "--count", "50", "--seed", "1"]) == 130
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "stopped in faulty at seed 11; 1 findings so far (faulty 8)"
+
+
+def test_guided_fuzzing_says_why_it_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing library is no finding, and no success that nobody sees."""
+    monkeypatch.setattr(guided, "atheris", lambda: None)
+    assert command.main(["atheris", "options"]) == 0
+    assert "atheris is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(guided.atheris() is None, reason=guided.SKIPPED)
+@pytest.mark.parametrize("name", codecs.CODECS)
+def test_guided_fuzzing_finds_nothing_at_once(name: str) -> None:
+    """In a process of its own, which the library ends; and it sees the codec's branches."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "atheris", name, "--count", "500"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    covered = [int(found) for found in re.findall(r"INITED cov: (\d+)", done.stderr)]
+    assert covered
+    assert covered[0] > 10
