@@ -295,9 +295,10 @@ def half_open_joins() -> Result:
                           flags=SYN, window=1000, options=(join,))  # fmt: skip
 
     packets, us = target.feed(segments())
-    kept = len(target.connection.subflows) - 1
-    return _result("half-open joins", packets, us, f"{kept} half-open kept",
-                   kept <= DEFAULT_BACKLOG and _delivers(target))  # fmt: skip
+    kept = len(target.world.endpoint.tcp._connections) - 1
+    seen = len(target.connection.subflows) - 1
+    return _result("half-open joins", packets, us, f"{kept} half-open kept, {seen} looked at",
+                   kept <= DEFAULT_BACKLOG and not seen and _delivers(target))  # fmt: skip
 
 
 def blind_signals() -> Result:

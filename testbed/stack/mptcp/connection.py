@@ -208,12 +208,23 @@ class MptcpConnection:
             self, handshake, number=self._count, path=path, backup=backup, initiated=initiated
         )
         self._count += 1
-        self._subflows.append(subflow)
+        if not subflow.outside:
+            self._subflows.append(subflow)
         return subflow
+
+    def enter(self, subflow: Subflow) -> None:
+        """Take a join of the peer in, which has answered.
+
+        Until then TCP alone keeps it.  Anybody can send its SYN who has seen the token, so a step
+        must not cost more for it.
+        """
+        self._subflows.append(subflow)
+        self.touch()
 
     def discard(self, subflow: Subflow) -> None:
         """Drop a subflow that never had a TCP connection."""
-        self._subflows.remove(subflow)
+        if not subflow.outside:
+            self._subflows.remove(subflow)
         self.touch()
 
     def step(self, now: int) -> None:

@@ -369,6 +369,7 @@ class MptcpEndpoint:
         while (found := self.tcp.next_event()) is not None:
             tcp, event = found
             if isinstance(tcp.extension, Subflow):
+                tcp.extension.enter()
                 tcp.extension.stir()
             else:
                 self._events.append((tcp, event))

@@ -68,6 +68,9 @@ class DataLevel(Protocol):
     def touch(self) -> None:
         """Ask for a step: something was recorded."""
 
+    def enter(self, subflow: Subflow) -> None:
+        """Have a subflow that was half-open be one of the connection's."""
+
 
 class Subflow:
     """A subflow and what was recorded of it.
@@ -106,6 +109,7 @@ class Subflow:
         self._owner = owner
         self._state = State.CLOSED  # TCP's
         self._stirred = True  # something was recorded since the last step
+        self._outside = bool(number) and not initiated  # a join of the peer, and half-open
         self._stripped = False
         self._parting: tuple[Option, ...] = ()  # what its RST says
         self._tcp: TcpConnection | None = None
@@ -171,6 +175,17 @@ class Subflow:
         """Ask its connection for a step that looks at it: something was recorded."""
         self._stirred = True
         self._owner.touch()
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is a half-open join of the peer, which is none of the connection's yet."""
+        return self._outside
+
+    def enter(self) -> None:
+        """Be one of the connection's, if it is not yet: its peer has answered, or it has failed."""
+        if self._outside:
+            self._outside = False
+            self._owner.enter(self)
 
     def take_stirred(self) -> bool:
         """Tell, once, whether something was recorded since the last step."""
@@ -407,6 +422,8 @@ class Subflow:
     def _shake(self, segment: Segment) -> Notice | None:
         """Let the handshake see a segment; return an answer to TCP if its options do not count."""
         outcome, notice = self.opening.received(segment)
+        if outcome is not Outcome.PENDING:
+            self.enter()
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.peer_backup |= self.opening.peer_backup
         elif outcome is Outcome.FALLBACK:

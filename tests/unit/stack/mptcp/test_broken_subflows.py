@@ -57,6 +57,7 @@ def test_join_syn_that_comes_again(script: Any) -> None:
     answers = second.syn(syn) + second.syn(syn)
     assert len(answers) == 2
     assert len({find(one.options, MpJoinSynAck) for one in answers}) == 1
+    world.join_ack(second, answers[0], nonce=1)
     assert len(world.connection.subflows) == 2
 
 

@@ -16,6 +16,7 @@ from testbed.stack.packet.mptcp import (
     AddAddr,
     MpCapable,
     MpFail,
+    MpJoinAck,
     MpJoinSyn,
     MpPrio,
     MpTcprst,
@@ -230,6 +231,43 @@ def test_half_open_joins_take_nobodys_place(script: Any) -> None:
     late = world.subpeer(LOCAL_2, Address("10.0.2.2", 4444))
     (answer,) = late.syn(MpJoinSyn(address_id=4, token=world.keys.remote_token, nonce=1))
     assert answer.flags & RST
+
+
+def test_half_open_joins_are_not_looked_at_in_each_step(script: Any) -> None:
+    """Each costs its SYN and no more: thousands of them would make each segment dear."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    for number in range(50):
+        stranger = world.subpeer(LOCAL_2, Address("10.0.9.9", 1000 + number))
+        (answer,) = stranger.syn(
+            MpJoinSyn(address_id=9, token=world.keys.remote_token, nonce=number)
+        )
+        assert answer.flags & SYN
+    assert len(world.connection.subflows) == 1
+    assert world.endpoint.tcp.uses(80)
+    (reset,) = [one for one in stranger.send(ACK, MpJoinAck(hmac=bytes(20))) if one.flags & RST]
+    assert find(reset.options, MpTcprst) is not None
+    world.joined()
+    assert len(world.connection.subflows) == 2
+    world.connection.abort()
+    world.wait(100)
+    assert world.endpoint.connections == 0
+    assert world.endpoint.next_timer() is None
+    assert not world.endpoint.tcp.uses(80)
+
+
+def test_half_open_join_of_a_connection_that_ends_is_reset(script: Any) -> None:
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    late = world.subpeer(LOCAL_2, Address("10.0.2.2", 4444))
+    answer = late.syn(MpJoinSyn(address_id=4, token=world.keys.remote_token, nonce=1))
+    world.connection.abort()
+    world.pump()
+    (reset,) = world.join_ack(late, answer[0], nonce=1)
+    assert reset.flags & RST
+    assert world.endpoint.connections == 0
 
 
 def test_limit_counts_at_the_third_ack(script: Any) -> None:
