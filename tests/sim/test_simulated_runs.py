@@ -162,6 +162,23 @@ def test_mptcp_outlives_a_link(bench: Bench) -> None:
     assert run.metrics["longest_gap"] < 1
 
 
+@pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
+@pytest.mark.parametrize(("timeout", "status"), [("2s", Status.FAILED), ("9s", Status.OK)])
+def test_user_timeout_ends_a_connection(
+    bench: Bench, stack: str, timeout: str, status: Status
+) -> None:
+    text = EXPERIMENT.replace("size: 1MB", "duration: 8s") + (
+        "events: [{at: 1s, link: wifi, state: blackhole}, {at: 1s, link: lte, state: blackhole},\n"
+        "         {at: 5s, link: wifi, state: up}]\n"
+    )
+    _, [run] = bench.run(text, stacks=[f"{stack}(user_timeout={timeout})"])
+    assert run.status is status, run.reason
+    if status is Status.OK:
+        assert run.stacks[WORKLOAD].used["source"]["user_timeout"] == 9 * 10**9
+    else:
+        assert "timed out" in str(run.reason)
+
+
 @pytest.mark.parametrize("kind", ["reqres, count: 20", "stream, rate: 1mbit, duration: 2s"])
 def test_every_built_in_kind_runs(bench: Bench, kind: str) -> None:
     text = EXPERIMENT.replace("bulk", kind).replace(", size: 1MB", "")

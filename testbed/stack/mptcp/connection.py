@@ -16,6 +16,7 @@ from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
 from testbed.stack.mptcp.paths import LocalNetwork, PathControl
+from testbed.stack.mptcp.patience import Patience
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.sender import Sender
@@ -25,6 +26,7 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.congestion.control import Group
+from testbed.stack.tcp.connection import room_below
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
@@ -89,12 +91,13 @@ class MptcpConnection:
         self.paths = PathControl(
             self, keys, self._subflows, config, manager, network, initial, initiator=initiator
         )
+        self._patience = Patience(config.tcp, self.outgoing, self._subflows)
         self._fin = DataFin(self.outgoing, self._subflows)
         self._mp_fail = Fail(keys, self.outgoing, self.incoming, self._subflows)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
-        self._events = Events(self.outgoing, self.incoming, config.send_buffer)
+        self._events = Events(self.outgoing, self.incoming, config)
         self._detached = False  # the application has gone
         # Of the window, when it was last told on purpose.  Telling it first confirms the handshake
         # (section 3.1): the initiator needs not wait for data before it can join.
@@ -128,7 +131,7 @@ class MptcpConnection:
         """
         if self.outgoing.closed or self.closed:
             raise BrokenPipeError("the sending side is closed")
-        taken = self.outgoing.write(data)
+        taken = self.outgoing.write(data[: self._room] if self.config.tcp.notsent_lowat else data)
         self._events.wrote(taken, len(data))
         if taken:
             self.touch()
@@ -255,6 +258,7 @@ class MptcpConnection:
         if self.closed:
             return None
         times = [self._give_up_ns, self.paths.next_timer(), self._mp_fail.retry_ns]
+        times.append(self._patience.due_ns)
         if not (self.fallback or self._mp_fail.waiting):
             times += (self._fin.retry_ns, self.sender.retry_ns)
         return min([time for time in times if time is not None], default=None)
@@ -270,11 +274,25 @@ class MptcpConnection:
             if self._unheard():
                 self._time_out("no Data ACK comes, though subflows work")
         self.paths.handle_timer(now)
+        if tired := self._patience.gives_up(now):
+            self._time_out(tired)
         if self._give_up_ns is not None and self._give_up_ns <= now:
             if self._subflows:
                 self._time_out("the peer does not close its side")
             else:
                 self._fail(self._last_words or _timed_out("no subflow is left"))
+
+    @property
+    def _notsent(self) -> int:
+        """Octets that were written and have not left once; after a fallback TCP has them."""
+        waiting = self.outgoing.end - self.outgoing.next
+        return waiting + sum(one.tcp.queued for one in self._subflows if one.fallback)
+
+    @property
+    def _room(self) -> int:
+        """Octets that may be written, as far as the limit of what was not sent is concerned."""
+        segment = max((one.segment_size for one in self._subflows), default=0)
+        return room_below(self.config.tcp.notsent_lowat, self._notsent, segment)
 
     # The parts of a step.
 
@@ -302,7 +320,8 @@ class MptcpConnection:
         self._finish(now)
         self._update_window()
         self._watch(now)
-        self._events.report()
+        self._patience.watch(now, opening=self.state is DataState.OPENING)
+        self._events.report(notsent=self._notsent)
 
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""

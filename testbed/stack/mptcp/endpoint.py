@@ -65,7 +65,10 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
-        self.tcp = TcpEndpoint(_subflow_config(config), secret, stray=_Joins(self), tracer=tracer)
+        plain = msgspec.structs.replace(config.tcp, receive_buffer=config.receive_buffer)
+        self.tcp = TcpEndpoint(
+            plain, secret, stray=_Joins(self), ridden=_subflow_config(plain), tracer=tracer
+        )
         self._rng = rng
         self._network = network
         self._tracer = tracer or NullTracer()
@@ -473,6 +476,9 @@ class _Joins:
         raise Refuse("nobody listens on this port")
 
 
-def _subflow_config(config: MptcpConfig) -> TcpConfig:
-    """Return what a subflow's TCP must be like: Nagle's algorithm is the connection's business."""
-    return msgspec.structs.replace(config.tcp, nagle=False, receive_buffer=config.receive_buffer)
+def _subflow_config(plain: TcpConfig) -> TcpConfig:
+    """Return what a subflow's TCP is like: some of what TCP does is the connection's business.
+
+    :param plain: of connections without MPTCP.
+    """
+    return msgspec.structs.replace(plain, nagle=False, user_timeout_ns=0, notsent_lowat=0)

@@ -12,6 +12,7 @@ from testbed.stack.connection import (
     Readable,
     Writable,
 )
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 
 _WORTH_WRITING: Final = 8  # a fraction of the buffer whose room wakes the application
@@ -20,13 +21,14 @@ _WORTH_WRITING: Final = 8  # a fraction of the buffer whose room wakes the appli
 class Events:
     """A queue of events; the application is told again only after it has acted on the last one.
 
-    :param send_buffer: octets.
+    :param config: says how much may be written.
     """
 
-    def __init__(self, outgoing: SendStream, incoming: ReceiveStream, send_buffer: int) -> None:
+    def __init__(self, outgoing: SendStream, incoming: ReceiveStream, config: MptcpConfig) -> None:
         self._outgoing = outgoing
         self._incoming = incoming
-        self._send_buffer = send_buffer
+        self._enough = config.send_buffer // _WORTH_WRITING
+        self._lowat = config.tcp.notsent_lowat
         self._queue: list[Event] = []
         self._starved = False  # the application wants room
         self._told_readable = False
@@ -48,12 +50,16 @@ class Events:
         """Tell that data can flow."""
         self._queue.append(Connected())
 
-    def report(self) -> None:
-        """Tell the application what it waits for."""
+    def report(self, *, notsent: int) -> None:
+        """Tell the application what it waits for.
+
+        :param notsent: octets that were written and have not left once.
+        """
         if not self._told_readable and (self._incoming.readable or self._incoming.finished):
             self._told_readable = True
             self._queue.append(Readable())
-        if self._starved and self._outgoing.room >= self._send_buffer // _WORTH_WRITING:
+        few = not self._lowat or 2 * notsent < self._lowat  # as in Linux
+        if self._starved and few and self._outgoing.room >= self._enough:
             self._starved = False
             self._queue.append(Writable())
 

@@ -35,6 +35,12 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param fin_timeout_ns: how long a closed connection stays in FIN-WAIT-2.
     :param keepalive: probe idle connections after ``keepalive_idle_ns`` of silence, then each
         ``keepalive_interval_ns``; ``keepalive_probes`` unanswered ones end the connection.
+    :param user_timeout_ns: end the connection when data stays unacknowledged, cannot be sent, or
+        keep-alives stay unanswered for so long (TCP_USER_TIMEOUT of tcp(7); ``keepalive_probes``
+        then does not count).  0: for ever, as far as this is concerned.
+    :param notsent_lowat: ``send`` takes data while fewer octets than that have not been sent once
+        (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond; 0: only
+        ``send_buffer`` limits it.
     :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
         keep-alives and window probes have as much for themselves.
     :param syn_cookies: answer SYNs that find the backlog full by SYN cookies (RFC 4987).
@@ -64,6 +70,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_idle_ns: int = 7200 * SECOND
     keepalive_interval_ns: int = 75 * SECOND
     keepalive_probes: int = 9
+    user_timeout_ns: int = 0
+    notsent_lowat: int = 0
     challenge_acks_per_second: int = 10
     syn_cookies: bool = True
 

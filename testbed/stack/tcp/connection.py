@@ -142,6 +142,11 @@ class TcpConnection(Tcb):
         """When an acceptable segment last came."""
         return self.keepalive.heard_ns
 
+    @property
+    def probing(self) -> bool:
+        """Whether a keep-alive has remained without an answer."""
+        return self.keepalive.probes > 0
+
     def expects(self, start: int) -> bool:
         """Tell whether the segment at hand can be believed to come from the peer itself.
 
@@ -181,7 +186,9 @@ class TcpConnection(Tcb):
         """Octets ``send`` would take now."""
         if self.sender.closing or self.state in OVER:
             return 0
-        return max(0, self.config.send_buffer - self.sender.unsent)
+        room = max(0, self.config.send_buffer - self.sender.unsent)
+        lowat = self.config.notsent_lowat
+        return min(room, room_below(lowat, self.sender.queue.octets, self.mss)) if lowat else room
 
     @property
     def unsent(self) -> int:
@@ -282,6 +289,12 @@ class TcpConnection(Tcb):
     def segments_to_send(self, now: int) -> list[Segment]:
         """Return what can leave now."""
         out = output.segments_to_send(self, now)
+        if self.wants_room and self.config.notsent_lowat:
+            self.report_room()
+        if self.config.user_timeout_ns:
+            sent, una = bool(self.sender.board.records), self.sender.una
+            waiting = sent or self.sender.blocked
+            self.user_timeout.watch(now, waiting=waiting, una=una, sent=sent)
         self.segments_sent += len(out)
         return out
 
@@ -324,3 +337,15 @@ class TcpConnection(Tcb):
         self.limit_segments(limit)
         sender.path_changed()
         self.owner.wake(self)
+
+
+def room_below(lowat: int, unsent: int, segment: int) -> int:
+    """Return how much may be written of a stream with a limit of what has not been sent.
+
+    As in Linux a whole segment may be written while there is less than the limit: otherwise a small
+    limit would make small segments.
+
+    :param lowat: TCP_NOTSENT_LOWAT; ``unsent`` octets wait already.
+    :param segment: octets of one.
+    """
+    return 0 if unsent >= lowat else max(lowat - unsent, segment)

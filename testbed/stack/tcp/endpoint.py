@@ -47,14 +47,18 @@ class TcpEndpoint:
         *,
         stray: Acceptor | None = None,
         tracer: Tracer | None = None,
+        ridden: TcpConfig | None = None,
     ) -> None:
         """Make an endpoint without connections.
 
         :param secret: key of RFC 6528's F and of SYN cookies, at least 16 octets.
+        :param ridden: of connections with an extension, if theirs is another one; it must offer
+            the same options.
         :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
         :param tracer: told of exceptions in acceptors, where there is no connection to tell.
         """
         self.config = config
+        self._ridden = ridden or config
         self._cookies = SynCookies(config, secret)
         self._secret = secret
         self._tracer = tracer or NullTracer()
@@ -279,8 +283,9 @@ class TcpEndpoint:
         group.join(control)
         offset = timestamp_offset(flow, self._secret) if self.config.timestamps else 0
         numbers = Numbers(isn, offset)
+        config = self.config if extension is None else self._ridden
         connection = TcpConnection(
-            flow, self.config, self, control, extension, numbers, accepted=accepted
+            flow, config, self, control, extension, numbers, accepted=accepted
         )
         old = self._connections.get(flow)
         if old is not None:  # it has ended, but its last segment has not been taken

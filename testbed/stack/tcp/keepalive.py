@@ -54,9 +54,11 @@ class KeepAlive:
         """Count a probe that no sign of life has followed yet."""
         self.probes += 1
 
-    @property
-    def gives_up(self) -> bool:
-        """Whether enough probes have remained without an answer."""
+    def gives_up(self, now: int) -> bool:
+        """Tell whether enough probes have remained without an answer, or for long enough."""
+        limit = self._config.user_timeout_ns
+        if limit:
+            return self.probes > 0 and now - self.heard_ns >= limit
         return self.probes >= self._config.keepalive_probes
 
     def due(self, now: int, *, busy: bool) -> bool:

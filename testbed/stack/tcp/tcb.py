@@ -39,6 +39,7 @@ from testbed.stack.tcp.receiver import Receiver
 from testbed.stack.tcp.sender import Sender
 from testbed.stack.tcp.state import OVER, RECEIVING, RESETTABLE, TRANSITIONS, State, Trigger
 from testbed.stack.tcp.timestamps import Timestamping
+from testbed.stack.tcp.user_timeout import UserTimeout
 
 _IPV4_AND_TCP = 40
 _IPV6_AND_TCP = 60
@@ -82,7 +83,7 @@ class Tcb:
                  "failure", "flow", "keepalive", "orphaned", "owner", "readable_reported",
                  "reading_closed", "receiver", "reset", "sack", "segments_received",
                  "segments_sent", "sender", "soft_error", "state", "timestamps", "told",
-                 "urgent_reported", "wants_room", "window_scaling")  # fmt: skip
+                 "urgent_reported", "user_timeout", "wants_room", "window_scaling")  # fmt: skip
 
     def __init__(
         self,
@@ -111,6 +112,7 @@ class Tcb:
         self.sack = config.sack
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
+        self.user_timeout = UserTimeout(config.user_timeout_ns)
         self.challenges = AckLimit(config.challenge_acks_per_second)
         self.answers = AckLimit(config.challenge_acks_per_second)
         self.reset = False  # RST is to be sent
@@ -174,6 +176,7 @@ class Tcb:
         self.sender.clear()
         self.receiver.stop()
         self.keepalive.stop()
+        self.user_timeout.stop()
         self.close_at = NEVER
         if not over:
             self._tell(failure)
@@ -196,6 +199,7 @@ class Tcb:
         self.transition(trigger)
         self.sender.clear()
         self.keepalive.stop()
+        self.user_timeout.stop()
         self.restart_time_wait(now)
         self.report_readable()
         self._tell(None)
@@ -241,7 +245,15 @@ class Tcb:
         sender = self.sender
         if self.extension is not None:
             self.extension.acked(sender.acknowledged)
-        if self.wants_room and sender.unsent <= self.config.send_buffer * 3 // 4:
+        if self.wants_room:
+            self.report_room()
+
+    def report_room(self) -> None:
+        """Tell an application that waits for room to write that there is enough."""
+        config, sender = self.config, self.sender
+        if sender.unsent > config.send_buffer * 3 // 4:
+            return
+        if not config.notsent_lowat or sender.queue.octets * 2 < config.notsent_lowat:
             self.wants_room = False
             self.owner.report(self, Writable())
 
@@ -308,5 +320,6 @@ class Tcb:
             sender.timer.persist_at,
             self.receiver.ack_at,
             self.keepalive.at,
+            self.user_timeout.at,
             self.close_at,
         )

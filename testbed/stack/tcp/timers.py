@@ -12,6 +12,8 @@ def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
     """Do what is due; return the probes that leave outside the usual order."""
     sender = tcb.sender
     out: list[Segment] = []
+    if tcb.user_timeout.at <= now:
+        tcb.give_up("the user timeout has expired")
     if tcb.receiver.ack_at <= now:
         tcb.receiver.ack_timer_expired()
     if sender.recovery.look_at <= now:
@@ -106,7 +108,7 @@ def _keepalive_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
     sender, keepalive = tcb.sender, tcb.keepalive
     if not keepalive.due(now, busy=bool(sender.board.records) or sender.blocked):
         return
-    if keepalive.gives_up:
+    if keepalive.gives_up(now):
         tcb.give_up(f"no answer to {keepalive.probes} keep-alive probes")
         return
     keepalive.probed()

@@ -12,9 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from testbed.errors import InputError, PlatformError
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.tcp.config import TcpConfig
 from testbed.workload.stacks import mptcp, sysctls
 from testbed.workload.stacks import registry as stacks
 from testbed.workload.stacks.choice import pairs, parse, read
+from testbed.workload.stacks.options import SocketOptions, names
+from testbed.workload.stacks.userspace import mptcp_config, tcp_config
 
 
 def test_every_stack_is_found_by_its_name():
@@ -189,6 +193,17 @@ def test_options_of_the_kernel_are_set_and_read_back():
     assert list(end.differences(found | {"user_timeout": 1})) == [
         "user_timeout 2500000000 was asked for, 1 was used"
     ]
+
+
+@pytest.mark.parametrize("name", ["userspace", "userspace-tcp"])
+def test_options_of_sockets_are_options_of_ours_too(name):
+    assert set(SocketOptions.__struct_fields__) <= set(names(stacks.kind(name)))
+    chosen = parse(f"{name}(user_timeout=2500ms, notsent_lowat=16KiB)").source.decoded
+    if name == "userspace":
+        config = mptcp_config(MptcpConfig(), chosen).tcp
+    else:
+        config = tcp_config(TcpConfig(), chosen)
+    assert (config.user_timeout_ns, config.notsent_lowat) == (2_500_000_000, 16_384)
 
 
 def test_a_congestion_control_that_the_kernel_refuses_is_named_with_those_there_are():
