@@ -115,7 +115,6 @@ def _scenario(
     changed = document.convert(network, TopologySpec, topology.positions, topology.name)
     resolved = resolve(changed, family=_family(changed.value, workloads.values()))
     planned = _flows(written, resolved, workloads, chosen)
-    _check_endpoint_events(written, planned)
     check_boxes(resolved, topology)
     return Scenario(
         topology=_with_sysctls(written, resolved, planned),
@@ -232,24 +231,6 @@ def _meant(topology: Topology, node: str, end: End) -> dict[str, Scalar]:
     if end.kind.in_kernel:
         return {}
     return meant(end.name, dict(topology.node(node).sysctls))
-
-
-def _check_endpoint_events(written: Document[ExperimentSpec], flows: Sequence[PlannedFlow]) -> None:
-    """Refuse what would not reach a stack: ours reads a node's endpoints once, at its start."""
-    ours = {
-        node
-        for planned in flows
-        for node, end in zip(planned.nodes, planned.flow.stack.ends, strict=False)
-        if not end.kind.in_kernel
-    }
-    for index, event in enumerate(written.value.events):
-        for name in ("add_endpoint", "remove_endpoint"):
-            if getattr(event, name) and event.node in ours:
-                raise written.error(
-                    f"would not reach our stack on {event.node!r}",
-                    document.join_path("events", index, name),
-                    "run this experiment with the kernel's stacks only",
-                )
 
 
 def _check_programs(workload: Workload, stack: StackChoice) -> None:

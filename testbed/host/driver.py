@@ -15,19 +15,23 @@ from typing import Final, Protocol, runtime_checkable
 from testbed.errors import PacketError
 from testbed.host import frames
 from testbed.host.gro import merge
-from testbed.host.network import Network
+from testbed.host.network import Change, Network
+from testbed.host.path_manager import AnnouncedPorts, KernelEndpoints
 from testbed.host.ports import Ports
 from testbed.host.recording import NullTap, Tap
 from testbed.host.sockets import Input, Receiver
 from testbed.host.transmitter import Transmitter
 from testbed.libc import Timer
 from testbed.stack.connection import Endpoint
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import parse
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
 from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
 
+_FOLLOW_S: Final = 0.02  # how often the kernel's endpoints are looked at
 _SWEEP_S: Final = 1.0  # how often ports are looked at that may be given back
 _TCP: Final = 6
 LINGER_S: Final = 3.0
@@ -41,7 +45,13 @@ class AddressAware(Protocol):
         """Take that this host can be reached at a further address."""
 
     def address_removed(self, host: str, now: int) -> None:
-        """Take that an address is gone, or that its interface has lost its carrier."""
+        """Take that an address is gone."""
+
+    def carrier_lost(self, host: str, now: int) -> None:
+        """Take that the interface of an address is down, or has no carrier."""
+
+    def carrier_returned(self, host: str, now: int) -> None:
+        """Take that the interface of an address is up and has a carrier again."""
 
 
 class Host:
@@ -71,6 +81,8 @@ class Host:
         self._inputs = tuple(Input(family) for family in (socket.AF_INET, socket.AF_INET6))
         self._timer = Timer()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._following: asyncio.TimerHandle | None = None
+        self._kernel: KernelEndpoints | None = None
         self._closed = False
         self._armed: int | None = None
         self._idle = asyncio.Event()
@@ -93,10 +105,13 @@ class Host:
         for source in sources:
             self._loop.remove_reader(source)
             source.close()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for timer in (self._sweeping, self._following):
+            if timer is not None:
+                timer.cancel()
         self._transmitter.close()
         self._ports.close()
+        if self._kernel is not None:
+            self._kernel.close()  # it may listen on its ports again
 
     async def finish(self, limit_s: float = LINGER_S) -> None:
         """Wait until nothing is left to do for any connection, then close.
@@ -135,7 +150,20 @@ class Host:
         return self.network.source_for(remote_host)
 
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - of all addresses
-        """Return a free port and keep it from the kernel."""
+        """Return a free port for a subflow and keep it from the kernel.
+
+        What leaves from there goes out by the interface that the address's endpoint is bound to.
+        """
+        port = self._free_port()
+        self.network.bind(Address(local_host, port))
+        return port
+
+    def release_port(self, local: Address) -> None:
+        """Take a port of :meth:`port_for` back."""
+        self.network.unbind(local)
+        self._let_go(local.port)
+
+    def _free_port(self) -> int:
         port = self._ports.take()
         try:
             self._listen_to_ports()
@@ -144,9 +172,33 @@ class Host:
             raise
         return port
 
-    def release_port(self, local: Address) -> None:
-        """Take a port of :meth:`port_for` back."""
-        self._let_go(local.port)
+    # Endpoints of MPTCP
+
+    def announce(self, endpoint: MptcpEndpoint, kernel: KernelEndpoints | None) -> None:
+        """Open the ports that an endpoint of MPTCP announces.
+
+        :param kernel: what the endpoint shall follow, if anything; this host closes it.
+        :raises PlatformError: a port is somebody else's.
+        """
+        self._kernel = kernel
+        self._announced = AnnouncedPorts(self._ports, kernel)
+        self._endpoints_are(endpoint, endpoint.config.endpoints)
+        if kernel is not None:
+            self._follow(endpoint, kernel)
+
+    def _follow(self, endpoint: MptcpEndpoint, kernel: KernelEndpoints) -> None:
+        """Look whether the kernel's endpoints have changed: it does not tell."""
+        if kernel.changed():
+            self.network.bound = kernel.interfaces
+            self._endpoints_are(endpoint, kernel.endpoints)
+        self._following = self._loop.call_later(_FOLLOW_S, self._follow, endpoint, kernel)
+
+    def _endpoints_are(self, endpoint: MptcpEndpoint, wanted: Sequence[PathEndpoint]) -> None:
+        for port in self._announced.are(wanted):
+            self._let_go(port)
+        self._listen_to_ports()
+        endpoint.endpoints_are(wanted, self.now())
+        self.wake()
 
     # Connections
 
@@ -158,11 +210,11 @@ class Host:
         source = source or self.network.source_for(remote.host)
         if source is None:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-        local = Address(source, self.port_for(source, remote))
+        local = Address(source, self._free_port())
         try:
             return await self.streams.open_connection(Flow(local, remote))
         finally:
-            self.release_port(local)
+            self._let_go(local.port)
 
     async def start_server(self, on_connection: OnConnection, local: Address) -> HostServer:
         """Listen on an address (``0.0.0.0`` or ``::``: on all of the family) and a port.
@@ -240,13 +292,17 @@ class Host:
         self.endpoint.handle_timer(self.now())
         self._step()
 
-    def _addresses_changed(self, added: frozenset[str], removed: frozenset[str]) -> None:
+    def _addresses_changed(self, change: Change) -> None:
         endpoint, now = self.endpoint, self.now()
         if isinstance(endpoint, AddressAware):
-            for host in sorted(added):
-                endpoint.address_added(host, now)
-            for host in sorted(removed):
-                endpoint.address_removed(host, now)
+            for hosts, tell in (
+                (change.added, endpoint.address_added),
+                (change.removed, endpoint.address_removed),
+                (change.silent, endpoint.carrier_lost),
+                (change.heard, endpoint.carrier_returned),
+            ):
+                for host in sorted(hosts):
+                    tell(host, now)
             self.wake()
 
     def _neighbour_changed(self) -> None:

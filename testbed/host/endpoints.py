@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.host.driver import Host
-from testbed.netlink import mptcp as kernel
-from testbed.netlink.transport import Netlink
+from testbed.host.path_manager import KernelEndpoints
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
@@ -43,14 +42,24 @@ def tcp(config: TcpConfig = TCP) -> Make:
     return lambda _: TcpEndpoint(config, secrets.token_bytes(_SECRET))
 
 
-def mptcp(config: MptcpConfig, tracer: Tracer | None = None) -> Make:
-    """Return what makes an endpoint that speaks MPTCP."""
+def mptcp(config: MptcpConfig, tracer: Tracer | None = None, *, follow: bool = False) -> Make:
+    """Return what makes an endpoint that speaks MPTCP.
+
+    :param follow: its endpoints are always those that ``ip mptcp endpoint`` shows.
+    """
     SCHEDULERS.take(config.scheduler)
     PATH_MANAGERS.take(config.path_manager)
     CONTROLS.take(config.tcp.congestion)
-    return lambda host: MptcpEndpoint(
-        config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
-    )
+
+    def make(host: Host) -> Endpoint:
+        endpoint = MptcpEndpoint(
+            config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
+        )
+        with contextlib.suppress(LookupError):  # without MPTCP in the kernel there are none
+            host.announce(endpoint, KernelEndpoints() if follow else None)
+        return endpoint
+
+    return make
 
 
 def usual(config: TcpConfig) -> TcpConfig:
@@ -64,36 +73,21 @@ def usual(config: TcpConfig) -> TcpConfig:
 
 
 def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
-    """Return a configuration with the endpoints and limits of this network namespace.
+    """Return a configuration with the limits and sysctls of this network namespace.
 
-    They are those of ``ip mptcp endpoint`` and ``ip mptcp limits``.  Checksums are required if
-    the sysctl ``net.mptcp.checksum_enabled`` says so, or the configuration already does.  Without
-    MPTCP in the kernel nothing changes.
+    They are those of ``ip mptcp limits``.  Checksums are required if the sysctl
+    ``net.mptcp.checksum_enabled`` says so, or the configuration already does.  Without MPTCP in the
+    kernel nothing changes.
     """
-    with Netlink(NETLINK_GENERIC) as netlink:
-        family = kernel.family_number(netlink)
-        if family is None:
-            return config
-        subflows, add_addr_accepted = kernel.read_limits(netlink, family)
-        endpoints = kernel.read_endpoints(netlink, family)
+    try:
+        with contextlib.closing(KernelEndpoints()) as found:
+            subflows, add_addr_accepted = found.limits()
+    except LookupError:
+        return config
     return msgspec.structs.replace(
         config,
         checksum=config.checksum or _CHECKSUM.read_text().strip() == "1",
         limits=PathLimits(subflows=subflows, add_addr_accepted=add_addr_accepted),
-        endpoints=tuple(map(_path_endpoint, endpoints)),
-    )
-
-
-def _path_endpoint(endpoint: kernel.KernelEndpoint) -> PathEndpoint:
-    return PathEndpoint(
-        host=endpoint.address,
-        id=endpoint.id,
-        subflow=bool(endpoint.flags & kernel.SUBFLOW),
-        signal=bool(endpoint.flags & kernel.SIGNAL),
-        backup=bool(endpoint.flags & kernel.BACKUP),
-        fullmesh=bool(endpoint.flags & kernel.FULLMESH),
-        laminar=bool(endpoint.flags & kernel.LAMINAR),
-        port=endpoint.port or None,
     )
 
 

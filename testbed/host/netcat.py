@@ -153,7 +153,7 @@ def _host(options: Options, files: contextlib.ExitStack) -> Host:
     further = options.sources if options.listen else options.sources[1:]
     if options.sources:
         config = endpoints.using(config, further, signal=options.listen)
-    return Host(endpoints.mptcp(config, tracer), tap=tap)
+    return Host(endpoints.mptcp(config, tracer, follow=not options.sources), tap=tap)
 
 
 class _Session:

@@ -18,6 +18,7 @@ from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_NEWNEIGH, RTM_NEWROUTE, RTM_
 from testbed.host import rtnetlink
 from testbed.host.rtnetlink import Interface, Neighbour
 from testbed.netlink.transport import Netlink
+from testbed.stack.packet.address import Address
 
 # linux/rtnetlink.h: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
 # IPV6_RULE
@@ -44,17 +45,33 @@ class Path(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses that have come and gone, and those whose interfaces went down and up.
+
+    :param silent: they are there, but their interface is down or has no carrier since now.
+    :param heard: their interface is up again.
+    """
+
+    added: frozenset[str]
+    removed: frozenset[str]
+    silent: frozenset[str]
+    heard: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.silent or self.heard)
+
+
 class Network:
     """The kernel's view of this network namespace, kept up to date.
 
-    :param on_addresses: called with the addresses that have come, and with those that are gone.
-        An address counts while its interface is up and has a carrier.
+    :param on_addresses: called when addresses have changed.  An address counts while it is there:
+        if its interface is down, it may still be reached through another one (RFC 1122, 3.3.4.2).
     :param on_neighbour: called when neighbours were resolved, or could not be.
     """
 
     def __init__(
         self,
-        on_addresses: Callable[[frozenset[str], frozenset[str]], None],
+        on_addresses: Callable[[Change], None],
         on_neighbour: Callable[[], None],
     ) -> None:
         self._on_addresses = on_addresses
@@ -67,11 +84,14 @@ class Network:
         for group in _GROUPS:
             self._events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self.addresses: frozenset[str] = frozenset()
+        self._running: frozenset[str] = frozenset()  # those on interfaces with a carrier
+        self.bound: dict[str, int] = {}  # interfaces, of addresses whose subflows are bound to one
+        self._bound: dict[Address, int] = {}
         self._interfaces: dict[int, Interface] = {}
         self._neighbours: dict[Key, Neighbour] = {}
         self._asked: set[Key] = set()  # the kernel is resolving or confirming them
         self._failed: set[Key] = set()  # it could not, and nobody was told yet
-        self._paths: dict[tuple[str, str], Path] = {}
+        self._paths: dict[tuple[str, str, int], Path] = {}
         self._read_tables()
 
     def fileno(self) -> int:
@@ -100,16 +120,27 @@ class Network:
         except OSError:
             return None
 
-    def path(self, source: str, destination: str) -> Path | None:
+    def bind(self, local: Address) -> None:
+        """Have what a subflow sends from here leave by its endpoint's interface, if it has one."""
+        interface = self.bound.get(local.host)
+        if interface:
+            self._bound[local] = interface
+
+    def unbind(self, local: Address) -> None:
+        """Forget a subflow that may be bound to an interface."""
+        self._bound.pop(local, None)
+
+    def path(self, local: Address, destination: str) -> Path | None:
         """Return how packets leave; ``None`` while the kernel resolves the neighbour.
 
         :raises OSError: there is no way: no route, no such local address, no answer from the
             neighbour.
         """
-        known = self._paths.get((source, destination))
+        source, bound = local.host, self._bound.get(local, 0)
+        known = self._paths.get((source, destination, bound))
         if known is not None:
             return known
-        route = rtnetlink.find_route(self._netlink, source, destination)
+        route = rtnetlink.find_route(self._netlink, source, destination, bound)
         interface = self._interfaces.get(route.interface)
         if interface is None:
             raise OSError(errno.ENODEV, "the route's interface has no Ethernet frames")
@@ -123,7 +154,7 @@ class Network:
             header=mac + interface.mac + _ETHERTYPES[rtnetlink.family_of(destination)],
             mtu=min(route.mtu or interface.mtu, interface.mtu),
         )
-        self._paths[source, destination] = path
+        self._paths[source, destination, bound] = path
         return path
 
     def handle_events(self) -> None:
@@ -143,10 +174,9 @@ class Network:
             changed, resolved = changed or links, resolved or neighbours
         self._paths.clear()
         if changed:
-            before = self.addresses
-            self._read_tables()
-            if self.addresses != before:
-                self._on_addresses(self.addresses - before, before - self.addresses)
+            change = self._read_tables()
+            if change:
+                self._on_addresses(change)
         if changed or resolved:
             self._on_neighbour()
 
@@ -202,13 +232,21 @@ class Network:
             if error is not None:
                 raise OSError(error.number, str(error))
 
-    def _read_tables(self) -> None:
+    def _read_tables(self) -> Change:
         netlink = self._netlink
+        before, were_running = self.addresses, self._running
         self._interfaces = rtnetlink.read_interfaces(netlink)
         self._neighbours = {
             (each.interface, each.host): each for each in rtnetlink.read_neighbours(netlink)
         }
         running = {index for index, each in self._interfaces.items() if each.running}
-        self.addresses = frozenset(
-            host for index, host in rtnetlink.read_addresses(netlink) if index in running
+        found = tuple(rtnetlink.read_addresses(netlink))
+        self.addresses = frozenset(host for _, host in found)
+        self._running = frozenset(host for index, host in found if index in running)
+        still = before & self.addresses
+        return Change(
+            added=self.addresses - before,
+            removed=before - self.addresses,
+            silent=still & were_running - self._running,
+            heard=still & self._running - were_running,
         )

@@ -197,9 +197,11 @@ def use_neighbour(interface: int, host: str) -> Request:
     )
 
 
-def find_route(netlink: Netlink, source: str | None, destination: str) -> Route:
+def find_route(netlink: Netlink, source: str | None, destination: str, interface: int = 0) -> Route:
     """Ask the kernel for the route of a packet; rules by source address count.
 
+    :param interface: index of the one it has to leave by, as of a socket that is bound to it; 0:
+        of any.
     :raises OSError: there is none, or ``source`` is no address of this host.
     """
     family = family_of(destination)
@@ -207,6 +209,8 @@ def find_route(netlink: Netlink, source: str | None, destination: str) -> Route:
     attrs: list[tuple[str, object]] = [("RTA_DST", destination)]
     if source is not None:
         attrs.append(("RTA_SRC", source))
+    if interface:
+        attrs.append(("RTA_OIF", interface))
     request = encode(
         RouteMessage(),
         RTM_GETROUTE,

@@ -78,7 +78,7 @@ class _Engine:
         """Return the driver of a protocol."""
         if protocol not in self._hosts:
             make = (
-                endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP))
+                endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP), follow=True)
                 if protocol == IPPROTO_MPTCP
                 else endpoints.tcp()
             )

@@ -40,7 +40,7 @@ class Transmitter:
     def send(self, segment: Segment) -> None:
         """Send a segment; what has a ``gso_size`` is cut by the kernel."""
         try:
-            path = self._network.path(segment.source.host, segment.destination.host)
+            path = self._network.path(segment.source, segment.destination.host)
         except OSError:
             self._tell(IcmpKind.NO_ROUTE, segment)
             return

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import socket
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from pyroute2.netlink import CTRL_CMD_GETFAMILY, GENL_ID_CTRL, ctrlmsg
+from pyroute2.netlink import CTRL_CMD_GETFAMILY, GENL_ID_CTRL, NLA_F_NESTED, ctrlmsg
 from pyroute2.netlink.generic.mptcp import (
     MPTCP_GENL_NAME,
+    MPTCP_PM_CMD_ADD_ADDR,
+    MPTCP_PM_CMD_DEL_ADDR,
     MPTCP_PM_CMD_GET_ADDR,
     MPTCP_PM_CMD_GET_LIMITS,
     mptcp_msg,
@@ -89,11 +94,50 @@ def read_limits(netlink: Netlink, family: int) -> tuple[int, int]:
     )
 
 
-def read_endpoints(netlink: Netlink, family: int) -> tuple[KernelEndpoint, ...]:
-    """Return the namespace's endpoints."""
-    bodies = netlink.dump(message(family, MPTCP_PM_CMD_GET_ADDR, []))
+def dump_endpoints(netlink: Netlink, family: int) -> list[bytes]:
+    """Return the namespace's endpoints as the kernel encodes them."""
+    return list(netlink.dump(message(family, MPTCP_PM_CMD_GET_ADDR, [])))
+
+
+def read_endpoints(bodies: Iterable[bytes]) -> tuple[KernelEndpoint, ...]:
+    """Return the endpoints of :func:`dump_endpoints`."""
     found = (decode(PathManagerMessage, body).get_attr("MPTCP_PM_ATTR_ADDR") for body in bodies)
     return tuple(_endpoint(attributes(each)) for each in found)
+
+
+def add_endpoint(family: int, endpoint: KernelEndpoint) -> Request:
+    """Return the request for an endpoint."""
+    attrs: list[tuple[str, object]] = [
+        *_address(endpoint.address),
+        ("MPTCP_PM_ADDR_ATTR_ID", endpoint.id),
+        ("MPTCP_PM_ADDR_ATTR_FLAGS", endpoint.flags),
+        ("MPTCP_PM_ADDR_ATTR_IF_IDX", endpoint.interface),
+    ]
+    if endpoint.port:
+        attrs.append(("MPTCP_PM_ADDR_ATTR_PORT", endpoint.port))
+    return _about(family, MPTCP_PM_CMD_ADD_ADDR, attrs)
+
+
+def remove_endpoint(family: int, number: int) -> Request:
+    """Return the request that removes the endpoint with that id (1 to 255)."""
+    return _about(family, MPTCP_PM_CMD_DEL_ADDR, [("MPTCP_PM_ADDR_ATTR_ID", number)])
+
+
+def _address(text: str) -> list[tuple[str, object]]:
+    if ipaddress.ip_address(text).version == 4:
+        return [
+            ("MPTCP_PM_ADDR_ATTR_FAMILY", socket.AF_INET),
+            ("MPTCP_PM_ADDR_ATTR_ADDR4", text),
+        ]
+    return [
+        ("MPTCP_PM_ADDR_ATTR_FAMILY", socket.AF_INET6),
+        ("MPTCP_PM_ADDR_ATTR_ADDR6", text),
+    ]
+
+
+def _about(family: int, command: int, attrs: list[tuple[str, object]]) -> Request:
+    nested = ("MPTCP_PM_ATTR_ADDR", {"attrs": attrs}, NLA_F_NESTED)
+    return message(family, command, [nested])
 
 
 def _endpoint(attrs: dict[str, Any]) -> KernelEndpoint:

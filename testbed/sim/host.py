@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from testbed.sim.frame import Packet
 from testbed.sim.loop import VirtualLoop
 from testbed.stack.connection import Endpoint
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import Segment
@@ -47,6 +49,7 @@ class Host:
         self.hosts: Sequence[str] = [
             host(address) for interface in node.interfaces for address in interface.addresses
         ]
+        self._silent: Sequence[str] = ()
         self.source_for = source_of
         self._loop = loop
         self._send = send
@@ -100,16 +103,28 @@ class Host:
     def addresses_are(self, now: Sequence[str]) -> None:
         """Tell the endpoint, if it wants to know, which addresses have come and gone."""
         before, self.hosts = self.hosts, now
-        endpoint: Any = self.endpoint
-        for name, addresses in (
-            ("address_removed", [each for each in before if each not in now]),
-            ("address_added", [each for each in now if each not in before]),
-        ):
-            tell = getattr(endpoint, name, None)
-            if tell is not None and addresses:
-                for address in addresses:
-                    tell(address, self._loop.now)
-                self.wake()
+        self._tell("address_removed", [each for each in before if each not in now])
+        self._tell("address_added", [each for each in now if each not in before])
+
+    def silent_are(self, now: Sequence[str]) -> None:
+        """Tell the endpoint, if it wants to know, of addresses whose interfaces have no carrier."""
+        before, self._silent = self._silent, now
+        self._tell("carrier_lost", [each for each in now if each not in before])
+        heard = [each for each in before if each not in now and each in self.hosts]
+        self._tell("carrier_returned", heard)
+
+    def _tell(self, name: str, addresses: Sequence[str]) -> None:
+        tell = getattr(self.endpoint, name, None)
+        if tell is not None and addresses:
+            for address in addresses:
+                tell(address, self._loop.now)
+            self.wake()
+
+    def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
+        """Tell the endpoint of the stack, if it wants to know, what MPTCP may use."""
+        if isinstance(self.endpoint, MptcpEndpoint):
+            self.endpoint.endpoints_are(now, self._loop.now)
+            self.wake()
 
     def _drive(self, now: int) -> None:
         """Do a driver's whole duty (:mod:`testbed.stack.connection`)."""
@@ -184,7 +199,13 @@ class Stacks:
         local = packet.destination if isinstance(packet, Segment) else packet.flow.local
         self._users.get(local.port, self.all[0]).take(packet, now)
 
-    def addresses_are(self, now: Sequence[str]) -> None:
-        """Tell all of them which addresses there are."""
+    def addresses_are(self, now: Sequence[str], silent: Sequence[str]) -> None:
+        """Tell all of them which addresses there are, and which of them have no carrier."""
         for stack in self.all:
             stack.addresses_are(now)
+            stack.silent_are(silent)
+
+    def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
+        """Tell all of them which endpoints of MPTCP there are."""
+        for stack in self.all:
+            stack.endpoints_are(now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from testbed.pcapng import ETHERNET, PcapngWriter
+from testbed.prediction import path_endpoint
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
 from testbed.sim.frame import Frame, mac_octets, octets_of
@@ -22,7 +23,7 @@ from testbed.sim.state import NetworkState
 from testbed.stack.packet.segment import Segment
 from testbed.topology.forwarding import Forwarding, forwards, host
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
-from testbed.topology.operations import AnyOperation, SetWire
+from testbed.topology.operations import AddEndpoint, AnyOperation, RemoveEndpoint, SetWire
 from testbed.wire.report import Wire, WireReport
 
 ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
@@ -109,7 +110,7 @@ class Network:
         kind = _IPV6 if ":" in destination else _IPV4
         return Way(self._away[near.node, near.name], addresses + kind)
 
-    def execute(self, operations: Iterable[AnyOperation]) -> None:
+    def execute(self, operations: Sequence[AnyOperation]) -> None:
         """Change the running network.
 
         :raises InputError: a wire cannot take an option.
@@ -123,6 +124,10 @@ class Network:
             else:
                 self._state.apply(operation)
         self._configure()
+        for operation in operations:
+            if isinstance(operation, AddEndpoint | RemoveEndpoint):
+                node = self._state.topology().node(operation.namespace)
+                self._stacks[node.name].endpoints_are(list(map(path_endpoint, node.endpoints)))
 
     def wires(self) -> WireReport:
         """Return the state of each direction of each wire."""
@@ -217,7 +222,8 @@ class Network:
             if ip is None:
                 continue
             ip.configure([host(a) for each in node.interfaces for a in each.addresses])
-            self._stacks[node.name].addresses_are(self._state.usable(node.name))
+            there, silent = self._state.addresses(node.name)
+            self._stacks[node.name].addresses_are(there, silent)
 
     def _answering(self, near: Interface) -> Interface | None:
         """Return who answers for an address that nobody has: a middlebox may translate it."""

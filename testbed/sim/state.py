@@ -13,11 +13,13 @@ from testbed.topology.model import Kind, Node, Route, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
+    AddEndpoint,
     AddNeighbour,
     AddRoute,
     AddRule,
     AnyOperation,
     RemoveAddress,
+    RemoveEndpoint,
     RemoveRule,
     SetLink,
 )
@@ -69,14 +71,20 @@ class NetworkState:
             return self._topology
         return _replace(self._topology, nodes=tuple(map(self._routable, self._topology.nodes)))
 
-    def usable(self, node: str) -> tuple[str, ...]:
-        """Return the addresses from which a node can send, in the order of its interfaces."""
-        return tuple(
-            host(address)
-            for interface in self._topology.node(node).interfaces
-            if self.has_carrier(interface.link)
-            for address in interface.addresses
-        )
+    def addresses(self, node: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return a node's addresses, in the order of its interfaces, and those without a carrier.
+
+        An interface that is down keeps its IPv4 addresses, as in Linux.
+        """
+        there, silent = [], []
+        for interface in self._topology.node(node).interfaces:
+            down = (node, interface.name) in self._down
+            for address in map(host, interface.addresses):
+                if not down or ":" not in address:
+                    there.append(address)
+                    if not self.has_carrier(interface.link):
+                        silent.append(address)
+        return tuple(there), tuple(silent)
 
     def _routable(self, node: Node) -> Node:
         down = {name for namespace, name in self._down if namespace == node.name}
@@ -111,6 +119,11 @@ def _changed(node: Node, operation: AnyOperation) -> Node:
             return _replace(node, rules=_without(node.rules, rule))
         case AddRoute(route=route):
             return _replace(node, routes=_with_route(node.routes, route))
+        case AddEndpoint(endpoint=endpoint):
+            return _replace(node, endpoints=_with(node.endpoints, endpoint))
+        case RemoveEndpoint(id=number):
+            left = tuple(each for each in node.endpoints if each.id != number)
+            return _replace(node, endpoints=left)
         case AddNeighbour():  # neighbours are known without asking
             return node
         case _:

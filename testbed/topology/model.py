@@ -38,6 +38,7 @@ class EndpointFlag(enum.StrEnum):
     SIGNAL = "signal"
     BACKUP = "backup"
     FULLMESH = "fullmesh"
+    LAMINAR = "laminar"  # Linux 6.18
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ Limit = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUBFLOWS)]
 Mtu = Annotated[int, msgspec.Meta(ge=68, le=65535)]  # octets; ETH_MIN_MTU and ETH_MAX_MTU
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 EndpointId = Annotated[int, msgspec.Meta(ge=1, le=255)]
-FlagName = Literal["subflow", "signal", "backup", "fullmesh"]
+FlagName = Literal["subflow", "signal", "backup", "fullmesh", "laminar"]
 Value = str | int
 BoxSpec = (
     str | Annotated[dict[str, dict[str, Any] | None], msgspec.Meta(min_length=1, max_length=1)]

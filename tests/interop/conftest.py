@@ -39,6 +39,7 @@ class Lab:
         self.sandbox = sandbox
         self.launcher = launcher
         self.family = family
+        self.topology = topology
         self.address = address_of(topology, "server", family)
 
     async def start(self, node, *argv):

@@ -17,7 +17,7 @@ OCTETS = 500_000
 
 
 async def main(address, port):
-    host = Host(endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP)))
+    host = Host(endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP), follow=True))
     reader, writer = await host.open_connection(Address(address, int(port)))
     connection = writer.get_extra_info("connection")
     writer.write(bytes(1))  # no join before the peer has confirmed data

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from typing import Final
 
-from pyroute2.netlink import NLA_F_NESTED
-from pyroute2.netlink.generic.mptcp import (
-    MPTCP_PM_CMD_ADD_ADDR,
-    MPTCP_PM_CMD_DEL_ADDR,
-    MPTCP_PM_CMD_SET_LIMITS,
-)
+from pyroute2.netlink.generic.mptcp import MPTCP_PM_CMD_SET_LIMITS
 
 from testbed.netlink import mptcp
 from testbed.netlink.mptcp import message
@@ -23,6 +16,7 @@ _FLAGS: Final = {
     EndpointFlag.SUBFLOW: mptcp.SUBFLOW,
     EndpointFlag.BACKUP: mptcp.BACKUP,
     EndpointFlag.FULLMESH: mptcp.FULLMESH,
+    EndpointFlag.LAMINAR: mptcp.LAMINAR,
 }
 
 
@@ -40,20 +34,21 @@ def set_limits(family: int, limits: Limits) -> Request:
 
 def add_endpoint(family: int, endpoint: Endpoint, index: int) -> Request:
     """Return the request for an endpoint bound to the interface with that index; 0: to none."""
-    attrs: list[tuple[str, object]] = [
-        *_address(endpoint.address),
-        ("MPTCP_PM_ADDR_ATTR_ID", endpoint.id),
-        ("MPTCP_PM_ADDR_ATTR_FLAGS", sum(_FLAGS[flag] for flag in endpoint.flags)),
-        ("MPTCP_PM_ADDR_ATTR_IF_IDX", index),
-    ]
-    if endpoint.port is not None:
-        attrs.append(("MPTCP_PM_ADDR_ATTR_PORT", endpoint.port))
-    return _endpoint(family, MPTCP_PM_CMD_ADD_ADDR, attrs)
+    return mptcp.add_endpoint(
+        family,
+        mptcp.KernelEndpoint(
+            address=endpoint.address,
+            id=endpoint.id,
+            flags=sum(_FLAGS[flag] for flag in endpoint.flags),
+            interface=index,
+            port=endpoint.port or 0,
+        ),
+    )
 
 
 def remove_endpoint(family: int, number: int) -> Request:
     """Return the request that removes the endpoint with that id (1 to 255)."""
-    return _endpoint(family, MPTCP_PM_CMD_DEL_ADDR, [("MPTCP_PM_ADDR_ATTR_ID", number)])
+    return mptcp.remove_endpoint(family, number)
 
 
 def read_limits(netlink: Netlink, family: int) -> Limits:
@@ -72,22 +67,5 @@ def read_endpoints(netlink: Netlink, family: int, names: dict[int, str]) -> tupl
             flags=tuple(flag for flag in EndpointFlag if each.flags & _FLAGS[flag]),
             port=each.port or None,
         )
-        for each in mptcp.read_endpoints(netlink, family)
+        for each in mptcp.read_endpoints(mptcp.dump_endpoints(netlink, family))
     )
-
-
-def _address(text: str) -> list[tuple[str, object]]:
-    if ipaddress.ip_address(text).version == 4:
-        return [
-            ("MPTCP_PM_ADDR_ATTR_FAMILY", socket.AF_INET),
-            ("MPTCP_PM_ADDR_ATTR_ADDR4", text),
-        ]
-    return [
-        ("MPTCP_PM_ADDR_ATTR_FAMILY", socket.AF_INET6),
-        ("MPTCP_PM_ADDR_ATTR_ADDR6", text),
-    ]
-
-
-def _endpoint(family: int, command: int, attrs: list[tuple[str, object]]) -> Request:
-    nested = ("MPTCP_PM_ATTR_ADDR", {"attrs": attrs}, NLA_F_NESTED)
-    return message(family, command, [nested])

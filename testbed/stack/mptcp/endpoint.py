@@ -22,7 +22,7 @@ from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
-from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
+from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathEndpoint, SubflowPath
 from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
@@ -152,7 +152,7 @@ class MptcpEndpoint:
         return self._events.popleft() if self._events else None
 
     def address_added(self, host: str, now: int) -> None:
-        """The host has a further address, or the interface of an address has come up."""
+        """The host has a further address."""
         for connection in list(self._by_token.values()):
             try:
                 connection.paths.address_added(host, now)
@@ -161,12 +161,37 @@ class MptcpEndpoint:
             self.touch(connection)
 
     def address_removed(self, host: str, now: int) -> None:
-        """The host has an address no more, or its interface has gone down."""
+        """The host has an address no more."""
         for connection in list(self._by_token.values()):
             try:
                 connection.paths.address_removed(host, now)
             except Exception as error:
                 self._crash(connection, error, now)
+            self.touch(connection)
+
+    def carrier_lost(self, host: str, now: int) -> None:  # noqa: ARG002 - as the others
+        """The interface of an address is down, or has no carrier."""
+        for connection in list(self._by_token.values()):
+            connection.paths.carrier_lost(host)
+            self.touch(connection)
+
+    def carrier_returned(self, host: str, now: int) -> None:
+        """The interface of an address is up and has a carrier again."""
+        for connection in list(self._by_token.values()):
+            connection.paths.carrier_returned(host, now)
+            self.touch(connection)
+
+    def endpoints_are(self, endpoints: Sequence[PathEndpoint], now: int) -> None:
+        """The host has these endpoints from now on, as ``ip mptcp endpoint`` shows them."""
+        before = self.config.endpoints
+        self.config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
+        gone = [one for one in before if one not in endpoints]
+        new = [one for one in endpoints if one not in before]
+        for connection in list(self._by_token.values()) if gone or new else ():
+            for one in gone:
+                connection.paths.endpoint_removed(one, now)
+            for one in new:
+                connection.paths.endpoint_added(one, now)
             self.touch(connection)
 
     # What TCP asks at accept time (testbed.stack.tcp.extension.Acceptor).

@@ -21,6 +21,15 @@ class LocalIds:
         self._ids = {one.host: one.id for one in reversed(list(endpoints))}
         self._ids[initial] = 0
 
+    def add(self, endpoint: PathEndpoint) -> None:
+        """Give the address of an endpoint its id, unless it has one."""
+        self._ids.setdefault(endpoint.host, endpoint.id)
+
+    def remove(self, endpoint: PathEndpoint) -> None:
+        """Take the id of an endpoint back; its address gets another one if it comes again."""
+        if self._ids.get(endpoint.host) == endpoint.id:
+            del self._ids[endpoint.host]
+
     def of(self, host: str) -> int | None:
         """Return an address's id, ``None`` if all are taken."""
         if host not in self._ids:

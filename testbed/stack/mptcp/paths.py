@@ -13,6 +13,7 @@ from testbed.stack.mptcp.path_manager.base import (
     Command,
     Demote,
     OpenSubflow,
+    PathEndpoint,
     PathManager,
     RemoteAddress,
     SubflowPath,
@@ -157,8 +158,7 @@ class PathControl:
         """
         if self._active:
             self._do(self._manager.address_added(self, host), now)
-            if not self.open_paths and self.initiator:
-                self._do(self._revival(host), now)
+            self._revive(host, now)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has lost an address: its subflows end at once, and the peer hears of it."""
@@ -167,6 +167,42 @@ class PathControl:
                 subflow.reset(ResetReason.UNSPECIFIED)
         if self._active:
             self._do(self._manager.address_removed(self, host), now)
+
+    def carrier_lost(self, host: str) -> None:
+        """The interface of an address has lost its carrier: that may pass, so subflows stay.
+
+        Others carry their data meanwhile.
+        """
+        for subflow in self._subflows:
+            if subflow.path.local_host == host:
+                subflow.suspect()
+
+    def carrier_returned(self, host: str, now: int) -> None:
+        """The interface of an address has a carrier again."""
+        for subflow in self._subflows:
+            if subflow.path.local_host == host:
+                subflow.trust()
+        self._revive(host, now)
+
+    def endpoint_added(self, endpoint: PathEndpoint, now: int) -> None:
+        """The host has a further endpoint."""
+        self._endpoints = (*self._endpoints, endpoint)
+        self.local_ids.add(endpoint)
+        wanted = list(self._manager.endpoint_added(self, endpoint))
+        if self._active:
+            self._do(wanted, now)
+
+    def endpoint_removed(self, endpoint: PathEndpoint, now: int) -> None:
+        """The host has an endpoint no more: its subflows end, and the peer hears of it."""
+        self._endpoints = tuple(one for one in self._endpoints if one != endpoint)
+        self.local_ids.remove(endpoint)
+        wanted = list(self._manager.endpoint_removed(self, endpoint))
+        if self._active:
+            for subflow in self._subflows:
+                local = subflow.tcp.flow.local
+                if local.host == endpoint.host and endpoint.port in (None, local.port):
+                    subflow.reset(ResetReason.UNSPECIFIED)
+            self._do(wanted, now)
 
     def absorb(self, subflow: Subflow, now: int) -> bool:
         """Act on what one subflow has recorded; tell whether it can be used from now on."""
@@ -337,6 +373,11 @@ class PathControl:
         for subflow in self._subflows:
             if subflow.number == 0:
                 subflow.ask_backup(backup=True)
+
+    def _revive(self, host: str, now: int) -> None:
+        """Go on from an address, if the connection has lost all its subflows."""
+        if self._active and self.initiator and not self.open_paths:
+            self._do(self._revival(host), now)
 
     def _revival(self, host: str) -> Iterable[Command]:
         """Return how to go on from an address: to the first of the peer's that can be joined."""

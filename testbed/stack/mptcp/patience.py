@@ -1,4 +1,4 @@
-"""How long a connection waits for its peer: the user timeout, of the connection and not of a subflow.
+"""How long a connection waits for its peer: the user timeout, not of a subflow but of all.
 
 RFC 9293, section 3.9.1.1, and RFC 5482 say it of TCP; here what counts is the Data ACK, so that a
 path that is down does not end while another one works.  Linux (6.18) has no TCP_USER_TIMEOUT for

@@ -49,7 +49,7 @@ def _mptcp(chosen: Any) -> Userspace:
 
         usual = msgspec.structs.replace(endpoints.MPTCP, tcp=endpoints.usual(endpoints.TCP))
         node = endpoints.like_the_kernel(usual)
-        return Host(endpoints.mptcp(mptcp_config(node, chosen)))
+        return Host(endpoints.mptcp(mptcp_config(node, chosen), follow=True))
 
     return Userspace("userspace", chosen, host)
 

@@ -56,6 +56,12 @@ class NotingEndpoint:
     def address_removed(self, host: str, now: int) -> None:
         self.told.append(("removed", host))
 
+    def carrier_lost(self, host: str, now: int) -> None:
+        self.told.append(("silent", host))
+
+    def carrier_returned(self, host: str, now: int) -> None:
+        self.told.append(("heard", host))
+
 
 class Laboratory:
     """A network, its clock, and shorthands."""

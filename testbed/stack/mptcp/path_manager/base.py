@@ -134,7 +134,16 @@ class PathManager(Protocol):
         """The host has a further address."""
 
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
-        """The host has an address no more: it was deleted or its interface went down."""
+        """The host has an address no more.  That an interface is down is not told."""
+
+    def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """There is a further endpoint.
+
+        Before ``established`` what is wanted is not done: that call has its turn yet.
+        """
+
+    def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """There is an endpoint no more; its subflows are closed."""
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
         """Tell whether the peer may open one more subflow.

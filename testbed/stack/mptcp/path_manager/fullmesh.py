@@ -62,6 +62,17 @@ class FullMesh:
         if number is not None:
             yield Withdraw(id=number)
 
+    def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """Note whether its subflows are to be backups, those that are opened from now on."""
+        if endpoint.backup:
+            self._backup.add(endpoint.host)
+        return ()
+
+    def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """Withdraw it, as an address that is gone."""
+        self._backup.discard(endpoint.host)
+        return self.address_removed(paths, endpoint.host)
+
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
         """Tell whether the limit of subflows leaves room."""
         return len(paths.open_paths) <= self._limits.subflows

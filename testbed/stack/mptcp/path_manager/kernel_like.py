@@ -31,8 +31,9 @@ class KernelLike:
     """One connection's endpoints that are still to be used, and its count of accepted addresses."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
-        self._endpoints = endpoints
+        self._endpoints = list(endpoints)
         self._limits = limits
+        self._announced: set[int] = set()  # ids of endpoints
         self._accepted: list[int] = []  # ids of remote addresses that were taken up
 
     def established(self, paths: Paths) -> Iterable[Command]:
@@ -72,6 +73,24 @@ class KernelLike:
         yield from self._announce(added)
         yield from self._open(paths, added)
 
+    def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """Announce it or open a subflow from it."""
+        self._endpoints.append(endpoint)
+        known = endpoint.host == paths.initial.local_host and endpoint.port is None
+        if known or endpoint.host not in paths.local_hosts:
+            return
+        yield from self._announce([endpoint])
+        yield from self._open(paths, [endpoint])
+
+    def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """Withdraw its id, 0 of the initial subflow's address, if the peer can know it."""
+        self._endpoints.remove(endpoint)
+        used = any(path.local_host == endpoint.host for path in paths.open_paths)
+        if used or endpoint.id in self._announced:
+            initial = endpoint.host == paths.initial.local_host and endpoint.port is None
+            yield Withdraw(id=0 if initial else endpoint.id)
+        self._announced.discard(endpoint.id)
+
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
         """Withdraw its id, and that of the initial subflow if that used it."""
         if host == paths.initial.local_host:
@@ -94,6 +113,7 @@ class KernelLike:
     def _announce(self, endpoints: Sequence[PathEndpoint]) -> Iterator[Command]:
         for one in endpoints:
             if one.signal:
+                self._announced.add(one.id)
                 yield Announce(id=one.id, host=one.host, port=one.port)
 
     def _open(self, paths: Paths, endpoints: Sequence[PathEndpoint]) -> Iterator[Command]:

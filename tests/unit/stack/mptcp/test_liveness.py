@@ -243,3 +243,69 @@ def test_connection_without_a_subflow_goes_on_when_an_address_comes_back(
     net.run(30, lambda: bool(connection.failure) or connection.unsent == 0)
     assert connection.failure is None
     assert connection.unsent == 0
+
+
+def test_subflows_outlive_a_carrier_and_others_carry_their_data(network: Any) -> None:
+    """Losing a carrier is not losing an address."""
+    net = network(2)
+    net.server.endpoint.listen(Address("0.0.0.0", 80))
+    connection = net.connect()
+    net.client.send(connection, bytes(12_000_000))
+    net.run(0.6)
+    before = {one.number for one in connection.subflows if one.usable}
+    assert len(before) == 2
+    host = net.client.hosts[0]
+    for path in net.path(0):
+        path.up = False
+    net.client.endpoint.carrier_lost(host, net.now)
+    una, now = connection.outgoing.una, net.now
+    net.run(1, lambda: connection.outgoing.una > una + 100_000)
+    assert net.now - now < 200_000_000  # no timer had to expire
+    for path in net.path(0):
+        path.up = True
+    net.run(0.3)
+    net.client.endpoint.carrier_returned(host, net.now)
+    first = next(one for one in connection.subflows if one.path.local_host == host)
+    given = first.carried.given
+    net.run(10, lambda: connection.unsent == 0)
+    assert first.carried.given > given
+    assert {one.number for one in connection.subflows if one.usable} == before
+
+
+@pytest.mark.parametrize("paths", [1, 2])
+def test_carriers_of_all_paths_may_be_lost_for_a_while(network: Any, paths: int) -> None:
+    net = network(paths)
+    net.server.endpoint.listen(Address("0.0.0.0", 80))
+    connection = net.connect()
+    net.client.send(connection, bytes(3_000_000))
+    net.run(0.5)
+    for number, host in enumerate(net.client.hosts):
+        for path in net.path(number):
+            path.up = False
+        net.client.endpoint.carrier_lost(host, net.now)
+        net.run(0.4)
+    for number, host in enumerate(net.client.hosts):
+        for path in net.path(number):
+            path.up = True
+        net.client.endpoint.carrier_returned(host, net.now)
+        net.run(0.4)
+    net.run(30, lambda: bool(connection.failure) or connection.unsent == 0)
+    assert connection.failure is None
+    assert connection.unsent == 0
+
+
+def test_connection_without_a_subflow_goes_on_when_a_carrier_comes_back(network: Any) -> None:
+    net = network(1)
+    net.server.endpoint.listen(Address("0.0.0.0", 80))
+    connection = net.connect()
+    net.client.send(connection, bytes(3_000_000))
+    net.run(0.5)
+    for subflow in connection.subflows:
+        subflow.tcp.abort()
+    net.client.endpoint.carrier_lost(net.client.hosts[0], net.now)
+    net.run(1)
+    assert not connection.subflows
+    net.client.endpoint.carrier_returned(net.client.hosts[0], net.now)
+    net.run(30, lambda: bool(connection.failure) or connection.unsent == 0)
+    assert connection.failure is None
+    assert connection.unsent == 0

@@ -1,0 +1,178 @@
+"""The endpoints of this network namespace (``ip mptcp endpoint``), as they come and go.
+
+The kernel listens on the ports that its endpoints announce, and would answer joins to our
+connections with RST.  So a port that we announce is taken over: the kernel's endpoint has none as
+long as we use it.  A Unix socket with a name of this namespace tells other processes of ours whose
+the port is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from pyroute2.netlink import NETLINK_GENERIC
+
+from testbed.errors import PlatformError
+from testbed.host.ports import Ports
+from testbed.netlink import mptcp as kernel
+from testbed.netlink.mptcp import KernelEndpoint
+from testbed.netlink.transport import Netlink
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
+
+_NAME: Final = "testbed mptcp endpoint"  # of the sockets that tell of ports in use
+_UNIX: Final = Path("/proc/net/unix")
+
+
+class KernelEndpoints:
+    """What the kernel's path manager has, and the ports that were taken from it.
+
+    :raises LookupError: this kernel has no MPTCP.
+    """
+
+    def __init__(self) -> None:
+        self._netlink = Netlink(NETLINK_GENERIC)
+        family = kernel.family_number(self._netlink)
+        if family is None:
+            self._netlink.close()
+            raise LookupError("no MPTCP in the kernel")
+        self._family = family
+        self._raw: list[bytes] | None = None
+        self._found: tuple[KernelEndpoint, ...] = ()
+        self._taken: dict[KernelEndpoint, socket.socket] = {}  # as they were, with a port
+
+    def limits(self) -> tuple[int, int]:
+        """Return the limits: further subflows, and ADD_ADDRs that are taken up."""
+        return kernel.read_limits(self._netlink, self._family)
+
+    def changed(self) -> bool:
+        """Read the endpoints; tell whether they are others than at the last time."""
+        raw = kernel.dump_endpoints(self._netlink, self._family)
+        if raw == self._raw:
+            return False
+        self._raw = raw
+        ports = dict(_taken_ports())
+        self._found = tuple(
+            msgspec.structs.replace(one, port=one.port or ports.get((one.id, one.address), 0))
+            for one in kernel.read_endpoints(raw)
+        )
+        for gone in [one for one in self._taken if one not in self._found]:
+            self._taken.pop(gone).close()
+        return True
+
+    @property
+    def endpoints(self) -> tuple[PathEndpoint, ...]:
+        """Them, as they were last read."""
+        return tuple(map(_path_endpoint, self._found))
+
+    @property
+    def interfaces(self) -> dict[str, int]:
+        """The index of the interface that an address's subflows are bound to, for those bound."""
+        return {one.address: one.interface for one in self._found if one.interface}
+
+    def take_port(self, port: int) -> None:
+        """Have the kernel listen on a port no more that some of its endpoints announce.
+
+        :raises OSError: it refuses, or another process of ours has the port.
+        """
+        for one in self._found:
+            if one.port != port or one in self._taken:
+                continue
+            sign = socket.socket(socket.AF_UNIX)
+            try:
+                sign.bind(f"\0{_NAME} {one.id} {one.address} {port}")
+                self._replace(one, msgspec.structs.replace(one, port=0))
+            except OSError:
+                sign.close()
+                raise
+            self._taken[one] = sign
+
+    def close(self) -> None:
+        """Give all ports back."""
+        for one, sign in self._taken.items():
+            with contextlib.suppress(OSError):  # the endpoint has gone meanwhile
+                self._replace(one, one)
+            sign.close()
+        self._taken.clear()
+        self._netlink.close()
+
+    def _replace(self, old: KernelEndpoint, new: KernelEndpoint) -> None:
+        requests = [
+            kernel.remove_endpoint(self._family, old.id),
+            kernel.add_endpoint(self._family, new),
+        ]
+        for error in self._netlink.request(requests):
+            if error is not None:
+                raise OSError(error.number, str(error))
+        self._raw = kernel.dump_endpoints(self._netlink, self._family)
+
+
+class AnnouncedPorts:
+    """The ports that endpoints announce: they are open as long as there is such an endpoint.
+
+    :param ports: of the host.
+    :param endpoints: of the kernel, if it is those that are used.
+    """
+
+    def __init__(self, ports: Ports, endpoints: KernelEndpoints | None) -> None:
+        self._ports = ports
+        self._endpoints = endpoints
+        self._open: set[int] = set()
+
+    def are(self, endpoints: Iterable[PathEndpoint]) -> set[int]:
+        """Open the ports of these endpoints; return those that are to be let go.
+
+        :raises PlatformError: a port is somebody else's.
+        """
+        wanted = {one.port for one in endpoints if one.signal and one.port is not None}
+        for port in sorted(wanted - self._open):
+            try:
+                self._hold(port)
+            except OSError as error:
+                raise PlatformError(
+                    f"the port {port} that an endpoint announces cannot be opened",
+                    why=error.strerror or str(error),
+                    instead="use it in one process at a time, or leave it out",
+                ) from error
+        gone, self._open = self._open - wanted, wanted
+        return gone
+
+    def _hold(self, port: int) -> None:
+        try:
+            self._ports.hold(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or self._endpoints is None:
+                raise
+            self._endpoints.take_port(port)
+            self._ports.hold(port)
+
+
+def _taken_ports() -> Iterator[tuple[tuple[int, str], int]]:
+    """Yield id and address of endpoints whose port some process of ours has taken, and the port."""
+    try:
+        text = _UNIX.read_text()
+    except OSError:
+        return
+    for line in text.splitlines():
+        _, found, rest = line.partition(f"@{_NAME} ")
+        if found:
+            number, address, port = rest.split()
+            yield (int(number), address), int(port)
+
+
+def _path_endpoint(endpoint: KernelEndpoint) -> PathEndpoint:
+    return PathEndpoint(
+        host=endpoint.address,
+        id=endpoint.id,
+        subflow=bool(endpoint.flags & kernel.SUBFLOW),
+        signal=bool(endpoint.flags & kernel.SIGNAL),
+        backup=bool(endpoint.flags & kernel.BACKUP),
+        fullmesh=bool(endpoint.flags & kernel.FULLMESH),
+        laminar=bool(endpoint.flags & kernel.LAMINAR),
+        port=endpoint.port or None,
+    )

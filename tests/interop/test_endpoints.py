@@ -1,0 +1,106 @@
+"""Endpoints of ``ip mptcp`` reach our stack as they do the kernel's, and announced ports work."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from testbed.topology import changes
+from testbed.topology.load import loads_topology
+from testbed.topology.model import Family
+from testbed.topology.resolve import resolve
+from testbed.topology.spec import EndpointSpec
+
+pytestmark = pytest.mark.sandbox
+
+MIB = 2**20
+PORT = 6000
+STACKS = [("userspace", "userspace"), ("userspace", "mptcp"), ("mptcp", "userspace"),
+          ("mptcp", "mptcp")]  # fmt: skip
+TWO_PATHS = """
+nodes:
+  client: {mptcp: {endpoints: CLIENT}}
+  server: {mptcp: {endpoints: SERVER}}
+links:
+  path0: {between: [client, server], netem: {rate: 20mbit, delay: 5ms}}
+  path1: {between: [client, server], netem: {rate: 20mbit, delay: 5ms}}
+"""
+
+
+def topology(family, *, client="none", server="none"):
+    text = TWO_PATHS.replace("CLIENT", client).replace("SERVER", server)
+    return resolve(loads_topology(text), family=family)
+
+
+def remotes(seen):
+    """Return the ports of the peer that a connection's subflows go to."""
+    return sorted(
+        int(flow["remote"].rpartition(":")[2]) for flow in seen["view"]["mptcp_info"]["subflows"]
+    )
+
+
+# Between two kernels (Linux 6.18) nobody joins a port that is announced with an IPv6 address.
+ANNOUNCED = [(pair, Family.IPV4) for pair in STACKS] + [
+    (pair, Family.IPV6) for pair in STACKS if pair[1] == "userspace"
+]
+
+
+@pytest.mark.parametrize(("pair", "family"), ANNOUNCED)
+def test_an_announced_port_is_open(lab, pair, family):
+    announced = f"[{{interface: path1, flags: [signal], port: {PORT}}}]"
+
+    async def test(lab):
+        client, server = await lab.transfer(*pair, MIB, subflows=2)
+        assert client["received"] == server["sent"]
+        assert remotes(client) == [5001, PORT]
+
+    lab(topology(family, server=announced), family, test)
+
+
+@pytest.mark.parametrize("pair", STACKS[1:3])
+def test_the_kernel_gets_its_port_back(lab, pair):
+    announced = f"[{{interface: path1, flags: [signal], port: {PORT}}}]"
+
+    async def test(lab):
+        await lab.transfer(*pair, MIB, subflows=2)
+        client, _ = await lab.transfer("mptcp", "mptcp", MIB, subflows=2)
+        assert remotes(client) == [5001, PORT]
+
+    lab(topology(Family.IPV4, server=announced), Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", STACKS)
+def test_endpoints_come_and_go(lab, pair):
+    """A signal endpoint of the server comes, and goes again, while data flows."""
+    wanted = topology(Family.IPV4)
+
+    async def test(lab):
+        async def during(sandbox):
+            spec = EndpointSpec(interface="path1", flags=["signal"])
+            await sandbox.execute(changes.add_endpoint(wanted, "server", spec))
+
+        client, server = await lab.transfer(*pair, 8 * MIB, subflows=2, during=during)
+        assert client["received"] == server["sent"]
+        assert remotes(client) == [5001, 5001]
+
+    lab(wanted, Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", STACKS)
+def test_a_removed_endpoint_ends_its_subflow(lab, pair):
+    signal = "[{interface: path1, flags: [signal]}]"
+    wanted = topology(Family.IPV4, server=signal)
+
+    async def test(lab):
+        async def during(sandbox):
+            await asyncio.sleep(0.2)
+            await sandbox.execute(changes.remove_endpoint(wanted, "server", "path1"))
+
+        client, server = await lab.transfer(*pair, 8 * MIB, subflows=0, during=during)
+        assert client["received"] == server["sent"]
+        alive = [flow for flow in client["view"]["mptcp_info"]["subflows"]
+                 if flow["tcp"]["state"] == 1]  # fmt: skip
+        assert len(alive) == 1
+
+    lab(wanted, Family.IPV4, test)
