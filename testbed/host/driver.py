@@ -34,6 +34,7 @@ from testbed.streams import OnConnection, Server, StreamPair, Streams
 _FOLLOW_S: Final = 0.02  # how often the kernel's endpoints are looked at
 _SWEEP_S: Final = 1.0  # how often ports are looked at that may be given back
 _TCP: Final = 6
+_ANY_HOST: Final = ("0.0.0.0", "::")  # noqa: S104 - names of addresses, nothing is bound
 LINGER_S: Final = 3.0
 
 
@@ -205,8 +206,11 @@ class Host:
     async def open_connection(self, remote: Address, source: str | None = None) -> StreamPair:
         """Open a connection from ``source``, or from the address the kernel would choose.
 
-        :raises OSError: it is refused, times out, or there is no way there.
+        :raises OSError: it is refused, times out, or there is no way there; EADDRNOTAVAIL:
+            ``source`` is not this host's.
         """
+        if source is not None:
+            self._require_local(source)
         source = source or self.network.source_for(remote.host)
         if source is None:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
@@ -221,8 +225,11 @@ class Host:
 
         Port 0 is any free one.
 
-        :raises OSError: EADDRINUSE, the port is open already, here or in the kernel.
+        :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, the port is open
+            already, here or in the kernel.
         """
+        if local.host not in _ANY_HOST:
+            self._require_local(local.host)
         if local.port:
             self._ports.hold(local.port)
         else:
@@ -233,6 +240,10 @@ class Host:
         except OSError:
             self._let_go(local.port)
             raise
+
+    def _require_local(self, host: str) -> None:
+        if not self.network.is_local(host):
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
     def _let_go(self, port: int) -> None:
         self._ports.let_go(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -205,7 +206,7 @@ class _Session:
         return pair
 
     async def _connect(self) -> StreamPair:
-        """Try each address in turn.  If the last one refuses, start over until the time is up."""
+        """Try each address in turn.  If any of them refuses, start over until the time is up."""
         options = self._options
         until = asyncio.get_running_loop().time() + options.retry_s
         addresses = await _resolve(options)
@@ -219,16 +220,21 @@ class _Session:
             await asyncio.sleep(_RETRY_EVERY_S)
 
     async def _connect_to_any(self, addresses: Sequence[Address]) -> StreamPair:
+        """Try each address in turn.
+
+        :raises OSError: none works.  It says what became of each, and that of several one has
+            refused counts more than that others could not be reached.
+        """
         source = self._options.sources[0] if self._options.sources else None
-        for number, address in enumerate(addresses, 1):
+        failed: list[tuple[Address, OSError]] = []
+        for address in addresses:
             self._waiting_for = f"{address.host} port {address.port}"
             try:
                 return await self._host.open_connection(address, source)
             except OSError as error:
-                if number == len(addresses):
-                    raise
-                self._say(f"{self._waiting_for}: {error.strerror}")
-        raise AssertionError("there is at least one address")
+                failed.append((address, error))
+        self._waiting_for = f"{self._options.host} port {self._options.port}"
+        raise _of_all(failed)
 
     async def _accept(self) -> StreamPair:
         options = self._options
@@ -243,10 +249,11 @@ class _Session:
         hosts = [_ANY[family] for family in options.families]
         if options.host is not None:
             hosts = [address.host for address in await _resolve(options)]
-        self._waiting_for = f"a connection to port {options.port}"
         for host in hosts:
             local = Address(host, options.port)
+            self._waiting_for = str(local)
             self._servers.append(await self._host.start_server(accepted, local))
+        self._waiting_for = f"a connection to port {options.port}"
         self._say("listening on " + ", ".join(str(server.local) for server in self._servers))
         return await first
 
@@ -270,6 +277,7 @@ class _Session:
             self._received += len(data)
             self._happened()
             await stdio.write_all(sys.stdout.fileno(), data)
+        stdio.end(sys.stdout.fileno())  # whoever reads it needs not wait for what we still send
         self._peer_closed.set()
 
     async def _input(self) -> bytes:
@@ -321,6 +329,16 @@ def _counts(tcp: dict[str, Any]) -> str:
         f"round-trip time {tcp['rtt'] / 1000:.3g} ms, "
         f"{tcp['total_retrans']} segments sent again"
     )
+
+
+def _of_all(failed: Sequence[tuple[Address, OSError]]) -> OSError:
+    """Return the error that says what became of each address that was tried."""
+    numbers = {error.errno for _, error in failed}
+    _, last = failed[-1]
+    if len(failed) == 1:
+        return last
+    said = "; ".join(f"{address.host}: {error.strerror}" for address, error in failed)
+    return OSError(errno.ECONNREFUSED if errno.ECONNREFUSED in numbers else last.errno, said)
 
 
 def _connection(writer: asyncio.StreamWriter) -> Connection:

@@ -30,6 +30,15 @@ async def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view[:_ATOMIC] if waits else view) :]
 
 
+def end(fd: int) -> None:
+    """End an output: who reads a pipe sees its end; what is written from now on is lost."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.dup2(nowhere, fd)
+    finally:
+        os.close(nowhere)
+
+
 def in_foreground(terminal: int) -> bool:
     """Tell whether this process may read a terminal.
 

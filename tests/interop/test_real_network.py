@@ -211,6 +211,37 @@ def test_nc_that_is_terminated_resets_its_connection(lab):
     lab([""], Family.IPV4, test)
 
 
+def test_nc_ends_its_output_when_the_peer_closes_its_side(lab):
+    """Whoever reads it from a pipe needs not wait until our own input ends."""
+
+    async def test(lab):
+        server = await lab.launcher.spawn("server", (*NC, "-l", "5001"))
+        client = await lab.launcher.spawn("client", (*NC, "--retry", "60", lab.address, "5001"))
+        client.stdin.write(b"hello")
+        client.stdin.close()
+        assert await everything(server.stdout) == b"hello"
+        server.stdin.write(b"goodbye")
+        server.stdin.close()
+        assert await ended(client) == (0, b"goodbye", "")
+        assert (await server.wait()).returncode == 0
+
+    lab([""], Family.IPV4, test)
+
+
+@pytest.mark.parametrize("stack", ["userspace", "userspace-tcp"])
+def test_nc_refuses_an_address_that_is_not_its_own(lab, stack):
+    async def test(lab):
+        argv = (*NC, "--stack", stack)
+        for where in (("-l", "192.0.2.1", "5001"), ("-s", "192.0.2.1", lab.address, "5001")):
+            program = await lab.launcher.spawn("client", (*argv, *where))
+            status, _, complaint = await ended(program)
+            assert status == 1
+            assert complaint.endswith(": Cannot assign requested address\n")
+            assert complaint.count("\n") == 1
+
+    lab([""], Family.IPV4, test)
+
+
 def test_nc_takes_a_closed_input_for_an_empty_one(lab):
     async def test(lab):
         shell = f"exec {' '.join(NC)} -l 5001 <&-"

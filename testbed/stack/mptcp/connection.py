@@ -329,6 +329,7 @@ class MptcpConnection:
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)
         if subflow.inbound.fastclosed:
+            self._establish_once(subflow, now)  # the same batch may have opened it
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
         in_order = self._count == 1 and subflow.carried.given == self.outgoing.next
@@ -337,8 +338,7 @@ class MptcpConnection:
         self._receiver.move(subflow, plain=in_order)
         if subflow.fallback:
             plain.drop_others(subflow, self._subflows)
-        if self.state is DataState.OPENING and subflow.accepted and subflow.refused is None:
-            self._establish(subflow, now)
+        self._establish_once(subflow, now)
         self._mp_fail.absorb(subflow, now)
         self._follow_fallback(subflow)
         if subflow.confirmed and not self._confirmed and not subflow.fallback:
@@ -363,8 +363,12 @@ class MptcpConnection:
             # The peer gives this subflow up, not the connection (section 3.3.3).
             subflow.tcp.shutdown()
 
-    def _establish(self, subflow: Subflow, now: int) -> None:
-        """The handshake of the first subflow is done: data can flow."""
+    def _establish_once(self, subflow: Subflow, now: int) -> None:
+        """Once the handshake of the first subflow is done, data can flow."""
+        if self.state is not DataState.OPENING or not subflow.accepted:
+            return
+        if subflow.refused is not None:
+            return
         self._transit(Step.ESTABLISH)
         # Until the first Data ACK, the window is that of the handshake (section 3.1).
         self.outgoing.open_window(subflow.tcp.send_window)

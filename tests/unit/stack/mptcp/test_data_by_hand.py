@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from testbed.stack.connection import Closed
+from testbed.stack.connection import Closed, Connected, Readable
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM
-from testbed.stack.packet.mptcp import AddAddr, Dss, MpFastclose
+from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MpFastclose
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, Segment
 
-from .script import all_dss
+from .script import PEER_KEY, all_dss
 
 
 def payloads(segments: Iterable[Segment]) -> list[int]:
@@ -283,6 +283,36 @@ def test_fastclose(script: Any) -> None:
     assert "MP_FASTCLOSE" in str(world.connection.failure)
     (reset,) = second.take()
     assert reset.flags & RST
+
+
+@pytest.mark.parametrize("ending", ["fastclose", "reset", "fin"])
+def test_connection_that_ends_in_the_batch_that_opens_it_is_told_of(
+    script: Any, ending: str
+) -> None:
+    """A server hears first that it is there, and then how it has ended."""
+    world = script()
+    peer = world.subpeer()
+    (answer,) = peer.syn(MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    world.keys.learn(key)
+    pump, world.pump = world.pump, lambda: None
+    peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key))
+    if ending == "fastclose":
+        peer.send(RST | ACK, MpFastclose(receiver_key=key))
+    elif ending == "reset":
+        peer.send(RST | ACK)
+    else:
+        peer.send(ACK, world.data(0, 1, 0, data_fin=True))
+    world.pump = pump
+    world.pump()
+    expected = {
+        "fastclose": [Connected, Readable, Closed],
+        "reset": [Connected],  # other subflows may come yet
+        "fin": [Connected, Readable],
+    }
+    assert [type(event) for event in world.events] == expected[ending]
+    if ending == "fastclose":
+        assert "MP_FASTCLOSE" in str(world.connection.failure)
 
 
 def test_abort_sends_fastclose(script: Any) -> None:
