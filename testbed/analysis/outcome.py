@@ -120,7 +120,7 @@ def outcome(asked: Asked, runs: Sequence[RunRecord]) -> Outcome:
             for run in runs
             if run.status is not Status.OK
         ),
-        remarks=(*_remarks(asked, samples), *_unlike(runs)),
+        remarks=(*_remarks(asked, samples), *_stood_in(runs), *_unlike(runs)),
         missing=len(asked.cells) * asked.repetitions - len(runs),
     )
 
@@ -136,6 +136,18 @@ def _remarks(asked: Asked, samples: Samples) -> tuple[str, ...]:
         f"the machine's processors had no rest in runs of {stacks}: those numbers may be theirs"
     )
     return (f"{remark}, not the network's",)
+
+
+def _stood_in(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Say which fixed stacks of flows were carried by others."""
+    said = (
+        f"the stack {stack.stands_for} of {flow} was carried by {stack.name}: "
+        "no kernel is simulated"
+        for run in runs
+        for flow, stack in run.stacks.items()
+        if stack.stands_for is not None
+    )
+    return tuple(dict.fromkeys(said))
 
 
 def _unlike(runs: Sequence[RunRecord]) -> tuple[str, ...]:

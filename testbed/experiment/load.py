@@ -31,7 +31,7 @@ from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
 from testbed.workload.flow import WORKLOAD
-from testbed.workload.stacks.choice import StackChoice, read
+from testbed.workload.stacks.choice import StackChoice, carried_by, read
 
 BLOCKS: Final = 10
 _TRIED_WHOLE: Final = 64  # cells
@@ -66,7 +66,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
         :raises InputError: two values of the matrix, each of them right, do not go together.
         """
-        return scenario(self.written, self.network, self.choices, cell)
+        there = venue(self.machine).stacks
+        return scenario(self.written, self.network, self.choices, cell, there)
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
@@ -543,7 +544,7 @@ def _check_events(written: Document[ExperimentSpec]) -> None:
 def _check_stacks(
     written: Document[ExperimentSpec], choices: Sequence[StackChoice], there: Sequence[str]
 ) -> None:
-    """Check that the machine has the stacks, of rivals too."""
+    """Check that the machine has the stacks, or what carries those of rivals."""
     spec = written.value
     wanted = [(document.join_path("stacks", index), choice) for index, choice in enumerate(choices)]
     for name, flow in spec.named_flows.items():
@@ -553,7 +554,7 @@ def _check_stacks(
         if spec.workload is not None:
             raise written.error("a workload runs on the stacks under test", "workload.stack")
         with _placing(written, place):
-            wanted.append((place, read(flow.stack).check()))
+            carried_by(read(flow.stack), there).check()
     for place, choice in wanted:
         for end in choice.ends:
             if end.name not in there:

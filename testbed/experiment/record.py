@@ -139,6 +139,7 @@ def _stack(planned: PlannedFlow, seen: Seen) -> StackRecord:
     ends = records.ends(result.details) if result else ()
     return StackRecord(
         name=flow.stack.name,
+        stands_for=flow.stack.stands_for,
         options=flow.stack.options,
         used={nodes[end.node]: end.used for end in ends},
     )

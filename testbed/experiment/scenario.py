@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -22,7 +22,7 @@ from testbed.topology.ways import ways_of
 from testbed.workload.base import Workload, WorkloadSpec
 from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.spec import Bulk, Command, Iperf3
-from testbed.workload.stacks.choice import End, StackChoice, read
+from testbed.workload.stacks.choice import End, StackChoice, carried_by, read
 from testbed.workload.stacks.sysctls import meant
 
 FLOWS: Final = "flows"
@@ -75,14 +75,16 @@ def scenario(
     topology: Document[TopologySpec],
     choices: Sequence[StackChoice],
     cell: Cell,
+    there: Sequence[str],
 ) -> Scenario:
     """Put a cell's parameters into the topology and the flows, and check the outcome.
 
     :param choices: the stacks under test.
+    :param there: the stacks there are where it shall run; they carry the fixed ones of flows.
     :raises InputError: with file and line; of the matrix or the cases, when there are parameters.
     """
     try:
-        return _scenario(written, topology, choices, cell)
+        return _scenario(written, topology, choices, cell, there)
     except InputError as error:
         if not cell.parameters:
             raise
@@ -97,6 +99,7 @@ def _scenario(
     topology: Document[TopologySpec],
     choices: Sequence[StackChoice],
     cell: Cell,
+    there: Sequence[str],
 ) -> Scenario:
     network, flows = topology.raw, _raw_flows(written)
     stack_options: dict[str, Scalar] = {}
@@ -114,7 +117,11 @@ def _scenario(
     workloads = {name: _workload(written, name, raw) for name, raw in flows.items()}
     changed = document.convert(network, TopologySpec, topology.positions, topology.name)
     resolved = resolve(changed, family=_family(changed.value, workloads.values()))
-    planned = _flows(written, resolved, workloads, chosen)
+
+    def stack_of(workload: Workload) -> StackChoice:
+        return chosen if workload.stack is None else carried_by(read(workload.stack), there)
+
+    planned = _flows(written, resolved, workloads, stack_of)
     check_boxes(resolved, topology)
     return Scenario(
         topology=_with_sysctls(written, resolved, planned),
@@ -171,7 +178,7 @@ def _flows(
     written: Document[ExperimentSpec],
     topology: Topology,
     workloads: Mapping[str, Workload],
-    chosen: StackChoice,
+    stack_of: Callable[[Workload], StackChoice],
 ) -> tuple[PlannedFlow, ...]:
     taken = {(it.target, it.port) for it in workloads.values() if it.port is not None}
     forwarding = Forwarding(topology)  # one for all: its tables take long to make
@@ -182,7 +189,8 @@ def _flows(
             port = workload.port or _free_port(workload, taken)
             taken.add((workload.target, port))
             flow = msgspec.structs.replace(cast("WorkloadSpec", workload), port=port)
-            planned.append(_flow(written.value, topology, forwarding, name, flow, chosen))
+            stack = stack_of(flow)
+            planned.append(_flow(written.value, topology, forwarding, name, flow, stack))
         except InputError as error:
             raise written.error(error.message, place, error.hint) from None
     return tuple(planned)
@@ -201,9 +209,8 @@ def _flow(
     forwarding: Forwarding,
     name: str,
     workload: Workload,
-    chosen: StackChoice,
+    stack: StackChoice,
 ) -> PlannedFlow:
-    stack = chosen if workload.stack is None else read(workload.stack)
     _check_programs(workload, stack)
     address, subflows = _route(topology, forwarding, workload)
     nodes = (workload.source, workload.target)

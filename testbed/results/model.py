@@ -95,11 +95,13 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A stack in a run.
 
     :param name: of the stack itself: ``userspace``, ``mptcp/userspace``.
+    :param stands_for: the fixed stack that a flow asked for, where another one carried it.
     :param options: what was asked of it.
     :param used: what it used, read back: per end, ``source`` and ``target``.
     """
 
     name: str
+    stands_for: str | None = None
     options: dict[str, Scalar] = {}
     used: dict[str, dict[str, Scalar]] = {}
 

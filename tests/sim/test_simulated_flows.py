@@ -102,7 +102,11 @@ def test_an_error_names_the_flow(tmp_path: Path) -> None:
         ("flows:", "workload: {kind: bulk, from: phone, to: server, size: 1}\nflows:", "either"),
         ("transfer:", "trans.fer:", "try.yaml:4: flows"),
         ("stack: userspace-tcp}", "stack: quic}", "no stack 'quic'"),
-        ("stack: userspace-tcp(congestion=reno)", "stack: tcp", "flows.rival.stack.*'tcp' here"),
+        (
+            "stack: userspace-tcp(congestion=reno)",
+            "stack: tcp(scheduler=a)",
+            "no option 'scheduler'",
+        ),
         ("from: phone, to: server, size", "from: phone, to: phone, size", "from and to are both"),
         ("to: server, size: 1MB", "to: servr, size: 1MB", "flows.transfer: .*'servr'.*'server'"),
         ("stop: 1s", "stop: 90s", "flows.short: .*longer than the timeout"),
@@ -129,3 +133,29 @@ def test_a_size_of_a_flow_is_an_axis(tmp_path: Path) -> None:
         tmp_path / "try.yaml", Overrides(machine="sim", values=[("flows.short.stop", "2s")])
     )
     assert changed.spec.flows["short"].stop == "2s"
+
+
+def test_a_fixed_stack_of_the_kernel_is_carried_by_ours_and_that_is_said(tmp_path: Path) -> None:
+    text = FLOWS.replace("userspace-tcp(congestion=reno)", "tcp(congestion=reno)")
+    record, _ = carried_out(tmp_path, text)
+    assert (record.status, record.reason) == (Status.OK, None)
+    rival, short = record.stacks["rival"], record.stacks["short"]
+    assert (rival.name, rival.stands_for) == ("userspace-tcp", "tcp")
+    assert rival.used["source"] == {"congestion": "reno"}
+    assert (short.name, short.stands_for) == ("userspace-tcp", None)
+    written = carried_out(tmp_path)[0]
+    assert record.metrics == written.metrics
+
+
+def test_a_fixed_stack_in_a_matrix_is_carried_too(tmp_path: Path) -> None:
+    text = FLOWS.replace("stack: userspace-tcp(congestion=reno)", "stack: userspace")
+    text += "matrix: {flows.rival.stack: [tcp]}\n"
+    record, _ = carried_out(tmp_path, text)
+    assert (record.status, record.reason) == (Status.OK, None)
+    assert record.stacks["rival"].stands_for == "tcp"
+
+
+def test_an_option_that_only_the_kernel_has_is_refused(tmp_path: Path) -> None:
+    text = FLOWS.replace("userspace-tcp(congestion=reno)", "mptcp(scheduler=default)")
+    with pytest.raises(InputError, match="no scheduler 'default'"):
+        carried_out(tmp_path, text)

@@ -248,6 +248,19 @@ def test_what_cannot_be_simulated_is_refused(
     assert message in str(caught.value)
 
 
+def test_the_command_says_which_fixed_stacks_ours_carries(bench: Bench) -> None:
+    file = bench.folder / "try.yaml"
+    file.write_text(EXPERIMENT.replace(
+        "workload: {kind: bulk, from: client, to: server, size: 1MB}",
+        "flows: {a: {kind: bulk, from: client, to: server, size: 1MB},\n"
+        "        b: {kind: bulk, from: client, to: server, size: 1MB, stack: tcp}}"
+    ))  # fmt: skip
+    arguments = ["run", "--sim", str(file), "--results", str(bench.folder / "results")]
+    ran = CliRunner().invoke(application, arguments)
+    assert ran.exit_code == 0, ran.output
+    assert "the stack tcp of b was carried by userspace-tcp: no kernel is simulated" in ran.output
+
+
 def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     file = bench.folder / "try.yaml"
     file.write_text(EXPERIMENT.replace("[userspace-tcp,", "[tcp, userspace-tcp,"))

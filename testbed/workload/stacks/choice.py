@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -80,11 +80,13 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
     """What both ends of a flow use.
 
     :param label: what tables, claims and cells call it.
+    :param stands_for: the stack that was asked for, where this one carries its flow.
     """
 
     label: str
     source: End
     target: End
+    stands_for: str | None = None
 
     @property
     def protocol(self) -> str:
@@ -136,7 +138,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
             End(name=end.name, options={**wanted, **end.options})
             for end, wanted in zip(self.ends, (source, target), strict=True)
         ]
-        return _checked(StackChoice(label=self.label, source=ends[0], target=ends[1]))
+        return _checked(msgspec.structs.replace(self, source=ends[0], target=ends[1]))
 
     def replaced(self, changed: Mapping[str, Scalar]) -> StackChoice:
         """Return the same with other options, each at the ends that have it; the label stays.
@@ -148,7 +150,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
                 hint = nearest(name, self.known)
                 raise InputError(f"the stack {self.name!r} has no option {name!r}", hint=hint)
         source, target = (_replaced(end, changed) for end in self.ends)
-        return StackChoice(label=self.label, source=source, target=target)
+        return msgspec.structs.replace(self, source=source, target=target)
 
 
 def parse(text: str) -> StackChoice:
@@ -187,6 +189,27 @@ def read(raw: object) -> StackChoice:
     choice = choice.replaced(asked)
     default = name if not asked else str(End(name=name, options=asked))
     return msgspec.structs.replace(choice, label=str(raw.get(LABEL) or default))
+
+
+def carried_by(choice: StackChoice, there: Sequence[str]) -> StackChoice:
+    """Return what carries a fixed stack where not every stack can be had; the label stays.
+
+    :param there: the stacks there are; the first one of the same protocol is taken.
+    :raises InputError: none speaks it, or it does not have an option that was asked for.
+    """
+    ends = []
+    for end in choice.ends:
+        name = end.name
+        if name not in there:
+            fitting = (one for one in there if kind(one).protocol == choice.protocol)
+            name = next(fitting, "")
+        if not name:
+            hint = f"there are: {', '.join(there)}"
+            raise InputError(f"there is no stack {end.name!r} here", hint=hint)
+        ends.append(End(name=name, options=end.options))
+    found = _checked(msgspec.structs.replace(choice, source=ends[0], target=ends[1]))
+    other = found.name != choice.name
+    return msgspec.structs.replace(found, stands_for=choice.name if other else None)
 
 
 def pairs() -> Iterator[str]:
