@@ -25,7 +25,7 @@ from testbed.libc import Timer
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.address import Address, Flow, unmapped
 from testbed.stack.packet.codec import parse
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
 from testbed.stack.packet.segment import Segment
@@ -209,7 +209,9 @@ class Host:
         :raises OSError: it is refused, times out, or there is no way there; EADDRNOTAVAIL:
             ``source`` is not this host's.
         """
+        remote = Address(unmapped(remote.host), remote.port)
         if source is not None:
+            source = unmapped(source)
             self._require_local(source)
         source = source or self.network.source_for(remote.host)
         if source is None:
@@ -228,6 +230,7 @@ class Host:
         :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, the port is open
             already, here or in the kernel.
         """
+        local = Address(unmapped(local.host), local.port)
         if local.host not in _ANY_HOST:
             self._require_local(local.host)
         if local.port:

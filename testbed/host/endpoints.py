@@ -33,6 +33,7 @@ MPTCP: Final = MptcpConfig(tcp=TCP)
 
 _CONGESTION: Final = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 _CHECKSUM: Final = Path("/proc/sys/net/mptcp/checksum_enabled")
+_ALLOW_JOIN: Final = Path("/proc/sys/net/mptcp/allow_join_initial_addr_port")
 
 Make = Callable[[Host], Endpoint]
 
@@ -75,9 +76,9 @@ def usual(config: TcpConfig) -> TcpConfig:
 def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
     """Return a configuration with the limits and sysctls of this network namespace.
 
-    They are those of ``ip mptcp limits``.  Checksums are required if the sysctl
-    ``net.mptcp.checksum_enabled`` says so, or the configuration already does.  Without MPTCP in the
-    kernel nothing changes.
+    They are those of ``ip mptcp limits``.  Checksums are required, and joins to the initial address
+    denied, if ``net.mptcp.checksum_enabled`` and ``allow_join_initial_addr_port`` say so, or the
+    configuration already does.  Without MPTCP in the kernel nothing changes.
     """
     try:
         with contextlib.closing(KernelEndpoints()) as found:
@@ -87,6 +88,7 @@ def like_the_kernel(config: MptcpConfig) -> MptcpConfig:
     return msgspec.structs.replace(
         config,
         checksum=config.checksum or _CHECKSUM.read_text().strip() == "1",
+        deny_join_initial=config.deny_join_initial or _ALLOW_JOIN.read_text().strip() == "0",
         limits=PathLimits(subflows=subflows, add_addr_accepted=add_addr_accepted),
     )
 

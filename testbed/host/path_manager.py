@@ -24,6 +24,7 @@ from testbed.netlink import mptcp as kernel
 from testbed.netlink.mptcp import KernelEndpoint
 from testbed.netlink.transport import Netlink
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.packet.address import unmapped
 
 _NAME: Final = "testbed mptcp endpoint"  # of the sockets that tell of ports in use
 _UNIX: Final = Path("/proc/net/unix")
@@ -73,7 +74,7 @@ class KernelEndpoints:
     @property
     def interfaces(self) -> dict[str, int]:
         """The index of the interface that an address's subflows are bound to, for those bound."""
-        return {one.address: one.interface for one in self._found if one.interface}
+        return {unmapped(one.address): one.interface for one in self._found if one.interface}
 
     def take_port(self, port: int) -> None:
         """Have the kernel listen on a port no more that some of its endpoints announce.
@@ -167,7 +168,7 @@ def _taken_ports() -> Iterator[tuple[tuple[int, str], int]]:
 
 def _path_endpoint(endpoint: KernelEndpoint) -> PathEndpoint:
     return PathEndpoint(
-        host=endpoint.address,
+        host=unmapped(endpoint.address),
         id=endpoint.id,
         subflow=bool(endpoint.flags & kernel.SUBFLOW),
         signal=bool(endpoint.flags & kernel.SIGNAL),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -102,5 +103,63 @@ def test_a_removed_endpoint_ends_its_subflow(lab, pair):
         alive = [flow for flow in client["view"]["mptcp_info"]["subflows"]
                  if flow["tcp"]["state"] == 1]  # fmt: skip
         assert len(alive) == 1
+
+    lab(wanted, Family.IPV4, test)
+
+
+LIMITED = """
+nodes:
+  client: {mptcp: {endpoints: FLAGS, limits: {subflows: 2, add_addr_accepted: ACCEPTED}}}
+  server:
+    mptcp: {endpoints: signal}
+    sysctls: {net.mptcp.allow_join_initial_addr_port: SYSCTL}
+links:
+  path0: {between: [client, server], netem: {rate: 20mbit, delay: 5ms}}
+  path1: {between: [client, server], netem: {rate: 20mbit, delay: 5ms}}
+"""
+
+
+@pytest.mark.parametrize("pair", STACKS)
+@pytest.mark.parametrize(
+    ("flags", "accepted", "allow"), [("subflow", 0, 0), ("[subflow, laminar]", 8, 1)]
+)
+def test_announced_addresses_are_joined_from_endpoints(lab, pair, flags, accepted, allow):
+    """Where the server denies joins to its first address and no ADD_ADDR is accepted otherwise, and
+    from laminar endpoints (Linux 6.18).
+    """
+    if "laminar" in flags and not laminar_is_known():
+        pytest.skip("this kernel knows no laminar endpoints")
+    text = LIMITED.replace("FLAGS", flags).replace("ACCEPTED", str(accepted))
+    wanted = resolve(loads_topology(text.replace("SYSCTL", str(allow))), family=Family.IPV4)
+
+    async def test(lab):
+        client, server = await lab.transfer(*pair, MIB, subflows=2)
+        assert client["received"] == server["sent"]
+        joined = [flow for flow in client["view"]["mptcp_info"]["subflows"]
+                  if flow["tcp"]["state"] == 1]  # fmt: skip
+        remote = sorted(flow["remote"].rpartition(":")[0] for flow in joined)
+        assert remote == ["10.0.1.2", "10.0.2.2"]
+
+    lab(wanted, Family.IPV4, test)
+
+
+def laminar_is_known():
+    release = os.uname().release.split("-")[0].split(".")
+    return tuple(map(int, release[:2])) >= (6, 18)
+
+
+@pytest.mark.parametrize("pair", STACKS)
+def test_mapped_addresses_are_those_of_ipv4(lab, pair):
+    """Destination and announced endpoint are written as IPv4-mapped IPv6 addresses."""
+    wanted = topology(Family.IPV4)
+
+    async def test(lab):
+        add = "ip mptcp endpoint add ::ffff:10.0.2.2 id 5 signal"
+        added = await lab.launcher.spawn("server", add.split())
+        assert (await added.wait()).returncode == 0
+        lab.address = "::ffff:10.0.1.2"
+        lab.family = Family.IPV6 if pair[1] == "mptcp" else Family.IPV4
+        client, server = await lab.transfer(*pair, MIB, subflows=2)
+        assert client["received"] == server["sent"]
 
     lab(wanted, Family.IPV4, test)

@@ -23,7 +23,7 @@ from testbed.stack.mptcp.path_manager.base import (
 from testbed.stack.mptcp.probe import Probe
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Address
+from testbed.stack.packet.address import Address, unmapped
 from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.stack.packet.options import Option
 
@@ -311,17 +311,18 @@ class PathControl:
         if not self.signals.authentic(option):
             return
         port = self.initial.remote.port if option.port is None else option.port
-        remote = RemoteAddress(option.address_id, Address(option.address, port))
+        host = unmapped(option.address)
+        remote = RemoteAddress(option.address_id, Address(host, port))
         known = self._remotes.get(remote.id)
-        if known is not None and known.address.host != option.address:
+        if known is not None and known.address.host != host:
             return
         # The peer knows our key, so the third ACK has arrived: no need to say it again.
         subflow.opening.confirm()
         self.signals.echo(subflow, option)
-        if option.address_id == 0 or known == remote or option.address in self.local_hosts:
+        if option.address_id == 0 or known == remote or host in self.local_hosts:
             return
         self._remotes[remote.id] = remote
-        self._owner.trace("announced", now, rem_id=remote.id, daddr=option.address, dport=port)
+        self._owner.trace("announced", now, rem_id=remote.id, daddr=host, dport=port)
         self._do(self._manager.announced(self, remote), now)
 
     def _withdrawn(self, number: int, now: int) -> None:

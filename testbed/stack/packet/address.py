@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_MAPPED: Final = "::ffff:"
 
 
 class Address(NamedTuple):
@@ -39,4 +41,12 @@ def unpack(octets: bytes) -> str:
     address = ipaddress.ip_address(octets)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     # Python writes these so from 3.13 on (RFC 5952, section 5).
-    return str(address) if mapped is None else f"::ffff:{mapped}"
+    return str(address) if mapped is None else f"{_MAPPED}{mapped}"
+
+
+def unmapped(host: str) -> str:
+    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291, section 2.5.5.2).
+
+    On the wire it is IPv4, whatever kind of socket was given it.  Others are returned as they are.
+    """
+    return host.removeprefix(_MAPPED) if host.startswith(_MAPPED) and "." in host else host

@@ -34,6 +34,7 @@ class KernelLike:
         self._endpoints = list(endpoints)
         self._limits = limits
         self._announced: set[int] = set()  # ids of endpoints
+        self._unserved: list[RemoteAddress] = []  # announced, but no laminar endpoint was free
         self._accepted: list[int] = []  # ids of remote addresses that were taken up
 
     def established(self, paths: Paths) -> Iterable[Command]:
@@ -54,18 +55,27 @@ class KernelLike:
         sources = list(self._sources(paths, remote))[: self._left(paths)]
         if sources:
             self._accepted.append(remote.id)
+        elif any(one.laminar for one in self._endpoints):
+            self._unserved.append(remote)
         for host, number, backup in sources:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Let another announced address take its place."""
+        self._unserved = [one for one in self._unserved if one.id != remote.id]
         if remote.id in self._accepted:
             self._accepted.remove(remote.id)
         return ()
 
     def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
-        """Leave it closed: opening it again and again would not mend the path."""
-        return ()
+        """Leave it closed: opening it again and again would not mend the path.
+
+        Its laminar endpoint is free for an address that found none.  In Linux an attempt without a
+        route has failed before an ADD_ADDR is looked at.
+        """
+        unserved, self._unserved = self._unserved, []
+        for remote in unserved:
+            yield from self.announced(paths, remote)
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
         """Announce it or open a subflow from it, if it is an endpoint."""
@@ -142,7 +152,8 @@ class KernelLike:
         if any(one.fullmesh for one in usable):
             chosen = [one for one in fitting if one.fullmesh]
         elif any(one.laminar for one in usable):
-            chosen = [one for one in fitting if one.laminar and not self._is_used(paths, one)][:1]
+            used = {path.local_host for path in paths.open_paths}  # the initial one too
+            chosen = [one for one in fitting if one.laminar and one.host not in used][:1]
         elif self._replaces(paths):
             initial = paths.initial.local_host
             chosen = [one for one in fitting if one.subflow and one.host != initial]

@@ -303,3 +303,24 @@ def test_laminar_endpoints_take_one_announced_address_each() -> None:
         assert [(one.local_host, one.local_id) for one in commands] == expected
         for command in commands:
             view.add(command)
+
+
+def test_laminar_endpoint_of_the_initial_subflow_is_taken() -> None:
+    view = View(A1, A2)
+    manager = kernel_like(
+        PathEndpoint(host=A1, id=1, laminar=True), PathEndpoint(host=A2, id=2, laminar=True)
+    )
+    remote = RemoteAddress(5, B2)
+    assert list(manager.announced(view, remote)) == [opened(A2, 2, remote)]
+
+
+def test_laminar_endpoint_that_gets_free_serves_an_address_that_found_none() -> None:
+    view = View(A1, A2)
+    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True, laminar=True))
+    (first,) = manager.established(view)
+    view.add(first)
+    remote = RemoteAddress(5, B2)
+    assert list(manager.announced(view, remote)) == []
+    gone = view.open_paths.pop()
+    assert list(manager.subflow_closed(view, gone)) == [opened(A2, 2, remote)]
+    assert list(manager.subflow_closed(view, gone)) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.stack.packet.address import Address, Flow, pack, unpack
+from testbed.stack.packet.address import Address, Flow, pack, unmapped, unpack
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,16 @@ def test_addresses_have_4_or_16_octets(size: int) -> None:
 def test_ports_are_told_from_ipv6_by_brackets() -> None:
     here, there = Address("10.0.0.1", 80), Address("2001:db8::1", 443)
     assert str(Flow(here, there)) == "10.0.0.1:80 -> [2001:db8::1]:443"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("::ffff:10.0.1.2", "10.0.1.2"),
+        ("10.0.1.2", "10.0.1.2"),
+        ("::1", "::1"),
+        ("::ffff:0", "::ffff:0"),
+    ],
+)
+def test_mapped_addresses_are_those_of_ipv4(host: str, expected: str) -> None:
+    assert unmapped(host) == expected
