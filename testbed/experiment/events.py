@@ -114,7 +114,7 @@ class _Network:
         )
 
     def _of_node(self, event: EventSpec, node: str) -> tuple[str, tuple[AnyOperation, ...]]:
-        """Carry out whichever of the four changes of a node the event holds."""
+        """Carry out whichever of the changes of a node the event holds."""
         if added := event.add_address:
             here = self._addresses.get((node, added.interface), ())
             operations = changes.add_address(
@@ -133,13 +133,21 @@ class _Network:
             operations = changes.add_endpoint(self._now(), node, endpoint)
             self._endpoints.add((node, endpoint.interface))
             return f"add endpoint {endpoint.interface} {flags}", operations
+        if priority := event.set_backup:
+            interface, backup = priority.interface, priority.backup
+            operations = changes.set_backup(self._now(), node, interface, backup=backup)
+            self._has_endpoint(node, interface)
+            return f"{'' if backup else 'no '}backup {interface}", operations
         assert event.remove_endpoint  # noqa: S101 - EventSpec has exactly one action
         interface = event.remove_endpoint.interface
         operations = changes.remove_endpoint(self._now(), node, interface)
-        if (node, interface) not in self._endpoints:
-            raise InputError(f"{interface!r} at {node!r} has no endpoint at that time")
+        self._has_endpoint(node, interface)
         self._endpoints.discard((node, interface))
         return f"remove endpoint {interface}", operations
+
+    def _has_endpoint(self, node: str, interface: str) -> None:
+        if (node, interface) not in self._endpoints:
+            raise InputError(f"{interface!r} at {node!r} has no endpoint at that time")
 
     def _add(self, node: str, added: InterfaceAddress) -> None:
         here = self._addresses[node, added.interface]

@@ -46,9 +46,23 @@ class InterfaceAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     address: str
 
 
+class EndpointPriority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the endpoints of an interface, which the topology has, are backups."""
+
+    interface: str
+    backup: bool = True
+
+
 ACTIONS: Final = {
     "link": ("set", "state"),
-    "node": ("add_address", "remove_address", "add_endpoint", "remove_endpoint", "run"),
+    "node": (
+        "add_address",
+        "remove_address",
+        "add_endpoint",
+        "remove_endpoint",
+        "set_backup",
+        "run",
+    ),
 }
 
 
@@ -64,6 +78,8 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Of a node:
 
     :param add_endpoint: as in a topology's ``mptcp.endpoints``.
+    :param set_backup: what ``ip mptcp endpoint change`` does: peers are asked to leave the
+        subflows for last, or to use them again (MP_PRIO).
     :param run: a program; it is killed at the end of the run if it is still there.
     """
 
@@ -77,6 +93,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     remove_address: InterfaceAddress | None = None
     add_endpoint: EndpointSpec | None = None
     remove_endpoint: EndpointAddress | None = None
+    set_backup: EndpointPriority | None = None
     run: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from pyroute2.netlink.generic.mptcp import (
     MPTCP_PM_CMD_DEL_ADDR,
     MPTCP_PM_CMD_GET_ADDR,
     MPTCP_PM_CMD_GET_LIMITS,
+    MPTCP_PM_CMD_SET_FLAGS,
     mptcp_msg,
 )
 
@@ -116,6 +117,15 @@ def add_endpoint(family: int, endpoint: KernelEndpoint) -> Request:
     if endpoint.port:
         attrs.append(("MPTCP_PM_ADDR_ATTR_PORT", endpoint.port))
     return _about(family, MPTCP_PM_CMD_ADD_ADDR, attrs)
+
+
+def change_endpoint(family: int, number: int, flags: int) -> Request:
+    """Return the request that gives the endpoint with that id the flags BACKUP and FULLMESH."""
+    attrs: list[tuple[str, object]] = [
+        ("MPTCP_PM_ADDR_ATTR_ID", number),
+        ("MPTCP_PM_ADDR_ATTR_FLAGS", flags & (BACKUP | FULLMESH)),
+    ]
+    return _about(family, MPTCP_PM_CMD_SET_FLAGS, attrs)
 
 
 def remove_endpoint(family: int, number: int) -> Request:

@@ -224,8 +224,9 @@ def _(operation: ops.SetLimits) -> Wanted:
     yield operation.namespace, ("limits",), operation.limits
 
 
-@_wanted.register
-def _(operation: ops.AddEndpoint) -> Wanted:
+@_wanted.register(ops.AddEndpoint)
+@_wanted.register(ops.ChangeEndpoint)
+def _(operation: ops.AddEndpoint | ops.ChangeEndpoint) -> Wanted:
     it = operation.endpoint
     wanted = _replace(
         it,

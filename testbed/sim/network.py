@@ -23,7 +23,13 @@ from testbed.sim.state import NetworkState
 from testbed.stack.packet.segment import Segment
 from testbed.topology.forwarding import Forwarding, forwards, host
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
-from testbed.topology.operations import AddEndpoint, AnyOperation, RemoveEndpoint, SetWire
+from testbed.topology.operations import (
+    AddEndpoint,
+    AnyOperation,
+    ChangeEndpoint,
+    RemoveEndpoint,
+    SetWire,
+)
 from testbed.wire.report import Wire, WireReport
 
 ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
@@ -125,7 +131,7 @@ class Network:
                 self._state.apply(operation)
         self._configure()
         for operation in operations:
-            if isinstance(operation, AddEndpoint | RemoveEndpoint):
+            if isinstance(operation, AddEndpoint | ChangeEndpoint | RemoveEndpoint):
                 node = self._state.topology().node(operation.namespace)
                 self._stacks[node.name].endpoints_are(list(map(path_endpoint, node.endpoints)))
 

@@ -18,6 +18,7 @@ from testbed.topology.operations import (
     AddRoute,
     AddRule,
     AnyOperation,
+    ChangeEndpoint,
     RemoveAddress,
     RemoveEndpoint,
     RemoveRule,
@@ -121,6 +122,9 @@ def _changed(node: Node, operation: AnyOperation) -> Node:
             return _replace(node, routes=_with_route(node.routes, route))
         case AddEndpoint(endpoint=endpoint):
             return _replace(node, endpoints=_with(node.endpoints, endpoint))
+        case ChangeEndpoint(endpoint=changed):
+            found = tuple(changed if one.id == changed.id else one for one in node.endpoints)
+            return _replace(node, endpoints=found)
         case RemoveEndpoint(id=number):
             left = tuple(each for each in node.endpoints if each.id != number)
             return _replace(node, endpoints=left)

@@ -34,6 +34,7 @@ from testbed.topology.operations import (
     AddRoute,
     AddRule,
     AnyOperation,
+    ChangeEndpoint,
     RemoveAddress,
     RemoveEndpoint,
     RemoveRule,
@@ -171,6 +172,27 @@ def remove_endpoint(topology: Topology, node: str, interface: str) -> Operations
         for address in found.addresses
         if family_of(address) in _families(topology, found)
     )
+
+
+def set_backup(topology: Topology, node: str, interface: str, *, backup: bool) -> Operations:
+    """Make the endpoints of an interface that the topology has backups, or not any more."""
+    owner, found = _interface(topology, node, interface)
+    here = {host(address) for address in found.addresses}
+    changed = [
+        msgspec.structs.replace(
+            one,
+            flags=tuple(
+                flag
+                for flag in EndpointFlag
+                if (backup if flag is EndpointFlag.BACKUP else flag in one.flags)
+            ),
+        )
+        for one in owner.endpoints
+        if one.address in here
+    ]
+    if not changed:
+        raise InputError(f"{interface!r} at {node!r} has no endpoint in the topology")
+    return tuple(ChangeEndpoint(namespace=node, endpoint=one) for one in changed)
 
 
 def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperation]:

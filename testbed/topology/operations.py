@@ -18,6 +18,7 @@ import msgspec
 from testbed.topology.model import (
     MAIN_TABLE,
     Endpoint,
+    EndpointFlag,
     Limits,
     Neighbour,
     Route,
@@ -222,6 +223,21 @@ class RemoveEndpoint(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} mptcp endpoint delete id {self.id}"
 
 
+class ChangeEndpoint(Operation, frozen=True, kw_only=True):
+    """``ip mptcp endpoint change``: whether an endpoint is a backup.
+
+    Hosts tell the peers of its subflows (MP_PRIO of RFC 8684, section 3.3.8).
+    """
+
+    namespace: str
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        backup = EndpointFlag.BACKUP in self.endpoint.flags
+        word = "backup" if backup else "nobackup"
+        return f"{_ip(self)} mptcp endpoint change id {self.endpoint.id} {word}"
+
+
 class AddWire(Operation, frozen=True, kw_only=True):
     """A shaped wire between two interfaces of the wire namespace.
 
@@ -289,6 +305,7 @@ AnyOperation = (
     | SetLimits
     | AddEndpoint
     | RemoveEndpoint
+    | ChangeEndpoint
     | AddWire
     | SetWire
     | SetLink

@@ -163,3 +163,25 @@ def test_mapped_addresses_are_those_of_ipv4(lab, pair):
         assert client["received"] == server["sent"]
 
     lab(wanted, Family.IPV4, test)
+
+
+@pytest.mark.parametrize("pair", STACKS)
+def test_an_endpoint_becomes_a_backup(lab, pair):
+    wanted = topology(Family.IPV4, server="[{interface: path1, flags: [signal]}]")
+
+    async def test(lab):
+        async def during(sandbox):
+            await sandbox.execute(changes.set_backup(wanted, "server", "path1", backup=True))
+            await asyncio.sleep(0.2)
+
+        client, server = await lab.transfer(*pair, 8 * MIB, subflows=2, during=during)
+        assert client["received"] == server["sent"]
+        for node, stack, seen in zip(("client", "server"), pair, (client, server), strict=True):
+            if stack == "mptcp":
+                counter = "MPTcpExtMPPrioTx" if node == "server" else "MPTcpExtMPPrioRx"
+                assert (await lab.counters(node)).get(counter) == 1
+            else:
+                flows = seen["view"]["mptcp_info"]["subflows"]
+                assert {flow["local"][:6] for flow in flows if flow["backup"]} == {"10.0.2"}
+
+    lab(wanted, Family.IPV4, test)

@@ -290,6 +290,12 @@ class Network:
         self._queue(operation.namespace).generic(operation, message)
 
     @_prepare.register
+    def _change_endpoint(self, operation: ops.ChangeEndpoint) -> None:
+        family = self._features.require_path_manager()
+        message = mptcp.change_endpoint(family, operation.endpoint)
+        self._queue(operation.namespace).generic(operation, message)
+
+    @_prepare.register
     def _add_wire(self, operation: ops.AddWire) -> None:
         self._flush()
         self._wires.add(operation)

@@ -46,6 +46,11 @@ def add_endpoint(family: int, endpoint: Endpoint, index: int) -> Request:
     )
 
 
+def change_endpoint(family: int, endpoint: Endpoint) -> Request:
+    """Return the request that makes an endpoint a backup, or none any more."""
+    return mptcp.change_endpoint(family, endpoint.id, sum(_FLAGS[flag] for flag in endpoint.flags))
+
+
 def remove_endpoint(family: int, number: int) -> Request:
     """Return the request that removes the endpoint with that id (1 to 255)."""
     return mptcp.remove_endpoint(family, number)

@@ -187,7 +187,13 @@ class MptcpEndpoint:
         self.config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
         gone = [one for one in before if one not in endpoints]
         new = [one for one in endpoints if one not in before]
-        for connection in list(self._by_token.values()) if gone or new else ():
+        changed = [(old, one) for old in gone for one in new if _differ_in_backup(old, one)]
+        for old, one in changed:
+            gone.remove(old)
+            new.remove(one)
+        for connection in list(self._by_token.values()) if gone or new or changed else ():
+            for old, one in changed:
+                connection.paths.endpoint_changed(old, one)
             for one in gone:
                 connection.paths.endpoint_removed(one, now)
             for one in new:
@@ -437,6 +443,11 @@ class MptcpEndpoint:
             keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
             if keys.token not in self._by_token:
                 return keys
+
+
+def _differ_in_backup(one: PathEndpoint, other: PathEndpoint) -> bool:
+    """Tell whether two endpoints differ, and in nothing but whether they are backups."""
+    return one != other == msgspec.structs.replace(one, backup=other.backup)
 
 
 def _deadline(connection: MptcpConnection) -> int:

@@ -192,6 +192,16 @@ class PathControl:
         if self._active:
             self._do(wanted, now)
 
+    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
+        """An endpoint is a backup now, or none any more: the peer is asked to go by that."""
+        self._endpoints = tuple(new if one == old else one for one in self._endpoints)
+        self._manager.endpoint_changed(old, new)
+        for subflow in self._subflows:
+            local = subflow.tcp.flow.local
+            mine = local.host == new.host and new.port in (None, local.port)
+            if mine and not subflow.fallback:  # one that is being opened tells it later
+                subflow.ask_backup(backup=new.backup)
+
     def endpoint_removed(self, endpoint: PathEndpoint, now: int) -> None:
         """The host has an endpoint no more: its subflows end, and the peer hears of it."""
         self._endpoints = tuple(one for one in self._endpoints if one != endpoint)

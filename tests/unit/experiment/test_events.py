@@ -11,7 +11,13 @@ from testbed.experiment.spec import ExperimentSpec
 from testbed.topology import changes
 from testbed.topology.load import loads_topology
 from testbed.topology.model import EndpointFlag
-from testbed.topology.operations import AddEndpoint, RemoveAddress, RemoveEndpoint, SetWire
+from testbed.topology.operations import (
+    AddEndpoint,
+    ChangeEndpoint,
+    RemoveAddress,
+    RemoveEndpoint,
+    SetWire,
+)
 from testbed.topology.resolve import resolve
 
 TOPOLOGY = resolve(
@@ -104,3 +110,14 @@ def test_endpoints_and_addresses():
 def test_a_program_runs_on_its_node():
     (action,) = actions("{at: 1s, node: client, run: [ip, link]}")
     assert (action.node, action.argv, action.operations) == ("client", ("ip", "link"), ())
+
+
+def test_an_endpoint_becomes_a_backup_and_none_again():
+    for backup in (True, False):
+        (action,) = actions(
+            f"{{at: 1s, node: client, set_backup: {{interface: lte, backup: {backup}}}}}"
+        )
+        (change,) = action.operations
+        assert isinstance(change, ChangeEndpoint)
+        assert (EndpointFlag.BACKUP in change.endpoint.flags) == backup
+        assert EndpointFlag.SUBFLOW in change.endpoint.flags

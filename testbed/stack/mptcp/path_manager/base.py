@@ -142,6 +142,9 @@ class PathManager(Protocol):
         Before ``established`` what is wanted is not done: that call has its turn yet.
         """
 
+    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
+        """An endpoint is a backup now, or none any more; its subflows' peers are told."""
+
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """There is an endpoint no more; its subflows are closed."""
 

@@ -68,6 +68,12 @@ class FullMesh:
             self._backup.add(endpoint.host)
         return ()
 
+    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
+        """Note whether its subflows are to be backups."""
+        self._backup.discard(old.host)
+        if new.backup:
+            self._backup.add(new.host)
+
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """Withdraw it, as an address that is gone."""
         self._backup.discard(endpoint.host)

@@ -92,6 +92,10 @@ class KernelLike:
         yield from self._announce([endpoint])
         yield from self._open(paths, [endpoint])
 
+    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
+        """Go by what it is now."""
+        self._endpoints[self._endpoints.index(old)] = new
+
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """Withdraw its id, 0 of the initial subflow's address, if the peer can know it."""
         self._endpoints.remove(endpoint)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, MpJoinSyn, RemoveAddr
+from testbed.stack.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
 from testbed.stack.packet.options import find
 
 _ANY = Address("0.0.0.0", 80)
@@ -98,3 +100,20 @@ def test_connections_made_later_have_what_there_is_then(network: Any) -> None:
     world.client.send(later, b"hello", close=False)
     world.run(1)
     assert len(_usable(later)) == 2
+
+
+def test_endpoint_that_becomes_a_backup_is_left_for_last(network: Any) -> None:
+    world, connection = _connected(network, endpoints=_NONE)
+    world.paths["10.0.2.1", "10.0.1.2"] = world.path(1)[0]
+    world.paths["10.0.1.2", "10.0.2.1"] = world.path(1)[1]
+    one = PathEndpoint(host="10.0.2.1", id=3, subflow=True)
+    _change(world.client, *_NONE, one)
+    world.run(1)
+    (peer,) = world.server.connections
+    for backup in (True, False):
+        _change(world.client, *_NONE, msgspec.structs.replace(one, backup=backup))
+        world.run(1)
+        assert len(_usable(connection)) == 2
+        assert [s.backup for s in connection.subflows if s.path.local_id == 3] == [backup]
+        assert [s.backup for s in peer.subflows if s.path.remote_id == 3] == [backup]
+    assert [option.backup for option in _ids(world, MpPrio)] == [True, False]
