@@ -187,8 +187,9 @@ class TcpConnection(Tcb):
         if self.sender.closing or self.state in OVER:
             return 0
         room = max(0, self.config.send_buffer - self.sender.unsent)
-        lowat = self.config.notsent_lowat
-        return min(room, room_below(lowat, self.sender.queue.octets, self.mss)) if lowat else room
+        if not self.limited or not self.config.notsent_lowat:
+            return room
+        return min(room, room_below(self.config.notsent_lowat, self.queued, self.mss))
 
     @property
     def unsent(self) -> int:
@@ -289,14 +290,18 @@ class TcpConnection(Tcb):
     def segments_to_send(self, now: int) -> list[Segment]:
         """Return what can leave now."""
         out = output.segments_to_send(self, now)
-        if self.wants_room and self.config.notsent_lowat:
-            self.report_room()
-        if self.config.user_timeout_ns:
-            sent, una = bool(self.sender.board.records), self.sender.una
-            waiting = sent or self.sender.blocked
-            self.user_timeout.watch(now, waiting=waiting, una=una, sent=sent)
+        if self.limited:
+            self._watch_limits(now)
         self.segments_sent += len(out)
         return out
+
+    def _watch_limits(self, now: int) -> None:
+        """Look at the user timeout, and at whether there is room to write."""
+        if self.wants_room:
+            self.report_room()
+        sent, una = bool(self.sender.board.records), self.sender.una
+        waiting = sent or self.sender.blocked
+        self.user_timeout.watch(now, waiting=waiting, una=una, sent=sent)
 
     def handle_timers(self, now: int) -> list[Segment]:
         """Do what is due, and return the probes that leave for it."""

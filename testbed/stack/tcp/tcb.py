@@ -77,12 +77,13 @@ class Tcb:
     :ivar accepted: the peer opened it.
     :ivar orphaned: its user has closed it.
     :ivar told: its user has been told that nothing more happens.
+    :ivar limited: it has a user timeout, or a limit of unsent data.
     """
 
     __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "ecn", "extension",
-                 "failure", "flow", "keepalive", "orphaned", "owner", "readable_reported",
-                 "reading_closed", "receiver", "reset", "sack", "segments_received",
-                 "segments_sent", "sender", "soft_error", "state", "timestamps", "told",
+                 "failure", "flow", "keepalive", "limited", "orphaned", "owner",
+                 "readable_reported", "reading_closed", "receiver", "reset", "sack",
+                 "segments_received", "segments_sent", "sender", "soft_error", "state", "timestamps", "told",
                  "urgent_reported", "user_timeout", "wants_room", "window_scaling")  # fmt: skip
 
     def __init__(
@@ -113,6 +114,7 @@ class Tcb:
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
         self.user_timeout = UserTimeout(config.user_timeout_ns)
+        self.limited = bool(config.user_timeout_ns or config.notsent_lowat)
         self.challenges = AckLimit(config.challenge_acks_per_second)
         self.answers = AckLimit(config.challenge_acks_per_second)
         self.reset = False  # RST is to be sent
@@ -312,7 +314,7 @@ class Tcb:
     def next_timer(self) -> int:
         """Return the earliest deadline."""
         sender = self.sender
-        return min(
+        due = min(
             sender.timer.at,
             sender.probe.at,
             sender.recovery.look_at,
@@ -320,6 +322,6 @@ class Tcb:
             sender.timer.persist_at,
             self.receiver.ack_at,
             self.keepalive.at,
-            self.user_timeout.at,
             self.close_at,
         )
+        return min(due, self.user_timeout.at) if self.limited else due
