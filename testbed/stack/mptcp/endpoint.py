@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +23,7 @@ from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathEndpoint, SubflowPath
-from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.mptcp.paths import LocalNetwork, PathControl
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
@@ -153,33 +153,19 @@ class MptcpEndpoint:
 
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address."""
-        for connection in list(self._by_token.values()):
-            try:
-                connection.paths.address_added(host, now)
-            except Exception as error:
-                self._crash(connection, error, now)
-            self.touch(connection)
+        self._tell(lambda paths: paths.address_added(host, now), now)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has an address no more."""
-        for connection in list(self._by_token.values()):
-            try:
-                connection.paths.address_removed(host, now)
-            except Exception as error:
-                self._crash(connection, error, now)
-            self.touch(connection)
+        self._tell(lambda paths: paths.address_removed(host, now), now)
 
-    def carrier_lost(self, host: str, now: int) -> None:  # noqa: ARG002 - as the others
+    def carrier_lost(self, host: str, now: int) -> None:
         """The interface of an address is down, or has no carrier."""
-        for connection in list(self._by_token.values()):
-            connection.paths.carrier_lost(host)
-            self.touch(connection)
+        self._tell(lambda paths: paths.carrier_lost(host), now)
 
     def carrier_returned(self, host: str, now: int) -> None:
         """The interface of an address is up and has a carrier again."""
-        for connection in list(self._by_token.values()):
-            connection.paths.carrier_returned(host, now)
-            self.touch(connection)
+        self._tell(lambda paths: paths.carrier_returned(host, now), now)
 
     def endpoints_are(self, endpoints: Sequence[PathEndpoint], now: int) -> None:
         """The host has these endpoints from now on, as ``ip mptcp endpoint`` shows them."""
@@ -191,13 +177,25 @@ class MptcpEndpoint:
         for old, one in changed:
             gone.remove(old)
             new.remove(one)
-        for connection in list(self._by_token.values()) if gone or new or changed else ():
+
+        def change(paths: PathControl) -> None:
             for old, one in changed:
-                connection.paths.endpoint_changed(old, one)
+                paths.endpoint_changed(old, one)
             for one in gone:
-                connection.paths.endpoint_removed(one, now)
+                paths.endpoint_removed(one, now)
             for one in new:
-                connection.paths.endpoint_added(one, now)
+                paths.endpoint_added(one, now)
+
+        if gone or new or changed:
+            self._tell(change, now)
+
+    def _tell(self, change: Callable[[PathControl], None], now: int) -> None:
+        """Let every connection know of a change of the host's network."""
+        for connection in list(self._by_token.values()):
+            try:
+                change(connection.paths)
+            except Exception as error:
+                self._crash(connection, error, now)
             self.touch(connection)
 
     # What TCP asks at accept time (testbed.stack.tcp.extension.Acceptor).

@@ -83,8 +83,9 @@ class Tcb:
     __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "ecn", "extension",
                  "failure", "flow", "keepalive", "limited", "orphaned", "owner",
                  "readable_reported", "reading_closed", "receiver", "reset", "sack",
-                 "segments_received", "segments_sent", "sender", "soft_error", "state", "timestamps", "told",
-                 "urgent_reported", "user_timeout", "wants_room", "window_scaling")  # fmt: skip
+                 "segments_received", "segments_sent", "sender", "soft_error", "state",
+                 "timestamps", "told", "urgent_reported", "user_timeout", "wants_room",
+                 "window_scaling")  # fmt: skip
 
     def __init__(
         self,

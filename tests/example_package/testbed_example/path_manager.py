@@ -53,6 +53,17 @@ class OneMore:
         """The host has an address no more."""
         return ()
 
+    def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """There is a further endpoint."""
+        return ()
+
+    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
+        """An endpoint has become a backup, or is none any more."""
+
+    def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """There is an endpoint no more."""
+        return ()
+
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
         """Tell whether the peer may open one more subflow."""
         return len(paths.open_paths) < 2
