@@ -338,7 +338,11 @@ def test_exception_in_mptcp(part: str, where: str, monkeypatch: pytest.MonkeyPat
     world.leaves_nothing()
 
 
-@pytest.mark.parametrize("part", ["address_added", "address_removed", "accepts_join", "forget"])
+CHANGES = ("address_added", "address_removed", "carrier_lost", "carrier_returned", "endpoint_added",
+           "endpoint_changed", "endpoint_removed")  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [*CHANGES, "accepts_join", "forget"])
 def test_exception_in_path_control(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(_mptcp)
     world.connect(OTHER)
@@ -352,6 +356,12 @@ def test_exception_in_path_control(part: str, monkeypatch: pytest.MonkeyPatch) -
     for host in ("10.0.2.2", "10.0.3.2"):
         world.server.endpoint.address_added(host, world.now)
     world.server.endpoint.address_removed("10.0.2.2", world.now)
+    world.server.endpoint.carrier_lost("10.0.1.2", world.now)
+    world.server.endpoint.carrier_returned("10.0.1.2", world.now)
+    for backup in (False, True):
+        endpoint = PathEndpoint(host="10.0.3.2", id=3, signal=True, backup=backup)
+        world.server.endpoint.endpoints_are([endpoint], world.now)
+    world.server.endpoint.endpoints_are([], world.now)
     world.run(5)
     if part == "forget":
         world.client.of(VICTIM).abort()
