@@ -131,9 +131,10 @@ class Host:
         endpoint, send, dispatch = self.endpoint, self._send, self.streams.dispatch
         fault: Exception | None = None  # of the network, which ends the simulation after this
         self._woken = True  # whatever is asked for from now on is done before this ends
-        due = endpoint.next_timer()
-        if due is not None and due <= now:
-            endpoint.handle_timer(now)
+        if self._armed is None or self._armed <= now:  # nothing is due before that
+            due = endpoint.next_timer()
+            if due is not None and due <= now:
+                endpoint.handle_timer(now)
         while True:
             segments = endpoint.segments_to_send(now)
             for segment in segments:

@@ -300,6 +300,8 @@ class MptcpConnection:
         """Take what concerns the whole connection: Data ACKs, windows, DATA_FIN, a fallback."""
         outgoing = self.outgoing
         for subflow in self._subflows:
+            if not subflow.stirred:
+                continue
             inbound = subflow.inbound
             outgoing.acked(subflow.data_acked())
             outgoing.open_window(inbound.edge)
@@ -381,16 +383,18 @@ class MptcpConnection:
         if self.fallback:
             plain.follow_tcp(self.outgoing, self._subflows)
         if self.state is not DataState.OPENING:
-            self._once(Step.CLOSE, self.outgoing.closed)
-            self._once(Step.FIN_ACKED, self.outgoing.fin_acked)
-            if self._once(Step.FIN_RECEIVED, self.incoming.finished):
+            if self.outgoing.closed:
+                self._once(Step.CLOSE)
+            if self.outgoing.fin_acked:
+                self._once(Step.FIN_ACKED)
+            if self.incoming.finished and self._once(Step.FIN_RECEIVED):
                 self._ack_everywhere()
         if self._detached and self.incoming.readable:
             self.abort()
 
-    def _once(self, step: Step, due: bool) -> bool:
-        """Take a step that is due, if it was not taken before; tell whether it was taken now."""
-        if not due or step in self._taken:
+    def _once(self, step: Step) -> bool:
+        """Take a step if it was not taken before; tell whether it was taken now."""
+        if step in self._taken:
             return False
         self._taken.append(step)
         self._transit(step)

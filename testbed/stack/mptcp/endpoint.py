@@ -136,8 +136,10 @@ class MptcpEndpoint:
 
     def next_timer(self) -> int | None:
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
-        times = (self.tcp.next_timer(), self._timers.next())
-        return min((time for time in times if time is not None), default=None)
+        own, subflows = self._timers.next(), self.tcp.next_timer()
+        if own is None or subflows is None:
+            return subflows if own is None else own
+        return min(own, subflows)
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
         """Return the segments that can leave now, in order."""

@@ -257,10 +257,15 @@ class PathControl:
 
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
-        times = [one.opening.retry_ns for one in self._subflows]
-        times.append(self.signals.next_due())
-        times += [probe.due_ns for probe in self._probes.values()]
-        return min((time for time in times if time is not None), default=None)
+        due = self.signals.next_due()
+        for subflow in self._subflows:
+            retry_ns = subflow.opening.retry_ns
+            if retry_ns is not None and (due is None or retry_ns < due):
+                due = retry_ns
+        for probe in self._probes.values():
+            if due is None or probe.due_ns < due:
+                due = probe.due_ns
+        return due
 
     def handle_timer(self, now: int) -> None:
         """Send the third ACK of a join again (section 3.2), or give it up; likewise probes."""

@@ -40,7 +40,8 @@ class Sender:
     def give(self, now: int) -> None:
         """Give subflows whatever they and the peer's window have room for."""
         self._largest = max(self._largest, self._stream.edge - self._stream.una)
-        self._drop_acknowledged()
+        if self._stream.una != self._una:
+            self._drop_acknowledged()
         self._repair()
         while self._give_again():
             pass
@@ -149,7 +150,7 @@ class Sender:
         if first is None:
             return False
         start, end = first
-        ready = self._ready(end - start)
+        ready = _ready(self._working(), end - start)
         others = [one for one in ready if not one.carried.holds(start)]
         if not others:
             return False
@@ -162,12 +163,13 @@ class Sender:
 
     def _give_next(self) -> bool:
         """Give new data to the subflow the scheduler wants to have it."""
-        ready = self._ready(self._stream.sendable)
+        working = self._working()
+        ready = _ready(working, self._stream.sendable)
         if not ready:
             return False
         choice = list(ready)
         chosen = self._scheduler.select(choice)
-        full = [one for one in self._working() if one not in ready]
+        full = [one for one in working if one not in ready]
         left = self._stream.end - self._stream.next
         most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
         if full:
@@ -198,7 +200,7 @@ class Sender:
         start = max(stream.una, self._hurried)
         if stream.next == stream.end or start >= stream.next:
             return
-        ready = self._ready(1)
+        ready = _ready(self._working(), 1)
         if not ready or stream.edge - stream.next >= min(one.segment_size for one in ready):
             return
         carriers = [one for one in self._subflows if one.carried.holds(start)]
@@ -212,14 +214,6 @@ class Sender:
             sent = self._send(chosen, start, length)
             self.reinjected += sent
             self._hurried = start + sent
-
-    def _ready(self, wanted: int) -> dict[Subflow, int]:
-        """Return the subflows that can send a full segment, or all that is wanted, at once.
-
-        Each with the octets it has room for.
-        """
-        rooms = {one: room(one) for one in self._working()}
-        return {one: left for one, left in rooms.items() if left >= min(wanted, one.segment_size)}
 
     def _working(self) -> list[Subflow]:
         """Return those that are in use: backups only if nothing else works (section 3.3.8)."""
@@ -237,6 +231,19 @@ class Sender:
         return given
 
 
+def _ready(working: Iterable[Subflow], wanted: int) -> dict[Subflow, int]:
+    """Return the subflows that can send a full segment, or all that is wanted, at once.
+
+    Each with the octets it has room for.
+    """
+    ready = {}
+    for subflow in working:
+        left = room(subflow)
+        if left and (left >= wanted or left >= subflow.segment_size):
+            ready[subflow] = left
+    return ready
+
+
 def room(subflow: Subflow) -> int:
     """Return the octets a subflow could send at once: congestion window, window, buffer.
 
@@ -245,9 +252,8 @@ def room(subflow: Subflow) -> int:
     tcp = subflow.tcp
     if subflow.fallback:
         return tcp.room
-    queued = tcp.queued
-    windows = min(tcp.cwnd - tcp.in_flight, tcp.send_window)
-    return max(0, min(windows - queued, tcp.room))
+    left = min(tcp.cwnd - tcp.in_flight, tcp.send_window) - tcp.queued
+    return min(left, tcp.room) if left > 0 else 0
 
 
 def _fitting(size: int, room: int, most: int, left: int) -> int:

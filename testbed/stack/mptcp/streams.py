@@ -88,7 +88,8 @@ class SendStream:
 
     def open_window(self, edge: int) -> None:
         """Take where the peer's window ends; it never goes back."""
-        self.edge = max(self.edge, edge)
+        if edge > self.edge:
+            self.edge = edge
 
     def leave_window_to_tcp(self) -> None:
         """Be without a window of its own: after a fallback TCP's is the only one."""

@@ -177,6 +177,11 @@ class Subflow:
         self._owner.touch()
 
     @property
+    def stirred(self) -> bool:
+        """Whether something was recorded since the last step."""
+        return self._stirred
+
+    @property
     def outside(self) -> bool:
         """Whether it is a half-open join of the peer, which is none of the connection's yet."""
         return self._outside

@@ -186,9 +186,12 @@ def _tight(options: Iterable[Option]) -> bytes:
 
 def options_size(options: Iterable[Option]) -> int:
     """Return the octets that :func:`emit_options` gives."""
-    sizes = [option.size for option in options]
-    padded = sum([(size + 3) & ~3 for size in sizes])
-    return padded if padded <= MAX_LENGTH else (sum(sizes) + 3) & ~3
+    tight = padded = 0
+    for option in options:
+        size = option.size
+        tight += size
+        padded += (size + 3) & ~3
+    return padded if padded <= MAX_LENGTH else (tight + 3) & ~3
 
 
 def find(options: Iterable[Option], kind: type[Any]) -> Any:
