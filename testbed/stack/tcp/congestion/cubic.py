@@ -1,4 +1,4 @@
-"""CUBIC: RFC 9438, with HyStart++ (RFC 9406)."""
+"""CUBIC: RFC 9438, with HyStart++ (RFC 9406) and HyStart's ACK train."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ class Cubic(Reno):
         self.window += whole
 
     def _slow_start_watched(self, sample: Sample) -> int:
-        """Grow as HyStart++ allows, which watches the first slow start only (RFC 9406, 4.3)."""
+        """Grow as HyStart allows, which watches the first slow start only (RFC 9406, 4.3)."""
         octets = growth = sample.delivered
         if self.threshold == NO_THRESHOLD:
-            growth = self._hystart.growth(octets, sample.rtt, sample.flight)
+            growth = self._hystart.growth(sample, self.window // self.mss)
             if self._hystart.ended:
                 self.threshold = self.window
                 return 0

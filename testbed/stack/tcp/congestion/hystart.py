@@ -1,8 +1,14 @@
-"""HyStart++: leave slow start before the queue is full (RFC 9406)."""
+"""Leave slow start before the queue is full: HyStart++ (RFC 9406), and the ACK train of HyStart.
+
+S. Ha, I. Rhee, "Taming the elephants: New TCP slow start", Computer Networks 55 (2011).  RFC 9406
+has only the delay of it, which tells of a queue a round trip after it has begun.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+from testbed.stack.tcp.congestion.control import Sample
 
 _MS: Final = 1_000_000
 # Section 4.3.
@@ -12,6 +18,9 @@ _MIN_RTT_DIVISOR: Final = 8
 _N_RTT_SAMPLE: Final = 8
 _CSS_GROWTH_DIVISOR: Final = 4
 _CSS_ROUNDS: Final = 5
+# Of the ACK train, as in Linux.
+_TRAIN_GAP: Final = 2 * _MS
+_TRAIN_SEGMENTS: Final = 16
 _INFINITY: Final = 1 << 62
 
 
@@ -22,39 +31,53 @@ class HyStart:
     time has risen, slow start goes on cautiously (conservative slow start, CSS) for a few rounds,
     and ends if the times do not fall again.
 
+    ACKs that come one shortly after the other are a train.  They come at the rate of the path, so a
+    train that is as long as half of the least round-trip time means that the window, which doubles
+    from one end of the round to the other, fills the path: slow start ends at once.
+
     :ivar ended: slow start is to end.
     """
 
-    __slots__ = ("_baseline", "_cautious_rounds", "_current", "_last", "_left", "_samples",
-                 "ended")  # fmt: skip
+    __slots__ = ("_baseline", "_begun_ns", "_cautious_rounds", "_current", "_last", "_left",
+                 "_samples", "_train_ns", "ended")  # fmt: skip
 
     def __init__(self) -> None:
         self.ended = False
         self._left = 0  # octets of the round
+        self._begun_ns = 0
+        self._train_ns = 0  # the last ACK of the train with which the round began
         self._samples = 0
         self._current = _INFINITY  # currentRoundMinRTT
         self._last = _INFINITY  # lastRoundMinRTT
         self._baseline = _INFINITY  # cssBaselineMinRtt
         self._cautious_rounds = 0  # rounds of CSS begun; 0: not in CSS
 
-    def growth(self, octets: int, rtt_ns: int | None, flight: int) -> int:
-        """Return by how much to grow for ``octets`` acknowledged (section 4.2).
+    def growth(self, sample: Sample, segments: int) -> int:
+        """Return by how much to grow for what a sample tells of (section 4.2).
 
-        :param rtt_ns: the latest sample.
-        :param flight: octets from SND.UNA to SND.NXT; those just acknowledged are none of them.
+        :param segments: the congestion window.
         """
+        octets = sample.delivered
         if self._left <= 0:
-            self._begin_round(octets + flight)
+            self._begin_round(octets + sample.flight, sample.now)
         self._left -= octets
-        if rtt_ns is not None:
+        if sample.rtt is not None:
             self._samples += 1
-            self._current = min(self._current, rtt_ns)
+            self._current = min(self._current, sample.rtt)
         if self._samples >= _N_RTT_SAMPLE:
             self._judge()
+        if segments >= _TRAIN_SEGMENTS and sample.minimum is not None:
+            self._follow_train(sample.now, sample.minimum)
         return octets // _CSS_GROWTH_DIVISOR if self._cautious_rounds else octets
 
-    def _begin_round(self, octets: int) -> None:
+    def _follow_train(self, now: int, minimum_ns: int) -> None:
+        if now - self._train_ns <= _TRAIN_GAP:
+            self._train_ns = now
+            self.ended |= now - self._begun_ns > minimum_ns // 2
+
+    def _begin_round(self, octets: int, now: int) -> None:
         self._left = octets
+        self._begun_ns = self._train_ns = now
         self._last, self._current = self._current, _INFINITY
         self._samples = 0
         if self._cautious_rounds:

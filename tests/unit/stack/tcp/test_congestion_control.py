@@ -187,3 +187,26 @@ def test_hystart_goes_on_when_the_round_trips_fall_again() -> None:
             acked(control, rtt * 1_000_000, SECOND, control.window - MSS)
     assert control.threshold > 1 << 30
     assert control.window > 1000 * MSS
+
+
+def test_a_train_of_acks_ends_slow_start_where_the_window_fills_the_path() -> None:
+    """HyStart: 100 ms at a segment each millisecond are 100 segments, and no queue is needed."""
+    control = begun("cubic")
+    now = SECOND
+    while control.threshold > 1 << 30:
+        for number in range(control.window // MSS):
+            acked(control, RTT, now + number * SECOND // 1000, control.window - MSS)
+        now += RTT
+        assert now < 2 * SECOND
+    assert 90 * MSS <= control.window <= 140 * MSS
+
+
+def test_acks_far_apart_are_no_train() -> None:
+    control = begun("cubic")
+    now = SECOND
+    for _ in range(4):
+        for number in range(control.window // MSS):
+            acked(control, SECOND, now + number * SECOND // 400, control.window - MSS)
+        now += SECOND
+    assert control.threshold > 1 << 30
+    assert control.window == 160 * MSS
