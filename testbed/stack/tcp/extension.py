@@ -74,9 +74,10 @@ class Extension(Protocol):
         """Note a transition of the connection."""
 
     def timed_out(self) -> None:
-        """Note that the retransmission timer has expired (RFC 6298, section 5).
+        """Note that the peer is silent: the retransmission timer has expired (RFC 6298, section 5).
 
-        TCP's own answer may be a tail loss probe at first (RFC 8985, section 7.2).
+        Or a tail loss probe was not answered in time (RFC 8985, section 7.3), before that timer.
+        TCP's own answer may be a tail loss probe at first.
         """
 
     def acked(self, position: int) -> None:

@@ -357,5 +357,5 @@ def tail_loss_probe(tcb: Tcb, now: int) -> Segment | None:
             record = sender.board.records[-1]
         resent = True
         segment = retransmit(tcb, record, sender.mss, now)
-    sender.probe.sent(sender.next, resent=resent)
+    sender.await_answer(now, resent=resent)
     return segment

@@ -74,7 +74,7 @@ class RetransmissionTimer:
 class TailProbe:
     """The tail loss probe (RFC 8985, section 7).
 
-    :ivar at: when a probe is due.
+    :ivar at: when a probe is due; while one is out, when it has gone unanswered for as long.
     :ivar end: TLP.end_seq while a probe is out.
     :ivar resent: TLP.is_retrans.
     """
@@ -91,22 +91,20 @@ class TailProbe:
 
         :param latest: the retransmission timer's expiry, which it replaces.
         """
-        if self.end is not None:
-            self.at = NEVER
-        else:
+        if self.end is None:
             self.at = min(now + probe_timeout(rtt, one_segment=flight <= mss), latest)
 
     def stop(self) -> None:
         """Send none."""
         self.at = NEVER
 
-    def sent(self, end: int, *, resent: bool) -> None:
+    def sent(self, end: int, unanswered_at: int, *, resent: bool) -> None:
         """Note a probe (section 7.3).
 
         :param end: SND.NXT.
         :param resent: it was no new data.
         """
-        self.end, self.resent = end, resent
+        self.end, self.at, self.resent = end, unanswered_at, resent
 
     def acknowledged(self, una: int) -> bool:
         """Take an ACK; tell whether it says that the probe has repaired a loss (section 7.4.2).
@@ -114,7 +112,10 @@ class TailProbe:
         If the probe was a retransmission and the peer never said that it had got both, the
         original was lost: that is a signal of congestion though nothing is left to repair.
         """
-        if self.end is None or una < self.end or (self.resent and una == self.end):
+        if self.end is None:
+            return False
+        self.at = NEVER
+        if una < self.end or (self.resent and una == self.end):
             return False
         self.end = None
         return self.resent

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from testbed.stack.packet.segment import FIN, PSH, SYN
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.ecn import Ecn
+from testbed.stack.tcp.rack import probe_timeout
 from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
 from testbed.stack.tcp.retransmission import RetransmissionTimer, TailProbe
@@ -16,6 +17,9 @@ from testbed.stack.tcp.scoreboard import Scoreboard
 from testbed.stack.tcp.send_queue import SendQueue
 from testbed.stack.tcp.send_window import SendWindow
 from testbed.stack.tcp.sent import Fate, Sent
+
+# For the answer to a tail loss probe: a busy peer is not silent.  Linux delays an ACK for as long.
+_LEAST_PATIENCE_NS: Final = 40_000_000
 
 
 class Sender:
@@ -264,6 +268,14 @@ class Sender:
             self.probe.arm(now, self.rtt, self.next - self.una, self.mss, self.timer.at)
         else:
             self.probe.stop()
+
+    def await_answer(self, now: int, *, resent: bool) -> None:
+        """Note that a tail loss probe leaves.
+
+        :param resent: it is no new data.
+        """
+        patience = probe_timeout(self.rtt, one_segment=self.next - self.una <= self.mss)
+        self.probe.sent(self.next, now + max(patience, _LEAST_PATIENCE_NS), resent=resent)
 
     def path_changed(self) -> None:
         """Send again, in smaller segments, what does not fit the path any more."""

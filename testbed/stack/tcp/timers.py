@@ -39,12 +39,25 @@ def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
     sender.probe.stop()
     if sender.recovery.recovering:  # since it was armed: it has been answered in part
         return
+    if sender.probe.end is not None:
+        _silent(tcb)
+        return
     segment = output.tail_loss_probe(tcb, now)
     if segment is not None:
         out.append(segment)
-        if sender.timer.at <= now and tcb.extension is not None:
-            tcb.extension.timed_out()
+        if sender.timer.at <= now:
+            _silent(tcb)
         sender.timer.restart(now)
+
+
+def _silent(tcb: Tcb) -> None:
+    """Tell the extension, which may have other paths, that the peer does not answer.
+
+    Of a probe without an answer it hears after another PTO.  The retransmission timer, which was
+    restarted with the probe, takes longer.
+    """
+    if tcb.extension is not None:
+        tcb.extension.timed_out()
 
 
 def _retransmission_timeout(tcb: Tcb, now: int) -> None:
@@ -57,8 +70,7 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
     if backoffs >= retry_limit(tcb) and not _keeps_its_window_closed(tcb):
         tcb.give_up(f"no answer to {backoffs} retransmissions")
         return
-    if tcb.extension is not None:
-        tcb.extension.timed_out()
+    _silent(tcb)
     sender.timed_out(now, established=tcb.state not in HANDSHAKE)
 
 

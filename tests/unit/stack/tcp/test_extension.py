@@ -365,3 +365,24 @@ def test_a_segment_is_believed_for_its_echo_also_when_its_own_timestamp_is_known
         assert connection.expects(seq - 1)
     script.inject(".", 300, 1, b"x", options=(Timestamps(500, stamp + 7_000_000 & 0xFFFF_FFFF),))
     assert not connection.expects(299)
+
+
+def test_it_hears_of_silence_before_the_retransmission_timer() -> None:
+    """An RTT of 50 ms: the probe after 100 ms, no answer after 100 ms more, the RTO at 350 ms."""
+    script, recorder, connection = ride(TcpConfig(window_scaling=False, timestamps=False))
+    connection.send(b"x" * 2 * 1460)
+    script.out()
+    script.wait(199 * MS)
+    assert recorder.timeouts == 0
+    script.wait(2 * MS)
+    assert recorder.timeouts == 1
+
+
+def test_a_probe_that_is_answered_is_no_silence() -> None:
+    script, recorder, connection = ride(TcpConfig(window_scaling=False, timestamps=False))
+    connection.send(b"x" * 2 * 1460)
+    script.out()
+    script.wait(150 * MS)
+    script.inject(".", 1, 1 + 2 * 1460)
+    script.wait(SECOND)
+    assert recorder.timeouts == 0
