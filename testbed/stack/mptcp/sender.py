@@ -194,7 +194,8 @@ class Sender:
 
         The window is full, but for less than a segment, so nothing new can be sent until the
         oldest data is acknowledged.  It is sent again once, and only on a subflow that is faster
-        than all that carry it: on another it would only come twice.
+        than all that carry it and uses less than half of its window: on another it would only come
+        twice.
         """
         stream = self._stream
         start = max(stream.una, self._hurried)
@@ -205,7 +206,7 @@ class Sender:
             return
         carriers = [one for one in self._subflows if one.carried.holds(start)]
         bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
-        idle = [one for one in ready if 2 * one.tcp.in_flight < ready[one]]
+        idle = [one for one in ready if one.tcp.in_flight < ready[one]]
         faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
         if faster:
             chosen = self._scheduler.select(faster)
