@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "compare",
     "baseline",
     "history",
+    "report",
     "metrics",
     "stacks",
     "plugins",

@@ -11,8 +11,8 @@ import msgspec
 from testbed.analysis.change import Change
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.statistics import Estimate
-from testbed.cli import numbers
 from testbed.cli.output import console
+from testbed.analysis import numbers
 from testbed.cli.tables import COLOURS, print_table
 
 if TYPE_CHECKING:

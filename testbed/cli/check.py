@@ -9,7 +9,8 @@ import msgspec
 import typer
 
 from testbed.cli.options import Json
-from testbed.cli.output import clean, print_json
+from testbed.cli.output import print_json
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.errors import InputError

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.verdicts import Verdict
 from testbed.cli import changes
-from testbed.cli.output import clean
+from testbed.text import clean
 
 
 def markdown(found: Comparison) -> str:

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from testbed.cli.output import clean
 from testbed.errors import InputError, TestbedError
+from testbed.text import clean
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED: Final = 143  # 128 + SIGTERM

@@ -65,7 +65,8 @@ def _print(found: History) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from testbed.cli import changes, numbers
+    from testbed.analysis import numbers
+    from testbed.cli import changes
     from testbed.cli.tables import COLOURS, print_table
 
     out = console()

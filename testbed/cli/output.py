@@ -8,21 +8,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from testbed.text import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from testbed.errors import InputError
-
-
-def clean(text: str) -> str:
-    """Return text with its control characters written out, so that a terminal ignores them.
-
-    A file's name and a foreign result folder may contain escape sequences.
-    """
-    return "".join(
-        each if each in "\n\t" or each.isprintable() else repr(each)[1:-1] for each in text
-    )
 
 
 def tell_left_out(errors: Iterable[InputError]) -> None:

@@ -8,7 +8,8 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.options import Json
-from testbed.cli.output import clean, console, print_json
+from testbed.cli.output import console, print_json
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.registry import Registry

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from testbed.analysis import numbers
 from testbed.campaign.watching import Quiet
-from testbed.cli import numbers
 from testbed.cli.output import console
 from testbed.experiment.matrix import PlannedRun
 from testbed.results.model import RunRecord, Status

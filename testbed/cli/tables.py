@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from testbed.analysis import numbers
 from testbed.analysis.outcome import CellOutcome, Outcome, Problem
 from testbed.analysis.samples import SATURATED
 from testbed.analysis.verdicts import Check, Verdict
-from testbed.cli import numbers
 from testbed.cli.output import console
 from testbed.results.model import RunRecord, Status
 

@@ -161,6 +161,21 @@ class Store:
                 raise StoreError(f"{path} is damaged: {error}") from error
         return found
 
+    def samples(self, number: int) -> dict[str, list[int]]:
+        """Read single latencies and delays of a run in nanoseconds, by name; nothing without them.
+
+        :raises StoreError: it cannot be read.
+        """
+        path = self._run(number) / "samples.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, list[int]])
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
     def over(self, on_damage: OnDamage | None = None) -> dict[int, Entry]:
         """Return what is known of the runs that are over, by number.
 

@@ -168,33 +168,33 @@ def _of_connections(flow: FlowSeen) -> Iterator[tuple[str, float]]:
     ]
     if any(value is not None for value in again):
         yield "reinjected_octets", float(sum(value or 0 for value in again))
-    waiting = sorted(value for it in flow.receiver.connections for value in _out_of_order(it))
+    waiting = sorted(value for it in flow.receiver.connections for _, value in out_of_order(it))
     yield from _spread("out_of_order", waiting, ("p95", "max"))
 
 
-def _out_of_order(connection: ConnectionSeen) -> Sequence[float]:
-    """Return the octets out of order in each sample.
+def out_of_order(connection: ConnectionSeen) -> Sequence[tuple[int, float]]:
+    """Return the octets out of order in each sample, with its time in nanoseconds.
 
     Our stack says it.  Of the kernel it is what the subflows have received less what the connection
     has received in order; what came twice is in that difference for good, so it is taken to be the
     least difference that was seen from then on.
     """
-    own = [info.info.bytes_out_of_order for _, info in connection.samples]
-    if any(value is not None for value in own):
-        return [float(value) for value in own if value is not None]
+    own = [(t_ns, info.info.bytes_out_of_order) for t_ns, info in connection.samples]
+    if any(value is not None for _, value in own):
+        return [(t_ns, float(value)) for t_ns, value in own if value is not None]
     received: dict[tuple[str, str], int] = {}
     differences = []
-    for _, info in connection.samples:
+    for t_ns, info in connection.samples:
         for subflow in info.subflows:
             received[subflow.local, subflow.remote] = subflow.tcp.bytes_received or 0
         if info.info.bytes_received is not None:
-            differences.append(sum(received.values()) - info.info.bytes_received)
+            differences.append((t_ns, sum(received.values()) - info.info.bytes_received))
     waiting = []
     least = float("inf")
-    for difference in reversed(differences):
+    for t_ns, difference in reversed(differences):
         least = min(least, difference)
-        waiting.append(float(difference - least))
-    return waiting
+        waiting.append((t_ns, float(difference - least)))
+    return waiting[::-1]
 
 
 def _spread(

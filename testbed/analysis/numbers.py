@@ -7,9 +7,9 @@ from typing import Final
 
 from testbed.analysis.registry import NONE, metric_of
 from testbed.analysis.statistics import Estimate, Interval, Ratio
-from testbed.metric import Metric
+from testbed.metric import Metric, Unit
 
-_SCALES: Final = {
+_SCALES: Final[Mapping[Unit, tuple[tuple[float, str], ...]]] = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1, "bit/s")),
     "octets": ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B")),
     "s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
@@ -25,7 +25,7 @@ def quantity(metric: str, estimate: Estimate, own: Mapping[str, Metric] = NONE) 
     scale, unit = _scale(metric, estimate.mean, own)
     interval, value = estimate.interval, estimate.mean / scale
     spread = interval is not None and interval.low != interval.high
-    mean = _short(value) if spread else _counted(value, unit)
+    mean = short(value) if spread else _counted(value, unit)
     decimals = len(mean.partition(".")[2])
     return f"{mean}{_off(estimate.mean, interval, scale, decimals)} {unit}".rstrip()
 
@@ -46,12 +46,22 @@ def number(
     text = f"{_counted(value / scale, unit)} {unit}".rstrip()
     if interval is None:
         return text
-    return f"{text} [{_short(interval.low / scale)}, {_short(interval.high / scale)}]"
+    return f"{text} [{short(interval.low / scale)}, {short(interval.high / scale)}]"
+
+
+def scale(unit: Unit, value: float) -> tuple[float, str]:
+    """Return what to divide a value by, and the unit it is in then."""
+    scales = _SCALES[unit]
+    return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
+
+
+def short(value: float) -> str:
+    """Write three significant digits at least, and all of the integer part."""
+    return f"{value:.{_digits(value)}f}"
 
 
 def _scale(metric: str, value: float, own: Mapping[str, Metric]) -> tuple[float, str]:
-    scales = _SCALES[metric_of(metric, own).unit]
-    return next((pair for pair in scales if abs(value) >= pair[0]), scales[-1])
+    return scale(metric_of(metric, own).unit, value)
 
 
 def _off(value: float, interval: Interval | None, scale: float, decimals: int) -> str:
@@ -64,12 +74,7 @@ def _off(value: float, interval: Interval | None, scale: float, decimals: int) -
 
 def _counted(value: float, unit: str) -> str:
     """Write a count as one, if it is whole; a mean of counts may not be."""
-    return f"{value:.0f}" if unit in _COUNTED and value.is_integer() else _short(value)
-
-
-def _short(value: float) -> str:
-    """Write three significant digits at least, and all of the integer part."""
-    return f"{value:.{_digits(value)}f}"
+    return f"{value:.0f}" if unit in _COUNTED and value.is_integer() else short(value)
 
 
 def _digits(value: float) -> int:

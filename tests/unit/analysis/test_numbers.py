@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.analysis import numbers
 from testbed.analysis.statistics import Estimate, Interval, Ratio
-from testbed.cli import numbers
 
 
 def estimate(mean, interval=None):

@@ -1,0 +1,67 @@
+"""Axes: round ticks, in the unit that suits the values."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from testbed.analysis.numbers import scale
+from testbed.metric import Unit
+
+_STEPS: Final = (1, 2, 2.5, 5, 10)
+
+
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
+    """An axis from ``low`` to ``high``, in the unit of the values.
+
+    :param ticks: values, and what is written there.
+    :param unit: what the numbers written are in; empty for counts.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    unit: str
+
+    def place(self, value: float) -> float:
+        """Return where a value lies, from 0 to 1."""
+        return (value - self.low) / (self.high - self.low)
+
+
+def axis(high: float, unit: Unit, low: float = 0.0, count: int = 4) -> Axis:
+    """Return an axis that ends at a tick.
+
+    :param count: about how many steps it has.
+    """
+    if not math.isfinite(high) or not math.isfinite(low) or high <= low:
+        high = low + (abs(low) or 1.0)
+    factor, name = scale(unit, max(abs(high), abs(low)))
+    step = _step((high - low) / factor, count)
+    first = math.floor(low / factor / step + 1e-9)
+    last = math.ceil(high / factor / step - 1e-9)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if step * 10**decimals % 1 > 1e-9:
+        decimals += 1
+    return Axis(
+        low=first * step * factor,
+        high=last * step * factor,
+        ticks=tuple(
+            (n * step * factor, f"{n * step:.{decimals}f}") for n in range(first, last + 1)
+        ),
+        unit=name,
+    )
+
+
+def seconds(end: float, count: int = 6) -> Axis:
+    """Return the axis of time from 0, which ends where the run does."""
+    whole = axis(end, "s", count=count)
+    ticks = tuple(tick for tick in whole.ticks if tick[0] <= end * (1 + 1e-9))
+    return Axis(low=0.0, high=end or whole.high, ticks=ticks, unit=whole.unit)
+
+
+def _step(span: float, count: int) -> float:
+    rough = span / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    return min(_STEPS, key=lambda step: abs(math.log(step * power / rough))) * power

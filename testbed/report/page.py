@@ -1,0 +1,110 @@
+"""One HTML file that needs nothing else: no network, and no JavaScript to be read.
+
+What comes from result folders is text: Jinja2 escapes it, ElementTree does so in drawings, and JSON
+in the page has no character with a meaning in HTML.  Should that ever fail, a
+Content-Security-Policy allows only the scripts and styles whose hashes it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from testbed import __version__
+from testbed.errors import PlatformError
+from testbed.report import blocks
+from testbed.report.blocks import Article
+from testbed.report.figures import Timeline
+from testbed.text import clean
+
+if TYPE_CHECKING:
+    import jinja2
+
+_ASSETS: Final = Path(__file__).parent / "assets"
+_SCRIPTS: Final = ("uPlot.iife.min.js", "page.js")
+_STYLES: Final = ("uPlot.min.css", "page.css")
+
+
+class Explored(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs that a page lets one zoom into.
+
+    :param article: the id of the article they belong to.
+    """
+
+    article: str
+    runs: tuple[Timeline, ...]
+
+
+def render(
+    title: str, articles: Sequence[Article], explored: Sequence[Explored], damage: Sequence[str]
+) -> str:
+    """Return the page.
+
+    :param damage: a line for each thing that could not be read.
+    :raises PlatformError: Jinja2 is not installed.
+    """
+    scripts, styles = (_together(names) for names in (_SCRIPTS, _STYLES))
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            version=__version__,
+            articles=articles,
+            damage=damage,
+            data={each.article: embedded(each.runs) for each in explored if each.runs},
+            script=scripts,
+            style=styles,
+            script_hash=_hash(scripts),
+            style_hash=_hash(styles),
+        )
+    )
+
+
+def embedded(value: Any) -> str:
+    """Return JSON that can stand in a ``script`` element: no ``<``, ``>``, ``&`` is left in it."""
+    text = msgspec.json.encode(value).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _environment() -> jinja2.Environment:
+    try:
+        import jinja2  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise PlatformError(
+            "Jinja2 is not installed",
+            why="report pages are made with it",
+            instead="pip install 'testbed[report]'",
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalized,
+    )
+    environment.filters["tag"] = blocks.tag
+    return environment
+
+
+def _finalized(value: Any) -> Any:
+    """Write control characters out, in all that is not marked as safe."""
+    return clean(value) if type(value) is str else value
+
+
+@functools.cache
+def _together(names: tuple[str, ...]) -> str:
+    return "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in names)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

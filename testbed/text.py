@@ -1,0 +1,13 @@
+"""Text from strangers: names of files, nodes and programs."""
+
+from __future__ import annotations
+
+
+def clean(text: str) -> str:
+    """Return text with its control characters written out: terminals and browsers ignore them.
+
+    A file's name and a foreign result folder may contain escape sequences.
+    """
+    return "".join(
+        each if each in "\n\t" or each.isprintable() else repr(each)[1:-1] for each in text
+    )
