@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
+from testbed.report.style import Style
+
+if TYPE_CHECKING:
+    from testbed.report.building import Built
 
 _NAME: Final = "report.html"
 
@@ -26,18 +30,27 @@ def command(
         list[int] | None,
         typer.Option(metavar="NUMBER", help="Show this run over time; may be repeated."),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write figures for a paper, and their data, here."),
+    ] = None,
+    style: Annotated[
+        Style, typer.Option(help="Where they stand: on a page of one or of two columns.")
+    ] = Style.TWO_COLUMN,
     json: Json = False,
 ) -> None:
-    """Write results as one HTML file.
+    """Write results as one HTML file, and as figures for a paper.
 
-    It needs no network and no other file. What is damaged in a folder is named in one line, and
-    the rest is shown.
+    The page needs no network and no other file. What is damaged in a folder is named in one line,
+    and the rest is shown. Figures are SVG, PDF and PNG, with their data as CSV and Parquet.
 
         testbed report results/quickstart/20260314T150926Z-1a2b3c4d
 
         testbed report -o both.html DIR DIR
 
         testbed report --metrics goodput,rtt_p95 --run 3 DIR
+
+        testbed report --figures figures --style one-column DIR
     """
     from testbed.report.building import Options, build, page
 
@@ -45,9 +58,19 @@ def command(
     built, damage = build(directories, Options(metrics=chosen, runs=tuple(run or ())))
     text = page(built, damage)
     output.write_text(text, encoding="utf-8")
+    files = [] if figures is None else _published(built, figures, style)
     if json:
-        print_json({"page": str(output), "octets": len(text.encode()), "damage": damage})
+        said = {"page": str(output), "octets": len(text.encode()), "damage": damage}
+        print_json({**said, "figures": files})
         return
     for line in damage:
         console(stderr=True).print(f"could not be read: {line}", soft_wrap=True)
     console().print(f"Page: {output}", soft_wrap=True)
+    if figures is not None:
+        console().print(f"Figures: {len(files)} files in {figures}", soft_wrap=True)
+
+
+def _published(built: list[Built], directory: Path, style: Style) -> list[str]:
+    from testbed.report.publishing import publish
+
+    return [str(file) for file in publish(built, directory, style)]

@@ -71,7 +71,7 @@ def distributions(figures: Sequence[Distribution]) -> Section | None:
             drawn = Figure(_caption(part), strip(part))
             rows = f"{part.metric}: the next {len(part.samples)} cells"
             blocks.append(drawn if not index else Fold(rows, (drawn,)))
-        curves = [Figure(_shares(part), ecdf(part)) for part in _functions(figure)]
+        curves = [Figure(_shares(part), ecdf(part)) for part in functions(figure)]
         if curves:
             blocks.append(Grid(f"{figure.metric}: empirical distribution functions", (*curves,)))
     if not blocks:
@@ -179,7 +179,7 @@ def _parts(figure: Distribution) -> Iterator[Distribution]:
         yield msgspec.structs.replace(figure, samples=part)
 
 
-def _functions(figure: Distribution) -> Iterator[Distribution]:
+def functions(figure: Distribution) -> Iterator[Distribution]:
     """Yield what is drawn as distribution functions: each group, or all of them together."""
     groups: dict[str, list[Sample]] = {}
     for sample in figure.samples:

@@ -1,0 +1,68 @@
+"""The data of figures as columns, and as files: CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import PlatformError
+from testbed.report.figures import Distribution, Timeline
+
+Columns = dict[str, list[Any]]
+
+
+def of_timelines(figures: Sequence[Timeline]) -> Columns:
+    """Return one row for each point of each curve; values in ``unit``, times in seconds."""
+    columns: Columns = {
+        name: [] for name in ("run", "stack", "quantity", "unit", "curve", "t_s", "value")
+    }
+    for figure in figures:
+        for panel in figure.panels:
+            for curve in (*panel.curves, *panel.over):
+                for t, value in zip(curve.x, curve.y, strict=True):
+                    row = figure.run, figure.label, panel.quantity, panel.unit, curve.name, t, value
+                    for column, cell in zip(columns.values(), row, strict=True):
+                        column.append(cell)
+    return columns
+
+
+def of_distribution(figure: Distribution) -> Columns:
+    """Return one row for each value."""
+    rows = [
+        (sample.label, sample.group, value) for sample in figure.samples for value in sample.values
+    ]
+    return {
+        "metric": [figure.metric] * len(rows),
+        "unit": [figure.unit] * len(rows),
+        "stack": [row[0] for row in rows],
+        "parameters": [row[1] for row in rows],
+        "value": [row[2] for row in rows],
+    }
+
+
+def save(columns: Columns, path: Path) -> list[Path]:
+    """Write columns as CSV and Parquet; ``path`` has no suffix.
+
+    :raises PlatformError: pyarrow is not installed.
+    :raises OSError: they cannot be written.
+    """
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        raise PlatformError(
+            "pyarrow is not installed",
+            why="Parquet files are written with it",
+            instead="pip install 'testbed[figures]'",
+        ) from None
+    files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("csv", "parquet")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    files[0].write_text(text.getvalue(), encoding="utf-8")
+    parquet.write_table(pyarrow.table(columns), files[1])
+    return files

@@ -1,0 +1,60 @@
+"""All figures of result folders as files, with their data beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from testbed.report import answers, data, paper
+from testbed.report.building import Built
+from testbed.report.figures import RUN, Timeline
+from testbed.report.style import Style
+
+
+def publish(built: Sequence[Built], directory: Path, style: Style) -> list[Path]:
+    """Write the figures of a report.
+
+    :param directory: is made, if need be.
+    :returns: the files.
+    :raises PlatformError: matplotlib or pyarrow is not installed.
+    :raises OSError: they cannot be written.
+    """
+    with paper.styled(style):
+        directory.mkdir(parents=True, exist_ok=True)
+        return [
+            file
+            for index, each in enumerate(built)
+            for file in _files(each, directory, _name(each, index), style)
+        ]
+
+
+def _files(built: Built, directory: Path, name: str, style: Style) -> Iterator[Path]:
+    for figure in built.distributions:
+        path = directory / f"{name}-{_safe(figure.name)}"
+        yield from data.save(data.of_distribution(figure), path)
+        if figure.each == RUN:
+            yield from paper.save(paper.strip(figure, style), path)
+        for index, part in enumerate(answers.functions(figure), 1):
+            place = path.with_name(f"{path.name}-ecdf-{index}")
+            yield from paper.save(paper.ecdf(part, style), place)
+    groups: dict[str, list[Timeline]] = {}
+    for run in built.timelines:
+        groups.setdefault(run.group, []).append(run)
+        path = directory / f"{name}-{run.name}"
+        yield from data.save(data.of_timelines([run]), path)
+        yield from paper.save(paper.over_time([run], style), path)
+    for index, runs in enumerate(groups.values(), 1):
+        if len(runs) > 1:
+            path = directory / f"{name}-side-by-side-{index}"
+            yield from paper.save(paper.over_time(runs, style), path)
+
+
+def _name(built: Built, index: int) -> str:
+    name = _safe(built.folder.record.name)
+    return f"{name}-{index + 1}" if index else name
+
+
+def _safe(name: str) -> str:
+    """Return a name that is one of a file, whatever it was."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip(".-")[:80] or "figure"
