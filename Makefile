@@ -68,7 +68,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[report,figures]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[report,figures,serve]'
 	@touch $@
 
 clean:

@@ -29,6 +29,7 @@ COMMANDS: Final = (
     "baseline",
     "history",
     "report",
+    "serve",
     "metrics",
     "stacks",
     "plugins",

@@ -61,15 +61,18 @@ def build(paths: Sequence[Path], options: Options) -> tuple[list[Built], list[st
     return [_built(reader, folder, options, len(paths)) for folder in there], reader.damage
 
 
-def page(built: Sequence[Built], damage: Sequence[str]) -> str:
-    """Return a page of what was built."""
+def page(built: Sequence[Built], damage: Sequence[str], *, following: bool = False) -> str:
+    """Return a page of what was built.
+
+    :param following: it is served, and shall show the runs that are still to come.
+    """
     articles = [_article(each, index) for index, each in enumerate(built)]
     explored = [
         Explored(article=article.id, runs=each.timelines)
         for article, each in zip(articles, built, strict=True)
     ]
     names = dict.fromkeys(each.folder.record.name for each in built)
-    return render(", ".join(names), articles, explored, damage)
+    return render(", ".join(names), articles, explored, damage, following=following)
 
 
 def _check(folders: Sequence[Folder], options: Options) -> None:

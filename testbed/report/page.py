@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from testbed.errors import PlatformError
 from testbed.report import blocks
 from testbed.report.blocks import Article
 from testbed.report.figures import Timeline
+from testbed.report.listing import Entry
 from testbed.text import clean
 
 if TYPE_CHECKING:
@@ -42,29 +43,65 @@ class Explored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render(
-    title: str, articles: Sequence[Article], explored: Sequence[Explored], damage: Sequence[str]
+    title: str,
+    articles: Sequence[Article],
+    explored: Sequence[Explored],
+    damage: Sequence[str],
+    *,
+    following: bool = False,
 ) -> str:
     """Return the page.
 
     :param damage: a line for each thing that could not be read.
+    :param following: it is served, and shall show the runs that are still to come.
     :raises PlatformError: Jinja2 is not installed.
     """
     scripts, styles = (_together(names) for names in (_SCRIPTS, _STYLES))
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            version=__version__,
-            articles=articles,
-            damage=damage,
-            data={each.article: embedded(each.runs) for each in explored if each.runs},
-            script=scripts,
-            style=styles,
-            script_hash=_hash(scripts),
-            style_hash=_hash(styles),
-        )
+    return _template("page.html.j2").render(
+        title=title,
+        version=__version__,
+        articles=articles,
+        damage=damage,
+        data={each.article: embedded(each.runs) for each in explored if each.runs},
+        script=scripts,
+        style=styles,
+        following=following,
+        script_hash=_hash(scripts),
+        style_hash=_hash(styles),
     )
+
+
+def listed(
+    entries: Sequence[Entry],
+    total: str,
+    search: str,
+    filters: Mapping[str, str],
+    choices: Mapping[str, Sequence[str]],
+    further: Mapping[str, str],
+) -> str:
+    """Return the page that lists folders.
+
+    :param total: how many there are, in words.
+    :param filters: what is chosen, of the ``choices``.
+    :param further: the queries of the pages before and after.
+    """
+    style = _together(_STYLES)
+    return _template("list.html.j2").render(
+        entries=entries,
+        total=total,
+        search=search,
+        filters=filters,
+        choices=choices,
+        further=further,
+        style=style,
+        style_hash=_hash(style),
+    )
+
+
+def notice(text: str) -> str:
+    """Return a page that says one thing."""
+    style = _together(_STYLES)
+    return _template("list.html.j2").render(text=text, style=style, style_hash=_hash(style))
 
 
 def embedded(value: Any) -> str:
@@ -75,7 +112,8 @@ def embedded(value: Any) -> str:
     return text
 
 
-def _environment() -> jinja2.Environment:
+@functools.cache
+def _template(name: str) -> jinja2.Template:
     try:
         import jinja2  # noqa: PLC0415 - an extra
     except ImportError:
@@ -93,7 +131,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalized,
     )
     environment.filters["tag"] = blocks.tag
-    return environment
+    return environment.get_template(name)
 
 
 def _finalized(value: Any) -> Any:

@@ -227,6 +227,17 @@
     table.caption.append(" ", button);
   };
 
+  // A page of runs that are still carried out: when one is over, show it.
+  const follow = async (before) => {
+    try {
+      const now = await (await fetch(`/folders.json${location.search}`)).text();
+      if (before !== undefined && now !== before) location.reload();
+      before ??= now;
+    } catch { /* the server has gone; it may come back */ }
+    setTimeout(follow, 2000, before);
+  };
+  if (document.body.classList.contains("following")) follow();
+
   for (const table of document.querySelectorAll("table")) copyable(table);
   for (const root of document.querySelectorAll(".explorer")) {
     new IntersectionObserver((seen, observer) => {

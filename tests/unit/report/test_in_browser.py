@@ -17,6 +17,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
 from testbed.report.building import Options, build, page  # noqa: E402
+from testbed.report.listing import Entry  # noqa: E402
+from testbed.report.page import listed  # noqa: E402
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -175,3 +177,24 @@ def test_paper_has_dark_ink_and_no_controls(opened) -> None:
     )
     assert (ink, paper) == ("rgb(0, 0, 0)", "rgb(255, 255, 255)")
     assert opened.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_the_list_of_folders_is_accessible(browser, tmp_path) -> None:
+    """The page of `testbed serve`, as it is written: it has no script."""
+    entries = [
+        Entry(id=f"<b>/{state}", state=state, name="<script>window.hit = 1</script>")
+        for state in ("running", "complete", "unfinished", "damaged")
+    ]
+    choices = {name: [f"{name} 1", "</select>"] for name in ("state", "machine", "name", "stack")}
+    filters = dict.fromkeys(choices, "")
+    target = tmp_path / "list.html"
+    target.write_text(listed(entries, "4 of 4 folders", '"><', filters, choices, {"Older": "?x"}))
+    tab = browser.new_page()
+    tab.goto(target.as_uri())
+    assert tab.locator("input[type=checkbox]").count() == 4
+    assert tab.locator("script").count() == 0
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(tab, options={"resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
+    tab.close()

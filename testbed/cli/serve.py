@@ -1,0 +1,53 @@
+"""`testbed serve`: look at result folders in a browser."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.output import console
+from testbed.errors import InputError, PlatformError
+
+
+def command(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Below it the result folders are.")
+    ] = Path("results"),
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen here.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Listen on this port.")] = 8000,
+) -> None:
+    """Show result folders in a browser: a list with search, their reports, runs as they end.
+
+    It only reads. Only this host can reach it, unless --host says otherwise; then the address it
+    prints has a token, without which nothing is answered.
+
+        testbed serve
+
+        testbed serve --port 8080 results
+
+        testbed serve --host 192.0.2.1 results
+    """
+    try:
+        import uvicorn
+
+        from testbed.report.server import application, is_loopback
+    except ImportError:
+        raise PlatformError(
+            "Starlette or uvicorn is not installed",
+            why="pages are served with them",
+            instead="pip install 'testbed[serve]'",
+        ) from None
+    if not directory.is_dir():
+        raise InputError(f"{directory} is no directory")
+    token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    settings = uvicorn.Config(
+        application(directory, token), host=host, port=port, log_level="warning", access_log=False
+    )
+    socket = settings.bind_socket()
+    where = f"[{host}]" if ":" in host else host
+    address = f"http://{where}:{socket.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    console().print(f"Serving {directory} at {address}  (Ctrl-C ends it)", soft_wrap=True)
+    uvicorn.Server(settings).run(sockets=[socket])

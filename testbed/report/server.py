@@ -1,0 +1,212 @@
+"""A server of reports: it lists folders, shows their pages, and follows those that are written.
+
+It only reads.  Folders are found by their names in the listing, so no path of an address reaches
+the file system.  Beyond loopback each request needs the token; on loopback the name of the host
+must be one of loopback, so that no page from elsewhere can read it by a name of its own (DNS
+rebinding).
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from testbed.errors import TestbedError
+from testbed.report.building import Options, build, page
+from testbed.report.listing import Entry, Listing, chosen
+from testbed.report.page import listed, notice
+
+COOKIE: Final = "testbed-token"
+PAGE: Final = 200  # folders of one page of the list
+_FILTERS: Final = ("state", "machine", "name", "stack")
+_KEPT: Final = 32  # pages that are made already
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+def application(root: Path, token: str | None = None) -> Starlette:
+    """Return the ASGI application.
+
+    :param root: below which the folders are.
+    :param token: that requests must bring; without one only the names of loopback are answered.
+    """
+    views = _Views(Listing(root))
+    guard = Middleware(_Loopback) if token is None else Middleware(_Token, token=token)
+    return Starlette(
+        routes=[
+            Route("/", views.index, methods=["GET"]),
+            Route("/folders.json", views.folders, methods=["GET"]),
+            Route("/report", views.report, methods=["GET"]),
+        ],
+        middleware=[Middleware(_Headers), guard],
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen at is reached from this host alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Views:
+    """What is answered.  Plain functions: Starlette runs them in threads."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._pages: dict[tuple[object, ...], str] = {}
+
+    def index(self, request: Request) -> Response:
+        """List folders."""
+        search, filters = _asked(request)
+        entries = self._listing.entries()
+        found = chosen(entries, search, filters)
+        first = _number(request.query_params.get("from"))
+        shown = found[first : first + PAGE]
+        again = {"q": search, **filters}
+        further = {
+            name: "?" + urlencode({**again, "from": start})
+            for name, start in (("Newer", first - PAGE), ("Older", first + PAGE))
+            if 0 <= start < len(found)
+        }
+        choices = {name: _values(entries, name) for name in _FILTERS}
+        total = f"{len(found)} of {len(entries)} folders"
+        return HTMLResponse(listed(shown, total, search, filters, choices, further))
+
+    def folders(self, request: Request) -> Response:
+        """Return the list for programs, and for pages that follow a run."""
+        search, filters = _asked(request)
+        entries = self._listing.entries()
+        wanted = request.query_params.getlist("folder")
+        if wanted:
+            entries = [entry for entry in entries if entry.id in wanted]
+        found = [
+            {
+                "id": it.id,
+                "state": it.state,
+                "name": it.name,
+                "machine": it.machine,
+                "runs": it.runs,
+            }
+            for it in chosen(entries, search, filters)
+        ]
+        return JSONResponse(found)
+
+    def report(self, request: Request) -> Response:
+        """Show the page of a folder, or of several together."""
+        names = list(dict.fromkeys(request.query_params.getlist("folder")))
+        paths = [self._listing.path(name) for name in names]
+        if not names or None in paths:
+            return HTMLResponse(notice("There is no such folder here."), 404)
+        key = tuple((name, self._listing.mark(name)) for name in names)
+        if key not in self._pages:
+            try:
+                built, damage = build([path for path in paths if path is not None], Options())
+                text = page(built, damage, following=self._running(names))
+            except TestbedError as error:
+                return HTMLResponse(notice(str(error)), 422)
+            if self._running(names):
+                return HTMLResponse(text)
+            while len(self._pages) >= _KEPT:
+                self._pages.pop(next(iter(self._pages)))
+            self._pages[key] = text
+        return HTMLResponse(self._pages[key])
+
+    def _running(self, names: Sequence[str]) -> bool:
+        return any(it.state == "running" for it in self._listing.entries() if it.id in names)
+
+
+class _Headers:
+    """Adds what browsers are to heed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class _Loopback:
+    """Answers those alone who call this host by a name of loopback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_loopback(Request(scope).url.hostname or ""):
+            refused = PlainTextResponse("testbed: this is not its address\n", 400)
+            await refused(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class _Token:
+    """Lets in whoever knows the token: from the address once, from then on by a cookie."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        given = request.query_params.get("token")
+        if given is not None and self._is(given):
+            await self._remembered(request)(scope, receive, send)
+        elif self._is(request.cookies.get(COOKIE, "")):
+            await self._app(scope, receive, send)
+        else:
+            refused = PlainTextResponse("testbed: the address needs its token\n", 403)
+            await refused(scope, receive, send)
+
+    def _is(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _remembered(self, request: Request) -> Response:
+        """Lead on without the token in the address, which would stay in the history."""
+        left = [pair for pair in request.query_params.multi_items() if pair[0] != "token"]
+        where = quote(request.url.path) + (f"?{urlencode(left)}" if left else "")
+        response = Response(status_code=303, headers={"location": where})
+        response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
+        return response
+
+
+def _asked(request: Request) -> tuple[str, dict[str, str]]:
+    given = request.query_params
+    return given.get("q", ""), {name: given.get(name, "") for name in _FILTERS}
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else 0
+
+
+def _values(entries: Sequence[Entry], name: str) -> list[str]:
+    if name == "stack":
+        return sorted({stack for entry in entries for stack in entry.stacks})
+    return sorted({value for entry in entries if (value := str(getattr(entry, name)))})
