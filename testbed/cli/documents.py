@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from testbed.analysis import wording
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.verdicts import Verdict
-from testbed.cli import changes
 from testbed.text import clean
 
 
 def markdown(found: Comparison) -> str:
     """Return it as a table in Markdown (GitHub's), with the warnings below."""
-    heads = changes.heads(found)
+    heads = wording.heads(found)
     lines = [
-        f"### {_cell(changes.title(found))}",
+        f"### {_cell(wording.title(found))}",
         "",
         _row(heads),
         _row(["---"] * len(heads)),
-        *(_row(list(changes.cells(found, change))) for change in found.changes),
+        *(_row(list(wording.cells(found, change))) for change in found.changes),
         "",
-        f"{changes.counted(found)}; {changes.explanation(found)}",
+        f"{wording.counted(found)}; {wording.explanation(found)}",
     ]
     notes = [
-        f"{change.verdict}: {changes.subject(change)}: {changes.why(change)}"
+        f"{change.verdict}: {wording.subject(change)}: {wording.why(change)}"
         for change in found.changes
         if change.why is not None
     ]
@@ -38,7 +38,7 @@ def junit(found: Comparison) -> str:
     counts = found.counts
     suite = ET.Element(
         "testsuite",
-        name=clean(changes.title(found)),
+        name=clean(wording.title(found)),
         tests=str(len(found.changes)),
         failures=str(counts.get(Verdict.REGRESSED, 0)),
         errors="0",
@@ -49,13 +49,13 @@ def junit(found: Comparison) -> str:
             suite,
             "testcase",
             classname=clean(f"{found.experiment}.{change.side}"),
-            name=clean(changes.subject(change)),
+            name=clean(wording.subject(change)),
         )
-        said = clean(f"{change.verdict}: {changes.relative(change)}")
+        said = clean(f"{change.verdict}: {wording.relative(change)}")
         if change.verdict is Verdict.REGRESSED:
             ET.SubElement(case, "failure", message=said, type="regressed").text = said
         elif change.verdict is Verdict.INCONCLUSIVE:
-            ET.SubElement(case, "skipped", message=clean(f"{said}; {changes.why(change)}"))
+            ET.SubElement(case, "skipped", message=clean(f"{said}; {wording.why(change)}"))
         ET.SubElement(case, "system-out").text = said
     ET.SubElement(suite, "system-err").text = clean("\n".join(found.warnings))
     ET.indent(suite)

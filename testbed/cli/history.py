@@ -65,8 +65,7 @@ def _print(found: History) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from testbed.analysis import numbers
-    from testbed.cli import changes
+    from testbed.analysis import numbers, wording
     from testbed.cli.tables import COLOURS, print_table
 
     out = console()
@@ -83,7 +82,7 @@ def _print(found: History) -> None:
                 point.machine,
                 point.kernel,
                 "-" if point.estimate is None else numbers.quantity(line.metric, point.estimate),
-                "" if change is None else changes.relative(change),
+                "" if change is None else wording.relative(change),
                 "" if change is None else Text(change.verdict, COLOURS[change.verdict]),
             )
         print_table(out, table)

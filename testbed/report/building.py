@@ -13,6 +13,7 @@ from testbed.document import nearest
 from testbed.errors import InputError
 from testbed.report import answers, asking, running
 from testbed.report.blocks import Article, Line, Section
+from testbed.report.comparing import comparison
 from testbed.report.figures import Distribution, Timeline
 from testbed.report.page import Explored, render
 from testbed.report.reading import Folder, Reader
@@ -72,6 +73,8 @@ def page(built: Sequence[Built], damage: Sequence[str], *, following: bool = Fal
         for article, each in zip(articles, built, strict=True)
     ]
     names = dict.fromkeys(each.folder.record.name for each in built)
+    if len(built) > 1:
+        articles.insert(0, comparison([each.folder.path for each in built]))
     return render(", ".join(names), articles, explored, damage, following=following)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
@@ -104,7 +105,22 @@ def test_links_of_the_list_lead_to_reports(app) -> None:
 def test_two_folders_on_one_page(app) -> None:
     names = ["silent/1", f"silent/{HOSTILE.replace('/', '-')}"]
     answer = ask(app, "/report?" + urlencode([("folder", name) for name in names]))
-    assert answer.text.count("<article") == 2
+    assert answer.text.count("<article") == 3
+    assert "What changed" in answer.text
+    assert "time is virtual: every difference is one" in answer.text
+
+
+def test_folders_of_two_experiments_are_not_compared(app, root) -> None:
+    new = root / "silent/1/.new"
+    file = root / "silent/1/experiment.json"
+    record = json.loads(file.read_text())
+    record["spec"]["workload"]["duration"] = "4s"
+    new.write_text(json.dumps(record))
+    new.replace(file)
+    names = ["silent/1", f"silent/{HOSTILE.replace('/', '-')}"]
+    answer = ask(app, "/report?" + urlencode([("folder", name) for name in names]))
+    assert answer.text.count("<article") == 3
+    assert "refused" in answer.text
 
 
 @pytest.mark.parametrize(

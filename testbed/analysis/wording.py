@@ -1,0 +1,103 @@
+"""A comparison in words and columns, for terminals, documents and pages.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.analysis import numbers
+from testbed.analysis.change import Change
+from testbed.analysis.comparison import Comparison
+from testbed.analysis.statistics import Estimate
+
+
+def title(found: Comparison) -> str:
+    """Say what is held against what."""
+    return f"{found.experiment}: {', '.join(found.news)} against {found.base}"
+
+
+def heads(found: Comparison) -> list[str]:
+    """Return the heads of the columns that :func:`cells` fills."""
+    several = ["side"] if len(found.news) > 1 else []
+    last = ["verdict"] if found.exact else ["detectable", "p", "verdict"]
+    return [*parameters(found), "stack", *several, "metric", "base", "new", "change", *last]
+
+
+def cells(found: Comparison, change: Change) -> Iterator[str]:
+    """Yield one line of the table."""
+    for name in parameters(found):
+        yield str(change.parameters[name]) if name in change.parameters else "-"
+    same = change.stack == change.new_stack
+    yield change.stack if same else f"{change.stack} → {change.new_stack}"
+    if len(found.news) > 1:
+        yield change.side
+    yield change.metric
+    yield _estimate(found, change, change.base)
+    yield _estimate(found, change, change.new)
+    yield relative(change)
+    if not found.exact:
+        yield "-" if change.detectable is None else f"{change.detectable:.1%}"
+        yield "-" if change.p is None else f"{change.p:.2g}"
+    yield change.verdict
+
+
+def parameters(found: Comparison) -> list[str]:
+    """Return the names of all parameters; an option of a stack is not one of every cell."""
+    return list(dict.fromkeys(name for change in found.changes for name in change.parameters))
+
+
+def relative(change: Change) -> str:
+    """Write a change: ``-9.6 % [-10.9, -8.2]``."""
+    if change.relative is None:
+        return "-" if not change.difference else f"{change.difference:+.3g}"
+    text = f"{change.relative:+.1%}" if change.relative else "none"
+    if 0 < abs(change.relative) < 0.0005:
+        text = f"{change.relative:+.2g}"
+    bounds = change.interval
+    return text if bounds is None else f"{text} [{bounds.low:+.1%}, {bounds.high:+.1%}]"
+
+
+def subject(change: Change) -> str:
+    """Say which number a change is of."""
+    values = ", ".join(f"{name} = {value}" for name, value in change.parameters.items())
+    where = f" ({values})" if values else ""
+    stack = (
+        change.stack
+        if change.stack == change.new_stack
+        else f"{change.new_stack} against " + (change.stack)
+    )
+    return f"{change.metric} of {stack}{where}"
+
+
+def why(change: Change) -> str:
+    """Say what keeps a change from being decided, and how many repetitions would decide."""
+    if change.repetitions is not None:
+        return f"{change.why}; {change.repetitions} repetitions of each would decide"
+    return change.why or ""
+
+
+def explanation(found: Comparison) -> str:
+    """Say what the numbers of the table are."""
+    thresholds = sorted({change.threshold for change in found.changes})
+    relevant = " or ".join(f"{each:.1%}" if each else "any" for each in thresholds)
+    if found.exact:
+        return f"time is virtual: every difference is one; smallest relevant change: {relevant}"
+    names = sorted({change.test.name for change in found.changes if change.test})
+    return (
+        f"change of the mean with its 95 % interval; smallest relevant change: {relevant}; "
+        f"p of {' and '.join(names) or 'no test'}, corrected for "
+        f"{sum(change.test is not None for change in found.changes)} comparisons; "
+        "detectable: the least change that is found 9 times in 10"
+    )
+
+
+def counted(found: Comparison) -> str:
+    """Return how many changes have each verdict."""
+    return ", ".join(f"{verdict}: {count}" for verdict, count in found.counts.items())
+
+
+def _estimate(found: Comparison, change: Change, estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    if found.exact:
+        return numbers.number(change.metric, estimate.mean, None, found.own)
+    return numbers.quantity(change.metric, estimate, found.own)

@@ -1,0 +1,48 @@
+"""Folders held against the first of them, as the beginning of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from testbed.analysis import wording
+from testbed.analysis.comparison import compare
+from testbed.campaign.sides import of_folder
+from testbed.errors import TestbedError
+from testbed.report.blocks import Article, Block, Line, Paragraph, Section, Table
+
+_NUMBERS: Final = ("base", "new", "change", "detectable", "p")
+
+
+def comparison(paths: Sequence[Path]) -> Article:
+    """Compare folders as `testbed compare` does; what cannot be compared is said in one line."""
+    return Article(
+        id="comparison",
+        title="Comparison",
+        description=f"{', '.join(map(str, paths[1:]))} against {paths[0]}",
+        facts=(),
+        sections=(Section(id="changes", title="What changed", blocks=_blocks(paths)),),
+    )
+
+
+def _blocks(paths: Sequence[Path]) -> tuple[Block, ...]:
+    try:
+        base, *news = (of_folder(path) for path in paths)
+        found = compare(base, news)
+    except TestbedError as error:
+        return (Line("refused", str(error)), Paragraph("Each folder stands below."))
+    heads = tuple(wording.heads(found))
+    rows = tuple(tuple(wording.cells(found, change)) for change in found.changes)
+    numbers = frozenset(index for index, head in enumerate(heads) if head in _NUMBERS)
+    blocks: list[Block] = [
+        Paragraph(f"{wording.counted(found)}; {wording.explanation(found)}."),
+        Table(wording.title(found), heads, rows, numbers),
+    ]
+    blocks += [
+        Line(change.verdict, f"{wording.subject(change)}: {wording.why(change)}")
+        for change in found.changes
+        if change.why is not None
+    ]
+    blocks += [Line("warning", warning) for warning in found.warnings]
+    return tuple(blocks)
