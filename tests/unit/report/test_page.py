@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from testbed.cli.application import application
 from testbed.report.building import Options, build, page
+from testbed.report.page import _template as templates
 from testbed.report.page import embedded
 from testbed.report.running import MOST_RUNS, choose
 from testbed.results.model import Cell, RunRecord, Status
@@ -215,3 +217,20 @@ def test_the_command_again_is_a_command(folder, tmp_path) -> None:
     done = CliRunner().invoke(application, ["run", "--sim", "--dry-run", str(file)])
     assert done.exit_code == 0, done.output
     assert done.output.count("userspace-tcp") >= 2
+
+
+@pytest.mark.parametrize(
+    ("module", "more", "install"),
+    [
+        ("jinja2", [], "testbed[report]"),
+        ("matplotlib", ["--figures", "figures"], "testbed[figures]"),
+        ("pyarrow", ["--figures", "figures"], "testbed[figures]"),
+    ],
+)
+def test_what_is_missing_is_named(module, more, install, simulated, tmp_path, monkeypatch) -> None:
+    templates.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(application, ["report", str(simulated), "--run", "1", *more])
+    assert done.exit_code == 4
+    assert f"{install}" in done.stderr
