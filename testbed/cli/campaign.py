@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.cli.output import clean
 from testbed.errors import MachineError, StoreError
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome

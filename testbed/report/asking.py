@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from testbed.experiment.venue import HOST, SIMULATION
+from testbed.experiment.venue import SIMULATION
+from testbed.machine.model import HOST
 from testbed.report.blocks import Block, Code, Figure, Fold, Paragraph, Section, Table
 from testbed.report.network import ends, network, shaping
 from testbed.report.reading import Folder

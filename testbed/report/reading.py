@@ -14,7 +14,7 @@ from testbed.errors import InputError, StoreError, TestbedError
 from testbed.experiment.asked import asked
 from testbed.experiment.load import read_spec, restore
 from testbed.experiment.spec import ExperimentSpec
-from testbed.experiment.venue import HOST
+from testbed.machine.model import HOST
 from testbed.records import Record
 from testbed.results.environment import Environment
 from testbed.results.model import ExperimentRecord, RunRecord

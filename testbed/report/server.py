@@ -117,18 +117,18 @@ class _Views:
         paths = [self._listing.path(name) for name in names]
         if not names or None in paths:
             return HTMLResponse(notice("There is no such folder here."), 404)
-        key = tuple((name, self._listing.mark(name)) for name in names)
+        following = self._running(names)
+        key = (following, *((name, self._listing.mark(name)) for name in names))
         if key not in self._pages:
             try:
                 built, damage = build([path for path in paths if path is not None], Options())
-                text = page(built, damage, following=self._running(names))
+                text = page(built, damage, following=following)
             except TestbedError as error:
                 return HTMLResponse(notice(str(error)), 422)
-            if self._running(names):
-                return HTMLResponse(text)
             while len(self._pages) >= _KEPT:
                 self._pages.pop(next(iter(self._pages)))
             self._pages[key] = text
+            return HTMLResponse(text)
         return HTMLResponse(self._pages[key])
 
     def _running(self, names: Sequence[str]) -> bool:
