@@ -44,7 +44,7 @@ def results(asked: Asked, outcome: Outcome, runs: Sequence[RunRecord]) -> Sectio
     others = sorted(measured - {*first})
     blocks: list[Block] = [
         Paragraph(
-            "Means come with a 95 % bootstrap interval (bias-corrected and accelerated) of the "
+            "Means come with a 95 % bootstrap interval (expanded percentiles) of the "
             "repetitions that count; one repetition has none."
         )
     ]

@@ -25,9 +25,9 @@ def question(folder: Folder) -> Section:
     cells, repetitions = len(folder.asked.cells), folder.asked.repetitions
     blocks.append(
         Paragraph(
-            f"{cells} cells, {repetitions} repetitions of each in a seeded, interleaved order "
-            f"(seed {spec.seed}); topology {folder.record.topology}; wires: {spec.wire}; "
-            f"time-out of a run: {spec.timeout}."
+            f"{_counted(cells, 'cell')}, {_counted(repetitions, 'repetition')} of each in a "
+            f"seeded, interleaved order (seed {spec.seed}); topology {folder.record.topology}; "
+            f"wires: {spec.wire}; time-out of a run: {spec.timeout}."
         )
     )
     stacks = [
@@ -164,3 +164,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
     return str(value)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
