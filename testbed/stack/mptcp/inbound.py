@@ -85,6 +85,8 @@ class Inbound:
         # After a fallback, until the peer has begun with plain TCP: what its mappings must have.
         self._shift: int | None = None
         self._end: tuple[int, int] | None = None  # after a fallback: its DATA_FIN in both streams
+        # An infinite mapping that a stranger may have sent, and where its segment starts.
+        self._unproven: tuple[int, Mapping] | None = None
 
     # What hooks record.
 
@@ -105,7 +107,8 @@ class Inbound:
             self.bare = False
             if isinstance(option, Dss):
                 self.heard_dss = True
-                signal |= self._dss(option, start, empty=not segment.payload)
+                empty = not segment.payload
+                signal |= self._dss(option, start, empty=empty, authentic=authentic)
             elif isinstance(option, MpCapable):
                 self._capable(option)
             else:
@@ -158,6 +161,13 @@ class Inbound:
         """Tell, once, whether the peer's DATA_FIN has come again."""
         due, self._ack_due = self._ack_due, False
         return due
+
+    def arrived(self, readable: int) -> None:
+        """Take that so many octets can be read: with them, what came with them counts."""
+        if self._unproven is not None:
+            start, mapping = self._unproven
+            if start < self.position + len(self._held) + readable:
+                self.infinite, self._unproven = mapping, None
 
     def read(self, octets: int) -> None:
         """Note that so many octets of the subflow's stream were read, or skipped."""
@@ -240,7 +250,7 @@ class Inbound:
         position = self._keys.outgoing.position(dsn, wide=True, near=outgoing.una)
         return outgoing.una - _RECENT <= position <= outgoing.next + outgoing.fin_sent
 
-    def _dss(self, option: Dss, start: int, *, empty: bool) -> bool:
+    def _dss(self, option: Dss, start: int, *, empty: bool, authentic: bool) -> bool:
         """Take a Data ACK (section 3.3.2) and a mapping (section 3.3.1).
 
         A length of 0 is that of an infinite mapping, which begins with the payload; there is
@@ -252,7 +262,7 @@ class Inbound:
         if option.dsn is None or (not option.length and (empty or option.data_fin)):
             return news
         if self._checksum_as_agreed(option.checksum):
-            news |= self._mapping(option, option.dsn, start)
+            news |= self._mapping(option, option.dsn, start, authentic=authentic)
         return news
 
     def _acknowledged(self, option: Dss, number: int) -> bool:
@@ -268,14 +278,15 @@ class Inbound:
         self._window_from = position
         return position > known and una < outgoing.end
 
-    def _mapping(self, option: Dss, dsn: int, start: int) -> bool:
+    def _mapping(self, option: Dss, dsn: int, start: int, *, authentic: bool) -> bool:
         """Note a mapping or DATA_FIN; tell whether it is DATA_FIN."""
         incoming = self._incoming
         data = self._keys.incoming.position(dsn, wide=option.wide_dsn, near=incoming.next)
         mapping = dss.received_mapping(option, data, start)
         if mapping is not None and mapping.infinite:
-            self.infinite = mapping
-        elif mapping is not None:
+            self._infinite_came(mapping, start, authentic=authentic)
+            return False
+        if mapping is not None:
             self.mappings.add(mapping)
         elif not dss.data_fin_is_whole(self._keys, option, data):
             return False
@@ -287,10 +298,25 @@ class Inbound:
                 self._data_fin = end
         return option.data_fin
 
+    def _infinite_came(self, mapping: Mapping, start: int, *, authentic: bool) -> None:
+        """Note an infinite mapping of a place in the data stream that the peer may name.
+
+        As in Linux it counts with the octets it came with, once all before them are there; sooner
+        where no stranger can have sent it.
+        """
+        if not self._incoming.near(mapping.data):
+            return
+        if authentic:
+            self.infinite = mapping
+        elif self._unproven is None:
+            self._unproven = (start, mapping)
+
     def _late_mapping(self, option: Dss, dsn: int, start: int) -> None:
         near = self._incoming.next
         data = self._keys.incoming.position(dsn, wide=option.wide_dsn, near=near)
         mapping = dss.received_mapping(option, data, start)
+        if not self._incoming.near(data):
+            return
         if mapping is not None and mapping.infinite:
             self.acks_data = False
             self._shift = None

@@ -27,6 +27,7 @@ class Receiver:
         :param plain: it may fall back, as far as what was sent is concerned.
         """
         tcp, inbound = subflow.tcp, subflow.inbound
+        inbound.arrived(tcp.readable)
         while tcp.readable and not subflow.fallback and inbound.damaged is None:
             position = inbound.position
             mapping = inbound.mappings.at(position)

@@ -184,6 +184,11 @@ class ReceiveStream:
         """Whether everything up to DATA_FIN has arrived."""
         return self.fin == self.next
 
+    def near(self, position: int) -> bool:
+        """Tell whether the peer may name a position, though some of our Data ACKs were lost."""
+        most = self._capacity + _ROUNDING  # it has sent no more than that beyond the last one
+        return self.next - most <= position <= self.edge + _ROUNDING
+
     def insert(self, start: int, data: bytes) -> bool:
         """Take data for position ``start``; tell whether there is more to read now."""
         limit = self.edge + _ROUNDING if self.fin is None else self.fin

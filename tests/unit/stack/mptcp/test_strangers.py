@@ -14,6 +14,7 @@ from testbed.stack.mptcp.path_manager.base import PathLimits
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
     AddAddr,
+    Dss,
     MpCapable,
     MpFail,
     MpJoinAck,
@@ -169,6 +170,35 @@ def test_mp_fail_beside_the_infinite_mapping_leaves(script: Any) -> None:
 
 
 # Blind signals.
+
+
+def test_blind_infinite_mapping_does_not_count(script: Any) -> None:
+    """Section 3.7: a stranger that hits the window does not know where the data stream is."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 4, 1), payload=b"data")
+    for position in (1 << 62, 1 << 30, -(1 << 30), 1 << 20):
+        blind = Dss(dsn=world.keys.outgoing.number(position), subflow_seq=5, length=0)
+        peer.send(ACK, blind, payload=b"x", seq=peer.seq + 1000)
+        assert not world.connection.fallback
+    peer.send(ACK, world.data(4, 4, 5), payload=b"more")
+    assert world.connection.read(100) == b"datamore"
+    assert not world.connection.fallback
+
+
+def test_infinite_mapping_counts_with_its_octets(script: Any) -> None:
+    """One that came out of order may be a stranger's until all before it are there."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 4, 1), payload=b"data")
+    later = Dss(dsn=world.keys.outgoing.number(8), subflow_seq=9, length=0)
+    retroactive = Dss(dsn=world.keys.outgoing.number(4), subflow_seq=5, length=0)
+    for infinite in (retroactive, later):
+        peer.send(ACK, infinite, payload=b"plain", seq=peer.seq + 4)
+        assert not world.connection.fallback
+    peer.send(ACK, world.data(4, 4, 5), payload=b"more")
+    assert world.connection.fallback
+    assert world.connection.read(100) == b"datamoreplain"
 
 
 @pytest.mark.parametrize("off", [-1, 1, 1000])
