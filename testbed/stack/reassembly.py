@@ -10,6 +10,8 @@ _REMEMBERED: Final = 4  # blocks whose order of arrival is known: no option has 
 # Pieces out of order that are kept.  More of them than this are no window, but an attempt to have
 # memory filled by octets that come one at a time.
 MOST_PIECES: Final = 1 << 14
+_SMALL: Final = 512  # octets: pieces in order below this are put together, as each takes some 40
+_JOINED: Final = 16 * 1024  # ... up to here
 
 
 class Reassembly:
@@ -17,7 +19,7 @@ class Reassembly:
 
     Positions are those of the peer's stream.  What arrived first stays: an overlap is cut from the
     piece that comes later.  The caller bounds the octets: what lies outside of the window must not
-    be added.  The number of pieces is bounded here.
+    be added.  The number of pieces is bounded here: of those in order by their octets.
 
     :ivar next: position of the first octet that is missing.
     :ivar readable: octets in order that have not been read.
@@ -28,7 +30,7 @@ class Reassembly:
     def __init__(self) -> None:
         self.next = 0
         self.readable = 0
-        self._ready: list[bytes] = []  # takes much less than an empty deque
+        self._ready: list[bytes | bytearray] = []  # takes much less than an empty deque
         self._offset = 0  # octets of the first ready piece that have been read
         self._ranges = Ranges()
         self._pieces: dict[int, bytes] = {}  # by position; no two overlap
@@ -109,7 +111,7 @@ class Reassembly:
             return b""
         if not self._offset and len(ready[0]) <= limit and len(ready) == 1:
             self.readable = 0
-            return ready.pop()
+            return bytes(ready.pop())
         parts = []
         missing = limit
         gone = 0
@@ -139,7 +141,14 @@ class Reassembly:
             del self._recent[0]
 
     def _append(self, payload: bytes) -> None:
-        self._ready.append(payload)
+        ready = self._ready
+        if len(payload) < _SMALL and ready and len(ready[-1]) < _JOINED:
+            last = ready[-1]
+            if type(last) is not bytearray:
+                last = ready[-1] = bytearray(last)
+            last += payload
+        else:
+            ready.append(payload)
         self.next += len(payload)
         self.readable += len(payload)
 

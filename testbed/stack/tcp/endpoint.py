@@ -6,6 +6,7 @@ import contextlib
 import errno
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import Final
 
 from testbed.stack.connection import Closed, Connected, Event
 from testbed.stack.deadlines import Deadlines
@@ -31,6 +32,9 @@ from testbed.trace import NullTracer, Tracer
 
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
 _ANY_IPV6 = "::"
+# Connections in TIME-WAIT: no program can limit them, as they are nobody's any more.  Of more than
+# this the oldest ends early; Linux has such a limit, too (tcp_max_tw_buckets).
+MOST_TIME_WAIT: Final = 1 << 14
 
 
 class TcpEndpoint:
@@ -68,6 +72,7 @@ class TcpEndpoint:
         self._listeners: dict[Address, TcpListener] = {}
         self._handshakes: dict[TcpConnection, TcpListener] = {}  # of accepted connections
         self._awake: dict[TcpConnection, None] = {}
+        self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
         self._events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
@@ -164,6 +169,14 @@ class TcpEndpoint:
             if age:
                 return bool(age < 1 << 31)
         return connection.position_of(segment) > connection.receiver.next
+
+    def _bound_time_wait(self, connection: TcpConnection) -> None:
+        """Note a connection in TIME-WAIT; end the oldest if there are too many."""
+        self._waiting[connection] = None
+        if len(self._waiting) > MOST_TIME_WAIT:
+            oldest = next(iter(self._waiting))
+            self._end_time_wait(oldest)
+            self._awake[oldest] = None
 
     def _end_time_wait(self, connection: TcpConnection) -> None:
         try:
@@ -328,8 +341,10 @@ class TcpEndpoint:
                     self.crash(connection, error)
                 if connection.state is State.CLOSED:
                     self._forget(connection)
-                else:
-                    self._timers.arm(connection)
+                    continue
+                if connection.state is State.TIME_WAIT:
+                    self._bound_time_wait(connection)
+                self._timers.arm(connection)
         if self._ready:  # the last words of connections that were ended here
             out += self._ready
             self._ready = []
@@ -349,6 +364,7 @@ class TcpEndpoint:
 
     def _forget(self, connection: TcpConnection) -> None:
         self._timers.forget(connection)
+        self._waiting.pop(connection, None)
         if self._connections.get(connection.flow) is connection:
             del self._connections[connection.flow]
             port = connection.flow.local.port

@@ -130,6 +130,7 @@ class Scoreboard:
             if record.fate is Fate.LOST:
                 self.lost -= record.end - record.start
                 self._back_in_flight(record)
+        self._lost_starts.clear()
 
     def next_lost(self) -> Sent | None:
         """Return the first lost record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -44,3 +45,35 @@ def test_the_number_of_pieces_is_bounded() -> None:
     assert stream.end == 2 * MOST_PIECES
     stream.add(0, b"y")
     assert stream.next == 2
+
+
+def test_small_pieces_in_order_take_no_more_than_their_octets() -> None:
+    """Each object takes some 40 octets more than what is in it."""
+    rng = random.Random(2)
+    stream, octets = Reassembly(), 0
+    tracemalloc.start()
+    while octets < 400_000:
+        piece = rng.randbytes(2)
+        stream.add(octets, piece)
+        octets += len(piece)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 2 * octets
+
+
+@pytest.mark.parametrize("limit", [1, 3, 700, 1 << 20])
+def test_small_and_large_pieces_are_read_as_they_came(limit: int) -> None:
+    rng = random.Random(3)
+    stream, at = Reassembly(), 0
+    read = b""
+    while at < len(DATA):
+        piece = DATA[at : at + rng.choice((1, 2, 600))]
+        stream.add(at, piece)
+        at += len(piece)
+        if rng.random() < 0.3:
+            read += stream.read(limit)
+    while some := stream.read(limit):
+        assert type(some) is bytes
+        read += some
+    assert read == DATA
+    assert stream.readable == 0

@@ -34,7 +34,8 @@ class KernelLike:
         self._endpoints = list(endpoints)
         self._limits = limits
         self._announced: set[int] = set()  # ids of endpoints
-        self._unserved: list[RemoteAddress] = []  # announced, but no laminar endpoint was free
+        # By id: announced, but no laminar endpoint was free.
+        self._unserved: dict[int, RemoteAddress] = {}
         self._accepted: list[int] = []  # ids of remote addresses that were taken up
 
     def established(self, paths: Paths) -> Iterable[Command]:
@@ -56,13 +57,13 @@ class KernelLike:
         if sources:
             self._accepted.append(remote.id)
         elif any(one.laminar for one in self._endpoints):
-            self._unserved.append(remote)
+            self._unserved[remote.id] = remote
         for host, number, backup in sources:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)
 
     def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Let another announced address take its place."""
-        self._unserved = [one for one in self._unserved if one.id != remote.id]
+        self._unserved.pop(remote.id, None)
         if remote.id in self._accepted:
             self._accepted.remove(remote.id)
         return ()
@@ -73,8 +74,8 @@ class KernelLike:
         Its laminar endpoint is free for an address that found none.  In Linux an attempt without a
         route has failed before an ADD_ADDR is looked at.
         """
-        unserved, self._unserved = self._unserved, []
-        for remote in unserved:
+        unserved, self._unserved = self._unserved, {}
+        for remote in unserved.values():
             yield from self.announced(paths, remote)
 
     def address_added(self, paths: Paths, host: str) -> Iterable[Command]:

@@ -324,3 +324,16 @@ def test_laminar_endpoint_that_gets_free_serves_an_address_that_found_none() -> 
     gone = view.open_paths.pop()
     assert list(manager.subflow_closed(view, gone)) == [opened(A2, 2, remote)]
     assert list(manager.subflow_closed(view, gone)) == []
+
+
+def test_address_announced_again_with_other_ports_waits_once() -> None:
+    """A peer may announce an id again and again; what it has announced last counts."""
+    view = View(A1, A2)
+    manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True, laminar=True))
+    (first,) = manager.established(view)
+    view.add(first)
+    remotes = [RemoteAddress(5, Address(B2.host, port)) for port in range(80, 100)]
+    for remote in remotes:
+        assert list(manager.announced(view, remote)) == []
+    gone = view.open_paths.pop()
+    assert list(manager.subflow_closed(view, gone)) == [opened(A2, 2, remotes[-1])]

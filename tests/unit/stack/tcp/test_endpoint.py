@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from testbed.sockinfo import decode_tcp_info
 from testbed.stack.connection import Connected
 from testbed.stack.packet.address import Address, Flow
+from testbed.stack.tcp import endpoint as endpoints
 from testbed.stack.tcp.config import TcpConfig
 
 from .network import SECOND, Network
@@ -126,6 +129,26 @@ def test_nothing_is_left_of_connections_that_ended() -> None:
     assert network.client.next_timer() is None
     assert network.server.next_timer() is None
     assert all(network.client.connection(flow) is None for flow in flows())
+
+
+def test_connections_in_time_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's program can limit them.  The oldest end early."""
+    monkeypatch.setattr(endpoints, "MOST_TIME_WAIT", 10)
+    network = Network()
+    network.server.listen(Address("0.0.0.0", 80))
+    clients = []
+    for flow in flows():
+        clients.append(network.client.connect(flow, network.now))
+        network.run_for(SECOND)
+        clients[-1].close()
+        network.run_for(SECOND // 10)
+        server = network.server.connection(Flow(*flow[::-1]))
+        assert server is not None
+        server.close()
+        network.run_for(SECOND // 10)
+        left = [one for one in clients if network.client.connection(one.flow) is not None]
+        assert left == clients[-10:]
+    assert all(one.failure is None for one in clients)
 
 
 def test_a_port_is_free_again_whatever_came_between() -> None:
