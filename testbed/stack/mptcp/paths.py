@@ -325,7 +325,7 @@ class PathControl:
         """
         if not self.signals.authentic(option):
             return
-        port = self.initial.remote.port if option.port is None else option.port
+        port = option.port or self.initial.remote.port  # nobody has port 0: as in Linux
         host = unmapped(option.address)
         remote = RemoteAddress(option.address_id, Address(host, port))
         known = self._remotes.get(remote.id)

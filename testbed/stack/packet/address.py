@@ -7,6 +7,7 @@ import ipaddress
 from typing import Final, NamedTuple
 
 _MAPPED: Final = "::ffff:"
+_BROADCAST: Final = ipaddress.IPv4Address(0xFFFF_FFFF)
 
 
 class Address(NamedTuple):
@@ -42,6 +43,16 @@ def unpack(octets: bytes) -> str:
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     # Python writes these so from 3.13 on (RFC 5952, section 5).
     return str(address) if mapped is None else f"{_MAPPED}{mapped}"
+
+
+@functools.lru_cache(maxsize=4096)
+def is_unicast(host: str) -> bool:
+    """Tell whether an address can be one of the two of a connection (RFC 9293, section 3.9.2.3).
+
+    Broadcast to a subnet looks like any other address here.
+    """
+    address = ipaddress.ip_address(unmapped(host))
+    return not (address.is_multicast or address.is_unspecified or address == _BROADCAST)
 
 
 def unmapped(host: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from testbed.stack.connection import Closed, Connected, Event
 from testbed.stack.deadlines import Deadlines
-from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.address import Address, Flow, is_unicast
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.options import Option, Timestamps, find
 from testbed.stack.packet.segment import ACK, RST, SYN, Segment
@@ -83,8 +83,11 @@ class TcpEndpoint:
     def connect(self, flow: Flow, now: int, extension: Extension | None = None) -> TcpConnection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
-        :raises OSError: EADDRINUSE, there is such a connection already.
+        :raises OSError: EADDRINUSE, there is such a connection already; ENETUNREACH, as in Linux,
+            the remote address is none of one host (MUST-46).
         """
+        if not is_unicast(flow.remote.host):
+            raise OSError(errno.ENETUNREACH, f"{flow.remote.host} is not the address of one host")
         old = self._connections.get(flow)
         if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
@@ -188,8 +191,8 @@ class TcpEndpoint:
         """Take a segment for no connection (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
         listener = self._listener(segment.destination)
         flags = segment.flags
-        if flags & RST:
-            return
+        if flags & RST or not (is_unicast(flow.local.host) and is_unicast(flow.remote.host)):
+            return  # MUST-57 and MUST-63: without a word
         if listener is None and self._stray.acceptor is not None:
             listener = self._stray
         if listener is None:

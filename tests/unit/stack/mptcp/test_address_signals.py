@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
+from testbed.stack.packet.address import Address
 from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.mptcp import (
     AddAddr,
@@ -21,7 +22,7 @@ from testbed.stack.packet.mptcp import (
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, RST, Segment
 
-from .script import LOCAL, LOCAL_2, REMOTE_2
+from .script import LOCAL, LOCAL_2, REMOTE, REMOTE_2
 
 
 def test_signal_is_no_duplicate_ack(script: Any) -> None:
@@ -192,3 +193,27 @@ def test_address_is_withdrawn_as_soon_as_there_is_a_subflow(script: Any) -> None
     second = world.subpeer(LOCAL_2, REMOTE_2)
     answers = world.join(second)
     assert RemoveAddr(address_ids=(0, 3)) in [find(one.options, RemoveAddr) for one in answers]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"])
+def test_address_of_no_single_host_is_not_joined(script: Any, host: str) -> None:
+    """RFC 9293, MUST-46: a peer must not have us send the token to a whole network."""
+    world = script(limits=PathLimits(subflows=4, add_addr_accepted=4))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    answers = peer.send(ACK, world.announcement(3, host))
+    assert any(find(one.options, AddAddr) for one in answers)
+    assert world.out == []
+    assert len(world.connection.subflows) == 1
+
+
+def test_port_0_is_no_port(script: Any) -> None:
+    """Section 3.4.1: without a port it is that of the first subflow; Linux takes 0 for none."""
+    world = script(limits=PathLimits(subflows=4, add_addr_accepted=4))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    answers = peer.send(ACK, world.announcement(3, "10.0.2.2", 0))
+    (echo,) = [found for one in answers if (found := find(one.options, AddAddr))]
+    assert echo == AddAddr(address_id=3, address="10.0.2.2", port=0)
+    (syn,) = world.out
+    assert syn.destination == Address("10.0.2.2", REMOTE.port)

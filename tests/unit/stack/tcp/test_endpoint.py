@@ -9,6 +9,7 @@ import pytest
 from testbed.sockinfo import decode_tcp_info
 from testbed.stack.connection import Connected
 from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp import endpoint as endpoints
 from testbed.stack.tcp.config import TcpConfig
 
@@ -168,3 +169,19 @@ def test_a_listener_on_one_address_comes_before_one_on_any() -> None:
     script.endpoint.listen(Address("0.0.0.0", HERE.port), backlog=0)
     script.listen()
     assert script.inject("S", 0) == ["S. 0:0 1"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "239.1.2.3", "255.255.255.255", "::", "ff02::1"])
+def test_many_hosts_are_no_peer(host: str) -> None:
+    """RFC 9293, MUST-46, MUST-57 and MUST-63: not to connect to, not to answer, not to be."""
+    script = Script()
+    family = "fd00::1" if ":" in host else "10.0.0.1"
+    with pytest.raises(OSError, match="not the address of one host"):
+        script.endpoint.connect(Flow(Address(family, 1), Address(host, 80)), script.now)
+    script.endpoint.listen(Address("::" if ":" in host else "0.0.0.0", 80))
+    for port in (80, 81):  # open and closed
+        for source, destination in ((host, family), (family, host)):
+            syn = Segment(source=Address(source, 7), destination=Address(destination, port), seq=1,
+                          flags=SYN, window=1000)  # fmt: skip
+            script.endpoint.receive(syn, script.now)
+            assert list(script.endpoint.segments_to_send(script.now)) == []
