@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, NO_THRESHOLD, Group, Sample
-
-_LEAST_SEGMENTS: Final = 2
 
 
 class Reno:
@@ -14,6 +12,7 @@ class Reno:
 
     pacing_rate: ClassVar[int] = 0  # not paced: ACKs are the clock
     proportional: ClassVar[bool] = True
+    least_segments: ClassVar[int] = 2  # of the window after a loss
 
     __slots__ = ("_acked", "_before", "mss", "threshold", "window")
 
@@ -83,5 +82,5 @@ class Reno:
         self._before = (self.window, self.threshold)
 
     def _reduce_to(self, octets: int) -> None:
-        self.threshold = self.window = max(octets, _LEAST_SEGMENTS * self.mss)
+        self.threshold = self.window = max(octets, self.least_segments * self.mss)
         self._acked = 0

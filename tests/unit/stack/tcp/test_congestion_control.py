@@ -51,8 +51,17 @@ def round_trip(control: CongestionControl, now: int) -> int:
 
 
 def test_the_registry() -> None:
-    assert CONTROLS.names() == ["cubic", "reno"]
-    with pytest.raises(InputError, match="cubic, reno"):
+    assert CONTROLS.names() == [
+        "balia",
+        "coupled",
+        "cubic",
+        "ewtcp",
+        "lia",
+        "olia",
+        "reno",
+        "wvegas",
+    ]
+    with pytest.raises(InputError, match="cubic, ewtcp"):
         CONTROLS["tahoe"]
 
 

@@ -1,0 +1,111 @@
+"""What the controls have in common that couple the subflows of one connection.
+
+Each is a Reno, with its slow start, but for how far the window grows for an ACK in congestion
+avoidance and, for some, how far it shrinks after a loss.  All of them take windows in octets and
+round-trip times in nanoseconds; the units cancel out in every formula but where it says so.
+
+A control that is alone, as that of plain TCP is, has the increase of Reno.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final, Self
+
+from testbed.stack.tcp.congestion.control import Group, Sample
+from testbed.stack.tcp.congestion.reno import Reno
+
+_QUIET_NS: Final = 1_000_000_000
+
+
+class Coupled(Reno):
+    """Grows by what :meth:`gain` says.
+
+    :ivar rtt: the smoothed round-trip time; 0 before the first.
+    :ivar heard: when the last ACK of data came.
+    """
+
+    least_segments: ClassVar[int] = 1  # what is taken off a path, the others carry
+
+    __slots__ = ("_credit", "_group", "_peak", "_peak_before", "_round", "heard", "rtt")
+
+    def __init__(self, group: Group) -> None:
+        super().__init__(group)
+        self.rtt = 0
+        self._group = group
+        self._credit = 0.0  # segments the window is to grow by that make no whole one yet
+        self.heard = 0
+        self._peak = 0  # the most octets in flight in this round trip, and in the one before
+        self._peak_before = 0
+        self._round = -1
+
+    @property
+    def used(self) -> int:
+        """Octets of the window that were in use in the last two round trips.
+
+        RFC 6356, section 3, asks for that: a window that the application does not fill is no rate.
+        """
+        return min(self.window, max(self._peak, self._peak_before, self.mss))
+
+    @property
+    def rate(self) -> float:
+        """Octets per nanosecond."""
+        return self.used / self.rtt
+
+    def gain(self, paths: Sequence[Self]) -> float:
+        """Return by how many segments the window grows for each octet acknowledged.
+
+        It may be negative.
+
+        :param paths: those in use, this one among them.
+        """
+        del paths
+        return 1 / self.window
+
+    def paths(self, now: int) -> list[Self]:
+        """Return those of the connection's controls whose paths are in use, this one among them.
+
+        Not in use is one that has had no ACK of data for two round trips and a second.
+        """
+        kind = type(self)
+        return [
+            path
+            for path in self._group
+            if path is self
+            or (
+                isinstance(path, kind) and path.rtt and now - path.heard <= _QUIET_NS + 2 * path.rtt
+            )
+        ]
+
+    def on_sent(self, octets: int, in_flight: int, now: int) -> None:  # noqa: ARG002
+        """Note how much of the window is used."""
+        self._peak = max(self._peak, in_flight)
+
+    def on_ack(self, sample: Sample) -> None:
+        """Double each round trip in slow start, grow as coupled after it."""
+        self._note(sample)
+        if not sample.growable:
+            return
+        octets = self._slow_start(sample.delivered, sample.delivered)
+        if octets and self.rtt:
+            self._credit += octets * self.gain(self.paths(sample.now))
+            if self._credit >= 1:
+                self._credit -= 1
+                self.window += self.mss
+            elif self._credit <= -1:
+                self._credit += 1
+                self.window = max(self.window - self.mss, self.least_segments * self.mss)
+
+    def _note(self, sample: Sample) -> bool:
+        """Keep what the other paths want to know of this one; tell whether a round trip is over."""
+        self.rtt = sample.smoothed or self.rtt
+        self.heard = sample.now
+        if sample.round == self._round:
+            return False
+        self._round = sample.round
+        self._peak_before, self._peak = self._peak, sample.in_flight
+        return True
+
+    def _reduce_to(self, octets: int) -> None:
+        super()._reduce_to(octets)
+        self._credit = 0.0

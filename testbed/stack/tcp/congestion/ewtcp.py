@@ -1,0 +1,28 @@
+"""EWTCP, equally weighted TCP: M. Honda et al., "Multipath congestion control", PFLDNeT 2009.
+
+M. Honda, Y. Nishida, L. Eggert, P. Sarolahti, H. Tokuda, "Multipath congestion control for shared
+bottleneck"; Wischik et al., NSDI 2011, section 2.1, gave it its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from testbed.stack.tcp.congestion.coupled import Coupled
+
+
+class Ewtcp(Coupled):
+    """Each of n subflows takes 1/n of what a TCP would: fair, but it moves no traffic.
+
+    For b octets acknowledged the window grows by a b MSS / w, and a loss halves.  In balance such a
+    window is as the root of a, so a weight of 1/n needs a = 1/n^2.
+    """
+
+    least_segments = 2
+
+    __slots__ = ()
+
+    def gain(self, paths: Sequence[Self]) -> float:
+        """Return the weighted increase."""
+        return 1 / (len(paths) ** 2 * self.window)

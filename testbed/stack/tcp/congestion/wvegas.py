@@ -1,0 +1,84 @@
+"""wVegas, weighted Vegas: draft-xu-mptcp-congestion-control.
+
+Y. Cao, M. Xu, X. Fu, "Delay-based congestion control for multipath TCP", ICNP 2012.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.tcp.congestion.control import Group, Sample
+from testbed.stack.tcp.congestion.coupled import Coupled
+
+_TOTAL_SEGMENTS: Final = 10  # total_alpha: what the connection keeps in all queues together
+_LEAST_ALPHA: Final = 2
+_GAMMA_SEGMENTS: Final = 1
+
+
+class WVegas(Coupled):
+    """Moves traffic away from a path when its queue grows, which is before anything is lost.
+
+    Once a round trip, with the window w in segments, the mean round-trip time rtt of the round, the
+    least one ever, base, and the paths' rates x = w / rtt::
+
+        diff = w (rtt - base) / rtt     the segments that this subflow has in the queue
+        slow start: ends where diff > 1, with a window that leaves the queue empty
+        diff >= alpha: alpha = max(2, 10 x / sum of x)
+        diff > alpha: w - 1;  diff < alpha: w + 1
+        diff > alpha, and rtt - base at least twice its least since the last time: w base / (2 rtt)
+
+    The last empties the queue, so that base is seen again.  A loss halves.  What it balances is the
+    delay of queues, where the others balance losses.
+    """
+
+    __slots__ = ("_alpha", "_base", "_count", "_delay", "_sum")
+
+    def __init__(self, group: Group) -> None:
+        super().__init__(group)
+        self._alpha: float = _LEAST_ALPHA
+        self._base = 0
+        self._delay = 0.0  # the least queueing delay since the last time it was drained
+        self._sum = self._count = 0  # of the round-trip times of this round
+
+    def on_ack(self, sample: Sample) -> None:
+        """Grow in slow start; once a round trip, look at the queue."""
+        new = self._note(sample)
+        if sample.rtt is not None:
+            self._base = min(self._base or sample.rtt, sample.rtt)
+            self._sum += sample.rtt
+            self._count += 1
+        if sample.growable:
+            self._slow_start(sample.delivered, sample.delivered)
+        if new and self._count:
+            mean = self._sum / self._count
+            self._sum = self._count = 0
+            self._judge(mean, sample)
+
+    def _judge(self, rtt: float, sample: Sample) -> None:
+        window = self.window / self.mss
+        delay = rtt - self._base
+        queued = window * delay / rtt
+        if self.window < self.threshold:
+            if queued > _GAMMA_SEGMENTS:
+                self._shrink_to(window - queued + 1)
+            return
+        if queued >= self._alpha:
+            paths = self.paths(sample.now)
+            share = self.rate / sum([path.rate for path in paths])
+            self._alpha = max(_LEAST_ALPHA, share * _TOTAL_SEGMENTS)
+        if queued > self._alpha:
+            self._shrink_to(window - 1)
+            self._drain(rtt, delay)
+        elif queued < self._alpha and sample.growable:
+            self.window += self.mss
+
+    def _drain(self, rtt: float, delay: float) -> None:
+        """Empty the queue once it has doubled, so that ``base`` is that of the path alone."""
+        self._delay = min(self._delay or delay, delay)
+        if delay >= 2 * self._delay:
+            self._shrink_to(self.window / self.mss * self._base / (2 * rtt))
+            self._delay = 0.0
+
+    def _shrink_to(self, segments: float) -> None:
+        self.window = max(int(segments), self.least_segments) * self.mss
+        self.threshold = min(self.threshold, self.window)
