@@ -79,6 +79,14 @@ def distributions(figures: Sequence[Distribution]) -> Section | None:
     return Section(id="distributions", title="Every repetition", blocks=tuple(blocks))
 
 
+def styles_of(asked: Asked) -> Styles:
+    """Return the styles of the stacks: the same in all figures, whichever runs count."""
+    styles = Styles()
+    for cell in asked.cells:
+        styles.of("stack", label_of(cell))
+    return styles
+
+
 def sampled(
     asked: Asked, outcome: Outcome, runs: Sequence[RunRecord], styles: Styles
 ) -> list[Distribution]:
@@ -93,13 +101,13 @@ def sampled(
                 group=in_words(cell.point),
                 style=styles.of("stack", label_of(cell)),
                 values=tuple(values),
-                mean=statistics.fmean(values),
+                mean=statistics.fmean(values) if values else None,
                 interval=of.metrics[metric].interval if metric in of.metrics else None,
             )
             for of, cell in ((of, _cell(of)) for of in outcome.cells)
-            if (values := samples.values(cell, metric))
+            for values in [samples.values(cell, metric)]
         ]
-        if those:
+        if any(sample.values for sample in those):
             found.append(
                 Distribution(
                     name=metric,
@@ -113,13 +121,15 @@ def sampled(
 
 
 def single(
-    asked: Asked, runs: Sequence[RunRecord], samples: Sequence[Mapping[str, Sequence[float]]]
+    asked: Asked,
+    runs: Sequence[RunRecord],
+    samples: Sequence[Mapping[str, Sequence[float]]],
+    styles: Styles,
 ) -> list[Distribution]:
     """Return the distribution of single latencies and delays, those of all runs of a cell together.
 
     :param samples: of each run, in seconds, by name.
     """
-    styles = Styles()
     names = dict.fromkeys(name for of in samples for name in of)
     found: dict[str, list[Sample]] = {name: [] for name in names}
     for cell in asked.cells:
@@ -182,7 +192,7 @@ def _parts(figure: Distribution) -> Iterator[Distribution]:
 def functions(figure: Distribution) -> Iterator[Distribution]:
     """Yield what is drawn as distribution functions: each group, or all of them together."""
     groups: dict[str, list[Sample]] = {}
-    for sample in figure.samples:
+    for sample in filter(lambda each: each.values, figure.samples):
         groups.setdefault(sample.group, []).append(sample)
     if len(groups) > MOST_GROUPS:
         yield _pooled(figure, len(groups))
@@ -195,7 +205,7 @@ def functions(figure: Distribution) -> Iterator[Distribution]:
 def _pooled(figure: Distribution, groups: int) -> Distribution:
     """Put the samples of each stack together."""
     of: dict[str, list[Sample]] = {}
-    for sample in figure.samples:
+    for sample in filter(lambda each: each.values, figure.samples):
         of.setdefault(sample.label, []).append(sample)
     samples = []
     for label, parts in of.items():

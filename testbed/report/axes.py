@@ -9,6 +9,7 @@ import msgspec
 
 from testbed.analysis.numbers import scale
 from testbed.metric import Unit
+from testbed.report.figures import Sweep
 
 _STEPS: Final = (1, 2, 2.5, 5, 10)
 
@@ -59,6 +60,29 @@ def seconds(end: float, count: int = 6) -> Axis:
     whole = axis(end, "s", count=count)
     ticks = tuple(tick for tick in whole.ticks if tick[0] <= end * (1 + 1e-9))
     return Axis(low=0.0, high=end or whole.high, ticks=ticks, unit=whole.unit)
+
+
+def parameter(figure: Sweep, character: float) -> Axis:
+    """Return the axis of a parameter: the values that were asked for are its ticks.
+
+    :param character: which share of the axis a character takes: texts do not overlap.
+    """
+    at = [figure.place(value) for value in figure.values]
+    margin = (max(at) - min(at)) * 0.05
+    low, high = min(at) - margin, max(at) + margin
+    ticks: list[tuple[float, str]] = []
+    end = -math.inf
+    for where, text in zip(at, figure.written, strict=True):
+        half = (len(text) + 1) / 2 * character * (high - low)
+        if where - half >= end:
+            ticks.append((where, text))
+            end = where + half
+    return Axis(
+        low=low,
+        high=high,
+        ticks=tuple(ticks),
+        unit="logarithmic" if figure.logarithmic else "",
+    )
 
 
 def _step(span: float, count: int) -> float:

@@ -11,10 +11,10 @@ import msgspec
 from testbed.analysis.outcome import Outcome, outcome
 from testbed.document import nearest
 from testbed.errors import InputError
-from testbed.report import answers, asking, running
+from testbed.report import answers, asking, running, sweeps
 from testbed.report.blocks import Article, Line, Section
 from testbed.report.comparing import comparison
-from testbed.report.figures import Distribution, Timeline
+from testbed.report.figures import Distribution, Sweep, Timeline
 from testbed.report.page import Explored, render
 from testbed.report.reading import Folder, Reader
 from testbed.report.timeline import Styles, timeline
@@ -44,6 +44,7 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     timelines: tuple[Timeline, ...]
     distributions: tuple[Distribution, ...]
+    sweeps: tuple[Sweep, ...]
     chosen: running.Chosen
     points: int
 
@@ -97,7 +98,7 @@ def _built(reader: Reader, folder: Folder, options: Options, folders: int) -> Bu
     chosen = running.choose(folder.runs, folder.asked.cells, summary.headline[0], options.runs)
     count = sum(map(len, chosen.groups.values())) * folders
     points = max(_FEWEST, min(_MOST, _POINTS // max(1, count * _CURVES)))
-    styles = Styles()
+    styles, stacks = Styles(), answers.styles_of(folder.asked)
     timelines = tuple(
         timeline(
             run,
@@ -115,19 +116,20 @@ def _built(reader: Reader, folder: Folder, options: Options, folders: int) -> Bu
         outcome=summary,
         timelines=tuple(each for each in timelines if each.panels),
         distributions=(
-            *answers.sampled(folder.asked, summary, folder.runs, Styles()),
-            *_single(reader, folder),
+            *answers.sampled(folder.asked, summary, folder.runs, stacks),
+            *_single(reader, folder, stacks),
         ),
+        sweeps=tuple(sweeps.swept(folder.asked, summary, stacks)),
         chosen=chosen,
         points=points,
     )
 
 
-def _single(reader: Reader, folder: Folder) -> list[Distribution]:
+def _single(reader: Reader, folder: Folder, styles: Styles) -> list[Distribution]:
     if len(folder.asked.cells) > _SINGLE:
         return []
     samples = [reader.samples(folder, run.number) for run in folder.runs]
-    return answers.single(folder.asked, folder.runs, samples)
+    return answers.single(folder.asked, folder.runs, samples, styles)
 
 
 def _article(built: Built, index: int) -> Article:
@@ -136,6 +138,7 @@ def _article(built: Built, index: int) -> Article:
         asking.question(folder),
         asking.topology(folder),
         answers.verdicts(summary),
+        sweeps.over_parameters(built.sweeps),
         answers.results(folder.asked, summary, folder.runs),
         answers.distributions(built.distributions),
         running.over_time(built.timelines, built.chosen.note, built.points),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import PlatformError
-from testbed.report.figures import Distribution, Timeline
+from testbed.report.figures import Distribution, Sweep, Timeline
 
 Columns = dict[str, list[Any]]
 
@@ -41,6 +41,23 @@ def of_distribution(figure: Distribution) -> Columns:
         "parameters": [row[1] for row in rows],
         "value": [row[2] for row in rows],
     }
+
+
+def of_sweeps(figures: Sequence[Sweep]) -> Columns:
+    """Return one row for each cell; what no run gave is empty."""
+    rows = []
+    for figure in figures:
+        texts = dict(zip(figure.values, figure.written, strict=True))
+        for line in figure.lines:
+            for each in line.points:
+                ends = each.interval
+                low, high = (None, None) if ends is None else (ends.low, ends.high)
+                place = figure.parameter, texts[each.x], each.x, figure.group
+                mean = each.mean, low, high, each.runs, each.planned
+                rows.append((figure.metric, figure.unit, line.name, *place, *mean))
+    place_names = ("metric", "unit", "stack", "parameter", "value", "number", "others")
+    names = (*place_names, "mean", "low", "high", "runs", "planned")
+    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
 
 
 def save(columns: Columns, path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ Every value is in the unit of the registry: bit/s, seconds, octets, or a count.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -97,13 +98,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """The values that the runs of one cell gave.
 
     :param group: what the cell's parameters are, in words.
+    :param mean: ``None`` where there is no value.
     """
 
     label: str
     group: str
     style: int
     values: tuple[float, ...]
-    mean: float
+    mean: float | None
     interval: Interval | None = None
 
 
@@ -121,3 +123,75 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
     each: str = RUN
     note: str = ""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of one cell.
+
+    :param x: the parameter: seconds, bit/s, octets, a share, or a plain number.
+    :param mean: of the ``runs`` that count, of so many ``planned`` ones; ``None``: there is none.
+    """
+
+    x: float
+    mean: float | None = None
+    interval: Interval | None = None
+    runs: int
+    planned: int
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """All values that an axis must hold."""
+        if self.mean is None:
+            return ()
+        ends = () if self.interval is None else (self.interval.low, self.interval.high)
+        return self.mean, *ends
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One stack; it is broken where a point has no mean."""
+
+    name: str
+    style: int
+    points: tuple[Point, ...]
+
+    @property
+    def parts(self) -> tuple[tuple[Point, ...], ...]:
+        """The points between the gaps."""
+        parts: list[list[Point]] = [[]]
+        for point in self.points:
+            if point.mean is None:
+                parts.append([])
+            else:
+                parts[-1].append(point)
+        return tuple(tuple(part) for part in parts if part)
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric over a parameter of the matrix, the others having one value.
+
+    :param group: what the other parameters are, in words.
+    :param values: those of the parameter, rising; ``written`` as they are in the experiment.
+    :param low: where the axis of the metric begins, and ``high`` where it ends, at least: equal
+        for all groups.
+    """
+
+    name: str
+    metric: str
+    unit: Unit
+    parameter: str
+    group: str
+    values: tuple[float, ...]
+    written: tuple[str, ...]
+    logarithmic: bool
+    low: float
+    high: float
+    lines: tuple[Line, ...]
+
+    @property
+    def title(self) -> str:
+        """What it shows, in words."""
+        return f"{self.metric} over {self.parameter}" + (f", {self.group}" if self.group else "")
+
+    def place(self, value: float) -> float:
+        """Return where a value of the parameter stands on its axis."""
+        return math.log10(value) if self.logarithmic else value

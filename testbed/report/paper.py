@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testbed.analysis.numbers import scale, short
 from testbed.errors import PlatformError
-from testbed.report.axes import Axis, axis, seconds
-from testbed.report.figures import INK, Curve, Distribution, Panel, Timeline
-from testbed.report.plots import shares
+from testbed.report.axes import Axis, axis, parameter, seconds
+from testbed.report.figures import INK, Curve, Distribution, Panel, Sweep, Timeline
+from testbed.report.plots import NO_RUN, shares
 from testbed.report.running import highest
 from testbed.report.style import Style
 
@@ -82,8 +82,11 @@ def strip(figure: Distribution, style: Style) -> Figure:
     drawn = _figure(style.width, (0.1 + 0.15 * lines) * len(rows) + 0.7)
     axes = drawn.subplots()
     values = [value for sample in figure.samples for value in sample.values]
-    across = axis(max(values), figure.unit, low=min(0.0, *values), count=5)
+    across = axis(max(0.0, *values), figure.unit, low=min(0.0, *values), count=5)
     for row, (sample, _) in enumerate(rows):
+        if sample.mean is None:
+            axes.text(0, row, f" {NO_RUN}", va="center", color="0.4")
+            continue
         if sample.interval is not None:
             ends = sample.interval.low, sample.interval.high
             axes.plot(ends, (row, row), color="0.75", linewidth=6, solid_capstyle="butt")
@@ -120,6 +123,37 @@ def ecdf(figure: Distribution, style: Style) -> Figure:
     axes.grid()
     axes.legend(loc="best")
     _across(axes, across, figure.metric)
+    return drawn
+
+
+def sweep(figure: Sweep, style: Style) -> Figure:
+    """Draw a metric over a parameter: a line for each stack, a bar for each mean's interval."""
+    drawn = _figure(style.width, style.width * 0.6)
+    axes = drawn.subplots()
+    up = axis(figure.high, figure.unit, low=figure.low, count=4)
+    across = parameter(figure, (style.text - 1) * 0.6 / 72 / (style.width * 0.8))
+    for line in figure.lines:
+        drawing: Any = {
+            "color": _colour(line.style),
+            "linestyle": _DASHES[line.style % len(_DASHES)],
+            "marker": _MARKERS[line.style % len(_MARKERS)],
+            "markersize": 3,
+        }
+        for index, part in enumerate(line.parts):
+            x = [figure.place(each.x) for each in part]
+            means = [each.mean or 0.0 for each in part]
+            axes.plot(x, means, label=line.name if not index else None, **drawing)
+            for where, each in zip(x, part, strict=True):
+                if each.interval is not None:
+                    ends = each.interval.low, each.interval.high
+                    axes.plot((where, where), ends, color=_colour(line.style), marker="_")
+    axes.set_yticks([tick for tick, _ in up.ticks], [text for _, text in up.ticks])
+    axes.set_ylim(up.low, up.high)
+    axes.set_ylabel(f"{figure.metric}, {up.unit}" if up.unit else figure.metric)
+    axes.grid(axis="y")
+    if any(line.parts for line in figure.lines):
+        axes.legend(loc="best")
+    _across(axes, across, figure.parameter)
     return drawn
 
 

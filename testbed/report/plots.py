@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from testbed.analysis.numbers import scale, short
-from testbed.report.axes import Axis, axis, seconds
-from testbed.report.figures import INK, Curve, Distribution, Panel, Sample, Timeline
+from testbed.report.axes import Axis, axis, parameter, seconds
+from testbed.report.figures import INK, Curve, Distribution, Line, Panel, Sample, Sweep, Timeline
 from testbed.report.svg import Drawing, Point, steps, style, width_of
 
 _WIDTH: Final = 560.0
@@ -19,6 +19,7 @@ _PANEL: Final = 84.0
 _FOOT: Final = 36.0
 _ROW: Final = 18.0
 _LABEL: Final = 300.0  # at most
+NO_RUN: Final = "no run counts"
 
 
 def timeline(figure: Timeline, tops: Mapping[str, float], end: float) -> str:
@@ -32,8 +33,8 @@ def timeline(figure: Timeline, tops: Mapping[str, float], end: float) -> str:
     title = f"Run {figure.run:04d}, {figure.label}, over time: {quantities}"
     drawing = Drawing.sized(_WIDTH, height, title)
     time = seconds(end)
-    _marks(drawing, figure, time, height - _FOOT)
     places = {quantity: index for index, quantity in enumerate(tops)}
+    _marks(drawing, figure, time, [places[panel.quantity] for panel in figure.panels])
     for panel in figure.panels:
         top = _LANE + places[panel.quantity] * (_HEAD + _PANEL) + _HEAD
         high = max(tops[panel.quantity], panel.top)
@@ -52,13 +53,16 @@ def timeline(figure: Timeline, tops: Mapping[str, float], end: float) -> str:
     return str(drawing)
 
 
-def _marks(drawing: Drawing, figure: Timeline, time: Axis, bottom: float) -> None:
+def _marks(drawing: Drawing, figure: Timeline, time: Axis, panels: Sequence[int]) -> None:
+    """Mark what happened, above the panels and in them, but not across their titles."""
     across = _WIDTH - _LEFT - _RIGHT
     for mark in figure.marks:
         x = _LEFT + time.place(mark.t) * across
         of = drawing.group(f"{mark.t:.3f} s: {mark.text}")
         if mark.letter:
-            of.line((x, _LANE - 8), (x, bottom), "event")
+            for index in panels:
+                top = _LANE + index * (_HEAD + _PANEL) + _HEAD
+                of.line((x, top), (x, top + _PANEL), "event")
             of.text(x, _LANE - 12, mark.letter, "letter", "middle")
         else:
             of.path(f"M{x - 3:.1f} {_LANE - 4:.1f}h6l-3 6z", "told")
@@ -151,7 +155,7 @@ def _legend(
 def strip(figure: Distribution) -> str:
     """Draw every repetition as a dot, one row for each cell; the mean and its interval as a bar."""
     values = [value for sample in figure.samples for value in sample.values]
-    low, high = min(0.0, *values), max(values)
+    low, high = min(0.0, *values), max(0.0, *values)
     across = axis(high, figure.unit, low=low, count=6)
     rows = _rows(figure.samples)
     label = min(_LABEL, 14 + max(width_of(text) for text, _ in rows))
@@ -189,6 +193,9 @@ def _rows(samples: Sequence[Sample]) -> list[tuple[str, Sample | None]]:
 
 def _dots(drawing: Drawing, sample: Sample, y: float, place) -> None:  # type: ignore[no-untyped-def]
     of = drawing.group()
+    if sample.mean is None:
+        of.text(place(0.0) + 4, y + 4, NO_RUN, "tick")
+        return
     if sample.interval is not None:
         ends = place(sample.interval.low), place(sample.interval.high)
         of.line((ends[0], y), (ends[1], y), "interval")
@@ -230,6 +237,50 @@ def ecdf(figure: Distribution) -> str:
         ]
         drawing.lines(steps(points), f"line {style(curve.style)}")
     return str(drawing)
+
+
+def sweep(figure: Sweep) -> str:
+    """Draw a metric over a parameter: a line for each stack, a bar for each mean's interval."""
+    names = [Curve(name=line.name, style=line.style, x=(), y=()) for line in figure.lines]
+    height = 250.0
+    drawing = Drawing.sized(_WIDTH, height, figure.title)
+    top, bottom = 46.0, height - _FOOT
+    span = _WIDTH - _LEFT - _RIGHT
+    up = axis(figure.high, figure.unit, low=figure.low, count=4)
+    across = parameter(figure, width_of("x") / span)
+    unit = f", {up.unit}" if up.unit else ""
+    drawing.text(_LEFT, 12, f"{figure.metric}{unit}", "title")
+    _legend(drawing, (_LEFT, 28), span, names, filled=False)
+    for tick, text in up.ticks:
+        y = bottom - up.place(tick) * (bottom - top)
+        drawing.line((_LEFT, y), (_LEFT + span, y), "grid")
+        drawing.text(_LEFT - 6, y + 3.5, text, "tick", "end")
+    for tick, text in across.ticks:
+        x = _LEFT + across.place(tick) * span
+        drawing.line((x, bottom), (x, bottom + 4), "grid")
+        drawing.text(x, bottom + 16, text, "tick", "middle")
+    kind = f" ({across.unit})" if across.unit else ""
+    drawing.text(_LEFT + span / 2, height - 3, f"{figure.parameter}{kind}", "label", "middle")
+
+    def at(x: float, y: float) -> Point:
+        right = _LEFT + across.place(figure.place(x)) * span
+        return right, bottom - up.place(y) * (bottom - top)
+
+    for line in figure.lines:
+        _means(drawing, line, at)
+    return str(drawing)
+
+
+def _means(drawing: Drawing, line: Line, at: Callable[[float, float], Point]) -> None:
+    classes = style(line.style)
+    for part in line.parts:
+        drawing.lines([at(each.x, each.mean or 0.0) for each in part], f"line {classes}")
+        for each in part:
+            of = drawing.group(f"{line.name}: {each.runs} of {each.planned} runs count")
+            if each.interval is not None:
+                ends = at(each.x, each.interval.low), at(each.x, each.interval.high)
+                of.line(*ends, f"line bar {classes}")
+            of.dot(at(each.x, each.mean or 0.0), 3, f"dot {classes}")
 
 
 def shares(values: Sequence[float], across: Axis) -> tuple[tuple[float, ...], tuple[float, ...]]:

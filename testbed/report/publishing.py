@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from testbed.report import answers, data, paper
+from testbed.report import answers, data, paper, sweeps
 from testbed.report.building import Built
-from testbed.report.figures import RUN, Timeline
+from testbed.report.figures import RUN, Sweep, Timeline
 from testbed.report.style import Style
 
 
@@ -38,6 +38,14 @@ def _files(built: Built, directory: Path, name: str, style: Style) -> Iterator[P
         for index, part in enumerate(answers.functions(figure), 1):
             place = path.with_name(f"{path.name}-ecdf-{index}")
             yield from paper.save(paper.ecdf(part, style), place)
+    families: dict[str, list[Sweep]] = {}
+    for each in built.sweeps:
+        families.setdefault(each.name, []).append(each)
+    for family, of in families.items():
+        path = directory / f"{name}-{_safe(family)}"
+        yield from data.save(data.of_sweeps(of), path)
+        for index, each in enumerate(sweeps.shown(of), 1):
+            yield from paper.save(paper.sweep(each, style), path.with_name(f"{path.name}-{index}"))
     groups: dict[str, list[Timeline]] = {}
     for run in built.timelines:
         groups.setdefault(run.group, []).append(run)
