@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -24,12 +26,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from testbed.errors import TestbedError
 from testbed.report.building import Options, build, page
+from testbed.report.following import Follower
 from testbed.report.listing import Entry, Listing, chosen
 from testbed.report.page import listed, notice
 
 COOKIE: Final = "testbed-token"
 PAGE: Final = 200  # folders of one page of the list
 _FILTERS: Final = ("state", "machine", "name", "stack")
+_HOST: Final = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<other>[0-9A-Za-z.-]+))(:[0-9]*)?")
 _KEPT: Final = 32  # pages that are made already
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -52,6 +56,7 @@ def application(root: Path, token: str | None = None) -> Starlette:
         routes=[
             Route("/", views.index, methods=["GET"]),
             Route("/folders.json", views.folders, methods=["GET"]),
+            Route("/progress.json", views.progress, methods=["GET"]),
             Route("/report", views.report, methods=["GET"]),
         ],
         middleware=[Middleware(_Headers), guard],
@@ -60,7 +65,7 @@ def application(root: Path, token: str | None = None) -> Starlette:
 
 def is_loopback(host: str) -> bool:
     """Tell whether an address to listen at is reached from this host alone."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -73,6 +78,7 @@ class _Views:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
+        self._follower = Follower()
         self._pages: dict[tuple[object, ...], str] = {}
 
     def index(self, request: Request) -> Response:
@@ -110,6 +116,16 @@ class _Views:
             for it in chosen(entries, search, filters)
         ]
         return JSONResponse(found)
+
+    def progress(self, request: Request) -> Response:
+        """Say how far those of the chosen folders are that are being written, for their pages."""
+        wanted = request.query_params.getlist("folder")
+        running = [it.id for it in self._listing.entries() if it.state == "running"]
+        paths = {name: self._listing.path(name) for name in running if name in wanted}
+        found = [
+            self._follower.progress(name, path) for name, path in paths.items() if path is not None
+        ]
+        return JSONResponse(msgspec.to_builtins(found))
 
     def report(self, request: Request) -> Response:
         """Show the page of a folder, or of several together."""
@@ -157,7 +173,7 @@ class _Loopback:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_loopback(Request(scope).url.hostname or ""):
+        if scope["type"] == "http" and not is_loopback(_asked_host(scope)):
             refused = PlainTextResponse("testbed: this is not its address\n", 400)
             await refused(scope, receive, send)
         else:
@@ -195,6 +211,16 @@ class _Token:
         response = Response(status_code=303, headers={"location": where})
         response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
         return response
+
+
+def _asked_host(scope: Scope) -> str:
+    """Return the host that a request names; nothing if it names none, or two.
+
+    Starlette's ``url`` would have the address of this server for a name that it cannot read.
+    """
+    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    found = _HOST.fullmatch(named[0]) if len(named) == 1 else None
+    return (found["six"] or found["other"]) if found else ""
 
 
 def _asked(request: Request) -> tuple[str, dict[str, str]]:

@@ -227,16 +227,37 @@
     table.caption.append(" ", button);
   };
 
-  // A page of runs that are still carried out: when one is over, show it.
-  const follow = async (before) => {
+  // A page of runs that are still carried out: how far they are, without loading the page again,
+  // so that one can go on reading.  At the end it is loaded again.
+  const counted = (it) => `${it.over} of ${it.planned} runs are over`;
+  const told = (it) => [
+    make("progress", { max: String(it.planned || 1), value: String(it.over), "aria-label": counted(it) }),
+    make("p", { class: "now" }, it.current.length ? `Now: ${it.current.join("; ")}` : "Between two runs"),
+    make("ul", {}, ...it.latest.map((text) => make("li", {}, text))),
+  ];
+  const follow = async (status, more, shown) => {
     try {
-      const now = await (await fetch(`/folders.json${location.search}`)).text();
-      if (before !== undefined && now !== before) location.reload();
-      before ??= now;
-    } catch { /* the server has gone; it may come back */ }
-    setTimeout(follow, 2000, before);
+      const answer = await fetch(`/progress.json${location.search}`);
+      const found = await answer.json();
+      if (answer.ok && !found.length) { location.reload(); return; }
+      const over = found.reduce((sum, it) => sum + it.over, 0);
+      if (over !== shown) {
+        const again = make("button", { type: "button" }, "Show them in the page");
+        again.addEventListener("click", () => location.reload());
+        status.replaceChildren(`${found.map(counted).join("; ")}. `, ...(shown === undefined ? [] : [again]));
+      }
+      more.replaceChildren(...found.flatMap(told));
+      shown = over;
+    } catch {
+      status.textContent = "The server does not answer; this page tries again.";
+      shown = -1;
+    }
+    setTimeout(follow, 1000, status, more, shown);
   };
-  if (document.body.classList.contains("following")) follow();
+  if (document.body.classList.contains("following")) {
+    const live = document.querySelector(".live");
+    follow(live.querySelector("[role=status]"), live.querySelector(".live-more"));
+  }
 
   for (const table of document.querySelectorAll("table")) copyable(table);
   for (const root of document.querySelectorAll(".explorer")) {

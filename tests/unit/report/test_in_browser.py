@@ -179,6 +179,38 @@ def test_paper_has_dark_ink_and_no_controls(opened) -> None:
     assert opened.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_progress_is_shown_without_loading_the_page_again(browser, simulated) -> None:
+    built, damage = build([simulated], Options())
+    text = page(built, damage, following=True)
+    hostile = "<img src=x onerror='window.hit = 1'>"
+    answers = [
+        [{"over": over, "planned": 4, "current": [hostile], "latest": [f"run {over}"]}]
+        for over in (1, 2)
+    ]
+    told = []
+
+    def answer(route: Any) -> None:
+        if "/progress.json" not in route.request.url:
+            told.append("page")
+            route.fulfill(body=text, content_type="text/html")
+        else:
+            told.append("progress")
+            route.fulfill(json=answers.pop(0) if answers else [])
+
+    tab = browser.new_page()
+    tab.route("**/*", answer)
+    tab.goto("http://localhost/report?folder=it")
+    tab.get_by_text("1 of 4 runs are over").wait_for()
+    assert tab.locator(".now").inner_text() == f"Now: {hostile}"
+    tab.get_by_text("2 of 4 runs are over").wait_for()
+    assert tab.get_by_role("button", name="Show them in the page").count() == 1
+    assert tab.evaluate("window.hit") is None
+    assert told[:3] == ["page", "progress", "progress"]
+    with tab.expect_navigation():  # it is over
+        pass
+    tab.close()
+
+
 def test_the_list_of_folders_is_accessible(browser, tmp_path) -> None:
     """The page of `testbed serve`, as it is written: it has no script."""
     entries = [

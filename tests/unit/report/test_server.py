@@ -145,8 +145,15 @@ def test_it_only_reads(app, root) -> None:
 def test_other_names_of_this_host_are_refused(app) -> None:
     for host in ("localhost", "127.0.0.1:8000", "[::1]:8000"):
         assert ask(app, "/", host=host).status == 200
-    for host in ("evil.example", "192.0.2.1", "localhost.evil.example"):
+    for host in ("evil.example", "192.0.2.1", "localhost.evil.example", "a_b.evil.example"):
         assert ask(app, "/", host=host).status == 400
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a b", "[::1", "localhost@evil.example", "localhost:port", "localhost, evil"]
+)
+def test_what_is_no_name_of_a_host_is_refused(app, host) -> None:
+    assert ask(app, "/", host=host).status == 400
 
 
 def test_a_token_is_needed_and_leaves_the_address(root) -> None:
@@ -173,7 +180,11 @@ def test_a_running_experiment_is_followed(app, root) -> None:
         assert 'class="following"' in answer.text
         assert "connect-src 'self'" in answer.text
         assert '"state":"running"' in ask(app, "/folders.json?folder=silent%2F1").text
+        progress = json.loads(ask(app, "/progress.json?folder=silent%2F1&folder=..").text)
+        assert [(it["id"], it["over"], it["planned"]) for it in progress] == [("silent/1", 4, 4)]
+        assert ask(app, "/progress.json").text == "[]"
     assert 'class="following"' not in ask(app, address).text
+    assert ask(app, "/progress.json?folder=silent%2F1").text == "[]"
 
 
 def test_a_damaged_folder_is_said_to_be_one(app, root) -> None:
