@@ -46,9 +46,15 @@ def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
         for cell in side.cells
     )
     named = msgspec.structs.replace(side, name=path.stem, headline=kept, cells=cells)
+    text = json.dumps(msgspec.to_builtins(named), indent=1) + "\n"
+    temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(msgspec.to_builtins(named), indent=1) + "\n")
+        try:  # on a full disk the one that was there stays whole
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -67,7 +73,7 @@ def read(path: Path) -> Side:
         raise InputError(f"there is no baseline {path}: {error.strerror}", hint=hint) from error
     try:
         side = msgspec.json.decode(content, type=Side)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if side.schema > SCHEMA:
         raise StoreError(

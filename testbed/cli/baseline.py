@@ -95,7 +95,9 @@ def check(
     compare.conclude(found, json=json, markdown=markdown, junit=junit)
     if found.exact and found.changed:
         console(stderr=True).print(
-            f"the baseline {name} is no more: if that is meant, save it again and commit it"
+            f"testbed: the numbers are no longer those of the baseline {name}; if the change is "
+            f"meant, save new ones with `testbed baseline save {name} FOLDER` and commit the file",
+            soft_wrap=True,
         )
         sys.exit(3)
     sys.exit(compare.exit_code(found, strict=strict))

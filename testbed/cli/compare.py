@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
     from testbed.analysis.comparison import Comparison, Terms
@@ -158,7 +158,7 @@ def conclude(
         if str(path) == "-":
             sys.stdout.write(text)
         else:
-            path.write_text(text)
+            write_file(path, text)
     if json:
         print_json(changes.plain(found))
     elif Path("-") not in (markdown, junit):

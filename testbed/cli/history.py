@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -9,7 +10,7 @@ import typer
 
 from testbed.cli.compare import Metrics, Threshold
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
     from testbed.analysis.history import History, Line
@@ -152,4 +153,6 @@ def _draw(found: History, path: Path) -> None:
             rotation=30,
             fontsize="x-small",
         )
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    write_file(path, drawn.getvalue())

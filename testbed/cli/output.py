@@ -11,6 +11,8 @@ import msgspec
 from testbed.text import clean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.text import Text
 
@@ -27,6 +29,21 @@ def print_json(value: Any) -> None:
     """Print ``value``, anything msgspec can encode, as one JSON document."""
     encoded = msgspec.json.encode(value)
     sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a document to a file that the user named.
+
+    :raises InputError: it cannot be written.
+    """
+    from testbed.errors import InputError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}", hint="name another file"
+        ) from error
 
 
 def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, write_file
 from testbed.report.style import Style
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def command(
     chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
     built, damage = build(directories, Options(metrics=chosen, runs=tuple(run or ())))
     text = page(built, damage)
-    output.write_text(text, encoding="utf-8")
+    write_file(output, text)
     files = [] if figures is None else _published(built, figures, style)
     if json:
         said = {"page": str(output), "octets": len(text.encode()), "damage": damage}
@@ -71,6 +71,13 @@ def command(
 
 
 def _published(built: list[Built], directory: Path, style: Style) -> list[str]:
+    from testbed.errors import InputError
     from testbed.report.publishing import publish
 
-    return [str(file) for file in publish(built, directory, style)]
+    try:
+        return [str(file) for file in publish(built, directory, style)]
+    except OSError as error:
+        raise InputError(
+            f"figures cannot be written to {directory}: {error.strerror}",
+            hint="choose another --figures",
+        ) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from testbed.cli import machine
 from testbed.cli.application import application
-from testbed.cli.output import console
+from testbed.cli.output import console, write_file
+from testbed.errors import InputError
 
 EXPERIMENT = """\
 description: "as in [/5] and [bold], at fd00:100::1, \\e[31m"
@@ -42,3 +45,14 @@ def test_a_machine_is_listed_by_the_name_its_source_has(capsys):
     row = machine.Row(name="uml:/a[/red]", ok=True, why="", remedy="")
     machine.print_rows([row])
     assert "uml:/a[/red]  yes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["", "missing/file"])
+def test_a_file_that_cannot_be_written_is_named(target, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: .*name another file"):
+        write_file(tmp_path / target, "text")
+
+
+def test_a_full_disk_is_named() -> None:
+    with pytest.raises(InputError, match=r"/dev/full cannot be written: No space left"):
+        write_file(Path("/dev/full"), "text")
