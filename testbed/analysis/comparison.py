@@ -163,7 +163,10 @@ def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterato
         if pair.exact:
             mine, its = pair.mine.by_repetition(name), pair.its.by_repetition(name)
             both = [number for number in mine if number in its]
-            base, new = ([of[number] for number in both] for of in (mine, its))
+            if both or (mine and its):
+                base, new = ([of[number] for number in both] for of in (mine, its))
+            else:  # a side has none at all: show what the other one has, and name the right one
+                base, new = [*mine.values()], [*its.values()]
         else:
             base, new = pair.mine.values(name), pair.its.values(name)
         yield Row(pair, name, metric_of(name, own), base, new)

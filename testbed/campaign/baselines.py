@@ -73,7 +73,7 @@ def read(path: Path) -> Side:
         raise InputError(f"there is no baseline {path}: {error.strerror}", hint=hint) from error
     try:
         side = msgspec.json.decode(content, type=Side)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if side.schema > SCHEMA:
         raise StoreError(

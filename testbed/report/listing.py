@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.results.manifest import NAME
+from testbed.results.manifest import NAME, octets
 
 _DEPTH: Final = 2  # results/EXPERIMENT/UTC-HASH
 _UNKNOWN: Final = (-1,)  # the mark of a folder without a manifest
@@ -151,16 +151,16 @@ def _mark(path: str) -> _Mark:
 def _read(id_: str, path: str) -> Entry:
     try:
         asked = _decoded(f"{path}/experiment.json", _Asked)
-        lines = _octets(f"{path}/{NAME}").split(b"\n")[:-1]
+        lines = octets(f"{path}/{NAME}").split(b"\n")[:-1]
         over: dict[int, str | None] = {}
         for line in lines:
             entry = msgspec.json.decode(line, type=_Over)
             over[entry.run] = entry.status
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Entry(id=id_, state="damaged")
     try:
         machine = _decoded(f"{path}/environment.json", _Where).machine
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         machine = ""
     complete = os.path.isfile(f"{path}/summary.json")  # noqa: PTH113 - thousands of them
     return Entry(
@@ -182,12 +182,7 @@ def _label(stack: Any) -> str:
 
 
 def _decoded(path: str, type_: type[Any]) -> Any:
-    return msgspec.json.decode(_octets(path), type=type_)
-
-
-def _octets(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands of them
-        return file.read()
+    return msgspec.json.decode(octets(path), type=type_)
 
 
 def _locked() -> set[int]:

@@ -109,7 +109,7 @@ class Manifest:
 
     def _entries(self, on_damage: Callable[[StoreError], None] | None) -> Iterator[Entry]:
         try:
-            lines = self._path.read_bytes().split(b"\n")[:-1]  # after the last one is a torn line
+            lines = octets(self._path).split(b"\n")[:-1]  # after the last one is a torn line
         except FileNotFoundError:
             return
         except OSError as error:
@@ -128,9 +128,19 @@ class Manifest:
 _decoder: Final = msgspec.json.Decoder(Entry)
 
 
+def octets(path: Path | str) -> bytes:
+    """Read a file of a folder; a FIFO that stands in its place is empty, and nobody waits for it.
+
+    :raises OSError: it cannot be read.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(opened, "rb", buffering=0) as file:  # noqa: PTH123 - what is open already
+        return file.readall()
+
+
 def _decoded(line: bytes) -> Entry | None:
     """Return what a line says; ``None`` if it is damaged."""
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

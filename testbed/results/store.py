@@ -38,7 +38,7 @@ from testbed.errors import InputError, StoreError
 from testbed.records import Record, read
 from testbed.results import upgrade
 from testbed.results.environment import Environment
-from testbed.results.manifest import NAME, Entry, Manifest
+from testbed.results.manifest import NAME, Entry, Manifest, octets
 from testbed.results.model import SCHEMA, ExperimentRecord, RunRecord
 from testbed.results.replacing import replace_directory
 
@@ -152,12 +152,12 @@ class Store:
         found: tuple[Record, ...] = ()
         with _passed_on(on_damage):
             try:
-                found = tuple(read(path.read_bytes()))
+                found = tuple(read(octets(path)))
             except FileNotFoundError:
                 pass
             except OSError as error:
                 raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise StoreError(f"{path} is damaged: {error}") from error
         return found
 
@@ -168,12 +168,12 @@ class Store:
         """
         path = self._run(number) / "samples.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, list[int]])
+            return msgspec.json.decode(octets(path), type=dict[str, list[int]])
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def over(self, on_damage: OnDamage | None = None) -> dict[int, Entry]:
@@ -324,7 +324,7 @@ class Store:
         """Read a file; ``upgraded`` brings the contents of earlier schemas to this one."""
         path = self.path / name
         try:
-            content = path.read_bytes()
+            content = octets(path)
             schema = msgspec.json.decode(content, type=_Versioned).schema
             if schema > SCHEMA:
                 raise StoreError(
@@ -336,7 +336,7 @@ class Store:
             return msgspec.json.decode(content, type=type_)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def _write(self, name: str, content: bytes) -> None:

@@ -301,3 +301,12 @@ def test_a_comparison_is_a_value_that_json_can_carry():
     base = side("base", cell(metrics={"goodput": QUIET}))
     found = compare(base, [base])
     assert msgspec.json.decode(msgspec.json.encode(found), type=Comparison) == found
+
+
+def test_where_time_is_virtual_a_side_without_runs_is_the_one_that_is_named():
+    good = side("base", cell(metrics={"goodput": [1.0, 2.0]}), deterministic=True)
+    none = side("new", cell(count=0, planned=2), deterministic=True)
+    (change,) = compare(good, [none]).changes
+    assert (change.verdict, change.why) == (Verdict.INCONCLUSIVE, "no run of new gave it")
+    assert change.base is not None
+    assert change.base.mean == 1.5

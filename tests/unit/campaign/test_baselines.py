@@ -52,3 +52,18 @@ def test_damage_and_later_schemas_are_told(tmp_path: Path) -> None:
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(SIDE, schema=99)))
     with pytest.raises(StoreError, match="has schema 99"):
         baselines.read(path)
+
+
+def test_one_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "quick.json"
+    baselines.save(path, SIDE)
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(InputError, match="cannot be written: No space left"):
+        baselines.save(path, SIDE, ("duration",))
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]

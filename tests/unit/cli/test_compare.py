@@ -170,3 +170,11 @@ def test_an_environment_that_differs_is_refused_with_what_differs(folder):
     assert "--across kernel" in done.stderr
     assert invoke("--across", "kernel", before, after).exit_code == 0
     assert invoke("--force", before, after).exit_code == 0
+
+
+def test_a_damaged_folder_is_bad_input(folder):
+    base, new = folder("one"), folder("two")
+    (new / "environment.json").write_text("{")
+    done = invoke(base, new)
+    assert done.exit_code == 2
+    assert "environment.json is damaged" in done.output

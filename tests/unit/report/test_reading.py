@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ DAMAGES = {
     "damaged manifest": lambda it: (it / "manifest.jsonl").write_text("{\n"),
     "damaged series": lambda it: (it / "runs/0002/series.jsonl").write_bytes(b"\xff{\n"),
     "truncated series": lambda it: (it / "runs/0002/series.jsonl").write_text('{"probe": "wi'),
+    "run of endless depth": lambda it: (it / "runs/0002/run.json").write_text('{"a":' * 99999),
+    "series of endless depth": lambda it: (it / "runs/0002/series.jsonl").write_text("[" * 99999),
+    "manifest of endless depth": lambda it: (it / "manifest.jsonl").write_text("[" * 99999 + "\n"),
+    "FIFO": lambda it: [(it / "environment.json").unlink(), os.mkfifo(it / "environment.json")],
     "samples that are none": lambda it: (it / "runs/0002/samples.json").write_text("[1]"),
 }
 
