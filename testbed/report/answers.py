@@ -60,6 +60,8 @@ def results(asked: Asked, outcome: Outcome, runs: Sequence[RunRecord]) -> Sectio
         blocks.append(
             Fold(f"What follows from the probes: {len(derived.rows)} metrics", (derived,))
         )
+    if len(blocks) == 1:
+        blocks = [Paragraph("No run counts yet, so there are no numbers.")]
     return Section(id="results", title="Results", blocks=tuple(blocks))
 
 

@@ -31,7 +31,8 @@ def _blocks(paths: Sequence[Path]) -> tuple[Block, ...]:
         base, *news = (of_folder(path) for path in paths)
         found = compare(base, news)
     except TestbedError as error:
-        return (Line("refused", error.message), Paragraph("Each folder stands below."))
+        how = f"With `testbed compare`: {error.hint}. " if error.hint else ""
+        return Line("refused", error.message), Paragraph(f"{how}Each folder stands below.")
     heads = tuple(wording.heads(found))
     rows = tuple(tuple(wording.cells(found, change)) for change in found.changes)
     numbers = frozenset(index for index, head in enumerate(heads) if head in _NUMBERS)

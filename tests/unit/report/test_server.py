@@ -121,6 +121,7 @@ def test_folders_of_two_experiments_are_not_compared(app, root) -> None:
     answer = ask(app, "/report?" + urlencode([("folder", name) for name in names]))
     assert answer.text.count("<article") == 3
     assert "refused" in answer.text
+    assert "--across experiment" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,10 @@ def test_a_cell_without_runs_has_a_row_among_the_repetitions() -> None:
 
 
 def test_nothing_is_drawn_where_no_run_counts() -> None:
-    assert drawn({"delay": ["1ms", "2ms"]}, missing=range(4))[3] == []
+    asked, summary, runs, figures = drawn({"delay": ["1ms", "2ms"]}, missing=range(4))
+    assert figures == []
+    (said,) = answers.results(asked, summary, runs).blocks
+    assert said.text.startswith("No run counts yet")
     assert over_parameters([]) is None
 
 
