@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
@@ -148,6 +149,11 @@ class Registry(Generic[T]):
         """Return all that can be used, by name."""
         return {name: self[name] for name in self.usable()}
 
+    def summaries(self) -> dict[str, str]:
+        """Return a line for each name, sorted, empty for what cannot be used; all are imported."""
+        working = self.working()
+        return {name: summary(working.get(name)) for name in self.names()}
+
     def broken(self) -> tuple[InputError, ...]:
         """Return what is wrong with entry points, one error for each name; all are imported."""
         for name in {plugin.name for plugin in self.plugins()}:
@@ -191,6 +197,15 @@ class Registry(Generic[T]):
 
     def _unknown(self, name: str, known: Any) -> InputError:
         return InputError(f"there is no {self._kind} {name!r}", hint=nearest(name, sorted(known)))
+
+
+def summary(entry: Any) -> str:
+    """Return the first line of the documentation of the module that an entry comes from.
+
+    Those of schedulers and the like say what it is, and where it was published.
+    """
+    module = sys.modules.get(getattr(entry, "__module__", ""))
+    return ((module and module.__doc__) or "").partition("\n")[0].rstrip(".")
 
 
 def making(kind: str, protocol: type) -> Callable[[str, Any], Any]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
+
+_WIDTH: Final = 13
 
 
 def command(json: Json = False) -> None:
@@ -23,9 +27,9 @@ def command(json: Json = False) -> None:
     from testbed.workload.stacks.registry import KINDS
 
     registries = {
-        "scheduler": SCHEDULERS.names(),
-        "path_manager": PATH_MANAGERS.names(),
-        "congestion": CONTROLS.names(),
+        "scheduler": SCHEDULERS.summaries(),
+        "path_manager": PATH_MANAGERS.summaries(),
+        "congestion": CONTROLS.summaries(),
     }
     if json:
         print_json(
@@ -52,4 +56,6 @@ def command(json: Json = False) -> None:
         out.print(f"  {', '.join(names(kind))}")
     out.print("\nof our own stacks", style="bold")
     for option, known in registries.items():
-        out.print(f"  {option}: {', '.join(known)}")
+        out.print(f"  {option}")
+        for name, line in known.items():
+            out.print(f"    {name:{_WIDTH}}{line}", highlight=False, markup=False)

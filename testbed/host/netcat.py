@@ -50,7 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     families: tuple[socket.AddressFamily, ...]
     sources: tuple[str, ...] = ()
     stack: str = STACKS[0]
-    scheduler: str = "ecf"
+    scheduler: str = "earliest"
     path_manager: str = "kernel_like"
     congestion: str = "cubic"
     checksum: bool = False

@@ -99,7 +99,7 @@ class NetworkCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     ecn: bool = False
     sack: bool = True
     gso: bool = False
-    scheduler: str = "ecf"
+    scheduler: str = "earliest"
     congestion: str = "cubic"
     path_manager: str = "kernel_like"
     client: str = "subflow"
@@ -136,7 +136,7 @@ def network_case(seed: int) -> NetworkCase:
         ecn=rng.random() < 0.2,
         sack=rng.random() < 0.8,
         gso=rng.random() < 0.4,
-        scheduler=rng.choice(("ecf", "ecf", "minrtt", "roundrobin")),
+        scheduler=rng.choice(("earliest", "earliest", "minrtt", "roundrobin")),
         congestion=rng.choice(("cubic", "cubic", "reno")),
         path_manager=rng.choice(("kernel_like", "kernel_like", "fullmesh")),
         client=rng.choice(("subflow", "subflow", "fullmesh", "signal", "none")),

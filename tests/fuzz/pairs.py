@@ -67,7 +67,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamps: bool = True
     gso: bool = False
     buffer: int = 4 << 20
-    scheduler: str = "ecf"
+    scheduler: str = "earliest"
     changes: tuple[Change, ...] = ()
 
 
@@ -81,7 +81,7 @@ def pair(seed: int) -> Pair:
         timestamps=rng.random() < 0.6,
         gso=rng.random() < 0.3,
         buffer=rng.choice((5_000, 60_000, 4 << 20)),
-        scheduler=rng.choice(("ecf", "minrtt", "roundrobin")),
+        scheduler=rng.choice(("earliest", "minrtt", "roundrobin")),
         changes=tuple(
             Change(
                 at=rng.randrange(_SEGMENTS),

@@ -35,6 +35,14 @@ class Carried:
         """Tell whether the octet at a position is on its way here."""
         return self._data.around(position) is not None
 
+    def lacks(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return the first piece between two positions that is not on its way here, if any."""
+        for first, stop in self._data:
+            if start < first:
+                return (start, min(first, end)) if start < end else None
+            start = max(start, stop)
+        return (start, end) if start < end else None
+
     def end_of(self, position: int) -> int:
         """Return the end of the piece that the octet at a position is in; itself if in none."""
         piece = self._data.around(position)

@@ -17,6 +17,12 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param tcp: of each subflow.
     :param send_buffer: octets of data that a connection keeps until their Data ACK.
     :param receive_buffer: octets of the window that all subflows of a connection share.
+    :param scheduler: a name of :data:`testbed.stack.mptcp.scheduler.SCHEDULERS`.
+    :param opportunistic_retransmission: send what holds the shared window up again, on a faster
+        subflow (C. Raiciu et al., "How Hard Can It Be? Designing and Implementing a Deployable
+        Multipath TCP", NSDI 2012, mechanism 1).
+    :param penalisation: reduce the congestion window of the subflow that holds it up, once in a
+        round trip (mechanism 2).
     :param deny_join_initial: send the C flag: no join to the address of the first subflow.
     :param checksum: require DSS checksums (the A flag); a peer that does gets them anyway.
     :param join_retries: how often the third ACK of a join is sent again.
@@ -27,7 +33,9 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     tcp: TcpConfig = TcpConfig()
     send_buffer: int = 8 * _MIB
     receive_buffer: int = 6 * _MIB
-    scheduler: str = "ecf"
+    scheduler: str = "earliest"
+    opportunistic_retransmission: bool = True
+    penalisation: bool = False
     path_manager: str = "kernel_like"
     endpoints: tuple[PathEndpoint, ...] = ()
     limits: PathLimits = PathLimits()

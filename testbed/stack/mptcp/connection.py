@@ -84,7 +84,13 @@ class MptcpConnection:
         self._subflows: list[Subflow] = []
         self._ended: list[dict[str, Any]] = []  # the last subflows that are no more
         self._confirmed = False  # joins are possible
-        self.sender = Sender(self.outgoing, self._subflows, SCHEDULERS[config.scheduler]())
+        self.sender = Sender(
+            self.outgoing,
+            self._subflows,
+            SCHEDULERS[config.scheduler](),
+            opportunistic=config.opportunistic_retransmission,
+            penalising=config.penalisation,
+        )
         initial = SubflowPath(
             local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
         )
@@ -285,8 +291,7 @@ class MptcpConnection:
     @property
     def _notsent(self) -> int:
         """Octets that were written and have not left once; after a fallback TCP has them."""
-        waiting = self.outgoing.end - self.outgoing.next
-        return waiting + sum(one.tcp.queued for one in self._subflows if one.fallback)
+        return self.outgoing.unsent + sum(one.tcp.queued for one in self._subflows if one.fallback)
 
     @property
     def _room(self) -> int:

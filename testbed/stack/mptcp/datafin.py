@@ -34,7 +34,7 @@ class DataFin:
         The timer runs as soon as the Data ACK can come: when all data before it is acknowledged.
         """
         stream = self._stream
-        self.due = stream.closed and stream.next == stream.end and not stream.fin_acked
+        self.due = stream.closed and not stream.unsent and not stream.fin_acked
         usable = [one for one in self._subflows if one.usable] if self.due else []
         if usable and (self._again or not stream.fin_sent):
             self._send(usable)

@@ -37,7 +37,7 @@ def describe(
             "write_seq": keys.outgoing.number(outgoing.end),
             "snd_una": keys.outgoing.number(outgoing.una),
             "rcv_nxt": keys.incoming.number(incoming.next),
-            "bytes_sent": outgoing.next,
+            "bytes_sent": outgoing.end - outgoing.unsent,
             "bytes_acked": outgoing.una,
             "bytes_received": incoming.next,
             "bytes_out_of_order": incoming.out_of_order,

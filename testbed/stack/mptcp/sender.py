@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from testbed.stack.mptcp.mapping import MAX_LENGTH
-from testbed.stack.mptcp.scheduler.base import Scheduler
+from testbed.stack.mptcp.scheduler.base import Scheduler, View
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.mptcp import ResetReason
@@ -20,16 +20,28 @@ class Sender:
     """Spreads one stream over the subflows.
 
     Data is given to a subflow only when it can leave at once, so that the choice is made as late
-    as possible; each piece with its mapping.
+    as possible, unless the scheduler wants it to wait in a subflow; each piece with its mapping.
+
+    :param opportunistic: see ``opportunistic_retransmission`` of
+        :class:`testbed.stack.mptcp.config.MptcpConfig`.
+    :param penalising: see ``penalisation`` there.
     """
 
     def __init__(
-        self, stream: SendStream, subflows: Sequence[Subflow], scheduler: Scheduler
+        self,
+        stream: SendStream,
+        subflows: Sequence[Subflow],
+        scheduler: Scheduler,
+        *,
+        opportunistic: bool,
+        penalising: bool,
     ) -> None:
         self._stream = stream
         self._subflows = subflows
         self._scheduler = scheduler
-        self._hurried = 0  # before this position, what held the window up was sent again
+        self._opportunistic = opportunistic
+        self._penalising = penalising
+        self._hurried = 0  # before this position, what held the window up was dealt with
         self._una = 0
         self._largest = 0  # window there was
         self._probing = False
@@ -45,9 +57,10 @@ class Sender:
         self._repair()
         while self._give_again():
             pass
-        while self._stream.sendable and self._give_next():
+        while self._give_next():
             pass
-        self._hurry()
+        if self._opportunistic or self._penalising:
+            self._hurry(now)
         if self._probing:
             self._probing = False
             self._probe()
@@ -112,8 +125,8 @@ class Sender:
             return
         chosen = self._scheduler.select(usable)
         first = self._stream.again.first()
-        start = first[0] if first else self._stream.next
-        length = 1 if first else max(1, min(self._stream.sendable, chosen.segment_size))
+        start, end = first or self._stream.fresh
+        length = 1 if first else max(1, min(end - start, chosen.segment_size))
         if start < self._stream.end:
             sent = self._send(chosen, start, length)
             self._stream.again.remove(start, start + sent)
@@ -162,24 +175,43 @@ class Sender:
         return sent > 0
 
     def _give_next(self) -> bool:
-        """Give new data to the subflow the scheduler wants to have it."""
-        working = self._working()
-        ready = _ready(working, self._stream.sendable)
-        if not ready:
+        """Give the subflow the scheduler wants to have it what the scheduler wants it to have."""
+        stream = self._stream
+        working = self._working() if stream.una < stream.end else ()
+        if not working:
             return False
-        choice = list(ready)
-        chosen = self._scheduler.select(choice)
-        full = [one for one in working if one not in ready]
-        left = self._stream.end - self._stream.next
-        most = min(self._stream.sendable, self._scheduler.turn(chosen, choice))
-        if full:
-            most = min(most, self._scheduler.share(chosen, full, left, self._largest))
-        if not most:
+        ready = _ready(working, stream.sendable or MAX_LENGTH)
+        grant = self._scheduler.assign(self._view(ready, working))
+        if grant is None:
             return False
-        length = _fitting(chosen.segment_size, ready[chosen], most, left)
-        if not self._worth_sending(chosen, length, left):
+        chosen, start, most = grant
+        start = max(start, stream.una)
+        if chosen.fallback or not stream.next:
+            start = stream.fresh[0]  # TCP alone has no other order, nor has MP_CAPABLE
+        end, limit = stream.piece(start)
+        most = min(max(most, chosen.segment_size), limit - start)
+        length = _fitting(
+            chosen.segment_size, ready.get(chosen) or chosen.tcp.room, most, end - start
+        )
+        if length <= 0 or not self._worth_sending(chosen, length, end - start):
             return False
-        return self._send(chosen, self._stream.next, length) > 0
+        sent = self._send(chosen, start, length)
+        if stream.again:
+            stream.again.remove(start, start + sent)
+        return sent > 0
+
+    def _view(self, ready: dict[Subflow, int], working: Sequence[Subflow]) -> View[Subflow]:
+        stream = self._stream
+        return View(
+            list(ready),
+            [one for one in working if one not in ready],
+            una=stream.una,
+            next=stream.next,
+            end=stream.end,
+            edge=stream.edge,
+            window=self._largest,
+            gaps=list(stream.gaps) if stream.gaps else (),
+        )
 
     def _worth_sending(self, subflow: Subflow, length: int, left: int) -> bool:
         """Avoid the silly window syndrome of the shared window (RFC 9293, section 3.8.6.2.1).
@@ -189,13 +221,13 @@ class Sender:
         """
         return length >= subflow.segment_size or length == left or length * 2 >= self._largest
 
-    def _hurry(self) -> None:
-        """Reinject what holds the whole window up, if a faster subflow has room (section 3.3.6).
+    def _hurry(self, now: int) -> None:
+        """Deal with what holds the whole window up, if a faster subflow has room (section 3.3.6).
 
         The window is full, but for less than a segment, so nothing new can be sent until the
         oldest data is acknowledged.  It is sent again once, and only on a subflow that is faster
         than all that carry it and uses less than half of its window: on another it would only come
-        twice.
+        twice.  Those that carry it may be slowed down.
         """
         stream = self._stream
         start = max(stream.una, self._hurried)
@@ -208,13 +240,18 @@ class Sender:
         bound = min((one.smoothed_rtt_ns or 0 for one in carriers), default=0)
         idle = [one for one in ready if one.tcp.in_flight < ready[one]]
         faster = [one for one in idle if 0 < (one.smoothed_rtt_ns or 0) < bound]
-        if faster:
+        if not faster:
+            return
+        octets = min(one.carried.end_of(start) for one in carriers) - start
+        if self._penalising:
+            for one in carriers:
+                one.tcp.slow_down(now)
+        if self._opportunistic:
             chosen = self._scheduler.select(faster)
-            octets = min(one.carried.end_of(start) for one in carriers) - start
             length = _fitting(chosen.segment_size, ready[chosen], octets, octets)
-            sent = self._send(chosen, start, length)
-            self.reinjected += sent
-            self._hurried = start + sent
+            octets = self._send(chosen, start, length)
+            self.reinjected += octets
+        self._hurried = start + octets
 
     def _working(self) -> list[Subflow]:
         """Return those that are in use: backups only if nothing else works (section 3.3.8)."""

@@ -56,7 +56,8 @@ class SendStream:
         self._starts: list[int] = []
         self._chunks: list[bytes | bytearray] = []
         self.una = 0  # everything before is acknowledged
-        self.next = 0  # everything before was given to a subflow at least once
+        self.next = 0  # everything before, but for ``gaps``, was given to a subflow at least once
+        self.gaps = Ranges()  # what a scheduler left out
         self.end = 0  # everything before was written
         self.edge = 0  # right edge of the peer's window: nothing from here on may be sent
         self.closed = False  # nothing more will be written: DATA_FIN is at ``end``
@@ -72,7 +73,27 @@ class SendStream:
     @property
     def sendable(self) -> int:
         """Octets never given to a subflow that the window allows."""
-        return max(0, min(self.end, self.edge) - self.next)
+        left_out = sum(end - start for start, end in self.gaps) if self.gaps else 0
+        return max(0, min(self.end, self.edge) - self.next) + left_out
+
+    @property
+    def unsent(self) -> int:
+        """Octets never given to a subflow, whatever the window is."""
+        left_out = sum(end - start for start, end in self.gaps) if self.gaps else 0
+        return self.end - self.next + left_out
+
+    @property
+    def fresh(self) -> tuple[int, int]:
+        """The first piece never given to a subflow, as far as the window allows."""
+        return self.gaps.first() or (self.next, max(self.next, min(self.end, self.edge)))
+
+    def piece(self, start: int) -> tuple[int, int]:
+        """Return where a piece from a position on ends, and where the window lets it end.
+
+        Before what was left out it ends there, as what was left out does after it.
+        """
+        around = self.gaps.around(start) if self.gaps else None
+        return (around[1], around[1]) if around else (self.end, min(self.end, self.edge))
 
     def close(self) -> None:
         """Take that nothing more will be written."""
@@ -80,6 +101,10 @@ class SendStream:
 
     def give(self, start: int, length: int) -> None:
         """Note that data from a position on was given to a subflow."""
+        if start > self.next:
+            self.gaps.add(self.next, start)
+        elif self.gaps:
+            self.gaps.remove(start, start + length)
         self.next = max(self.next, start + length)
 
     def send_fin(self) -> None:
@@ -132,6 +157,7 @@ class SendStream:
         self.una = position
         self.next = max(self.next, position)
         self.again.remove_before(position)
+        self.gaps.remove_before(position)
         gone = bisect_right(self._starts, position) - 1
         if position == self.end:
             gone = len(self._starts)

@@ -245,6 +245,30 @@ class Subflow:
         """RFC 6298's SRTT."""
         return self.tcp.smoothed_rtt_ns
 
+    @property
+    def rtt_variance_ns(self) -> int:
+        """RFC 6298's RTTVAR."""
+        return self.tcp.rtt_variance_ns
+
+    @property
+    def cwnd(self) -> int:
+        """The congestion window."""
+        return self.tcp.cwnd
+
+    @property
+    def in_flight(self) -> int:
+        """Octets sent and neither acknowledged nor lost."""
+        return self.tcp.in_flight
+
+    @property
+    def queued(self) -> int:
+        """Octets it was given and has not sent once."""
+        return self.tcp.queued
+
+    def lacks(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return the first piece between two positions that it does not carry, if any."""
+        return self.carried.lacks(start, end)
+
     def expected_ns(self, octets: int = 0) -> int | None:
         """Return how long it takes until what it has, and so many octets more, is acknowledged.
 

@@ -135,6 +135,10 @@ class TcpConnection(Tcb):
         self.keepalive.ask()
         self.owner.wake(self)
 
+    def slow_down(self, now: int) -> None:
+        """Reduce the congestion window as for a loss, at most once in a round trip."""
+        self.sender.recovery.slowed_down(self.sender.una, self.sender.next, now)
+
     # What can be known of it.
 
     @property
@@ -220,6 +224,11 @@ class TcpConnection(Tcb):
     def min_rtt_ns(self) -> int | None:
         """The shortest round trip of late, ``None`` before a sample."""
         return self.sender.rtt.minimum
+
+    @property
+    def rtt_variance_ns(self) -> int:
+        """RTTVAR of RFC 6298, 0 before a sample."""
+        return self.sender.rtt.variance
 
     @property
     def delivery_rate(self) -> int:

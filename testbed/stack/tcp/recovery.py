@@ -180,6 +180,13 @@ class Recovery:
         self._begin_reduction(position, end, now)
         self.phase = Phase.REDUCING
 
+    def slowed_down(self, position: int, end: int, now: int) -> None:
+        """Reduce although nothing is lost, unless there is a reduction in this round trip."""
+        if self.phase < Phase.REDUCING:
+            self._begin_reduction(position, end, now)
+            self.ecn.withdraw()  # the peer has asked for nothing
+            self.phase = Phase.REDUCING
+
     def timed_out(self, position: int, end: int, now: int) -> None:
         """Take the expiry of the retransmission timer (RFC 6298, section 5; RFC 6675, 5.1)."""
         again = self.phase == Phase.LOSS and position < self.point

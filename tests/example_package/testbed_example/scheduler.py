@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View
 
 
 class Sticky:
@@ -20,10 +20,8 @@ class Sticky:
         self._number = chosen.number
         return chosen
 
-    def turn(self, chosen: C, candidates: Sequence[C]) -> int:
-        """Return that it may have whatever it has room for."""
-        return NO_LIMIT
-
-    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:
-        """Return that it waits for no other."""
-        return NO_LIMIT
+    def assign(self, view: View[C]) -> Grant[C] | None:
+        """Return that it may have the next data, and whatever it has room for."""
+        if not view.sendable or not view.ready:
+            return None
+        return self.select(view.ready), view.first, NO_LIMIT

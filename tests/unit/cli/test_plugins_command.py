@@ -39,7 +39,7 @@ OURS = {
 WRONG = {
     "workloads": "is no PairedKind",
     "probes": "is no subclass of Probe",
-    "schedulers": "'Random' is no scheduler: it lacks select, turn, share",
+    "schedulers": "'Random' is no scheduler: it lacks select, assign",
     "congestion": "'Random' is no congestion control: it lacks start, resize,",
     "path_managers": "'Random' is no path manager: it lacks established,",
     "middleboxes": "is no Kind of middlebox",
@@ -169,7 +169,7 @@ def test_every_group_is_listed(example_site: Path) -> None:
         assert plugin["works"] is True
     assert shown == (
         "testbed.schedulers\n"
-        "  testbed: ecf, minrtt, roundrobin\n"
+        "  testbed: blest, daps, earliest, ecf, linux, minrtt, otias, redundant, roundrobin\n"
         "  testbed-example 1.0: sticky  (testbed_example.scheduler:Sticky)\n"
     )
 

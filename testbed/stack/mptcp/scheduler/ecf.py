@@ -1,50 +1,51 @@
-"""The subflow on which the next data is acknowledged first, even if it has no room yet: ECF.
+"""ECF, earliest completion first, as published: Lim et al., CoNEXT 2017.
 
 Y. Lim, E. Nahum, D. Towsley, R. Gibbens, "ECF: An MPTCP Path Scheduler to Manage Heterogeneous
-Paths", CoNEXT 2017; without its terms for variance, and with the rate that was measured in place of
-a congestion window per round-trip time.  A window that was not used up lately, because the peer's
-window was the limit, says little: as much as it allows may fill the path's queue for long.
+Paths", CoNEXT 2017, algorithm 1, with its beta of 0.25.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
+
+_BETA: Final = 0.25
 
 
 class Ecf:
-    """A subflow without a sample counts as the fastest, so that it gets one."""
+    """Takes the fastest subflow, and waits for it while all that is left is done earlier there."""
+
+    def __init__(self) -> None:
+        self._waiting = False
 
     def select(self, candidates: Sequence[C]) -> C:
-        """Return the candidate that is done first with what it has, the oldest of equals."""
-        return min(candidates, key=lambda one: (one.expected_ns() or 0, one.number))
+        """Return the fastest."""
+        return fastest(candidates)
 
-    def turn(self, chosen: C, candidates: Sequence[C]) -> int:
-        """Return how much keeps the chosen one no longer than the next has to do already.
+    def assign(self, view: View[C]) -> Grant[C] | None:
+        """Return the fastest if it has room, else the next one or nothing."""
+        if not view.sendable or not view.ready:
+            return None
+        slow = fastest(view.ready)
+        fast = fastest([slow, *view.full])
+        if slow is fast or not fast.smoothed_rtt_ns or not slow.smoothed_rtt_ns:
+            return slow, view.first, NO_LIMIT
+        if self._waits(fast, slow, view.unsent):
+            return None
+        return slow, view.first, slow.segment_size  # there may be another choice for the next
 
-        So what the peer's window allows at once is spread, and arrives nearly in order.
-        """
-        others = [one.expected_ns() or 0 for one in candidates if one is not chosen]
-        return chosen.within(min(others)) if others else NO_LIMIT
-
-    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:
-        """Return what the chosen one is done with earlier than a full one with all the rest.
-
-        So a transfer does not end with a fast path that idles while a slow one empties its queue.
-        Nor may a fast path come to the end of the peer's window because a slow one has not yet
-        delivered where that begins (compare S. Ferlin et al., "BLEST: Blocking Estimation-based
-        MPTCP Scheduler for Heterogeneous Networks", IFIP Networking 2016).
-        """
-        slow = chosen.expected_ns()
-        if slow is None:
-            return NO_LIMIT
-        bounds = [
-            min(done, one.sending_ns(window))
-            for one in full
-            if (done := one.expected_ns(unsent)) is not None
-        ]
-        if not bounds:
-            return NO_LIMIT
-        bound = min(bounds)
-        return 0 if bound < slow else chosen.within(bound)
+    def _waits(self, fast: C, slow: C, left: int) -> bool:
+        """Tell whether the fast one, once it has room, is done with all before the slow one is."""
+        rtt_fast, rtt_slow = fast.smoothed_rtt_ns or 0, slow.smoothed_rtt_ns or 0
+        delta = max(fast.rtt_variance_ns, slow.rtt_variance_ns)
+        rounds = 1 + left / max(1, fast.cwnd)
+        patience = 1 + _BETA if self._waiting else 1.0
+        if rounds * rtt_fast >= patience * (rtt_slow + delta):
+            self._waiting = False
+            return False
+        if left / max(1, slow.cwnd) * rtt_slow < 2 * rtt_fast + delta:
+            return False
+        self._waiting = True
+        return True

@@ -1,10 +1,14 @@
-"""The subflow with the smallest smoothed round-trip time that has room."""
+"""The smallest smoothed round-trip time that has room: Paasch et al., CSWS 2014.
+
+It was the default of Linux' MPTCP outside the tree.  C. Paasch, S. Ferlin, O. Alay,
+O. Bonaventure, "Experimental Evaluation of Multipath TCP Schedulers", CSWS 2014.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
 
 
 class MinRtt:
@@ -12,12 +16,10 @@ class MinRtt:
 
     def select(self, candidates: Sequence[C]) -> C:
         """Return the candidate with the smallest round-trip time, the oldest of equals."""
-        return min(candidates, key=lambda one: (one.smoothed_rtt_ns or 0, one.number))
+        return fastest(candidates)
 
-    def turn(self, chosen: C, candidates: Sequence[C]) -> int:  # noqa: ARG002
+    def assign(self, view: View[C]) -> Grant[C] | None:
         """Return that it may have whatever it has room for."""
-        return NO_LIMIT
-
-    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:  # noqa: ARG002
-        """Return that it waits for no other."""
-        return NO_LIMIT
+        if not view.sendable or not view.ready:
+            return None
+        return fastest(view.ready), view.first, NO_LIMIT

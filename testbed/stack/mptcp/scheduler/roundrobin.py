@@ -1,10 +1,14 @@
-"""One subflow after the other."""
+"""One subflow after the other, as each has room: Paasch et al., CSWS 2014.
+
+C. Paasch, S. Ferlin, O. Alay, O. Bonaventure, "Experimental Evaluation of Multipath TCP
+Schedulers", section 3.1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View
 
 
 class RoundRobin:
@@ -20,10 +24,8 @@ class RoundRobin:
         self._last = chosen.number
         return chosen
 
-    def turn(self, chosen: C, candidates: Sequence[C]) -> int:  # noqa: ARG002
-        """Return that it may have whatever it has room for."""
-        return NO_LIMIT
-
-    def share(self, chosen: C, full: Sequence[C], unsent: int, window: int) -> int:  # noqa: ARG002
-        """Return that it waits for no other."""
-        return NO_LIMIT
+    def assign(self, view: View[C]) -> Grant[C] | None:
+        """Return that the next one may have whatever it has room for."""
+        if not view.sendable or not view.ready:
+            return None
+        return self.select(view.ready), view.first, NO_LIMIT

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import MptcpOption
 from testbed.stack.packet.segment import SYN, Segment
@@ -56,8 +57,10 @@ def test_transfer_both_ways(network: Any, paths: int, family: int) -> None:
     assert net.server.tracer.count("sub_established") == paths - 1
 
 
-@pytest.mark.parametrize("scheduler", ["ecf", "minrtt", "roundrobin"])
-@pytest.mark.parametrize("manager", ["kernel_like", "fullmesh"])
+@pytest.mark.parametrize(
+    ("manager", "scheduler"),
+    [("fullmesh", "minrtt"), *(("kernel_like", name) for name in SCHEDULERS.own())],
+)
 def test_transfer_under_loss(network: Any, manager: str, scheduler: str) -> None:
     net = network(2, path_manager=manager, scheduler=scheduler)
     for number in (0, 1):
@@ -99,10 +102,11 @@ def test_simultaneous_close_without_delay(network: Any) -> None:
     assert len(net.sent) < 40
 
 
+@pytest.mark.parametrize("scheduler", ["earliest", "daps", "otias", "redundant"])
 @pytest.mark.parametrize("data", [False, True])
-def test_transfer_after_a_fallback(network: Any, data: bool) -> None:
+def test_transfer_after_a_fallback(network: Any, data: bool, scheduler: str) -> None:
     """RFC 8684, section 3.7: options vanish on SYNs, or on all that follows the handshake."""
-    net = network(2)
+    net = network(2, scheduler=scheduler)
 
     def strip(segment: Segment) -> tuple[Segment, ...]:
         if bool(segment.flags & SYN) is data:
@@ -128,9 +132,9 @@ def test_a_send_buffer_smaller_than_a_segment(network: Any, octets: int, loss: f
     transfer(net, up=DATA[:30_000], down=DATA[:20_000], seconds=600)
 
 
-def _goodput(network: Any, buffer: int, scheduler: str) -> tuple[float, int]:
+def _goodput(network: Any, buffer: int, scheduler: str, **options: Any) -> tuple[float, int]:
     """Return Mbit/s over 20 and 2 Mbit/s, the latter with a queue of 2 s, and what came twice."""
-    net = network(2, server={"receive_buffer": buffer}, scheduler=scheduler)
+    net = network(2, server={"receive_buffer": buffer}, scheduler=scheduler, **options)
     for number, rate, limit_ns in ((0, 20_000_000, S // 10), (1, 2_000_000, 2 * S)):
         for path in net.path(number):
             path.rate, path.limit_ns = rate, limit_ns
@@ -145,7 +149,7 @@ def _goodput(network: Any, buffer: int, scheduler: str) -> tuple[float, int]:
 @pytest.mark.parametrize("buffer", [100_000, 200_000, 400_000, 1_000_000])
 def test_a_slow_path_with_a_long_queue_takes_nothing_away(network: Any, buffer: int) -> None:
     """The better path alone has 18.9 Mbit/s, whatever the receiver's buffer is."""
-    assert _goodput(network, buffer, "ecf")[0] > 18.9
+    assert _goodput(network, buffer, "earliest")[0] > 18.9
 
 
 def test_what_holds_the_window_up_is_sent_again(network: Any) -> None:
@@ -153,3 +157,38 @@ def test_what_holds_the_window_up_is_sent_again(network: Any) -> None:
     goodput, reinjected = _goodput(network, 400_000, "minrtt")
     assert reinjected > 100_000
     assert goodput > 11
+
+
+def test_nothing_is_sent_again_because_of_the_window_where_that_is_switched_off(
+    network: Any,
+) -> None:
+    goodput, reinjected = _goodput(network, 400_000, "minrtt", opportunistic_retransmission=False)
+    assert reinjected == 0
+    assert goodput < _goodput(network, 400_000, "minrtt")[0]
+
+
+def test_a_subflow_that_holds_the_window_up_is_slowed_down(network: Any) -> None:
+    """C. Raiciu et al., NSDI 2012, mechanism 2: what it has in its queue gets less."""
+    alone, _ = _goodput(network, 400_000, "minrtt", opportunistic_retransmission=False)
+    penalised, reinjected = _goodput(
+        network, 400_000, "minrtt", opportunistic_retransmission=False, penalisation=True
+    )
+    assert reinjected == 0
+    assert penalised > 1.2 * alone
+    both, _ = _goodput(network, 400_000, "minrtt", penalisation=True)
+    assert both > 1.2 * _goodput(network, 400_000, "minrtt")[0]
+
+
+@pytest.mark.parametrize("scheduler", sorted(set(SCHEDULERS.own()) - {"redundant"}))
+def test_equal_paths_are_filled(network: Any, scheduler: str) -> None:
+    net = network(2, scheduler=scheduler)
+    transfer(net, up=DATA * 2, down=b"x")
+    assert len(DATA) * 2 * 8 * S / net.now > 0.75 * 40_000_000
+
+
+def test_redundant_sends_everything_on_every_path(network: Any) -> None:
+    net = network(2, scheduler="redundant")
+    connection = transfer(net, down=b"x")
+    info = connection.info()
+    carried = [one["tcp"]["bytes_acked"] for one in info["ended"] + info["subflows"]]
+    assert min(carried) > 0.9 * len(DATA)

@@ -1,0 +1,65 @@
+"""The least queue for its rate, for 64 KiB: net/mptcp/protocol.c of Linux 6.18.
+
+See ``mptcp_subflow_get_send`` there.  Its pacing rate is a multiple of a
+congestion window per round-trip time.  The multiple is left out here: Linux has another one in slow
+start.  Data queues in the subflow up to twice its window, which is where Linux' tuning of the
+socket's buffer keeps it (``tcp_sndbuf_expand``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from testbed.stack.mptcp.scheduler.base import C, Candidate, Grant, View
+
+_BURST: Final = 65_428  # MPTCP_SEND_BURST_SIZE
+_S: Final = 1_000_000_000
+
+
+class Linux:
+    """Remembers whose burst it is, and each subflow's rate, averaged over what it was given."""
+
+    def __init__(self) -> None:
+        self._rates: dict[int, float] = {}
+        self._last = -1
+        self._burst_end = 0
+
+    def select(self, candidates: Sequence[C]) -> C:
+        """Return the one with the least queue for its rate, the oldest of equals."""
+        return min(candidates, key=lambda one: (_ahead(one) / self._rate(one), one.number))
+
+    def assign(self, view: View[C]) -> Grant[C] | None:
+        """Return the rest of a burst, or a new one; nothing if its subflow takes no more."""
+        if not view.sendable:
+            return None
+        paths = [*view.ready, *view.full]
+        chosen = next((one for one in paths if one.number == self._last), None)
+        if chosen is None or view.first >= self._burst_end or not _takes(chosen):
+            chosen = self.select(paths)
+            if not _takes(chosen):
+                return None
+            self._begin(chosen, min(_BURST, view.sendable), view.first)
+        return chosen, view.first, self._burst_end - view.first
+
+    def _begin(self, chosen: Candidate, burst: int, first: int) -> None:
+        ahead = _ahead(chosen)
+        average = self._rate(chosen) * ahead + _pace(chosen) * burst
+        self._rates[chosen.number] = average / (ahead + burst)
+        self._last, self._burst_end = chosen.number, first + burst
+
+    def _rate(self, one: Candidate) -> float:
+        return self._rates.get(one.number) or _pace(one)
+
+
+def _ahead(one: Candidate) -> int:
+    return one.in_flight + one.queued
+
+
+def _pace(one: Candidate) -> float:
+    """Return a window per round-trip time; in octets per second, and never 0."""
+    return max(1, one.cwnd) * _S / max(1, one.smoothed_rtt_ns or 1)
+
+
+def _takes(one: Candidate) -> bool:
+    return _ahead(one) < 2 * max(one.cwnd, one.segment_size)

@@ -1,0 +1,30 @@
+"""Everything on every subflow, the first copy counts: Frommgen et al., ICC 2016.
+
+A. Frommgen, T. Erbshaeusser, A. Buchmann, T. Zimmermann, K. Wehrle, "ReMP TCP: Low Latency
+Multipath TCP", ICC 2016.  Each subflow sends, at its own pace, what it was not given before and the
+peer has not acknowledged; so a slow one leaves out what a fast one has delivered meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.stack.mptcp.scheduler.base import C, Grant, View, fastest
+
+
+class Redundant:
+    """Needs no memory: a subflow knows what it carries."""
+
+    def select(self, candidates: Sequence[C]) -> C:
+        """Return the fastest."""
+        return fastest(candidates)
+
+    def assign(self, view: View[C]) -> Grant[C] | None:
+        """Return the fastest that lacks something, and the first piece that it lacks."""
+        limit = min(view.end, view.edge)
+        lacking = {one: piece for one in view.ready if (piece := one.lacks(view.una, limit))}
+        if not lacking:
+            return None
+        chosen = fastest(list(lacking))
+        start, end = lacking[chosen]
+        return chosen, start, end - start
