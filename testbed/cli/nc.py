@@ -24,7 +24,9 @@ def command(
         ),
     ] = None,
     stack: Annotated[str, typer.Option(help="userspace (MPTCP) or userspace-tcp.")] = "userspace",
-    scheduler: Annotated[str, typer.Option(help="Which subflow takes data: see testbed stacks.")] = "earliest",
+    scheduler: Annotated[
+        str, typer.Option(help="Which subflow takes data: see testbed stacks.")
+    ] = "earliest",
     path_manager: Annotated[str, typer.Option(help="Which subflows are opened.")] = "kernel_like",
     congestion: Annotated[str, typer.Option(help="Congestion control.")] = "cubic",
     checksum: Annotated[bool, typer.Option("--checksum", help="Require DSS checksums.")] = False,

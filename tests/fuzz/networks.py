@@ -30,6 +30,7 @@ from testbed.sim.middlebox import (
 from testbed.sim.middlebox.options import always, on_data, on_syn
 from testbed.stack.connection import Connected, Connection, Endpoint, Event
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.packet import mptcp
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.options import Sack, SackPermitted, Timestamps, WindowScale
@@ -136,7 +137,7 @@ def network_case(seed: int) -> NetworkCase:
         ecn=rng.random() < 0.2,
         sack=rng.random() < 0.8,
         gso=rng.random() < 0.4,
-        scheduler=rng.choice(("earliest", "earliest", "minrtt", "roundrobin")),
+        scheduler=rng.choice(("earliest", *SCHEDULERS.own())),
         congestion=rng.choice(("cubic", "cubic", "reno")),
         path_manager=rng.choice(("kernel_like", "kernel_like", "fullmesh")),
         client=rng.choice(("subflow", "subflow", "fullmesh", "signal", "none")),

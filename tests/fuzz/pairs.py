@@ -15,6 +15,7 @@ import msgspec
 from testbed.errors import PacketError
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.packet import mptcp
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse
@@ -81,7 +82,7 @@ def pair(seed: int) -> Pair:
         timestamps=rng.random() < 0.6,
         gso=rng.random() < 0.3,
         buffer=rng.choice((5_000, 60_000, 4 << 20)),
-        scheduler=rng.choice(("earliest", "minrtt", "roundrobin")),
+        scheduler=rng.choice(SCHEDULERS.own()),
         changes=tuple(
             Change(
                 at=rng.randrange(_SEGMENTS),
