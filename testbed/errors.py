@@ -21,9 +21,11 @@ met, and 130, the user pressed Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T")
 
 
 class TestbedError(Exception):
@@ -97,6 +99,23 @@ class InputError(TestbedError):
         if self.line is not None:
             where += f":{self.line}"
         return ": ".join(part for part in (where, self.path, super().__str__()) if part)
+
+
+def all_of(*checks: Callable[[], T]) -> list[T]:
+    """Do all checks, and return what they return.
+
+    :raises InputError: what any of them found, all of it at once.
+    """
+    results: list[T] = []
+    errors: list[InputError] = []
+    for check in checks:
+        try:
+            results.append(check())
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise InputError.together(errors)
+    return results
 
 
 class PlatformError(TestbedError):

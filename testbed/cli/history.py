@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -57,6 +58,9 @@ def _result_folders(paths: list[Path]) -> list[Path]:
     """Return result folders; those right below a folder that is none."""
     found: list[Path] = []
     for path in paths:
+        if not os.path.isdir(path):  # noqa: PTH112 - also of names that are too long
+            found.append(path)  # what it is instead will be said of it
+            continue
         below = sorted(each.parent for each in path.glob("*/experiment.json"))
         found += [path] if (path / "experiment.json").exists() or not below else below
     return found

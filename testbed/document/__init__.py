@@ -9,7 +9,8 @@ a key itself holds a dot, ``nodes.client.sysctls."net.ipv4.tcp_rmem"``; a ``"`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -72,6 +73,16 @@ class Document(Generic[T]):
             path=self.positions.whole(path) or None,
             hint=hint,
         )
+
+    @contextlib.contextmanager
+    def placing(self, path: str) -> Iterator[None]:
+        """Give an error without a place, and what came with it, the place ``path``."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError.together(
+                [self.error(each.message, path, each.hint) for each in error.every]
+            ) from None
 
 
 def load(path: Path, as_type: type[T]) -> Document[T]:

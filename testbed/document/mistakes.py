@@ -146,14 +146,15 @@ def _in_words(error: msgspec.ValidationError | InputError, data: Data, type_: An
     message = re.sub(r" - at `[^`]*`$", "", str(error))
     message = re.sub(r"^Object missing required field `(.*)`$", r"lacks the key '\1'", message)
 
-    def word(match: re.Match[str]) -> str:
-        kinds = match[1].split(" | ")
-        names = [_NAMES.get(kind) or _NAMES_TOO.get(kind) or kind for kind in kinds]
-        return " or ".join(names)
-
-    message = re.sub(r"`([^`]*)`", word, message)
+    message = re.sub(r"`([^`]*)`", lambda match: _kinds(match[1]), message)
     hint = nearest(data, _choices(type_)) if isinstance(data, str) and _choices(type_) else None
     return InputError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _kinds(text: str) -> str:
+    """Return the words for the kinds of values that msgspec calls ``int | null``."""
+    kinds = text.split(" | ")
+    return " or ".join(_NAMES.get(kind) or _NAMES_TOO.get(kind) or kind for kind in kinds)
 
 
 def _choices(type_: Any) -> list[str]:

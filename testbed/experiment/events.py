@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from testbed.document import Document, join_path
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.experiment.spec import EventSpec, ExperimentSpec, InterfaceAddress
 from testbed.topology import changes
 from testbed.topology.forwarding import host
@@ -38,15 +39,13 @@ def timeline(document: Document[ExperimentSpec], topology: Topology) -> tuple[Ac
     :raises InputError: an event names what the topology does not have, at its file and line.
     """
     network = _Network(topology)
-    events = enumerate(document.value.events)
-    actions = []
-    for index, event in sorted(events, key=lambda pair: pair[1].at_ns):
-        try:
-            actions.append(network.action(event))
-        except InputError as error:
-            path = join_path("events", index)
-            raise document.error(error.message, path, error.hint) from None
-    return tuple(actions)
+
+    def action(index: int, event: EventSpec) -> Action:
+        with document.placing(join_path("events", index)):
+            return network.action(event)
+
+    events = sorted(enumerate(document.value.events), key=lambda pair: pair[1].at_ns)
+    return tuple(all_of(*(functools.partial(action, *pair) for pair in events)))
 
 
 class _Network:

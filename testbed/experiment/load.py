@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,12 +14,12 @@ import msgspec
 from testbed import document
 from testbed.analysis import refusals
 from testbed.document import Data, Document, Positions
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.experiment import traces
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size, expand, stack_axes
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, Scenario, scenario
-from testbed.experiment.spec import CASE, REPETITIONS, WIRE, ExperimentSpec
+from testbed.experiment.spec import CASE, REPETITIONS, WIRE, EventSpec, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
 from testbed.machine import machine
 from testbed.machine.model import HOST
@@ -30,8 +30,9 @@ from testbed.topology.model import Topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
+from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
-from testbed.workload.stacks.choice import StackChoice, carried_by, read
+from testbed.workload.stacks.choice import StackChoice, carried_by, parse, read
 
 BLOCKS: Final = 10
 _TRIED_WHOLE: Final = 64  # cells
@@ -90,6 +91,13 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     values: Sequence[tuple[str, str]] = ()
 
 
+class _Apart(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an experiment can be checked while the rest of it does not fit."""
+
+    topology: str | dict[str, Any] | None = None
+    stacks: tuple[str | dict[str, Any], ...] = ()
+
+
 NO_OVERRIDES: Final = Overrides()
 
 
@@ -100,16 +108,40 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     """
     written = _written(path)
     read_topology = functools.cache(lambda: _topology(written, path))
-    _all_of(
+    found: list[Experiment] = []
+    all_of(
         lambda: _choices(written),
         lambda: _check_paths(written),
         lambda: resolve(read_topology()),
         lambda: _check_names(written),
         lambda: _check_lengths(written),
         lambda: _check_events(written),
+        lambda: _check_claims(written, read_topology(), overrides),
+        lambda: _check_beside_stacks(written, read_topology(), overrides.machine),
+        lambda: found.append(_as_asked(written, read_topology(), path, overrides)),
     )
-    topology = read_topology()
-    _check_claims(written, topology, overrides)
+    return found[0]
+
+
+def _check_beside_stacks(
+    written: Document[ExperimentSpec], topology: Document[TopologySpec], machine: str
+) -> None:
+    """Check the flows and the events where the stacks are wrong, with any other one."""
+    there = venue(machine).stacks
+    try:
+        _choices(written)
+    except InputError:
+        _check_bare(written, topology, [parse(there[0])], machine)
+
+
+def _as_asked(
+    written: Document[ExperimentSpec],
+    topology: Document[TopologySpec],
+    path: Path,
+    overrides: Overrides,
+) -> Experiment:
+    """Return the experiment with what the command line changes, checked for every cell."""
+    _choices(written)
     raw = traces.located(written, path.parent) | {"topology": topology.raw}
     raw = _overridden(raw, overrides)
     with _blaming(overrides, written.value, path):
@@ -141,7 +173,7 @@ def _written(path: Path) -> Document[ExperimentSpec]:
     """Read the file, and say what it is if it is a topology."""
     try:
         return document.load(path, ExperimentSpec)
-    except InputError:
+    except InputError as error:
         raw = document.load(path, Any).raw
         if isinstance(raw, dict) and {"nodes", "links"} & raw.keys() and "topology" not in raw:
             raise InputError(
@@ -149,7 +181,24 @@ def _written(path: Path) -> Document[ExperimentSpec]:
                 file=str(path),
                 hint=f"`testbed up {path}` builds it; an experiment names it under 'topology'",
             ) from None
-        raise
+        raise InputError.together([error, *_wrong_besides(path)]) from None
+
+
+def _wrong_besides(path: Path) -> Iterator[InputError]:
+    """Yield what is wrong with the topology and the stacks of a file that is no experiment yet."""
+    try:
+        apart = document.load(path, _Apart)
+        all_of(
+            lambda: _check_topology(apart, path),
+            lambda: _check_each_stack(apart, apart.value.stacks),
+        )
+    except InputError as error:
+        yield from error.every
+
+
+def _check_topology(written: Document[_Apart], path: Path) -> None:
+    if written.value.topology is not None:
+        resolve(_topology(written, path))
 
 
 @contextlib.contextmanager
@@ -161,31 +210,38 @@ def _blaming(overrides: Overrides, spec: ExperimentSpec, file: Path) -> Iterator
     try:
         yield
     except InputError as error:
-        keys = document.split_path(error.path or "")
-        # A topology that is written out stands below `topology`; the command line leaves that out.
-        first = {*keys[:2]} if keys[:1] == ("topology",) else {*keys[:1]}
-        options = {
-            "stacks": [f"--stack {text}" for text in overrides.stacks],
-            "repetitions": [f"--repetitions {overrides.repetitions}"],
-            "max_repetitions": [f"--max-repetitions {overrides.max_repetitions}"],
-            "seed": [f"--seed {overrides.seed}"],
-            "wire": [f"--wire {overrides.wire}"],
-        }
-        given = {
-            name for name in options if getattr(overrides, name) not in (None, ()) and name in first
-        }
-        blamed = [option for name in given for option in options[name]]
-        blamed += [
-            f"--set {path}={text}"
-            for path, text in overrides.values
-            if document.split_path(path)[0] in first
-        ]
-        if first & {"matrix", "cases"}:
-            axes = {axis for axis, _ in _places(spec)}
-            blamed += _axes_to_blame(overrides, axes, file, error)
-        if not blamed:
-            raise
-        raise InputError(f"{', '.join(blamed)}: {error.message}", hint=error.hint) from None
+        blamed = [_blamed(each, overrides, spec, file) for each in error.every]
+        raise InputError.together(blamed) from None
+
+
+def _blamed(
+    error: InputError, overrides: Overrides, spec: ExperimentSpec, file: Path
+) -> InputError:
+    keys = document.split_path(error.path or "")
+    # A topology that is written out stands below `topology`; the command line leaves that out.
+    first = {*keys[:2]} if keys[:1] == ("topology",) else {*keys[:1]}
+    options = {
+        "stacks": [f"--stack {text}" for text in overrides.stacks],
+        "repetitions": [f"--repetitions {overrides.repetitions}"],
+        "max_repetitions": [f"--max-repetitions {overrides.max_repetitions}"],
+        "seed": [f"--seed {overrides.seed}"],
+        "wire": [f"--wire {overrides.wire}"],
+    }
+    given = {
+        name for name in options if getattr(overrides, name) not in (None, ()) and name in first
+    }
+    blamed = [option for name in given for option in options[name]]
+    blamed += [
+        f"--set {path}={text}"
+        for path, text in overrides.values
+        if document.split_path(path)[0] in first
+    ]
+    if first & {"matrix", "cases"}:
+        axes = {axis for axis, _ in _places(spec)}
+        blamed += _axes_to_blame(overrides, axes, file, error)
+    if not blamed:
+        return error
+    return InputError(f"{', '.join(blamed)}: {error.message}", hint=error.hint)
 
 
 def _axes_to_blame(
@@ -215,6 +271,7 @@ def _check_claims(
     Who asks for one repetition there knows that it is one.
     """
     spec = written.value
+    _choices(written)
     decided = (
         spec.repetitions > 1
         or overrides.repetitions is not None
@@ -250,11 +307,11 @@ def read_spec(record: ExperimentRecord) -> ExperimentSpec:
     return read_only.value
 
 
-def _topology(written: Document[ExperimentSpec], path: Path) -> Document[TopologySpec]:
+def _topology(written: Document[Any], path: Path) -> Document[TopologySpec]:
     where = written.value.topology
     if isinstance(where, str):
         file = _tidy(path.parent / where)
-        if not file.is_file():
+        if not os.path.isfile(file):  # noqa: PTH113 - also of names that are too long
             raise written.error(f"there is no file {file}", "topology")
         return load_topology(file)
     return located(_inline(written, path.stem), path.parent)
@@ -269,7 +326,7 @@ def _tidy(path: Path) -> Path:
     return path
 
 
-def _inline(written: Document[ExperimentSpec], name: str) -> Document[TopologySpec]:
+def _inline(written: Document[Any], name: str) -> Document[TopologySpec]:
     """Check a topology that is written out in the experiment.
 
     :param name: of the topology, where there is no file.
@@ -366,25 +423,21 @@ def _paths(flows: Iterable[str], fields: Iterable[str]) -> list[str]:
     return [WORKLOAD, *(f"{FLOWS}.{name}" for name in flows), *TOPOLOGY_KEYS, *fields]
 
 
+def _check_each_stack(written: Document[Any], stacks: Sequence[object]) -> None:
+    def check(index: int, raw: object) -> None:
+        with written.placing(document.join_path("stacks", index)):
+            read(raw).check()
+
+    all_of(*(functools.partial(check, *stack) for stack in enumerate(stacks)))
+
+
 def _choices(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
     """Return the stacks under test; what they name is there."""
+    _check_each_stack(written, written.value.stacks)
     try:
-        choices = written.value.choices
-    except InputError as error:
+        return written.value.choices
+    except InputError as error:  # of how they go together
         raise written.error(error.message, error.path or "stacks", error.hint) from None
-    for index, choice in enumerate(choices):
-        with _placing(written, document.join_path("stacks", index)):
-            choice.check()
-    return choices
-
-
-@contextlib.contextmanager
-def _placing(written: Document[ExperimentSpec], place: str) -> Iterator[None]:
-    """Give an error its place in the file."""
-    try:
-        yield
-    except InputError as error:
-        raise written.error(error.message, place, error.hint) from None
 
 
 def _possible(
@@ -415,13 +468,14 @@ def _experiment(
     spec = written.value
     where = venue(machine)
     choices = _choices(written)
-    _all_of(
+    all_of(
         lambda: _check_names(written),
         lambda: _check_lengths(written),
         lambda: _check_events(written),
         lambda: _check_stacks(written, choices, where.stacks),
         lambda: where.check(written),
         lambda: _check_matrix(written, choices),
+        lambda: _check_bare(written, topology, choices, machine),
     )
     experiment = Experiment(
         name=name,
@@ -435,42 +489,47 @@ def _experiment(
         network=topology,
     )
     for cell in _samples(experiment):
-        _check_boxes(experiment, experiment.scenario(cell).topology)
+        _check_boxes(machine, experiment.scenario(cell).topology, topology)
     return experiment
 
 
-def _check_boxes(experiment: Experiment, topology: Topology) -> None:
+def _check_bare(
+    written: Document[ExperimentSpec],
+    topology: Document[TopologySpec],
+    choices: Sequence[StackChoice],
+    machine: str,
+) -> None:
+    """Check the runs of each stack without the matrix: mistakes there have lines of their own."""
+    there = venue(machine).stacks
+
+    def check(choice: StackChoice) -> None:
+        cell = Cell(stack=choice.label, parameters={})
+        bare = scenario(written, topology, choices, cell, there).topology
+        _check_boxes(machine, bare, topology)
+
+    all_of(*(functools.partial(check, choice) for choice in choices))
+
+
+def _check_boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
     """Refuse middleboxes where there are none: they stand in simulated networks only."""
     for link in topology.links:
-        if link.middlebox and experiment.machine != SIMULATION:
-            raise experiment.network.error(
+        if link.middlebox and machine != SIMULATION:
+            raise written.error(
                 f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
                 document.join_path("links", link.name, "middlebox"),
                 "add --sim",
             )
 
 
-def _all_of(*checks: Callable[[], object]) -> None:
-    """Do all checks, and raise what any of them found.  Raises InputError."""
-    errors: list[InputError] = []
-    for check in checks:
-        try:
-            check()
-        except InputError as error:
-            errors.append(error)
-    if errors:
-        raise InputError.together(errors)
-
-
 def _samples(experiment: Experiment) -> Iterator[Cell]:
     """Yield the cells by which an experiment is checked before anything is started.
 
-    The first has no parameters: an error in it has a line of its own.  A small matrix is tried
-    whole, of a large one each value of each axis beside the first values of the others.
+    A small matrix is tried whole, of a large one each value of each axis beside the first values of
+    the others.
     """
     spec = experiment.spec
-    for choice in experiment.choices:
-        yield Cell(stack=choice.label, parameters={})
+    if not spec.parameters:
+        return  # each stack was tried already
     if len(experiment.cells) <= _TRIED_WHOLE:
         yield from experiment.cells
         return
@@ -485,14 +544,17 @@ def _samples(experiment: Experiment) -> Iterator[Cell]:
 def _check_names(written: Document[ExperimentSpec]) -> None:
     """Check probes against those there are."""
     known = [WIRE, *(name for name in PROBES.names() if name != "pcap")]
-    for index, probe in enumerate(written.value.probes):
+
+    def check(index: int, probe: str) -> None:
         place = document.join_path("probes", index)
         if probe not in known:
             hint = "write 'pcap: true'" if probe == "pcap" else document.nearest(probe, known)
             raise written.error(f"there is no probe {probe!r}", place, hint)
         if probe != WIRE:
-            with _placing(written, place):
+            with written.placing(place):
                 PROBES.check(probe)
+
+    all_of(*(functools.partial(check, *named) for named in enumerate(written.value.probes)))
 
 
 def _check_lengths(written: Document[ExperimentSpec]) -> None:
@@ -502,7 +564,8 @@ def _check_lengths(written: Document[ExperimentSpec]) -> None:
         timeout_ns = spec.timeout_ns
     except InputError as error:
         raise written.error(error.message, "timeout", error.hint) from None
-    for name, flow in spec.named_flows.items():
+
+    def check(name: str, flow: Workload) -> None:
         if flow.longest_ns > timeout_ns:
             place = WORKLOAD if spec.workload is not None else document.join_path(FLOWS, name)
             raise written.error(
@@ -511,6 +574,8 @@ def _check_lengths(written: Document[ExperimentSpec]) -> None:
                 place,
                 "give the experiment a longer timeout",
             )
+
+    all_of(*(functools.partial(check, *named) for named in spec.named_flows.items()))
 
 
 def _check_events(written: Document[ExperimentSpec]) -> None:
@@ -523,7 +588,8 @@ def _check_events(written: Document[ExperimentSpec]) -> None:
     ends = [flow.end_ns for flow in spec.named_flows.values()]
     known = [end for end in ends if end is not None]
     last_ns = max(known) if len(known) == len(ends) else None
-    for index, event in enumerate(spec.events):
+
+    def check(index: int, event: EventSpec) -> None:
         place = document.join_path("events", index)
         if event.at_ns >= timeout_ns:
             raise written.error(
@@ -540,6 +606,8 @@ def _check_events(written: Document[ExperimentSpec]) -> None:
                 "let them last longer, or move the event",
             )
 
+    all_of(*(functools.partial(check, *named) for named in enumerate(spec.events)))
+
 
 def _check_stacks(
     written: Document[ExperimentSpec], choices: Sequence[StackChoice], there: Sequence[str]
@@ -553,7 +621,7 @@ def _check_stacks(
         place = document.join_path(FLOWS, name, "stack")
         if spec.workload is not None:
             raise written.error("a workload runs on the stacks under test", "workload.stack")
-        with _placing(written, place):
+        with written.placing(place):
             carried_by(read(flow.stack), there).check()
     for place, choice in wanted:
         for end in choice.ends:
@@ -573,7 +641,7 @@ def _check_machines(written: Document[ExperimentSpec]) -> None:
             raise written.error(f"{kernel!r} is not an absolute path", place)
         if name in wanted[:index]:
             raise written.error(f"machine {name!r} is listed twice", place)
-        with _placing(written, place):
+        with written.placing(place):
             machine(name)
 
 
@@ -587,26 +655,29 @@ def _places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _check_paths(written: Document[ExperimentSpec]) -> None:
-    for path, keys in _places(written.value):
-        try:
+    def check(path: str, keys: tuple[str, ...]) -> None:
+        with written.placing(document.join_path(*keys)):
             document.split_path(path)
-        except InputError as error:
-            raise written.error(error.message, document.join_path(*keys), error.hint) from None
+
+    all_of(*(functools.partial(check, *place) for place in _places(written.value)))
 
 
 def _check_matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
     _check_paths(written)
     spec = written.value
     known = (WORKLOAD, FLOWS, *TOPOLOGY_KEYS)
-    for path, keys in _places(spec):
+
+    def check(path: str, keys: tuple[str, ...]) -> None:
         place = document.join_path(*keys)
         if path.startswith(STACK_PREFIX):
             _check_option(written, choices, path.removeprefix(STACK_PREFIX), keys, place)
-            continue
+            return
         first = str(document.split_path(path)[0]) if path else ""
         if first not in known:
             hint = document.nearest(first, known)
             raise written.error("is no path of the topology or of a flow", place, hint)
+
+    all_of(*(functools.partial(check, *place) for place in _places(spec)))
     try:
         check_size(spec.parameters, choices, spec.max_repetitions or spec.repetitions)
     except InputError as error:
@@ -631,5 +702,5 @@ def _check_option(
         )
     for value in written.value.matrix[STACK_PREFIX + option]:
         for choice in having:
-            with _placing(written, place):
+            with written.placing(place):
                 choice.replaced({option: value}).check()

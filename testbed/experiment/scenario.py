@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -9,7 +10,7 @@ import msgspec
 
 from testbed import document, prediction
 from testbed.document import Document, Positions
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
@@ -90,8 +91,16 @@ def scenario(
             raise
         values = ", ".join(f"{path} = {value}" for path, value in cell.parameters.items())
         place = "cases" if CASE in cell.parameters else "matrix"
-        message = ": ".join(part for part in (values, error.path, error.message) if part)
-        raise written.error(message, place, error.hint) from None
+        raise InputError.together(
+            [
+                written.error(
+                    ": ".join(part for part in (values, each.path, each.message) if part),
+                    place,
+                    each.hint,
+                )
+                for each in error.every
+            ]
+        ) from None
 
 
 def _scenario(
@@ -121,13 +130,19 @@ def _scenario(
     def stack_of(workload: Workload) -> StackChoice:
         return chosen if workload.stack is None else carried_by(read(workload.stack), there)
 
-    planned = _flows(written, resolved, workloads, stack_of)
-    check_boxes(resolved, topology)
+    planned: list[PlannedFlow] = []
+    actions: list[Action] = []
+    all_of(
+        lambda: planned.extend(_flows(written, resolved, workloads, stack_of)),
+        lambda: actions.extend(timeline(written, resolved)),
+        lambda: check_boxes(resolved, topology),
+    )
+    flows_planned = tuple(planned)
     return Scenario(
-        topology=_with_sysctls(written, resolved, planned),
-        flows=planned,
-        timeline=timeline(written, resolved),
-        captures=_captures(written, resolved, planned),
+        topology=_with_sysctls(written, resolved, flows_planned),
+        flows=flows_planned,
+        timeline=tuple(actions),
+        captures=_captures(written, resolved, flows_planned),
     )
 
 
@@ -182,18 +197,16 @@ def _flows(
 ) -> tuple[PlannedFlow, ...]:
     taken = {(it.target, it.port) for it in workloads.values() if it.port is not None}
     forwarding = Forwarding(topology)  # one for all: its tables take long to make
-    planned = []
-    for name, workload in workloads.items():
+
+    def plan(name: str, workload: Workload) -> PlannedFlow:
         place = WORKLOAD if name == WORKLOAD else document.join_path(FLOWS, name)
-        try:
+        with written.placing(place):
             port = workload.port or _free_port(workload, taken)
             taken.add((workload.target, port))
             flow = msgspec.structs.replace(cast("WorkloadSpec", workload), port=port)
-            stack = stack_of(flow)
-            planned.append(_flow(written.value, topology, forwarding, name, flow, stack))
-        except InputError as error:
-            raise written.error(error.message, place, error.hint) from None
-    return tuple(planned)
+            return _flow(written.value, topology, forwarding, name, flow, stack_of(flow))
+
+    return tuple(all_of(*(functools.partial(plan, *named) for named in workloads.items())))
 
 
 def _free_port(workload: Workload, taken: Collection[tuple[str, int | None]]) -> int:

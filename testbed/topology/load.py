@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,8 +17,22 @@ from testbed.wire.netem import OPTIONS, Netem
 
 
 def load_topology(path: Path) -> Document[TopologySpec]:
-    """Read a topology file, with the traces beside it.  Raises InputError."""
-    return located(document.load(path, TopologySpec), path.parent)
+    """Read a topology file, with the traces beside it.
+
+    :raises InputError: what is wrong with it; of an experiment, that it is one.
+    """
+    try:
+        written = document.load(path, TopologySpec)
+    except InputError:
+        raw = document.load(path, Any).raw
+        if isinstance(raw, dict) and "topology" in raw and not {"nodes", "links"} & raw.keys():
+            raise InputError(
+                "is an experiment, not a topology",
+                file=str(path),
+                hint=f"`testbed run {path}` carries it out; it names its topology under 'topology'",
+            ) from None
+        raise
+    return located(written, path.parent)
 
 
 def located(written: Document[TopologySpec], folder: Path) -> Document[TopologySpec]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import PurePath
 
 from testbed.document import Document, join_path
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.topology import endpoints, generate, hosts, routes, skeleton
 from testbed.topology.addresses import Addressing, assign
 from testbed.topology.model import Box, Family, Interface, Kind, Link, Node, Topology
@@ -29,14 +30,24 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
     interfaces = {end: _interface(end, addressing) for pair in bones.links.values() for end in pair}
     routers = [routes.Router(bones, addressing, each) for each in Family]
     wanted = endpoints.families(bones, addressing, family)
-    nodes = tuple(
-        _switch(bones, name, interfaces)
-        if spec.kind is Kind.SWITCH
-        else _node(bones, addressing, routers, name, interfaces, wanted)
-        for name, spec in bones.nodes.items()
+    nodes: list[Node] = []
+    links: list[Link] = []
+
+    def add_node(name: str, kind: Kind) -> None:
+        nodes.append(
+            _switch(bones, name, interfaces)
+            if kind is Kind.SWITCH
+            else _node(bones, addressing, routers, name, interfaces, wanted)
+        )
+
+    def add_link(name: str, spec: LinkSpec) -> None:
+        links.append(_link(bones, name, spec, interfaces))
+
+    all_of(
+        *(functools.partial(add_node, name, spec.kind) for name, spec in bones.nodes.items()),
+        *(functools.partial(add_link, name, spec) for name, spec in bones.spec.links.items()),
     )
-    links = tuple(_link(bones, name, spec, interfaces) for name, spec in bones.spec.links.items())
-    return Topology(name=PurePath(document.name).stem, nodes=nodes, links=links)
+    return Topology(name=PurePath(document.name).stem, nodes=tuple(nodes), links=tuple(links))
 
 
 def _interface(end: End, addressing: Addressing) -> Interface:

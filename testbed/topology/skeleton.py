@@ -6,6 +6,7 @@ A *segment* is one layer 2 domain: a link, or all links joined by switches.  The
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 import msgspec
 
 from testbed.document import Document, join_path, nearest
+from testbed.errors import all_of
 from testbed.topology.model import Kind
 from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec
 
@@ -61,12 +63,18 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
     nodes = {name: node or NodeSpec() for name, node in spec.nodes.items()}
     if not nodes:
         raise document.error("there are no nodes", "nodes")
-    for name, node in nodes.items():
-        _check_node(document, name, node)
-    links = {
-        name: _ends(document, nodes, index, name, link)
-        for index, (name, link) in enumerate(spec.links.items())
-    }
+    links: dict[str, tuple[End, End]] = {}
+
+    def check_link(index: int, name: str, link: LinkSpec) -> None:
+        links[name] = _ends(document, nodes, index, name, link)
+
+    all_of(
+        *(functools.partial(_check_node, document, name, node) for name, node in nodes.items()),
+        *(
+            functools.partial(check_link, index, name, link)
+            for index, (name, link) in enumerate(spec.links.items())
+        ),
+    )
     ends: dict[str, list[End]] = {name: [] for name in nodes}
     for pair in links.values():
         for end in pair:

@@ -230,6 +230,15 @@ class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
 
 
 _NOT_TCP: Final = frozenset(("-u", "--udp", "--sctp"))
+_FLAGS: Final = frozenset("46NRZJVd1")  # of iperf3, that may stand before another in one word
+
+
+def _measures_tcp(option: str) -> bool:
+    """Tell whether an option of iperf3 leaves it at TCP; ``-4u`` and ``-ub1M`` are ``-u`` too."""
+    if option in _NOT_TCP:
+        return False
+    letters = option[1:] if option[:1] == "-" and option[:2] != "--" else ""
+    return letters.lstrip("".join(_FLAGS))[:1] != "u"
 
 
 class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
@@ -253,7 +262,7 @@ class Iperf3(WorkloadSpec, frozen=True, kw_only=True, tag="iperf3"):
         if self.octets is None and (self.duration_ns or 0) % 1_000_000_000:
             raise ValueError("`duration` must be whole seconds: iperf3 takes no others")
         for option in self.options:
-            if option in _NOT_TCP:
+            if not _measures_tcp(option):
                 raise ValueError(f"`options`: with {option} iperf3 does not measure TCP, nor MPTCP")
 
     @property

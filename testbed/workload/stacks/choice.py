@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import msgspec
 
 from testbed import document
 from testbed.document import nearest
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.workload.stacks import options
 from testbed.workload.stacks.model import Scalar, StackKind
 from testbed.workload.stacks.registry import kind, names
@@ -145,11 +146,16 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
         :raises InputError: neither has one of them, or a value is none for it.
         """
-        for name in changed:
+
+        def check(name: str) -> None:
             if not self.has(name):
                 hint = nearest(name, self.known)
                 raise InputError(f"the stack {self.name!r} has no option {name!r}", hint=hint)
-        source, target = (_replaced(end, changed) for end in self.ends)
+
+        *_, source, target = all_of(
+            *(functools.partial(check, name) for name in changed),
+            *(functools.partial(_replaced, end, changed) for end in self.ends),
+        )
         return msgspec.structs.replace(self, source=source, target=target)
 
 

@@ -6,13 +6,15 @@ option has one name, whichever stack has it.
 
 from __future__ import annotations
 
+import functools
+import typing
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from testbed.document import nearest
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.registry import Registry
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
@@ -31,6 +33,15 @@ OUR_NAMES: Final[Mapping[str, Registry[Any]]] = {
     "scheduler": SCHEDULERS,
     "path_manager": PATH_MANAGERS,
 }
+_WORDS: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a name",
+}
+# The least that options may be which are neither sizes nor times: of mtu what each host must take
+# (RFC 791, section 3.1); the others count something.
+_LEAST: Final = {"mtu": 576, "keepalive_probes": 1}
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
 _OUR_TIMES: Final = frozenset(
@@ -86,21 +97,27 @@ def names(kind: StackKind) -> tuple[str, ...]:
 def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
     """Return the options struct of a stack.
 
-    :raises InputError: it has no such option, or the value is none for it.
+    :raises InputError: it has no such option, or the value is none for it; of all options.
     """
-    plain: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in names(kind):
-            raise InputError(
-                f"the stack {kind.name!r} has no option {name!r}", hint=nearest(name, names(kind))
-            )
-        plain[name] = _value(name, value)
-        _check(kind, name, plain[name])
+    read = functools.partial(_decoded, kind)
+    plain = all_of(*(functools.partial(read, name, value) for name, value in given.items()))
+    return kind.options(**dict(zip(given, plain, strict=True)))
+
+
+def _decoded(kind: StackKind, name: str, value: Scalar) -> Any:
+    """Return the value of one option, in its own unit."""
+    known = names(kind)
+    if name not in known:
+        raise InputError(
+            f"the stack {kind.name!r} has no option {name!r}", hint=nearest(name, known)
+        )
+    number = _value(name, value)
+    _check(kind, name, number)
+    wanted, _ = typing.get_args(typing.get_type_hints(kind.options)[name])  # it, or None
     try:
-        return msgspec.convert(plain, kind.options)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        raise InputError(f"{where.rstrip('`') or kind.name} of {kind.name}: {what}") from None
+        return None if number is None else msgspec.convert(number, wanted)
+    except msgspec.ValidationError:
+        raise InputError(f"{name} of {kind.name} must be {_WORDS[wanted]}, not {value!r}") from None
 
 
 def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
@@ -108,9 +125,13 @@ def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
 
     :raises InputError: there is none, or what another package adds cannot be used.
     """
-    for name, registry in OUR_NAMES.items():
-        if not kind.in_kernel and chosen.get(name) is not None:
-            registry.check(str(chosen[name]))
+    all_of(
+        *(
+            functools.partial(registry.check, str(chosen[name]))
+            for name, registry in OUR_NAMES.items()
+            if not kind.in_kernel and chosen.get(name) is not None
+        )
+    )
 
 
 def given(options: msgspec.Struct) -> dict[str, Scalar]:
@@ -182,6 +203,8 @@ def _check(kind: StackKind, name: str, value: Scalar) -> None:
     if isinstance(value, int) and not isinstance(value, bool):
         if value <= 0 and (name in _SIZES or is_time(name)):
             raise InputError(f"{name} of {kind.name} must be more than 0")
+        if value < _LEAST.get(name, 0):
+            raise InputError(f"{name} of {kind.name} must be {_LEAST.get(name, 0)} or more")
         unit = _WHOLE.get(name)
         if kind.in_kernel and unit is not None and value % unit:
             raise InputError(

@@ -101,3 +101,9 @@ def test_folders_of_another_experiment_are_refused(folders):
     done = invoke(folders)
     assert done.exit_code == 2
     assert "not of one experiment: workload.size: 2MB, 1MB" in done.stderr
+
+
+def test_a_name_that_is_too_long_is_no_folder():
+    done = CliRunner().invoke(application, ["history", "n" * 300])
+    assert done.exit_code == 2
+    assert isinstance(done.exception, SystemExit)

@@ -52,6 +52,70 @@ def test_every_shipped_experiment_can_be_read(path):
     assert experiment.spec.expect
 
 
+MISTAKEN = """\
+topology: topology.yaml
+stacks: [userspace]
+flows:
+  f: {kind: bulk, from: client, to: servr, size: 1MB}
+  g: {kind: stream, from: client, to: client, duration: 9s}
+  h: {kind: stream, from: client, to: server, duration: 100s}
+events:
+  - {at: 1s, link: wifii, state: down}
+  - {at: 90s, link: wifi, state: down}
+  - {at: 2s, node: client, remove_address: {interface: wifi, address: 9.9.9.9/24}}
+probes: [nstatt, tcp_inf]
+expect:
+  - {metric: f.goodputt, stack: userspac, at_least: 1.5}
+"""
+
+
+def test_all_mistakes_are_named_at_once(read):
+    with pytest.raises(InputError) as caught:
+        read(MISTAKEN)
+    places = [f"{error.line} {error.path}" for error in caught.value.every]
+    assert sorted(places, key=lambda place: int(place.split()[0])) == [
+        "4 flows.f",
+        "5 flows.g",
+        "6 flows.h",
+        "8 events[0]",
+        "9 events[1]",
+        "10 events[2]",
+        "11 probes[0]",
+        "11 probes[1]",
+        "13 expect[0].metric",
+        "13 expect[0]",
+    ]
+
+
+def test_all_mistakes_of_stacks_and_of_what_runs_on_them_are_named_at_once(read):
+    text = EXPERIMENT.replace("to: server", "to: servr") + (
+        "stacks:\n"
+        "  - tpc\n"
+        "  - {userspace: {schedular: ecf, mtu: 9, checksum: maybe}}\n"
+        "  - userspace(scheduler=bleest, congestion=oliya)\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert [error.line for error in caught.value.every] == [4, 5, 5, 5, 6, 6, 2]
+
+
+def test_the_topology_and_the_stacks_are_checked_where_a_key_is_unknown(read):
+    text = EXPERIMENT.replace(
+        "topology: topology.yaml", "topology: {nodes: {a: {}}, links: {b: {between: [a, c]}}}"
+    )
+    with pytest.raises(InputError) as caught:
+        read(text + "repetitons: 3\nstacks: [tpc]\n")
+    assert [error.line for error in caught.value.every] == [3, 1, 4]
+
+
+def test_all_mistakes_of_a_stack_of_the_command_line_are_named(read):
+    with pytest.raises(InputError) as caught:
+        read(stacks=["userspace(mtu=9, frob=1)"])
+    assert [str(error).partition(": ")[0] for error in caught.value.every] == [
+        "--stack userspace(mtu=9, frob=1)"
+    ] * 2
+
+
 def test_defaults(read):
     experiment = read()
     assert experiment.name == "try"
@@ -437,3 +501,8 @@ def test_what_the_command_line_does_to_a_topology_is_blamed_on_it(read, path):
     inline = "topology:\n" + "".join(f"  {line}\n" for line in TOPOLOGY.splitlines())
     with pytest.raises(InputError, match=f"^--set {path}=1: "):
         read(inline + EXPERIMENT.partition("\n")[2], values=[(path, "1")])
+
+
+def test_a_topology_whose_name_is_too_long_is_not_there(read):
+    with pytest.raises(InputError, match=r"try\.yaml:1: topology: there is no file"):
+        read(EXPERIMENT.replace("topology.yaml", "n" * 300))

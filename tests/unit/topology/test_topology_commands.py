@@ -139,3 +139,10 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2() -> None:
     assert done.stderr == (
         "testbed: topologies/none.yaml: cannot be read: No such file or directory\n"
     )
+
+
+@pytest.mark.parametrize("command", ["up", "plan"])
+def test_an_experiment_in_the_place_of_a_topology_is_called_one(command: str) -> None:
+    done = run(command, "experiments/quickstart.yaml")
+    assert done.returncode == 2
+    assert "is an experiment, not a topology; `testbed run " in done.stderr

@@ -94,3 +94,23 @@ def test_what_is_wrong_is_refused(fields, words):
 def test_a_transaction_is_not_sent_without_octets():
     with pytest.raises(ValueError, match="`request` must be more than 0"):
         ReqRes(source="a", target="b", request=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "tcp"),
+    [
+        ("-u", False),
+        ("-ub5M", False),
+        ("-4u", False),
+        ("--udp", False),
+        ("-R", True),
+        ("-bu", True),
+    ],
+)
+def test_iperf3_options_that_are_written_as_one_word(option, tcp):
+    text = {"kind": "iperf3", "from": "a", "to": "b", "duration": "1s", "options": [option]}
+    if tcp:
+        assert msgspec.convert(text, Iperf3).options == (option,)
+    else:
+        with pytest.raises(msgspec.ValidationError, match="does not measure TCP"):
+            msgspec.convert(text, Iperf3)
