@@ -102,7 +102,7 @@ def _record(
         seconds=(time.monotonic_ns() - start.ns) / 1e9,
         zero_ns=seen.zero_ns,
         metrics={
-            _metric(flow, name): value
+            _metric(flow, name): float(value)
             for flow, result in seen.results.items()
             for name, value in result.metrics.items()
         },
