@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.compare import Across, Force, Junit, Markdown, Metrics, Strict, Threshold
 from testbed.cli.helptext import of as help_of
 from testbed.cli.options import Json
@@ -20,7 +21,10 @@ application = typer.Typer(
     "\b\n    testbed baseline save quickstart results/quickstart/20260314T150926Z-1a2b3c4d\n\n"
     "\b\n    testbed baseline check quickstart",
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the baseline.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Of the baseline.", autocompletion=completion.baselines),
+]
 Directory = Annotated[Path, typer.Option(help="Where baselines lie.")]
 _DIRECTORY = Path("results/baseline")
 

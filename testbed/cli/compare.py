@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json, write_file
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 Metrics = Annotated[
     str | None,
-    typer.Option(metavar="A,B", help="Compare these; `testbed metrics` lists them."),
+    typer.Option(
+        metavar="A,B",
+        help="Compare these; `testbed metrics` lists them.",
+        autocompletion=completion.metrics,
+    ),
 ]
 Threshold = Annotated[
     float | None,

@@ -56,3 +56,19 @@ def plugin_groups(incomplete: str) -> Iterator[str]:
 
     names = (registry.group.removeprefix("testbed.") for registry in registries())
     yield from (name for name in names if name.startswith(incomplete))
+
+
+def metrics(incomplete: str) -> Iterator[str]:
+    """Yield lists of metrics, with commas between, whose last one is completed."""
+    from testbed.analysis.registry import metrics as known
+
+    before, comma, last = incomplete.rpartition(",")
+    yield from (f"{before}{comma}{name}" for name in known() if name.startswith(last))
+
+
+def baselines(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the baselines whose name begins so, in the directory that the command line names."""
+    from pathlib import Path
+
+    directory = Path(ctx.params.get("directory") or "results/baseline")
+    yield from (path.stem for path in sorted(directory.glob(f"{incomplete}*.json")))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 from testbed.errors import StoreError
@@ -17,7 +18,11 @@ def command(
     runs: Annotated[bool, typer.Option("--runs", help="Also show every single run.")] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Show these metrics; `testbed metrics` lists them."),
+        typer.Option(
+            metavar="A,B",
+            help="Show these metrics; `testbed metrics` lists them.",
+            autocompletion=completion.metrics,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -99,7 +99,13 @@ def test_the_schema_names_stacks_probes_and_metrics() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [("testbed run --stack user", "userspace"), ("testbed run --machine ho", "host")],
+    [
+        ("testbed run --stack user", "userspace"),
+        ("testbed run --machine ho", "host"),
+        ("testbed show --metrics goodput,rtt_p9", "goodput,rtt_p95"),
+        ("testbed compare --metrics good", "goodput"),
+        ("testbed baseline check quick", "quickstart"),
+    ],
 )
 def test_the_shell_completes_names(arguments: str, expected: str) -> None:
     done = subprocess.run(
