@@ -24,8 +24,9 @@ from testbed.analysis.outcome import Outcome
 from testbed.campaign import runner
 from testbed.campaign.watching import Quiet, Watcher
 from testbed.errors import InputError
-from testbed.experiment.load import Experiment, Overrides
+from testbed.experiment.load import Experiment
 from testbed.experiment.load import load as _load
+from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import SIMULATION
 from testbed.machine.model import HOST
 from testbed.records import Record

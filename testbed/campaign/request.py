@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.experiment.load import NO_OVERRIDES, Overrides
+from testbed.experiment.overrides import NO_OVERRIDES, Overrides
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,7 +134,8 @@ def _several(word: str) -> str:
 
 
 def _experiment(file: Path, *, sim: bool) -> tuple[str, list[InputError]]:
-    from testbed.experiment.load import Overrides, load
+    from testbed.experiment.load import load
+    from testbed.experiment.overrides import Overrides
     from testbed.experiment.venue import SIMULATION
     from testbed.machine.model import HOST
     from testbed.topology.doubts import doubts

@@ -122,7 +122,8 @@ def command(
     from testbed.campaign.request import Request
     from testbed.campaign.runner import check_jobs
     from testbed.cli.campaign import run_here
-    from testbed.experiment.load import Overrides, load
+    from testbed.experiment.load import load
+    from testbed.experiment.overrides import Overrides
     from testbed.experiment.venue import SIMULATION
     from testbed.machine.model import HOST
 
@@ -217,7 +218,7 @@ def _all_virtual(machines: Sequence[str]) -> bool:
 
 
 def _check(request: Request) -> None:
-    from testbed.experiment.load import NO_OVERRIDES
+    from testbed.experiment.overrides import NO_OVERRIDES
 
     if request.resume is not None and (request.files or request.changes != NO_OVERRIDES):
         raise InputError("--resume goes on as it was begun: without files or changes")

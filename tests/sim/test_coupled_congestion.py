@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from testbed.campaign import runner
-from testbed.experiment.load import Overrides, load
+from testbed.experiment.load import load
+from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import Assignment, venue
 from testbed.results.model import Status
 from testbed.stack.tcp.congestion import CONTROLS

@@ -8,7 +8,8 @@ import pytest
 
 from testbed.campaign import runner
 from testbed.errors import InputError
-from testbed.experiment.load import Overrides, load
+from testbed.experiment.load import load
+from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import Assignment, venue
 from testbed.results.model import RunRecord, Status
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.errors import InputError, StoreError
-from testbed.experiment.load import Experiment, Overrides, load
+from testbed.experiment.load import Experiment, load
+from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import SIMULATION, Assignment, venue
 from testbed.results.model import WORKLOAD, RunRecord, Status
 from testbed.results.store import Store

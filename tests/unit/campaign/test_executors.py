@@ -13,7 +13,8 @@ import pytest
 from testbed.campaign import runner
 from testbed.campaign.watching import Quiet
 from testbed.errors import InputError
-from testbed.experiment.load import Experiment, Overrides, load
+from testbed.experiment.load import Experiment, load
+from testbed.experiment.overrides import Overrides
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 

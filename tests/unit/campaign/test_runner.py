@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from testbed.campaign import runner
-from testbed.experiment.load import Overrides, load
+from testbed.experiment.load import load
+from testbed.experiment.overrides import Overrides
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 

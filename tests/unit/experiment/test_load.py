@@ -8,7 +8,8 @@ import pytest
 
 from testbed.errors import InputError
 from testbed.experiment import load as load_module
-from testbed.experiment.load import Overrides, load, restore
+from testbed.experiment.load import load, restore
+from testbed.experiment.overrides import Overrides
 from testbed.results.model import ExperimentRecord
 
 ROOT = Path(__file__).parents[3]

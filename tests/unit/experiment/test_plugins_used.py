@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.experiment.load import Overrides, load
+from testbed.experiment.load import load
+from testbed.experiment.overrides import Overrides
 from testbed.experiment.plugins import used
 from testbed.experiment.venue import SIMULATION
 from tests import example

@@ -1,0 +1,264 @@
+"""What can be wrong with an experiment that fits its types.  Each check raises InputError."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from testbed import document
+from testbed.analysis import refusals
+from testbed.document import Document
+from testbed.errors import InputError, all_of
+from testbed.experiment.asked import is_deterministic, scope
+from testbed.experiment.matrix import check_size
+from testbed.experiment.overrides import Overrides
+from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, scenario
+from testbed.experiment.spec import WIRE, EventSpec, ExperimentSpec
+from testbed.experiment.venue import SIMULATION, venue
+from testbed.machine import machine
+from testbed.probe.probes import PROBES
+from testbed.results.model import STACK_PREFIX, Cell
+from testbed.topology.model import Topology
+from testbed.topology.resolve import resolve
+from testbed.topology.spec import TopologySpec
+from testbed.units import format_time
+from testbed.workload.base import Workload
+from testbed.workload.flow import WORKLOAD
+from testbed.workload.stacks.choice import StackChoice, carried_by, read
+
+
+def each_stack(written: Document[Any], stacks: Sequence[object]) -> None:
+    """Check that each stack under test can be read, and that what it names is there."""
+
+    def check(index: int, raw: object) -> None:
+        with written.placing(document.join_path("stacks", index)):
+            read(raw).check()
+
+    all_of(*(functools.partial(check, *stack) for stack in enumerate(stacks)))
+
+
+def choices_of(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
+    """Return the stacks under test; what they name is there."""
+    each_stack(written, written.value.stacks)
+    try:
+        return written.value.choices
+    except InputError as error:  # of how they go together
+        raise written.error(error.message, error.path or "stacks", error.hint) from None
+
+
+def claims(
+    written: Document[ExperimentSpec], topology: Document[TopologySpec], overrides: Overrides
+) -> None:
+    """Check the claims of the file, also those about what the command line leaves out.
+
+    Who asks for one repetition there knows that it is one.
+    """
+    spec = written.value
+    choices_of(written)
+    decided = (
+        spec.repetitions > 1
+        or overrides.repetitions is not None
+        or overrides.virtual_time
+        or is_deterministic(overrides.machine)
+        or (bool(spec.machines) and all(map(is_deterministic, spec.machines)))
+    )
+    if spec.expect:
+        about = scope(spec, resolve(topology), decided=decided)
+        refusals.check(spec.expect, about, written)
+
+
+def names(written: Document[ExperimentSpec]) -> None:
+    """Check probes against those there are."""
+    known = [WIRE, *(name for name in PROBES.names() if name != "pcap")]
+
+    def check(index: int, probe: str) -> None:
+        place = document.join_path("probes", index)
+        if probe not in known:
+            hint = "write 'pcap: true'" if probe == "pcap" else document.nearest(probe, known)
+            raise written.error(f"there is no probe {probe!r}", place, hint)
+        if probe != WIRE:
+            with written.placing(place):
+                PROBES.check(probe)
+
+    all_of(*(functools.partial(check, *named) for named in enumerate(written.value.probes)))
+
+
+def lengths(written: Document[ExperimentSpec]) -> None:
+    """Check the timeout, and that no flow needs longer."""
+    spec = written.value
+    try:
+        timeout_ns = spec.timeout_ns
+    except InputError as error:
+        raise written.error(error.message, "timeout", error.hint) from None
+
+    def check(name: str, flow: Workload) -> None:
+        if flow.longest_ns > timeout_ns:
+            place = WORKLOAD if spec.workload is not None else document.join_path(FLOWS, name)
+            raise written.error(
+                f"lasts {format_time(flow.longest_ns)}, longer than the timeout of a run, "
+                f"{format_time(timeout_ns)}",
+                place,
+                "give the experiment a longer timeout",
+            )
+
+    all_of(*(functools.partial(check, *named) for named in spec.named_flows.items()))
+
+
+def events(written: Document[ExperimentSpec]) -> None:
+    """Refuse events that could never be played."""
+    spec = written.value
+    try:
+        timeout_ns = spec.timeout_ns
+    except InputError:
+        return  # said of the timeout
+    ends = [flow.end_ns for flow in spec.named_flows.values()]
+    known = [end for end in ends if end is not None]
+    last_ns = max(known) if len(known) == len(ends) else None
+
+    def check(index: int, event: EventSpec) -> None:
+        place = document.join_path("events", index)
+        if event.at_ns >= timeout_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, after the timeout of a run, "
+                f"{format_time(timeout_ns)}",
+                place,
+                "give the experiment a longer timeout",
+            )
+        if last_ns is not None and event.at_ns >= last_ns:
+            raise written.error(
+                f"is at {format_time(event.at_ns)}, when the flows are over "
+                f"({format_time(last_ns)})",
+                place,
+                "let them last longer, or move the event",
+            )
+
+    all_of(*(functools.partial(check, *named) for named in enumerate(spec.events)))
+
+
+def stacks(
+    written: Document[ExperimentSpec], choices: Sequence[StackChoice], there: Sequence[str]
+) -> None:
+    """Check that the machine has the stacks, or what carries those of rivals."""
+    spec = written.value
+    wanted = [(document.join_path("stacks", index), choice) for index, choice in enumerate(choices)]
+    for name, flow in spec.named_flows.items():
+        if flow.stack is None:
+            continue
+        place = document.join_path(FLOWS, name, "stack")
+        if spec.workload is not None:
+            raise written.error("a workload runs on the stacks under test", "workload.stack")
+        with written.placing(place):
+            carried_by(read(flow.stack), there).check()
+    for place, choice in wanted:
+        for end in choice.ends:
+            if end.name not in there:
+                raise written.error(
+                    f"there is no stack {end.name!r} here", place, f"there are: {', '.join(there)}"
+                )
+
+
+def machines(written: Document[ExperimentSpec]) -> None:
+    """Check that there can be such machines; whether they work here is asked when they start."""
+    wanted = written.value.machines
+    for index, name in enumerate(wanted):
+        place = document.join_path("machines", index)
+        _, _, kernel = name.partition(":")
+        if "/" in kernel and not kernel.startswith("/"):
+            raise written.error(f"{kernel!r} is not an absolute path", place)
+        if name in wanted[:index]:
+            raise written.error(f"machine {name!r} is listed twice", place)
+        with written.placing(place):
+            machine(name)
+
+
+def places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each path that the matrix and the cases set, and the keys that lead to it."""
+    for path in spec.matrix:
+        yield path, ("matrix", path)
+    for name, case in spec.cases.items():
+        for path in case:
+            yield path, ("cases", name, path)
+
+
+def paths(written: Document[ExperimentSpec]) -> None:
+    """Check that the paths of the matrix and of the cases can be read."""
+
+    def check(path: str, keys: tuple[str, ...]) -> None:
+        with written.placing(document.join_path(*keys)):
+            document.split_path(path)
+
+    all_of(*(functools.partial(check, *place) for place in places(written.value)))
+
+
+def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
+    """Check that those paths lead somewhere, and that the matrix is not too large."""
+    paths(written)
+    spec = written.value
+    known = (WORKLOAD, FLOWS, *TOPOLOGY_KEYS)
+
+    def check(path: str, keys: tuple[str, ...]) -> None:
+        place = document.join_path(*keys)
+        if path.startswith(STACK_PREFIX):
+            _check_option(written, choices, path.removeprefix(STACK_PREFIX), keys, place)
+            return
+        first = str(document.split_path(path)[0]) if path else ""
+        if first not in known:
+            hint = document.nearest(first, known)
+            raise written.error("is no path of the topology or of a flow", place, hint)
+
+    all_of(*(functools.partial(check, *place) for place in places(spec)))
+    try:
+        check_size(spec.parameters, choices, spec.max_repetitions or spec.repetitions)
+    except InputError as error:
+        raise written.error(error.message, "matrix") from None
+
+
+def _check_option(
+    written: Document[ExperimentSpec],
+    choices: Sequence[StackChoice],
+    option: str,
+    keys: tuple[str, ...],
+    place: str,
+) -> None:
+    """Check an axis that is an option of the stacks under test."""
+    if keys[0] == "cases":
+        raise written.error("options of stacks are axes of the matrix, not of cases", place)
+    having = [choice for choice in choices if choice.has(option)]
+    if not having:
+        known = sorted({name for choice in choices for name in choice.known})
+        raise written.error(
+            f"no stack here has the option {option!r}", place, document.nearest(option, known)
+        )
+    for value in written.value.matrix[STACK_PREFIX + option]:
+        for choice in having:
+            with written.placing(place):
+                choice.replaced({option: value}).check()
+
+
+def without_matrix(
+    written: Document[ExperimentSpec],
+    topology: Document[TopologySpec],
+    choices: Sequence[StackChoice],
+    machine: str,
+) -> None:
+    """Check the runs of each stack without the matrix: mistakes there have lines of their own."""
+    there = venue(machine).stacks
+
+    def check(choice: StackChoice) -> None:
+        cell = Cell(stack=choice.label, parameters={})
+        bare = scenario(written, topology, choices, cell, there).topology
+        boxes(machine, bare, topology)
+
+    all_of(*(functools.partial(check, choice) for choice in choices))
+
+
+def boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
+    """Refuse middleboxes where there are none: they stand in simulated networks only."""
+    for link in topology.links:
+        if link.middlebox and machine != SIMULATION:
+            raise written.error(
+                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
+                document.join_path("links", link.name, "middlebox"),
+                "add --sim",
+            )
