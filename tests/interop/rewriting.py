@@ -2,7 +2,8 @@
 
 It forwards between two interfaces in place of the kernel, and does to payloads what
 :class:`~testbed.sim.middlebox.RewritePayload` does.  Its interfaces get other hardware addresses
-than the neighbours know, so the kernel takes what comes for somebody else's.
+than the neighbours know, so the kernel takes what comes for somebody else's.  It lowers
+the MSS that both ends announce, so that there is room for what it, or a peer, makes longer.
 
 :param TOWARD: ``a``, out of NEAR, or ``b``, out of FAR.
 """
@@ -16,12 +17,16 @@ import struct
 import sys
 from pathlib import Path
 
+import msgspec
+
 from testbed.sim.middlebox import RewritePayload
 from testbed.stack.packet.codec import emit, parse, split
+from testbed.stack.packet.options import MaximumSegmentSize
 
 IPV4 = 0x0800
 SIOCSIFHWADDR = 0x8924
 ARPHRD_ETHER = 1
+MSS = 1360
 UNKNOWN = bytes.fromhex("020000000bad")
 
 
@@ -48,6 +53,11 @@ class Port:
         self.socket.sendto(emit(segment), (self.name, IPV4, 0, 0, self.neighbour))
 
 
+def lowered(option):
+    """Return an option as it goes on."""
+    return MaximumSegmentSize(MSS) if isinstance(option, MaximumSegmentSize) else option
+
+
 def main(near, far, toward, find, replace, after):
     box = RewritePayload(find.encode(), replace.encode(), toward=toward, after=int(after))
     a, b = Port(near, "b"), Port(far, "a")
@@ -60,6 +70,8 @@ def main(near, far, toward, find, replace, after):
         for key, _ in selector.select():
             for packet in key.data.packets():
                 segment = parse(packet, verify=False)
+                options = tuple(map(lowered, segment.options))
+                segment = msgspec.structs.replace(segment, options=options)
                 for made in box.process(segment, key.data.toward, 0):
                     for piece in split(made):
                         out[key.data.toward].send(piece)

@@ -22,14 +22,19 @@ pytestmark = pytest.mark.sandbox
 BOX = str(Path(__file__).with_name("rewriting.py"))
 TEXT = str(Path(__file__).with_name("text.py"))
 ORIGINAL = "10.0.0.1"
-CHANGES = {"longer": "192.168.100.1", "shorter": "1.1.1.1"}
-# What comes in over ``near`` has room to grow on its way out.
+CHANGES = {"same length": "10.0.0.2", "longer": "192.168.100.1", "shorter": "1.1.1.1"}
+ONE_PATH = """
+nodes: {client: {}, box: {kind: router}, server: {}}
+links:
+  near: {between: [client, box], netem: rate 20mbit delay 5ms}
+  far: {between: [box, server]}
+"""
 TWO_PATHS = """
 nodes: {client: {}, box: {kind: router}, server: {}}
 links:
   direct: {between: [client, server], netem: rate 20mbit delay 5ms}
   near: {between: [client, box], netem: rate 20mbit delay 5ms}
-  far: {between: [box, server], mtu: 1600}
+  far: {between: [box, server]}
 """
 
 
@@ -53,6 +58,23 @@ async def exchange(lab, pair, toward, changed, after):
     await box.kill(signal.SIGTERM)
     await box.wait()
     return [json.loads(each) for each in seen]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_path_goes_on_as_plain_tcp(lab, change):
+    """The kernel finds the change; all arrives, and nothing but the box's edits is in it."""
+
+    async def test(lab):
+        pair = ("userspace", "mptcp")
+        client, server = await exchange(lab, pair, "b", CHANGES[change], 100_000)
+        assert client["whole"]
+        assert server["whole"]
+        assert server["changed"]
+        counters = await lab.counters("server")
+        assert counters["MPTcpExtDataCsumErr"] >= 1
+        assert counters["MPTcpExtMPFailTx"] >= 1
+
+    lab(resolve(loads_topology(ONE_PATH), family=Family.IPV4), Family.IPV4, test)
 
 
 @pytest.mark.parametrize(("toward", "change"), [("a", "shorter"), ("b", "longer")])
