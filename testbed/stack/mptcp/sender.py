@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Final
 
 from testbed.stack.mptcp.mapping import MAX_LENGTH
@@ -14,6 +15,7 @@ from testbed.stack.ranges import Ranges
 
 _RETRY_NS: Final = 1_000_000_000  # when no round-trip time is known
 _MAX_RETRY_NS: Final = 60_000_000_000
+_PIECE: Final = 1024  # octets of memory that a receiver may need for a segment of a few
 
 
 class Sender:
@@ -45,6 +47,7 @@ class Sender:
         self._una = 0
         self._largest = 0  # window there was
         self._probing = False
+        self._pieces: list[int] = []  # a heap: ends of what was less than a segment, from una on
         self.retry_ns: int | None = None  # when ``retry`` is to be called
         self.tries = 0  # retries since the last Data ACK of anything new
         self.reinjected = 0  # octets
@@ -138,6 +141,8 @@ class Sender:
     def _drop_acknowledged(self) -> None:
         for subflow in self._subflows:
             subflow.carried.drop_before(self._stream.una)
+        while self._pieces and self._pieces[0] <= self._stream.una:
+            heappop(self._pieces)
 
     def _repair(self) -> None:
         """Reinject what subflows carry whose retransmission timer has expired."""
@@ -195,7 +200,12 @@ class Sender:
         )
         if length <= 0 or not self._worth_sending(chosen, length, end - start):
             return False
+        small = length < chosen.segment_size and start >= stream.next and not chosen.fallback
+        if small and not self._bearable(length):
+            return False
         sent = self._send(chosen, start, length)
+        if small and sent:
+            heappush(self._pieces, start + sent)
         if stream.again:
             stream.again.remove(start, start + sent)
         return sent > 0
@@ -220,6 +230,18 @@ class Sender:
         waits for the window to open, or for the timer.
         """
         return length >= subflow.segment_size or length == left or length * 2 >= self._largest
+
+    def _bearable(self, length: int) -> bool:
+        """Tell whether the peer has memory for one more small piece, by the window it offers.
+
+        It needs far more memory for each than there are octets in it, and holds all that come
+        before one that is lost.  Linux takes nothing more once that memory is used up, not even
+        the octets it waits for, and such a connection stands still for ever.  So what is written
+        meanwhile is put together, as by Nagle's algorithm, but with many pieces in flight.
+        """
+        stream = self._stream
+        needed = stream.next - stream.una + (len(self._pieces) + 1) * _PIECE
+        return not self._pieces or needed <= self._largest or length * 2 >= self._largest
 
     def _hurry(self, now: int) -> None:
         """Deal with what holds the whole window up, if a faster subflow has room (section 3.3.6).

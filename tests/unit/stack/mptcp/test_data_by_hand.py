@@ -205,6 +205,29 @@ def test_less_than_a_segment_is_sent_if_it_is_all_or_half_the_largest_window(scr
     assert payloads(peer.take()) == [900]
 
 
+def test_small_pieces_in_flight_are_few_enough_for_the_peers_memory(script: Any) -> None:
+    """Each takes a kilobyte of the window; what is written meanwhile leaves in one piece."""
+    world = script()
+    peer = world.open(window=8192)
+    for _ in range(20):
+        world.write(bytes(50))
+    assert payloads(peer.take()) == [50] * 7
+    assert payloads(peer.send(ACK, world.ack(100))) == [650]
+    world.write(bytes(50))
+    assert payloads(peer.send(ACK, world.ack(150))) == [50]
+
+
+def test_one_small_piece_leaves_whatever_is_in_flight(script: Any) -> None:
+    """Only what comes after it has to wait, for Data ACKs."""
+    world, size = script(), 1460 - DSS_ROOM
+    peer = world.open(window=2 * size + 100)
+    world.write(bytes(2 * size))
+    world.write(bytes(50))
+    world.write(bytes(10))
+    assert payloads(peer.take()) == [size, size, 50]
+    assert payloads(peer.send(ACK, world.ack(2 * size))) == [10]
+
+
 # Section 3.3.3: closing.
 
 
