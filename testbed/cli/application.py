@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "compare",
     "baseline",
     "history",
+    "bisect",
     "report",
     "serve",
     "metrics",

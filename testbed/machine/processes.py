@@ -24,6 +24,7 @@ def start(
     descriptors: Sequence[int] = (),
     numbers: Mapping[int, int] | None = None,
     output: int | IO[bytes],
+    errors: int | IO[bytes] | None = None,
     terminal: bool = False,
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -34,7 +35,8 @@ def start(
 
     :param descriptors: those it inherits, under the same numbers.
     :param numbers: its descriptor number (20 or above) -> a descriptor of ours.
-    :param output: where what it writes goes, on both streams.
+    :param output: where what it writes goes.
+    :param errors: where what it writes to standard error goes, if not there too.
     :param terminal: it stays in our session, with our terminal; otherwise Ctrl-C does not reach it.
     :param directory: where it starts; by default where we are.
     :param environment: its variables; by default ours.
@@ -57,7 +59,7 @@ def start(
         argv,
         stdin=None if terminal else subprocess.DEVNULL,
         stdout=None if terminal else output,
-        stderr=output,
+        stderr=output if errors is None else errors,
         pass_fds=descriptors,
         close_fds=not renumbered,  # of ours it inherits none anyway (PEP 446)
         cwd=directory,

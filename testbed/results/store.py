@@ -81,7 +81,7 @@ class Store:
         name = f"{created:%Y%m%dT%H%M%SZ}-{experiment.digest[:8]}"
         with contextlib.ExitStack() as undoing:
             try:
-                store = cls(_new_directory(root / experiment.name, name))
+                store = cls(new_directory(root / experiment.name, name))
                 undoing.callback(store._discard)
                 store._write("experiment.json", _pretty(experiment))
                 if environment is not None:
@@ -384,8 +384,11 @@ class _Versioned(msgspec.Struct):
     schema: int
 
 
-def _new_directory(parent: Path, name: str) -> Path:
-    """Make ``parent/name``, or ``name-2`` ... when two start within a second."""
+def new_directory(parent: Path, name: str) -> Path:
+    """Make ``parent/name``, or ``name.2`` ... when two start within a second.
+
+    :raises OSError: it cannot be made.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(2, 100):
         path = parent / name

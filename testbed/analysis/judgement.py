@@ -1,0 +1,87 @@
+"""Does a version belong to the good or to the bad end of a search?  Pure.
+
+The ends are compared first.  The rows in which the bad one is what is searched for are the *fault*;
+of a version in between only these rows count.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Final
+
+from testbed.analysis.change import Change
+from testbed.analysis.comparison import Comparison
+from testbed.analysis.verdicts import Verdict
+from testbed.errors import InputError
+from testbed.results.model import identity
+
+# A number of one cell: the stack with its parameters, and the metric.
+Row = tuple[str, str]
+
+
+class Judgement(enum.StrEnum):
+    """Where a version belongs; the names are those of git-bisect(1)."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SKIP = "skip"  # it cannot be told
+
+
+_WORSE: Final = frozenset({Verdict.REGRESSED, Verdict.CHANGED})
+_BETTER: Final = frozenset({Verdict.IMPROVED, Verdict.CHANGED})
+
+
+def sought(*, new_is_better: bool) -> frozenset[Verdict]:
+    """Return the verdicts that are searched for.
+
+    A metric without a better direction counts either way.
+    """
+    return _BETTER if new_is_better else _WORSE
+
+
+def fault(found: Comparison, wanted: frozenset[Verdict]) -> tuple[Row, ...]:
+    """Return the rows of a comparison whose verdict is one that is searched for."""
+    return tuple(row(change) for change in found.changes if change.verdict in wanted)
+
+
+def judge(found: Comparison, rows: Sequence[Row], wanted: frozenset[Verdict]) -> Judgement | None:
+    """Judge a version by its comparison with the good end; ``None``: it is not decided.
+
+    One row of the fault is enough to be bad; to be good all of them must be decided.
+    """
+    verdicts = {row(change): change.verdict for change in found.changes}
+    of_fault = [verdicts.get(each, Verdict.INCONCLUSIVE) for each in rows]
+    if any(verdict in wanted for verdict in of_fault):
+        return Judgement.BAD
+    return None if Verdict.INCONCLUSIVE in of_fault else Judgement.GOOD
+
+
+def undecided(found: Comparison, rows: Sequence[Row]) -> tuple[Change, ...]:
+    """Return the rows of the fault that are not decided; of all rows if there is no fault yet."""
+    return tuple(
+        change
+        for change in found.changes
+        if change.verdict is Verdict.INCONCLUSIVE and (not rows or row(change) in rows)
+    )
+
+
+def row(change: Change) -> Row:
+    """Return what a change is of."""
+    return identity(change.stack, change.parameters), change.metric
+
+
+def refuse_ends(found: Comparison, *, new_is_better: bool) -> InputError:
+    """Return the error that says why there is nothing between the two ends to search for."""
+    counts = ", ".join(f"{verdict}: {count}" for verdict, count in found.counts.items())
+    there = found.counts
+    hint = "name other ends, or other --metrics"
+    if new_is_better and there.get(Verdict.REGRESSED):
+        hint = "without --new-is-better what made it worse is searched for"
+    elif not new_is_better and there.get(Verdict.IMPROVED):
+        hint = "--new-is-better searches for what made it better"
+    elif there.get(Verdict.INCONCLUSIVE):
+        hint = "what keeps it from being decided stands above"
+    (bad,) = found.news
+    word = "better" if new_is_better else "worse"
+    return InputError(f"{bad} is not {word} than {found.base} ({counts})", hint=hint)

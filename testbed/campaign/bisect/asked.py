@@ -1,0 +1,120 @@
+"""From a command line to what is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from testbed.analysis.likeness import ENVIRONMENT
+from testbed.campaign import baselines
+from testbed.campaign.bisect.commits import commit, repository
+from testbed.campaign.bisect.model import Candidate, Kind
+from testbed.errors import InputError
+from testbed.machine import machine
+
+# What may differ between candidates, as that is what is searched.
+ACROSS: Final = {
+    Kind.CHECKOUT: baselines.ACROSS,
+    Kind.KERNEL: frozenset({ENVIRONMENT}),
+    Kind.MACHINES: frozenset({ENVIRONMENT}),
+}
+# Options of `testbed run` that a search sets itself, or cannot follow.
+_OURS: Final = ("--dry-run", "--json", "--results", "--resume", "--until-decided")
+_PLACES: Final = ("--machine", "--sim")
+
+
+class Ends(msgspec.Struct, frozen=True, kw_only=True):
+    """What is searched; the fields are those of :class:`testbed.campaign.bisect.model.Wanted`."""
+
+    kind: Kind
+    tree: str = ""
+    good: Candidate
+    bad: Candidate
+    machines: tuple[str, ...] = ()
+
+
+def of_commits(tree: Path, good: str | None, bad: str | None) -> Ends:
+    """Return the ends in a repository.
+
+    :param tree: any folder of a checkout.
+    :raises InputError: one of them is no commit, or it is a repository of something else.
+    """
+    top = repository(tree)
+    if (top / "arch" / "um" / "Kconfig").is_file():
+        kind = Kind.KERNEL
+    elif (top / "testbed" / "__main__.py").is_file():
+        kind = Kind.CHECKOUT
+    else:
+        raise InputError(
+            f"{top} is a checkout of neither testbed nor Linux",
+            hint="--tree names one, --kernels lists machines",
+        )
+    if good is None:
+        raise InputError("where is it good?", hint="--good names a commit before the change")
+    ends = Ends(kind=kind, tree=str(top), good=commit(top, good), bad=commit(top, bad or "HEAD"))
+    if ends.good == ends.bad:
+        raise InputError(f"--good and --bad are the same commit, {ends.good}")
+    return ends
+
+
+def of_machines(text: str, good: str | None, bad: str | None) -> Ends:
+    """Return the ends of a list of machines.
+
+    :param text: separated by commas.
+    :param good: the first that counts; by default that of the list, ``bad`` the last.
+    :raises InputError: one is no machine, or too few are named.
+    """
+    names = [name for each in text.split(",") if (name := each.strip())]
+    for name in names:
+        machine(name)
+    first, last = (_place(names, end, place) for end, place in ((good, 0), (bad, -1)))
+    between = tuple(names[first : last + 1])
+    if len(set(between)) < 2 or len(set(names)) < len(names):
+        raise InputError(
+            f"--kernels {text}: two machines or more, each once, the good end first",
+            hint="for example uml:6.1,uml:6.12,uml:7.3",
+        )
+    one, *_, other = between
+    return Ends(
+        kind=Kind.MACHINES,
+        good=Candidate(name=one),
+        bad=Candidate(name=other),
+        machines=between,
+    )
+
+
+def arguments(given: Sequence[str], kind: Kind) -> tuple[str, ...]:
+    """Return the arguments of `testbed run` for each step, the experiment's path in full.
+
+    :raises InputError: there is no experiment, or an option that a search sets itself.
+    """
+    example = "testbed bisect ... -- experiments/quickstart.yaml --stack mptcp"
+    if not given or given[0].startswith("-"):
+        raise InputError("what is to be run?", hint=f"the experiment comes after --: {example}")
+    file, *options = given
+    if not Path(file).is_file():
+        raise InputError(f"there is no experiment {file}")
+    refused = _OURS if kind is Kind.CHECKOUT else (*_OURS, *_PLACES)
+    for option in options:
+        name = option.partition("=")[0]
+        if name in refused:
+            raise InputError(f"{name}: a search of {_SEARCHED[kind]} sets it in each step")
+    return (str(Path(file).resolve()), *options)
+
+
+_SEARCHED: Final = {
+    Kind.CHECKOUT: "commits",
+    Kind.KERNEL: "kernels",
+    Kind.MACHINES: "machines",
+}
+
+
+def _place(names: Sequence[str], end: str | None, default: int) -> int:
+    if end is None:
+        return default % len(names) if names else 0
+    if end not in names:
+        raise InputError(f"{end} is not among --kernels", hint=", ".join(names))
+    return names.index(end)

@@ -1,0 +1,188 @@
+"""The commits of a repository: git bisect, in a worktree of its own.
+
+git(1) says which commit is next and which is the first bad one.  Its state of a bisection is each
+worktree's own (git-worktree(1), "refs/bisect"), so that the user may bisect meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from testbed.analysis.judgement import Judgement
+from testbed.campaign.bisect.model import Candidate, Step
+from testbed.errors import InputError, PlatformError
+from testbed.machine import cache
+from testbed.machine.uml import builds
+
+_OVER: Final = re.compile(r"^# (?:possible )?first bad commit: \[(\w+)\] (.*)$", re.MULTILINE)
+_LEFT: Final = re.compile(r"roughly (\d+) step")
+# They would lead git to another repository: git-rev-parse(1), --local-env-vars.
+_LOCAL: Final = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
+
+
+class Commits:
+    """The commits between two of them, the first of which is good and the last of which is bad.
+
+    :param tree: a worktree that nobody else uses.
+    """
+
+    def __init__(
+        self, tree: Path, good: Candidate, bad: Candidate, *, first_parent: bool = False
+    ) -> None:
+        self._tree, self._good, self._bad = tree, good, bad
+        self._first_parent = first_parent
+        self._left = 0
+
+    def start(self, steps: Iterable[Step]) -> None:
+        """Begin, with what was judged before.
+
+        :raises InputError: nothing lies between the two, or there is no way from one to the other.
+        """
+        check_out(self._tree, self._bad)
+        options = ["--first-parent"] if self._first_parent else []
+        self._bisect("start", *options, self._bad.name, self._good.name)
+        for step in steps:
+            self.mark(step.candidate, step.judgement)
+
+    def current(self) -> Candidate | None:
+        """Return the commit git wants to be judged; it is checked out."""
+        return None if self.culprits() else commit(self._tree, "HEAD")
+
+    def mark(self, candidate: Candidate, judgement: Judgement) -> None:
+        """Tell git, which checks out the next one.
+
+        :raises InputError: the answers contradict one another.
+        """
+        self._bisect(judgement.value, candidate.name)
+
+    def left(self) -> int:
+        """Return how many steps git expects."""
+        return self._left + 1
+
+    def culprits(self) -> Sequence[Candidate]:
+        """Return the first bad commit, or those that may be it; nothing while git searches."""
+        log = _run(self._tree, "bisect", "log").stdout  # nothing if it has not begun
+        return [Candidate(name=name, subject=subject) for name, subject in _OVER.findall(log)]
+
+    def _bisect(self, *arguments: str) -> None:
+        """Run git bisect; that only skipped commits are left is no mistake."""
+        done = _run(self._tree, "bisect", *arguments)
+        if done.returncode and not self.culprits():
+            raise InputError(f"git bisect: {_said(done)}", hint="is --good an ancestor of --bad?")
+        found = _LEFT.search(done.stdout)
+        self._left = int(found[1]) if found else 0
+
+
+@contextlib.contextmanager
+def worktree(repository: Path) -> Iterator[Path]:
+    """Yield a worktree of a repository, without files yet; remove it at the end.
+
+    It is the same path each time, so that what was compiled of it can be used again.
+
+    :raises InputError: another search is going on in this repository.
+    """
+    directory = cache.path("bisect", builds.digest(bytes(repository)))
+    tree = directory / "tree"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(builds.locked(directory, wait=False))
+        except BlockingIOError as error:
+            raise InputError(f"another bisection of {repository} is going on") from error
+        _remove(repository, tree)  # of one that was killed
+        git(repository, "worktree", "add", "--detach", "--no-checkout", str(tree))
+        try:
+            yield tree
+        finally:
+            _remove(repository, tree)
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove(repository: Path, tree: Path) -> None:
+    shutil.rmtree(tree, ignore_errors=True)
+    git(repository, "worktree", "prune")
+
+
+def check_out(tree: Path, candidate: Candidate) -> None:
+    """Bring a worktree to a commit, and remove what git does not know.
+
+    A compiled module is told from a changed one by its whole seconds: none may stay.
+
+    :raises InputError: git cannot.
+    """
+    git(tree, "checkout", "--quiet", "--force", "--detach", candidate.name)
+    git(tree, "clean", "-ffdxq")
+
+
+def repository(path: Path) -> Path:
+    """Return the top of the checkout that a path lies in.
+
+    :raises InputError: it lies in none.
+    """
+    if not path.is_dir():
+        raise InputError(f"there is no folder {path}", hint="--tree names a git checkout")
+    return Path(git(path, "rev-parse", "--show-toplevel"))
+
+
+def commit(tree: Path, name: str) -> Candidate:
+    """Return a commit by any of its names.
+
+    :raises InputError: there is none.
+    """
+    known = _run(tree, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    if known.returncode:
+        raise InputError(f"{tree} has no commit {name}")
+    line = git(tree, "log", "-1", "--no-show-signature", "--format=%H %s", known.stdout.strip())
+    found, _, subject = line.partition(" ")
+    return Candidate(name=found, subject=subject or "(no subject)")
+
+
+def git(tree: Path, *arguments: str) -> str:
+    """Return what git says.
+
+    :raises InputError: with git's message, if it fails.
+    :raises PlatformError: it is not installed.
+    """
+    done = _run(tree, *arguments)
+    if done.returncode:
+        raise InputError(f"{tree}: git {arguments[0]}: {_said(done)}")
+    return done.stdout.strip()
+
+
+def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: it for name, it in os.environ.items() if name not in _LOCAL}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(tree), "-c", "core.hooksPath=/dev/null", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            env=environment | {"LC_ALL": "C"},
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise PlatformError(
+            "git is not installed", why="it says which commit is next", instead="apt install git"
+        ) from error
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
+    return lines[0].removeprefix("fatal: ").removeprefix("error: ")

@@ -1,0 +1,198 @@
+"""What a search is asked, what it has found so far, and the file that keeps both."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from testbed.analysis.comparison import NO_TERMS, Comparison, Terms
+from testbed.analysis.judgement import Judgement, Row
+from testbed.errors import InputError, StoreError
+from testbed.results.model import SCHEMA
+from testbed.results.store import new_directory
+
+FILE: Final = "bisect.json"
+
+
+class Kind(enum.StrEnum):
+    """What is searched."""
+
+    CHECKOUT = "checkout"  # commits of this project
+    KERNEL = "kernel"  # commits of a kernel, built as user-mode Linux
+    MACHINES = "machines"  # a list of machines
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A version.
+
+    :param name: the commit in full, or the machine.
+    :param subject: the first line of the commit's message.
+    """
+
+    name: str
+    subject: str = ""
+
+    @property
+    def short(self) -> str:
+        """Return the name for people."""
+        return self.name[:9] if self.subject else self.name
+
+    def __str__(self) -> str:
+        return f"{self.short} {self.subject}".rstrip()
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked.
+
+    :param tree: the repository; empty for machines.
+    :param machines: all of them from the good to the bad end; empty for commits.
+    :param arguments: of `testbed run`, the experiment's file first.
+    :param directory: where the steps run, if not in the tree.
+    :param python: the interpreter of the steps.
+    :param terms: how candidates are compared with the good end.
+    :param where: selects cells, as in :func:`testbed.analysis.sides.selector`.
+    :param new_is_better: what improved is searched for, not what regressed.
+    :param max_repetitions: the most runs of a cell; by default four times as many as at first.
+    :param first_parent: follow only the first parent of a merge.
+    """
+
+    kind: Kind
+    tree: str = ""
+    good: Candidate
+    bad: Candidate
+    machines: tuple[str, ...] = ()
+    arguments: tuple[str, ...]
+    directory: str
+    python: str
+    terms: Terms = NO_TERMS
+    where: str | None = None
+    new_is_better: bool = False
+    max_repetitions: int | None = None
+    first_parent: bool = False
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate that was judged.
+
+    :param why: the verdicts it rests on, or why it was skipped.
+    :param folder: its results, relative to the folder of the search; empty: there are none.
+    :param base: those of the good end that it was held against.
+    """
+
+    candidate: Candidate
+    judgement: Judgement
+    why: str
+    folder: str = ""
+    base: str = ""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a search is.
+
+    :param fault: the rows in which the ends differ; ``None``: they are not compared yet.
+    :param steps: the bad end first, then what lies between.
+    """
+
+    schema: int = SCHEMA
+    wanted: Wanted
+    fault: tuple[Row, ...] | None = None
+    steps: tuple[Step, ...] = ()
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """How a search ended.
+
+    :param culprits: the first bad one; several, if those before it could not be judged.
+    :param comparison: of the first bad candidate that was measured with the good end.
+    """
+
+    schema: int = SCHEMA
+    kind: Kind
+    good: Candidate
+    bad: Candidate
+    new_is_better: bool
+    folder: str
+    culprits: tuple[Candidate, ...]
+    steps: tuple[Step, ...]
+    comparison: Comparison
+
+    @property
+    def culprit(self) -> Candidate | None:
+        """The one that is found, if it is one."""
+        return self.culprits[0] if len(self.culprits) == 1 else None
+
+
+class Order(Protocol):
+    """Says which candidate is to be judged next."""
+
+    def current(self) -> Candidate | None:
+        """Return it; ``None``: the search is over."""
+
+    def mark(self, candidate: Candidate, judgement: Judgement) -> None:
+        """Take how it was judged."""
+
+    def left(self) -> int:
+        """Return about how many steps are left."""
+
+    def culprits(self) -> Sequence[Candidate]:
+        """Return the first bad one, or all that may be it."""
+
+
+def new(root: Path, wanted: Wanted) -> tuple[Path, State]:
+    """Make the folder of a search, ``root/UTC``.
+
+    :raises InputError: it cannot be made.
+    """
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    try:
+        directory = new_directory(root, name)
+    except OSError as error:
+        raise InputError(
+            f"results cannot be written to {root}: {error.strerror}",
+            hint="choose another --results",
+        ) from error
+    state = State(wanted=wanted)
+    write(directory, state)
+    return directory, state
+
+
+def read(directory: Path) -> State:
+    """Read how far a search is.
+
+    :raises InputError: there is none.
+    :raises StoreError: the file is damaged, or of a later version.
+    """
+    path = directory / FILE
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+    except OSError as error:
+        raise InputError(f"{directory} is no folder of a search: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if state.schema > SCHEMA:
+        raise StoreError(
+            f"{path} has schema {state.schema}, this testbed reads up to {SCHEMA}",
+            hint="read it with a newer one",
+        )
+    return state
+
+
+def write(directory: Path, state: State) -> None:
+    """Write it, at once and whole.
+
+    :raises InputError: it cannot be written.
+    """
+    path = directory / FILE
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
+        os.replace(draft, path)  # noqa: PTH105 - of one file system
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error

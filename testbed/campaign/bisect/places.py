@@ -1,0 +1,149 @@
+"""How `testbed run` is started for a candidate, and what is done before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+import testbed
+from testbed.campaign.bisect.commits import check_out
+from testbed.campaign.bisect.model import Candidate, Kind, Wanted
+from testbed.errors import InputError, MachineError, PlatformError, TestbedError
+from testbed.machine.uml.build import build
+from testbed.machine.uml.maker import Watcher
+from testbed.results.environment import Environment
+
+
+class UnusableError(TestbedError):
+    """A candidate cannot be measured; the search skips it.
+
+    :param cannot: whether this machine cannot do it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, cannot: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self._cannot = cannot
+
+    def of_end(self, end: Candidate) -> TestbedError:
+        """Return the error that ends the search, as it is an end that cannot be measured."""
+        if self._cannot:
+            return PlatformError(
+                f"{end} cannot be measured",
+                why=self.message,
+                instead=self.hint or "name another end",
+            )
+        return InputError(f"{end}: {self.message}", hint=self.hint)
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """How `testbed run` is started.
+
+    :param options: added to those of the user.
+    """
+
+    directory: Path
+    environment: Mapping[str, str]
+    options: tuple[str, ...] = ()
+
+
+class Place(Protocol):
+    """Where candidates are measured."""
+
+    def ready(self, candidate: Candidate) -> Start:
+        """Do what comes before.
+
+        :raises UnusableError: this candidate cannot be built.
+        """
+
+    def check(self, candidate: Candidate, seen: Environment) -> None:
+        """Refuse results that are not of this candidate.
+
+        :raises TestbedError: saying of what they are.
+        """
+
+
+def place(wanted: Wanted, tree: Path | None, watcher: Watcher) -> Place:
+    """Return the place for a search.
+
+    :param tree: the worktree, where commits are searched.
+    :param watcher: receives the progress of kernels that are built.
+    """
+    if tree is None:
+        return _Machines(Path(wanted.directory))
+    if wanted.kind is Kind.KERNEL:
+        return _Kernels(tree, Path(wanted.directory), watcher)
+    return _Checkouts(tree)
+
+
+class _Machines:
+    """Each candidate is a machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def ready(self, candidate: Candidate) -> Start:
+        return Start(
+            directory=self._directory,
+            environment=_environment(_ours()),
+            options=("--machine", candidate.name),
+        )
+
+    def check(self, candidate: Candidate, seen: Environment) -> None:
+        """Nothing: the machine that was asked for says its name itself."""
+
+
+class _Kernels:
+    """Each candidate is a commit of a kernel, built where the one before was compiled."""
+
+    def __init__(self, tree: Path, directory: Path, watcher: Watcher) -> None:
+        self._tree, self._directory, self._watcher = tree, directory, watcher
+
+    def ready(self, candidate: Candidate) -> Start:
+        check_out(self._tree, candidate)
+        try:
+            build(str(self._tree), self._watcher)
+        except (InputError, MachineError) as error:  # no arch/um, or it does not compile
+            raise UnusableError(str(error)) from error
+        return Start(
+            directory=self._directory,
+            environment=_environment(_ours()),
+            options=("--machine", f"uml:{self._tree}"),
+        )
+
+    def check(self, candidate: Candidate, seen: Environment) -> None:
+        """Nothing: a machine refuses a kernel that is not of what is checked out."""
+
+
+class _Checkouts:
+    """Each candidate is a commit of this project, and runs itself."""
+
+    def __init__(self, tree: Path) -> None:
+        self._tree = tree
+
+    def ready(self, candidate: Candidate) -> Start:
+        check_out(self._tree, candidate)
+        # In a machine modules are looked for where the program starts, before anywhere else.
+        return Start(directory=self._tree, environment=_environment(self._tree))
+
+    def check(self, candidate: Candidate, seen: Environment) -> None:
+        ran = None if seen.checkout is None else seen.checkout.commit
+        if ran != candidate.name:
+            raise TestbedError(
+                f"the testbed of {ran or 'no checkout'} ran instead of that of {candidate.short}",
+                hint="is another one installed in the interpreter, or named by --python?",
+            )
+
+
+def _ours() -> Path:
+    return Path(testbed.__file__).resolve().parents[1]
+
+
+def _environment(source: Path) -> dict[str, str]:
+    """Return our variables; modules come from a checkout before anywhere else."""
+    others = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join((str(source), others) if others else (str(source),))
+    return dict(os.environ, PYTHONPATH=path)

@@ -1,0 +1,123 @@
+"""`testbed bisect`: find the commit, or the kernel, that made an experiment worse."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.compare import Across, Force, Metrics, Threshold
+from testbed.cli.options import Json
+from testbed.errors import InputError
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- EXPERIMENT [OPTIONS]", help="As for `testbed run`."),
+    ] = None,
+    good: Annotated[
+        str | None, typer.Option(metavar="A", help="A commit before the change.")
+    ] = None,
+    bad: Annotated[
+        str | None, typer.Option(metavar="B", help="A commit with the change [default: HEAD].")
+    ] = None,
+    tree: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A checkout of testbed or of Linux [default: this one]."),
+    ] = None,
+    kernels: Annotated[
+        str | None,
+        typer.Option(metavar="M,M,...", help="Search these machines, the good end first."),
+    ] = None,
+    new_is_better: Annotated[
+        bool, typer.Option("--new-is-better", help="Search for what improved, not regressed.")
+    ] = False,
+    metrics: Metrics = None,
+    threshold: Threshold = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="SELECTOR", help="Only these cells, e.g. stack=mptcp.")
+    ] = None,
+    across: Across = None,
+    force: Force = False,
+    max_repetitions: Annotated[
+        int | None,
+        typer.Option(min=2, help="To decide a step, at most [default: 4 times as many]."),
+    ] = None,
+    first_parent: Annotated[
+        bool, typer.Option("--first-parent", help="Follow the first parent of each merge.")
+    ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The interpreter of the steps [default: this one]."),
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Where the folder of the search goes.")] = Path(
+        "results/bisect"
+    ),
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with an interrupted search.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find the commit or the kernel that made an experiment worse.
+
+    Both ends are measured and compared, as by `testbed compare`. Then git bisect says which commit
+    is next, and each is held against the good end. What is not decided is measured with more
+    repetitions, and then skipped, as is what does not build or run. Commits of testbed run
+    themselves; those of Linux are built as user-mode Linux:
+
+        testbed bisect --good v0.1 --bad HEAD -- experiments/quickstart.yaml --sim
+
+        testbed bisect --tree ~/linux --good v6.18 -- experiments/quickstart.yaml --virtual-time
+
+    They are checked out in a worktree elsewhere, which is removed at the end. A list of machines is
+    searched likewise:
+
+        testbed bisect --kernels uml:6.1,uml:6.12,uml:7.3 -- experiments/quickstart.yaml
+
+    After Ctrl-C, go on:
+
+        testbed bisect --resume results/bisect/20260314T150926Z
+
+    Exit codes: 0 found, 1 only skipped ones are left, 2 bad input, or the ends do not differ.
+    """
+    import msgspec
+
+    from testbed.campaign.bisect import asked, model
+    from testbed.campaign.bisect.search import search
+    from testbed.cli.bisecting import Lines, conclude
+    from testbed.cli.building import watcher as building
+    from testbed.cli.compare import terms_of
+    from testbed.cli.ending import end_as_ctrl_c
+
+    end_as_ctrl_c()
+    if resume is not None:
+        if arguments or good or bad or tree or kernels:
+            raise InputError("--resume goes on as it was begun: without an experiment or ends")
+        directory, state = resume, model.read(resume)
+    else:
+        tried = Path.cwd() if tree is None else tree
+        ends = (
+            asked.of_commits(tried, good, bad)
+            if kernels is None
+            else asked.of_machines(kernels, good, bad)
+        )
+        also = [*(across or ()), *asked.ACROSS[ends.kind]]
+        wanted = model.Wanted(
+            **msgspec.structs.asdict(ends),
+            arguments=asked.arguments(arguments or [], ends.kind),
+            directory=str(Path.cwd()),
+            python=python or sys.executable,
+            terms=terms_of(metrics, threshold, also, force=force),
+            where=where,
+            new_is_better=new_is_better,
+            max_repetitions=max_repetitions,
+            first_parent=first_parent,
+        )
+        directory, state = model.new(results, wanted)
+    with Lines(directory, new_is_better=state.wanted.new_is_better) as watcher:
+        found = search(directory.resolve(), state, watcher, building())
+    conclude(found, directory, json=json)
+    sys.exit(0 if found.culprit else 1)
