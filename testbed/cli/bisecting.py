@@ -14,8 +14,9 @@ from testbed.analysis.comparison import Comparison
 from testbed.analysis.judgement import Judgement
 from testbed.campaign.bisect.model import Candidate, Found, Kind, Step
 from testbed.cli import changes
-from testbed.cli.output import clean, console, print_json
+from testbed.cli.output import console, print_json
 from testbed.cli.tables import print_table
+from testbed.text import clean
 
 _COLOURS: Final = {Judgement.GOOD: "green", Judgement.BAD: "red", Judgement.SKIP: "yellow"}
 # Where what became better is searched for, the words of git-bisect(1), "Alternate terms".

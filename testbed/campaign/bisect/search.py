@@ -9,8 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from testbed.analysis import judgement, likeness
-from testbed.analysis.change import Change
+from testbed.analysis import judgement, likeness, wording
 from testbed.analysis.comparison import Comparison, compare
 from testbed.analysis.judgement import Judgement, Row
 from testbed.analysis.sides import Side, select, selector
@@ -223,11 +222,10 @@ def _step(candidate: Candidate, judged: Judgement, why: str, base: Path, folder:
 
 
 def _said(found: Comparison, rows: tuple[Row, ...]) -> str:
-    """Say what became of the fault: ``goodput of mptcp -33.2 % regressed``."""
-    said = [_change(each) for each in found.changes if judgement.row(each) in rows]
+    """Say what became of the fault: ``goodput of mptcp: -33.2%, regressed``."""
+    said = [
+        f"{wording.subject(each)}: {wording.relative(each)}, {each.verdict}"
+        for each in found.changes
+        if judgement.row(each) in rows
+    ]
     return "; ".join(said) or "none of the numbers in which the ends differ"
-
-
-def _change(change: Change) -> str:
-    size = "" if not change.relative else f" {change.relative:+.1%}"
-    return f"{change.metric} of {change.stack}{size} {change.verdict}"

@@ -117,7 +117,7 @@ def test_the_commit_is_found(project, tmp_path):
     assert shown[-1] == f"Results: ../out/{folder.name}"
     steps = {path.name for path in folder.iterdir() if path.is_dir()}
     assert {f"00-{commits[0][:9]}", f"01-{commits[5][:9]}"} < steps
-    assert f"{culprit}: bad: goodput of userspace -50.0% regressed" in done.stderr
+    assert f"{culprit}: bad: goodput of userspace: -50.0%, regressed" in done.stderr
     assert "  try: 1/1 userspace: ok" in done.stderr
     # Neither the user's checkout nor the list of worktrees shows that it was there.
     assert git(Path.cwd(), "status", "--porcelain") == ""
