@@ -49,6 +49,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     :param needs: probes, one of which must have seen the run.
     :param of: what it can be about.
     :param several: of a flow or a run it is a number only where there are several flows.
+    :param names: it does not measure, it names: two values are equal or not.
     :param robust: it is as good on a machine whose processors had no rest.
     """
 
@@ -60,6 +61,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     of: tuple[Subject, ...] = (Subject.FLOW,)
     several: bool = False
+    names: bool = False
     robust: bool = False
 
     def __post_init__(self) -> None:

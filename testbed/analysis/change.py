@@ -62,7 +62,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     :param side: the name of the new side.
     :param base: the base's mean with its interval, in ``unit``; ``None`` if no run gave one.
     :param difference: of the means, in ``unit``.
-    :param relative: ``difference`` as a share of the base's mean; ``None`` where that is 0.
+    :param relative: ``difference`` as a share of the base's mean; ``None`` where that is 0, or the
+        metric does not measure but name.
     :param interval: of ``relative`` with 95 % confidence, or of ``difference`` where that is None.
     :param effect: Cliff's delta, from -1 to 1.
     :param test: its name and p; ``None`` where time is virtual or a side has fewer than two values.
@@ -143,7 +144,7 @@ class Row:
 
     @property
     def _relative(self) -> float | None:
-        there = self._difference is not None and self._mean
+        there = self._difference is not None and self._mean and not self._metric.names
         return self._difference / self._mean if there and self._difference is not None else None
 
     def _scaled(self, interval: Interval | None) -> Interval | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from testbed.analysis import numbers
 from testbed.analysis.change import Change
 from testbed.analysis.comparison import Comparison
+from testbed.analysis.registry import metric_of
 from testbed.analysis.statistics import Estimate
 
 
@@ -48,6 +49,8 @@ def parameters(found: Comparison) -> list[str]:
 def relative(change: Change) -> str:
     """Write a change: ``-9.6 % [-10.9, -8.2]``."""
     if change.relative is None:
+        if metric_of(change.metric).names:
+            return "other" if change.difference else "the same"
         return "-" if not change.difference else f"{change.difference:+.3g}"
     text = f"{change.relative:+.1%}" if change.relative else "none"
     if 0 < abs(change.relative) < 0.0005:

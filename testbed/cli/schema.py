@@ -95,7 +95,7 @@ def _name_boxes(components: dict[str, Any]) -> None:
 def _name_choices(components: dict[str, Any]) -> None:
     """Say in the schema which stacks, probes and metrics there are, and what each is."""
     from testbed.analysis.registry import metrics
-    from testbed.experiment.spec import DEFAULT_PROBES
+    from testbed.experiment.spec import DEFAULT_PROBES, PACKETS
     from testbed.probe.probes import PROBES
     from testbed.workload.stacks.options import names
     from testbed.workload.stacks.registry import KINDS
@@ -124,7 +124,11 @@ def _name_choices(components: dict[str, Any]) -> None:
     written = {"type": "string", "description": "NAME(OPTION=VALUE, ...), or SOURCE/TARGET"}
     experiment["stacks"]["items"] = {"anyOf": [*stacks, labelled, written]}
     experiment["probes"]["items"] = {
-        "enum": [*DEFAULT_PROBES, *(name for name in PROBES.usable() if name not in PROBES.own())]
+        "enum": [
+            *DEFAULT_PROBES,
+            PACKETS,
+            *(name for name in PROBES.usable() if name not in PROBES.own()),
+        ]
     }
     known = [
         {"const": metric.name, "description": metric.definition} for metric in metrics().values()

@@ -14,7 +14,7 @@ from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size
 from testbed.experiment.overrides import Overrides
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, scenario
-from testbed.experiment.spec import WIRE, EventSpec, ExperimentSpec
+from testbed.experiment.spec import PACKETS, WIRE, EventSpec, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
 from testbed.machine import machine
 from testbed.probe.probes import PROBES
@@ -70,14 +70,14 @@ def claims(
 
 def names(written: Document[ExperimentSpec]) -> None:
     """Check probes against those there are."""
-    known = [WIRE, *(name for name in PROBES.names() if name != "pcap")]
+    known = [WIRE, PACKETS, *(name for name in PROBES.names() if name != "pcap")]
 
     def check(index: int, probe: str) -> None:
         place = document.join_path("probes", index)
         if probe not in known:
             hint = "write 'pcap: true'" if probe == "pcap" else document.nearest(probe, known)
             raise written.error(f"there is no probe {probe!r}", place, hint)
-        if probe != WIRE:
+        if probe not in (WIRE, PACKETS):
             with written.placing(place):
                 PROBES.check(probe)
 

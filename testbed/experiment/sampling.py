@@ -13,6 +13,8 @@ import msgspec
 from testbed import moments
 from testbed.experiment.evidence import toward
 from testbed.experiment.launcher import Launcher
+from testbed.experiment.spec import PACKETS
+from testbed.experiment.spec import WIRE as WIRES
 from testbed.experiment.wire_changes import WireChanges
 from testbed.probe.client import Sampler, command
 from testbed.probe.job import Job
@@ -48,9 +50,9 @@ class Sampling:
 
         :raises PlatformError: a probe cannot work here.
         """
-        if "wire" in job.probes:
+        if WIRES in job.probes:
             self._polling = asyncio.create_task(self._poll())
-        others = tuple(name for name in job.probes if name != "wire")
+        others = tuple(name for name in job.probes if name not in (WIRES, PACKETS))
         if others:
             process = await launcher.spawn(
                 WIRE, command(_RECORDS_FD), pass_fds={_RECORDS_FD: self._memory}

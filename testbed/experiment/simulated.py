@@ -110,6 +110,7 @@ async def _observe(run: Assignment, seen: Seen) -> None:
         except WorkloadError as error:
             seen.failure = str(error)
         await asyncio.sleep(_LINGER_S)
+    sampling.end()
     seen.zero_ns = timeline.zero_ns
     seen.wires = network.wires()
     seen.records = sampling.records

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from testbed.experiment.spec import PACKETS
 from testbed.experiment.wire_changes import WireChanges
-from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord, View
+from testbed.records import MptcpInfoRecord, PacketsRecord, Record, TcpInfoRecord, View
 from testbed.sim.network import Network
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -30,7 +31,7 @@ class SimulatedSampling:
 
     :param nodes: whose connections.
     :param probes: names; those that do not exist in a simulation (``nstat``, ``cpu`` and
-        ``pm_events`` look at a kernel) have no records.
+        ``pm_events`` look at a kernel) have no records.  ``packets`` exists here alone.
     """
 
     def __init__(self, network: Network, nodes: Sequence[str], probes: Sequence[str]) -> None:
@@ -39,6 +40,7 @@ class SimulatedSampling:
         self._nodes = nodes
         self._probes = probes
         self._wires = WireChanges()
+        self._digest = network.digest() if PACKETS in probes else None
 
     @contextlib.asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:
@@ -49,6 +51,15 @@ class SimulatedSampling:
         finally:
             task.cancel()
             self._sample()
+
+    def end(self) -> None:
+        """Say what can be said only when nothing is on its way any more."""
+        if self._digest is not None:
+            self.records.append(
+                PacketsRecord(
+                    t_ns=now_ns(), frames=self._digest.frames, digest=self._digest.hexdigest()
+                )
+            )
 
     async def _poll(self) -> None:
         while True:

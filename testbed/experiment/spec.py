@@ -27,6 +27,7 @@ Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 
 # All but packet capture, which is asked for by a key of its own.  Wires are asked by the runner.
 WIRE: Final = "wire"
+PACKETS: Final = "packets"  # of simulations alone
 DEFAULT_PROBES: Final = (*(name for name in PROBES.own() if name != "pcap"), WIRE)
 CASE: Final = "case"  # the parameter that says which of the cases a run is
 REPETITIONS: Final = 10  # what finds a change of a tenth: tests/unit/analysis/test_calibration.py

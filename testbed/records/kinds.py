@@ -108,6 +108,18 @@ class WireRecord(Record, frozen=True, kw_only=True, tag="wire"):
     netem: str | None = None
 
 
+class PacketsRecord(Record, frozen=True, kw_only=True, tag="packets"):
+    """All packets of a simulated run, summed up at its end.
+
+    :param frames: how many were sent and arrived, added up over all links.
+    :param digest: SHA-256 in hexadecimal, see :class:`testbed.sim.digest.Digest`.
+    """
+
+    node: str = WIRE
+    frames: int
+    digest: str
+
+
 class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
     """One file, when it was complete.
 
@@ -149,6 +161,7 @@ _OURS: Final[tuple[type[Record], ...]] = (
     CpuRecord,
     MptcpInfoRecord,
     NstatRecord,
+    PacketsRecord,
     PauseRecord,
     PcapRecord,
     PmEventRecord,

@@ -14,6 +14,7 @@ from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.prediction import path_endpoint
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
+from testbed.sim.digest import Digest
 from testbed.sim.frame import Frame, mac_octets, octets_of
 from testbed.sim.host import EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
@@ -180,6 +181,13 @@ class Network:
         self._channels[link.name, far].taps_in.append(record)
         self._channels[link.name, near].taps_out.append(record)
         return writer
+
+    def digest(self) -> Digest:
+        """Return what sums up every packet from now on; it costs more than the simulation."""
+        found = Digest()
+        for (link, toward), channel in self._channels.items():
+            found.watch(link, toward, channel)
+        return found
 
     def _add_stack(self, node: Node, endpoint_of: EndpointFactory, random: Random) -> None:
         stacks = self._stacks[node.name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.analysis.derived import costs, flows, handover, sockets, wires
+from testbed.analysis.derived import costs, flows, handover, packets, sockets, wires
 from testbed.analysis.derived.derivation import Derivation
 from testbed.analysis.derived.observed import Observed
 
@@ -16,4 +16,5 @@ DERIVATIONS: Final[dict[str, Derivation]] = {
     "costs": costs.DERIVATION,
     "flows": flows.DERIVATION,
     "wires": wires.DERIVATION,
+    "packets": packets.DERIVATION,
 }

@@ -1,0 +1,38 @@
+"""All packets of a simulated run as one number."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.analysis.derived.derivation import Derivation, Numbers
+from testbed.analysis.derived.observed import Observed
+from testbed.analysis.instance import Instance
+from testbed.metric import Better, Metric, Source, Subject
+from testbed.records import PacketsRecord
+
+_DIGITS: Final = 12  # hexadecimal: a float holds such a number exactly
+
+METRICS: Final = (
+    Metric(
+        name="packet_digest",
+        unit="1",
+        better=Better.NEITHER,
+        definition="the first 48 bits of SHA-256 over every packet of every link and its times, of "
+        "a simulation: equal where all packets are the same",
+        source=Source.PROBE,
+        needs=("packets",),
+        of=(Subject.RUN,),
+        names=True,
+        robust=True,
+    ),
+)
+
+
+def derive(observed: Observed) -> Numbers:
+    """Return the number, if the run has it."""
+    for record in observed.series:
+        if isinstance(record, PacketsRecord):
+            yield Instance(metric="packet_digest"), float(int(record.digest[:_DIGITS], 16))
+
+
+DERIVATION: Final = Derivation(metrics=METRICS, derive=derive)
