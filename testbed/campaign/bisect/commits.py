@@ -115,6 +115,9 @@ def worktree(repository: Path) -> Iterator[Path]:
 
 
 def _remove(repository: Path, tree: Path) -> None:
+    if tree.exists():
+        # Of a large tree git is quicker; what it does not know is left to us.
+        _run(repository, "worktree", "remove", "--force", "--force", str(tree))
     shutil.rmtree(tree, ignore_errors=True)
     git(repository, "worktree", "prune")
 
