@@ -2,8 +2,8 @@
 
 The kernel listens on the ports that its endpoints announce, and would answer joins to our
 connections with RST.  So a port that we announce is taken over: the kernel's endpoint has none as
-long as we use it.  A Unix socket with a name of this namespace tells other processes of ours whose
-the port is.
+long as we use it.  That is done in sandboxes only, never to a host.  A Unix socket with a name of
+this namespace tells other processes of ours whose the port is.
 """
 
 from __future__ import annotations
@@ -79,11 +79,16 @@ class KernelEndpoints:
     def take_port(self, port: int) -> None:
         """Have the kernel listen on a port no more that some of its endpoints announce.
 
-        :raises OSError: it refuses, or another process of ours has the port.
+        :raises OSError: it refuses, another process of ours has the port, or this is the host's
+            own network: taking an endpoint away would end subflows of other programs.
         """
         for one in self._found:
             if one.port != port or one in self._taken:
                 continue
+            if _is_the_hosts_own():
+                raise OSError(
+                    errno.EPERM, "the kernel listens there, and testbed changes no host's endpoints"
+                )
             sign = socket.socket(socket.AF_UNIX)
             try:
                 sign.bind(f"\0{_NAME} {one.id} {one.address} {port}")
@@ -138,7 +143,7 @@ class AnnouncedPorts:
                 raise PlatformError(
                     f"the port {port} that an endpoint announces cannot be opened",
                     why=error.strerror or str(error),
-                    instead="use it in one process at a time, or leave it out",
+                    instead="use it in one process at a time and in a sandbox, or leave it out",
                 ) from error
         gone, self._open = self._open - wanted, wanted
         return gone
@@ -151,6 +156,14 @@ class AnnouncedPorts:
                 raise
             self._endpoints.take_port(port)
             self._ports.hold(port)
+
+
+def _is_the_hosts_own() -> bool:
+    """Tell whether this network is that of PID 1, or may be."""
+    try:
+        return Path("/proc/1/ns/net").samefile("/proc/self/ns/net")
+    except OSError:
+        return True
 
 
 def _taken_ports() -> Iterator[tuple[tuple[int, str], int]]:
