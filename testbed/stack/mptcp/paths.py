@@ -96,6 +96,7 @@ class PathControl:
         self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
         self._may_join = False
         self._started = False
+        self._early: dict[int, RemoteAddress] = {}  # by id: announced before the manager began
         self._open = True
 
     # What a manager sees.
@@ -138,6 +139,9 @@ class PathControl:
         self._started = True
         self.join_initial_denied |= first.opening.join_denied
         self._do(self._manager.established(self), now)
+        early, self._early = self._early, {}
+        for remote in early.values():
+            self._do(self._manager.announced(self, remote), now)
 
     def set_open(self, is_open: bool) -> None:
         """Take whether there may be further subflows, as far as the connection is concerned."""
@@ -338,7 +342,11 @@ class PathControl:
             return
         self._remotes[remote.id] = remote
         self._owner.trace("announced", now, rem_id=remote.id, daddr=host, dport=port)
-        self._do(self._manager.announced(self, remote), now)
+        if self._started:
+            self._do(self._manager.announced(self, remote), now)
+        else:  # the option may overtake the first DSS
+            self._early[remote.id] = remote
+            self._owner.touch()
 
     def _withdrawn(self, number: int, now: int) -> None:
         """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
@@ -350,6 +358,7 @@ class PathControl:
         remote = self._remotes.get(number)
         if remote is None and not gone:
             return
+        self._early.pop(number, None)
         if number:
             self._remotes.pop(number, None)
         else:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
     MpJoinAck,
+    MpJoinSyn,
 )
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
@@ -87,6 +88,20 @@ def test_peer_that_takes_no_joins(script: Any) -> None:
     peer, _ = world.accept(flags=0x21)
     peer.send(ACK, world.ack())
     assert world.out == []
+
+
+def test_an_address_announced_before_anything_else(script: Any) -> None:
+    """Section 3.1: ADD_ADDR may overtake the first DSS, and the C flag counts for it as well.
+
+    Linux 6.18 then joins the address from the subflow endpoints though it accepts none otherwise.
+    """
+    world = script(endpoints=SECOND, limits=PathLimits(subflows=2, add_addr_accepted=0))
+    peer, _ = world.accept(flags=0x21)
+    peer.send(ACK, world.announcement(5, "10.0.2.2"))
+    peer.send(ACK, world.ack())
+    (syn,) = [one for one in world.out if find(one.options, MpJoinSyn)]
+    assert syn.source.host == SECOND[0].host
+    assert syn.destination.host == "10.0.2.2"
 
 
 def test_data_fin_before_the_first_data_ack(script: Any) -> None:
