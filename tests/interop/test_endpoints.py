@@ -174,7 +174,7 @@ def test_an_endpoint_becomes_a_backup(lab, pair):
             await sandbox.execute(changes.set_backup(wanted, "server", "path1", backup=True))
             await asyncio.sleep(0.2)
 
-        client, server = await lab.transfer(*pair, 8 * MIB, subflows=2, during=during)
+        client, server = await lab.transfer(*pair, 16 * MIB, subflows=2, during=during)
         assert client["received"] == server["sent"]
         for node, stack, seen in zip(("client", "server"), pair, (client, server), strict=True):
             if stack == "mptcp":

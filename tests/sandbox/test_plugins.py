@@ -81,9 +81,9 @@ class Loud(Probe):
         return ()
 
 class LoudScheduler(MinRtt):
-    def select(self, candidates):
-        print("loud selects")
-        return super().select(candidates)
+    def assign(self, view):
+        print("loud assigns")
+        return super().assign(view)
 """
 
 
@@ -93,12 +93,12 @@ def test_what_a_plugin_prints_goes_to_the_logs(tmp_path: Path) -> None:
     (site / "loud.py").write_text(LOUD)
     (tmp_path / "try.yaml").write_text(
         f"{example.TOPOLOGY}stacks: [userspace(scheduler=loud)]\nprobes: [loud]\n"
-        "workload: {kind: bulk, from: client, to: server, size: 100KB}\nrepetitions: 1\n"
+        "workload: {kind: bulk, from: client, to: server, size: 1MB}\nrepetitions: 1\n"
     )
     done = example.testbed("run", "try.yaml", site=site, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     logs = "".join(file.read_text() for file in (tmp_path / "results").rglob("*.log"))
-    assert "loud selects" in logs
+    assert "loud assigns" in logs
     assert "loud samples" in logs
 
 

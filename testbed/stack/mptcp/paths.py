@@ -346,7 +346,7 @@ class PathControl:
             self._do(self._manager.announced(self, remote), now)
         else:  # the option may overtake the first DSS
             self._early[remote.id] = remote
-            self._owner.touch()
+            subflow.stir()  # it is confirmed now
 
     def _withdrawn(self, number: int, now: int) -> None:
         """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
