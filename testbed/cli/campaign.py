@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.cli.output import print_json, tell, tell_left_out
 from testbed.errors import MachineError, StoreError
-from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome
@@ -27,7 +26,6 @@ Done = list[tuple["Store", "Outcome | None"]]
 def run_here(request: Request, experiments: Iterable[Experiment]) -> int:
     """Run experiments on this kernel, or resume one, and return the exit code."""
     from testbed.analysis.registry import broken
-    from testbed.cli.output import tell_left_out
 
     tell_left_out(broken())
     done: Done = []
@@ -40,8 +38,6 @@ def run_here(request: Request, experiments: Iterable[Experiment]) -> int:
 
 def print_folders(request: Request, done: Done) -> None:
     """Print what came out as JSON, if that is wanted."""
-    from testbed.cli.output import print_json
-
     if request.json:
         print_json([{"folder": str(store.path), "summary": it} for store, it in done])
 
@@ -84,11 +80,6 @@ def carry_out(
             _runs(experiment, store, request, machine, known)
         if request.fail_fast and _failed(store):
             break
-
-
-def tell(error: StoreError) -> None:
-    """Say that a file cannot be read, and go on."""
-    print(clean(f"testbed: {error}"), file=sys.stderr)
 
 
 def _failed(store: Store) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from testbed.cli.output import console
+from testbed.cli.output import console, tell
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 def conclude(store: Store, *, json: bool) -> Outcome:
     """Sum up a result folder; print that for people, and store it when no run is missing."""
     from testbed.campaign import runner
-    from testbed.cli.campaign import tell
     from testbed.cli.tables import print_outcome
 
     outcome = runner.conclude(store, on_damage=tell)

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from testbed.errors import InputError
+    from testbed.errors import InputError, TestbedError
 
 
 def tell_left_out(errors: Iterable[InputError]) -> None:
     """Say on standard error which plugins nobody asked for by name, and are broken."""
     for error in errors:
         print(clean(f"testbed: left out: {error}"), file=sys.stderr)
+
+
+def tell(error: TestbedError) -> None:
+    """Say what is wrong, for example with a file that cannot be read, and go on."""
+    print(clean(f"testbed: {error}"), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

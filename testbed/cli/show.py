@@ -9,7 +9,7 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.options import Json
-from testbed.cli.output import console, print_json
+from testbed.cli.output import console, print_json, tell
 from testbed.errors import StoreError
 
 
@@ -38,7 +38,6 @@ def command(
         testbed show --metrics goodput,rtt_p95,@wifi.share DIR
     """
     from testbed.campaign.runner import conclude, records
-    from testbed.cli.campaign import tell
     from testbed.cli.tables import print_outcome, print_runs
     from testbed.results.store import Store
 
