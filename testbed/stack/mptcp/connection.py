@@ -84,6 +84,7 @@ class MptcpConnection:
         self._subflows: list[Subflow] = []
         self._ended: list[dict[str, Any]] = []  # the last subflows that are no more
         self._confirmed = False  # joins are possible
+        self._stillborn = False  # its first subflow cannot be opened
         self.sender = Sender(
             self.outgoing,
             self._subflows,
@@ -222,23 +223,26 @@ class MptcpConnection:
         return subflow
 
     def enter(self, subflow: Subflow) -> None:
-        """Take a join of the peer in, which has answered.
+        """Take in a subflow that the peer has opened: the peer has answered.
 
-        Until then TCP alone keeps it.  Anybody can send its SYN who has seen the token, so a step
-        must not cost more for it.
+        Until then TCP alone keeps it.  Anybody can send a SYN, so it must not cost a step.
         """
         self._subflows.append(subflow)
         self.touch()
 
     def discard(self, subflow: Subflow) -> None:
-        """Drop a subflow that never had a TCP connection."""
+        """Drop a subflow that cannot be opened; a connection without its first one ends."""
         if not subflow.outside:
             self._subflows.remove(subflow)
-        self.touch()
+        if subflow.initiated or not subflow.number:
+            self._stillborn |= not subflow.number
+            self.touch()
 
     def step(self, now: int) -> None:
         """Act on all that was recorded since the last step."""
         self._take_records()
+        if self._stillborn:
+            self._fail(ConnectionFailure(ErrorKind.RESET))
         if not self.closed:
             self._advance(now)
         if self.closed:

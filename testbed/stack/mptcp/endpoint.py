@@ -24,7 +24,6 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathEndpoint, SubflowPath
 from testbed.stack.mptcp.paths import LocalNetwork, PathControl
-from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
@@ -417,8 +416,6 @@ class MptcpEndpoint:
                 subflow.attach(tcp)
             else:  # an exception has left none
                 connection.discard(subflow)
-                if connection.state is DataState.OPENING:
-                    connection.abort()
 
     def _connection(
         self,

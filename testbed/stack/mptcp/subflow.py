@@ -71,6 +71,9 @@ class DataLevel(Protocol):
     def enter(self, subflow: Subflow) -> None:
         """Have a subflow that was half-open be one of the connection's."""
 
+    def discard(self, subflow: Subflow) -> None:
+        """Drop a subflow that was never one of the connection's."""
+
 
 class Subflow:
     """A subflow and what was recorded of it.
@@ -109,7 +112,7 @@ class Subflow:
         self._owner = owner
         self._state = State.CLOSED  # TCP's
         self._stirred = True  # something was recorded since the last step
-        self._outside = bool(number) and not initiated  # a join of the peer, and half-open
+        self._outside = not initiated  # opened by the peer, and half-open
         self._stripped = False
         self._parting: tuple[Option, ...] = ()  # what its RST says
         self._tcp: TcpConnection | None = None
@@ -174,7 +177,8 @@ class Subflow:
     def stir(self) -> None:
         """Ask its connection for a step that looks at it: something was recorded."""
         self._stirred = True
-        self._owner.touch()
+        if not self._outside:
+            self._owner.touch()
 
     @property
     def stirred(self) -> bool:
@@ -183,7 +187,7 @@ class Subflow:
 
     @property
     def outside(self) -> bool:
-        """Whether it is a half-open join of the peer, which is none of the connection's yet."""
+        """Whether it is half-open: the peer has sent a SYN, and no answer to ours."""
         return self._outside
 
     def enter(self) -> None:
@@ -433,6 +437,8 @@ class Subflow:
     def state_changed(self, old: State, new: State) -> None:  # noqa: ARG002 - the hook's signature
         """Record TCP's state."""
         self._state = new
+        if self._outside and new is State.CLOSED:
+            self._owner.discard(self)
         self.stir()
 
     def timed_out(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from testbed.stack.connection import Closed, ErrorKind
+from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
 from testbed.stack.mptcp.mapping import MOST_MAPPINGS, Mapping, ReceivedMappings
 from testbed.stack.mptcp.path_manager.base import PathLimits
@@ -46,6 +47,20 @@ def test_reset_with_a_signal_before_the_third_ack(script: Any, signal: Option) -
     assert world.endpoint.connections == 0
     world.open()
     assert world.endpoint.connections == 1
+
+
+def test_syn_costs_no_step(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepped: list[MptcpConnection] = []
+    step = MptcpConnection.step
+    monkeypatch.setattr(
+        MptcpConnection, "step", lambda one, now: (stepped.append(one), step(one, now))
+    )
+    world = script()
+    peer = world.subpeer()
+    key = find(peer.syn(MpCapable())[0].options, MpCapable).sender_key
+    assert not stepped
+    peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key))
+    assert set(stepped) == set(world.connections)
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
