@@ -19,7 +19,7 @@ class Ranges:
         return bool(self._starts)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return self.first_few(len(self._starts))
+        return iter(list(zip(self._starts, self._ends, strict=True)))
 
     def add(self, start: int, end: int) -> list[tuple[int, int]]:
         """Add positions from ``start`` up to ``end``; return the ranges of them that are new."""
@@ -63,7 +63,8 @@ class Ranges:
 
     def first_few(self, limit: int) -> Iterator[tuple[int, int]]:
         """Iterate over at most ``limit`` of the lowest ranges."""
-        return iter(list(zip(self._starts[:limit], self._ends[:limit], strict=True)))
+        for index in range(min(limit, len(self._starts))):
+            yield self._starts[index], self._ends[index]
 
     def first(self) -> tuple[int, int] | None:
         """Return the lowest range, or ``None``."""

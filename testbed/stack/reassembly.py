@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 from testbed.stack.ranges import Ranges
@@ -89,16 +90,13 @@ class Reassembly:
     def blocks(self, limit: int) -> list[tuple[int, int]]:
         """Return what SACK reports: the latest block first (RFC 2018, section 4)."""
         found: list[tuple[int, int]] = []
-        for position in reversed(self._recent):
-            block = self._ranges.around(position)
+        recent = map(self._ranges.around, reversed(self._recent))
+        for block in itertools.chain(recent, self._ranges.first_few(2 * limit)):
             if block is not None and block not in found:
                 found.append(block)
-        for block in self._ranges.first_few(2 * limit):
-            if len(found) >= limit:
-                break
-            if block not in found:
-                found.append(block)
-        return found[:limit]
+                if len(found) == limit:
+                    break
+        return found
 
     def around(self, position: int) -> tuple[int, int] | None:
         """Return the block out of order that has ``position`` in it."""

@@ -94,8 +94,8 @@ class Signals:
             _signal(subflow, msgspec.structs.replace(option, hmac=None))
 
     def next_due(self) -> int | None:
-        """Return when something has to be sent."""
-        if not self._pending or not self._able():
+        """Return when an address has to be announced."""
+        if not self._pending or not any(_able(one) for one in self._subflows):
             return None
         due_ns = min(pending.due_ns for pending in self._pending.values())
         return max(due_ns, self._awaited_until_ns) if self._awaited in self._pending else due_ns
@@ -105,17 +105,23 @@ class Signals:
         for subflow in self._subflows:
             if subflow.outbox and subflow.confirmed:
                 subflow.tcp.request_ack()
-        able = self._able()
-        if able and self._withdrawn:
-            gone = tuple(sorted(self._withdrawn))
-            self._withdrawn.clear()
-            for start in range(0, len(gone), _MOST_IDS):
-                option = RemoveAddr(address_ids=gone[start : start + _MOST_IDS])
-                for subflow in able:
-                    _signal(subflow, option)
+        if self._withdrawn:
+            self._withdraw(self._able())
         due_ns = self.next_due()
         if due_ns is not None and due_ns <= now:
+            able = self._able()
             self._announce_next(able[self._turn % len(able)], now)
+
+    def _withdraw(self, able: Sequence[Subflow]) -> None:
+        """Send REMOVE_ADDR of all that is withdrawn, on all subflows, if there is one."""
+        if not able:
+            return
+        gone = tuple(sorted(self._withdrawn))
+        self._withdrawn.clear()
+        for start in range(0, len(gone), _MOST_IDS):
+            option = RemoveAddr(address_ids=gone[start : start + _MOST_IDS])
+            for subflow in able:
+                _signal(subflow, option)
 
     def _announce_next(self, subflow: Subflow, now: int) -> None:
         """Send the address that is due and was sent least: one without echo holds up no others."""
@@ -128,7 +134,11 @@ class Signals:
         pending.leave(now)
 
     def _able(self) -> list[Subflow]:
-        return [one for one in self._subflows if one.confirmed and one.sends and not one.fallback]
+        return [one for one in self._subflows if _able(one)]
+
+
+def _able(subflow: Subflow) -> bool:
+    return subflow.confirmed and subflow.sends and not subflow.fallback
 
 
 def _signal(subflow: Subflow, option: Option) -> None:
