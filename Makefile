@@ -25,7 +25,7 @@ demo: $(VENV)/.installed
 
 test: check
 	@scripts/system-packages test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 kernel: $(VENV)/.installed-dev
 	@scripts/system-packages kernel

@@ -17,6 +17,8 @@ from testbed.errors import PlatformError
 from testbed.sandbox import Sandbox
 from tests import example
 
+pytest_plugins = ["tests.lanes"]
+
 # The same examples everywhere, however slow the machine is.
 hypothesis.settings.register_profile(
     "deterministic",
