@@ -169,7 +169,7 @@ def test_every_group_is_listed(example_site: Path) -> None:
         assert plugin["works"] is True
     assert shown == (
         "testbed.schedulers\n"
-        "  testbed: blest, daps, earliest, ecf, linux, minrtt, otias, redundant, roundrobin\n"
+        "  testbed: blest, daps, dems, earliest, ecf, linux, minrtt, otias, redundant, roundrobin\n"
         "  testbed-example 1.0: sticky  (testbed_example.scheduler:Sticky)\n"
     )
 

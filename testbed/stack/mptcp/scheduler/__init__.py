@@ -13,6 +13,7 @@ from testbed.registry import Registry, making
 from testbed.stack.mptcp.scheduler.base import Scheduler
 from testbed.stack.mptcp.scheduler.blest import Blest
 from testbed.stack.mptcp.scheduler.daps import Daps
+from testbed.stack.mptcp.scheduler.dems import Dems
 from testbed.stack.mptcp.scheduler.earliest import Earliest
 from testbed.stack.mptcp.scheduler.ecf import Ecf
 from testbed.stack.mptcp.scheduler.linux import Linux
@@ -27,6 +28,7 @@ SCHEDULERS: Final[Registry[Callable[[], Scheduler]]] = Registry(
     {
         "blest": Blest,
         "daps": Daps,
+        "dems": Dems,
         "earliest": Earliest,
         "ecf": Ecf,
         "linux": Linux,

@@ -121,6 +121,12 @@ class View(Generic[C]):
                 return max(start, position)
         return max(self._next, position)
 
+    @property
+    def last(self) -> tuple[int, int]:
+        """The last piece that no subflow was given, as far as the window of the peer goes."""
+        edge = min(self.end, self.edge)
+        return (self._next, edge) if self._next < edge or not self._gaps else self._gaps[-1]
+
 
 class Scheduler(Protocol):
     """Chooses."""

@@ -10,7 +10,7 @@ import pytest
 
 from testbed.errors import InputError
 from testbed.stack.mptcp.scheduler import SCHEDULERS
-from testbed.stack.mptcp.scheduler.base import View
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, View
 
 NAMES = SCHEDULERS.own()
 
@@ -67,7 +67,7 @@ def given(name: str, shown: View[Path]) -> Path | None:
 
 
 def test_unknown_scheduler() -> None:
-    with pytest.raises(InputError, match="blest, daps, earliest, ecf, linux, minrtt, otias"):
+    with pytest.raises(InputError, match="blest, daps, dems, earliest, ecf, linux, minrtt, otias"):
         SCHEDULERS["nonesuch"]()
 
 
@@ -227,6 +227,22 @@ def test_daps_gives_a_slow_one_what_comes_after_that_which_others_deliver_meanwh
     gaps = [(1000, 2000)]
     shown = view([slow], [FAST], next=3500, gaps=gaps)
     assert chosen.assign(shown)[:2] == (slow, 3500)  # type: ignore[index]
+
+
+def test_dems_has_paths_meet_in_the_middle() -> None:
+    chosen, slow = SCHEDULERS["dems"](), Path(0, 50)
+    assert chosen.assign(view([slow, FAST], left=9000)) == (FAST, 1000, NO_LIMIT)
+    assert chosen.assign(view([slow], [FAST], left=9000)) == (slow, 9900, 100)
+    behind = view([slow], [FAST], next=10_000, gaps=[(1000, 9900)], left=9000)
+    assert chosen.assign(behind) == (slow, 9800, 100)
+    window = view([slow], [FAST], left=9000, window=8000)
+    assert chosen.assign(window) == (slow, 8900, 100)
+
+
+def test_dems_leaves_to_the_fastest_what_a_slow_one_would_deliver_later() -> None:
+    slow = Path(0, 50, in_flight=6000)  # done after 61 ns, with a segment more
+    assert given("dems", view([slow], [FAST], left=6000)) is None
+    assert given("dems", view([slow], [FAST], left=6200)) is slow
 
 
 def test_otias_queues_on_a_fast_one_what_arrives_there_earlier() -> None:

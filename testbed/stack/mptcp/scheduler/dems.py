@@ -1,0 +1,35 @@
+"""DEMS, paths meet in the middle of the data: Guo et al., MobiCom 2017.
+
+Y. E. Guo, A. Nikravesh, Z. M. Mao, F. Qian, S. Sen, "Accelerating Multipath Transport Through
+Balanced Subflow Completion", MobiCom 2017.  A chunk of the paper is here what the application has
+written.  The paper also sends some data twice, in case the estimates are wrong; that is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
+
+
+class Dems:
+    """Lets the fastest send the data from its beginning, and the others from its end."""
+
+    def select(self, candidates: Sequence[C]) -> C:
+        """Return the fastest."""
+        return fastest(candidates)
+
+    def assign(self, view: View[C]) -> Grant[C] | None:
+        """Return the fastest that has room; a slower one has to be done no later than it."""
+        if not view.sendable or not view.ready:
+            return None
+        chosen = fastest(view.ready)
+        first = fastest([*view.ready, *view.full])
+        if chosen is first:
+            return chosen, view.first, NO_LIMIT
+        start, stop = view.last
+        start = max(start, stop - chosen.segment_size)
+        arrives, others = chosen.expected_ns(stop - start), first.expected_ns(view.unsent)
+        if arrives is not None and others is not None and arrives > others:
+            return None
+        return chosen, start, stop - start
