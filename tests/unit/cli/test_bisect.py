@@ -19,7 +19,7 @@ from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.experiment.load import Overrides, load
 from testbed.experiment.venue import SIMULATION
-from testbed.results.model import RunRecord, Status
+from tests.folders import keep
 from tests.unit.campaign.bisect import repository
 from tests.unit.campaign.bisect.repository import git
 
@@ -68,20 +68,7 @@ def project(tmp_path, monkeypatch):
     experiment = load(file, Overrides(machine=SIMULATION))
     store = runner.create(experiment, tmp_path / "template")
     (planned,) = runner.plan(experiment)
-    metrics = {"goodput": 40e6, "duration": 0.2}
-    record = RunRecord(
-        number=planned.number,
-        stack=planned.cell.stack,
-        parameters=planned.cell.parameters,
-        repetition=planned.repetition,
-        seed=planned.seed,
-        status=Status.OK,
-        started_at="",
-        seconds=1.0,
-        metrics=metrics,
-    )
-    store.begin_run(planned.number)
-    store.finish_run(record)
+    keep(store, planned, {"goodput": 40e6, "duration": 0.2})
     monkeypatch.setenv("TESTBED_TEST_TEMPLATE", str(store.path))
     monkeypatch.setenv("TESTBED_TEST_GO", "1")
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.experiment.load import load
-from testbed.results.model import RunRecord, Status
+from tests.folders import keep
 
 TEXT = """\
 topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
@@ -34,19 +34,7 @@ def folders(tmp_path, monkeypatch):
         store = runner.create(experiment, tmp_path / "results")
         for planned in runner.plan(experiment):
             goodput = (40e6 if day < 4 else 32e6) * (1 + (planned.repetition + day % 3) / 1000)
-            record = RunRecord(
-                number=planned.number,
-                stack="mptcp",
-                parameters={},
-                repetition=planned.repetition,
-                seed=planned.seed,
-                status=Status.OK,
-                started_at="",
-                seconds=1.0,
-                metrics={"goodput": goodput, "duration": 8e6 / goodput},
-            )
-            store.begin_run(planned.number)
-            store.finish_run(record)
+            keep(store, planned, {"goodput": goodput, "duration": 8e6 / goodput})
     return tmp_path / "results" / "try"
 
 

@@ -18,8 +18,9 @@ from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.cli.conclusion import exit_code
 from testbed.experiment.load import load
-from testbed.results.model import WORKLOAD, FlowRecord, Proof, RunRecord, Status
+from testbed.results.model import WORKLOAD, FlowRecord, Proof, Status
 from testbed.results.store import Store
+from tests.folders import keep
 
 TEXT = """\
 description: a try
@@ -55,21 +56,14 @@ def folder(file, tmp_path):
     for planned in runner.plan(experiment)[:3]:
         mptcp = planned.cell.stack == "mptcp"
         status = Status.INVALID if planned.number == 3 else Status.OK
-        record = RunRecord(
-            number=planned.number,
-            stack=planned.cell.stack,
-            parameters={},
-            repetition=planned.repetition,
-            seed=planned.seed,
-            status=status,
+        keep(
+            store,
+            planned,
+            {"goodput": 45.3e6 if mptcp else 18.9e6, "duration": 0.25},
+            status,
             reason="it [proves] nothing" if status is Status.INVALID else None,
-            started_at="",
-            seconds=1.0,
-            metrics={"goodput": 45.3e6 if mptcp else 18.9e6, "duration": 0.25},
             flows={WORKLOAD: flow(2 if mptcp else None)},
         )
-        store.begin_run(planned.number)
-        store.finish_run(record)
     return store.path
 
 
