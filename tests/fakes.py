@@ -29,8 +29,8 @@ class Start(msgspec.Struct):
 class Fake:
     """A machine; one whose name begins with ``fake:broken`` does not work here.
 
-    One that begins with ``fake:mute`` never does anything, and one with ``fake:dying`` ends when it
-    should begin its third run.
+    One that begins with ``fake:mute`` writes an octet to the named pipe :func:`muted`, and does
+    nothing else.  One that begins with ``fake:dying`` ends when it should begin its third run.
     """
 
     def __init__(self, kernel: str, noted: Path | None) -> None:
@@ -52,6 +52,7 @@ class Fake:
             file.write(msgspec.json.encode(start) + b"\n")
         console.write_text(f"it was here: {runs}\n")
         if self.name.startswith("fake:mute"):
+            muted(self._notes).write_bytes(b".")
             signal.pause()
         dies = self.name.startswith("fake:dying") and runs[-1] >= 3
         if dies:
@@ -70,6 +71,11 @@ class Fake:
 
 def machine(kernel: str) -> Fake:
     return Fake(kernel, notes)
+
+
+def muted(noted: Path) -> Path:
+    """Return the named pipe beside the notes to which mute machines write."""
+    return noted.with_name("muted")
 
 
 def started() -> list[Start]:

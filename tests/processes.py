@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,3 +19,15 @@ def marked(mark: str) -> dict[int, str]:
                 text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found[int(folder.name)] = text
     return found
+
+
+def until_gone(pids: Iterable[int]) -> None:
+    """Wait until processes are no more; each has 20 seconds."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = select.select([descriptor], [], [], 20)[0]
+        os.close(descriptor)
+        assert ended, pid

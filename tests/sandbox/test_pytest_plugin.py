@@ -6,15 +6,13 @@ import os
 import secrets
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import plugin
-from tests.processes import marked
+from tests.processes import marked, until_gone
 
-DEADLINE_S = 20.0
 pytestmark = pytest.mark.sandbox
 
 TESTS = """\
@@ -112,7 +110,6 @@ def test_nothing_outlives_an_interrupted_pytest(project: Path, number: signal.Si
         process.send_signal(number)
         process.stdout.read()  # to its end: whoever had it open is gone
     assert process.returncode == (2 if number == signal.SIGINT else -number)
-    deadline = time.monotonic() + DEADLINE_S
-    while number == signal.SIGKILL and left() and time.monotonic() < deadline:
-        time.sleep(0.02)  # then the kernel cleans up, when it has the time
+    if number == signal.SIGKILL:
+        until_gone(left())  # the kernel cleans up, when it has the time
     assert left() == {}

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from testbed.cli.application import application
 from testbed.machine import registry
 from testbed.machine.model import VARIABLE
 from tests import fakes
+from tests.processes import until_gone
 
 TEXT = """\
 topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
@@ -235,11 +235,11 @@ def test_of_a_machine_that_did_no_run_the_console_is_kept(run, tmp_path):
 
 MAIN = """
 import sys
-import time
 from pathlib import Path
 from testbed.cli import main
 from testbed.machine import registry
 from tests import fakes
+from tests.processes import until_gone
 fakes.notes = Path(sys.argv.pop(1))
 registry._KINDS["fake"] = "tests.fakes"
 if __name__ == "__main__":
@@ -272,6 +272,7 @@ def test_ctrl_c_ends_runs_side_by_side_at_once_and_leaves_nothing(tmp_path, wher
     place = ["--sim"] if where == "--sim" else ["--machine", where]
     argv = [sys.executable, "-c", MAIN, str(tmp_path / "notes"), "run", str(tmp_path / "try.yaml")]
     argv += [*place, "--jobs", "2", "--results", str(tmp_path / "r"), "--seed", "1"]
+    os.mkfifo(fakes.muted(tmp_path / "notes"))
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         if where == "--sim":
@@ -279,7 +280,7 @@ def test_ctrl_c_ends_runs_side_by_side_at_once_and_leaves_nothing(tmp_path, wher
             assert line.startswith("try: 1/4 userspace (workload.size = 10KB): ok"), line
         else:
             assert process.stderr.readline() == f"machine: {where}\n"
-            until_started(2)
+            until_muted(tmp_path / "notes", 2)
         there = children(process.pid)
         assert len(there) >= 3
         process.send_signal(number)
@@ -289,7 +290,7 @@ def test_ctrl_c_ends_runs_side_by_side_at_once_and_leaves_nothing(tmp_path, wher
         process.kill()
     assert err.splitlines()[-1] == "testbed: interrupted"
     assert "Traceback" not in err
-    gone(there)
+    until_gone(there)
     if where == "--sim":
         assert "runs to do: 3; `testbed run --resume" in out, out
         (folder,) = (tmp_path / "r/try").iterdir()
@@ -298,23 +299,15 @@ def test_ctrl_c_ends_runs_side_by_side_at_once_and_leaves_nothing(tmp_path, wher
         assert not (tmp_path / "r/try").exists()
 
 
-def until_started(count):
-    until = time.monotonic() + 60
-    while len(fakes.started()) < count:
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def gone(pids):
-    """Wait until processes are no more: helpers of multiprocessing follow us within a moment."""
-    for pid in pids:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        ended = select.select([descriptor], [], [], 10)[0]
-        os.close(descriptor)
-        assert ended, pid
+def until_muted(noted, count):
+    """Wait until so many mute machines have begun."""
+    reading = os.open(fakes.muted(noted), os.O_RDWR)  # also for writing: so it has no end
+    try:
+        for _ in range(count):
+            assert select.select([reading], [], [], 60)[0]
+            assert os.read(reading, 1) == b"."
+    finally:
+        os.close(reading)
 
 
 def test_what_is_started_inside_loads_nothing_that_only_people_need():
