@@ -83,8 +83,6 @@ def command(
 
     Exit codes: 0 found, 1 only skipped ones are left, 2 bad input, or the ends do not differ.
     """
-    import msgspec
-
     from testbed.campaign.bisect import asked, model
     from testbed.campaign.bisect.search import search
     from testbed.cli.bisecting import Lines, conclude
@@ -104,13 +102,11 @@ def command(
             if kernels is None
             else asked.of_machines(kernels, good, bad)
         )
-        also = [*(across or ()), *asked.ACROSS[ends.kind]]
-        wanted = model.Wanted(
-            **msgspec.structs.asdict(ends),
-            arguments=asked.arguments(arguments or [], ends.kind),
-            directory=str(Path.cwd()),
+        wanted = asked.wanted(
+            ends,
+            arguments or [],
+            terms_of(metrics, threshold, across, force=force),
             python=python or sys.executable,
-            terms=terms_of(metrics, threshold, also, force=force),
             where=where,
             new_is_better=new_is_better,
             max_repetitions=max_repetitions,

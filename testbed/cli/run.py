@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from testbed.cli import completion
-from testbed.cli.ending import end_as_ctrl_c
 from testbed.cli.options import Json
-from testbed.cli.output import console
 from testbed.errors import InputError
-
-if TYPE_CHECKING:
-    from testbed.campaign.places import Wanted
-    from testbed.campaign.request import Request
-    from testbed.experiment.load import Experiment
 
 
 def command(
@@ -118,27 +110,21 @@ def command(
 
     Ctrl-C stops; finished runs are kept.
     """
-    from testbed.campaign.places import places
     from testbed.campaign.request import Request
-    from testbed.campaign.runner import check_jobs
-    from testbed.cli.campaign import run_here
-    from testbed.experiment.load import load
+    from testbed.cli import running
     from testbed.experiment.overrides import Overrides
     from testbed.experiment.venue import SIMULATION
     from testbed.machine.model import HOST
 
-    if sim and (machine or wire is not None):
-        raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
+    _check_places(sim, machine, wire, virtual_time, until_decided)
     if max_repetitions is not None and not until_decided:
         raise InputError("--max-repetitions goes with --until-decided")
-    if until_decided and (sim or virtual_time):
-        raise InputError("where time is virtual a run would be the same again: it decides already")
     request = Request(
         files=tuple(map(str, files or ())),
         resume=None if resume is None else str(resume),
         changes=Overrides(
             machine=SIMULATION if sim else HOST,
-            virtual_time=bool(files and machine) and (virtual_time or _all_virtual(machine or ())),
+            virtual_time=bool(files) and running.is_virtual(machine or (), virtual_time),
             stacks=tuple(stack or ()),
             repetitions=repetitions,
             until_decided=until_decided,
@@ -155,121 +141,21 @@ def command(
         json=json,
         jobs=jobs,
     )
-    _check(request)
-    if dry_run and request.resume is not None:
-        raise InputError("--dry-run goes with files, not with --resume")
-    # All are read before one begins.
-    experiments = [load(Path(file), request.changes) for file in request.files]
-    end_as_ctrl_c()
-    elsewhere = places(machine or (), _wanted(request, experiments), virtual_time=virtual_time)
-    for name in elsewhere or ({it.machine for it in experiments} if experiments else ()):
-        check_jobs(jobs, name)
-    _say_what_is_left_out(experiments)
-    if dry_run:
-        _print_plan(experiments, elsewhere, request)
-        return
-    sys.exit(
-        _elsewhere(elsewhere, request, experiments) if elsewhere else run_here(request, experiments)
-    )
+    sys.exit(running.start(request, machine or (), virtual_time=virtual_time, dry_run=dry_run))
 
 
-def _print_plan(
-    experiments: Sequence[Experiment], machines: Mapping[str, object], request: Request
+def _check_places(
+    sim: bool,
+    machine: list[str] | None,
+    wire: str | None,
+    virtual_time: bool,
+    until_decided: bool,
 ) -> None:
-    """Print the runs, and how long they take.
-
-    :param machines: where they are to happen, if not here.
-    """
-    from testbed.campaign import runner
-    from testbed.cli.output import print_json
-    from testbed.cli.progress import duration
-    from testbed.experiment.asked import is_deterministic
-
-    plans = [(it, runner.plan(it), runner.least_seconds(it, runner.plan(it))) for it in experiments]
-    virtual = [is_deterministic(name) for name in machines or {it.machine for it in experiments}]
-    if request.json:
-        print_json(
-            [
-                {
-                    "experiment": it.name,
-                    "runs": runs,
-                    "jobs": request.jobs,
-                    "virtual_time": all(virtual),
-                    "least_seconds": seconds,
-                }
-                for it, runs, seconds in plans
-            ]
-        )
-        return
-    beside = f", {request.jobs} at a time" if request.jobs > 1 else ""
-    for it, runs, seconds in plans:
-        for run in runs:
-            values = "".join(f", {name} = {value}" for name, value in run.cell.parameters.items())
-            typer.echo(f"{run.number:04d} {run.cell.stack}{values}, repetition {run.repetition}")
-        lasting = f"{duration(seconds)} at least" if seconds else "as long as the transfers take"
-        clock = "of virtual time" if all(virtual) else "without starting and ending"
-        typer.echo(f"{it.name}: {len(runs)} runs{beside}, {lasting}, {clock}")
-
-
-def _all_virtual(machines: Sequence[str]) -> bool:
-    from testbed.experiment.asked import is_deterministic
-
-    return all(map(is_deterministic, machines))
-
-
-def _check(request: Request) -> None:
-    from testbed.experiment.overrides import NO_OVERRIDES
-
-    if request.resume is not None and (request.files or request.changes != NO_OVERRIDES):
-        raise InputError("--resume goes on as it was begun: without files or changes")
-    if request.resume is None and not request.files:
-        raise InputError("there is nothing to run", hint="name an experiment file")
-    if request.again and request.resume is None:
-        raise InputError("--again goes with --resume")
-
-
-def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:
-    """Return the files, each with the machines it wants; a simulation needs none."""
-    from testbed.experiment.venue import SIMULATION
-
-    if request.resume is not None:
-        return [((), _machine_of(Path(request.resume)))]
-    return [
-        ((file,), () if experiment.machine == SIMULATION else experiment.spec.machines)
-        for file, experiment in zip(request.files, experiments, strict=True)
-    ]
-
-
-def _machine_of(folder: Path) -> tuple[str, ...]:
-    """Return the machine that the runs of a result folder were made in, if it can be started."""
-    from testbed.experiment.venue import SIMULATION
-    from testbed.machine.model import HOST
-    from testbed.results.store import Store
-
-    name = Store.open(folder).environment().machine
-    return () if name in (HOST, SIMULATION) else (name,)
-
-
-def _elsewhere(
-    places: Mapping[str, Sequence[str]], request: Request, experiments: Sequence[Experiment]
-) -> int:
-    from testbed.cli import elsewhere
-    from testbed.machine import machine
-
-    read = dict(zip(request.files, experiments, strict=True))
-    return elsewhere.run(
-        [(machine(name), [read[file] for file in files]) for name, files in places.items()],
-        request,
-    )
-
-
-def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
-    for experiment in experiments:
-        if experiment.left_out:
-            stacks = ", ".join(experiment.left_out)
-            console(stderr=True).print(
-                f"{experiment.name}: left out, as they cannot be simulated: {stacks}"
-            )
+    """Refuse options that contradict one another about where the runs happen."""
+    if sim and (machine or wire is not None):
+        raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
+    if until_decided and (sim or virtual_time):
+        raise InputError("where time is virtual a run would be the same again: it decides already")
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from testbed.analysis.comparison import Terms
 from testbed.analysis.likeness import ENVIRONMENT
 from testbed.campaign import baselines
 from testbed.campaign.bisect.commits import commit, repository
-from testbed.campaign.bisect.model import Candidate, Kind
+from testbed.campaign.bisect.model import Candidate, Kind, Wanted
 from testbed.errors import InputError
 from testbed.machine import machine
 
@@ -83,6 +84,23 @@ def of_machines(text: str, good: str | None, bad: str | None) -> Ends:
         good=Candidate(name=one),
         bad=Candidate(name=other),
         machines=between,
+    )
+
+
+def wanted(ends: Ends, given: Sequence[str], terms: Terms, **options: Any) -> Wanted:
+    """Return the input of a search that steps run from the working directory.
+
+    :param given: the arguments of `testbed run`.
+    :param terms: of the comparison; what is searched may differ besides.
+    :param options: the other fields.
+    :raises InputError: as :func:`arguments`.
+    """
+    return Wanted(
+        **msgspec.structs.asdict(ends),
+        arguments=arguments(given, ends.kind),
+        directory=str(Path.cwd()),
+        terms=msgspec.structs.replace(terms, across=terms.across | ACROSS[ends.kind]),
+        **options,
     )
 
 

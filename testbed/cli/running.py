@@ -1,0 +1,151 @@
+"""Starting `testbed run`: read all files, find the machines, then print the runs or do them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from testbed.cli.ending import end_as_ctrl_c
+from testbed.cli.output import console
+from testbed.errors import InputError
+from testbed.text import clean
+
+if TYPE_CHECKING:
+    from testbed.campaign.places import Wanted
+    from testbed.campaign.request import Request
+    from testbed.experiment.load import Experiment
+
+
+def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_run: bool) -> int:
+    """Carry out a request, and return the exit code.
+
+    :param machines: that the command line names.
+    :param virtual_time: their clocks are virtual ones.
+    :param dry_run: print the runs instead.
+    :raises TestbedError: nothing was run, or it could not go on.
+    """
+    from testbed.campaign.places import places
+    from testbed.campaign.runner import check_jobs
+    from testbed.cli.campaign import run_here
+    from testbed.experiment.load import load
+
+    _check(request)
+    if dry_run and request.resume is not None:
+        raise InputError("--dry-run goes with files, not with --resume")
+    # All are read before one begins.
+    experiments = [load(Path(file), request.changes) for file in request.files]
+    end_as_ctrl_c()
+    elsewhere = places(machines, _wanted(request, experiments), virtual_time=virtual_time)
+    for name in elsewhere or ({it.machine for it in experiments} if experiments else ()):
+        check_jobs(request.jobs, name)
+    _say_what_is_left_out(experiments)
+    if dry_run:
+        _print_plan(experiments, elsewhere, request)
+        return 0
+    return (
+        _elsewhere(elsewhere, request, experiments) if elsewhere else run_here(request, experiments)
+    )
+
+
+def is_virtual(machines: Sequence[str], virtual_time: bool) -> bool:
+    """Tell whether the clocks of all machines that the command line names are virtual."""
+    from testbed.experiment.asked import is_deterministic
+
+    return bool(machines) and (virtual_time or all(map(is_deterministic, machines)))
+
+
+def _print_plan(
+    experiments: Sequence[Experiment], machines: Mapping[str, object], request: Request
+) -> None:
+    """Print the runs, and how long they take.
+
+    :param machines: where they are to happen, if not here.
+    """
+    from testbed.campaign import runner
+    from testbed.cli.output import print_json
+    from testbed.cli.progress import duration
+    from testbed.experiment.asked import is_deterministic
+
+    plans = [(it, runner.plan(it), runner.least_seconds(it, runner.plan(it))) for it in experiments]
+    virtual = [is_deterministic(name) for name in machines or {it.machine for it in experiments}]
+    if request.json:
+        print_json(
+            [
+                {
+                    "experiment": it.name,
+                    "runs": runs,
+                    "jobs": request.jobs,
+                    "virtual_time": all(virtual),
+                    "least_seconds": seconds,
+                }
+                for it, runs, seconds in plans
+            ]
+        )
+        return
+    beside = f", {request.jobs} at a time" if request.jobs > 1 else ""
+    for it, runs, seconds in plans:
+        for run in runs:
+            values = "".join(f", {name} = {value}" for name, value in run.cell.parameters.items())
+            text = f"{run.number:04d} {run.cell.stack}{values}, repetition {run.repetition}"
+            typer.echo(clean(text))
+        lasting = f"{duration(seconds)} at least" if seconds else "as long as the transfers take"
+        clock = "of virtual time" if all(virtual) else "without starting and ending"
+        typer.echo(clean(f"{it.name}: {len(runs)} runs{beside}, {lasting}, {clock}"))
+
+
+def _check(request: Request) -> None:
+    from testbed.experiment.overrides import NO_OVERRIDES
+
+    if request.resume is not None and (request.files or request.changes != NO_OVERRIDES):
+        raise InputError("--resume goes on as it was begun: without files or changes")
+    if request.resume is None and not request.files:
+        raise InputError("there is nothing to run", hint="name an experiment file")
+    if request.again and request.resume is None:
+        raise InputError("--again goes with --resume")
+
+
+def _wanted(request: Request, experiments: Sequence[Experiment]) -> list[Wanted]:
+    """Return the files, each with the machines it wants; a simulation needs none."""
+    from testbed.experiment.venue import SIMULATION
+
+    if request.resume is not None:
+        return [((), _machine_of(Path(request.resume)))]
+    return [
+        ((file,), () if experiment.machine == SIMULATION else experiment.spec.machines)
+        for file, experiment in zip(request.files, experiments, strict=True)
+    ]
+
+
+def _machine_of(folder: Path) -> tuple[str, ...]:
+    """Return the machine that the runs of a result folder were made in, if it can be started."""
+    from testbed.experiment.venue import SIMULATION
+    from testbed.machine.model import HOST
+    from testbed.results.store import Store
+
+    name = Store.open(folder).environment().machine
+    return () if name in (HOST, SIMULATION) else (name,)
+
+
+def _elsewhere(
+    places: Mapping[str, Sequence[str]], request: Request, experiments: Sequence[Experiment]
+) -> int:
+    from testbed.cli import elsewhere
+    from testbed.machine import machine
+
+    read = dict(zip(request.files, experiments, strict=True))
+    return elsewhere.run(
+        [(machine(name), [read[file] for file in files]) for name, files in places.items()],
+        request,
+    )
+
+
+def _say_what_is_left_out(experiments: Iterable[Experiment]) -> None:
+    for experiment in experiments:
+        if experiment.left_out:
+            stacks = ", ".join(experiment.left_out)
+            console(stderr=True).print(
+                f"{experiment.name}: left out, as they cannot be simulated: {stacks}"
+            )
