@@ -172,7 +172,7 @@ class Registry(Generic[T]):
         try:
             self.check(name)
         except InputError:
-            return name in self._entries  # ours is there, whoever wants to have its name
+            return name in self._entries  # ours is there, although a package claims its name
         return True
 
     def _load(self, name: str, found: list[Plugin]) -> None:

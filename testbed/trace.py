@@ -1,4 +1,4 @@
-"""Telling what happens, to whoever wants to know.
+"""Telling observers what happens.
 
 Names of MPTCP events are those of the kernel's path-manager events (``mptcp_pm`` in
 ``Documentation/netlink/specs``): created, established, closed, announced, removed,

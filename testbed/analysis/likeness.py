@@ -10,7 +10,7 @@ import msgspec
 from testbed.analysis.sides import Side
 from testbed.errors import InputError
 
-# What of an experiment does not change what one run of a cell is.
+# The keys of an experiment on which a single run of a cell does not depend.
 _HARMLESS: Final = frozenset(
     {
         "cases",
@@ -24,7 +24,7 @@ _HARMLESS: Final = frozenset(
         "timeout",
     }
 )
-# What of an environment bears on a run whose time is virtual: no processor does.
+# The parts of an environment on which a run in virtual time depends: not the processor.
 _SIMULATED: Final = ("machine",)
 _VIRTUAL: Final = ("machine", "kernel", "python", "packages", "tools")
 ENVIRONMENT: Final = "environment"  # each fact of it

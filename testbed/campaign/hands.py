@@ -78,7 +78,10 @@ class Process:
         theirs.close()
 
     def hear(self) -> Iterator[AnyMessage]:
-        """Yield what it has said.  :class:`EOFError`: that was all."""
+        """Read once from the process, and yield the messages that are complete.
+
+        :raises EOFError: the process has closed its end.
+        """
         octets = os.read(self.says.fileno(), _CHUNK)
         if not octets:
             raise EOFError

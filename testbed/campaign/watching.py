@@ -1,4 +1,4 @@
-"""What can be told of a campaign while it lasts."""
+"""Callbacks for the progress of an experiment."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from testbed.workload.result import Progress
 
 
 class Watcher(Protocol):
-    """Is told how far one experiment is."""
+    """The callbacks: one experiment calls them while its runs are carried out."""
 
     def begin(self, run: PlannedRun) -> None:
-        """A run begins."""
+        """Take note that a run begins."""
 
     def progress(self, progress: Progress) -> None:
-        """Its workload got this far; of runs side by side nothing is told in between."""
+        """Take the progress of its workload.  Not called for runs that are side by side."""
 
     def end(self, record: RunRecord) -> None:
-        """It is over and stored."""
+        """Take the record of a run that is over and stored."""
 
 
 class Quiet:
-    """A watcher that tells nobody; others tell a part of it."""
+    """A watcher that ignores everything; a base for those that ignore a part."""
 
     def begin(self, run: PlannedRun) -> None:
         """Say nothing."""

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def tell_left_out(errors: Iterable[InputError]) -> None:
-    """Say on standard error which plugins nobody asked for by name, and are broken."""
+    """Print, on standard error, the errors of broken plugins that no option has named."""
     for error in errors:
         print(clean(f"testbed: left out: {error}"), file=sys.stderr)
 
 
 def tell(error: TestbedError) -> None:
-    """Say what is wrong, for example with a file that cannot be read, and go on."""
+    """Print an error that does not end the command, for example of a file that is skipped."""
     print(clean(f"testbed: {error}"), file=sys.stderr)
 
 

@@ -136,7 +136,7 @@ class Launcher:
 
 
 class _Log(asyncio.StreamReader):
-    """Standard error: whoever reads it gets it, and it is kept for the results."""
+    """Standard error: passed on to its reader, and kept for the results."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ class Sampling:
     """Started probes; :meth:`stop` them to have their records.
 
     The sampler's records go to memory that only the two of us have: a full disk cannot spoil a
-    run, and nothing is left behind whoever is killed.
+    run, and nothing is left behind, whichever process is killed.
     """
 
     def __init__(self, sandbox: Sandbox, topology: Topology) -> None:

@@ -2,7 +2,7 @@
 
 It is what the kernel's GRO does (net/core/gro.c, net/ipv4/tcp_offload.c), and the opposite of
 :func:`testbed.stack.packet.codec.split`: cutting what was merged gives the same segments again.  So
-nothing is lost to whoever looks at a merged segment, and a connection has far fewer to look at.
+a merged segment holds all that its parts held, and a connection handles far fewer segments.
 """
 
 from __future__ import annotations

@@ -277,7 +277,7 @@ class _Session:
             self._received += len(data)
             self._happened()
             await stdio.write_all(sys.stdout.fileno(), data)
-        stdio.end(sys.stdout.fileno())  # whoever reads it needs not wait for what we still send
+        stdio.end(sys.stdout.fileno())  # its reader sees the end while we still send
         self._peer_closed.set()
 
     async def _input(self) -> bytes:

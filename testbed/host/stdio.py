@@ -31,7 +31,7 @@ async def write_all(fd: int, data: bytes) -> None:
 
 
 def end(fd: int) -> None:
-    """End an output: who reads a pipe sees its end; what is written from now on is lost."""
+    """End an output: the reader of a pipe sees its end, and later writes are lost."""
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.dup2(nowhere, fd)
@@ -48,7 +48,7 @@ def in_foreground(terminal: int) -> bool:
     """
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp() != 0
-    except OSError:  # not the controlling terminal: the kernel stops nobody who reads it
+    except OSError:  # not the controlling terminal: any process may read it
         return True
 
 

@@ -38,7 +38,7 @@ class Transmitter:
         self._outputs.clear()
 
     def send(self, segment: Segment) -> None:
-        """Send a segment; what has a ``gso_size`` is cut by the kernel."""
+        """Send a segment; the kernel cuts one that has a ``gso_size``."""
         try:
             path = self._network.path(segment.source, segment.destination.host)
         except OSError:

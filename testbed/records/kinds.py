@@ -96,7 +96,7 @@ class PmEventRecord(Record, frozen=True, kw_only=True, tag="pm_events"):
 class WireRecord(Record, frozen=True, kw_only=True, tag="wire"):
     """The counters of one direction of a wire.
 
-    Wires answer to whoever holds the sandbox, so these are written there and not by the sampler.
+    Only the holder of the sandbox can ask wires, so it writes these, and not the sampler.
 
     :param netem: the options in force, if they are not those of the record before.
     """

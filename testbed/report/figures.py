@@ -14,7 +14,7 @@ from testbed.analysis.statistics import Interval
 from testbed.metric import Unit
 
 RUN: Final = "run"
-INK: Final = -1  # the style of what has the colour of text
+INK: Final = -1  # the style of marks in the colour of text
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):

@@ -241,7 +241,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # whoever reads it is told why that cannot be
+            return True  # its reader gets the error
 
     def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
         return upgrade.run(run, self._spec())

@@ -84,7 +84,7 @@ class Channel:
         return tuple(self._descriptors.popleft() for _ in range(count))
 
     def close(self) -> None:
-        """Close the connection; whoever still waits gets a :class:`SandboxError`."""
+        """Close the connection; calls that still wait raise :class:`SandboxError`."""
         if self._sock.fileno() < 0:
             return
         self._loop.remove_reader(self._sock)

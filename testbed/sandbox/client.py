@@ -237,7 +237,7 @@ class Sandbox:
             self._channel.close()
 
     async def stop(self) -> None:
-        """End the sandbox, whoever created it; returns when its processes are gone.
+        """End the sandbox, also one of another process; returns when its processes are gone.
 
         The kernel frees the network namespaces right after, in the background.
         """

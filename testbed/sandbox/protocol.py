@@ -151,7 +151,7 @@ def pack(message: msgspec.Struct) -> bytes:
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """Return what has arrived on a socket, and the descriptors that came with it.
+    """Return the octets that have arrived on a socket, and the descriptors with them.
 
     No data: the other side has gone.  Children do not inherit the descriptors.
     """

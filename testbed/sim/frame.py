@@ -74,7 +74,7 @@ class Frames:
     def corrupt(self, handle: Frame, chance: float) -> Frame:
         """Invert one bit of the frame's octets.
 
-        Whoever receives it sees what these then say, if all checksums are right.
+        The receiver reads the changed values, if all checksums are right.
         """
         octets = bytearray(octets_of(handle))
         at, bit = divmod(int(chance * 8 * len(octets)), 8)

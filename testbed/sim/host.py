@@ -71,7 +71,7 @@ class Host:
         return self._loop.now
 
     def wake(self) -> None:
-        """Drive the endpoint once whoever calls is done."""
+        """Drive the endpoint once the caller is done."""
         if not self._woken:
             self._woken = True
             self._loop.at(self._loop.now, self._drive)

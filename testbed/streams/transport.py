@@ -177,7 +177,7 @@ class StreamTransport(asyncio.Transport):
             self._lose(None)
 
     def ended(self, failure: ConnectionFailure | None) -> None:
-        """Take that nothing more happens; after an orderly end, what has come can still be read."""
+        """Take that nothing more happens.  After an orderly end, the rest can still be read."""
         if self._lost:
             return
         try:

@@ -47,7 +47,7 @@ H = TypeVar("H")
 
 
 class Frames(Protocol[H]):
-    """What the model asks of whoever owns the frames behind the handles."""
+    """What the model asks of the owner of the frames behind the handles."""
 
     def copy(self, handle: H) -> H | None:
         """Return another frame with the same content; ``None`` if there is no room for it."""

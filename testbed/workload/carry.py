@@ -22,7 +22,7 @@ class Prepared(Protocol):
         """Let the run start at a moment of the loop's clock, and wait for the flow's end."""
 
     async def finish(self) -> None:
-        """End what has no end of its own."""
+        """End the flow, if it has no end of its own."""
 
 
 def no_progress(_: object) -> None:

@@ -80,7 +80,7 @@ class Half:
         )
 
     def finish(self) -> None:
-        """End what has no end of its own."""
+        """End the flow, if it has no end of its own."""
         self._over.set()
 
     async def run(self, zero: Awaitable[int]) -> tuple[Report, ...]:

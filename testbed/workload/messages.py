@@ -42,7 +42,7 @@ class Met(Order, frozen=True, kw_only=True, tag="met"):
 
 
 class Finish(Order, frozen=True, kw_only=True, tag="finish"):
-    """End what has no end of its own."""
+    """End a flow that has no end of its own."""
 
 
 AnyOrder = Begin | Met | Finish

@@ -115,7 +115,7 @@ class Pair:
         return result(self._workload, sessions, cpu, looks)
 
     async def finish(self) -> None:
-        """End what has no end of its own."""
+        """End the flow, if it has no end of its own."""
         for worker in (self._client, self._server):
             await worker.tell(Finish())
 

@@ -42,7 +42,7 @@ class Digest:
         self.octets += len(data)
 
     def flow(self) -> Flow:
-        """Return what has been taken in so far."""
+        """Return the count and the digest of the octets so far."""
         return Flow(octets=self.octets, digest=f"{self._crc:08x}")
 
 

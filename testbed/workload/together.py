@@ -107,7 +107,7 @@ class Together:
         return result(self._workload, paired(self._sessions, clients, servers), cpu={})
 
     async def finish(self) -> None:
-        """End what has no end of its own."""
+        """End the flows that have no end of their own."""
         for half, _ in self._ends:
             half.finish()
 

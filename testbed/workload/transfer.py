@@ -56,7 +56,7 @@ async def sleep_until(due_ns: int) -> int:
 
 
 class Activity:
-    """What a half is doing, for whoever watches it.
+    """What a half is doing, for its observers.
 
     :param role: client or server.
     :param on_ready: called once the half listens.

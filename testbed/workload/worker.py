@@ -110,7 +110,7 @@ class _Orders:
     def read(self, finish: Callable[[], None]) -> None:
         """Take orders from now on.
 
-        :param finish: is called when the half shall end what has no end of its own.
+        :param finish: is called when the half shall end a flow without an end of its own.
         """
         asyncio.get_running_loop().add_reader(sys.stdin, self._read, finish)
 

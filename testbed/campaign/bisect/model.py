@@ -1,4 +1,4 @@
-"""What a search is asked, what it has found so far, and the file that keeps both."""
+"""The input of a search, its state, its result, and the file that keeps the state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE: Final = "bisect.json"
 
 
 class Kind(enum.StrEnum):
-    """What is searched."""
+    """What kind of version a search looks for."""
 
     CHECKOUT = "checkout"  # commits of this project
     KERNEL = "kernel"  # commits of a kernel, built as user-mode Linux
@@ -48,7 +48,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked.
+    """The input of a search.
 
     :param tree: the repository; empty for machines.
     :param machines: all of them from the good to the bad end; empty for commits.

@@ -28,7 +28,7 @@ _PROGRAM: Final = "qemu-system-x86_64"
 _MEMORY: Final = "1024M"
 _MOST_CPUS: Final = 4
 _PORTS: Final = ("stdout", "stderr", "status", "interrupt")
-# What a short life needs not: mitigations cost time; the clock is as good as the emulator's.
+# A short life does not need these: mitigations cost time; the clock is as good as the emulator's.
 _KERNEL_ARGUMENTS: Final = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0 "
     "cryptomgr.notests random.trust_cpu=on"

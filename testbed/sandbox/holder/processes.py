@@ -108,7 +108,7 @@ def _start(request: protocol.Spawn, targets: dict[int, int]) -> int:
         file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for target, source in targets.items()],
         setsid=True,
         setsigmask=(),
-        setsigdef=signal.valid_signals(),  # whatever Python, or whoever started us, ignores
+        setsigdef=signal.valid_signals(),  # also those that Python or our parent ignores
     )
 
 

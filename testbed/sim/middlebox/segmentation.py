@@ -68,7 +68,7 @@ class Coalesce(Middlebox):
         return min((due for due, _, _ in self._held.values()), default=None)
 
     def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:
-        """Return what has waited long enough."""
+        """Return the segments that have waited long enough."""
         late = {flow: held for flow, held in self._held.items() if held[0] <= now}
         for flow in late:
             del self._held[flow]

@@ -1,4 +1,4 @@
-"""The emulator as seen by whoever started it."""
+"""The emulator as seen by the process that started it."""
 
 from __future__ import annotations
 
