@@ -91,8 +91,11 @@ class InputError(TestbedError):
 
     @property
     def every(self) -> tuple[InputError, ...]:
-        """The error itself, and what else is wrong with the document."""
-        return (self, *self.more)
+        """The error alone, and what else is wrong with the document, each alone."""
+        alone = InputError(
+            self.message, file=self.file, line=self.line, path=self.path, hint=self.hint
+        )
+        return (alone, *self.more)
 
     def __str__(self) -> str:
         where = "" if self.file is None else str(self.file)

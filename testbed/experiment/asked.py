@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from testbed.analysis.asked import Asked
@@ -53,13 +54,16 @@ def headlines(spec: ExperimentSpec) -> tuple[str, ...]:
     return tuple(f"{name}.{metric}" for name, flow in subjects for metric in _headline(flow)[:few])
 
 
-def scope(spec: ExperimentSpec, topology: Topology, *, decided: bool) -> Scope:
+def scope(
+    spec: ExperimentSpec, stacks: Sequence[str], topology: Topology, *, decided: bool
+) -> Scope:
     """Return what the runs of an experiment can be asked about.
 
+    :param stacks: the labels of those under test.
     :param decided: whether so many runs can decide anything.
     """
     return Scope(
-        stacks=tuple(choice.label for choice in spec.choices),
+        stacks=stacks,
         parameters=spec.parameters,
         flows={
             "" if spec.workload is not None else name: _given(spec, name, flow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,19 +14,19 @@ from testbed.errors import InputError, all_of
 from testbed.experiment.asked import is_deterministic, scope
 from testbed.experiment.matrix import check_size
 from testbed.experiment.overrides import Overrides
-from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS, scenario
+from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS
 from testbed.experiment.spec import PACKETS, WIRE, EventSpec, ExperimentSpec
-from testbed.experiment.venue import SIMULATION, venue
 from testbed.machine import machine
 from testbed.probe.probes import PROBES
-from testbed.results.model import STACK_PREFIX, Cell
-from testbed.topology.model import Topology
+from testbed.results.model import STACK_PREFIX
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
 from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
 from testbed.workload.stacks.choice import StackChoice, carried_by, read
+from testbed.workload.stacks.options import names as option_names
+from testbed.workload.stacks.registry import KINDS
 
 
 def each_stack(written: Document[Any], stacks: Sequence[object]) -> None:
@@ -47,15 +48,29 @@ def choices_of(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
         raise written.error(error.message, error.path or "stacks", error.hint) from None
 
 
+def readable(written: Document[ExperimentSpec]) -> tuple[StackChoice, ...]:
+    """Return the stacks under test with which nothing is wrong."""
+    found: dict[str, StackChoice] = {}
+    for raw in written.value.stacks:
+        with contextlib.suppress(InputError):
+            choice = read(raw).check()
+            found.setdefault(choice.label, choice)
+    return tuple(found.values())
+
+
 def claims(
     written: Document[ExperimentSpec], topology: Document[TopologySpec], overrides: Overrides
 ) -> None:
     """Check the claims of the file, also those about what the command line leaves out.
 
-    Who asks for one repetition there knows that it is one.
+    A claim may be about a stack that cannot be read.  Who asks for one repetition on the command
+    line knows that it is one.
     """
     spec = written.value
-    choices_of(written)
+    stacks = [choice.label for choice in readable(written)]
+    if len(stacks) < len(spec.stacks):
+        stacks += [expect.stack for expect in spec.expect]
+        stacks += [each.stack for expect in spec.expect for each in expect.selectors]
     decided = (
         spec.repetitions > 1
         or overrides.repetitions is not None
@@ -64,7 +79,7 @@ def claims(
         or (bool(spec.machines) and all(map(is_deterministic, spec.machines)))
     )
     if spec.expect:
-        about = scope(spec, resolve(topology), decided=decided)
+        about = scope(spec, stacks, resolve(topology), decided=decided)
         refusals.check(spec.expect, about, written)
 
 
@@ -141,27 +156,35 @@ def stacks(
 ) -> None:
     """Check that the machine has the stacks, or what carries those of rivals."""
     spec = written.value
-    wanted = [(document.join_path("stacks", index), choice) for index, choice in enumerate(choices)]
-    for name, flow in spec.named_flows.items():
-        if flow.stack is None:
-            continue
-        place = document.join_path(FLOWS, name, "stack")
+
+    def check_rival(name: str, stack: str | dict[str, Any]) -> None:
         if spec.workload is not None:
             raise written.error("a workload runs on the stacks under test", "workload.stack")
-        with written.placing(place):
-            carried_by(read(flow.stack), there).check()
-    for place, choice in wanted:
+        with written.placing(document.join_path(FLOWS, name, "stack")):
+            carried_by(read(stack), there).check()
+
+    def check(index: int, choice: StackChoice) -> None:
         for end in choice.ends:
             if end.name not in there:
-                raise written.error(
-                    f"there is no stack {end.name!r} here", place, f"there are: {', '.join(there)}"
-                )
+                place, hint = document.join_path("stacks", index), f"there are: {', '.join(there)}"
+                raise written.error(f"there is no stack {end.name!r} here", place, hint)
+
+    flows = spec.named_flows.items()
+    all_of(
+        *(
+            functools.partial(check_rival, name, it.stack)
+            for name, it in flows
+            if it.stack is not None
+        ),
+        *(functools.partial(check, *stack) for stack in enumerate(choices)),
+    )
 
 
 def machines(written: Document[ExperimentSpec]) -> None:
     """Check that there can be such machines; whether they work here is asked when they start."""
     wanted = written.value.machines
-    for index, name in enumerate(wanted):
+
+    def check(index: int, name: str) -> None:
         place = document.join_path("machines", index)
         _, _, kernel = name.partition(":")
         if "/" in kernel and not kernel.startswith("/"):
@@ -170,6 +193,8 @@ def machines(written: Document[ExperimentSpec]) -> None:
             raise written.error(f"machine {name!r} is listed twice", place)
         with written.placing(place):
             machine(name)
+
+    all_of(*(functools.partial(check, *named) for named in enumerate(wanted)))
 
 
 def places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -192,7 +217,10 @@ def paths(written: Document[ExperimentSpec]) -> None:
 
 
 def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
-    """Check that those paths lead somewhere, and that the matrix is not too large."""
+    """Check that those paths lead somewhere, and that the matrix is not too large.
+
+    :param choices: the stacks under test that can be read.
+    """
     paths(written)
     spec = written.value
     known = (WORKLOAD, FLOWS, *TOPOLOGY_KEYS)
@@ -207,7 +235,15 @@ def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) ->
             hint = document.nearest(first, known)
             raise written.error("is no path of the topology or of a flow", place, hint)
 
-    all_of(*(functools.partial(check, *place) for place in places(spec)))
+    all_of(
+        *(functools.partial(check, *place) for place in places(spec)),
+        lambda: size(written, choices),
+    )
+
+
+def size(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:
+    """Check that the matrix is not too large."""
+    spec = written.value
     try:
         check_size(spec.parameters, choices, spec.max_repetitions or spec.repetitions)
     except InputError as error:
@@ -225,40 +261,16 @@ def _check_option(
     if keys[0] == "cases":
         raise written.error("options of stacks are axes of the matrix, not of cases", place)
     having = [choice for choice in choices if choice.has(option)]
-    if not having:
-        known = sorted({name for choice in choices for name in choice.known})
+    known = {name for choice in choices for name in choice.known}
+    if len(choices) < len(written.value.stacks):  # those that cannot be read may have any option
+        known |= {name for kind in KINDS.values() for name in option_names(kind)}
+    if option not in known:
         raise written.error(
-            f"no stack here has the option {option!r}", place, document.nearest(option, known)
+            f"no stack here has the option {option!r}",
+            place,
+            document.nearest(option, sorted(known)),
         )
     for value in written.value.matrix[STACK_PREFIX + option]:
         for choice in having:
             with written.placing(place):
                 choice.replaced({option: value}).check()
-
-
-def without_matrix(
-    written: Document[ExperimentSpec],
-    topology: Document[TopologySpec],
-    choices: Sequence[StackChoice],
-    machine: str,
-) -> None:
-    """Check the runs of each stack without the matrix: mistakes there have lines of their own."""
-    there = venue(machine).stacks
-
-    def check(choice: StackChoice) -> None:
-        cell = Cell(stack=choice.label, parameters={})
-        bare = scenario(written, topology, choices, cell, there).topology
-        boxes(machine, bare, topology)
-
-    all_of(*(functools.partial(check, choice) for choice in choices))
-
-
-def boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse middleboxes where there are none: they stand in simulated networks only."""
-    for link in topology.links:
-        if link.middlebox and machine != SIMULATION:
-            raise written.error(
-                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
-                document.join_path("links", link.name, "middlebox"),
-                "add --sim",
-            )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -15,8 +15,11 @@ from testbed import document
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError, all_of
 from testbed.experiment import checks, traces
-from testbed.experiment.matrix import expand, stack_axes
+from testbed.experiment.blame import blaming
+from testbed.experiment.matrix import expand
 from testbed.experiment.overrides import NO_OVERRIDES, Overrides, chosen, overridden
+from testbed.experiment.patch import Patch
+from testbed.experiment.rehearsal import Rehearsal
 from testbed.experiment.scenario import Scenario, scenario
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.venue import venue
@@ -26,8 +29,6 @@ from testbed.topology.load import load_topology, located
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.workload.stacks.choice import StackChoice, parse
-
-_TRIED_WHOLE: Final = 64  # cells
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Apart(msgspec.Struct, frozen=True, kw_only=True):
-    """What of an experiment can be checked while the rest of it does not fit."""
+    """The keys of an experiment that can be checked alone."""
 
     topology: str | dict[str, Any] | None = None
     stacks: tuple[str | dict[str, Any], ...] = ()
@@ -75,9 +76,30 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
 
     :raises InputError: whatever is wrong with it or its topology, for any cell, with file:line.
     """
-    written = _written(path)
+    try:
+        written = _written(path)
+    except InputError as error:
+        besides = _wrong_besides(path, error, overrides.machine)
+        raise InputError.together([error, *besides]) from None
+    return _checked(written, path, overrides)
+
+
+def _checked(written: Document[ExperimentSpec], path: Path, overrides: Overrides) -> Experiment:
     read_topology = functools.cache(lambda: _topology(written, path))
     found: list[Experiment] = []
+    all_of(
+        lambda: _check_file(written, read_topology, overrides),
+        lambda: found.append(_as_asked(written, read_topology(), path, overrides)),
+    )
+    return found[0]
+
+
+def _check_file(
+    written: Document[ExperimentSpec],
+    read_topology: Callable[[], Document[TopologySpec]],
+    overrides: Overrides,
+) -> None:
+    """Check what the file says, whatever the command line makes of it."""
     all_of(
         lambda: checks.choices_of(written),
         lambda: checks.paths(written),
@@ -87,20 +109,21 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
         lambda: checks.events(written),
         lambda: checks.claims(written, read_topology(), overrides),
         lambda: _check_beside_stacks(written, read_topology(), overrides.machine),
-        lambda: found.append(_as_asked(written, read_topology(), path, overrides)),
     )
-    return found[0]
 
 
 def _check_beside_stacks(
     written: Document[ExperimentSpec], topology: Document[TopologySpec], machine: str
 ) -> None:
-    """Check the flows and the events where the stacks are wrong, with any other one."""
-    there = venue(machine).stacks
-    try:
-        checks.choices_of(written)
-    except InputError:
-        checks.without_matrix(written, topology, [parse(there[0])], machine)
+    """Check the matrix, the flows and the events where stacks are wrong, with the others."""
+    good = checks.readable(written)
+    if len(good) == len(written.value.stacks):
+        return  # all of it is checked with what the command line changes
+    choices = good or (parse(venue(machine).stacks[0]),)
+    all_of(
+        lambda: checks.matrix(written, good),
+        Rehearsal(written=written, network=topology, choices=choices, machine=machine).hold,
+    )
 
 
 def _as_asked(
@@ -113,19 +136,33 @@ def _as_asked(
     checks.choices_of(written)
     raw = traces.located(written, path.parent) | {"topology": topology.raw}
     raw = overridden(raw, overrides)
-    with _blaming(overrides, written.value, path):
+    with blaming(overrides, written.value, functools.partial(load, path)):
         wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
         checks.machines(wanted)
         left_out: tuple[str, ...] = ()
         if overrides.machine != HOST:
             wanted, left_out = _possible(wanted, overrides.machine)
-        experiment = _experiment(
-            path.stem,
-            overrides.machine,
-            wanted,
-            document.convert(raw["topology"], TopologySpec, topology.positions, topology.name),
-        )
+        network = document.convert(raw["topology"], TopologySpec, topology.positions, topology.name)
+        _check(wanted, network, overrides.machine)
+        experiment = _experiment(path.stem, overrides.machine, wanted, network)
     return msgspec.structs.replace(experiment, left_out=left_out)
+
+
+def _check(
+    written: Document[ExperimentSpec], network: Document[TopologySpec], machine: str
+) -> None:
+    """Check an experiment, and that it can run on a machine.  Raises InputError."""
+    choices = checks.choices_of(written)
+    where = venue(machine)
+    all_of(
+        lambda: checks.names(written),
+        lambda: checks.lengths(written),
+        lambda: checks.events(written),
+        lambda: checks.stacks(written, choices, where.stacks),
+        lambda: where.check(written),
+        lambda: checks.matrix(written, choices),
+        Rehearsal(written=written, network=network, choices=choices, machine=machine).hold,
+    )
 
 
 def glance(path: Path, stacks: Sequence[str] = ()) -> ExperimentSpec:
@@ -142,7 +179,7 @@ def _written(path: Path) -> Document[ExperimentSpec]:
     """Read the file, and say what it is if it is a topology."""
     try:
         return document.load(path, ExperimentSpec)
-    except InputError as error:
+    except InputError:
         raw = document.load(path, Any).raw
         if isinstance(raw, dict) and {"nodes", "links"} & raw.keys() and "topology" not in raw:
             raise InputError(
@@ -150,11 +187,26 @@ def _written(path: Path) -> Document[ExperimentSpec]:
                 file=str(path),
                 hint=f"`testbed up {path}` builds it; an experiment names it under 'topology'",
             ) from None
-        raise InputError.together([error, *_wrong_besides(path)]) from None
+        raise
 
 
-def _wrong_besides(path: Path) -> Iterator[InputError]:
-    """Yield what is wrong with the topology and the stacks of a file that is no experiment yet."""
+def _wrong_besides(path: Path, error: InputError, machine: str) -> Iterator[InputError]:
+    """Yield the mistakes in the rest of a file in which some values do not fit their types."""
+    read = document.load(path, Any)
+    patch = Patch(read, error)
+    try:
+        patched = document.convert(patch.raw, ExperimentSpec, read.positions, read.name)
+    except InputError:
+        yield from _wrong_apart(path)
+        return
+    try:
+        _checked(patched, path, Overrides(machine=machine))
+    except InputError as besides:
+        yield from patch.others(besides.every)
+
+
+def _wrong_apart(path: Path) -> Iterator[InputError]:
+    """Yield the mistakes in the topology and the stacks of a file that cannot be patched."""
     try:
         apart = document.load(path, _Apart)
         all_of(
@@ -170,76 +222,30 @@ def _check_topology(written: Document[_Apart], path: Path) -> None:
         resolve(_topology(written, path))
 
 
-@contextlib.contextmanager
-def _blaming(overrides: Overrides, spec: ExperimentSpec, file: Path) -> Iterator[None]:
-    """Blame an option of the command line for what it brought about, not a line of the file.
+def recall(record: ExperimentRecord) -> Experiment:
+    """Return the experiment of a result folder; this machine need not be able to run it.
 
-    :param spec: what the file says.
+    :raises InputError: this version of testbed reads it differently.
     """
-    try:
-        yield
-    except InputError as error:
-        blamed = [_blamed(each, overrides, spec, file) for each in error.every]
-        raise InputError.together(blamed) from None
-
-
-def _blamed(
-    error: InputError, overrides: Overrides, spec: ExperimentSpec, file: Path
-) -> InputError:
-    keys = document.split_path(error.path or "")
-    # A topology that is written out stands below `topology`; the command line leaves that out.
-    first = {*keys[:2]} if keys[:1] == ("topology",) else {*keys[:1]}
-    options = {
-        "stacks": [f"--stack {text}" for text in overrides.stacks],
-        "repetitions": [f"--repetitions {overrides.repetitions}"],
-        "max_repetitions": [f"--max-repetitions {overrides.max_repetitions}"],
-        "seed": [f"--seed {overrides.seed}"],
-        "wire": [f"--wire {overrides.wire}"],
-    }
-    given = {
-        name for name in options if getattr(overrides, name) not in (None, ()) and name in first
-    }
-    blamed = [option for name in given for option in options[name]]
-    blamed += [
-        f"--set {path}={text}"
-        for path, text in overrides.values
-        if document.split_path(path)[0] in first
-    ]
-    if first & {"matrix", "cases"}:
-        axes = {axis for axis, _ in checks.places(spec)}
-        blamed += _axes_to_blame(overrides, axes, file, error)
-    if not blamed:
-        return error
-    return InputError(f"{', '.join(blamed)}: {error.message}", hint=error.hint)
-
-
-def _axes_to_blame(
-    overrides: Overrides, axes: Container[str], file: Path, error: InputError
-) -> list[str]:
-    """Return the options that set axes of the matrix or the cases, unless the file is wrong itself.
-
-    :param error: of a cell.
-    """
-    rest = [(path, text) for path, text in overrides.values if path not in axes]
-    if len(rest) == len(overrides.values):
-        return []
-    try:
-        load(file, msgspec.structs.replace(overrides, values=rest))
-    except InputError as own:
-        # Before the last colons are the values of the cell, which differ.
-        if own.message.rpartition(": ")[2] == error.message.rpartition(": ")[2]:
-            return []
-    return [f"--set {path}={text}" for path, text in overrides.values if path in axes]
+    return _experiment(record.name, HOST, *_recorded(record))
 
 
 def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
     """Return the experiment of a result folder, ready to run.
 
     :param machine: where its runs happen.
-    :raises InputError: this version of testbed reads it differently.
+    :raises InputError: this version of testbed reads it differently, or it cannot run there.
     """
+    written, network = _recorded(record)
+    _check(written, network, machine)
+    return _experiment(record.name, machine, written, network)
+
+
+def _recorded(
+    record: ExperimentRecord,
+) -> tuple[Document[ExperimentSpec], Document[TopologySpec]]:
     written = document.convert(record.spec, ExperimentSpec, Positions({}), record.name)
-    return _experiment(record.name, machine, written, _inline(written, record.topology))
+    return written, _inline(written, record.topology)
 
 
 def read_spec(record: ExperimentRecord) -> ExperimentSpec:
@@ -310,18 +316,9 @@ def _experiment(
     topology: Document[TopologySpec],
 ) -> Experiment:
     spec = written.value
-    where = venue(machine)
-    choices = checks.choices_of(written)
-    all_of(
-        lambda: checks.names(written),
-        lambda: checks.lengths(written),
-        lambda: checks.events(written),
-        lambda: checks.stacks(written, choices, where.stacks),
-        lambda: where.check(written),
-        lambda: checks.matrix(written, choices),
-        lambda: checks.without_matrix(written, topology, choices, machine),
-    )
-    experiment = Experiment(
+    choices = spec.choices
+    checks.size(written, choices)
+    return Experiment(
         name=name,
         machine=machine,
         topology=Path(topology.name).stem,
@@ -332,26 +329,3 @@ def _experiment(
         written=written,
         network=topology,
     )
-    for cell in _samples(experiment):
-        checks.boxes(machine, experiment.scenario(cell).topology, topology)
-    return experiment
-
-
-def _samples(experiment: Experiment) -> Iterator[Cell]:
-    """Yield the cells by which an experiment is checked before anything is started.
-
-    A small matrix is tried whole, of a large one each value of each axis beside the first values of
-    the others.
-    """
-    spec = experiment.spec
-    if not spec.parameters:
-        return  # each stack was tried already
-    if len(experiment.cells) <= _TRIED_WHOLE:
-        yield from experiment.cells
-        return
-    for choice in experiment.choices:
-        axes = stack_axes(spec.parameters, choice)
-        first = {path: values[0] for path, values in axes.items()}
-        for path, values in axes.items():
-            for value in values:
-                yield Cell(stack=choice.label, parameters=first | {path: value})

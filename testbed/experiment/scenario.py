@@ -90,7 +90,7 @@ def scenario(
         if not cell.parameters:
             raise
         values = ", ".join(f"{path} = {value}" for path, value in cell.parameters.items())
-        place = "cases" if CASE in cell.parameters else "matrix"
+        place = _blamed(cell.parameters)
         raise InputError.together(
             [
                 written.error(
@@ -101,6 +101,15 @@ def scenario(
                 for each in error.every
             ]
         ) from None
+
+
+def _blamed(parameters: Mapping[str, Scalar]) -> str:
+    """Return the place in the file that sets the parameters: the axis itself, if it is one."""
+    first = "cases" if CASE in parameters else "matrix"
+    if len(parameters) > 1:
+        return first
+    ((path, value),) = parameters.items()
+    return document.join_path(first, str(value) if path == CASE else path)
 
 
 def _scenario(

@@ -7,6 +7,7 @@ order of the file.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from testbed.document import join_path
+from testbed.errors import all_of
 from testbed.topology.model import Family
 from testbed.topology.skeleton import End, Segment, Skeleton
 
@@ -48,15 +50,19 @@ class Addressing(msgspec.Struct, frozen=True):
 
 def assign(skeleton: Skeleton) -> Addressing:
     """Give every host's and router's end its addresses.  Raises InputError."""
-    explicit = {
-        end: [
-            _parse(skeleton, end, index)
+    explicit: _Explicit = {end: [] for segment in skeleton.segments for end in segment.ends}
+
+    def add_explicit(end: End, index: int) -> None:
+        explicit[end].append(_parse(skeleton, end, index))
+
+    all_of(
+        *(
+            functools.partial(add_explicit, end, index)
+            for end in explicit
             for index, text in enumerate(end.spec.addresses or ())
             if text not in _AUTOMATIC
-        ]
-        for segment in skeleton.segments
-        for end in segment.ends
-    }
+        )
+    )
     _check_explicit(skeleton, explicit)
     of: dict[End, list[Address]] = {end: [] for end in explicit}
     subnets: list[dict[Family, tuple[str, ...]]] = [{} for _ in skeleton.segments]

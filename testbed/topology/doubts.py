@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from testbed.document import Document, join_path, nearest
+from testbed import sysctls
+from testbed.document import Document, join_path
 from testbed.errors import InputError
 from testbed.topology.spec import TopologySpec
 from testbed.units import format_rate, parse_rate
 
-_SYSCTLS: Final = Path("/proc/sys/net")
 _OCTETS: Final = re.compile(r"[kmgt]?i?bps$", re.IGNORECASE)
 _BARE: Final = re.compile(r"[0-9.]+$")
 _SHARES: Final = ("loss", "duplicate", "corrupt", "reorder")
@@ -31,12 +30,15 @@ def doubts(written: Document[TopologySpec]) -> Iterator[InputError]:
                     said = _shaping(option, text)
                     if said is not None:
                         yield _warning(written, join_path(*place, option), *said)
-    for node, spec in written.value.nodes.items():
-        for name in spec.sysctls if spec else ():
-            hint = _unknown_sysctl(name)
-            if hint is not None:
-                path = join_path("nodes", node, "sysctls", name)
-                yield _warning(written, path, "this kernel has no such sysctl", hint)
+    places: dict[tuple[str, ...], Mapping[str, Any]] = {("sysctls",): written.value.sysctls}
+    places |= {
+        ("nodes", node, "sysctls"): it.sysctls for node, it in written.value.nodes.items() if it
+    }
+    for place, values in places.items():
+        for name, value in values.items():
+            wrong = sysctls.wrong(name, str(value))
+            if wrong is not None:
+                yield _warning(written, join_path(*place, name), wrong.message, wrong.hint)
 
 
 def _options(netem: Any) -> Mapping[str, str]:
@@ -59,20 +61,6 @@ def _shaping(option: str, text: str) -> tuple[str, str] | None:
         percent = format(float(first) * 100, "g")
         return f"{first} is {first} % to tc", f"write {percent}% or {first}%"
     return None
-
-
-def _unknown_sysctl(name: str) -> str | None:
-    """Return a hint if this machine's kernel does not have a sysctl of the network."""
-    if not name.startswith("net.") or not _SYSCTLS.is_dir():
-        return None
-    parts = name.removeprefix("net.").split(".")
-    if len(parts) > 3 and parts[1] in ("conf", "neigh"):  # of an interface that is not there yet
-        parts[2] = "default"
-    folder = _SYSCTLS.joinpath(*parts[:-1])
-    if folder.joinpath(parts[-1]).exists():
-        return None
-    known = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return nearest(parts[-1], known)
 
 
 def _warning(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
-from testbed.document import join_path
+from testbed.document import Document, join_path
+from testbed.errors import all_of
 from testbed.topology.addresses import Addressing
 from testbed.topology.model import Family, Kind, Neighbour
 from testbed.topology.skeleton import Skeleton
+from testbed.topology.spec import TopologySpec
 
 _KEY: Final = re.compile(r"net(\.[A-Za-z0-9_/-]+)+")
 
@@ -47,14 +50,24 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
         values["net.ipv4.conf.all.arp_ignore"] = "1"
         values["net.ipv4.conf.all.arp_announce"] = "2"
     values |= _ipv6(skeleton, addressing, node)
-    for path, wanted in (
-        ("sysctls", skeleton.spec.sysctls),
-        (join_path("nodes", node, "sysctls"), skeleton.nodes[node].sysctls),
-    ):
-        for key, value in wanted.items():
-            _check(skeleton, f"{path}.{join_path(key)}", key, str(value))
-            values[key] = str(value)
+    wanted = skeleton.spec.sysctls | skeleton.nodes[node].sysctls
+    values |= {key: str(value) for key, value in wanted.items()}
     return tuple(values.items())
+
+
+def check_sysctls(document: Document[TopologySpec], spec: TopologySpec) -> None:
+    """Check the sysctls that the file sets.  Raises InputError."""
+    places = {"sysctls": spec.sysctls}
+    for name, node in spec.nodes.items():
+        if node is not None and node.sysctls:
+            places[join_path("nodes", name, "sysctls")] = node.sysctls
+    all_of(
+        *(
+            functools.partial(_check, document, f"{path}.{join_path(key)}", key, str(value))
+            for path, wanted in places.items()
+            for key, value in wanted.items()
+        )
+    )
 
 
 def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, str]:
@@ -73,9 +86,9 @@ def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, st
     return forwarding | {"net.ipv6.conf.default.accept_dad": "0"}
 
 
-def _check(skeleton: Skeleton, path: str, key: str, value: str) -> None:
+def _check(document: Document[TopologySpec], path: str, key: str, value: str) -> None:
     if not _KEY.fullmatch(key):
         hint = None if key.startswith("net.") else "only net.* belongs to a network namespace"
-        raise skeleton.document.error(f"{key!r} is no sysctl of a node", path, hint)
+        raise document.error(f"{key!r} is no sysctl of a node", path, hint)
     if not value.isprintable():
-        raise skeleton.document.error("the value is not one line of text", path)
+        raise document.error("the value is not one line of text", path)

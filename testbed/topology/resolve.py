@@ -6,15 +6,14 @@ import functools
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from testbed.document import Document, join_path
-from testbed.errors import InputError, all_of
+from testbed.document import Document
+from testbed.errors import all_of
 from testbed.topology import endpoints, generate, hosts, routes, skeleton
 from testbed.topology.addresses import Addressing, assign
 from testbed.topology.model import Box, Family, Interface, Kind, Link, Node, Topology
+from testbed.topology.shaping import Shaping, shaping
 from testbed.topology.skeleton import End, Skeleton
-from testbed.topology.spec import BoxSpec, LinkSpec, NetemSpec, TopologySpec
-from testbed.wire import grammar
-from testbed.wire.netem import Netem
+from testbed.topology.spec import BoxSpec, LinkSpec, TopologySpec
 
 
 def resolve(document: Document[TopologySpec], *, family: Family | None = None) -> Topology:
@@ -24,7 +23,19 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
 
     Raises InputError with file, line and path.
     """
-    bones = skeleton.build(document, generate.expand(document))
+    spec = generate.expand(document)
+    shapings: dict[str, Shaping] = {}
+
+    def shape(name: str, link: LinkSpec) -> None:
+        shapings[name] = shaping(document, name, link)
+
+    skeletons: list[Skeleton] = []
+    all_of(
+        lambda: skeletons.append(skeleton.build(document, spec)),
+        lambda: hosts.check_sysctls(document, spec),
+        *(functools.partial(shape, *link) for link in spec.links.items()),
+    )
+    (bones,) = skeletons
     routes.check_size(bones)
     addressing = assign(bones)
     interfaces = {end: _interface(end, addressing) for pair in bones.links.values() for end in pair}
@@ -41,7 +52,8 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
         )
 
     def add_link(name: str, spec: LinkSpec) -> None:
-        links.append(_link(bones, name, spec, interfaces))
+        a, b = (interfaces[end] for end in bones.links[name])
+        links.append(_link(name, spec, a, b, shapings[name]))
 
     all_of(
         *(functools.partial(add_node, name, spec.kind) for name, spec in bones.nodes.items()),
@@ -88,25 +100,15 @@ def _node(
     )
 
 
-def _link(bones: Skeleton, name: str, spec: LinkSpec, interfaces: Mapping[End, Interface]) -> Link:
-    a, b = bones.links[name]
-    path = join_path("links", name)
-    wire = isinstance(spec.netem, str | dict) or bool(spec.toward)
-    shared = Netem()
-    if isinstance(spec.netem, str | dict):
-        shared = _shaped(bones, Netem(), spec.netem, f"{path}.netem")
-    toward = {
-        node: _shaped(bones, shared, options, join_path("links", name, "toward", node))
-        for node, options in spec.toward.items()
-    }
+def _link(name: str, spec: LinkSpec, a: Interface, b: Interface, shape: Shaping) -> Link:
     return Link(
         name=name,
-        a=interfaces[a],
-        b=interfaces[b],
+        a=a,
+        b=b,
         mtu=spec.mtu,
-        wire=wire,
-        toward_a=toward.get(a.node, shared),
-        toward_b=toward.get(b.node, shared),
+        wire=isinstance(spec.netem, str | dict) or bool(spec.toward),
+        toward_a=shape.toward.get(a.node, shape.both),
+        toward_b=shape.toward.get(b.node, shape.both),
         offload=spec.offload,
         middlebox=tuple(map(_box, _listed(spec.middlebox))),
     )
@@ -121,17 +123,3 @@ def _box(written: BoxSpec) -> Box:
         return Box(kind=written)
     ((kind, options),) = written.items()
     return Box(kind=kind, options=options or {})
-
-
-def _shaped(bones: Skeleton, base: Netem, options: NetemSpec, path: str) -> Netem:
-    where = path
-    try:
-        if isinstance(options, str):
-            options = {**Netem.parse(options).options()}
-        for name, value in options.items():
-            where = f"{path}.{join_path(name)}"
-            grammar.parse_option(grammar.option_name(name), str(value))
-        where = path  # what is still wrong is how options go together
-        return base.merge(options)
-    except InputError as error:
-        raise bones.document.error(error.message, where, error.hint) from None

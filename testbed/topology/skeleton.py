@@ -76,10 +76,12 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
         ),
     )
     ends: dict[str, list[End]] = {name: [] for name in nodes}
-    for pair in links.values():
-        for end in pair:
-            _check_interface(document, end, ends[end.node])
-            ends[end.node].append(end)
+
+    def add_end(end: End) -> None:
+        ends[end.node].append(end)
+        _check_interface(document, end, ends[end.node][:-1])
+
+    all_of(*(functools.partial(add_end, end) for pair in links.values() for end in pair))
     for name, node in nodes.items():
         if node.kind is Kind.SWITCH and len(ends[name]) > MAX_PORTS:
             message = f"{len(ends[name])} links; a Linux bridge has at most {MAX_PORTS} ports"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 import types
 from collections.abc import Callable, Coroutine
@@ -240,6 +241,19 @@ def test_refusal_names_the_operation_and_the_kernels_answer(
             await sandbox.execute([operation])
         assert caught.value.operation == str(operation)
         assert seen in caught.value.seen
+
+    in_sandbox(scenario, *plans.direct())
+
+
+def test_a_refused_sysctl_says_what_the_kernel_would_take(plans: types.SimpleNamespace) -> None:
+    async def scenario(sandbox: Sandbox) -> None:
+        for key, value, hint in (
+            ("net.ipv4.tcp_congestion_control", "olia", "nodes can have: .*reno"),
+            ("net.ipv4.tcp_sak", "1", "did you mean 'tcp_sack'"),
+        ):
+            with pytest.raises(OperationError) as caught:
+                await sandbox.execute([SetSysctl(namespace="client", key=key, value=value)])
+            assert re.search(hint, str(caught.value))
 
     in_sandbox(scenario, *plans.direct())
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from testbed.errors import OperationError
 from testbed.netlink.transport import Netlink
@@ -71,11 +70,3 @@ class Namespace:
         finally:
             syscalls.setns(back, syscalls.CLONE_NEWNET)
             os.close(back)
-
-
-def sysctl_path(key: str) -> Path:
-    """Return the file of a sysctl: ``net.ipv4.ip_forward``, or with slashes as sysctl(8) allows.
-
-    With slashes a dot is part of a name: ``net/ipv4/conf/eth0.5/rp_filter``.
-    """
-    return Path("/proc/sys") / (key if "/" in key else key.replace(".", "/"))

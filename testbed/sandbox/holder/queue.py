@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 from pyroute2.netlink import NETLINK_GENERIC
 
+from testbed import sysctls
 from testbed.errors import OperationError
 from testbed.netlink.transport import KernelError, Request
-from testbed.sandbox.holder.namespace import Namespace, sysctl_path
+from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.netlink import links
 from testbed.topology.operations import Operation
 
@@ -26,6 +27,7 @@ class _Request(msgspec.Struct, frozen=True):
 class _Action(msgspec.Struct, frozen=True):
     operation: Operation
     do: Callable[[], None]
+    hint: Callable[[], str | None] = lambda: None  # asked for when the kernel refuses
 
 
 class Queue:
@@ -46,7 +48,8 @@ class Queue:
 
     def sysctl(self, operation: Operation, key: str, value: str) -> None:
         """Add writing a sysctl."""
-        self._steps.append(_Action(operation, lambda: _write(key, value)))
+        action = _Action(operation, lambda: _write(key, value), lambda: _there(key, value))
+        self._steps.append(action)
 
     def disable_offload(self, operation: Operation, interface: str) -> None:
         """Add switching an interface's offload off, after everything else: order is no matter."""
@@ -70,9 +73,9 @@ class Queue:
                 raise refusal(each.operation, error)
 
 
-def refusal(operation: Operation, error: KernelError) -> OperationError:
+def refusal(operation: Operation, error: KernelError, hint: str | None = None) -> OperationError:
     """Return the error for an operation the kernel refused."""
-    return OperationError(str(operation), wanted="it done", seen=f"answered {error}")
+    return OperationError(str(operation), wanted="it done", seen=f"answered {error}", hint=hint)
 
 
 def _family(step: _Request | _Action) -> int | None:
@@ -84,12 +87,19 @@ def _act(actions: Sequence[_Action]) -> None:
         try:
             each.do()
         except OSError as error:
-            raise refusal(each.operation, KernelError(error.errno or 0)) from error
+            answer = KernelError(error.errno or 0)
+            raise refusal(each.operation, answer, each.hint()) from error
 
 
 def _write(key: str, value: str) -> None:
-    descriptor = os.open(sysctl_path(key), os.O_WRONLY)
+    descriptor = os.open(sysctls.path(key), os.O_WRONLY)
     try:
         os.write(descriptor, value.encode())
     finally:
         os.close(descriptor)
+
+
+def _there(key: str, value: str) -> str | None:
+    """Return what is wrong with a sysctl that the kernel refused, and what it would take."""
+    wrong = sysctls.wrong(key, value)
+    return sysctls.taken(key) if wrong is None else str(wrong)

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from pyroute2.netlink import NETLINK_GENERIC, NETLINK_SOCK_DIAG
 
-from testbed import mib
+from testbed import mib, sysctls
 from testbed.sandbox import verify
-from testbed.sandbox.holder.namespace import Namespace, sysctl_path
+from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs
 from testbed.sandbox.observation import NamespaceState
 
@@ -96,7 +96,7 @@ def _read_sysctls(namespace: Namespace, keys: Collection[str]) -> dict[str, str]
         with namespace.entered():
             for key in keys:
                 with contextlib.suppress(FileNotFoundError):
-                    found[key] = " ".join(sysctl_path(key).read_text().split())
+                    found[key] = " ".join(sysctls.path(key).read_text().split())
     return found
 
 

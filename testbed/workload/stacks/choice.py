@@ -14,7 +14,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -46,7 +46,18 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def decoded(self) -> Any:
         """Its options struct.  Raises InputError."""
-        return options.decode(self.kind, self.options)
+        kind = self.kind
+        known = options.names(kind)
+        there = {name: value for name, value in self.options.items() if name in known}
+        decoded, *_ = all_of(
+            lambda: options.decode(kind, there),
+            *(
+                functools.partial(_refuse, kind.name, name, known)
+                for name in self.options
+                if name not in known
+            ),
+        )
+        return decoded
 
     def check(self) -> None:
         """Check that there is what its options name.  Raises InputError."""
@@ -149,8 +160,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
         def check(name: str) -> None:
             if not self.has(name):
-                hint = nearest(name, self.known)
-                raise InputError(f"the stack {self.name!r} has no option {name!r}", hint=hint)
+                _refuse(self.name, name, self.known)
 
         *_, source, target = all_of(
             *(functools.partial(check, name) for name in changed),
@@ -252,6 +262,13 @@ def _end(text: str) -> End:
         read_value, _ = document.parse(value, option.strip())
         given[option.strip()] = _scalar(option.strip(), read_value)
     return End(name=kind(name).name, options=given)
+
+
+def _refuse(stack: str, option: str, known: Sequence[str]) -> NoReturn:
+    """Refuse an option that a stack does not have, and say which stack has it."""
+    having = [name for name in names() if option in options.names(kind(name))]
+    hint = f"a stack that has it: {', '.join(having)}" if having else nearest(option, known)
+    raise InputError(f"the stack {stack!r} has no option {option!r}", hint=hint)
 
 
 def _scalar(name: str, value: object) -> Scalar:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.document import nearest
 from testbed.errors import InputError, all_of
 from testbed.registry import Registry
 from testbed.stack.mptcp.config import MptcpConfig
@@ -97,7 +96,8 @@ def names(kind: StackKind) -> tuple[str, ...]:
 def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
     """Return the options struct of a stack.
 
-    :raises InputError: it has no such option, or the value is none for it; of all options.
+    :param given: options that it has.
+    :raises InputError: a value is none for its option; of all options.
     """
     read = functools.partial(_decoded, kind)
     plain = all_of(*(functools.partial(read, name, value) for name, value in given.items()))
@@ -106,11 +106,6 @@ def decode(kind: StackKind, given: Mapping[str, Scalar]) -> Any:
 
 def _decoded(kind: StackKind, name: str, value: Scalar) -> Any:
     """Return the value of one option, in its own unit."""
-    known = names(kind)
-    if name not in known:
-        raise InputError(
-            f"the stack {kind.name!r} has no option {name!r}", hint=nearest(name, known)
-        )
     number = _value(name, value)
     _check(kind, name, number)
     wanted, _ = typing.get_args(typing.get_type_hints(kind.options)[name])  # it, or None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from testbed import sysctls
 from testbed.errors import InputError
-from testbed.experiment import load as load_module
-from testbed.experiment.load import load, restore
+from testbed.experiment import rehearsal
+from testbed.experiment.load import load, recall, restore
 from testbed.experiment.overrides import Overrides
 from testbed.results.model import ExperimentRecord
 
@@ -106,7 +108,103 @@ def test_the_topology_and_the_stacks_are_checked_where_a_key_is_unknown(read):
     )
     with pytest.raises(InputError) as caught:
         read(text + "repetitons: 3\nstacks: [tpc]\n")
-    assert [error.line for error in caught.value.every] == [3, 1, 4]
+    assert sorted(error.line for error in caught.value.every) == [1, 3, 4]
+
+
+def test_a_stack_that_cannot_be_read_hides_nothing_of_claims_matrix_and_events(read):
+    text = EXPERIMENT + (
+        "stacks: [tpc, mptcp]\n"
+        "matrix: {links.wify.delay: [1ms], links.wifi.delay: [1ms, 1xs], stack.frob: [1],\n"
+        "  stack.scheduler: [default]}\n"
+        "events:\n"
+        "  - {at: 1s, link: wifii, state: down}\n"
+        "expect:\n"
+        "  - {metric: goodputt, stack: tcp, at_least: 1.5}\n"
+        "  - {metric: goodput, stack: tcp, at_least: 5, at_most: 3}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read(text)
+    found = sorted((error.line, error.path) for error in caught.value.every)
+    assert [f"{line} {path}" for line, path in found] == [
+        "3 stacks[0]",
+        '4 matrix."links.wifi.delay"',
+        '4 matrix."links.wify.delay"',
+        '4 matrix."stack.frob"',
+        "7 events[0]",
+        "9 expect[0].metric",
+        "10 expect[1]",
+    ]
+
+
+def test_what_does_not_fit_hides_nothing_of_other_flows_and_events(read):
+    text = (
+        "topology: topology.yaml\n"
+        "repetitons: 3\n"
+        "flows:\n"
+        "  f: {kind: bulk, from: client, to: server, sise: 1MB}\n"
+        "  g: {kind: bulk, from: client, to: servr, size: 1MB}\n"
+        "events:\n"
+        "  - {at: 1s, link: wifi, stat: down}\n"
+        "  - {at: 1s, link: wifii, state: down}\n"
+        "probes: [nstatt]\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert sorted(f"{error.line} {error.path}" for error in caught.value.every) == [
+        "2 repetitons",
+        "4 flows.f.sise",
+        "5 flows.g",
+        "7 events[0].stat",
+        "8 events[1]",
+        "9 probes[0]",
+    ]
+
+
+def test_each_value_of_the_matrix_that_is_wrong_is_named_once(read):
+    with pytest.raises(InputError) as caught:
+        read(
+            EXPERIMENT + "matrix:\n  links.wifi.delay: [1ms, 1xs, 2xs]\n  workload.size: [1MB, 0]\n"
+        )
+    said = [str(error) for error in caught.value.every]
+    assert [error.line for error in caught.value.every] == [4, 4, 5]
+    assert "1xs" in said[0]
+    assert "2xs" in said[1]
+
+
+def test_a_scheduler_that_the_kernel_does_not_have(read, tmp_path, monkeypatch):
+    folder = tmp_path / "net/mptcp"
+    folder.mkdir(parents=True)
+    (folder / "scheduler").write_text("default")
+    (folder / "available_schedulers").write_text("default\n")
+    monkeypatch.setattr(sysctls, "_ROOT", tmp_path)
+    text = EXPERIMENT + "stacks: [mptcp, mptcp(scheduler=ecf)]\n"
+    with pytest.raises(InputError, match=r"try.yaml:3: stacks\[1\]: .*'ecf'.*have: default$"):
+        read(text)
+    with pytest.raises(InputError, match=r'try.yaml:4: matrix."stack.scheduler": .*\'blest\''):
+        read(EXPERIMENT + "stacks: [mptcp]\nmatrix: {stack.scheduler: [default, blest]}\n")
+    topology = TOPOLOGY.replace("\n", "\n  ").rstrip()
+    inline = f"topology:\n  sysctls: {{net.mptcp.scheduler: blest}}\n  {topology}\n"
+    with pytest.raises(InputError, match=r'try.yaml:2: topology.sysctls."net.mptcp.scheduler": '):
+        read(EXPERIMENT.replace("topology: topology.yaml\n", inline))
+    assert read(text, machine="uml:7.3").choices[1].options == {"scheduler": "ecf"}
+    assert read(text + "machines: [uml:7.3]\n").cells
+
+
+def test_a_folder_can_be_read_where_its_programs_are_not(read, monkeypatch):
+    text = (
+        "topology: topology.yaml\n"
+        "stacks: [tcp]\n"
+        "workload: {kind: command, from: client, to: server,\n"
+        "  programs: [{node: client, argv: [true]}]}\n"
+    ).replace("[true]", "['true']")
+    experiment = read(text)
+    record = ExperimentRecord(
+        name="try", topology="topology", spec=experiment.raw, created_at="", version=""
+    )
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(InputError, match="no program 'true'"):
+        restore(record)
+    assert recall(record).cells == experiment.cells
 
 
 def test_all_mistakes_of_a_stack_of_the_command_line_are_named(read):
@@ -185,8 +283,8 @@ def test_an_endpoint_can_be_of_an_address_that_came_by_an_event(read):
 
 def test_a_large_matrix_is_not_tried_whole(read, monkeypatch):
     made = []
-    scenario = load_module.scenario
-    monkeypatch.setattr(load_module, "scenario", lambda *args: made.append(args) or scenario(*args))
+    scenario = rehearsal.scenario
+    monkeypatch.setattr(rehearsal, "scenario", lambda *args: made.append(args) or scenario(*args))
     values = list(range(1000, 1100))
     experiment = read(
         EXPERIMENT
@@ -318,10 +416,13 @@ def test_a_topology_can_be_written_in_place(read):
         ("wire: hardware", r"try.yaml:3: wire: invalid enum value 'hardware'"),
         ("matrix: {links.wify.delay: [1ms]}", r"try.yaml:3: matrix.*there is no 'wify'.*'wifi'"),
         ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or of a flow"),
-        ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix: .*-5ms.*negative"),
+        ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix\..*: .*-5ms.*negative"),
         ("matrix: {workload.size: []}", r"try.yaml:3: matrix."),
-        ("matrix: {workload.sise: [1]}", r"try.yaml:3: matrix: .*unknown key; did you mean 'size'"),
-        ("matrix: {workload.via: [wlan]}", r"try.yaml:3: matrix: .*is not at a link 'wlan'"),
+        (
+            "matrix: {workload.sise: [1]}",
+            r"try.yaml:3: matrix\..*: .*unknown key; did you mean 'size'",
+        ),
+        ("matrix: {workload.via: [wlan]}", r"try.yaml:3: matrix\..*: .*is not at a link 'wlan'"),
         ("events: [{at: 1s, link: wify, state: down}]", r"try.yaml:3: events\[0\]: 'wify' is no"),
         ("events: [{at: 1s, link: wifi, set: {los: 1%}}]", r"try.yaml:3: events\[0\]: .*los"),
         (
@@ -374,7 +475,7 @@ def test_a_topology_can_be_written_in_place(read):
         ),
         ("matrix: {links.wifi.trace: [no.trace]}", r"try.yaml:3: matrix.*no.trace"),
         ("cases: {far: {wifi.delay: 5ms}}", r"try.yaml:3: cases.far.*is no path of the topology"),
-        ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases: case = far: .*'wlan'"),
+        ("cases: {far: {links.wlan.delay: 5ms}}", r"try.yaml:3: cases\.far: case = far: .*'wlan'"),
         ("cases: {far: {}}", r"try.yaml:3: cases.far"),
         ("cases: {far: {a..trace: x}}", r"try.yaml:3: cases.far.\"a..trace\": .*is not a path"),
         ("matrix: {.: [1]}", r'try.yaml:3: matrix.".": \'.\' is not a path'),
@@ -477,7 +578,7 @@ def test_what_the_command_line_does_to_an_axis_is_blamed_on_it(read, more):
 
 def test_what_is_wrong_in_another_axis_of_the_file_is_not(read):
     wrong = AXES.replace("2ms", "quick")
-    with pytest.raises(InputError, match=r"try.yaml:\d+: matrix: .*'quick' is not a time"):
+    with pytest.raises(InputError, match=r"try.yaml:\d+: matrix\..*: .*'quick' is not a time"):
         read(EXPERIMENT + wrong, values=[("workload.size", "2MB")])
 
 

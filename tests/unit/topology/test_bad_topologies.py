@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.topologies import LINEAR, TWO, error_of, growth
+from testbed.errors import InputError
+from tests.topologies import LINEAR, TWO, error_of, growth, load
 
 BAD = {
     "no nodes": ("links: {}", "lab.yaml:1: nodes: there are no nodes"),
@@ -222,6 +223,42 @@ BAD = {
 def test_bad_input_is_one_clear_line(kind: str) -> None:
     text, message = BAD[kind]
     assert error_of(text).startswith(message)
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    text = (
+        "sysctls: {vm.swappiness: 1}\n"
+        "nodes: {a: {}, b: {sysctls: {kernel.x: 1}}}\n"
+        "links:\n"
+        "  x: {between: [a, c], netem: {delay: 5xs, rate: fast}}\n"
+        "  y: {between: [a, b], netem: loss 5x, toward: {b: {delay: soon}}}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        load(text)
+    assert sorted(f"{error.line} {error.path}" for error in caught.value.every) == [
+        '1 sysctls."vm.swappiness"',
+        '2 nodes.b.sysctls."kernel.x"',
+        "4 links.x.between[1]",
+        "4 links.x.netem.delay",
+        "4 links.x.netem.rate",
+        "5 links.y.netem",
+    ]
+
+
+def test_all_addresses_and_interfaces_that_are_wrong_are_named_at_once() -> None:
+    links = (
+        "nodes: {a: {}, b: {}}\n"
+        "links:\n"
+        "  x: {between: {a: {interface: %s, addresses: [%s]}, b: {interface: %s}}}\n"
+        "  y: {between: {a: {addresses: [%s]}, b: {}}}\n"
+    )
+    for text in (
+        links % ("a/b", "ipv4", "lo", "ipv4"),
+        links % ("x", "1.2.3/x", "x", "10.0.0.0/8"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load(text)
+        assert len(caught.value.every) == 2
 
 
 def test_too_many_written_nodes_are_refused_quickly() -> None:

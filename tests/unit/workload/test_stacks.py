@@ -157,7 +157,7 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("tcp(send_buffer=0)", "send_buffer of tcp must be more than 0"),
         ("tcp(keepalive_idle=1500ms)", "must be whole seconds"),
         ("tcp(user_timeout=1500us)", "must be whole ms"),
-        ("tcp(scheduler=default)", "no option 'scheduler'"),
+        ("tcp(scheduler=default)", "no option 'scheduler'; a stack that has it: mptcp, userspace$"),
         ("tcp(congestion)", "is not OPTION=VALUE"),
         ("tcp(nodelay=true, nodelay=false)", "given twice"),
         ("tcp(", "is no stack"),

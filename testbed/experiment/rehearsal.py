@@ -1,0 +1,142 @@
+"""Putting the runs of an experiment together before the first one: what fails here never starts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from testbed import sysctls
+from testbed.document import Document, join_path
+from testbed.errors import InputError, all_of
+from testbed.experiment.matrix import expand, stack_axes
+from testbed.experiment.scenario import scenario
+from testbed.experiment.spec import CASE, ExperimentSpec
+from testbed.experiment.venue import SIMULATION, venue
+from testbed.machine.model import HOST
+from testbed.results.model import STACK_PREFIX, Cell
+from testbed.topology.model import Topology
+from testbed.topology.spec import TopologySpec
+from testbed.workload.stacks.choice import StackChoice
+
+_TRIED_WHOLE: Final = 64  # cells
+
+
+class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of an experiment.
+
+    :param choices: the stacks under test.
+    :param machine: where they shall happen.
+    """
+
+    written: Document[ExperimentSpec]
+    network: Document[TopologySpec]
+    choices: Sequence[StackChoice]
+    machine: str
+
+    def hold(self) -> None:
+        """Put together what each stack runs without the matrix, and then cells of the matrix.
+
+        :raises InputError: with file and line; what is wrong without the matrix has lines of its
+            own.  Where a cell is wrong, the value that is to blame is named if it is a single one.
+        """
+        try:
+            all_of(*(functools.partial(self._alone, *stack) for stack in enumerate(self.choices)))
+        except InputError as error:
+            raise InputError.together([error, *self._wrong_singles(error.every)]) from None
+        try:
+            for cell in self._cells():
+                self._try(cell, "matrix")
+        except InputError as error:
+            raise InputError.together([*self._wrong_singles()] or [error]) from None
+
+    def _wrong_singles(self, known: Sequence[InputError] = ()) -> Iterator[InputError]:
+        """Yield what single values of the matrix make wrong.
+
+        :param known: what is wrong without them.
+        """
+        for cell, place in self._singles():
+            try:
+                self._try(cell, place)
+            except InputError as error:
+                for each in error.every:
+                    if not any(each.message.endswith(other.message) for other in known):
+                        yield each
+
+    def _alone(self, index: int, choice: StackChoice) -> None:
+        self._try(Cell(stack=choice.label, parameters={}), join_path("stacks", index))
+
+    def _try(self, cell: Cell, place: str) -> None:
+        """Put a run of a cell together.
+
+        :param place: what to blame for what the topology does not say.
+        """
+        there = venue(self.machine).stacks
+        found = scenario(self.written, self.network, self.choices, cell, there).topology
+        _check_boxes(self.machine, found, self.network)
+        if self.machine == HOST and not self.written.value.machines:
+            self._ask_kernel(found, place)
+
+    def _cells(self) -> Iterator[Cell]:
+        """Yield the cells that are tried.
+
+        A small matrix is tried whole, of a large one each value of each axis beside the first
+        values of the others.
+        """
+        parameters = self.written.value.parameters
+        if not parameters:
+            return
+        cells = expand(parameters, self.choices)
+        if len(cells) <= _TRIED_WHOLE:
+            yield from cells
+            return
+        for choice in self.choices:
+            axes = stack_axes(parameters, choice)
+            first = {path: values[0] for path, values in axes.items()}
+            for path, values in axes.items():
+                for value in values:
+                    yield Cell(stack=choice.label, parameters=first | {path: value})
+
+    def _singles(self) -> Iterator[tuple[Cell, str]]:
+        """Yield each value of the matrix as the only one of a cell, and where it stands."""
+        parameters = self.written.value.parameters
+        for path, values in parameters.items():
+            option = path.removeprefix(STACK_PREFIX)
+            fitting = (it for it in self.choices if option == path or it.has(option))
+            choice = next(fitting, None)
+            if choice is not None:
+                for value in values:
+                    keys = ("cases", str(value)) if path == CASE else ("matrix", path)
+                    yield Cell(stack=choice.label, parameters={path: value}), join_path(*keys)
+
+    def _ask_kernel(self, topology: Topology, place: str) -> None:
+        """Refuse schedulers and the like that a node shall have, and this kernel does not."""
+        wanted = ((node.name, *setting) for node in topology.nodes for setting in node.sysctls)
+        all_of(*(functools.partial(self._check_part, place, *each) for each in wanted))
+
+    def _check_part(self, place: str, node: str, key: str, value: str) -> None:
+        wrong = sysctls.wrong_name(key, value)
+        if wrong is None:
+            return
+        spec = self.network.value
+        own = spec.nodes.get(node)
+        for where, sets in (
+            (("nodes", node, "sysctls", key), {} if own is None else own.sysctls),
+            (("sysctls", key), spec.sysctls),
+        ):
+            if str(sets.get(key)) == value:
+                raise self.network.error(wrong.message, join_path(*where), wrong.hint)
+        raise self.written.error(wrong.message, place, wrong.hint)
+
+
+def _check_boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
+    """Refuse middleboxes where there are none: they stand in simulated networks only."""
+    for link in topology.links:
+        if link.middlebox and machine != SIMULATION:
+            raise written.error(
+                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
+                join_path("links", link.name, "middlebox"),
+                "add --sim",
+            )

@@ -1,0 +1,57 @@
+"""What a link does to packets, as the file says it."""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+
+from testbed.document import Document, join_path
+from testbed.errors import InputError, all_of
+from testbed.topology.spec import LinkSpec, NetemSpec, TopologySpec
+from testbed.wire import grammar
+from testbed.wire.netem import Netem
+
+
+class Shaping(msgspec.Struct, frozen=True):
+    """The netem options of a link.
+
+    :param both: of both directions.
+    :param toward: of the direction to a node, where the file has more to say of it.
+    """
+
+    both: Netem
+    toward: dict[str, Netem]
+
+
+def shaping(document: Document[TopologySpec], name: str, spec: LinkSpec) -> Shaping:
+    """Read the netem options of a link.
+
+    :raises InputError: what is wrong with any direction, with file, line and path.
+    """
+    path = join_path("links", name)
+    both = Netem()
+    if isinstance(spec.netem, str | dict):
+        both = _read(document, both, spec.netem, f"{path}.netem")
+    toward = all_of(
+        *(
+            functools.partial(_read, document, both, it, join_path("links", name, "toward", node))
+            for node, it in spec.toward.items()
+        )
+    )
+    return Shaping(both=both, toward=dict(zip(spec.toward, toward, strict=True)))
+
+
+def _read(document: Document[TopologySpec], base: Netem, options: NetemSpec, path: str) -> Netem:
+    try:
+        written = Netem.parse(options).options() if isinstance(options, str) else options
+    except InputError as error:
+        raise document.error(error.message, path, error.hint) from None
+
+    def check(name: str, value: object) -> None:
+        with document.placing(f"{path}.{join_path(name)}"):
+            grammar.parse_option(grammar.option_name(name), str(value))
+
+    all_of(*(functools.partial(check, *option) for option in written.items()))
+    with document.placing(path):  # what is still wrong is how options go together
+        return base.merge(dict(written))
