@@ -123,12 +123,21 @@ class Row:
     :param name: of the number, with its subject.
     :param base: values; ``new`` those to hold against them.  Where the pair is exact they are of
         the same repetitions.
+    :param strangers: both sides have values, but of no common repetition.
     """
 
     def __init__(
-        self, pair: Pair, name: str, metric: Metric, base: list[float], new: list[float]
+        self,
+        pair: Pair,
+        name: str,
+        metric: Metric,
+        base: list[float],
+        new: list[float],
+        *,
+        strangers: bool = False,
     ) -> None:
         self._pair, self._name, self._metric = pair, name, metric
+        self._strangers = strangers
         self._base, self._new = base, new
         self._mean = abs(statistics.fmean(base)) if base else 0.0
         self._difference: float | None = None
@@ -235,6 +244,8 @@ class Row:
         )
 
     def _why(self, among: int) -> str:
+        if self._strangers:
+            return "the two sides have no repetition in common"
         sides = ((self._pair.base, self._base), (self._pair.new, self._new))
         lost = [name for name, values in sides if not values]
         if lost:

@@ -160,16 +160,17 @@ def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterato
     if any(cell.failed + cell.invalid for cell in (pair.mine, pair.its)):
         yield Row(pair, OK.name, OK, _counting(pair.mine), _counting(pair.its))
     for name in metrics:
-        if pair.exact:
-            mine, its = pair.mine.by_repetition(name), pair.its.by_repetition(name)
-            both = [number for number in mine if number in its]
-            if both or (mine and its):
-                base, new = ([of[number] for number in both] for of in (mine, its))
-            else:  # a side has none at all: show what the other one has, and name the right one
-                base, new = [*mine.values()], [*its.values()]
-        else:
-            base, new = pair.mine.values(name), pair.its.values(name)
-        yield Row(pair, name, metric_of(name, own), base, new)
+        metric = metric_of(name, own)
+        if not pair.exact:
+            yield Row(pair, name, metric, pair.mine.values(name), pair.its.values(name))
+            continue
+        mine, its = pair.mine.by_repetition(name), pair.its.by_repetition(name)
+        both = [number for number in mine if number in its]
+        if mine and its:
+            base, new = ([of[number] for number in both] for of in (mine, its))
+            yield Row(pair, name, metric, base, new, strangers=not both)
+        else:  # a side has none at all: show what the other one has, and name the right one
+            yield Row(pair, name, metric, [*mine.values()], [*its.values()])
 
 
 def _counting(cell: CellSamples) -> list[float]:

@@ -18,6 +18,8 @@ _SCALES: Final[Mapping[Unit, tuple[tuple[float, str], ...]]] = {
 }
 
 _COUNTED: Final = ("", "B")
+_EXACT: Final = 2.0**53  # the integers below are exact as floating point numbers
+_MANIFOLD: Final = 100.0
 
 
 def quantity(metric: str, estimate: Estimate, own: Mapping[str, Metric] = NONE) -> str:
@@ -56,8 +58,18 @@ def scale(unit: Unit, value: float) -> tuple[float, str]:
 
 
 def short(value: float) -> str:
-    """Write three significant digits at least, and all of the integer part."""
-    return f"{value:.{_digits(value)}f}"
+    """Write three significant digits at least, and all of an integer part that is exact."""
+    return written(value, _digits(value))
+
+
+def written(value: float, decimals: int) -> str:
+    """Write a number with so many decimals; only three digits where not even integers are exact."""
+    return f"{value:.3g}" if abs(value) >= _EXACT else f"{value:.{decimals}f}"
+
+
+def percent(value: float) -> str:
+    """Write a relative change: ``-9.6%``; of a very large one the factor, ``x1.5e+06``."""
+    return f"{value:+.1%}" if abs(value) < _MANIFOLD else f"x{1 + value:.3g}"
 
 
 def _scale(metric: str, value: float, own: Mapping[str, Metric]) -> tuple[float, str]:
@@ -69,12 +81,12 @@ def _off(value: float, interval: Interval | None, scale: float, decimals: int) -
     if interval is None:
         return ""
     half = max(interval.high - value, value - interval.low) / scale
-    return f" ±{half:.{decimals}f}"
+    return f" ±{written(half, decimals)}"
 
 
 def _counted(value: float, unit: str) -> str:
     """Write a count as one, if it is whole; a mean of counts may not be."""
-    return f"{value:.0f}" if unit in _COUNTED and value.is_integer() else short(value)
+    return written(value, 0) if unit in _COUNTED and value.is_integer() else short(value)
 
 
 def _digits(value: float) -> int:

@@ -36,7 +36,11 @@ def cells(found: Comparison, change: Change) -> Iterator[str]:
     yield _estimate(found, change, change.new)
     yield relative(change)
     if not found.exact:
-        yield "-" if change.detectable is None else f"{change.detectable:.1%}"
+        yield (
+            "-"
+            if change.detectable is None
+            else numbers.percent(change.detectable).removeprefix("+")
+        )
         yield "-" if change.p is None else f"{change.p:.2g}"
     yield change.verdict
 
@@ -52,11 +56,13 @@ def relative(change: Change) -> str:
         if metric_of(change.metric).names:
             return "other" if change.difference else "the same"
         return "-" if not change.difference else f"{change.difference:+.3g}"
-    text = f"{change.relative:+.1%}" if change.relative else "none"
+    text = numbers.percent(change.relative) if change.relative else "none"
     if 0 < abs(change.relative) < 0.0005:
         text = f"{change.relative:+.2g}"
     bounds = change.interval
-    return text if bounds is None else f"{text} [{bounds.low:+.1%}, {bounds.high:+.1%}]"
+    if bounds is None:
+        return text
+    return f"{text} [{numbers.percent(bounds.low)}, {numbers.percent(bounds.high)}]"
 
 
 def subject(change: Change) -> str:

@@ -12,7 +12,7 @@ import typer
 from testbed.cli import completion
 from testbed.cli.compare import Across, Force, Junit, Markdown, Metrics, Strict, Threshold
 from testbed.cli.helptext import of as help_of
-from testbed.cli.options import Json
+from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json
 
 application = typer.Typer(
@@ -47,7 +47,7 @@ def save(
     from testbed.campaign import baselines
     from testbed.campaign.sides import of_folder
 
-    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    chosen = metric_names(metrics)
     path = baselines.place(directory, name)
     baselines.save(path, of_folder(folder, chosen), chosen)
     console().print(f"Baseline: {path}", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli import completion
-from testbed.cli.options import Json
+from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def terms_of(
     from testbed.analysis.comparison import Terms
 
     return Terms(
-        metrics=() if metrics is None else tuple(filter(None, metrics.split(","))),
+        metrics=metric_names(metrics),
         threshold=threshold,
         across=frozenset(across or ()),
         force=force,

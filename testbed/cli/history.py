@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from testbed.cli.compare import Metrics, Threshold
-from testbed.cli.options import Json
+from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(
     from testbed.analysis.history import history
     from testbed.campaign.sides import of_folder
 
-    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    chosen = metric_names(metrics)
     found = history(
         [of_folder(path, chosen) for path in _result_folders(folders)], chosen, threshold
     )

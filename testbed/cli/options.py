@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli import completion
+from testbed.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 Sandbox = Annotated[
@@ -15,3 +16,15 @@ Sandbox = Annotated[
 Node = Annotated[
     str, typer.Argument(help="One of its nodes, or @wire.", autocompletion=completion.nodes)
 ]
+
+
+def metric_names(text: str | None) -> tuple[str, ...]:
+    """Return the names that ``--metrics A,B`` gives; none without the option.
+
+    :raises InputError: the option gives none.
+    """
+    names = tuple(name for each in (text or "").split(",") if (name := each.strip()))
+    if text is not None and not names:
+        hint = "write --metrics A,B; `testbed metrics` lists them"
+        raise InputError(f"--metrics {text!r} names no metric", hint=hint)
+    return names

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from testbed.cli.options import Json
+from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json, write_file
 from testbed.report.style import Style
 
@@ -54,7 +54,7 @@ def command(
     """
     from testbed.report.building import Options, build, page
 
-    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    chosen = metric_names(metrics)
     built, damage = build(directories, Options(metrics=chosen, runs=tuple(run or ())))
     text = page(built, damage)
     write_file(output, text)

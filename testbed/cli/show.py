@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli import completion
-from testbed.cli.options import Json
+from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json, tell
 from testbed.errors import StoreError
 
@@ -42,7 +42,7 @@ def command(
     from testbed.results.store import Store
 
     store = Store.open(directory)
-    chosen = () if metrics is None else tuple(filter(None, metrics.split(",")))
+    chosen = metric_names(metrics)
     damage: list[StoreError] = []
     outcome = conclude(store, chosen, on_damage=damage.append)
     every = records(store, chosen, lambda _: None) if runs else ()

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from testbed.analysis.numbers import scale
+from testbed.analysis.numbers import scale, written
 from testbed.metric import Unit
 from testbed.report.figures import Sweep
 
@@ -17,7 +17,7 @@ _STEPS: Final = (1, 2, 2.5, 5, 10)
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """An axis from ``low`` to ``high``, in the unit of the values.
 
-    :param ticks: values, and what is written there.
+    :param ticks: values, each with its label.
     :param unit: what the numbers written are in; empty for counts.
     """
 
@@ -49,7 +49,7 @@ def axis(high: float, unit: Unit, low: float = 0.0, count: int = 4) -> Axis:
         low=first * step * factor,
         high=last * step * factor,
         ticks=tuple(
-            (n * step * factor, f"{n * step:.{decimals}f}") for n in range(first, last + 1)
+            (n * step * factor, written(n * step, decimals)) for n in range(first, last + 1)
         ),
         unit=name,
     )

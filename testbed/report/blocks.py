@@ -53,6 +53,13 @@ class Code(msgspec.Struct, frozen=True, tag="code"):
     text: str
 
 
+class Link(msgspec.Struct, frozen=True, tag="link"):
+    """A link to another page of a server."""
+
+    text: str
+    address: str
+
+
 class Fold(msgspec.Struct, frozen=True, tag="fold"):
     """Blocks that are shown when asked for."""
 
@@ -61,7 +68,7 @@ class Fold(msgspec.Struct, frozen=True, tag="fold"):
     open: bool = False
 
 
-Block = Paragraph | Line | Table | Figure | Grid | Code | Fold
+Block = Paragraph | Line | Table | Figure | Grid | Code | Link | Fold
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,10 +63,19 @@ def build(paths: Sequence[Path], options: Options) -> tuple[list[Built], list[st
     return [_built(reader, folder, options, len(paths)) for folder in there], reader.damage
 
 
-def page(built: Sequence[Built], damage: Sequence[str], *, following: bool = False) -> str:
+def page(
+    built: Sequence[Built],
+    damage: Sequence[str],
+    *,
+    following: bool = False,
+    force: bool = False,
+    anyway: str | None = None,
+) -> str:
     """Return a page of what was built.
 
     :param following: it is served, and shall show the runs that are still to come.
+    :param force: compare folders whatever differs.
+    :param anyway: the address of the page that does so, if it is served.
     """
     articles = [_article(each, index) for index, each in enumerate(built)]
     explored = [
@@ -75,7 +84,8 @@ def page(built: Sequence[Built], damage: Sequence[str], *, following: bool = Fal
     ]
     names = dict.fromkeys(each.folder.record.name for each in built)
     if len(built) > 1:
-        articles.insert(0, comparison([each.folder.path for each in built]))
+        paths = [each.folder.path for each in built]
+        articles.insert(0, comparison(paths, force=force, anyway=anyway))
     return render(", ".join(names), articles, explored, damage, following=following)
 
 

@@ -7,32 +7,39 @@ from pathlib import Path
 from typing import Final
 
 from testbed.analysis import wording
-from testbed.analysis.comparison import compare
+from testbed.analysis.comparison import Terms, compare
 from testbed.campaign.sides import of_folder
 from testbed.errors import TestbedError
-from testbed.report.blocks import Article, Block, Line, Paragraph, Section, Table
+from testbed.report.blocks import Article, Block, Line, Link, Paragraph, Section, Table
 
 _NUMBERS: Final = ("base", "new", "change", "detectable", "p")
 
 
-def comparison(paths: Sequence[Path]) -> Article:
-    """Compare folders as `testbed compare` does; what cannot be compared is said in one line."""
+def comparison(paths: Sequence[Path], *, force: bool = False, anyway: str | None = None) -> Article:
+    """Compare folders as `testbed compare` does; what cannot be compared is said in one line.
+
+    :param force: compare whatever differs.
+    :param anyway: the address of the page that does so, if there is one.
+    """
     return Article(
         id="comparison",
         title="Comparison",
         description=f"{', '.join(map(str, paths[1:]))} against {paths[0]}",
         facts=(),
-        sections=(Section(id="changes", title="What changed", blocks=_blocks(paths)),),
+        sections=(
+            Section(id="changes", title="What changed", blocks=_blocks(paths, force, anyway)),
+        ),
     )
 
 
-def _blocks(paths: Sequence[Path]) -> tuple[Block, ...]:
+def _blocks(paths: Sequence[Path], force: bool, anyway: str | None) -> tuple[Block, ...]:
     try:
         base, *news = (of_folder(path) for path in paths)
-        found = compare(base, news)
+        found = compare(base, news, Terms(force=force))
     except TestbedError as error:
         how = f"With `testbed compare`: {error.hint}. " if error.hint else ""
-        return Line("refused", error.message), Paragraph(f"{how}Each folder stands below.")
+        said = Line("refused", error.message), Paragraph(f"{how}Each folder stands below.")
+        return said if anyway is None else (*said, Link("Compare all the same", anyway))
     heads = tuple(wording.heads(found))
     rows = tuple(tuple(wording.cells(found, change)) for change in found.changes)
     numbers = frozenset(index for index, head in enumerate(heads) if head in _NUMBERS)

@@ -11,7 +11,7 @@ import msgspec
 
 from testbed.analysis.numbers import number
 from testbed.errors import TestbedError
-from testbed.experiment.load import restore
+from testbed.experiment.load import recall
 from testbed.experiment.matrix import schedule
 from testbed.report.answers import in_words
 from testbed.results.model import ExperimentRecord, RunRecord
@@ -23,8 +23,9 @@ LATEST: Final = 6  # runs that are told of
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far it is.
 
-    :param over: runs that are over, of so many ``planned`` ones; expectations that are not decided
-        may add some.
+    :param over: runs that are over.
+    :param planned: runs of the blocks of repetitions that have begun.
+    :param most: runs of all blocks that there may be until the expectations are decided.
     :param current: what is being run now: run, stack and parameters.
     :param latest: what became of the last ones, the newest first.
     """
@@ -32,40 +33,58 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     over: int
     planned: int
+    most: int
     current: tuple[str, ...] = ()
     latest: tuple[str, ...] = ()
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """The runs that an experiment has at most.
+
+    :param names: of each run, by its number.
+    :param block: so many runs are done before the expectations are looked at again.
+    """
+
+    names: dict[int, str]
+    block: int
+
+    def begun(self, runs: int) -> int:
+        """Return how many runs the blocks have of which so many runs have begun."""
+        blocks = max(1, -(-runs // self.block))
+        return min(blocks * self.block, len(self.names))
 
 
 class Follower:
     """Reads folders again and again; what was asked for is read once."""
 
     def __init__(self) -> None:
-        self._plans: dict[Path, tuple[int, dict[int, str]]] = {}
+        self._plans: dict[Path, _Plan] = {}
         self._said: dict[tuple[Path, int, int], str] = {}
 
     def progress(self, id_: str, path: Path) -> Progress:
         """Return how far a folder is; what cannot be read is left out."""
         store = Store(path)
         try:
-            planned, names = self._plan(path, store)
+            plan = self._plan(path, store)
             over = store.over(lambda _: None)
         except TestbedError:
-            return Progress(id=id_, over=0, planned=0)
+            return Progress(id=id_, over=0, planned=0, most=0)
+        current = tuple(_begun(path))
         newest = list(over)[::-1]
         with contextlib.suppress(OSError):  # one is being replaced at this moment
             newest.sort(key=lambda run: _written(store, run), reverse=True)
         return Progress(
             id=id_,
             over=len(over),
-            planned=max(planned, len(over)),
-            current=tuple(names.get(run, f"run {run:04d}") for run in _begun(path)),
+            planned=plan.begun(len(over) + len(current)),
+            most=len(plan.names),
+            current=tuple(plan.names.get(run, f"run {run:04d}") for run in current),
             latest=tuple(self._tell(path, store, run) for run in newest[:LATEST]),
         )
 
-    def _plan(self, path: Path, store: Store) -> tuple[int, dict[int, str]]:
+    def _plan(self, path: Path, store: Store) -> _Plan:
         if path not in self._plans:
-            runs = _planned(store.experiment())
-            self._plans[path] = len(runs), runs
+            self._plans[path] = _planned(store.experiment())
         return self._plans[path]
 
     def _tell(self, path: Path, store: Store, run: int) -> str:
@@ -78,13 +97,15 @@ class Follower:
         return self._said[key]
 
 
-def _planned(record: ExperimentRecord) -> dict[int, str]:
-    experiment = restore(record)
-    plan = schedule(experiment.cells, experiment.spec.repetitions, experiment.spec.seed)
-    return {
+def _planned(record: ExperimentRecord) -> _Plan:
+    experiment = recall(record)
+    spec = experiment.spec
+    most = spec.max_repetitions or spec.repetitions
+    names = {
         run.number: _named(run.number, run.cell.stack, in_words(run.cell.parameters))
-        for run in plan
+        for run in schedule(experiment.cells, most, spec.seed)
     }
+    return _Plan(names=names, block=len(experiment.cells) * spec.repetitions)
 
 
 def _named(run: int, stack: str, parameters: str) -> str:

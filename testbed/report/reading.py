@@ -12,7 +12,7 @@ from testbed.analysis.asked import Asked
 from testbed.analysis.derive import derived
 from testbed.errors import InputError, StoreError, TestbedError
 from testbed.experiment.asked import asked
-from testbed.experiment.load import read_spec, restore
+from testbed.experiment.load import read_spec, recall
 from testbed.experiment.spec import ExperimentSpec
 from testbed.machine.model import HOST
 from testbed.records import Record
@@ -115,5 +115,5 @@ class Reader:
 
 
 def _topology(record: ExperimentRecord) -> Topology:
-    experiment = restore(record)
+    experiment = recall(record)
     return experiment.scenario(experiment.cells[0]).topology

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -79,7 +80,7 @@ class _Views:
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._follower = Follower()
-        self._pages: dict[tuple[object, ...], str] = {}
+        self._pages = _Pages()
 
     def index(self, request: Request) -> Response:
         """List folders."""
@@ -130,25 +131,43 @@ class _Views:
     def report(self, request: Request) -> Response:
         """Show the page of a folder, or of several together."""
         names = list(dict.fromkeys(request.query_params.getlist("folder")))
-        paths = [self._listing.path(name) for name in names]
-        if not names or None in paths:
+        paths = [path for name in names if (path := self._listing.path(name)) is not None]
+        if not names or len(paths) < len(names):
             return HTMLResponse(notice("There is no such folder here."), 404)
+        force = request.query_params.get("force") == "1"
         following = self._running(names)
-        key = (following, *((name, self._listing.mark(name)) for name in names))
-        if key not in self._pages:
-            try:
-                built, damage = build([path for path in paths if path is not None], Options())
-                text = page(built, damage, following=following)
-            except TestbedError as error:
-                return HTMLResponse(notice(str(error)), 422)
-            while len(self._pages) >= _KEPT:
-                self._pages.pop(next(iter(self._pages)))
-            self._pages[key] = text
-            return HTMLResponse(text)
-        return HTMLResponse(self._pages[key])
+        key = (force, following, *((name, self._listing.mark(name)) for name in names))
+
+        def make() -> str:
+            built, damage = build(paths, Options())
+            anyway = None if force else _forced(names)
+            return page(built, damage, following=following, force=force, anyway=anyway)
+
+        try:
+            return HTMLResponse(self._pages.get(key, make))
+        except TestbedError as error:
+            return HTMLResponse(notice(str(error)), 422)
 
     def _running(self, names: Sequence[str]) -> bool:
         return any(it.state == "running" for it in self._listing.entries() if it.id in names)
+
+
+class _Pages:
+    """The pages that were made last.  Threads share it: one page is made at a time, and once."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, str] = {}
+        self._making = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], str]) -> str:
+        """Return the page of a key; make it if it is not there."""
+        with self._making:
+            if key not in self._made:
+                text = make()
+                while len(self._made) >= _KEPT:
+                    self._made.pop(next(iter(self._made)))
+                self._made[key] = text
+            return self._made[key]
 
 
 class _Headers:
@@ -181,7 +200,7 @@ class _Loopback:
 
 
 class _Token:
-    """Lets in whoever knows the token: from the address once, from then on by a cookie."""
+    """Admits requests with the token: once in the address, from then on in a cookie."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -221,6 +240,11 @@ def _asked_host(scope: Scope) -> str:
     named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     found = _HOST.fullmatch(named[0]) if len(named) == 1 else None
     return (found["six"] or found["other"]) if found else ""
+
+
+def _forced(names: Sequence[str]) -> str:
+    """Return the address at which folders are compared whatever differs."""
+    return "/report?" + urlencode([*(("folder", name) for name in names), ("force", "1")])
 
 
 def _asked(request: Request) -> tuple[str, dict[str, str]]:

@@ -56,6 +56,9 @@
     constructor(panel, run, high, width, explorer) {
       const [factor, unit] = scale(panel.unit, high);
       const { curves, joined, raw } = columns(panel, factor);
+      const limit = (high || 1) / factor;
+      const highest = Math.max(0, ...joined.slice(1).flat().filter((value) => value != null));
+      this.cut = highest > limit * (1 + 1e-9) ? joined[0].filter((_, at) => joined.slice(1).some((column) => column[at] > limit)) : [];
       this.told = (index) => curves.map((curve, at) => {
         const value = raw[at + 1][holding(raw)(null, at + 1, index)];
         return `${curve.name} ${value == null ? "none" : short(value)}`;
@@ -76,12 +79,13 @@
       })) : [];
       const axis = { stroke: theme("--soft"), grid: { stroke: theme("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
       this.root = make("div", { tabindex: "0", role: "group", "aria-label": `${panel.quantity} of run ${run.run}, ${run.label}; arrow keys move the cursor, plus and minus zoom, 0 shows all` });
-      this.title = make("h5", {}, unit ? `${panel.quantity}, ${unit}` : panel.quantity);
+      const cut = this.cut.length ? ` (cut off at ▲, up to ${short(highest)})` : "";
+      this.title = make("h5", {}, (unit ? `${panel.quantity}, ${unit}` : panel.quantity) + cut);
       this.plot = new uPlot({
         width, height: HEIGHT, bands,
         series: [{ label: "time", value: (_, value) => value == null ? "–" : `${value.toFixed(3)} s` }, ...series],
         axes: [{ ...axis, size: 22 }, { ...axis, size: 48 }],
-        scales: { x: { time: false, range: (_, low, most) => [low, most] }, y: { range: [0, (high || 1) / factor] } },
+        scales: { x: { time: false, range: (_, low, most) => [low, most] }, y: { range: [0, limit] } },
         cursor: { sync: { key: explorer.key }, dataIdx: holding(raw), drag: { x: true, y: false }, points: { size: 5 } },
         legend: { show: true },
         hooks: {
@@ -105,6 +109,16 @@
         ctx.lineTo(x, bbox.top + bbox.height);
         ctx.stroke();
         ctx.fillText(mark.letter, x + 3, bbox.top + 10 * devicePixelRatio);
+      }
+      const half = 4 * devicePixelRatio;
+      for (const time of this.cut) {
+        const x = plot.valToPos(time, "x", true);
+        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x - half, bbox.top + 2 * half);
+        ctx.lineTo(x + half, bbox.top + 2 * half);
+        ctx.fill();
       }
       ctx.restore();
     }
@@ -229,7 +243,7 @@
 
   // A page of runs that are still carried out: how far they are, without loading the page again,
   // so that one can go on reading.  At the end it is loaded again.
-  const counted = (it) => `${it.over} of ${it.planned} runs are over`;
+  const counted = (it) => `${it.over} of ${it.planned} runs are over${it.most > it.planned ? `, at most ${it.most} until it is decided` : ""}`;
   const told = (it) => [
     make("progress", { max: String(it.planned || 1), value: String(it.over), "aria-label": counted(it) }),
     make("p", { class: "now" }, it.current.length ? `Now: ${it.current.join("; ")}` : "Between two runs"),

@@ -310,3 +310,17 @@ def test_where_time_is_virtual_a_side_without_runs_is_the_one_that_is_named():
     assert (change.verdict, change.why) == (Verdict.INCONCLUSIVE, "no run of new gave it")
     assert change.base is not None
     assert change.base.mean == 1.5
+
+
+def test_where_time_is_virtual_sides_without_a_common_repetition_are_not_compared():
+    base, new = (
+        side(
+            name,
+            msgspec.structs.replace(cell(metrics={"goodput": [1.0]}), repetitions=(repetition,)),
+            deterministic=True,
+        )
+        for name, repetition in (("base", 1), ("new", 2))
+    )
+    (change,) = compare(base, [new]).changes
+    assert change.verdict is Verdict.INCONCLUSIVE
+    assert change.why == "the two sides have no repetition in common"

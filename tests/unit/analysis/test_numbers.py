@@ -23,11 +23,33 @@ def estimate(mean, interval=None):
         ("duration", 0.0521, "52.1 ms"),
         ("duration", 0.000_052, "52.0 µs"),
         ("transactions", 1234.0, "1234"),
+        ("transactions", 2.0**53 - 1, "9007199254740991"),
+        ("transactions", 1e308, "1e+308"),
+        ("goodput", 1e308, "1e+299 Gbit/s"),
         (None, 2.2914, "2.29"),
     ],
 )
 def test_three_digits_and_the_unit_that_fits(metric, value, text):
     assert numbers.number(metric, value, None) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (0.0123, "+1.2%"),
+        (-0.5, "-50.0%"),
+        (99.0, "+9900.0%"),
+        (1.5e6, "x1.5e+06"),
+        (1e308, "x1e+308"),
+    ],
+)
+def test_a_very_large_change_is_a_factor(change, text):
+    assert numbers.percent(change) == text
+
+
+def test_an_error_beyond_what_is_exact_is_short():
+    wide = estimate(1e308, Interval(0.0, 1.5e308))
+    assert numbers.quantity("transactions", wide) == "1e+308 ±1e+308"
 
 
 def test_an_interval_has_the_units_of_its_value():

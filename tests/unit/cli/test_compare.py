@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.experiment.load import load
-from testbed.results.model import RunRecord, Status
+from tests.folders import keep
 
 TEXT = """\
 topology: {nodes: {client: {}, server: {}}, links: {wifi: {between: [client, server], netem: {}}}}
@@ -39,19 +39,7 @@ def folder(tmp_path):
         for planned in runner.plan(experiment):
             noise = 1 + planned.repetition / 1000
             goodput = 40e6 * noise * factors.get(planned.cell.stack, 1.0)
-            record = RunRecord(
-                number=planned.number,
-                stack=planned.cell.stack,
-                parameters=planned.cell.parameters,
-                repetition=planned.repetition,
-                seed=planned.seed,
-                status=Status.OK,
-                started_at="",
-                seconds=1.0,
-                metrics={"goodput": goodput, "duration": 8e6 / goodput},
-            )
-            store.begin_run(planned.number)
-            store.finish_run(record)
+            keep(store, planned, {"goodput": goodput, "duration": 8e6 / goodput})
         return store.path
 
     return make
@@ -109,6 +97,7 @@ def test_a_parameter_and_a_part_of_the_cells(folder):
         (["FOLDER", "--new", "stack=quic"], "has no cell with stack=quic; it has the stacks tcp"),
         (["FOLDER", "--new", "mptcp"], "'mptcp' selects nothing"),
         (["FOLDER", "FOLDER", "--metrics", "goodputs"], "did you mean 'goodput'?"),
+        (["FOLDER", "FOLDER", "--metrics", ", "], "names no metric; write --metrics A,B"),
         (["FOLDER", "FOLDER", "--across", "colour"], "--across colour: there is no such fact"),
         (["FOLDER", "nowhere"], "nowhere is not a result folder"),
         (["FOLDER", "OTHER"], "differ: workload.size: 1MB, 2MB; --across experiment"),

@@ -22,6 +22,22 @@ def test_what_is_over_planned_and_current(folder) -> None:
     assert all(text.startswith("run 000") and ": ok, goodput" in text for text in now.latest)
 
 
+def test_blocks_that_may_be_added_are_told_apart_from_those_that_have_begun(folder) -> None:
+    path = folder / "experiment.json"
+    record = json.loads(path.read_text())
+    claim = {"metric": "goodput", "stack": "userspace", "at_least": 1}
+    record["spec"] |= {"repetitions": 2, "max_repetitions": 5, "expect": [claim]}
+    cells = 4 // 2
+    path.write_text(json.dumps(record))
+    follower = Follower()
+    done = follower.progress("it", folder)
+    assert (done.over, done.planned, done.most) == (4, 4, 5 * cells)
+    (folder / "runs" / ".0005").mkdir()
+    now = follower.progress("it", folder)
+    assert (now.over, now.planned, now.most) == (4, 8, 5 * cells)
+    assert "userspace" in now.current[0]
+
+
 def test_why_a_run_does_not_count(folder) -> None:
     path = folder / "runs" / "0001" / "run.json"
     run = json.loads(path.read_text())

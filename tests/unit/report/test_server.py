@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("starlette", reason="Starlette is not installed")
 pytest.importorskip("jinja2", reason="Jinja2 is not installed")
 
+from testbed.report import server
 from testbed.report.server import COOKIE, application, is_loopback
 from testbed.results.store import Store
 
@@ -27,7 +29,7 @@ class Answer:
         self.text = b"".join(part.get("body", b"") for part in rest).decode()
 
 
-def ask(app, address, *, method="GET", host="localhost:8000", cookie=""):
+def ask(app, address, *, method="GET", host="localhost:8000", cookie="", more=()):
     """Return what an application answers, without a network."""
     parts = urlsplit(address)
     scope = {
@@ -40,7 +42,7 @@ def ask(app, address, *, method="GET", host="localhost:8000", cookie=""):
         "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(),
         "root_path": "",
-        "headers": [(b"host", host.encode()), (b"cookie", cookie.encode())],
+        "headers": [(b"host", host.encode()), (b"cookie", cookie.encode()), *more],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8000),
     }
@@ -54,6 +56,19 @@ def ask(app, address, *, method="GET", host="localhost:8000", cookie=""):
 
     asyncio.run(app(scope, receive, send))
     return Answer(sent)
+
+
+def links(text):
+    """Return where the links of a page lead."""
+    found = []
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag == "a":
+                found.append(dict(attrs)["href"])
+
+    Links().feed(text)
+    return found
 
 
 @pytest.fixture
@@ -85,16 +100,7 @@ def test_search(app) -> None:
 
 
 def test_links_of_the_list_lead_to_reports(app) -> None:
-    found = []
-
-    class Links(HTMLParser):
-        def handle_starttag(self, tag, attrs):
-            if tag == "a":
-                found.append(dict(attrs)["href"])
-
-    links = Links()
-    links.feed(ask(app, "/").text)
-    reports = [link for link in found if link.startswith("/report")]
+    reports = [link for link in links(ask(app, "/").text) if link.startswith("/report")]
     assert len(reports) == 2
     for link in reports:
         answer = ask(app, link)
@@ -122,6 +128,33 @@ def test_folders_of_two_experiments_are_not_compared(app, root) -> None:
     assert answer.text.count("<article") == 3
     assert "refused" in answer.text
     assert "--across experiment" in answer.text
+    (link,) = [link for link in links(answer.text) if "force" in link]
+    forced = ask(app, link)
+    assert forced.text.count("<article") == 3
+    assert "What changed" in forced.text
+    assert "refused" not in forced.text
+    assert not [link for link in links(forced.text) if "force" in link]
+
+
+def test_requests_at_the_same_time_make_a_page_once(app, monkeypatch) -> None:
+    made = []
+
+    def build(*arguments):
+        made.append(arguments)
+        return built(*arguments)
+
+    built = server.build
+    monkeypatch.setattr(server, "build", build)
+    address = "/report?" + urlencode({"folder": "silent/1"})
+    with ThreadPoolExecutor(8) as clients:
+        answers = [*clients.map(lambda _: ask(app, address), range(24))]
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert len(made) == 1
+
+
+def test_a_request_that_names_two_hosts_is_refused(app) -> None:
+    assert ask(app, "/", more=[(b"host", b"localhost:8000")]).status == 400
 
 
 @pytest.mark.parametrize(
