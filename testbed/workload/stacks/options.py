@@ -188,6 +188,11 @@ def of_configurations(name: str, *parts: type[msgspec.Struct], without: frozense
     )
 
 
+def is_size(name: str) -> bool:
+    """Tell whether an option is a size."""
+    return name in _SIZES
+
+
 def is_time(name: str) -> bool:
     """Tell whether an option is a time."""
     return name in _TIMES or name in _OUR_TIMES

@@ -92,7 +92,9 @@ def test_the_schema_names_stacks_probes_and_metrics() -> None:
     defs = json.loads(run("schema", "experiment").stdout)["$defs"]
     items = defs["ExperimentSpec"]["properties"]["stacks"]["items"]["anyOf"]
     assert {"tcp", "mptcp", "userspace"} <= {item.get("const") for item in items}
-    assert "nstat" in defs["ExperimentSpec"]["properties"]["probes"]["items"]["enum"]
+    probes = defs["ExperimentSpec"]["properties"]["probes"]["items"]["anyOf"]
+    assert {"nstat", "wire"} <= {probe["const"] for probe in probes}
+    assert all(probe["description"] for probe in probes)
     metrics = defs["ExpectSpec"]["properties"]["metric"]["anyOf"]
     assert {"goodput", "jain"} <= {metric.get("const") for metric in metrics}
 

@@ -1,0 +1,138 @@
+"""The JSON Schemas of topologies and experiments, with the names of all that can be chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from testbed.analysis.registry import metrics
+from testbed.experiment.spec import PACKETS, WIRE, ExperimentSpec
+from testbed.probe.probes import PROBES
+from testbed.results.model import STACK_PREFIX
+from testbed.topology.spec import TopologySpec
+from testbed.workload.kinds import KINDS as WORKLOADS
+from testbed.workload.stacks import described
+from testbed.workload.stacks.options import names
+from testbed.workload.stacks.registry import KINDS
+
+_OTHER_PROBES = {
+    WIRE: "counters, backlog and drops of every wire",
+    PACKETS: "a digest of every packet of a simulated run",
+}
+
+
+def topology() -> dict[str, Any]:
+    """Return the schema of topology files."""
+    (root,), components = msgspec.json.schema_components([TopologySpec])
+    _name_boxes(components)
+    return _whole("topology", root, components)
+
+
+def experiment() -> dict[str, Any]:
+    """Return the schema of experiment files."""
+    specs: dict[str, Any] = {name: kind.spec for name, kind in WORKLOADS.working().items()}
+    (root, *_), components = msgspec.json.schema_components(
+        [ExperimentSpec, *specs.values()], schema_hook=lambda _: _one_of(specs)
+    )
+    fields = components["ExperimentSpec"]["properties"]
+    stack = _stack()
+    fields["stacks"]["items"] = stack
+    for spec in specs.values():
+        components[spec.__name__]["properties"]["stack"] |= {"anyOf": [*stack["anyOf"], _NOTHING]}
+    fields["probes"]["items"] = {"anyOf": _probes()}
+    fields["matrix"]["properties"] = _axes()
+    known = [{"const": it.name, "description": it.definition} for it in metrics().values()]
+    pattern = {"type": "string", "description": "FLOW.METRIC, FLOW@LINK.METRIC, LINK>NODE.METRIC"}
+    components["ExpectSpec"]["properties"]["metric"] = {"anyOf": [*known, pattern]}
+    return _whole("experiment", root, components)
+
+
+_NOTHING = {"type": "null"}
+
+
+def _whole(document: str, root: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"testbed {document}",
+        **root,
+        "$defs": components,
+    }
+
+
+def _one_of(specs: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value that is one of some structs, as msgspec writes it."""
+    places = {name: f"#/$defs/{spec.__name__}" for name, spec in specs.items()}
+    return {
+        "anyOf": [{"$ref": place} for place in places.values()],
+        "discriminator": {"propertyName": "kind", "mapping": places},
+    }
+
+
+def _name_boxes(components: dict[str, Any]) -> None:
+    """Say in the schema which middleboxes there are, and their options."""
+    from testbed.sim.middlebox.kinds import KINDS  # noqa: PLC0415 - of topologies alone
+
+    kinds = {name: kind.options for name, kind in KINDS.working().items()}
+    schemas, options = msgspec.json.schema_components([*kinds.values()])
+    components |= options
+    with_options = {
+        "type": "object",
+        "properties": dict(zip(kinds, schemas, strict=True)),
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    name = {"enum": [*kinds]}
+    items = {"type": "array", "items": {"anyOf": [name, with_options]}}
+    box = components["LinkSpec"]["properties"]["middlebox"]
+    box["anyOf"] = [name, items, {"type": "null"}]
+
+
+def _stack() -> dict[str, Any]:
+    """Return the schema of a stack with its options."""
+    alone = [
+        {"const": kind.name, "description": f"{kind.summary}; options: {', '.join(names(kind))}"}
+        for kind in KINDS.values()
+    ]
+    labelled = {
+        "type": "object",
+        "description": "a stack with options, {NAME: {OPTION: VALUE}}, and perhaps a label",
+        "properties": {
+            "label": {"type": "string"},
+            **{kind.name: described.schema(kind) for kind in KINDS.values()},
+        },
+        "patternProperties": {"[/(]": {"type": ["object", "null"]}},
+        "additionalProperties": False,
+    }
+    written = {"type": "string", "description": "NAME(OPTION=VALUE, ...), or SOURCE/TARGET"}
+    return {"anyOf": [*alone, labelled, written]}
+
+
+def _probes() -> list[dict[str, Any]]:
+    """Return the schema of each probe that a list of probes may name."""
+    known = {name: text for name, text in PROBES.summaries().items() if name != "pcap"}
+    usable = PROBES.usable()
+    chosen = {name: text for name, text in known.items() if name in usable} | _OTHER_PROBES
+    return [{"const": name, "description": text} for name, text in chosen.items()]
+
+
+def _axes() -> dict[str, Any]:
+    """Return the schema of each axis of the matrix that is an option of stacks."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind in KINDS.values():
+        for name in names(kind):
+            of_kind = described.option(kind, name)
+            text = of_kind.pop("description", "")
+            options = found.setdefault(name, {"description": text, "anyOf": []})["anyOf"]
+            if of_kind not in options:
+                options.append(of_kind)
+    return {
+        STACK_PREFIX + name: {
+            "type": "array",
+            "minItems": 1,
+            "description": it["description"],
+            "items": {"anyOf": it["anyOf"]},
+        }
+        for name, it in found.items()
+    }

@@ -1,0 +1,78 @@
+"""The options of stacks as JSON Schema: what may be written for each, and what it means."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.tcp.config import TcpConfig
+from testbed.workload.stacks import options
+from testbed.workload.stacks.model import StackKind
+from testbed.workload.stacks.options import KernelMptcpOptions, SocketOptions
+
+# Where options are described, first the structs that say most of their own stacks.
+_KERNEL: Final = (KernelMptcpOptions, SocketOptions)
+_OURS: Final = (MptcpConfig, TcpConfig)
+_PARAM: Final = re.compile(r":param (\w+): (.*?)(?=^:param |\Z)", re.DOTALL | re.MULTILINE)
+_TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_MENTIONED: Final = re.compile(r"``(\w+)``")
+# What the structs of our own stacks do not have, or call a name of a registry.
+_OWN: Final = {
+    "nodelay": "turn off Nagle's algorithm, which holds small segments back",
+    "scheduler": "which subflow takes data",
+    "path_manager": "which subflows are opened, and which addresses are announced",
+    "congestion": "how much may be in flight",
+    "rto_max": "the longest time until a retransmission (RFC 6298, section 2.5)",
+}
+
+
+def schema(kind: StackKind) -> dict[str, Any]:
+    """Return the schema of the options of a stack, as they may be written in a file."""
+    return {
+        "type": ["object", "null"],
+        "description": kind.summary,
+        "properties": {name: option(kind, name) for name in options.names(kind)},
+        "additionalProperties": False,
+    }
+
+
+def option(kind: StackKind, name: str) -> dict[str, Any]:
+    """Return the schema of one option of a stack."""
+    wanted, _ = typing.get_args(typing.get_type_hints(kind.options)[name])
+    found: dict[str, Any] = {"type": _TYPES[wanted]}
+    if options.is_size(name) or options.is_time(name):
+        found = {"type": ["integer", "string"]}
+    elif name in options.OUR_NAMES and not kind.in_kernel:
+        names = options.OUR_NAMES[name].summaries().items()
+        found = {"anyOf": [{"const": each, "description": summary} for each, summary in names]}
+    text = _described(kind).get(name)
+    return found if text is None else {"description": text, **found}
+
+
+def _described(kind: StackKind) -> dict[str, str]:
+    """Return what the docstrings of the structs say of each option."""
+    found = {} if kind.in_kernel else dict(_OWN)
+    structs = _KERNEL if kind.in_kernel else _OURS
+    params = [each for struct in structs for each in _params(struct)]
+    for name, text in params:
+        found.setdefault(name.removesuffix("_ns"), _plain(text))
+    for _, text in params:  # some are described beside another one
+        for name in _MENTIONED.findall(text):
+            found.setdefault(name.removesuffix("_ns"), _plain(text))
+    return found
+
+
+def _params(struct: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    for name, text in _PARAM.findall(inspect.getdoc(struct) or ""):
+        yield name, " ".join(text.split())
+
+
+def _plain(text: str) -> str:
+    """Return the text of a docstring without its markup."""
+    return re.sub(r":\w+:`~?([^`]*)`|``", r"\1", text).rstrip(".")

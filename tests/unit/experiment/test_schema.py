@@ -1,0 +1,50 @@
+"""The JSON Schemas: what is shipped fits them, and all that can be chosen is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.experiment import schema
+from testbed.workload.stacks.options import names
+from testbed.workload.stacks.registry import KINDS
+
+jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+
+ROOT = Path(__file__).parents[3]
+SCHEMAS = {"topologies": schema.topology, "experiments": schema.experiment}
+
+
+def test_the_schema_knows_the_options_of_stacks_and_what_they_mean() -> None:
+    defs = schema.experiment()["$defs"]
+    items = defs["ExperimentSpec"]["properties"]["stacks"]["items"]["anyOf"]
+    (labelled,) = [item for item in items if item.get("type") == "object"]
+    stacks = {name: it for name, it in labelled["properties"].items() if name != "label"}
+    assert set(stacks) == set(KINDS)
+    for name, stack in stacks.items():
+        assert set(stack["properties"]) == set(names(KINDS[name]))
+        assert all(option["description"] for option in stack["properties"].values())
+    known = stacks["userspace"]["properties"]["scheduler"]["anyOf"]
+    assert {"blest", "ecf"} <= {scheduler["const"] for scheduler in known}
+    assert stacks["mptcp"]["properties"]["user_timeout"]["type"] == ["integer", "string"]
+
+
+@pytest.mark.parametrize("folder", SCHEMAS)
+def test_all_that_is_shipped_fits_its_schema(folder: str) -> None:
+    validator = jsonschema.Draft202012Validator(SCHEMAS[folder]())
+    files = sorted((ROOT / folder).glob("*.yaml"))
+    assert files
+    for file in files:
+        assert [
+            error.message for error in validator.iter_errors(yaml.safe_load(file.read_text()))
+        ] == []
+
+
+@pytest.mark.parametrize("stack", ["tpc: {}", "userspace: {scheduler: eff}", "tcp: {nodelay: 1}"])
+def test_the_schema_refuses_options_that_are_none(stack: str) -> None:
+    experiment = yaml.safe_load((ROOT / "experiments" / "quickstart.yaml").read_text())
+    validator = jsonschema.Draft202012Validator(schema.experiment())
+    experiment["stacks"] = [yaml.safe_load(stack)]
+    assert not validator.is_valid(experiment)
