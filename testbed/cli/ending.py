@@ -17,6 +17,7 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 TERMINATED: Final = 143  # 128 + SIGTERM
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CLOSED: Final = errno.EBADF  # standard output, see testbed.cli.main
+_NO_NAME: Final = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can have it
 _REFUSED: Final = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)  # of files
 
 
@@ -53,9 +54,9 @@ def told() -> Iterator[None]:
             print(clean(f"testbed: {each}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.filename is not None and error.errno in _REFUSED:
+        if error.filename is not None and error.errno in (*_REFUSED, *_NO_NAME):
             print(clean(f"testbed: {error.filename}: {error.strerror}"), file=sys.stderr)
-            sys.exit(1)
+            sys.exit(InputError.exit_code if error.errno in _NO_NAME else 1)
         if error.filename is not None or error.errno not in (*_FULL, _CLOSED):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes there

@@ -12,6 +12,7 @@ import typer
 from testbed.cli.compare import Metrics, Threshold
 from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json, write_file
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.analysis.history import History, Line
@@ -149,7 +150,7 @@ def _draw(found: History, path: Path) -> None:
         for x, point in enumerate(line.points):
             if point.change is not None:
                 axes.axvline(x - 0.5, linestyle="--", linewidth=1, color="tab:red")
-        axes.set_title(_named(line), fontsize="small", parse_math=False)
+        axes.set_title(clean(_named(line)), fontsize="small", parse_math=False)
         axes.set_ylabel(line.unit)
         axes.set_xticks(
             range(len(line.points)),

@@ -13,6 +13,7 @@ from testbed.campaign.watching import Quiet
 from testbed.cli.output import console
 from testbed.experiment.matrix import PlannedRun
 from testbed.results.model import RunRecord, Status
+from testbed.text import clean
 from testbed.workload.result import Progress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Lines(Quiet):
         """Say how the run ended."""
         self._count += 1
         line = f"{self._name}: {self._count}/{self._total} {_finished(record)}{self._left()}"
-        print(line, file=sys.stderr)  # plainly: rich takes long to load in emulation
+        print(clean(line), file=sys.stderr)  # plainly: rich takes long to load in emulation
 
     def _left(self) -> str:
         """Say how long the rest will take, if the runs to come take as long as those before.
@@ -76,7 +77,7 @@ class Live(Lines):
             transient=True,
             speed_estimate_period=3600,  # runs are few and slow: estimate from all of them
         )
-        self._task: TaskID = self.display.add_task(name, total=total, now="")
+        self._task: TaskID = self.display.add_task(clean(name), total=total, now="")
         self._run = ""
         self._drawn = 0.0
 
@@ -84,7 +85,7 @@ class Live(Lines):
         """Show which run it is."""
         values = " ".join(str(value) for value in run.cell.parameters.values())
         beside = f" and {self._jobs - 1} more" if self._jobs > 1 else ""
-        self._run = f"{run.cell.stack} {values}".strip() + beside
+        self._run = clean(f"{run.cell.stack} {values}".strip() + beside)
         self.display.update(self._task, now=self._run)
 
     def progress(self, progress: Progress) -> None:

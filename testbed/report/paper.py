@@ -20,6 +20,7 @@ from testbed.report.figures import INK, Curve, Distribution, Panel, Sweep, Timel
 from testbed.report.plots import NO_RUN, shares
 from testbed.report.running import highest
 from testbed.report.style import Style
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def over_time(figures: Sequence[Timeline], style: Style) -> Figure:
                 if mark.letter:
                     axes.axvline(mark.t, color="0.4", linewidth=0.6, linestyle=(0, (4, 3)))
         grid[0][column].annotate(
-            run.label,
+            clean(run.label),
             (0.5, 1),
             xycoords="axes fraction",
             xytext=(0, style.text * 3.2),
@@ -100,7 +101,7 @@ def strip(figure: Distribution, style: Style) -> Figure:
             color=_colour(sample.style),
         )
         axes.plot((sample.mean, sample.mean), (row - 0.35, row + 0.35), color="black")
-    axes.set_yticks(range(len(rows)), [label for _, label in rows])
+    axes.set_yticks(range(len(rows)), [clean(label) for _, label in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x")
     _across(axes, across, figure.metric)
@@ -142,7 +143,7 @@ def sweep(figure: Sweep, style: Style) -> Figure:
         for index, part in enumerate(line.parts):
             x = [figure.place(each.x) for each in part]
             means = [each.mean or 0.0 for each in part]
-            axes.plot(x, means, label=line.name if not index else None, **drawing)
+            axes.plot(x, means, label=clean(line.name) if not index else None, **drawing)
             for where, each in zip(x, part, strict=True):
                 if each.interval is not None:
                     ends = each.interval.low, each.interval.high
@@ -269,7 +270,7 @@ def _stack(axes: Axes, curves: Sequence[Curve]) -> None:
             below,
             above,
             step="post",
-            label=curve.name,
+            label=clean(curve.name),
             facecolor=_colour(curve.style),
             alpha=0.6,
             edgecolor="black",
@@ -287,7 +288,7 @@ def _line(axes: Axes, curve: Curve) -> None:
         color=_colour(curve.style),
         linestyle=_DASHES[0 if curve.style == INK else curve.style % len(_DASHES)],
         linewidth=0.8 if curve.style == INK else 1.0,
-        label=curve.name,
+        label=clean(curve.name),
     )
 
 
@@ -307,7 +308,7 @@ def _letters(axes: Axes, run: Timeline) -> None:
 
 
 def _across(axes: Axes, across: Axis, metric: str) -> None:
-    axes.set_xticks([tick for tick, _ in across.ticks], [text for _, text in across.ticks])
+    axes.set_xticks([tick for tick, _ in across.ticks], [clean(text) for _, text in across.ticks])
     axes.set_xlim(across.low, across.high)
     axes.set_xlabel(f"{metric}, {across.unit}" if across.unit else metric)
 

@@ -76,6 +76,20 @@ def test_a_file_that_cannot_be_written_is_one_line_and_1(raising):
     assert result.stderr == "testbed: /some/file: Permission denied\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve"],
+        ["bisect", "--good", "a", "--tree"],
+        ["bisect", "--kernels", "uml:6.1,uml:7.3", "--"],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_line_and_2(arguments):
+    result = invoke(*arguments, "x" * 300)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("x: File name too long\n")
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_that_cannot_be_written_is_one_line_and_1(option):
     with Path("/dev/full").open("w") as full:

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 from testbed.cli import machine
 from testbed.cli.application import application
 from testbed.cli.output import console, write_file
+from testbed.cli.progress import Lines, Live
 from testbed.errors import InputError
+from testbed.results.model import RunRecord, Status
 
 EXPERIMENT = """\
 description: "as in [/5] and [bold], at fd00:100::1, \\e[31m"
@@ -56,3 +58,23 @@ def test_a_file_that_cannot_be_written_is_named(target, tmp_path) -> None:
 def test_a_full_disk_is_named() -> None:
     with pytest.raises(InputError, match=r"/dev/full cannot be written: No space left"):
         write_file(Path("/dev/full"), "text")
+
+
+def test_names_in_the_progress_do_nothing_to_a_terminal(capsys) -> None:
+    record = RunRecord(
+        number=1,
+        stack="a\x1b[31mred",
+        parameters={},
+        repetition=1,
+        seed=1,
+        status=Status.FAILED,
+        reason="\x1b[2J",
+        started_at="",
+        seconds=1.0,
+        metrics={},
+    )
+    for lines in (Lines("b\x1b[1m", 2), Live("b\x1b[1m", 2)):
+        lines.end(record)
+        said = capsys.readouterr().err
+        assert "\x1b" not in said
+        assert "a\\x1b[31mred: failed" in said

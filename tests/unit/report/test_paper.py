@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import msgspec
 import pytest
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -101,6 +102,16 @@ def test_all_figures_of_a_folder(simulated, tmp_path) -> None:
     table = parquet.read_table(target / "silent-run-0001.parquet").to_pydict()
     assert set(table["run"]) == {1}
     assert {"Goodput", "Round-trip time"} <= set(table["quantity"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", [paper.strip, paper.ecdf])
+def test_control_characters_in_names_are_written_out(draw, tmp_path) -> None:
+    sample = msgspec.structs.replace(FIGURE.samples[0], label="x\x1b[31my")
+    figure = msgspec.structs.replace(FIGURE, samples=(sample,))
+    with paper.styled(Style.TWO_COLUMN):
+        svg, *_ = paper.save(draw(figure, Style.TWO_COLUMN), tmp_path / "figure")
+    assert "x\\x1b[31my" in svg.read_text()
 
 
 def test_names_do_not_lead_elsewhere(folder, tmp_path) -> None:
