@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from testbed.analysis.sides import Side
 from testbed.errors import InputError
+from testbed.results.environment import told
 
 # The keys of an experiment on which a single run of a cell does not depend.
 _HARMLESS: Final = frozenset(
@@ -37,7 +38,7 @@ def differences(base: Side, new: Side) -> dict[str, list[str]]:
     mine, theirs = (msgspec.to_builtins(each.environment) for each in (base, new))
     for name in _facts(base, new, mine):
         if mine[name] != theirs[name]:
-            found[name] = list(_told(name, mine[name], theirs[name]))
+            found[name] = list(told(name, mine[name], theirs[name]))
     if base.digest != new.digest:
         exact = base.deterministic and new.deterministic
         harmless = _HARMLESS if exact else _HARMLESS | {"seed"}
@@ -45,7 +46,7 @@ def differences(base: Side, new: Side) -> dict[str, list[str]]:
             line
             for name in dict.fromkeys([*base.spec, *new.spec])
             if name not in harmless
-            for line in _told(name, base.spec.get(name), new.spec.get(name))
+            for line in told(name, base.spec.get(name), new.spec.get(name))
         ]
         if said:
             found[EXPERIMENT] = said
@@ -91,19 +92,3 @@ def _facts(base: Side, new: Side, every: Mapping[str, Any]) -> tuple[str, ...]:
     if base.deterministic and new.deterministic:
         return _SIMULATED if base.simulated or new.simulated else _VIRTUAL
     return tuple(name for name in every if name != "schema")
-
-
-def _told(name: str, mine: Any, theirs: Any) -> Iterator[str]:
-    """Yield ``path: this, that`` for every value that differs."""
-    if mine == theirs:
-        return
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        for key in dict.fromkeys([*mine, *theirs]):
-            yield from _told(f"{name}.{key}", mine.get(key), theirs.get(key))
-    else:
-        yield f"{name}: {_short(mine)}, {_short(theirs)}"
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

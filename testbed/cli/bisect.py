@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.compare import Across, Force, Metrics, Threshold
 from testbed.cli.options import Json
 from testbed.errors import InputError
@@ -30,7 +31,11 @@ def command(
     ] = None,
     kernels: Annotated[
         str | None,
-        typer.Option(metavar="M,M,...", help="Search these machines, the good end first."),
+        typer.Option(
+            metavar="M,M,...",
+            help="Search these machines, the good end first.",
+            autocompletion=completion.lists_of_machines,
+        ),
     ] = None,
     new_is_better: Annotated[
         bool, typer.Option("--new-is-better", help="Search for what improved, not regressed.")

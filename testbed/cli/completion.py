@@ -50,6 +50,41 @@ def machines(incomplete: str) -> Iterator[str]:
     yield from (it.name for it in known() if it.name.startswith(incomplete))
 
 
+def lists_of_machines(incomplete: str) -> Iterator[str]:
+    """Yield lists of machines, with commas between, whose last one is completed."""
+    before, comma, last = incomplete.rpartition(",")
+    yield from (f"{before}{comma}{name}" for name in machines(last))
+
+
+def our_stacks(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Yield our own stacks whose name begins so, with a line about each."""
+    from testbed.workload.stacks.registry import KINDS
+
+    yield from (it for it in stacks(incomplete) if not KINDS[it[0]].in_kernel)
+
+
+def schedulers(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Yield the schedulers of our stack whose name begins so, with a line about each."""
+    yield from _choices("scheduler", incomplete)
+
+
+def path_managers(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Yield the path managers of our stack whose name begins so, with a line about each."""
+    yield from _choices("path_manager", incomplete)
+
+
+def congestion_controls(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Yield the congestion controls of our stacks whose name begins so, with a line about each."""
+    yield from _choices("congestion", incomplete)
+
+
+def _choices(option: str, incomplete: str) -> Iterator[tuple[str, str]]:
+    from testbed.workload.stacks.options import OUR_NAMES
+
+    summaries = OUR_NAMES[option].summaries()
+    yield from ((name, line) for name, line in summaries.items() if name.startswith(incomplete))
+
+
 def plugin_groups(incomplete: str) -> Iterator[str]:
     """Yield the groups of entry points whose name begins so."""
     from testbed.experiment.plugins import registries

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from testbed.cli import completion
+
 
 def command(
     where: Annotated[
@@ -23,12 +25,27 @@ def command(
             "-s", "--source", metavar="ADDR", help="Local address; more of them for subflows."
         ),
     ] = None,
-    stack: Annotated[str, typer.Option(help="userspace (MPTCP) or userspace-tcp.")] = "userspace",
+    stack: Annotated[
+        str,
+        typer.Option(
+            help="userspace (MPTCP) or userspace-tcp.", autocompletion=completion.our_stacks
+        ),
+    ] = "userspace",
     scheduler: Annotated[
-        str, typer.Option(help="Which subflow takes data: see testbed stacks.")
+        str,
+        typer.Option(
+            help="Which subflow takes data: see testbed stacks.",
+            autocompletion=completion.schedulers,
+        ),
     ] = "earliest",
-    path_manager: Annotated[str, typer.Option(help="Which subflows are opened.")] = "kernel_like",
-    congestion: Annotated[str, typer.Option(help="Congestion control.")] = "cubic",
+    path_manager: Annotated[
+        str,
+        typer.Option(help="Which subflows are opened.", autocompletion=completion.path_managers),
+    ] = "kernel_like",
+    congestion: Annotated[
+        str,
+        typer.Option(help="Congestion control.", autocompletion=completion.congestion_controls),
+    ] = "cubic",
     checksum: Annotated[bool, typer.Option("--checksum", help="Require DSS checksums.")] = False,
     wait: Annotated[
         Optional[float],  # noqa: UP045 - as above

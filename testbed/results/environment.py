@@ -11,11 +11,11 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -96,9 +96,23 @@ class Environment(Software, frozen=True, kw_only=True):
     def differences(self, other: Environment) -> list[str]:
         """Name every fact in which ``other`` differs, as ``fact: this, that``."""
         mine, theirs = msgspec.to_builtins(self), msgspec.to_builtins(other)
-        return [
-            f"{name}: {mine[name]}, {theirs[name]}" for name in mine if mine[name] != theirs[name]
-        ]
+        return [line for name in mine for line in told(name, mine[name], theirs[name])]
+
+
+def told(name: str, mine: Any, theirs: Any) -> Iterator[str]:
+    """Yield ``path: this, that`` for every value that differs."""
+    if mine == theirs:
+        return
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys([*mine, *theirs]):
+            yield from told(f"{name}.{key}", mine.get(key), theirs.get(key))
+    else:
+        yield f"{name}: {_short(mine)}, {_short(theirs)}"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def software() -> Software:
