@@ -151,6 +151,24 @@ def test_runs_can_be_chosen(opened) -> None:
     assert headings.count() == 2
 
 
+def test_charts_say_where_curves_are_cut_off_and_how_high_they_are(browser, written) -> None:
+    tab = browser.new_page()
+    tab.route(
+        "**/*",
+        lambda route: route.fulfill(
+            body=written.read_text().replace('"limit":null', '"limit":1e6'),
+            content_type="text/html",
+        ),
+    )
+    tab.goto("http://localhost/")
+    explore(tab)
+    titles = tab.locator("#x1-time ~ .explorer .charts h5").all_inner_texts()
+    cut = [title for title in titles if "cut off at ▲, up to" in title]
+    assert cut
+    assert all(title.startswith(("Goodput", "Congestion")) for title in cut)
+    tab.close()
+
+
 @pytest.mark.parametrize("width", [320, 375, 1280])
 def test_nothing_is_wider_than_the_window(opened, width) -> None:
     opened.set_viewport_size({"width": width, "height": 800})
