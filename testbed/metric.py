@@ -10,6 +10,7 @@ import msgspec
 
 from testbed.errors import InputError
 
+LARGEST: Final = 1e100  # of a value: squares and sums of such are numbers, too
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 Unit = Literal["bit/s", "s", "octets", "s/GB", "1"]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from testbed.metric import Metric
+from testbed.metric import LARGEST, Metric
 from testbed.wire.netem import WireCounters
 
 SCHEMA: Final = 2  # results/upgrade.py reads those before
 WORKLOAD: Final = "workload"  # the name of the one flow of an experiment that names none
 STACK_PREFIX: Final = "stack."  # of a parameter that is an option of the stack under test
 Scalar = str | int | float | bool | None
+Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]  # a value of a metric
 
 
 class Status(enum.StrEnum):
@@ -174,7 +175,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     seconds: float
     zero_ns: int | None = None
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Number] = {}
     stacks: dict[str, StackRecord] = {}
     flows: dict[str, FlowRecord] = {}
     addresses: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import InputError, WorkloadError
-from testbed.metric import NAME, Better, Metric, Source, Unit
+from testbed.metric import LARGEST, NAME, Better, Metric, Source, Unit
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 
@@ -78,6 +78,8 @@ def _number(where: OwnMetric, output: str) -> float:
     number = float(_value(where, output))
     if not math.isfinite(number):
         raise ValueError(f"{number} is not finite")
+    if abs(number) > LARGEST:
+        raise ValueError(f"{number:g} is larger than {LARGEST:g}: nothing can be computed with it")
     return number
 
 

@@ -269,6 +269,15 @@ def test_a_damaged_file_is_named(store):
         store.runs()
 
 
+def test_a_number_that_nothing_can_be_computed_with_is_damage(store):
+    store.begin_run(3)
+    store.finish_run(record(3))
+    file = store.path / "runs/0003/run.json"
+    file.write_text(file.read_text().replace("10000000.0", "1e308"))
+    with pytest.raises(StoreError, match=r"0003/run.json is damaged: .*1e\+100"):
+        store.runs()
+
+
 @pytest.mark.parametrize(
     "text", ['{"schema": 1}', '{"schema": 1, "stack": "tcp", "parameters": 3, "proof": {}}']
 )

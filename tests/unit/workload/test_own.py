@@ -34,7 +34,9 @@ def test_a_number_is_found(where, output, value):
         (OwnMetric(json="end"), "no JSON"),
         (OwnMetric(json="end"), '{"end": "nan"}'),
         pytest.param(OwnMetric(json="end"), '{"end": ' + 400 * "9" + "}", id="too large"),
+        (OwnMetric(json="end"), '{"end": 1e308}'),
         (OwnMetric(regex=r"took (\S+) ms"), "it took inf ms"),
+        (OwnMetric(regex=r"took (\S+) ms"), "it took -1e101 ms"),
         (OwnMetric(regex=r"took (\d+) ms"), "it failed"),
     ],
 )
