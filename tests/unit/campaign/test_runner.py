@@ -72,7 +72,7 @@ def test_a_folder_from_another_environment_is_not_continued(store):
     content = msgspec.json.decode(path.read_bytes())
     content["kernel"]["release"] = "4.19.0"
     path.write_bytes(msgspec.json.encode(content))
-    with pytest.raises(Exception, match=r"another environment: kernel: .*4\.19\.0"):
+    with pytest.raises(Exception, match=r"another environment: kernel.release: 4\.19\.0"):
         runner.resume(Store.open(store.path))
 
 
