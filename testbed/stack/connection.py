@@ -85,6 +85,16 @@ class Writable(Event, frozen=True):
     """After ``send`` took less than it was given: there is room again."""
 
 
+class ErrorReport(Event, frozen=True):
+    """Something hinders delivery, and the connection goes on (RFC 9293, section 3.9.1.8).
+
+    That is a soft ICMP error, or R1 retransmissions without an answer; of TCP alone.  Nothing has
+    to be done, so a program that does not want reports ignores them.
+    """
+
+    error: ConnectionFailure
+
+
 class Closed(Event, frozen=True):
     """Nothing more happens; without ``failure`` both sides have closed in order."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.stack.connection import Connection, Event, Randomness
+from testbed.stack.connection import Connection, ErrorReport, Event, Randomness
 from testbed.stack.deadlines import NEVER, Deadlines
 from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
 from testbed.stack.mptcp.config import MptcpConfig
@@ -398,10 +398,15 @@ class MptcpEndpoint:
             self._tracer.event("fault", now, {**fields, "error": repr(error)})
 
     def _take_events(self) -> None:
-        """Take TCP's events: a subflow's are for its connection, others for the application."""
+        """Take TCP's events: a subflow's are for its connection, others for the application.
+
+        What hinders a subflow need not hinder its connection.
+        """
         while (found := self.tcp.next_event()) is not None:
             tcp, event = found
             if isinstance(tcp.extension, Subflow):
+                if isinstance(event, ErrorReport):
+                    continue
                 tcp.extension.enter()
                 tcp.extension.stir()
             else:

@@ -25,6 +25,7 @@ class IcmpKind(enum.Enum):
     PORT_UNREACHABLE = "protocol or port unreachable"
     PROHIBITED = "administratively prohibited"
     TIME_EXCEEDED = "time to live exceeded"
+    PARAMETER_PROBLEM = "parameter problem"
 
 
 class IcmpError(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +49,16 @@ _KINDS: Final = {
     (4, 3, 4): IcmpKind.TOO_BIG,
     **{(4, 3, code): IcmpKind.PROHIBITED for code in (9, 10, 13)},
     (4, 11, 0): IcmpKind.TIME_EXCEEDED,
+    **{(4, 12, code): IcmpKind.PARAMETER_PROBLEM for code in (0, 1, 2)},
     **{(6, 1, code): IcmpKind.UNREACHABLE for code in (0, 2, 3)},
     **{(6, 1, code): IcmpKind.PROHIBITED for code in (1, 5, 6)},
     (6, 1, 4): IcmpKind.PORT_UNREACHABLE,
     (6, 2, 0): IcmpKind.TOO_BIG,
     (6, 3, 0): IcmpKind.TIME_EXCEEDED,
-    (6, 4, 1): IcmpKind.PORT_UNREACHABLE,  # the header after IP's, TCP's, is unknown there
+    **{(6, 4, code): IcmpKind.PARAMETER_PROBLEM for code in (0, 1, 2)},
 }
+# They may pass, and end no connection, not even an attempt (RFC 9293, section 3.9.2.2, MUST-56).
+SOFT: Final = frozenset({IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED, IcmpKind.PARAMETER_PROBLEM})
 _ICMP: Final = 1  # IP protocol numbers
 _TCP: Final = 6
 _ICMPV6: Final = 58

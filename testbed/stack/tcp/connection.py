@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from testbed.stack.connection import ConnectionFailure, ErrorKind
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.stack.packet.icmp import SOFT, IcmpError, IcmpKind
 from testbed.stack.packet.segment import Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp import info, output, timers
@@ -17,14 +17,13 @@ from testbed.stack.tcp.tcb import Tcb
 _LEAST_MTU: Final = {4: 68, 6: 1280}  # RFC 1191, section 3; RFC 8201, section 4
 # RFC 1191, section 7.1: what to try where a router does not say what fits.
 _PLATEAUS: Final = (32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
-# RFC 9293, MUST-56 (RFC 1122, 4.2.3.9): they do not end a connection, not even an attempt.
-_SOFT: Final = frozenset({IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED})
 _FAILURES: Final = {
     IcmpKind.NO_ROUTE: ErrorKind.UNREACHABLE,
     IcmpKind.UNREACHABLE: ErrorKind.UNREACHABLE,
     IcmpKind.PORT_UNREACHABLE: ErrorKind.REFUSED,
     IcmpKind.PROHIBITED: ErrorKind.UNREACHABLE,
     IcmpKind.TIME_EXCEEDED: ErrorKind.UNREACHABLE,
+    IcmpKind.PARAMETER_PROBLEM: ErrorKind.PROTOCOL,
 }
 
 
@@ -321,9 +320,9 @@ class TcpConnection(Tcb):
     def receive_icmp(self, error: IcmpError) -> None:
         """Take an ICMP error about a segment of this connection (RFC 5927).
 
-        One whose sequence number is not outstanding is not believed (section 4.1).  Without a
-        connection yet a hard one ends the attempt; otherwise it is kept as the reason in case the
-        peer never answers again (RFC 9293, section 3.9.2.2).
+        One whose sequence number is not outstanding is not believed (section 4.1).  A hard one ends
+        what is not synchronised yet.  In other states anybody could send it, so it counts as a soft
+        one (section 5.2; RFC 5461): the application is told (RFC 9293, section 3.9.2.2).
         """
         sender = self.sender
         position = expand((error.seq - sender.base) & BITS_32, max(sender.una, 0))
@@ -333,10 +332,11 @@ class TcpConnection(Tcb):
             self._packet_too_big(error.mtu)
             return
         failure = ConnectionFailure(_FAILURES[error.kind], f"ICMP: {error.kind.value}")
-        if self.state is State.SYN_SENT and error.kind not in _SOFT:
+        if self.state in HANDSHAKE and error.kind not in SOFT:
             self.end(failure)
-        else:
+        elif failure != self.soft_error:
             self.soft_error = failure
+            self.report_error(failure)
 
     def _packet_too_big(self, mtu: int) -> None:
         """Make smaller segments, and send again what was too large (RFC 1191, RFC 8201)."""

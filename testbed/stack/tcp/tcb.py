@@ -13,6 +13,7 @@ from testbed.stack.connection import (
     Connected,
     ConnectionFailure,
     ErrorKind,
+    ErrorReport,
     Event,
     Readable,
     Urgent,
@@ -37,7 +38,15 @@ from testbed.stack.tcp.extension import Extension
 from testbed.stack.tcp.keepalive import KeepAlive
 from testbed.stack.tcp.receiver import Receiver
 from testbed.stack.tcp.sender import Sender
-from testbed.stack.tcp.state import OVER, RECEIVING, RESETTABLE, TRANSITIONS, State, Trigger
+from testbed.stack.tcp.state import (
+    HANDSHAKE,
+    OVER,
+    RECEIVING,
+    RESETTABLE,
+    TRANSITIONS,
+    State,
+    Trigger,
+)
 from testbed.stack.tcp.timestamps import Timestamping
 from testbed.stack.tcp.user_timeout import UserTimeout
 
@@ -76,6 +85,7 @@ class Tcb:
     :ivar challenges: limits challenge ACKs; ``answers`` those to keep-alives and window probes.
     :ivar accepted: the peer opened it.
     :ivar orphaned: its user has closed it.
+    :ivar soft_error: of ICMP, since the last progress: why it ends, if no answer ever comes.
     :ivar told: its user has been told that nothing more happens.
     :ivar limited: it has a user timeout, or a limit of unsent data.
     """
@@ -192,6 +202,11 @@ class Tcb:
             self.receiver.buffer.clear()
         self.end(failure)
 
+    def report_error(self, error: ConnectionFailure) -> None:
+        """Tell the application, if it knows the connection, what hinders delivery (MUST-47)."""
+        if not (self.accepted and self.state in HANDSHAKE):
+            self.owner.report(self, ErrorReport(error))
+
     def give_up(self, detail: str) -> None:
         """End: the peer does not answer any more."""
         failure = self.soft_error or ConnectionFailure(ErrorKind.TIMED_OUT, detail)
@@ -245,9 +260,9 @@ class Tcb:
 
     def data_acknowledged(self) -> None:
         """Tell extension and application that the peer has got more."""
-        sender = self.sender
+        self.soft_error = None
         if self.extension is not None:
-            self.extension.acked(sender.acknowledged)
+            self.extension.acked(self.sender.acknowledged)
         if self.wants_room:
             self.report_room()
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from testbed.stack.connection import ConnectionFailure, ErrorKind
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp import output
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb
+
+# R1 (RFC 9293, section 3.8.3): retransmissions without an answer that the application hears of.
+_REPORTED: Final = 3
 
 
 def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
@@ -70,6 +76,9 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
     if backoffs >= retry_limit(tcb) and not _keeps_its_window_closed(tcb):
         tcb.give_up(f"no answer to {backoffs} retransmissions")
         return
+    if backoffs == _REPORTED:
+        detail = f"no answer to {backoffs} retransmissions so far"
+        tcb.report_error(ConnectionFailure(ErrorKind.TIMED_OUT, detail))
     _silent(tcb)
     sender.timed_out(now, established=tcb.state not in HANDSHAKE)
 

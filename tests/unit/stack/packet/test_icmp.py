@@ -12,7 +12,7 @@ from testbed.errors import PacketError
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.checksum import checksum, total
 from testbed.stack.packet.codec import emit
-from testbed.stack.packet.icmp import IcmpError, IcmpKind, parse_icmp
+from testbed.stack.packet.icmp import SOFT, IcmpError, IcmpKind, parse_icmp
 from testbed.stack.packet.segment import SYN, Segment
 
 FLOWS = {
@@ -66,7 +66,7 @@ def error(version: int, kind: int, code: int, about: bytes, *, mtu: int = 0) -> 
         (6, 1, 6, IcmpKind.PROHIBITED),
         (6, 2, 0, IcmpKind.TOO_BIG),
         (6, 3, 0, IcmpKind.TIME_EXCEEDED),
-        (6, 4, 1, IcmpKind.PORT_UNREACHABLE),
+        (6, 4, 1, IcmpKind.PARAMETER_PROBLEM),
     ],
 )
 def test_each_code_has_its_meaning(version: int, kind: int, code: int, meaning: IcmpKind) -> None:
@@ -74,6 +74,24 @@ def test_each_code_has_its_meaning(version: int, kind: int, code: int, meaning: 
     assert parse_icmp(error(version, kind, code, segment(version), mtu=1400)) == IcmpError(
         kind=meaning, flow=FLOWS[version], seq=0x89ABCDEF, mtu=mtu
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "code"),
+    [
+        *((4, 3, code) for code in (0, 1, 5)),
+        (4, 11, 0),
+        *((4, 12, code) for code in (0, 1, 2)),
+        *((6, 1, code) for code in (0, 3)),
+        (6, 3, 0),
+        *((6, 4, code) for code in (0, 1, 2)),
+    ],
+)
+def test_soft_errors_are_those_of_the_rfc(version: int, kind: int, code: int) -> None:
+    """RFC 9293, section 3.9.2.2; time that ran out in reassembly is about no segment of ours."""
+    heard = parse_icmp(error(version, kind, code, segment(version)))
+    assert heard is not None
+    assert heard.kind in SOFT
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -6,7 +6,7 @@ import pytest
 
 from testbed.stack.connection import Closed, ErrorKind
 from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.stack.packet.icmp import SOFT, IcmpError, IcmpKind
 from testbed.stack.packet.options import SackPermitted, Timestamps, find
 from testbed.stack.packet.segment import ACK, SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
@@ -129,8 +129,12 @@ def test_a_hard_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> Non
     assert script.endpoint.connection(FLOW) is None
 
 
-@pytest.mark.parametrize("kind", [IcmpKind.UNREACHABLE, IcmpKind.TIME_EXCEEDED])
-def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind) -> None:
+@pytest.mark.parametrize(("kind", "failure"), [
+    (IcmpKind.UNREACHABLE, ErrorKind.UNREACHABLE),
+    (IcmpKind.TIME_EXCEEDED, ErrorKind.UNREACHABLE),
+    (IcmpKind.PARAMETER_PROBLEM, ErrorKind.PROTOCOL),
+])  # fmt: skip
+def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind, failure: ErrorKind) -> None:
     """RFC 9293, MUST-56; it is the reason that is told if no answer ever comes."""
     script = Script()
     connection = script.open()
@@ -146,7 +150,20 @@ def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind) -> None:
     other.out()
     icmp(other, kind, 0)
     other.wait(300 * SECOND)
-    assert ending(other) is ErrorKind.UNREACHABLE
+    assert ending(other) is failure
+
+
+@pytest.mark.parametrize("kind", list(IcmpKind))
+def test_only_a_hard_error_ends_what_a_peer_has_begun(kind: IcmpKind) -> None:
+    """RFC 5461, section 4.1: SYN-RECEIVED is not synchronised either; nobody is told."""
+    script = Script()
+    script.listen()
+    script.inject("S", 0)
+    icmp(script, kind, 0)
+    assert script.out() == []
+    hard = kind not in (IcmpKind.TOO_BIG, *SOFT)
+    assert (script.endpoint.connection(FLOW) is None) is hard
+    assert script.events == []
 
 
 @pytest.mark.parametrize("kind", [IcmpKind.PORT_UNREACHABLE, IcmpKind.UNREACHABLE])
