@@ -75,3 +75,19 @@ def test_a_subflow_may_be_bound_to_an_interface() -> None:
         assert names == ["w0", "v0"]
         network.unbind(bound)
         assert network.path(bound, "10.9.0.2").interface.name == "v0"
+
+
+@pytest.mark.sandbox
+@isolated
+def test_the_source_of_a_connection_is_that_of_the_route() -> None:
+    """RFC 9293, MUST-44: whoever gives no local address gets the one that IP chooses."""
+    ip("link add v0 type veth peer name v1")
+    ip("link set v1 up")
+    ip("link set v0 up")
+    ip(f"address add {A}/24 dev v0")
+    ip(f"address add {B}/24 dev v0")
+    ip(f"route add 192.0.2.0/24 dev v0 src {B}")
+    with contextlib.closing(Network(lambda _: None, lambda: None)) as network:
+        assert network.source_for("10.9.0.2") == A
+        assert network.source_for("192.0.2.1") == B
+        assert network.source_for("198.51.100.1") is None

@@ -120,6 +120,17 @@ def test_sizes_are_those_of_the_octets(segment: Segment) -> None:
     assert options_size(segment.options) == len(emit_options(segment.options))
 
 
+@given(segments())
+def test_no_list_of_options_is_ended(segment: Segment) -> None:
+    """RFC 9293, MUST-69: zeros would have to follow the end; a list is padded with NOP instead."""
+    octets = emit_options(segment.options)
+    at = 0
+    while at < len(octets):
+        assert octets[at] != 0
+        at += 1 if octets[at] == 1 else octets[at + 1]
+    assert at == len(octets)
+
+
 def test_find_gives_the_first_of_a_class() -> None:
     assert find((Timestamps(1, 2), Timestamps(3, 4)), Timestamps) == Timestamps(1, 2)
     assert find(SYN, Sack) is None

@@ -358,3 +358,12 @@ def test_a_peer_that_has_gone_is_noticed() -> None:
     assert end is not None
     assert end.failure is not None
     assert end.failure.kind is ErrorKind.TIMED_OUT
+
+
+def test_a_reset_may_have_data() -> None:
+    """RFC 9293, section 3.5.3: it may say why; nobody reads it."""
+    script = Script()
+    connection = script.connect()
+    assert script.inject("R", 1, payload=b"why") == []
+    assert connection.state is State.CLOSED
+    assert connection.read(100) == b""

@@ -15,9 +15,12 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
+from testbed.stack.packet.segment import SYN
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.state import State
 
+from .network import Network, transfer
 from .script import FLOW, MS, SECOND, Script, bare
 
 
@@ -337,6 +340,10 @@ def test_one_connection_of_a_kind_at_a_time() -> None:
     with pytest.raises(OSError, match="open") as caught:
         script.listen()
     assert caught.value.errno == errno.EADDRINUSE
+    script.out()
+    script.flow = Flow(FLOW.local, Address("10.0.0.3", 9))
+    script.base = None
+    assert script.inject("S", 0) == ["S. 0:0 1"]  # the one that was open still is
 
 
 def test_a_closed_listener_refuses_and_its_connections_stay() -> None:
@@ -364,3 +371,37 @@ def test_isns_grow_with_time_and_differ_between_flows() -> None:
     other = Flow(FLOW.local, Address("10.0.0.3", 9))
     assert (isn(FLOW, 4 * MS) - isn(FLOW)) & 0xFFFF_FFFF == 1000
     assert isn(other) != isn(FLOW)
+
+
+def test_isns_of_one_secret_tell_nothing_of_another() -> None:
+    """RFC 9293, section 3.4.1: F needs a key, so what one host shows is of no use for another."""
+
+    def isn(secret: bytes, flow: Flow) -> int:
+        endpoint = TcpEndpoint(bare(), secret)
+        endpoint.connect(flow, SECOND)
+        (syn,) = endpoint.segments_to_send(SECOND)
+        return syn.seq
+
+    other = Flow(FLOW.local, Address("10.0.0.3", 9))
+    here, there = (isn(secret, other) - isn(secret, FLOW) for secret in (b"k" * 16, b"l" * 16))
+    assert (here - there) & 0xFFFF_FFFF
+
+
+def test_the_mss_is_on_syns_only() -> None:
+    """RFC 9293, section 3.2."""
+    network = Network()
+    transfer(network, b"x" * 5000, b"y" * 5000)
+    with_mss = [one for _, one in network.transcript if find(one.options, MaximumSegmentSize)]
+    assert len(with_mss) == 2
+    assert all(one.flags & SYN for one in with_mss)
+
+
+def test_a_reset_of_a_simultaneous_open_is_told() -> None:
+    """Section 3.10.7.4, second: refused, where a passive open just listens on."""
+    script = Script()
+    script.open()
+    script.out()
+    script.inject("S", 0)
+    assert script.connection.state is State.SYN_RECEIVED
+    script.inject("R", 1)
+    assert failure(script) is ErrorKind.REFUSED

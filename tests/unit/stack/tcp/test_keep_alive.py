@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.stack.tcp.state import State
 
-from .script import SECOND, Script, bare
+from .script import MS, SECOND, Script, bare
 
 
 def test_keep_alive_finds_a_peer_that_has_gone() -> None:
@@ -55,3 +55,22 @@ def test_keep_alive_is_answered() -> None:
     script.connect()
     script.inject("P.", 1, 1, b"x")
     assert script.inject(".", 1, 1) == [". 1:1 2"]
+
+
+def test_keep_alive_waits_for_two_hours() -> None:
+    """MUST-28."""
+    script = Script(bare(keepalive=True))
+    script.connect()
+    (when, _), *_ = script.times(3 * 3600 * SECOND)
+    assert when >= 2 * 3600 * 1000
+
+
+def test_no_keep_alive_is_sent_while_data_is_outstanding() -> None:
+    """MUST-26: its retransmission finds a peer that has gone."""
+    script = Script(bare(keepalive=True, keepalive_idle_ns=SECOND, keepalive_probes=2))
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    assert set(script.wait(60 * SECOND)) == {"P. 1:2 1"}
+    script.inject(".", 1, 2)
+    assert script.wait(1500 * MS) == [". 1:1 1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from testbed.stack.packet.options import Timestamps
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.state import State
 
 from .script import MS, SACK_PERMITTED, SCALED, SECOND, Script, bare
 
@@ -387,3 +388,13 @@ def test_blocks_of_single_octets_cut_no_segment() -> None:
         script.inject(".", 1, 1, options=script.sack((at(3) + octet, at(3) + octet + 1)))
     assert len(board.records) == 10
     assert script.connection.info()["sacked"] == 0
+
+
+def test_data_is_not_given_up_within_100_seconds() -> None:
+    """RFC 9293, section 3.8.3, SHLD-11."""
+    script = Script()
+    connection = script.connect()
+    connection.send(b"x")
+    script.out()
+    script.wait(100 * SECOND)
+    assert connection.state is State.ESTABLISHED

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from testbed.stack.connection import Readable
-from testbed.stack.packet.options import Timestamps
+from testbed.stack.packet.options import Timestamps, UnknownOption
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.state import State
 
@@ -441,3 +441,12 @@ def test_segments_that_come_in_one_round_are_acknowledged_every_second_one() -> 
     for number in range(40):
         script.inject(".", start + 1460 * number, 1, b"x" * 1460, take=False)
     assert len(script.out()) == 9
+
+
+def test_options_nobody_knows_change_nothing() -> None:
+    """RFC 9293, section 3.1, MUST-6."""
+    script = Script()
+    script.options = (UnknownOption(253, b"unknown"), UnknownOption(200, b""))
+    connection = script.connect(script.options)
+    assert script.inject("P.", 1, 1, b"data") == [". 1:1 5"]
+    assert connection.read(10) == b"data"

@@ -99,6 +99,18 @@ def test_a_closed_window_does_not_hide_urgent_data() -> None:
     assert all(segment.flags & URG for segment in script.last)
 
 
+def test_urgent_data_is_told_of_though_the_window_is_closed() -> None:
+    """Section 3.4, MUST-66."""
+    script = Script(bare(receive_buffer=3000))
+    connection = script.connect()
+    script.inject(".", 1, 1, b"x" * 3000)
+    assert script.last[-1].window == 0
+    script.inject("U.", 3001, 1, b"z", urgent=10)
+    assert urgent_events(script) == 1
+    assert connection.urgent_left == 3010
+    assert connection.readable == 3000
+
+
 def test_a_retransmission_carries_it() -> None:
     script = Script()
     connection = script.connect()
