@@ -77,6 +77,7 @@ def test_a_subflow_may_be_bound_to_an_interface() -> None:
         assert network.path(bound, "10.9.0.2").interface.name == "v0"
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-44")
 @pytest.mark.sandbox
 @isolated
 def test_the_source_of_a_connection_is_that_of_the_route() -> None:

@@ -40,6 +40,7 @@ def with_ipv4_checksum(packet: bytes) -> bytes:
     return header[:10] + checksum(total(header)).to_bytes(2, "big") + packet[12:]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-2", "MAY-4")
 def test_ipv4_octet_by_octet() -> None:
     packet = emit(msgspec.structs.replace(V4, ecn=ECT_0))
     # DF is set, and the identification then means nothing (RFC 6864).
@@ -57,6 +58,7 @@ def test_ipv6_octet_by_octet() -> None:
     assert header_length(V6) == 60
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-3")
 @settings(max_examples=300)
 @given(segments.segments().filter(lambda segment: ":" not in segment.source.host), st.data())
 def test_a_flipped_bit_is_noticed_wherever_it_is(segment: Segment, data: st.DataObject) -> None:
@@ -77,6 +79,7 @@ def test_a_checksum_left_to_the_kernel_comes_out_the_same(segment: Segment) -> N
     assert parse(unfinished, verify=False) == segment
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-2")
 def test_an_odd_payload_is_summed_as_if_a_zero_followed() -> None:
     odd = msgspec.structs.replace(V4, payload=b"abc")
     packet = emit(odd)
@@ -84,6 +87,7 @@ def test_an_odd_payload_is_summed_as_if_a_zero_followed() -> None:
     assert total(pseudo + packet[20:] + b"\0") == 0
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-50")
 @pytest.mark.parametrize("segment", [V4, V6])
 def test_options_of_ip_are_skipped_in_ipv4_and_refused_in_ipv6(segment: Segment) -> None:
     packet = emit(segment)

@@ -40,6 +40,7 @@ def error(version: int, kind: int, code: int, about: bytes, *, mtu: int = 0) -> 
     return header + router + host + icmp
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-54")
 @pytest.mark.parametrize(
     ("version", "kind", "code", "meaning"),
     [
@@ -76,6 +77,7 @@ def test_each_code_has_its_meaning(version: int, kind: int, code: int, meaning: 
     )
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-56")
 @pytest.mark.parametrize(
     ("version", "kind", "code"),
     [
@@ -104,6 +106,7 @@ def test_eight_octets_of_tcp_are_enough(version: int) -> None:
         parse_icmp(error(version, {4: 3, 6: 1}[version], 0, about[:-1]))
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-55")
 @pytest.mark.parametrize(
     "packet",
     [

@@ -15,6 +15,7 @@ from tests import segments
 FORMS = segments.tcp_options | segments.mptcp_options
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-68")
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_every_option_comes_back(form: str) -> None:
     @given(FORMS[form])
@@ -27,6 +28,7 @@ def test_every_form_of_every_option_comes_back(form: str) -> None:
     comes_back()
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-5")
 @settings(max_examples=300)
 @given(segments.segments())
 def test_every_segment_comes_back(segment: Segment) -> None:

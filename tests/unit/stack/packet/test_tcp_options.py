@@ -52,6 +52,7 @@ def test_a_known_kind_of_unknown_length_is_kept(octets: str) -> None:
     assert parse_options(raw) == (UnknownOption(raw[0], raw[2:]),)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-7")
 @pytest.mark.parametrize(
     "broken",
     [
@@ -68,6 +69,7 @@ def test_an_illegal_length_ends_the_list_but_not_the_segment(broken: str) -> Non
     assert parse_options(bytes.fromhex("0204 05b4" + broken)) == (MaximumSegmentSize(1460),)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-4", "MUST-64")
 def test_options_begin_on_any_octet_and_stop_at_the_end_of_the_list() -> None:
     octets = bytes.fromhex("01 0204 05b4 01 01 01 0303 07 00 0402")
     assert parse_options(octets) == (MaximumSegmentSize(1460), WindowScale(7))
@@ -120,6 +122,7 @@ def test_sizes_are_those_of_the_octets(segment: Segment) -> None:
     assert options_size(segment.options) == len(emit_options(segment.options))
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-69")
 @given(segments())
 def test_no_list_of_options_is_ended(segment: Segment) -> None:
     """RFC 9293, MUST-69: zeros would have to follow the end; a list is padded with NOP instead."""

@@ -44,6 +44,7 @@ def test_a_syn_is_challenged(seq: int) -> None:
     assert connection.state is State.ESTABLISHED
 
 
+@pytest.mark.requirement("RFC 9293", "MAY-12")
 def test_an_ack_far_off_is_challenged_and_its_data_dropped() -> None:
     """RFC 5961, section 5.2."""
     script = Script()
@@ -114,6 +115,7 @@ def ending(script: Script) -> ErrorKind | None:
     return closed.failure.kind if closed.failure else None
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-54", "SHLD-26")
 @pytest.mark.parametrize(("kind", "failure"), [
     (IcmpKind.PORT_UNREACHABLE, ErrorKind.REFUSED),
     (IcmpKind.PROHIBITED, ErrorKind.UNREACHABLE),
@@ -129,6 +131,7 @@ def test_a_hard_error_ends_an_attempt(kind: IcmpKind, failure: ErrorKind) -> Non
     assert script.endpoint.connection(FLOW) is None
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-56")
 @pytest.mark.parametrize(("kind", "failure"), [
     (IcmpKind.UNREACHABLE, ErrorKind.UNREACHABLE),
     (IcmpKind.TIME_EXCEEDED, ErrorKind.UNREACHABLE),
@@ -153,6 +156,7 @@ def test_a_soft_error_does_not_end_an_attempt(kind: IcmpKind, failure: ErrorKind
     assert ending(other) is failure
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-26")
 @pytest.mark.parametrize("kind", list(IcmpKind))
 def test_only_a_hard_error_ends_what_a_peer_has_begun(kind: IcmpKind) -> None:
     """RFC 5461, section 4.1: SYN-RECEIVED is not synchronised either; nobody is told."""
@@ -166,6 +170,7 @@ def test_only_a_hard_error_ends_what_a_peer_has_begun(kind: IcmpKind) -> None:
     assert script.events == []
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-56")
 @pytest.mark.parametrize("kind", [IcmpKind.PORT_UNREACHABLE, IcmpKind.UNREACHABLE])
 def test_no_error_ends_a_connection(kind: IcmpKind) -> None:
     """RFC 5927, section 5.2: hard errors are soft ones; the reason is kept for later."""
@@ -191,6 +196,7 @@ def test_an_error_about_what_is_not_outstanding_is_not_believed() -> None:
     assert script.out() == []
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-16")
 def test_a_smaller_path_mtu() -> None:
     """RFC 1191, section 6.4: what was too large is sent again at once, smaller."""
     script = Script()

@@ -13,6 +13,7 @@ from testbed.stack.tcp.state import State
 from .script import FLOW, MS, SECOND, Script, bare
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-13")
 def test_active_close() -> None:
     """Section 3.6, figure 12."""
     script = Script()
@@ -31,6 +32,7 @@ def test_active_close() -> None:
     assert script.endpoint.connection(FLOW) is None
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-12")
 def test_passive_close() -> None:
     """Section 3.6, figure 12, the other side; half-close: it still sends in CLOSE-WAIT."""
     script = Script()
@@ -112,6 +114,7 @@ def test_a_fin_out_of_order_waits_for_what_is_before_it() -> None:
     assert connection.at_eof
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-13")
 def test_time_wait_acknowledges_a_fin_again_and_starts_anew() -> None:
     """Section 3.10.7.4, eighth; MUST-13."""
     script = Script()
@@ -143,6 +146,7 @@ def in_time_wait(config: TcpConfig, syn: tuple[Timestamps, ...] = ()) -> tuple[S
     return script, base
 
 
+@pytest.mark.requirement("RFC 9293", "MAY-2")
 def test_a_new_syn_ends_time_wait() -> None:
     """Section 3.10.7.4, fourth: SYN above RCV.NXT; the ISN lies above the old SND.NXT."""
     script, old = in_time_wait(bare())
@@ -152,6 +156,7 @@ def test_a_new_syn_ends_time_wait() -> None:
     assert 0 < (script.last[0].seq - old) & 0xFFFF_FFFF < 1 << 31
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-4")
 def test_a_syn_with_a_later_timestamp_ends_time_wait() -> None:
     """RFC 6191, section 2."""
     script, old = in_time_wait(TcpConfig(sack=False), (Timestamps(1000, 0),))
@@ -170,12 +175,14 @@ def test_without_a_listener_a_new_syn_does_not_end_time_wait() -> None:
     assert connection.state is State.TIME_WAIT
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-4")
 def test_an_old_syn_does_not_end_time_wait() -> None:
     script, _ = in_time_wait(TcpConfig(sack=False), (Timestamps(1000, 0),))
     assert script.inject("S", 3, options=(Timestamps(999, 0),)) == [". 2:2 2"]
     assert script.connection.state is State.TIME_WAIT
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-3")
 def test_close_with_octets_unread_resets() -> None:
     """Section 3.6.1 (RFC 2525, section 2.17): the peer must learn that data was lost."""
     script = Script()
@@ -189,6 +196,7 @@ def test_close_with_octets_unread_resets() -> None:
     assert end.failure.kind is ErrorKind.ABORTED
 
 
+@pytest.mark.requirement("RFC 9293", "MAY-1", "SHLD-3")
 def test_data_after_close_resets() -> None:
     """Section 3.6.1: MAY-1, SHLD-3."""
     script = Script()
@@ -313,6 +321,7 @@ def test_abort_without_a_reset(reach: object) -> None:
     assert script.ending() is not None
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-12")
 @pytest.mark.parametrize(
     "reach", [established, fin_wait_1, fin_wait_2, close_wait, closing, last_ack, time_wait]
 )
@@ -347,6 +356,7 @@ def test_what_arrived_before_a_reset_is_still_there() -> None:
         connection.send(b"x")
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-20", "MUST-21")
 def test_a_peer_that_has_gone_is_noticed() -> None:
     """Section 3.8.3: R2."""
     script = Script(bare(retries=4))
@@ -360,6 +370,7 @@ def test_a_peer_that_has_gone_is_noticed() -> None:
     assert end.failure.kind is ErrorKind.TIMED_OUT
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-2")
 def test_a_reset_may_have_data() -> None:
     """RFC 9293, section 3.5.3: it may say why; nobody reads it."""
     script = Script()

@@ -88,6 +88,7 @@ def test_slow_start_then_halt_at_the_threshold(name: str) -> None:
     assert control.threshold <= control.window <= control.threshold + MSS
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-19")
 def test_reno_halves_and_adds_one_segment_each_round_trip() -> None:
     """RFC 5681, section 3.1, equations 3 and 4."""
     control = begun("reno")
@@ -99,6 +100,7 @@ def test_reno_halves_and_adds_one_segment_each_round_trip() -> None:
         assert control.window == (21 + number) * MSS
 
 
+@pytest.mark.requirement("RFC 9293", "MAY-18")
 def test_cubic_goes_back_to_where_it_was_along_the_cubic() -> None:
     """RFC 9438, section 4.2: K = cbrt((W_max - cwnd) / C) seconds after the reduction."""
     control = begun("cubic", 1000)
@@ -117,6 +119,7 @@ def test_cubic_goes_back_to_where_it_was_along_the_cubic() -> None:
     assert control.window / MSS == pytest.approx(1300, rel=0.03)  # convex after K
 
 
+@pytest.mark.requirement("RFC 9293", "MAY-18")
 def test_cubic_is_never_slower_than_reno_on_short_paths() -> None:
     """RFC 9438, section 4.3: the Reno-friendly region."""
     control = begun("cubic", 10)

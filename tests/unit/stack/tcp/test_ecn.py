@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.stack.packet.options import MaximumSegmentSize, SackPermitted
 from testbed.stack.packet.segment import CE, CWR, ECT_0, NOT_ECT
 from testbed.stack.tcp.config import TcpConfig
@@ -19,6 +21,7 @@ def ecn_connection(script: Script) -> TcpConnection:
     return connection
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-8")
 def test_it_is_asked_for_and_granted() -> None:
     """Section 6.1.1."""
     script = Script(ECN)
@@ -68,6 +71,7 @@ def test_marks_are_echoed_until_cwr() -> None:
     assert script.inject("P.W", 3, 1, b"c", ecn=ECT_0) == [". 1:1 4"]
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-8")
 def test_an_echo_reduces_the_window_once_per_round_trip() -> None:
     """Section 6.1.2."""
     script = Script(ECN)

@@ -25,6 +25,7 @@ def flows() -> list[Flow]:
     return [Flow(Address("10.0.0.1", 1000 + n), server) for n in range(CONNECTIONS)]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-45")
 def test_each_connection_gets_its_own() -> None:
     network = Network()
     network.server.listen(Address("0.0.0.0", 80))
@@ -164,6 +165,7 @@ def test_a_port_is_free_again_whatever_came_between() -> None:
     assert not script.endpoint.uses(HERE.port)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-43")
 def test_a_listener_on_one_address_comes_before_one_on_any() -> None:
     script = Script()
     script.endpoint.listen(Address("0.0.0.0", HERE.port), backlog=0)
@@ -171,6 +173,7 @@ def test_a_listener_on_one_address_comes_before_one_on_any() -> None:
     assert script.inject("S", 0) == ["S. 0:0 1"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-46", "MUST-63", "MUST-57")
 @pytest.mark.parametrize("host", ["0.0.0.0", "239.1.2.3", "255.255.255.255", "::", "ff02::1"])
 def test_many_hosts_are_no_peer(host: str) -> None:
     """RFC 9293, MUST-46, MUST-57 and MUST-63: not to connect to, not to answer, not to be."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.stack.connection import Closed, ErrorKind, ErrorReport
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.tcp.state import State
@@ -20,6 +22,7 @@ def unreachable(script: Script, seq: int) -> None:
     script.endpoint.receive_icmp(error, script.now)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-47", "SHLD-25")
 def test_a_soft_error_is_reported() -> None:
     """MUST-47, SHLD-25: once, and again when it comes back after there was progress."""
     script = Script()
@@ -52,6 +55,7 @@ def test_an_error_that_has_passed_is_no_reason() -> None:
     assert end.failure.kind is ErrorKind.TIMED_OUT
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-9", "SHLD-10")
 def test_trouble_is_reported_after_three_retransmissions() -> None:
     """Section 3.8.3: at R1, and before the connection ends at R2."""
     script = Script(bare(retries=6))

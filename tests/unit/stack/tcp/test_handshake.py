@@ -51,6 +51,7 @@ def test_passive_open() -> None:
     assert script.connection.state is State.ESTABLISHED
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-10")
 def test_simultaneous_open() -> None:
     """Section 3.5, figure 7."""
     script = Script()
@@ -63,6 +64,7 @@ def test_simultaneous_open() -> None:
     assert script.events == [Connected()]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-14", "MAY-3")
 def test_the_options_of_a_syn_are_those_of_linux() -> None:
     script = Script(TcpConfig())
     script.open()
@@ -78,6 +80,7 @@ def test_the_options_of_a_syn_are_those_of_linux() -> None:
     assert syn.window == 65535
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-5", "MUST-67")
 def test_the_mss_of_ipv6_is_less() -> None:
     """Section 3.7.1."""
     flow = Flow(Address("fd00::1", 1000), Address("fd00::2", 2000))
@@ -87,6 +90,7 @@ def test_the_mss_of_ipv6_is_less() -> None:
     assert script.last[0].options == (MaximumSegmentSize(1440),)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-15")
 @pytest.mark.parametrize(("flow", "octets"), [
     (FLOW, 536),
     (Flow(Address("fd00::1", 1000), Address("fd00::2", 2000)), 1220),
@@ -120,6 +124,7 @@ def test_a_shift_of_nothing_is_offered_too() -> None:
     assert script.connection.send_window == 12_800
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-1", "REC-1")
 def test_windows_of_syns_are_never_scaled() -> None:
     """RFC 7323, section 2.2."""
     script = Script(TcpConfig(timestamps=False, sack=False))
@@ -172,6 +177,7 @@ def test_an_ack_of_another_incarnation_is_answered_by_reset() -> None:
     assert script.inject(".", 300, 100) == ["R 100:100"]  # figure 10: half-open
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-22")
 def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     """RFC 6298, sections 2.1 and 5.5; Linux' tcp_syn_retries."""
     script = Script(bare(syn_retries=3))
@@ -181,6 +187,7 @@ def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     assert failure(script) is ErrorKind.TIMED_OUT
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-23")
 def test_syn_is_not_given_up_within_three_minutes() -> None:
     """RFC 9293, MUST-23."""
     script = Script()
@@ -222,6 +229,7 @@ def test_a_syn_that_comes_again_is_answered_again() -> None:
     assert script.events == [Connected()]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-22")
 def test_syn_ack_is_repeated_and_given_up_quietly() -> None:
     script = Script(bare(syn_ack_retries=2))
     script.listen()
@@ -240,6 +248,7 @@ def test_a_wrong_ack_in_syn_received_is_answered_by_reset() -> None:
     assert script.connection.state is State.SYN_RECEIVED
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-11")
 def test_a_reset_in_syn_received_frees_the_place() -> None:
     """Section 3.10.7.4, second."""
     script = Script()
@@ -330,6 +339,7 @@ def test_data_on_a_syn_is_kept() -> None:
     assert script.connection.read(100) == b"early"
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-41", "MUST-42")
 def test_one_connection_of_a_kind_at_a_time() -> None:
     script = Script()
     script.open()
@@ -358,6 +368,7 @@ def test_a_closed_listener_refuses_and_its_connections_stay() -> None:
     assert script.inject("S", 0) == ["R. 0:0 1"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-8", "SHLD-1")
 def test_isns_grow_with_time_and_differ_between_flows() -> None:
     """RFC 6528, section 3."""
 
@@ -373,6 +384,7 @@ def test_isns_grow_with_time_and_differ_between_flows() -> None:
     assert isn(other) != isn(FLOW)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-9")
 def test_isns_of_one_secret_tell_nothing_of_another() -> None:
     """RFC 9293, section 3.4.1: F needs a key, so what one host shows is of no use for another."""
 
@@ -387,6 +399,7 @@ def test_isns_of_one_secret_tell_nothing_of_another() -> None:
     assert (here - there) & 0xFFFF_FFFF
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-65")
 def test_the_mss_is_on_syns_only() -> None:
     """RFC 9293, section 3.2."""
     network = Network()
@@ -396,6 +409,7 @@ def test_the_mss_is_on_syns_only() -> None:
     assert all(one.flags & SYN for one in with_mss)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-11")
 def test_a_reset_of_a_simultaneous_open_is_told() -> None:
     """Section 3.10.7.4, second: refused, where a passive open just listens on."""
     script = Script()

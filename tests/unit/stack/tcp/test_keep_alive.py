@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.stack.tcp.state import State
 
 from .script import MS, SECOND, Script, bare
 
 
+@pytest.mark.requirement("RFC 9293", "MAY-5", "MUST-24", "MUST-27", "MUST-29", "SHLD-12")
 def test_keep_alive_finds_a_peer_that_has_gone() -> None:
     """Section 3.8.4."""
     config = bare(
@@ -23,6 +26,7 @@ def test_keep_alive_finds_a_peer_that_has_gone() -> None:
     assert end.failure is not None
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-26")
 def test_keep_alive_is_content_with_any_answer() -> None:
     script = Script(
         bare(keepalive=True, keepalive_idle_ns=10 * SECOND, keepalive_interval_ns=SECOND)
@@ -43,6 +47,7 @@ def test_keep_alive_is_not_content_with_what_anybody_could_send() -> None:
     assert connection.state is State.CLOSED
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-25")
 def test_keep_alive_is_off_unless_asked_for() -> None:
     """MUST-25."""
     script = Script()
@@ -57,6 +62,7 @@ def test_keep_alive_is_answered() -> None:
     assert script.inject(".", 1, 1) == [". 1:1 2"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-28")
 def test_keep_alive_waits_for_two_hours() -> None:
     """MUST-28."""
     script = Script(bare(keepalive=True))
@@ -65,6 +71,7 @@ def test_keep_alive_waits_for_two_hours() -> None:
     assert when >= 2 * 3600 * 1000
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-26")
 def test_no_keep_alive_is_sent_while_data_is_outstanding() -> None:
     """MUST-26: its retransmission finds a peer that has gone."""
     script = Script(bare(keepalive=True, keepalive_idle_ns=SECOND, keepalive_probes=2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.stack.packet.options import Timestamps
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.state import State
@@ -30,6 +32,7 @@ def repeated(segment: int) -> str:
     return f". {at(segment)}:{at(segment + 1)} 1"
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-18")
 def test_the_timeout_follows_the_round_trip_time() -> None:
     """RFC 6298, section 2: SRTT = R, RTTVAR = R/2; Linux' floor is for the variance term."""
     script = Script()
@@ -55,6 +58,7 @@ def test_the_timer_starts_anew_with_each_acknowledgment() -> None:
     assert script.times(SECOND)[0] == (rto, "P" + repeated(1))
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-18")
 def test_what_was_sent_twice_gives_no_sample() -> None:
     """RFC 6298, section 3 (Karn); the back-off ends with new data acknowledged."""
     script = Script()
@@ -91,6 +95,7 @@ def test_with_timestamps_it_does() -> None:
     assert connection.smoothed_rtt_ns != first
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-19")
 def test_a_timeout_repeats_from_the_first_and_starts_slowly() -> None:
     """RFC 5681, section 3.1: the loss window is one segment; then slow start."""
     script = sending(Script(), 10, sack=False)
@@ -390,6 +395,7 @@ def test_blocks_of_single_octets_cut_no_segment() -> None:
     assert script.connection.info()["sacked"] == 0
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-11")
 def test_data_is_not_given_up_within_100_seconds() -> None:
     """RFC 9293, section 3.8.3, SHLD-11."""
     script = Script()

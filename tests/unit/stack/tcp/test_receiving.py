@@ -28,6 +28,7 @@ def settled(script: Script) -> int:
     return 1 + QUICK * 1460
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-19")
 def test_every_second_full_segment_is_acknowledged() -> None:
     """RFC 9293, section 3.8.6.3, MUST-59; RFC 5681, section 4.2."""
     script = Script()
@@ -37,6 +38,7 @@ def test_every_second_full_segment_is_acknowledged() -> None:
     assert script.inject(".", at + 1460, 1, b"b" * 1460) == [f". 1:1 {at + 2920}"]
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-18", "MUST-40")
 def test_one_segment_is_acknowledged_after_40_ms() -> None:
     """MUST-58: less than half a second."""
     script = Script()
@@ -66,6 +68,7 @@ def test_the_first_segments_are_acknowledged_at_once() -> None:
     assert script.inject(".", at + 1460, 1, b"a" * 1460) == []
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-58")
 def test_data_carries_the_acknowledgment() -> None:
     script = Script()
     connection = script.connect()
@@ -76,6 +79,7 @@ def test_data_carries_the_acknowledgment() -> None:
     assert script.wait(100 * MS) == []
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-31", "MAY-13")
 def test_out_of_order_data_is_acknowledged_at_once_and_kept() -> None:
     """RFC 5681, section 4.2: also when a gap is filled."""
     script = Script()
@@ -227,6 +231,7 @@ def test_the_echo_is_that_of_the_segment_that_advanced_the_window() -> None:
     assert script.last[0].options[0].echo == 1030  # type: ignore[attr-defined]
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-14", "MAY-8", "MUST-39")
 def test_the_window_is_honest_and_its_edge_never_goes_back() -> None:
     """Section 3.8.6.2.1, SHLD-14; silly window avoidance of 3.8.6.2.2, MUST-39."""
     script = Script(bare(receive_buffer=8000))
@@ -254,6 +259,7 @@ def test_data_beyond_the_window_is_not_taken() -> None:
     assert connection.readable == 3000
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-66")
 def test_acks_and_resets_count_though_the_window_is_closed() -> None:
     """Section 3.10.7.4, first: MUST-66."""
     script = Script(bare(receive_buffer=3000))
@@ -407,6 +413,7 @@ def test_a_reset_before_the_window_is_not_answered() -> None:
     assert script.inject("R", 50) != []
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-19")
 def test_a_small_batch_is_acknowledged_every_second_segment() -> None:
     """RFC 9293, section 3.8.6.3: merging segments on their way in changes nothing for the peer."""
     script = Script()
@@ -420,6 +427,7 @@ def test_a_small_batch_is_acknowledged_every_second_segment() -> None:
     assert script.wait(SECOND) == [". 1:1 35001"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-58")
 def test_a_large_batch_is_acknowledged_once() -> None:
     """It comes at a speed at which ACKs are no clock; Linux, too, has one ACK for a merged one."""
     script = Script()
@@ -428,6 +436,7 @@ def test_a_large_batch_is_acknowledged_once() -> None:
     assert seen == [". 1:1 44001"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-59")
 def test_segments_that_come_in_one_round_are_acknowledged_every_second_one() -> None:
     """RFC 9293, section 3.8.6.3: also those that cannot be merged, as MPTCP's mappings differ."""
     script = Script()
@@ -443,6 +452,7 @@ def test_segments_that_come_in_one_round_are_acknowledged_every_second_one() -> 
     assert len(script.out()) == 9
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-6")
 def test_options_nobody_knows_change_nothing() -> None:
     """RFC 9293, section 3.1, MUST-6."""
     script = Script()

@@ -22,6 +22,7 @@ def sizes(script: Script) -> list[int]:
     return [len(segment.payload) for segment in script.last]
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-28")
 def test_the_initial_window_is_ten_segments() -> None:
     """RFC 6928."""
     script = Script()
@@ -34,6 +35,7 @@ def test_the_initial_window_is_ten_segments() -> None:
     assert connection.unsent == 50_000
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-19")
 def test_slow_start_doubles() -> None:
     """RFC 5681, section 3.1, counting octets (RFC 3465)."""
     script = Script()
@@ -57,6 +59,7 @@ def test_an_application_that_sends_little_gets_no_larger_window() -> None:
     assert connection.cwnd == 14600
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-16")
 def test_options_make_segments_smaller() -> None:
     """RFC 6691: MSS counts no options, so the payload does."""
     script = Script(TcpConfig(sack=False, window_scaling=False))
@@ -67,6 +70,7 @@ def test_options_make_segments_smaller() -> None:
     assert connection.mss == 1448
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-7", "MUST-60", "SHLD-27", "MAY-16")
 def test_nagle() -> None:
     """Section 3.7.4, in Minshall's form: one small segment may be outstanding."""
     script = Script()
@@ -79,6 +83,7 @@ def test_nagle() -> None:
     assert script.inject(".", 1, 2) == ["P. 2:4 1"]
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-7", "SHLD-28")
 def test_nagle_lets_full_segments_go() -> None:
     script = Script()
     connection = script.connect()
@@ -89,6 +94,7 @@ def test_nagle_lets_full_segments_go() -> None:
     assert script.inject(".", 1, 1462) == ["P. 1462:2002 1"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-17")
 def test_nagle_can_be_switched_off() -> None:
     """MUST-17."""
     script = Script(bare(nagle=False))
@@ -118,6 +124,7 @@ def test_the_peers_window_is_kept() -> None:
     assert script.inject(".", 1, 1461, win=4000) == [". 2921:4381 1"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-38")
 def test_silly_windows_are_not_filled() -> None:
     """Section 3.8.6.2.1, MUST-38: a full segment, or half the largest window, or all there is."""
     script = Script()
@@ -148,6 +155,7 @@ def test_the_override_timeout_fills_even_a_silly_window() -> None:
     assert ". 2921:3921 1" in script.wait(10 * SECOND)  # it is repeated like any other
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-36", "MUST-37", "SHLD-29", "SHLD-30")
 def test_a_closed_window_is_probed_for_ever_while_answers_come() -> None:
     """Section 3.8.6.1, MUST-35 to MUST-37; RFC 6429."""
     script = Script(bare(retries=5))
@@ -190,6 +198,7 @@ def test_nobody_waits_for_ever_for_an_orphans_window() -> None:
     assert connection.state is State.CLOSED
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-34", "SHLD-17", "MUST-35")
 def test_a_window_that_shrinks_is_survived() -> None:
     """Section 3.8.6.2.1, SHLD-15 and MUST-34: SND.UNA+SND.WND may go back."""
     script = Script(bare(retries=3))
@@ -208,6 +217,7 @@ def test_a_window_that_shrinks_is_survived() -> None:
     assert connection.idle
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-15", "SHLD-16", "MAY-7")
 def test_a_window_that_shrinks_lets_old_data_leave_and_no_new() -> None:
     """Section 3.8.6: SHLD-15, SHLD-16 and MAY-7."""
     script = Script()
@@ -310,6 +320,7 @@ def test_what_is_sent_is_what_was_given(pieces: list[int]) -> None:
     assert b"".join(segment.payload for segment in script.last) == data
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-61")
 def test_a_repeated_last_segment_is_pushed() -> None:
     """RFC 9293, MUST-61: PSH is on the last buffered segment, each time it leaves."""
     script = Script()
@@ -322,6 +333,7 @@ def test_a_repeated_last_segment_is_pushed() -> None:
     assert script.wait(2 * SECOND)[0] == "P. 2921:3001 1"
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-14", "MUST-16")
 @pytest.mark.parametrize("mss", [87, 64, 20, 1])
 def test_a_peers_small_mss_is_kept(mss: int) -> None:
     """RFC 9293, MUST-16."""

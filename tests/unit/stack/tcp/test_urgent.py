@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.stack.connection import Urgent
 from testbed.stack.packet.codec import emit, parse, split
 from testbed.stack.packet.segment import URG
@@ -27,6 +29,7 @@ def pointers(script: Script) -> list[int | None]:
     ]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-33")
 def test_urgent_data_stays_in_its_place_in_the_stream() -> None:
     script = Script()
     connection = script.connect()
@@ -39,6 +42,7 @@ def test_urgent_data_stays_in_its_place_in_the_stream() -> None:
     assert connection.urgent_left == 0
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-62", "MUST-32")
 def test_the_application_hears_of_urgent_data_before_it_has_come() -> None:
     """MUST-32; the pointer counts from the segment's number, to the octet after (MUST-62)."""
     script = Script()
@@ -65,6 +69,7 @@ def test_a_pointer_to_what_was_read_is_no_news() -> None:
     assert connection.urgent_left == 0
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-62")
 def test_each_segment_tells_of_urgent_data_until_it_has_left() -> None:
     script = Script()
     connection = script.connect()
@@ -77,6 +82,7 @@ def test_each_segment_tells_of_urgent_data_until_it_has_left() -> None:
     assert pointers(script) == [None]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-31")
 def test_urgent_data_of_any_length() -> None:
     """MUST-31: a pointer has 16 bits, what is farther away is told as far as they reach."""
     script = Script()
@@ -99,6 +105,7 @@ def test_a_closed_window_does_not_hide_urgent_data() -> None:
     assert all(segment.flags & URG for segment in script.last)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-66")
 def test_urgent_data_is_told_of_though_the_window_is_closed() -> None:
     """Section 3.4, MUST-66."""
     script = Script(bare(receive_buffer=3000))
@@ -147,6 +154,7 @@ def test_a_retransmission_is_not_cut_by_the_interface() -> None:
     assert not any(segment.gso_size for segment in script.last)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-30")
 def test_both_ends() -> None:
     network = Network(loss=0.1, seed=3)
     client, server = network.connect()

@@ -12,6 +12,7 @@ from .network import Network, transfer
 from .script import FLOW, SECOND, Script, bare
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-21")
 def test_data_without_acknowledgment_ends_the_connection() -> None:
     script = Script(bare(user_timeout_ns=5 * SECOND))
     connection = script.connect()
