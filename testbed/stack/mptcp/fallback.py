@@ -25,6 +25,13 @@ class Fallback:
         """Be plain TCP from now on."""
         self.active = True
 
+    def announce(self) -> None:
+        """Say with the next octets that this is plain TCP from the first octet on (section 3.7).
+
+        No Data ACK has come: the path drops options, but maybe those of the peer alone.
+        """
+        self.beginning = Mapping(data=0, subflow=0, length=0)
+
     def begin_after_change(self, una: int, shift: int) -> None:
         """Fall back where data was damaged: the next octets go with an infinite mapping.
 

@@ -20,7 +20,7 @@ def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool)
     :param plain: it may fall back, as far as what was sent is concerned.
     """
     if plain and subflow.inbound.position == incoming.next:
-        subflow.fall_back()
+        subflow.fall_back_unheard()
     else:
         subflow.reset(ResetReason.MIDDLEBOX)
 

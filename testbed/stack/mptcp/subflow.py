@@ -235,6 +235,11 @@ class Subflow:
             self.carried.progress()
         self.stir()
 
+    def fall_back_unheard(self) -> None:
+        """Go on as plain TCP where our data was acknowledged without a Data ACK (section 3.7)."""
+        self._fallback.announce()
+        self.fall_back()
+
     def fall_back_after_change(self) -> None:
         """Go on as plain TCP where data was damaged (section 3.7)."""
         outgoing = self._owner.outgoing
@@ -461,6 +466,8 @@ class Subflow:
             self.enter()
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.peer_backup |= self.opening.peer_backup
+        elif outcome is Outcome.FALLBACK and self.carried.given:
+            self.fall_back_unheard()
         elif outcome is Outcome.FALLBACK:
             self.fall_back()
         return notice

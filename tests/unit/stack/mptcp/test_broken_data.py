@@ -8,7 +8,7 @@ import pytest
 
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
 from testbed.stack.mptcp.state import DataState
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinSyn
+from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinSyn, MptcpOption
 from testbed.stack.packet.segment import ACK, FIN, RST
 
 from .script import LOCAL_2, REMOTE_2, all_dss
@@ -242,6 +242,38 @@ def test_fallback_when_data_is_acknowledged_without_data_ack(script: Any) -> Non
     assert world.connection.unsent == 0
     world.wait(10)
     assert peer.take() == []
+
+
+def test_infinite_mapping_follows_a_fallback_for_want_of_a_data_ack(script: Any) -> None:
+    """Section 3.7: the path may drop options in one direction only, and our next octets tell."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    peer.send(ACK)
+    world.write(bytes(3000))
+    first, *others = peer.take()
+    (dss,) = all_dss([first])
+    assert (dss.dsn, dss.subflow_seq, dss.length) == (world.keys.incoming.number(0), 1, 0)
+    assert dss.data_ack is None
+    assert others
+    assert not any(isinstance(each, MptcpOption) for one in others for each in one.options)
+    peer.send(ACK)
+    world.write(b"more")
+    assert all_dss(peer.take()) == []
+
+
+def test_peer_without_our_options_falls_back_with_the_infinite_mapping(script: Any) -> None:
+    """Section 3.7: the other end of such a path, whose Data ACKs were lost; nothing is lost."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 4, 1), payload=b"data")
+    infinite = Dss(dsn=world.keys.outgoing.number(0), subflow_seq=1, length=0)
+    answers = peer.send(ACK, infinite, payload=b"more")
+    assert world.connection.fallback
+    assert all_dss(answers) == []
+    peer.send(ACK, payload=b"plain")
+    assert world.connection.read(100) == b"datamoreplain"
 
 
 def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:

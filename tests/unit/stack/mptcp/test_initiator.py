@@ -14,6 +14,7 @@ from testbed.stack.packet.mptcp import (
     MpCapable,
     MpJoinAck,
     MpJoinSyn,
+    MptcpOption,
 )
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
@@ -80,6 +81,24 @@ def test_fallback_before_the_first_data_ack(script: Any) -> None:
     peer.send(ACK)
     assert world.connection.fallback
     assert world.connection.unsent == 0
+
+
+def test_infinite_mapping_follows_a_fallback_before_the_first_data_ack(script: Any) -> None:
+    """Section 3.7: in case the peer still believes in MPTCP, as our options do pass."""
+    world = script()
+    peer, _ = world.accept()
+    world.write(b"hello")
+    peer.take()
+    peer.send(ACK)
+    world.write(b"world")
+    (sent,) = peer.take()
+    (dss,) = (each for each in sent.options if isinstance(each, MptcpOption))
+    assert (dss.dsn, dss.subflow_seq, dss.length) == (world.keys.incoming.number(0), 1, 0)
+    peer.send(ACK)
+    world.connection.shutdown()
+    world.pump()
+    (fin,) = peer.take()
+    assert not any(isinstance(each, MptcpOption) for each in fin.options)
 
 
 def test_peer_that_takes_no_joins(script: Any) -> None:
