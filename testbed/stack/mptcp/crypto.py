@@ -1,6 +1,7 @@
 """Keys, tokens, initial data sequence numbers and HMACs (RFC 8684, sections 3.1, 3.2 and 3.4.1).
 
-All of them are made of keys in network byte order with SHA-256, the one algorithm of version 1.
+Tokens, numbers and HMACs are made of keys in network byte order with SHA-256, the one algorithm of
+version 1.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from testbed.stack.packet.address import pack
+from testbed.stack.packet.address import Flow, pack
 
 _KEY: Final = 8  # octets
 _JOIN_ACK: Final = 20  # octets of an HMAC that fit into the third ACK of a join
@@ -18,6 +19,17 @@ _JOIN_ACK: Final = 20  # octets of an HMAC that fit into the third ACK of a join
 def token(key: int) -> int:
     """Return the token of a key: the leftmost 32 bits of its hash (section 3.2)."""
     return int.from_bytes(_hash(key)[:4], "big")
+
+
+def stateless_key(secret: bytes, flow: Flow, seq: int) -> int:
+    """Return the key for a SYN of which nothing is kept: it can be made again (section 3.1).
+
+    :param secret: nobody else knows it.
+    :param seq: the SYN's sequence number.
+    """
+    text = f"{flow.local} {flow.remote} {seq}".encode()
+    digest = hashlib.blake2s(text, digest_size=_KEY, key=secret[:32], person=b"mptcpkey")
+    return int.from_bytes(digest.digest(), "big")
 
 
 def initial_dsn(key: int) -> int:

@@ -16,6 +16,7 @@ import msgspec
 
 from testbed.stack.connection import Connection, ErrorReport, Event, Randomness
 from testbed.stack.deadlines import NEVER, Deadlines
+from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -37,6 +38,7 @@ from testbed.stack.packet.mptcp import (
 )
 from testbed.stack.packet.options import Option, find
 from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
+from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
@@ -50,7 +52,7 @@ class MptcpEndpoint:
     """See :class:`testbed.stack.connection.Endpoint`.
 
     :param rng: where keys, nonces and ports come from.
-    :param secret: for initial sequence numbers (RFC 6528).
+    :param secret: for initial sequence numbers (RFC 6528), and for keys where nothing is kept.
     :param network: what the host knows of its addresses; the path managers ask it.
     """
 
@@ -69,6 +71,7 @@ class MptcpEndpoint:
             plain, secret, stray=_Joins(self), ridden=_subflow_config(plain), tracer=tracer
         )
         self._rng = rng
+        self._secret = secret
         self._network = network
         self._tracer = tracer or NullTracer()
         self._by_token: dict[int, MptcpConnection] = {}
@@ -216,20 +219,26 @@ class MptcpEndpoint:
     def offer(self, syn: Segment) -> Sequence[Option] | None:
         """Return the options for a SYN,ACK of which nothing is kept (RFC 4987, section 3.6).
 
-        The third ACK brings our key back.  A join gets no answer: its peer has other paths.
+        The third ACK brings our key back.  Where another connection has its token, it is plain TCP
+        (section 3.1).  A join gets no answer: its peer has other paths.
         """
         if find(syn.options, MpJoinSyn) is not None:
             return None
         capable = _asks(syn)
         if capable is None:
             return ()
-        responder = self._responder(self._new_keys(), capable)
+        keys = self._stateless_keys(syn, syn.seq)
+        if keys.token in self._by_token:
+            return ()
+        responder = self._responder(keys, capable)
         return responder.options(SYN | ACK, None) or ()
 
     def resume(self, ack: Segment) -> Extension | None:
         """Make of a third ACK the connection for which :meth:`offer` gave the options.
 
-        :raises Refuse: our key is that of another connection, or the ACK has none though its
+        With a key that is not ours it is plain TCP (section 3.1).
+
+        :raises Refuse: another connection has our token by now, or the ACK has no key though its
             sender speaks MPTCP.
         """
         capable: MpCapable | None = find(ack.options, MpCapable)
@@ -237,9 +246,11 @@ class MptcpEndpoint:
             if find(ack.options, MptcpOption) is None:
                 return None
             raise Refuse("nothing is known of this connection", _REFUSED)
-        keys = Keys(capable.receiver_key, checksum=self.config.checksum)
+        keys = self._stateless_keys(ack, (ack.seq - 1) & BITS_32)
+        if keys.local != capable.receiver_key:
+            return None
         if keys.token in self._by_token:
-            raise Refuse("another connection has this key", _REFUSED)
+            raise Refuse("another connection has this token", _REFUSED)
         return self._accept(keys, capable, Flow(ack.destination, ack.source))
 
     def _responder(self, keys: Keys, capable: MpCapable) -> CapableResponder:
@@ -438,6 +449,12 @@ class MptcpEndpoint:
         initial = connection.paths.initial
         subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
         return connection, subflow
+
+    def _stateless_keys(self, segment: Segment, seq: int) -> Keys:
+        """Return the keys for the SYN that had a sequence number, given a segment of its sender."""
+        flow = Flow(segment.destination, segment.source)
+        key = crypto.stateless_key(self._secret, flow, seq)
+        return Keys(key, checksum=self.config.checksum)
 
     def _new_keys(self) -> Keys:
         """Return keys whose token no other connection has (section 3.1)."""

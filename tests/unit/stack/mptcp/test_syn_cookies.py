@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from testbed.stack.connection import Connected
+from testbed.stack.mptcp import crypto
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
     Dss,
@@ -14,6 +17,7 @@ from testbed.stack.packet.mptcp import (
 )
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, RST, Segment
+from testbed.stack.tcp.connection import TcpConnection
 
 from .script import PEER_KEY, REMOTE
 
@@ -75,17 +79,54 @@ def test_a_syn_without_the_option_gets_an_answer_without(script: Any) -> None:
     assert find(answer.options, MpCapable) is None
 
 
-def test_a_key_that_is_in_use_is_refused(script: Any) -> None:
+def test_a_key_that_is_not_ours_means_plain_tcp(script: Any) -> None:
+    """Section 3.1: nobody chooses our key, be it one that is in use."""
     world, peer = flooded(script)
     first = world.open()
     (answer,) = peer.syn(MpCapable())
     stolen = MpCapable(
         flags=third(answer).flags, sender_key=PEER_KEY, receiver_key=world.connection.keys.local
     )
-    (refusal,) = peer.send(ACK, stolen)
+    peer.send(ACK, stolen, payload=b"plain")
+    _, plain = world.connections
+    assert isinstance(plain, TcpConnection)
+    assert plain.read(100) == b"plain"
+    assert world.endpoint.connections == 2  # the stranger's and the first peer's
+    assert first.take() == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_token_that_is_in_use(script: Any, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    """Section 3.1: the key follows from the SYN, so there is no other: it is plain TCP, or none."""
+    world, peer = flooded(script)
+    key = 0x1234
+    monkeypatch.setattr(crypto, "stateless_key", lambda *_: key)
+    if late:
+        (answer,) = peer.syn(MpCapable())
+    monkeypatch.setattr(world.endpoint._rng, "getrandbits", lambda _: key)
+    world.open()
+    if not late:
+        (answer,) = peer.syn(MpCapable())
+        assert find(answer.options, MpCapable) is None
+        return
+    (refusal,) = peer.send(ACK, third(answer))
     assert refusal.flags & RST
     assert find(refusal.options, MpTcprst) is not None
-    assert first.take() == []
+
+
+def test_keys_differ_and_come_again(script: Any) -> None:
+    """Section 3.1: they are made of a secret, both ends and the SYN's sequence number."""
+    world, peer = flooded(script)
+    (answer,) = peer.syn(MpCapable())
+    (again,) = peer.syn(MpCapable())
+    peer.isn += 1
+    (other,) = peer.syn(MpCapable())
+    peer.send(RST)
+    elsewhere = world.subpeer(peer.flow.local, Address(REMOTE.host, 667))
+    (third_one,) = elsewhere.syn(MpCapable())
+    keys = [find(one.options, MpCapable).sender_key for one in (answer, again, other, third_one)]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
 
 
 def test_a_segment_after_a_lost_third_ack_is_refused(script: Any) -> None:
