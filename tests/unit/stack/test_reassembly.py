@@ -31,6 +31,7 @@ def test_pieces_in_any_order_make_the_stream(seed: int) -> None:
     assert stream.read(1 << 20) == DATA
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-SHOULD-1", "3.3.1-SHOULD-2")
 def test_what_came_first_stays() -> None:
     stream = Reassembly()
     stream.add(2, b"cd")

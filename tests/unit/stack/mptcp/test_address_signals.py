@@ -25,6 +25,7 @@ from testbed.stack.packet.segment import ACK, RST, Segment
 from .script import LOCAL, LOCAL_2, REMOTE, REMOTE_2
 
 
+@pytest.mark.requirement("RFC 8684", "3-MUST-NOT-1", "3.4.1-MUST-NOT-1", "4-MUST-NOT-1")
 def test_signal_is_no_duplicate_ack(script: Any) -> None:
     """Section 3.3.5: ACKs with options other than DSS are no congestion signal."""
     world = script()
@@ -62,6 +63,7 @@ def test_add_addr_is_echoed_and_taken_up(script: Any) -> None:
     assert world.out == []  # no second join
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-3")
 def test_add_addr_with_a_wrong_hmac_is_ignored(script: Any) -> None:
     """Section 3.4.1."""
     world = script()
@@ -71,6 +73,7 @@ def test_add_addr_with_a_wrong_hmac_is_ignored(script: Any) -> None:
     assert world.out == []
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-MUST-3")
 def test_add_addr_is_sent_until_its_echo(script: Any) -> None:
     """Section 3.4.1; its HMAC is the rightmost 64 bits."""
     world = script(endpoints=(PathEndpoint(host=LOCAL_2.host, id=3, signal=True),))
@@ -86,6 +89,7 @@ def test_add_addr_is_sent_until_its_echo(script: Any) -> None:
     assert not any(find(one.options, AddAddr) for one in peer.take())
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-1", "3.4.1-SHOULD-1")
 def test_remove_addr_with_several_ids(script: Any) -> None:
     """Section 3.4.2: ids nobody knows are ignored."""
     world = script()
@@ -101,6 +105,7 @@ def test_remove_addr_with_several_ids(script: Any) -> None:
     assert world.connection.read(100) == b"abc"
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-1")
 def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
     """Section 3.4.2: and what was on its subflow is sent on another."""
     world = script()
@@ -119,6 +124,7 @@ def test_lost_address_is_withdrawn_on_the_survivor(script: Any) -> None:
     assert {find(one.options, Dss).dsn for one in on_first} <= again
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-2")
 def test_many_addresses_are_withdrawn_by_several_options(script: Any) -> None:
     """RFC 9293, section 3.1: 40 octets of options are all there are."""
     hosts = [f"10.7.0.{number}" for number in range(1, 61)]
@@ -148,6 +154,7 @@ def announcer(script: Any) -> Any:
     return script(endpoints=endpoints)
 
 
+@pytest.mark.requirement("RFC 8684", "3-SHOULD-NOT-1", "3.4.1-SHOULD-NOT-2", "4-SHOULD-NOT-2")
 def test_one_address_is_announced_after_the_other(announcer: Any) -> None:
     """Linux drops an ADD_ADDR that comes before it has looked at the one before."""
     peer = announcer.open()  # which is told of the first one
@@ -182,6 +189,7 @@ def test_each_signal_has_an_ack_of_its_own(script: Any) -> None:
     assert announced(peer.take()) == [3, 4, 5]
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-1")
 def test_address_is_withdrawn_as_soon_as_there_is_a_subflow(script: Any) -> None:
     """Section 3.4.2: break before make; nobody could be told when the address went."""
     world = script(endpoints=(PathEndpoint(host=LOCAL.host, id=3, signal=True),))
@@ -207,6 +215,7 @@ def test_address_of_no_single_host_is_not_joined(script: Any, host: str) -> None
     assert len(world.connection.subflows) == 1
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-2")
 def test_port_0_is_no_port(script: Any) -> None:
     """Section 3.4.1: without a port it is that of the first subflow; Linux takes 0 for none."""
     world = script(limits=PathLimits(subflows=4, add_addr_accepted=4))
@@ -217,3 +226,35 @@ def test_port_0_is_no_port(script: Any) -> None:
     assert echo == AddAddr(address_id=3, address="10.0.2.2", port=0)
     (syn,) = world.out
     assert syn.destination == Address("10.0.2.2", REMOTE.port)
+
+
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-4")
+def test_known_address_with_another_port_is_joined(script: Any) -> None:
+    """Section 3.4.1: the id stays, and the new port is one more way there."""
+    world = script(limits=PathLimits(subflows=4, add_addr_accepted=4))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    for port in (5001, 5002):
+        peer.send(ACK, world.announcement(3, REMOTE_2.host, port))
+    joins = [one for one in world.out if find(one.options, MpJoinSyn)]
+    assert [one.destination for one in joins] == [
+        Address(REMOTE_2.host, port) for port in (5001, 5002)
+    ]
+
+
+@pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-4")
+@pytest.mark.parametrize("number", [0, 5])
+def test_withdrawn_address_is_not_joined_any_more(script: Any, number: int) -> None:
+    """Section 3.4.2: its subflow stays while its peer answers; no further one goes there."""
+    world = script(path_manager="fullmesh")
+    world.hosts = (LOCAL.host,)
+    peer, _ = world.accept()
+    peer.send(ACK, world.ack())
+    peer.send(ACK, world.announcement(5, REMOTE_2.host, 5001))
+    world.out.clear()
+    peer.send(ACK, world.ack(), RemoveAddr(address_ids=(number,)))
+    world.hosts = (LOCAL.host, "10.0.3.1")
+    world.endpoint.address_added("10.0.3.1", world.now)
+    world.pump()
+    joined = {one.destination.host for one in world.out if find(one.options, MpJoinSyn)}
+    assert joined == {REMOTE_2.host if number == 0 else REMOTE.host}

@@ -8,7 +8,16 @@ import pytest
 
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
 from testbed.stack.mptcp.state import DataState
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinSyn, MptcpOption
+from testbed.stack.packet.mptcp import (
+    Dss,
+    MpCapable,
+    MpJoinSyn,
+    MpPrio,
+    MptcpOption,
+    MpTcprst,
+    ResetReason,
+)
+from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST
 
 from .script import LOCAL_2, REMOTE_2, all_dss
@@ -133,6 +142,7 @@ def test_contradicting_mapping_is_ignored(script: Any) -> None:
     assert world.connection.read(100) == b"abcdef"
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-SHOULD-5", "3.7-SHOULD-3")
 def test_whole_window_without_a_mapping_breaks_the_subflow(script: Any) -> None:
     """Section 3.3.1: it is closed with RST; what it sent in vain is not kept."""
     world = script(receive_buffer=20_000)
@@ -231,6 +241,7 @@ def test_fallback_keeps_no_more_than_it_offered(script: Any) -> None:
     assert len(world.connection.read(1 << 20)) == total - 20_000
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
 def test_fallback_when_data_is_acknowledged_without_data_ack(script: Any) -> None:
     """Section 3.7: the peer has fallen back; what is sent again would be new data for it."""
     world = script()
@@ -244,6 +255,7 @@ def test_fallback_when_data_is_acknowledged_without_data_ack(script: Any) -> Non
     assert peer.take() == []
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
 def test_infinite_mapping_follows_a_fallback_for_want_of_a_data_ack(script: Any) -> None:
     """Section 3.7: the path may drop options in one direction only, and our next octets tell."""
     world = script()
@@ -263,6 +275,7 @@ def test_infinite_mapping_follows_a_fallback_for_want_of_a_data_ack(script: Any)
     assert all_dss(peer.take()) == []
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-SHOULD-6")
 def test_peer_without_our_options_falls_back_with_the_infinite_mapping(script: Any) -> None:
     """Section 3.7: the other end of such a path, whose Data ACKs were lost; nothing is lost."""
     world = script()
@@ -288,6 +301,7 @@ def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-NOT-2")
 def test_fallback_takes_no_joins(script: Any) -> None:
     """Section 3.7: plain TCP has one path, and signals mean nothing."""
     world = script()
@@ -301,3 +315,20 @@ def test_fallback_takes_no_joins(script: Any) -> None:
     first.send(ACK, world.announcement(5, REMOTE_2.host))
     assert world.out == []
     assert world.connection.info()["fallback"]
+
+
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-2", "3.7-SHOULD-2")
+def test_further_subflow_without_data_acks_is_reset(script: Any) -> None:
+    """Section 3.7: its path takes the options away; what it carried goes on the other."""
+    world = script()
+    first = world.open()
+    second = world.joined()
+    first.send(ACK, world.ack(), MpPrio(backup=True))
+    world.write(b"data")
+    first.take()
+    assert [one.payload for one in second.take() if one.payload] == [b"data"]
+    (reset,) = second.send(ACK)
+    assert reset.flags & RST
+    assert find(reset.options, MpTcprst) == MpTcprst(reason=ResetReason.MIDDLEBOX)
+    assert [one.payload for one in first.take() if one.payload] == [b"data"]
+    assert not world.connection.fallback

@@ -78,6 +78,7 @@ def test_bad_proof_after_the_connection_has_ended(script: Any) -> None:
 # Addresses.
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-1")
 def test_address_id_in_use_keeps_its_address(script: Any) -> None:
     """Section 3.4.1: it must be withdrawn first."""
     world = script()
@@ -112,6 +113,7 @@ def test_flood_of_announcements(script: Any) -> None:
     assert len(world.connection.subflows) <= 9
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-5")
 def test_withdrawn_initial_address(script: Any) -> None:
     """Section 3.4.2: id 0; its subflows end, the connection does not."""
     world = script()
@@ -170,6 +172,7 @@ def test_fin_of_a_subflow_is_answered_by_fin(script: Any) -> None:
     assert [one.payload for one in second.take() if one.payload] == [b"still here"]
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.3-MUST-NOT-1")
 @pytest.mark.parametrize("how", [RST | ACK, FIN | ACK])
 def test_last_subflow_may_go_and_another_come(script: Any, how: int) -> None:
     """Section 3.3.3: break before make; data and DATA_FIN wait for the new subflow."""

@@ -43,6 +43,7 @@ def mptcp(segments: list[Segment]) -> list[MptcpOption]:
 # As the receiver of the data.
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-NOT-1")
 def test_only_subflow_is_asked_to_fall_back(script: Any) -> None:
     """MP_FAIL on an ACK, with the data sequence number where the mapping starts, in 64 bits."""
     world = script()
@@ -117,6 +118,7 @@ def test_fin_overtakes_the_answer(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-4")
 def test_subflow_among_others_is_reset(script: Any) -> None:
     """With MP_FAIL, and the reason; its data comes on another, unacknowledged until then."""
     world = script()
@@ -157,6 +159,7 @@ def test_only_subflow_after_another_falls_back(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-6", "3.7-MUST-7")
 def test_gap_before_the_failure_resets_the_subflow(script: Any) -> None:
     """What is not one piece cannot go on as plain TCP."""
     world = script()
@@ -178,6 +181,7 @@ def test_end_of_damaged_data_is_that_of_the_subflow(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-6")
 def test_no_data_of_ours_on_its_way_elsewhere(script: Any) -> None:
     """A fallback goes both ways: what we have sent must be in one piece, too."""
     world = script()
@@ -216,6 +220,7 @@ def test_empty_mapping_of_an_ack_is_no_infinite_one(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-SHOULD-6")
 def test_data_acks_until_the_infinite_mapping(script: Any) -> None:
     """Section 3.7: a peer without further data sends none; it goes on as before, as Linux does."""
     world = script()
@@ -284,6 +289,7 @@ def test_fin_begins_plain_tcp_where_there_is_no_data(script: Any) -> None:
 # As the sender of the data.
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-5")
 def test_sender_answers_and_maps_without_end(script: Any) -> None:
     """From the last data that is known to have arrived; its ACKs are the subflow's from then on."""
     world = script()
@@ -334,6 +340,7 @@ def test_infinite_mapping_is_retransmitted_with_its_octets(script: Any) -> None:
         assert [dss.length for dss in all_dss([one])] == ([0] if one.payload == b"more" else [])
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-5")
 def test_mp_fail_that_comes_again_is_answered_again(script: Any) -> None:
     """The answer was lost; but two who answer one another come to an end."""
     world = script()
@@ -344,6 +351,7 @@ def test_mp_fail_that_comes_again_is_answered_again(script: Any) -> None:
     assert not answers[-1]
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-6")
 def test_sender_resets_what_is_not_in_one_piece(script: Any) -> None:
     """Data that was sent again cannot be told from the first time it was sent."""
     world = script()
@@ -381,6 +389,7 @@ def test_data_in_one_piece_again_falls_back(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-4")
 def test_reset_with_mp_fail_ends_one_subflow(script: Any) -> None:
     """All that it carried comes on the other."""
     world = script()
@@ -398,6 +407,7 @@ def test_reset_with_mp_fail_ends_one_subflow(script: Any) -> None:
     assert dss.checksum == words_checksum(dss, b"data")
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-NOT-2")
 def test_no_joins_after_the_fallback(script: Any) -> None:
     """MPTCP does not come back."""
     world = script()
@@ -469,3 +479,20 @@ def test_data_that_is_next_goes_on_after_the_fallback(script: Any) -> None:
     answers = peer.send(ACK, world.summed(8, b"more", 9), payload=b"more")
     assert not any(one.flags & RST for one in answers)
     assert world.connection.read(100) == b"goodlongermore"
+
+
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-8")
+def test_data_acks_free_nothing_after_the_fallback(script: Any) -> None:
+    """Section 3.7: the subflow's ACKs alone count; the path may have changed how much came."""
+    world = script()
+    peer = world.open(flags=REQUIRED)
+    peer.send(ACK, failure(world))
+    world.write(b"octets")
+    (sent,) = peer.take()
+    start = peer.relative(sent)
+    peer.send(ACK, world.ack(6), ack=start)
+    assert world.connection.unsent == 6
+    peer.send(ACK, ack=start + 3)
+    assert world.connection.unsent == 3
+    peer.send(ACK)
+    assert world.connection.unsent == 0

@@ -124,6 +124,7 @@ def test_data_of_the_listener_has_checksums(script: Any) -> None:
     assert fin.checksum == words_checksum(fin, b"")
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-17")
 def test_listener_that_requires_checksums(script: Any) -> None:
     """Section 3.1: A=0 in the SYN and A=1 in the SYN/ACK."""
     world = script(checksum=True)
@@ -132,6 +133,7 @@ def test_listener_that_requires_checksums(script: Any) -> None:
     assert world.connection.read(100) == b"abc"
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-SHOULD-4")
 def test_first_data_of_the_initiator_has_its_checksum_in_capable(script: Any) -> None:
     """Section 3.1: MP_CAPABLE of 24 octets maps IDSN + 1 to subflow sequence number 1."""
     world = script(checksum=True)
@@ -204,6 +206,7 @@ def test_data_fin_alone_is_checked(script: Any) -> None:
     assert world.connection.at_eof
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-SHOULD-4")
 def test_first_data_with_a_checksum_in_capable(script: Any) -> None:
     """Section 3.1: as responder."""
     world = script(checksum=True)
@@ -223,6 +226,7 @@ def test_first_data_with_a_checksum_in_capable(script: Any) -> None:
     assert world.connection.read(100) == b"hello"
 
 
+@pytest.mark.requirement("RFC 8684", "3.3-MUST-2", "3.3-MUST-3")
 @pytest.mark.parametrize("agreed", [True, False])
 def test_checksum_not_as_agreed_resets_the_subflow(script: Any, agreed: bool) -> None:
     """Section 3.3: one that is missing, and one that nobody has asked for."""
@@ -236,6 +240,7 @@ def test_checksum_not_as_agreed_resets_the_subflow(script: Any, agreed: bool) ->
     assert not world.connection.closed
 
 
+@pytest.mark.requirement("RFC 8684", "3.3-MUST-3")
 def test_first_data_without_the_checksum_that_was_agreed_on(script: Any) -> None:
     """Section 3.3: MP_CAPABLE is no exception; nobody is told of such a connection."""
     world = script(checksum=True)
@@ -248,6 +253,7 @@ def test_first_data_without_the_checksum_that_was_agreed_on(script: Any) -> None
     assert world.connections == []
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-NOT-1")
 def test_wrong_checksum_closes_the_subflow(script: Any) -> None:
     """Section 3.7: its data is not acknowledged, and comes on another."""
     world = script()
@@ -282,6 +288,7 @@ def test_mapping_that_never_becomes_whole(script: Any) -> None:
 # From end to end.
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-17", "3.3.1-RECOMMENDED-1")
 @pytest.mark.parametrize("where", ["client", "server", "both"])
 @pytest.mark.parametrize("paths", [1, 2])
 def test_transfer_with_checksums(network: Any, paths: int, where: str) -> None:
@@ -296,6 +303,7 @@ def test_transfer_with_checksums(network: Any, paths: int, where: str) -> None:
     assert all(one.checksum is not None for one in mapped)
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.3-SHOULD-1")
 def test_rest_of_a_mapping_that_is_known_ends_no_subflow_with_a_reset(script: Any) -> None:
     """Section 3.3.3: data that came on another subflow is read by nobody; FIN ends its subflow."""
     world = script(checksum=True)

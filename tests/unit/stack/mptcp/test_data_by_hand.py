@@ -12,9 +12,9 @@ from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM
 from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MpFastclose
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST, Segment
+from testbed.stack.packet.segment import ACK, FIN, RST, URG, Segment
 
-from .script import PEER_KEY, all_dss
+from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss
 
 
 def payloads(segments: Iterable[Segment]) -> list[int]:
@@ -49,6 +49,7 @@ def test_mapping_spans_segments(script: Any) -> None:
     assert world.connection.read(100) == b"onetwosix"
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MAY-1")
 def test_mapping_after_part_of_its_data(script: Any) -> None:
     """Section 3.3.1: octets wait for their mapping."""
     world = script()
@@ -73,6 +74,104 @@ def test_octets_without_a_mapping_are_no_data(script: Any) -> None:
     assert world.connection.read(100) == b"abcdefghi"
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-SHOULD-4")
+def test_octets_without_a_mapping_are_acknowledged_on_their_subflow(script: Any) -> None:
+    """Section 3.3.1: the two levels do not wait for one another."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    *_, last = peer.send(ACK, world.ack(), payload=b"???")
+    assert last.ack == (peer.isn + 7) & 0xFFFFFFFF
+    (dss,) = all_dss([last])
+    assert dss.data_ack == world.keys.outgoing.number(3)
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.1-SHOULD-2")
+def test_data_that_comes_twice_counts_once(script: Any) -> None:
+    """Section 3.3.1: what comes first is delivered, whatever comes for its place later."""
+    world = script()
+    first = world.open()
+    second = world.joined()
+    second.send(ACK, world.data(3, 3, 1), payload=b"def")
+    first.send(ACK, world.data(0, 6, 1), payload=b"abcXYZ")
+    second.send(ACK, world.data(0, 3, 4), payload=b"XYZ")
+    assert world.connection.read(100) == b"abcdef"
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.1-SHOULD-3")
+def test_urgent_data_is_data_like_any_other(script: Any) -> None:
+    """Section 3.3.1: it is mapped, and has its place in the stream."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
+    urgent = Segment(
+        source=peer.flow.remote,
+        destination=peer.flow.local,
+        seq=(peer.isn + peer.seq) & 0xFFFFFFFF,
+        ack=(peer.endpoint_isn + peer.ack) & 0xFFFFFFFF,
+        flags=ACK | URG,
+        window=0xFFFF,
+        urgent=2,
+        options=(world.data(3, 3, 4),),
+        payload=b"def",
+    )
+    world.inject(urgent)
+    assert world.connection.read(100) == b"abcdef"
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-NOT-2")
+def test_no_segment_of_ours_is_urgent(script: Any) -> None:
+    """Section 3.3.1: it would break a mapping, so MPTCP has no way to ask for it."""
+    world = script()
+    peer = world.open()
+    world.write(bytes(10_000))
+    assert not any(one.flags & URG for one in peer.take())
+    assert not hasattr(world.connection, "send_urgent")
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-6", "3.3.2-MAY-1", "3.7-MUST-1")
+def test_each_segment_has_the_mapping_of_its_octets(script: Any) -> None:
+    """Sections 3.3.1 and 3.7: until a Data ACK shows that DSS passes, and after it."""
+    world = script()
+    peer = world.open()
+    for number in range(2):
+        world.write(bytes(5000))
+        sent = [one for one in peer.take() if one.payload]
+        assert len(sent) > 3
+        for one in sent:
+            (dss,) = all_dss([one])
+            start, end = peer.relative(one), peer.relative(one) + len(one.payload)
+            assert dss.subflow_seq < end
+            assert start < dss.subflow_seq + dss.length
+            position = world.keys.incoming.position(dss.dsn, wide=True, near=0)
+            assert position - dss.subflow_seq == -1
+            assert dss.data_ack == world.keys.outgoing.number(0)
+        peer.send(ACK, world.ack(5000 * (number + 1)))
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.2-MUST-3")
+def test_data_acks_may_come_only_when_they_are_news(script: Any) -> None:
+    """Section 3.3.2: a peer may leave them out of segments that acknowledge nothing new."""
+    world = script()
+    peer = world.open()
+    world.write(b"data")
+    peer.take()
+    peer.send(ACK, world.ack(4))
+    for number in range(3):
+        mapping = Dss(dsn=world.keys.outgoing.number(number), subflow_seq=1 + number, length=1)
+        peer.send(ACK, mapping, payload=b"x")
+        peer.send(ACK)
+    assert world.connection.read(100) == b"xxx"
+    assert not world.connection.fallback
+    world.write(b"more")
+    assert [one.payload for one in peer.take() if one.payload] == [b"more"]
+    peer.send(ACK, world.ack(8))
+    world.wait(30)
+    assert world.connection.unsent == 0
+    assert not any(one.flags & RST for one in peer.take())
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-2", "3.3.2-MUST-2")
 @pytest.mark.parametrize("wide", [True, False])
 def test_both_widths_of_numbers(script: Any, wide: bool) -> None:
     """Section 3.3.1: DSN and Data ACK of 4 and of 8 octets are taken."""
@@ -103,6 +202,7 @@ def test_data_ack_for_what_was_never_sent_is_ignored(script: Any) -> None:
     assert world.connection.unsent == 4
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.2-MUST-NOT-2", "3.3.6-MUST-2", "4-SHOULD-NOT-1")
 def test_data_waits_for_its_data_ack(script: Any) -> None:
     """Section 3.3.2: the subflow's acknowledgment does not free it; it is sent again."""
     world = script()
@@ -120,6 +220,9 @@ def test_data_waits_for_its_data_ack(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+@pytest.mark.requirement(
+    "RFC 8684", "3.3.1-MUST-NOT-1", "3.3.2-MUST-NOT-2", "3.3.6-MUST-1", "3.3.6-MUST-2"
+)
 def test_data_ack_alone_does_not_free_what_tcp_must_retransmit(script: Any) -> None:
     """Section 3.3.2: a subflow goes on until its own octets are acknowledged, mapping and all."""
     world = script()
@@ -138,6 +241,7 @@ def test_data_ack_alone_does_not_free_what_tcp_must_retransmit(script: Any) -> N
 # Section 3.3.4: the receive window.
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.2-MUST-NOT-1")
 def test_window_counts_with_a_data_ack_only(script: Any) -> None:
     """Section 3.3.4: it is relative to the Data ACK, and means nothing without one."""
     world = script()
@@ -153,6 +257,23 @@ def test_window_counts_with_a_data_ack_only(script: Any) -> None:
     assert len(sent) + sum(len(one.payload) for one in more) == 30
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.5-SHOULD-1", "3.3.5-MUST-1", "4-SHOULD-1")
+def test_largest_window_counts_and_each_subflow_keeps_its_own(script: Any) -> None:
+    """Section 3.3.5: a middlebox may have made one smaller, and must not get more than that."""
+    world = script(scheduler="roundrobin")
+    first = world.open(window=3000)
+    second = world.subpeer(LOCAL_2, REMOTE_2)
+    second.window = 9000
+    world.join(second)
+    for peer in (first, second):
+        peer.send(ACK, world.ack(0))
+    world.write(bytes(20_000))
+    got = {peer: sum(payloads(peer.take())) for peer in (first, second)}
+    assert 0 < got[first] <= 3000
+    assert 9000 - 1460 < sum(got.values()) <= 9000
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.4-MUST-NOT-1")
 def test_windows_right_edge_does_not_move_back(script: Any) -> None:
     """Section 3.3.4: a Data ACK that has been overtaken does not shrink the window."""
     world = script(receive_buffer=20_000)
@@ -231,6 +352,7 @@ def test_one_small_piece_leaves_whatever_is_in_flight(script: Any) -> None:
 # Section 3.3.3: closing.
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.3-MUST-1", "3.3.3-MUST-NOT-1", "3.3.3-MUST-2")
 def test_data_fin_on_its_own(script: Any) -> None:
     """Section 3.3.3: subflow sequence 0, length 1, one data sequence number; FIN comes later."""
     world = script()

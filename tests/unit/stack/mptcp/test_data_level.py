@@ -7,11 +7,13 @@ from itertools import pairwise
 
 import pytest
 
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
 from testbed.stack.mptcp.streams import DataSequence, ReceiveStream, SendStream
 from testbed.stack.ranges import Ranges
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-22")
 def test_first_octet_has_the_initial_number_plus_one() -> None:
     """RFC 8684, section 3.1: the IDSN itself is taken by the handshake."""
     space = DataSequence(1000)
@@ -19,6 +21,7 @@ def test_first_octet_has_the_initial_number_plus_one() -> None:
     assert space.position(1001, wide=True, near=0) == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-4", "3.3.1-MUST-5")
 @pytest.mark.parametrize("initial", [0, 2**32 - 3, 2**63 - 2, 2**64 - 2])
 @pytest.mark.parametrize("position", [0, 1, 5, 2**32 - 1, 2**33 + 7])
 def test_32_bits_are_promoted_to_64(initial: int, position: int) -> None:
@@ -173,6 +176,7 @@ def test_receive_stream_in_any_order() -> None:
     assert stream.read(1) == b""
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.4-MUST-NOT-1")
 def test_right_edge_never_shrinks_and_grows_by_reading() -> None:
     """RFC 8684, section 3.3.4."""
     stream = ReceiveStream(capacity=10)
@@ -239,3 +243,9 @@ def test_ranges_agree_with_a_set() -> None:
         assert all(stop < begin for (_, stop), (begin, _) in pairwise(found))
     ranges.remove_before(50)
     assert all(begin >= 50 for begin, _ in ranges)
+
+
+@pytest.mark.requirement("RFC 8684", "3.3.5-MUST-2")
+def test_send_buffer_is_as_large_as_the_receive_buffer() -> None:
+    """RFC 8684, section 3.3.5: by default; a smaller one could not fill the peer's window."""
+    assert MptcpConfig().send_buffer >= MptcpConfig().receive_buffer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.address import Address
@@ -58,6 +59,7 @@ def test_signal_endpoint_is_announced_at_once(network: Any) -> None:
     assert len(_usable(connection)) == 2
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.2-MAY-1", "3.4.2-SHOULD-5")
 def test_removed_endpoint_is_withdrawn_and_its_subflow_ends(network: Any) -> None:
     world, connection = _connected(network, endpoints=_NONE)
     (peer,) = world.server.connections
@@ -117,3 +119,27 @@ def test_endpoint_that_becomes_a_backup_is_left_for_last(network: Any) -> None:
         assert [s.backup for s in connection.subflows if s.path.local_id == 3] == [backup]
         assert [s.backup for s in peer.subflows if s.path.remote_id == 3] == [backup]
     assert [option.backup for option in _ids(world, MpPrio)] == [True, False]
+
+
+@pytest.mark.requirement("RFC 8684", "3.4.1-MUST-6", "3.4.1-MUST-7")
+def test_id_that_gets_another_address_is_withdrawn_first(network: Any) -> None:
+    """RFC 8684, section 3.4.1: an id that is announced again has the same address."""
+    world, _ = _connected(network, endpoints=_NONE)
+    first, second = world.server.hosts
+    world.server.hosts.append("10.0.9.9")
+    _change(world.server, PathEndpoint(host=second, id=4, signal=True))
+    world.run(1)
+    _change(world.server, PathEndpoint(host="10.0.9.9", id=4, signal=True))
+    world.run(1)
+    signals = [
+        option
+        for one in world.sent
+        if one.source.host == first
+        for option in one.options
+        if isinstance(option, RemoveAddr) or (isinstance(option, AddAddr) and option.hmac)
+    ]
+    announced, withdrawn, again = signals
+    assert isinstance(withdrawn, RemoveAddr)
+    assert withdrawn.address_ids == (4,)
+    assert (announced.address_id, announced.address) == (4, second)
+    assert (again.address_id, again.address) == (4, "10.0.9.9")

@@ -46,6 +46,9 @@ def keys_of_b() -> Keys:
     return keys
 
 
+@pytest.mark.requirement(
+    "RFC 8684", "3.1-MUST-12", "3.1-MUST-13", "3.1-MUST-14", "3.1-MUST-15", "3.1-MUST-22"
+)
 def test_token_is_left_and_idsn_is_right() -> None:
     """RFC 8684, sections 3.1, 3.2: the key goes into the hash in network byte order."""
     digest = hashlib.sha256(bytes(range(1, 9))).hexdigest()
@@ -75,6 +78,7 @@ def test_add_addr_hmac_is_the_rightmost_64_bits() -> None:
     assert crypto.add_addr_hmac(KEY_A, KEY_B, 5, "fd00::1", None) == expected
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-8", "3.1-MUST-11")
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [(0x01, True), (0x21, True), (0x1F, True), (0x00, False), (0x41, False), (0x81, True)],
@@ -84,6 +88,7 @@ def test_flags(flags: int, expected: bool) -> None:
     assert usable(MpCapable(flags=flags)) is expected
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-SHOULD-1", "3.1-MUST-7", "3.1-MUST-9", "3.1-MUST-10")
 def test_initiator_sends_both_keys_until_a_data_ack() -> None:
     """RFC 8684, section 3.1."""
     side = CapableInitiator(Keys(KEY_A), deny_join=False)
@@ -119,6 +124,7 @@ def test_initiator_falls_back() -> None:
     assert side.received(segment(ACK, Timestamps(1, 2), payload=b"x")) is Outcome.FALLBACK
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MAY-1")
 @pytest.mark.parametrize(
     "option",
     [
@@ -134,6 +140,7 @@ def test_initiator_falls_back_from_a_syn_ack_it_cannot_use(option: MpCapable) ->
     assert side.received(segment(SYN | ACK, option)) is Outcome.FALLBACK
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MAY-4", "3.9.3-SHOULD-1")
 def test_syn_goes_without_the_option_at_last() -> None:
     """RFC 8684, section 3.7: a middlebox may drop SYNs with options it does not know."""
     side = CapableInitiator(Keys(KEY_A), deny_join=False)
@@ -150,6 +157,7 @@ def test_c_flag_both_ways() -> None:
     assert CapableResponder(Keys(KEY_B), deny_join=False, syn=MpCapable(flags=0x21)).join_denied
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-16", "3.1-MUST-17")
 @pytest.mark.parametrize(
     ("ours", "theirs", "used"),
     [(False, False, False), (False, True, True), (True, False, True), (True, True, True)],
@@ -182,6 +190,7 @@ def test_responder_learns_the_key_from_the_third_ack() -> None:
         assert keys.remote_token == crypto.token(KEY_A)
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-21")
 def test_responder_falls_back_without_the_option() -> None:
     """RFC 8684, section 3.7."""
     side = CapableResponder(Keys(KEY_B), deny_join=False, syn=MpCapable())
@@ -197,6 +206,7 @@ def test_responder_waits_for_the_keys_when_data_came_first() -> None:
     assert side.received(overtaking) is Outcome.IGNORED
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-SHOULD-1")
 def test_join_from_end_to_end() -> None:
     """RFC 8684, section 3.2."""
     a = JoinInitiator(keys_of_a(), JoinOffer(address_id=2, nonce=NONCE_A, backup=True))
@@ -226,6 +236,7 @@ def test_join_initiator_refuses() -> None:
     assert side.reason == "the SYN/ACK's HMAC is wrong"
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-8")
 def test_join_responder_refuses() -> None:
     """RFC 8684, section 3.2: a wrong HMAC or none in the third ACK."""
     syn = MpJoinSyn(address_id=2, token=crypto.token(KEY_B), nonce=NONCE_A)

@@ -15,6 +15,8 @@ from testbed.stack.packet.mptcp import (
     MpJoinAck,
     MpJoinSyn,
     MptcpOption,
+    MpTcprst,
+    ResetReason,
 )
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
@@ -24,6 +26,7 @@ from .script import LOCAL_2, PEER_KEY
 SECOND = (PathEndpoint(host=LOCAL_2.host, id=2, subflow=True),)
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-3", "3.7-MUST-1")
 def test_first_data_goes_with_both_keys(script: Any) -> None:
     """Section 3.1: MP_CAPABLE of 22 octets, until acknowledged; what follows has DSS."""
     world = script()
@@ -46,6 +49,7 @@ def test_first_data_goes_with_both_keys(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-5")
 def test_third_ack_comes_again_with_both_keys(script: Any) -> None:
     """Section 3.1: when the SYN/ACK comes again, the third ACK was lost."""
     world = script()
@@ -56,6 +60,7 @@ def test_third_ack_comes_again_with_both_keys(script: Any) -> None:
     assert find(again.options, MpCapable) == find(third.options, MpCapable)
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-6", "3.1-MUST-20", "3.7-SHOULD-1", "6-SHOULD-1")
 @pytest.mark.parametrize(
     "options", [(), (MpCapable(flags=0x41, sender_key=PEER_KEY),), (MpCapable(),)]
 )
@@ -72,6 +77,7 @@ def test_fallback_on_the_syn_ack(script: Any, options: Any) -> None:
     assert find(sent.options, MpCapable) is None
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
 def test_fallback_before_the_first_data_ack(script: Any) -> None:
     """Section 3.7: the peer's first segment after the handshake has no option."""
     world = script()
@@ -83,6 +89,7 @@ def test_fallback_before_the_first_data_ack(script: Any) -> None:
     assert world.connection.unsent == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-MUST-3")
 def test_infinite_mapping_follows_a_fallback_before_the_first_data_ack(script: Any) -> None:
     """Section 3.7: in case the peer still believes in MPTCP, as our options do pass."""
     world = script()
@@ -101,6 +108,7 @@ def test_infinite_mapping_follows_a_fallback_before_the_first_data_ack(script: A
     assert not any(isinstance(each, MptcpOption) for each in fin.options)
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-2")
 def test_peer_that_takes_no_joins(script: Any) -> None:
     """Section 3.1: the C flag of the SYN/ACK forbids joins to the initial address."""
     world = script(endpoints=SECOND)
@@ -158,6 +166,7 @@ def test_third_ack_goes_before_the_data_fin(script: Any) -> None:
 # Section 3.2: MP_JOIN.
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-4")
 def test_join_step_by_step(script: Any) -> None:
     """Section 3.2: token, HMACs; the third ACK again until the fourth, and no data before it."""
     world = script(endpoints=SECOND)
@@ -194,6 +203,9 @@ def test_join_without_fourth_ack_is_given_up(script: Any) -> None:
     assert len(world.connection.subflows) == 1
 
 
+@pytest.mark.requirement(
+    "RFC 8684", "3.2-MUST-7", "3.2-SHOULD-2", "3.2-MUST-9", "3.2-MUST-10", "3.9.3-MUST-1"
+)
 @pytest.mark.parametrize("wrong", [{"hmac": bytes(8)}, None])
 def test_join_whose_answer_proves_nothing_is_reset(script: Any, wrong: Any) -> None:
     """Section 3.2: a wrong HMAC in the SYN/ACK, or no MP_JOIN."""
@@ -204,11 +216,13 @@ def test_join_whose_answer_proves_nothing_is_reset(script: Any, wrong: Any) -> N
     options = () if wrong is None else (world.join_answer(syn, **wrong),)
     (answer,) = second.syn_ack(*options)
     assert answer.flags & RST
+    assert find(answer.options, MpTcprst) == MpTcprst(reason=ResetReason.MPTCP)
     assert second.relative(answer) == 1
     assert len(world.connection.subflows) == 1
     assert world.tracer.count("sub_established") == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-NOT-1")
 def test_backup_flag_of_the_answer(script: Any) -> None:
     """Section 3.2: the B flag of the SYN/ACK asks us not to use the subflow while others work."""
     world = script(endpoints=SECOND)
@@ -222,6 +236,7 @@ def test_backup_flag_of_the_answer(script: Any) -> None:
     assert any(one.payload for one in first.take())
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-1")
 def test_no_join_before_the_connection_is_confirmed(script: Any) -> None:
     """Section 3.2: the peer has the keys for certain only when it has sent DSS."""
     world = script(endpoints=SECOND)
@@ -235,6 +250,7 @@ def test_no_join_before_the_connection_is_confirmed(script: Any) -> None:
 # Section 3.4: addresses.
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-2", "3.9.1-SHOULD-1", "3.9.1-SHOULD-2")
 def test_announcement_confirms_the_handshake_with_dss(script: Any) -> None:
     """Section 3.4.1: an ADD_ADDR may be the first thing the peer says."""
     world = script()
@@ -252,6 +268,7 @@ def test_announcement_confirms_the_handshake_with_dss(script: Any) -> None:
 # Section 3.3: what is the same in both roles.
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.3-MUST-2")
 def test_data_and_end_of_the_peer(script: Any) -> None:
     """Sections 3.3.1 and 3.3.3: mappings and DATA_FIN of a responder."""
     world = script()

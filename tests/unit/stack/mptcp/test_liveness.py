@@ -69,6 +69,7 @@ def test_peer_may_keep_its_window_closed(script: Any) -> None:
     assert "timed out" in str(world.connection.failure)
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.6-MUST-1")
 def test_what_one_subflow_loses_goes_on_another_at_its_timeout(script: Any) -> None:
     """Section 3.3.6; TCP itself only sends a tail loss probe then (RFC 8985, section 7.2)."""
     world = script()
@@ -198,6 +199,7 @@ def test_abort(script: Any, state: str) -> None:
     assert world.endpoint.next_timer() is None
 
 
+@pytest.mark.requirement("RFC 8684", "3.9.3-SHOULD-1")
 def test_connect_to_nobody(script: Any) -> None:
     """RFC 9293, section 3.8.3: it ends, without MP_CAPABLE at last (section 3.7)."""
     world = script()

@@ -9,21 +9,32 @@ import pytest
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
+from testbed.stack.packet.mptcp import (
+    AddAddr,
+    Dss,
+    MpCapable,
+    MpJoinAck,
+    MpJoinSyn,
+    MpJoinSynAck,
+    MptcpOption,
+)
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.stack.tcp.connection import TcpConnection
 
 from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss
 
 # Section 3.1: MP_CAPABLE.
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-1")
 def test_version_1_is_answered_to_a_higher_one(script: Any) -> None:
     """Section 3.1: the highest version that is spoken."""
     (answer,) = script().subpeer().syn(MpCapable(version=7))
     assert find(answer.options, MpCapable).version == 1
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-1", "3.1-MUST-8", "3.1-MUST-11", "3.1-MUST-19")
 @pytest.mark.parametrize(
     "option",
     [MpCapable(version=0), MpCapable(flags=0x41), MpCapable(flags=0xC1), MpCapable(flags=0x00)],
@@ -35,12 +46,14 @@ def test_syn_that_cannot_be_used_gets_plain_tcp(script: Any, option: MpCapable) 
     assert find(answer.options, MpCapable) is None
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-7", "3.1-MUST-9")
 def test_unknown_flags_of_a_syn_mean_nothing(script: Any) -> None:
     """Section 3.1: D to G are not echoed either."""
     (answer,) = script().subpeer().syn(MpCapable(flags=0x1F))
     assert find(answer.options, MpCapable).flags == 0x01
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.2-MUST-1")
 def test_capable_with_data_is_a_mapping(script: Any) -> None:
     """Section 3.1: its 22 octets are no DSS; it maps the first data, and comes until acknowledged.
 
@@ -95,6 +108,7 @@ def test_data_of_a_plain_syn_is_kept(script: Any) -> None:
     assert answer.ack == (peer.isn + 6) & 0xFFFFFFFF
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-21", "3.1-SHOULD-5")
 def test_fallback_when_the_third_ack_has_no_option(script: Any) -> None:
     """Section 3.7: options vanish in the handshake."""
     world = script()
@@ -109,6 +123,7 @@ def test_fallback_when_the_third_ack_has_no_option(script: Any) -> None:
     assert [one.payload for one in answers if one.payload] == [b"too"]
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-6")
 @pytest.mark.parametrize("changes", [{"version": 0}, {"flags": 0x41}, {"flags": 0}])
 def test_fallback_when_the_third_ack_cannot_be_used(script: Any, changes: Any) -> None:
     """Section 3.1: with B set, without an algorithm or in another version it must be ignored."""
@@ -159,6 +174,7 @@ def test_third_ack_overtaken_by_data(script: Any) -> None:
 # Section 3.2: MP_JOIN.
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-SHOULD-1", "3.2-MUST-3", "3.2-MUST-11")
 def test_join_is_found_by_its_token(script: Any) -> None:
     """Section 3.2: whatever address and port it comes to, where the path manager lets it in."""
     world = script(path_manager="fullmesh")
@@ -169,6 +185,7 @@ def test_join_is_found_by_its_token(script: Any) -> None:
     assert world.tracer.count("sub_established") == 1
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-6")
 def test_join_with_an_unknown_token_is_reset(script: Any) -> None:
     """Section 3.2."""
     world = script()
@@ -178,6 +195,7 @@ def test_join_with_an_unknown_token_is_reset(script: Any) -> None:
     assert answer.flags & RST
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-8", "3.9.3-MUST-1")
 @pytest.mark.parametrize("third", [(MpJoinAck(hmac=bytes(20)),), ()])
 def test_third_ack_without_proof_is_reset(script: Any, third: Any) -> None:
     """Section 3.2: a wrong HMAC, or no MP_JOIN."""
@@ -193,6 +211,7 @@ def test_third_ack_without_proof_is_reset(script: Any, third: Any) -> None:
     assert not world.connection.closed
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-3")
 def test_fourth_ack_is_sent_again(script: Any) -> None:
     """Section 3.2: a third ACK that comes again asks for it."""
     world = script()
@@ -204,6 +223,7 @@ def test_fourth_ack_is_sent_again(script: Any) -> None:
     assert again.flags == ACK
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-6")
 def test_limit_of_subflows_refuses_joins(script: Any) -> None:
     """ip-mptcp(8): the limit of subflows."""
     world = script(limits=PathLimits(subflows=1))
@@ -236,6 +256,7 @@ def test_answer_to_a_join_says_whether_it_is_a_backup(script: Any, backup: bool)
     assert (option.backup, option.address_id) == (backup, 6)
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-1")
 def test_no_join_before_a_dss_has_come(script: Any) -> None:
     """Section 3.1, at the side that got the SYN."""
     world = script(endpoints=(PathEndpoint(host=LOCAL_2.host, id=6, subflow=True),))
@@ -245,6 +266,7 @@ def test_no_join_before_a_dss_has_come(script: Any) -> None:
     assert [one for one in world.out if find(one.options, MpJoinSyn)]
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-1")
 def test_address_before_a_dss_is_echoed_and_not_joined_yet(script: Any) -> None:
     """Sections 3.1 and 3.4.1: the echo leaves at once, a join waits for a DSS."""
     world = script()
@@ -256,3 +278,17 @@ def test_address_before_a_dss_is_echoed_and_not_joined_yet(script: Any) -> None:
     peer.send(ACK, world.ack())
     (join,) = [one for one in world.out if find(one.options, MpJoinSyn)]
     assert join.destination.host == "10.0.2.2"
+
+
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-3", "3.7-SHOULD-1", "6-SHOULD-1")
+def test_syn_without_the_option_is_answered_without(script: Any) -> None:
+    """Section 3.1: and it is plain TCP, whoever takes options away."""
+    world = script()
+    peer = world.subpeer()
+    (answer,) = peer.syn()
+    assert not any(isinstance(each, MptcpOption) for each in answer.options)
+    peer.send(ACK)
+    peer.send(ACK, payload=b"plain")
+    (connection,) = world.connections
+    assert isinstance(connection, TcpConnection)
+    assert connection.read(100) == b"plain"

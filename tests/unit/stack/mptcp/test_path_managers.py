@@ -75,6 +75,7 @@ def test_unknown_manager() -> None:
         PATH_MANAGERS["none"]((), PathLimits())
 
 
+@pytest.mark.requirement("RFC 8684", "3.9.1-SHOULD-1", "3.9.1-SHOULD-2")
 def test_subflow_endpoints_connect_to_the_initial_address() -> None:
     view = View(A1, A2, A3)
     manager = kernel_like(
@@ -89,6 +90,7 @@ def test_subflow_endpoints_connect_to_the_initial_address() -> None:
     ]
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-MAY-4")
 def test_signal_endpoints_are_announced_first() -> None:
     view = View(A1, A2, A3)
     manager = kernel_like(
@@ -149,6 +151,7 @@ def test_fullmesh_endpoints_take_announced_addresses() -> None:
     assert list(manager.announced(view, remote)) == [opened(A1, 0, remote), opened(A2, 2, remote)]
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-MAY-1")
 def test_limit_of_accepted_addresses() -> None:
     view = View(A1, A2)
     manager = kernel_like(accepted=1)
@@ -159,6 +162,7 @@ def test_limit_of_accepted_addresses() -> None:
     assert list(manager.announced(view, second))
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-2")
 def test_initial_address_that_takes_no_joins() -> None:
     """RFC 8684, section 3.1: the C flag."""
     view = View(A1, A2)
@@ -235,6 +239,7 @@ def test_full_mesh_with_more_addresses_than_ids() -> None:
     assert len({one.local_id for one in commands if isinstance(one, OpenSubflow)}) == 255
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-1", "3.4.1-MUST-2")
 def test_addresses_that_are_no_endpoints_have_ids_of_their_own() -> None:
     """Section 3.2: REMOVE_ADDR of one must not hit the subflows of another."""
     view = View(A1, A2, A3)
@@ -314,6 +319,7 @@ def test_laminar_endpoint_of_the_initial_subflow_is_taken() -> None:
     assert list(manager.announced(view, remote)) == [opened(A2, 2, remote)]
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-MAY-3")
 def test_laminar_endpoint_that_gets_free_serves_an_address_that_found_none() -> None:
     view = View(A1, A2)
     manager = kernel_like(PathEndpoint(host=A2, id=2, subflow=True, laminar=True))

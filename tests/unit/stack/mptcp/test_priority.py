@@ -49,6 +49,7 @@ def test_request_is_taken_back(script: Any) -> None:
     assert not world.connection.info()["subflows"][1]["backup"]
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-1")
 def test_either_side_may_ask(script: Any) -> None:
     """What the peer asks for is its own business, and does not take ours back."""
     world = script()
@@ -62,6 +63,7 @@ def test_either_side_may_ask(script: Any) -> None:
     assert not world.connection.info()["subflows"][1]["backup"]
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-NOT-1")
 def test_only_subflow_is_used_although_it_is_a_backup(script: Any) -> None:
     world = script()
     peer = world.open()
@@ -80,6 +82,7 @@ def test_there_must_be_such_a_subflow(script: Any) -> None:
         world.connection.paths.set_backup(0, backup=True)
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-1")
 def test_peer_sends_on_the_other_path(network: Any) -> None:
     """From end to end: after the request only what was on its way comes on a backup."""
     net = network(2)

@@ -36,6 +36,7 @@ def joined(world: Any) -> Any:
     return peer
 
 
+@pytest.mark.requirement("RFC 8684", "3.6-MUST-1")
 def test_codes_of_the_registry() -> None:
     """Section 7.5's table, and where the octets are."""
     assert [reason.value for reason in ResetReason] == list(range(7))
@@ -43,6 +44,7 @@ def test_codes_of_the_registry() -> None:
     assert option.encode() == bytes.fromhex("1e048106")
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-SHOULD-2", "3.6-MAY-1", "3.6-MUST-1")
 @pytest.mark.parametrize("token", ["unknown", "one too many"])
 def test_refused_join(script: Any, token: str) -> None:
     """Section 3.2: an MPTCP-specific error, and a RST as from an unknown port."""
@@ -59,6 +61,7 @@ def test_syn_to_a_closed_port_gets_no_reason(script: Any) -> None:
     assert reason(script().subpeer(Address(LOCAL_2.host, 7), REMOTE_2).syn()) is None
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-SHOULD-2")
 @pytest.mark.parametrize("third", [(MpJoinAck(hmac=bytes(20)),), ()])
 def test_join_without_proof(script: Any, third: Any) -> None:
     """Section 3.2."""
@@ -69,6 +72,7 @@ def test_join_without_proof(script: Any, third: Any) -> None:
     assert reason(second.send(ACK, *third)) == MpTcprst(reason=ResetReason.MPTCP)
 
 
+@pytest.mark.requirement("RFC 8684", "3.3-SHOULD-1")
 def test_mapping_without_the_checksum_agreed_on(script: Any) -> None:
     """Section 3.3: considered broken."""
     world = script()
@@ -77,6 +81,7 @@ def test_mapping_without_the_checksum_agreed_on(script: Any) -> None:
     assert reason(answers) == MpTcprst(reason=ResetReason.MPTCP)
 
 
+@pytest.mark.requirement("RFC 8684", "3.6-MAY-1", "3.7-SHOULD-4")
 def test_window_without_mappings(script: Any) -> None:
     """Section 3.3.1: something takes the mappings away."""
     world = script(receive_buffer=1000)
@@ -114,6 +119,7 @@ def test_fastclose_needs_no_reason(script: Any) -> None:
     assert find(answers[-1].options, MpFastclose) is not None
 
 
+@pytest.mark.requirement("RFC 8684", "3.6-MAY-2", "3.6-MAY-3")
 def test_reason_of_the_peer_is_told(script: Any) -> None:
     """As the kernel's event has it: MPTCP_ATTR_RESET_REASON and MPTCP_ATTR_RESET_FLAGS."""
     world = script()
@@ -148,6 +154,7 @@ def test_join_that_is_not_answered_to_the_end(script: Any) -> None:
     assert reason(join.take()) == expected
 
 
+@pytest.mark.requirement("RFC 8684", "3.7-SHOULD-3")
 def test_options_that_vanish_later(script: Any) -> None:
     """Section 3.7: what cannot fall back any more is reset; sent again, data would be new data."""
     world = script()
@@ -159,3 +166,16 @@ def test_options_that_vanish_later(script: Any) -> None:
     peer.send(ACK)
     world.wait(5)
     assert reason(peer.take()) == MpTcprst(reason=ResetReason.MIDDLEBOX)
+
+
+@pytest.mark.requirement("RFC 8684", "3.6-MUST-2")
+def test_reserved_flags_change_nothing(script: Any) -> None:
+    """Section 3.6: U, V and W."""
+    world = script()
+    world.open()
+    second = joined(world)
+    second.send(RST | ACK, MpTcprst(reason=5, flags=0x0E))
+    (closed,) = (fields for name, fields in world.tracer.events if name == "sub_closed")
+    assert closed["reset_reason"] == 5
+    assert len(world.connection.subflows) == 1
+    assert not world.connection.closed

@@ -216,6 +216,7 @@ def test_infinite_mapping_counts_with_its_octets(script: Any) -> None:
     assert world.connection.read(100) == b"datamoreplain"
 
 
+@pytest.mark.requirement("RFC 8684", "3-MUST-1", "3.4.2-MUST-1")
 @pytest.mark.parametrize("off", [-1, 1, 1000])
 def test_signal_away_from_the_next_octet_does_not_count(script: Any, off: int) -> None:
     """Section 3.4.2: a stranger who knows ports and addresses tries all windows."""
@@ -234,6 +235,7 @@ def test_signal_away_from_the_next_octet_does_not_count(script: Any, off: int) -
     assert not any(one.flags & RST for one in second.take())
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.2-SHOULD-3", "3.4.2-SHOULD-NOT-1")
 def test_withdrawn_subflow_whose_peer_answers_stays(script: Any) -> None:
     """Section 3.4.2: a keep-alive first; if there is a response, the path is not removed."""
     world = script()

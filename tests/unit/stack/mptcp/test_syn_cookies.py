@@ -73,6 +73,7 @@ def test_without_the_option_it_is_plain_tcp(script: Any) -> None:
     assert connection.read(100) == b"plain"
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-NOT-3")
 def test_a_syn_without_the_option_gets_an_answer_without(script: Any) -> None:
     _, peer = flooded(script)
     (answer,) = peer.syn()
@@ -95,6 +96,7 @@ def test_a_key_that_is_not_ours_means_plain_tcp(script: Any) -> None:
     assert first.take() == []
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-SHOULD-3", "3.1-MUST-4")
 @pytest.mark.parametrize("late", [False, True])
 def test_a_token_that_is_in_use(script: Any, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
     """Section 3.1: the key follows from the SYN, so there is no other: it is plain TCP, or none."""
@@ -114,6 +116,7 @@ def test_a_token_that_is_in_use(script: Any, monkeypatch: pytest.MonkeyPatch, la
     assert find(refusal.options, MpTcprst) is not None
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MUST-2")
 def test_keys_differ_and_come_again(script: Any) -> None:
     """Section 3.1: they are made of a secret, both ends and the SYN's sequence number."""
     world, peer = flooded(script)

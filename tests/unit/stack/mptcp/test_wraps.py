@@ -60,6 +60,7 @@ class _Reordering:
         return out
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-1", "3.3.1-MUST-3", "3.3.1-MUST-4", "3.3.1-MUST-5")
 @pytest.mark.parametrize("narrow", [False, True], ids=["64 bits", "32 bits"])
 @pytest.mark.parametrize("wrap", [1 << 32, 1 << 63, 1 << 64])
 @pytest.mark.parametrize(("paths", "checksum"), [(1, False), (2, False), (2, True)])

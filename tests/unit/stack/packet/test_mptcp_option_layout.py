@@ -116,6 +116,7 @@ LAYOUT: list[tuple[str, Option]] = [
 ]
 
 
+@pytest.mark.requirement("RFC 8684", "3.2-MUST-2", "3.2-MUST-5", "3.3-MUST-1", "3.4.1-MUST-4")
 @pytest.mark.parametrize(("octets", "option"), LAYOUT)
 def test_written_and_read_as_drawn(octets: str, option: Option) -> None:
     raw = bytes.fromhex(octets)
@@ -123,6 +124,7 @@ def test_written_and_read_as_drawn(octets: str, option: Option) -> None:
     assert parse_options(raw) == (option,)
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-MUST-5")
 @pytest.mark.parametrize(
     ("octets", "option"),
     [

@@ -136,6 +136,7 @@ def test_its_options_make_segments_smaller() -> None:
     assert [call[0] for call in recorder.calls] == [ACK, ACK]
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-6")
 def test_no_segment_spans_two_exts() -> None:
     script, recorder, connection = ride(bare(nagle=False))
     one, two = object(), object()
@@ -149,6 +150,7 @@ def test_no_segment_spans_two_exts() -> None:
     assert connection.queued == 0
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.1-MUST-NOT-1")
 def test_ext_comes_again_with_a_retransmission_even_when_it_is_cut() -> None:
     script, recorder, connection = ride()
     ext = object()
@@ -180,6 +182,7 @@ def test_it_hears_segments_with_their_place_in_the_stream() -> None:
     assert recorder.heard == [("abc", 0), ("ghi", 6), ("", 3)]
 
 
+@pytest.mark.requirement("RFC 8684", "3-MUST-1", "3.4.1-MUST-1")
 def test_it_hears_nothing_that_tcp_refuses() -> None:
     script, recorder, _ = ride()
     script.inject(".", 1, 5000, b"ack of nothing")
@@ -200,6 +203,7 @@ def test_what_it_refuses_goes_no_further() -> None:
     assert not connection.idle
 
 
+@pytest.mark.requirement("RFC 8684", "3-MUST-NOT-1", "3.4.1-MUST-NOT-1", "4-MUST-NOT-1")
 def test_a_signal_is_no_duplicate_ack() -> None:
     """RFC 8684, section 3.3.3 gives the reason."""
     for notice, recovering in ((Notice.SIGNAL, False), (Notice.PLAIN, True)):

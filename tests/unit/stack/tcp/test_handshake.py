@@ -368,6 +368,7 @@ def test_a_closed_listener_refuses_and_its_connections_stay() -> None:
     assert script.inject("S", 0) == ["R. 0:0 1"]
 
 
+@pytest.mark.requirement("RFC 8684", "3-SHOULD-1")
 @pytest.mark.requirement("RFC 9293", "MUST-8", "SHLD-1")
 def test_isns_grow_with_time_and_differ_between_flows() -> None:
     """RFC 6528, section 3."""
