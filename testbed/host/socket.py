@@ -127,6 +127,7 @@ class Socket:
         self._server: HostServer | None = None
         self._accepted: asyncio.Queue[StreamPair] | None = None
         self._closed = False
+        self._reading_shut = False
 
     def __enter__(self) -> Socket:
         return self
@@ -213,11 +214,16 @@ class Socket:
     def recv(self, size: int) -> bytes:
         """Return up to ``size`` octets as soon as there are any, ``b""`` at the end."""
         reader, _ = self._stream()
-        return self._wait(reader.read(size))
+        return self._wait(_there(reader, size) if self._reading_shut else reader.read(size))
 
     def shutdown(self, how: int) -> None:
-        """Close the sending side (SHUT_WR, SHUT_RDWR); SHUT_RD changes nothing."""
+        """Close the sending side (SHUT_WR), the receiving side (SHUT_RD), or both (SHUT_RDWR).
+
+        As with Linux, the peer hears nothing of SHUT_RD, and what it sends can still be read.  But
+        :meth:`recv` waits for nothing any more: where there is nothing is the end.
+        """
         _, writer = self._stream()
+        self._reading_shut |= how in (socket.SHUT_RD, socket.SHUT_RDWR)
 
         async def end() -> None:
             if how in (socket.SHUT_WR, socket.SHUT_RDWR):
@@ -272,3 +278,13 @@ class Socket:
             work.close()
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._engine.call(work, self._timeout)
+
+
+async def _there(reader: asyncio.StreamReader, size: int) -> bytes:
+    """Return up to ``size`` octets of what has come, ``b""`` if that is nothing."""
+    reading = asyncio.ensure_future(reader.read(size))
+    await asyncio.sleep(0)  # it is done now, unless it has to wait
+    if reading.done():
+        return reading.result()
+    reading.cancel()
+    return b""
