@@ -20,11 +20,13 @@ def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, 
     if ack >= una and (tcb.extension is None or tcb.extension.window_counts(window)):
         changed = sender.take_window(window, start, ack)
     blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
+    marked = bool(segment.flags & ECE and tcb.ecn.used)
     if ack > una or blocks:
-        sender.acknowledge(max(ack, una), blocks, now, echoed(tcb, segment, now))
+        echo = echoed(tcb, segment, now)
+        sender.acknowledge(max(ack, una), blocks, now, echo, marked=marked)
     elif not (tcb.sack or changed) and ack == una and notice is Notice.PLAIN:
         _duplicate_ack(tcb, segment, now)
-    if segment.flags & ECE and tcb.ecn.used:
+    if marked:
         _congestion_echoed(tcb, now)
     if sender.una > una:
         _advanced(tcb, now)

@@ -235,8 +235,7 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
         if recovery.held_back(min(record.end - record.start, sender.mss), now):
             recovery.window_used(sender.una, sender.next, used_up=True)
             return
-        room = max(recovery.window - recovery.in_flight, sender.mss)
-        out.append(retransmit(tcb, record, room, now))
+        out.append(retransmit(tcb, record, recovery.room, now))
 
 
 def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:
@@ -280,7 +279,7 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
             break
         if (run > window or run < mss) and not _worth_sending(tcb, min(run, window), window):
             break
-        out.append(_data(tcb, min(window, max(recovery.window - recovery.in_flight, mss)), now))
+        out.append(_data(tcb, min(window, recovery.room), now))
     # One who gives data only as the window has room, as MPTCP does, leaves none in the queue.
     used_up = recovery.in_flight + mss > recovery.window
     recovery.window_used(sender.una, sender.next, used_up=used_up)

@@ -8,6 +8,19 @@ from testbed.stack.deadlines import NEVER
 
 _NS: Final = 1_000_000_000
 _BURST_NS: Final = 1_000_000  # what may leave at once, as Linux has it: a millisecond's worth
+_MOST_AT_ONCE: Final = 1 << 16
+_LEAST_SEGMENTS: Final = 2
+# A timer that comes late must not make the sender slower than its rate.  If it is later than this,
+# the rate is more than the machine can do.
+_MOST_LATE_NS: Final = 4 * _BURST_NS
+
+
+def quantum(rate: int, mss: int) -> int:
+    """Return the octets that may leave as one (draft-ietf-ccwg-bbr-06, section 5.6.3).
+
+    :param rate: octets per second.
+    """
+    return max(min(rate * _BURST_NS // _NS, _MOST_AT_ONCE), _LEAST_SEGMENTS * mss)
 
 
 class Pacer:
@@ -16,23 +29,30 @@ class Pacer:
     :ivar at: when the sender goes on; ``NEVER`` while nothing waits for that.
     """
 
-    __slots__ = ("_free_ns", "at")
+    __slots__ = ("_free_ns", "_late_ns", "at")
 
     def __init__(self) -> None:
         self.at = NEVER
         self._free_ns = 0  # when all that has left would have left at the rate
+        self._late_ns = 0  # how late the sender goes on, after a wait
 
     def holds(self, now: int) -> bool:
         """Tell whether the next segment must wait; then ``at`` says until when."""
         if self.at <= now:
-            self.at = NEVER
+            self.expire(now)
         elif self.at == NEVER and self._free_ns >= now + _BURST_NS:
             self.at = self._free_ns
         return self.at != NEVER
 
+    def expire(self, now: int) -> None:
+        """Go on: the deadline has passed, perhaps some time ago."""
+        self._late_ns = min(now - self.at, _MOST_LATE_NS)
+        self.at = NEVER
+
     def sent(self, octets: int, rate: int, now: int) -> None:
         """Note octets that leave at ``rate`` octets per second."""
-        self._free_ns = max(self._free_ns, now) + octets * _NS // rate
+        self._free_ns = max(self._free_ns, now - self._late_ns) + octets * _NS // rate
+        self._late_ns = 0
 
     def stop(self) -> None:
         """Wait for nothing any more."""

@@ -15,7 +15,7 @@ from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, CongestionControl, Sample
 from testbed.stack.tcp.ecn import Ecn
-from testbed.stack.tcp.pacer import Pacer
+from testbed.stack.tcp.pacer import Pacer, quantum
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
 from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.rtt import RttEstimator
@@ -42,6 +42,7 @@ class Acknowledgment(msgspec.Struct, gc=False):
     :param delivered: what it acknowledges for the first time; ``sacked`` selectively.
     :param echo_sent_ns: the segment that the peer's timestamp answers left then, not earlier, in
         the clock's coarse ticks; ``None`` if there is no telling.
+    :param marked: it has ECN-Echo.
     """
 
     una: int
@@ -50,6 +51,7 @@ class Acknowledgment(msgspec.Struct, gc=False):
     delivered: list[Sent]
     sacked: list[Sent]
     echo_sent_ns: int | None
+    marked: bool
 
 
 class Recovery:
@@ -216,6 +218,16 @@ class Recovery:
             return True
         return self.control.pacing_rate > 0 and self.pacer.holds(now)
 
+    @property
+    def room(self) -> int:
+        """Octets that may leave as one segment, at least one segment's: what the window has left.
+
+        Where the congestion control gives a rate, no more than the pacer lets go at once.
+        """
+        room = max(self.window - self.in_flight, self.mss)
+        rate = self.control.pacing_rate
+        return min(room, quantum(rate, self.mss)) if rate else room
+
     def window_used(self, una: int, end: int, *, used_up: bool) -> None:
         """Note after sending how much of the congestion window is used."""
         self._use.note(una, end, used_up=used_up)
@@ -271,6 +283,15 @@ class Recovery:
             rate.latest,
             rate.rounds,
             rate.app_limited,
+            rate.delivered,
+            rate.prior,
+            rate.tx_in_flight,
+            board.total_lost - rate.tx_lost,
+            board.take_losses(),
+            self._use.used_up,
+            self.recovering,
+            self.sack,
+            octets if ack.marked else 0,
         )
 
     def _may_grow(self, ack: Acknowledgment) -> bool:

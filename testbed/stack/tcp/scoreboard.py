@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Final
 
 from testbed.stack.ranges import Ranges
+from testbed.stack.tcp.congestion.control import Loss
 from testbed.stack.tcp.sent import Fate, Progress, Sent
 
 # Records that are kept.  A peer makes segments small with its MSS option; no more of them are
@@ -32,8 +33,8 @@ class Scoreboard:
     :ivar total_lost: octets marked lost, in all.
     """
 
-    __slots__ = ("_lost_starts", "_ring", "_sacked_ranges", "in_flight", "lost", "records",
-                 "resent_in_flight", "sacked", "total_lost")  # fmt: skip
+    __slots__ = ("_losses", "_lost_starts", "_ring", "_sacked_ranges", "in_flight", "lost",
+                 "records", "resent_in_flight", "sacked", "total_lost")  # fmt: skip
 
     def __init__(self) -> None:
         self.records: list[Sent] = []
@@ -42,6 +43,7 @@ class Scoreboard:
         self.sacked = 0
         self.resent_in_flight = 0
         self.total_lost = 0
+        self._losses: list[Loss] = []  # that nobody has been told of
         self._ring = Sent.ring()
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
         self._sacked_ranges = Ranges()
@@ -107,6 +109,17 @@ class Scoreboard:
         self.lost += length
         self.total_lost += length
         heapq.heappush(self._lost_starts, record.start)
+        _, _, _, limited, in_flight, lost = record.progress
+        self._losses.append(
+            Loss(record.start, record.end, in_flight, self.total_lost - lost, limited)
+        )
+
+    def take_losses(self) -> tuple[Loss, ...]:
+        """Return what was marked lost since the last time."""
+        if not self._losses:
+            return ()
+        losses, self._losses = tuple(self._losses), []
+        return losses
 
     def mark_all_lost(self) -> None:
         """Note that whatever is not known delivered has been lost (the RTO has expired).
@@ -161,6 +174,7 @@ class Scoreboard:
         for record in self.by_time():
             record.unlink()
         self.records.clear()
+        self._losses.clear()
         self._lost_starts.clear()
         self._sacked_ranges.clear()
         self.in_flight = self.lost = self.sacked = self.resent_in_flight = 0

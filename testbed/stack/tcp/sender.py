@@ -173,14 +173,17 @@ class Sender:
     def _add(
         self, start: int, end: int, payload: bytes, ext: Any, flags: int, now: int, piece: int
     ) -> Sent:
-        progress = self.rate.at_departure(now, idle=not self.board.in_flight)
+        board = self.board
+        progress = self.rate.at_departure(end - start, board.in_flight, board.total_lost, now)
         record = Sent(start, end, payload, ext, flags, now, progress, piece)
-        self.board.add(record)
+        board.add(record)
         return record
 
     def _resend(self, record: Sent, now: int, piece: int) -> None:
-        progress = self.rate.at_departure(now, idle=not self.board.in_flight)
-        self.board.resend(record, now, progress, piece)
+        board = self.board
+        octets = record.end - record.start if record.fate is Fate.LOST else 0  # else it is a probe
+        progress = self.rate.at_departure(octets, board.in_flight, board.total_lost, now)
+        board.resend(record, now, progress, piece)
         self.total_resent += 1
         self.octets_resent += len(record.payload)
 
@@ -212,10 +215,12 @@ class Sender:
         blocks: list[tuple[int, int]],
         now: int,
         echo_sent_ns: int | None,
+        *,
+        marked: bool,
     ) -> None:
         """Take an ACK up to ``position`` and SACK ``blocks`` between that and SND.NXT.
 
-        :param echo_sent_ns: see :class:`Acknowledgment`.
+        :param echo_sent_ns: see :class:`Acknowledgment`, as for ``marked``.
         """
         octets = position - self.una
         board = self.board
@@ -229,7 +234,7 @@ class Sender:
         elif not sacked:
             return
         self.rate.acknowledged((*delivered, *sacked), now, self.rtt.minimum)
-        ack = Acknowledgment(position, octets, self.next, delivered, sacked, echo_sent_ns)
+        ack = Acknowledgment(position, octets, self.next, delivered, sacked, echo_sent_ns, marked)
         self.recovery.acknowledged(ack, now)
         if octets:
             if self.probe.acknowledged(position) and not self.recovery.recovering:

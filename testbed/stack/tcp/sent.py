@@ -16,10 +16,11 @@ class Fate(enum.Enum):
     SACKED = enum.auto()
 
 
-# What a connection had delivered when a record left (see ``DeliveryRate``): octets, when the last
-# of them were delivered, when the newest was sent, and whether the application is the limit.
-Progress = tuple[int, int, int, bool]
-NO_PROGRESS: Final[Progress] = (0, 0, 0, False)
+# How far a connection was when a record left (see ``DeliveryRate``): octets delivered, when the
+# last of them were, when the newest was sent, and whether the application is the limit; octets in
+# flight, the record's own among them, and octets found lost so far.
+Progress = tuple[int, int, int, bool, int, int]
+NO_PROGRESS: Final[Progress] = (0, 0, 0, False, 0, 0)
 
 
 class Sent:

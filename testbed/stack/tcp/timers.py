@@ -25,7 +25,7 @@ def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
     if sender.recovery.look_at <= now:
         sender.recovery.look(sender.una, sender.next, now)
     if sender.recovery.pacer.at <= now:
-        sender.recovery.pacer.stop()
+        sender.recovery.pacer.expire(now)
     if sender.probe.at <= now:
         _tail_loss_probe(tcb, now, out)
     if sender.timer.at <= now:

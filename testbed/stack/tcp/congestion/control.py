@@ -14,6 +14,22 @@ INITIAL_SEGMENTS: Final = 10  # RFC 6928, as Linux has it
 NO_THRESHOLD: Final = 1 << 40
 
 
+class Loss(msgspec.Struct, frozen=True, gc=False):
+    """A segment that was found lost.
+
+    :param start: position of its first octet; ``end`` that after its last.
+    :param tx_in_flight: octets in flight just after it had left, its own among them.
+    :param lost: octets found lost since it left, its own among them.
+    :param app_limited: the application was the limit when it left.
+    """
+
+    start: int
+    end: int
+    tx_in_flight: int
+    lost: int
+    app_limited: bool
+
+
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """What an ACK has told.
 
@@ -29,6 +45,15 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
         acknowledged was sent; 0 if that cannot be told (draft-ietf-ccwg-bbr, section 4.1).
     :param round: counts round trips.
     :param app_limited: the rate was limited by the application.
+    :param total: octets that the connection has delivered so far; ``prior`` of them before the
+        newest segment acknowledged was sent.
+    :param tx_in_flight: octets in flight just after that segment had left.
+    :param lost_since: octets found lost since it left.
+    :param losses: the segments found lost since the sample before.
+    :param cwnd_limited: the window was used up within the last round trip.
+    :param recovering: losses are being repaired.
+    :param selective: the peer tells of losses by SACK, so that there can be many in a round trip.
+    :param marked: of ``delivered``, what an ACK with ECN-Echo reports.
     """
 
     now: int
@@ -43,6 +68,15 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     rate: int
     round: int
     app_limited: bool
+    total: int = 0
+    prior: int = 0
+    tx_in_flight: int = 0
+    lost_since: int = 0
+    losses: tuple[Loss, ...] = ()
+    cwnd_limited: bool = False
+    recovering: bool = False
+    selective: bool = True
+    marked: int = 0
 
 
 class CongestionControl(Protocol):

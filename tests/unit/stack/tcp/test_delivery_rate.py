@@ -19,7 +19,7 @@ class Path:
 
     def send(self, segments: int, now: int) -> None:
         for _ in range(segments):
-            progress = self.rate.at_departure(now, idle=not self.flight)
+            progress = self.rate.at_departure(SIZE, len(self.flight) * SIZE, 0, now)
             record = Sent(self.count, self.count + SIZE, b"", None, 0, now, progress, SIZE)
             self.flight.append(record)
             self.count += SIZE
