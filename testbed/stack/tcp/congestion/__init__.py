@@ -9,6 +9,7 @@ from typing import Final
 
 from testbed.registry import Registry, making
 from testbed.stack.tcp.congestion.balia import Balia
+from testbed.stack.tcp.congestion.bbr import Bbr
 from testbed.stack.tcp.congestion.control import CongestionControl, Factory
 from testbed.stack.tcp.congestion.cubic import Cubic
 from testbed.stack.tcp.congestion.ewtcp import Ewtcp
@@ -23,6 +24,7 @@ CONTROLS: Final[Registry[Factory]] = Registry(
     "testbed.congestion",
     {
         "balia": Balia,
+        "bbr": Bbr,
         "coupled": FullyCoupled,
         "cubic": Cubic,
         "ewtcp": Ewtcp,

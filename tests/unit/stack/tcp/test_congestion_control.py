@@ -53,6 +53,7 @@ def round_trip(control: CongestionControl, now: int) -> int:
 def test_the_registry() -> None:
     assert CONTROLS.names() == [
         "balia",
+        "bbr",
         "coupled",
         "cubic",
         "ewtcp",
