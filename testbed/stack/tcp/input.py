@@ -255,7 +255,9 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     size = segment.gso_size or len(payload)
     octets = len(payload)
     end = start + len(payload)
-    if tcb.ecn.used and tcb.ecn.received(segment):
+    if tcb.ecn.used and tcb.ecn.received(segment, receiver.next, receiver.acknowledged):
+        if tcb.ecn.accurate:
+            receiver.acknowledge_before()
         receiver.must_ack()
     # Neither beyond what was ever offered nor behind the peer's FIN.
     limit = receiver.edge if receiver.finished is None else receiver.finished

@@ -16,7 +16,7 @@ from testbed.stack.packet.options import (
     WindowScale,
     options_size,
 )
-from testbed.stack.packet.segment import ACK, ECE, ECT_0, FIN, NOT_ECT, RST, SYN, URG, Segment
+from testbed.stack.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.sent import Fate, Sent
@@ -104,21 +104,23 @@ def _segment(
     payload: bytes,
     options: tuple[Option, ...],
     gso_size: int,
-    ecn: int = NOT_ECT,
     *,
+    new_data: bool = False,
     short: int = 0,
 ) -> Segment:
     """Return a segment.
 
+    :param new_data: its payload leaves for the first time.
     :param short: octets that have arrived behind what it acknowledges.
     """
+    ecn = tcb.ecn
     urgent = 0
     if flags & RST:
         ack, window = tcb.receiver.ack_number, 0
     else:
         offered = tcb.extension.window() if tcb.extension is not None else None
         ack, window = tcb.receiver.acknowledge(offered, short)
-        if tcb.ecn.echoes:
+        if ecn.echoed(tcb.receiver.next - short) if short else ecn.echoes:
             flags |= ECE
         if tcb.sender.urgent > start:
             flags |= URG
@@ -133,7 +135,7 @@ def _segment(
         options=options,
         payload=payload,
         gso_size=gso_size,
-        ecn=ecn,
+        ecn=ecn.codepoint(new_data=new_data) if ecn.used else NOT_ECT,
         urgent=urgent,
     )
 
@@ -224,6 +226,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         flags=flags,
         window=window,
         options=tuple(options),
+        ecn=tcb.ecn.codepoint(new_data=False) if flags & ECE else NOT_ECT,
     )
 
 
@@ -316,12 +319,10 @@ def _data(tcb: Tcb, limit: int, now: int) -> Segment:
         size = max(fits, queue.run(min(limit, _MAX_PAYLOAD)) // fits * fits)
     record = sender.send_data(size, fits, now)
     flags = ACK | record.flags
-    ecn = NOT_ECT
     if tcb.ecn.used:
-        ecn = ECT_0
         flags |= tcb.ecn.on_new_data()
     gso_size = fits if len(record.payload) > fits else 0
-    return _segment(tcb, flags, record.start, record.payload, options, gso_size, ecn)
+    return _segment(tcb, flags, record.start, record.payload, options, gso_size, new_data=True)
 
 
 def _may_be_large(tcb: Tcb, start: int) -> bool:

@@ -156,6 +156,12 @@ class Receiver:
                 self._stretch.append(due)
             self._due = end
 
+    def acknowledge_before(self) -> None:
+        """Have what has come so far be acknowledged by an ACK of its own, if it is not yet."""
+        if self.next > self.acknowledged:
+            self._stretch.append(self.next)
+            self.acknowledged = self.next
+
     def take_stretch(self) -> list[int]:
         """Return the positions within batches that are to be acknowledged, each by itself."""
         stretch = self._stretch

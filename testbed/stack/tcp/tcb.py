@@ -115,7 +115,7 @@ class Tcb:
         self.state = State.LISTEN if accepted else State.CLOSED
         self.failure: ConnectionFailure | None = None
         self.soft_error: ConnectionFailure | None = None
-        self.ecn = Ecn(wanted=config.ecn)
+        self.ecn = Ecn(wanted=config.ecn, accurate=getattr(control, "needs_ecn", False))
         self.sender = Sender((numbers.isn + 1) & BITS_32, config, control, self.ecn)
         self.receiver = Receiver(config)
         self.accepted = accepted

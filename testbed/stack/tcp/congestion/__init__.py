@@ -12,6 +12,7 @@ from testbed.stack.tcp.congestion.balia import Balia
 from testbed.stack.tcp.congestion.bbr import Bbr
 from testbed.stack.tcp.congestion.control import CongestionControl, Factory
 from testbed.stack.tcp.congestion.cubic import Cubic
+from testbed.stack.tcp.congestion.dctcp import Dctcp
 from testbed.stack.tcp.congestion.ewtcp import Ewtcp
 from testbed.stack.tcp.congestion.fully_coupled import FullyCoupled
 from testbed.stack.tcp.congestion.lia import Lia
@@ -27,6 +28,7 @@ CONTROLS: Final[Registry[Factory]] = Registry(
         "bbr": Bbr,
         "coupled": FullyCoupled,
         "cubic": Cubic,
+        "dctcp": Dctcp,
         "ewtcp": Ewtcp,
         "lia": Lia,
         "olia": Olia,

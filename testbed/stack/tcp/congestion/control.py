@@ -82,7 +82,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 class CongestionControl(Protocol):
     """Decides how much may be in flight, and how fast it leaves; TCP finds losses.
 
-    An object belongs to one connection, and nobody else writes its state.
+    An object belongs to one connection, and nobody else writes its state.  If it has a
+    true attribute ``needs_ecn``, ECN is asked for, and each mark is echoed by itself (RFC 8257).
     """
 
     @property

@@ -56,13 +56,14 @@ def test_the_registry() -> None:
         "bbr",
         "coupled",
         "cubic",
+        "dctcp",
         "ewtcp",
         "lia",
         "olia",
         "reno",
         "wvegas",
     ]
-    with pytest.raises(InputError, match="cubic, ewtcp"):
+    with pytest.raises(InputError, match="cubic, dctcp, ewtcp"):
         CONTROLS["tahoe"]
 
 

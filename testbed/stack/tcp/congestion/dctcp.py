@@ -1,0 +1,55 @@
+"""DCTCP, for queues that mark early: RFC 8257."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from testbed.stack.tcp.congestion.control import Group, Sample
+from testbed.stack.tcp.congestion.reno import Reno
+
+_GAIN: Final = 1 / 16  # section 4.2
+
+
+class Dctcp(Reno):
+    """Reno that reduces by how much of a round trip's data was marked, not by a half.
+
+    Both ends must have it, as it needs each mark echoed by itself.  It is for data centers: beside
+    other controls it takes more than its share (section 5).
+
+    :ivar alpha: the part of the octets that met congestion, smoothed.
+    """
+
+    needs_ecn: ClassVar[bool] = True
+
+    __slots__ = ("_delivered", "_echoed", "_full", "_marked", "_round", "alpha")
+
+    def __init__(self, group: Group) -> None:
+        super().__init__(group)
+        self.alpha = 1.0
+        self._delivered = self._marked = 0  # octets of this round trip
+        self._round = 0
+        self._echoed = False  # by the last ACK
+        self._full = 0  # the window before a reduction by marks, until the next ACK
+
+    def on_ack(self, sample: Sample) -> None:
+        """Estimate how much is marked, once a round trip (section 3.3); grow as Reno does."""
+        if self._full and sample.losses:  # what the last ACK echoed was no mere mark (section 3.5)
+            self._reduce_to(self._full // 2)
+        self._full = 0
+        self._echoed = sample.marked > 0
+        self._delivered += sample.delivered
+        self._marked += sample.marked
+        if sample.round != self._round:
+            self._round = sample.round
+            self.alpha += _GAIN * (self._marked / self._delivered - self.alpha)
+            self._delivered = self._marked = 0
+        super().on_ack(sample)
+
+    def on_loss(self, used: int, now: int) -> None:
+        """Reduce by half of what is marked; after a loss, by a half (sections 3.3 and 3.5)."""
+        if not self._echoed:
+            super().on_loss(used, now)
+            return
+        self._remember()
+        self._full = used
+        self._reduce_to(int(used * (1 - self.alpha / 2)))
