@@ -23,6 +23,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param nagle: hold back small segments while one is unacknowledged (RFC 9293, section 3.7.4).
     :param gso: make segments of up to 64 KiB with a ``gso_size``.
     :param congestion: a name of :mod:`testbed.stack.tcp.congestion`.
+    :param pacing: spread what the window lets go over the round trip, as Linux does where its qdisc
+        is fq.  A control that has a rate of its own is always paced, by that.
     :param delayed_ack_ns: the longest an ACK is put off (RFC 9293, section 3.8.6.3).
     :param rto_initial_ns: before the first sample (RFC 6298, section 2.1).
     :param rto_min_ns: least variance term of the RTO, as Linux has it: 200 ms, not 1 s.
@@ -56,6 +58,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     nagle: bool = True
     gso: bool = False
     congestion: str = "cubic"
+    pacing: bool = False
     delayed_ack_ns: int = 40 * MILLISECOND
     rto_initial_ns: int = SECOND
     rto_min_ns: int = 200 * MILLISECOND

@@ -10,9 +10,20 @@ _NS: Final = 1_000_000_000
 _BURST_NS: Final = 1_000_000  # what may leave at once, as Linux has it: a millisecond's worth
 _MOST_AT_ONCE: Final = 1 << 16
 _LEAST_SEGMENTS: Final = 2
+_STARTING: Final = 200  # per cent: tcp_pacing_ss_ratio, and tcp_pacing_ca_ratio
+_GROWING: Final = 120
 # A timer that comes late must not make the sender slower than its rate.  If it is later than this,
 # the rate is more than the machine can do.
 _MOST_LATE_NS: Final = 4 * _BURST_NS
+
+
+def window_rate(window: int, rtt: int | None, *, starting: bool) -> int:
+    """Return the rate at which a window is spread over a round trip, 0 if that is not known.
+
+    As in Linux, it is twice as much in slow start, where the window doubles meanwhile, and 1.2
+    times as much later, so that the window remains the limit.
+    """
+    return window * (_STARTING if starting else _GROWING) * _NS // (100 * rtt) if rtt else 0
 
 
 def quantum(rate: int, mss: int) -> int:
@@ -29,12 +40,13 @@ class Pacer:
     :ivar at: when the sender goes on; ``NEVER`` while nothing waits for that.
     """
 
-    __slots__ = ("_free_ns", "_late_ns", "at")
+    __slots__ = ("_free_ns", "_late_ns", "_resumed_ns", "at")
 
     def __init__(self) -> None:
         self.at = NEVER
         self._free_ns = 0  # when all that has left would have left at the rate
-        self._late_ns = 0  # how late the sender goes on, after a wait
+        self._resumed_ns = -1  # when the sender went on after a wait, and how late that was
+        self._late_ns = 0
 
     def holds(self, now: int) -> bool:
         """Tell whether the next segment must wait; then ``at`` says until when."""
@@ -45,14 +57,14 @@ class Pacer:
         return self.at != NEVER
 
     def expire(self, now: int) -> None:
-        """Go on: the deadline has passed, perhaps some time ago."""
-        self._late_ns = min(now - self.at, _MOST_LATE_NS)
+        """Go on: the deadline has passed, perhaps some time ago, which may be made up for now."""
+        self._resumed_ns, self._late_ns = now, min(now - self.at, _MOST_LATE_NS)
         self.at = NEVER
 
     def sent(self, octets: int, rate: int, now: int) -> None:
         """Note octets that leave at ``rate`` octets per second."""
-        self._free_ns = max(self._free_ns, now - self._late_ns) + octets * _NS // rate
-        self._late_ns = 0
+        earliest = now - self._late_ns if now == self._resumed_ns else now
+        self._free_ns = max(self._free_ns, earliest) + octets * _NS // rate
 
     def stop(self) -> None:
         """Wait for nothing any more."""

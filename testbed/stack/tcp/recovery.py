@@ -15,7 +15,7 @@ from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, CongestionControl, Sample
 from testbed.stack.tcp.ecn import Ecn
-from testbed.stack.tcp.pacer import Pacer, quantum
+from testbed.stack.tcp.pacer import Pacer, quantum, window_rate
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
 from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.rtt import RttEstimator
@@ -62,10 +62,10 @@ class Recovery:
     :ivar look_at: when to look again for losses (RACK's reordering timer).
     """
 
-    __slots__ = ("_duplicate_acks", "_lost_before", "_prr_delivered", "_prr_flight", "_prr_sent",
-                 "_undo_after", "_undo_ends", "_use", "board", "control", "ecn", "look_at", "mss",
-                 "pacer", "phase", "point", "rack", "rate", "rtt", "sack", "spurious",
-                 "window")  # fmt: skip
+    __slots__ = ("_duplicate_acks", "_lost_before", "_paced", "_prr_delivered", "_prr_flight",
+                 "_prr_sent", "_rate", "_undo_after", "_undo_ends", "_use", "board", "control",
+                 "ecn", "look_at", "mss", "pacer", "phase", "point", "rack", "rate", "rtt", "sack",
+                 "spurious", "window")  # fmt: skip
 
     def __init__(
         self,
@@ -74,6 +74,8 @@ class Recovery:
         rate: DeliveryRate,
         control: CongestionControl,
         ecn: Ecn,
+        *,
+        paced: bool,
     ) -> None:
         self.board = board
         self.rtt = rtt
@@ -89,6 +91,8 @@ class Recovery:
         self.window = 0
         self.look_at = NEVER
         self.spurious = 0
+        self._paced = paced  # whatever the control says
+        self._rate = 0  # at which segments leave then
         self._use = WindowUse()
         self._lost_before = 0  # octets lost when the last sample was made
         self._duplicate_acks = 0
@@ -216,16 +220,16 @@ class Recovery:
         in_flight = self.in_flight if self._duplicate_acks else self.board.in_flight
         if in_flight and in_flight + octets > self.window:
             return True
-        return self.control.pacing_rate > 0 and self.pacer.holds(now)
+        return (self.control.pacing_rate or self._rate) > 0 and self.pacer.holds(now)
 
     @property
     def room(self) -> int:
         """Octets that may leave as one segment, at least one segment's: what the window has left.
 
-        Where the congestion control gives a rate, no more than the pacer lets go at once.
+        Where segments are paced, no more than the pacer lets go at once.
         """
         room = max(self.window - self.in_flight, self.mss)
-        rate = self.control.pacing_rate
+        rate = self.control.pacing_rate or self._rate
         return min(room, quantum(rate, self.mss)) if rate else room
 
     def window_used(self, una: int, end: int, *, used_up: bool) -> None:
@@ -237,7 +241,7 @@ class Recovery:
         self._prr_sent += octets
         control = self.control
         control.on_sent(octets, self.board.in_flight, now)
-        rate = control.pacing_rate
+        rate = control.pacing_rate or self._rate
         if rate:
             self.pacer.sent(octets, rate, now)
 
@@ -389,6 +393,10 @@ class Recovery:
             self.window = self.in_flight + self._proportional_rate(delivered, safe=safe)
         else:
             self.window = self.control.window
+        if self._paced:
+            control = self.control
+            starting = control.window < control.threshold // 2
+            self._rate = window_rate(control.window, self.rtt.smoothed, starting=starting)
 
     def _proportional_rate(self, delivered: int, *, safe: bool) -> int:
         """Return the octets PRR lets go now (RFC 9937, section 6.2).

@@ -55,7 +55,7 @@ class Sender:
         self.board = Scoreboard()
         self.rtt = RttEstimator(config)
         self.rate = DeliveryRate()
-        self.recovery = Recovery(self.board, self.rtt, self.rate, control, ecn)
+        self.recovery = Recovery(self.board, self.rtt, self.rate, control, ecn, paced=config.pacing)
         self.timer = RetransmissionTimer(self.rtt)
         self.probe = TailProbe()
         self.window = SendWindow()

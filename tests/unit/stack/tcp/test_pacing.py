@@ -8,6 +8,7 @@ from testbed.stack.tcp import congestion
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import Group, Sample
 from testbed.stack.tcp.congestion.reno import Reno
+from testbed.stack.tcp.pacer import Pacer, quantum
 
 from .network import MS, SECOND, Network, transfer
 
@@ -51,6 +52,69 @@ def test_segments_leave_at_the_rate() -> None:
     for at in departures[:-20]:
         burst = [other for other in departures if at <= other < at + 10 * MS]
         assert len(burst) * 1448 <= RATE // 100 + 3 * 1448
+
+
+@pytest.mark.parametrize("name", ["cubic", "reno"])
+def test_a_window_is_spread_over_the_round_trip(name: str) -> None:
+    """The first one over half of it, as it doubles; never more than two segments at once."""
+    network = Network(TcpConfig(congestion=name, pacing=True), delay=50 * MS)
+    client, _ = network.connect()
+    network.transcript.clear()
+    client.send(bytes(2_000_000))
+    network.run_for(99 * MS)
+    departures = [at for at, segment in network.transcript if segment.payload]
+    assert len(departures) == 10
+    assert departures[-1] - departures[0] == pytest.approx(45 * MS, abs=5 * MS)
+    network.run_for(300 * MS)
+    departures = [at for at, segment in network.transcript if segment.payload]
+    assert len(departures) > 100
+    assert max(map(departures.count, departures)) <= 2
+
+
+def test_unless_asked_for_a_window_leaves_at_once() -> None:
+    network = Network(TcpConfig(), delay=50 * MS)
+    client, _ = network.connect()
+    network.transcript.clear()
+    client.send(bytes(1_000_000))
+    network.run_for(50 * MS)
+    assert len({at for at, segment in network.transcript if segment.payload}) == 1
+
+
+def test_a_timer_that_is_late_does_not_lower_the_rate() -> None:
+    """Up to 4 ms: then more leaves at once."""
+    pacer = Pacer()
+    now = sent = 0
+    while now < SECOND:
+        while not pacer.holds(now):
+            pacer.sent(1000, RATE, now)
+            sent += 1000
+        now = pacer.at + 3 * MS
+    assert sent == pytest.approx(RATE, rel=0.02)
+
+
+def test_silence_is_no_reason_for_a_burst() -> None:
+    pacer = Pacer()
+    bursts = []
+    for now in (SECOND, 10 * SECOND):
+        burst = 0
+        while not pacer.holds(now):
+            pacer.sent(1000, RATE, now)
+            burst += 1
+        bursts.append(burst)
+        pacer.expire(pacer.at)
+    assert bursts == [1, 1]
+
+
+def test_a_segment_for_the_interface_to_cut_is_a_millisecond_long() -> None:
+    """Two segments at least, and no more than IPv4 takes (draft-ietf-ccwg-bbr-06, 5.6.3)."""
+    assert quantum(RATE, 1448) == 2 * 1448
+    assert quantum(10 * RATE, 1448) == 10_000
+    assert quantum(1000 * RATE, 1448) == 1 << 16
+    network = Network(TcpConfig(congestion="paced", gso=True))
+    client, _ = network.connect()
+    client.send(bytes(100_000))
+    sizes = [len(segment.payload) for segment in network.client.segments_to_send(network.now)]
+    assert sizes == [2 * 1448]
 
 
 def test_a_paced_connection_sends_on_without_acks() -> None:
