@@ -17,6 +17,8 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param tcp: of each subflow.
     :param send_buffer: octets of data that a connection keeps until their Data ACK.
     :param receive_buffer: octets of the window that all subflows of a connection share.
+    :param receive_buffer_initial: that window to begin with; it grows up to ``receive_buffer`` with
+        what the application reads.  0: all of it from the beginning.
     :param scheduler: a name of :data:`testbed.stack.mptcp.scheduler.SCHEDULERS`.
     :param opportunistic_retransmission: send what holds the shared window up again, on a faster
         subflow (C. Raiciu et al., "How Hard Can It Be? Designing and Implementing a Deployable
@@ -33,6 +35,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     tcp: TcpConfig = TcpConfig()
     send_buffer: int = 8 * _MIB
     receive_buffer: int = 6 * _MIB
+    receive_buffer_initial: int = 0
     scheduler: str = "earliest"
     opportunistic_retransmission: bool = True
     penalisation: bool = False

@@ -75,7 +75,7 @@ class MptcpConnection:
         self.config = config
         self.initiator = initiator
         self.outgoing = SendStream(config.send_buffer)
-        self.incoming = ReceiveStream(config.receive_buffer)
+        self.incoming = ReceiveStream(config.receive_buffer, config.receive_buffer_initial)
         self.controls = Group()  # the subflows' congestion controls
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
@@ -329,6 +329,8 @@ class MptcpConnection:
         self.paths.step(now)
         self.sender.give(now)
         self._finish(now)
+        if self.config.receive_buffer_initial:
+            self._size_window(now)
         self._update_window()
         self._watch(now)
         self._patience.watch(now, opening=self.state is DataState.OPENING)
@@ -448,7 +450,13 @@ class MptcpConnection:
         Each subflow's TCP tells of it with every ACK it sends anyway.
         """
         gain = self.incoming.edge - self._told_edge
-        return gain >= self.config.receive_buffer // _WORTH_TELLING
+        return gain >= self.incoming.capacity // _WORTH_TELLING
+
+    def _size_window(self, now: int) -> None:
+        """Let the shared window grow, as the slowest subflow has to keep it full."""
+        times = [one.tcp.receive_rtt_ns or 0 for one in self._subflows]
+        segment = max((one.segment_size for one in self._subflows), default=0)
+        self.incoming.size_window(max(times, default=0) or None, segment, now)
 
     def _update_window(self) -> None:
         if self._window_worth_telling() and self.state is not DataState.OPENING:

@@ -66,7 +66,11 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
-        plain = msgspec.structs.replace(config.tcp, receive_buffer=config.receive_buffer)
+        plain = msgspec.structs.replace(
+            config.tcp,
+            receive_buffer=config.receive_buffer,
+            receive_buffer_initial=config.receive_buffer_initial,
+        )
         self.tcp = TcpEndpoint(
             plain, secret, stray=_Joins(self), ridden=_subflow_config(plain), tracer=tracer
         )

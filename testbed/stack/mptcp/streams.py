@@ -13,6 +13,7 @@ from typing import Final
 from testbed.stack.packet.sequence import BITS_32, BITS_64, expand, expand_64
 from testbed.stack.ranges import Ranges
 from testbed.stack.reassembly import Reassembly
+from testbed.stack.tcp.right_sizing import RightSizing
 
 # How far data may lie beyond the window: windows on the wire are in units of up to 2**14 octets,
 # which TCP rounds up where the right edge would move back otherwise (RFC 7323, section 2.3).
@@ -168,10 +169,13 @@ class ReceiveStream:
     """What the peer has sent, until the application reads it.
 
     :param capacity: octets between what was read and the right edge of the window.
+    :param initial: ... to begin with, if it grows with what is read; else 0.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self, capacity: int, initial: int = 0) -> None:
+        grows = 0 < initial < capacity
+        self._sizing = RightSizing(initial, capacity) if grows else None
+        self._capacity = initial if grows else capacity
         self._data = Reassembly()
         self.fin: int | None = None  # position of DATA_FIN, once it is known
 
@@ -189,6 +193,21 @@ class ReceiveStream:
     def edge(self) -> int:
         """The right edge of the window; it never moves back, since reading never does."""
         return self._data.next - self._data.readable + self._capacity
+
+    @property
+    def capacity(self) -> int:
+        """Octets of the window while nothing is unread."""
+        return self._capacity
+
+    def size_window(self, rtt: int | None, segment: int, now: int) -> None:
+        """Let the window grow with what is read (Linux: ``mptcp_rcv_space_adjust``).
+
+        :param rtt: the longest round-trip time of a subflow; ``segment`` its largest segment.
+        """
+        if self._sizing is not None:
+            read = self._data.next - self._data.readable
+            self._sizing.adjust(read, rtt, segment, now)
+            self._capacity = self._sizing.capacity
 
     @property
     def readable(self) -> int:

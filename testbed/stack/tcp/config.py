@@ -15,6 +15,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     :param send_buffer: octets ``send`` takes that the peer has not acknowledged.
     :param receive_buffer: octets that wait for ``read``, and so the window.
+    :param receive_buffer_initial: the window to begin with; it grows up to ``receive_buffer`` with
+        what the application reads (the last two numbers of tcp_rmem in tcp(7)).  0: all of it from
+        the beginning.
     :param mtu: of the path until it is known better; octets of an IP packet.
     :param window_scaling: whether RFC 7323's option is offered; ``timestamps`` likewise.
     :param sack: whether SACK (RFC 2018), and with it RACK-TLP (RFC 8985), is offered.
@@ -50,6 +53,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     send_buffer: int = 4 << 20
     receive_buffer: int = 4 << 20
+    receive_buffer_initial: int = 0
     mtu: int = 1500
     window_scaling: bool = True
     timestamps: bool = True
@@ -77,6 +81,11 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     notsent_lowat: int = 0
     challenge_acks_per_second: int = 10
     syn_cookies: bool = True
+
+    @property
+    def first_window(self) -> int:
+        """Octets of the window to begin with."""
+        return min(self.receive_buffer_initial or self.receive_buffer, self.receive_buffer)
 
     @property
     def window_shift(self) -> int:

@@ -225,6 +225,11 @@ class TcpConnection(Tcb):
         return self.sender.rtt.minimum
 
     @property
+    def receive_rtt_ns(self) -> int | None:
+        """The round-trip time by what comes; ``None`` if nothing has, or no window grows by it."""
+        return None if self.receiver.rtt is None else self.receiver.rtt.value
+
+    @property
     def rtt_variance_ns(self) -> int:
         """RTTVAR of RFC 6298, 0 before a sample."""
         return self.sender.rtt.variance

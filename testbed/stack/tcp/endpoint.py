@@ -248,7 +248,7 @@ class TcpEndpoint:
             return
         clock = Timestamping(timestamp_offset(flow, self._secret), offered=True).value(now)
         options = self._cookies.options(syn, clock, self.config.mtu - headers_of(flow))
-        window = min(0xFFFF, self.config.receive_buffer)
+        window = min(0xFFFF, self.config.first_window)
         self._ready.append(self._cookies.answer(syn, number, window, (*options, *extra)))
 
     def _resume(self, listener: TcpListener, ack: Segment, flow: Flow, now: int) -> None:

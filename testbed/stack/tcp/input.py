@@ -64,7 +64,7 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
 def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
     """Take what comes with a SYN; it may be kept until the connection is established."""
     if tcb.receiver.edge == 0:  # passive: nothing has been advertised yet
-        tcb.receiver.offer_unscaled(tcb.config.receive_buffer)
+        tcb.receiver.offer_unscaled(tcb.config.first_window)
     _text_and_fin(tcb, syn, 0, now)
 
 
@@ -276,6 +276,9 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         _note_duplicate(tcb, *known)
         in_order &= known[0] == known[1]
     receiver.data_arrived(size, octets, in_order=in_order, now=now)
+    if receiver.rtt is not None:
+        sent_ns = echoed(tcb, segment, now)
+        receiver.size_window(None if sent_ns is None else now - sent_ns, now)
     if buffer.next > before:
         tcb.report_readable()
 

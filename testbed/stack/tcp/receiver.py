@@ -8,6 +8,7 @@ from testbed.stack.deadlines import NEVER
 from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.reassembly import Reassembly
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing
 
 # Segments acknowledged at once in the beginning: what a sender that begins with ten of them sends
 # in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
@@ -29,11 +30,12 @@ class Receiver:
     :ivar finished: position of the peer's FIN, once it has come.
     :ivar ack_now: an ACK must leave; ``ack_at``: not later than then.
     :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
+    :ivar rtt: the round-trip time of a receiver whose window grows, else ``None``.
     """
 
-    __slots__ = ("_capacity", "_due", "_quick", "_requested", "_segment", "_stretch", "_urgent",
-                 "ack_at", "ack_now", "acknowledged", "base", "buffer", "delay_ns", "duplicate",
-                 "edge", "finished", "shift")  # fmt: skip
+    __slots__ = ("_capacity", "_due", "_quick", "_requested", "_segment", "_sizing", "_stretch",
+                 "_urgent", "ack_at", "ack_now", "acknowledged", "base", "buffer", "delay_ns",
+                 "duplicate", "edge", "finished", "rtt", "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.buffer = Reassembly()
@@ -50,7 +52,12 @@ class Receiver:
         self._stretch: list[int] = []  # positions to be acknowledged, each by an ACK of its own
         self._due = 0  # RCV.NXT when a second full-sized segment made an ACK due
         self._urgent = 0  # RCV.UP
-        self._capacity = config.receive_buffer
+        self._capacity = config.first_window
+        self._sizing: RightSizing | None = None
+        self.rtt: ReceiveRtt | None = None
+        if self._capacity < config.receive_buffer:
+            self._sizing = RightSizing(self._capacity, config.receive_buffer)
+            self.rtt = ReceiveRtt()
         self._segment = _LEAST_SEGMENT
         self._quick = _QUICK_ACKS
 
@@ -128,6 +135,22 @@ class Receiver:
         window = min(0xFFFF, window)
         self.edge = max(self.edge, self.next + window)
         return window
+
+    def size_window(self, rtt: int | None, now: int) -> None:
+        """Let the window grow with what is read, on the arrival of data.
+
+        :param rtt: what a timestamp says of the round-trip time.
+        """
+        if self._sizing is None or self.rtt is None:
+            return
+        buffer = self.buffer
+        if rtt is None:
+            self.rtt.arrived(buffer.next, self.edge, now)
+        else:
+            self.rtt.echoed(rtt)
+        read = buffer.next - buffer.readable
+        self._sizing.adjust(read, self.rtt.value, self._segment, now)
+        self._capacity = self._sizing.capacity
 
     def window_update_due(self) -> bool:
         """Tell whether reading has opened a window that the peer may be waiting for.

@@ -147,7 +147,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
         :raises InputError: a value is none for the option.
         """
         ends = [
-            End(name=end.name, options={**wanted, **end.options})
+            End(name=end.name, options={**_left_open(wanted, end), **end.options})
             for end, wanted in zip(self.ends, (source, target), strict=True)
         ]
         return _checked(msgspec.structs.replace(self, source=ends[0], target=ends[1]))
@@ -233,6 +233,19 @@ def pairs() -> Iterator[str]:
     for source, target in itertools.permutations(names(), 2):
         if kind(source).protocol == kind(target).protocol:
             yield f"{source}/{target}"
+
+
+def _left_open(wanted: Mapping[str, Scalar], end: End) -> dict[str, Scalar]:
+    """Return the options a node wants that an end leaves open.
+
+    A buffer that was chosen does not grow, as with SO_RCVBUF.
+    """
+    chosen = "receive_buffer" in end.options
+    return {
+        name: value
+        for name, value in wanted.items()
+        if not (chosen and name == "receive_buffer_initial")
+    }
 
 
 def _checked(choice: StackChoice) -> StackChoice:

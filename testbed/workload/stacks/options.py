@@ -23,7 +23,9 @@ from testbed.stack.tcp.congestion import CONTROLS
 from testbed.units import parse_size, parse_time
 from testbed.workload.stacks.model import Scalar, StackKind
 
-_SIZES: Final = frozenset({"send_buffer", "receive_buffer", "notsent_lowat"})
+_SIZES: Final = frozenset(
+    {"send_buffer", "receive_buffer", "receive_buffer_initial", "notsent_lowat"}
+)
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
 _S: Final = 1_000_000_000
 # Options of our own stacks whose values are names.

@@ -31,19 +31,25 @@ def _off(value: str) -> bool:
     return value.strip() == "0"
 
 
-# The option that a sysctl means, and what its value is there.  See ip-sysctl.rst and
+def _default(value: str) -> int:
+    """Return the second of ``min default max``: what a buffer is to begin with."""
+    return int(value.split()[-2:][0])
+
+
+# The options that a sysctl means, and what its value is there.  See ip-sysctl.rst and
 # mptcp-sysctl.rst in the kernel's documentation.
-_MEANING: Final[Mapping[str, tuple[str, Callable[[str], Scalar]]]] = {
-    "net.ipv4.tcp_congestion_control": ("congestion", str.strip),
-    "net.ipv4.tcp_rmem": ("receive_buffer", _largest),
-    "net.ipv4.tcp_wmem": ("send_buffer", _largest),
-    "net.ipv4.tcp_sack": ("sack", _on),
-    "net.ipv4.tcp_timestamps": ("timestamps", _not_off),
-    "net.ipv4.tcp_window_scaling": ("window_scaling", _on),
-    "net.ipv4.tcp_ecn": ("ecn", _on),
-    "net.mptcp.checksum_enabled": ("checksum", _on),
-    "net.mptcp.allow_join_initial_addr_port": ("deny_join_initial", _off),
-}
+_MEANING: Final[tuple[tuple[str, str, Callable[[str], Scalar]], ...]] = (
+    ("net.ipv4.tcp_congestion_control", "congestion", str.strip),
+    ("net.ipv4.tcp_rmem", "receive_buffer", _largest),
+    ("net.ipv4.tcp_rmem", "receive_buffer_initial", _default),
+    ("net.ipv4.tcp_wmem", "send_buffer", _largest),
+    ("net.ipv4.tcp_sack", "sack", _on),
+    ("net.ipv4.tcp_timestamps", "timestamps", _not_off),
+    ("net.ipv4.tcp_window_scaling", "window_scaling", _on),
+    ("net.ipv4.tcp_ecn", "ecn", _on),
+    ("net.mptcp.checksum_enabled", "checksum", _on),
+    ("net.mptcp.allow_join_initial_addr_port", "deny_join_initial", _off),
+)
 
 
 def meant(stack: str, sysctls: Mapping[str, str]) -> dict[str, Scalar]:
@@ -54,9 +60,9 @@ def meant(stack: str, sysctls: Mapping[str, str]) -> dict[str, Scalar]:
     """
     known = names(kind(stack))
     found: dict[str, Scalar] = {}
-    for name, value in sysctls.items():
-        option, read = _MEANING.get(name, ("", str))
-        if option in known:
+    for name, option, read in _MEANING:
+        value = sysctls.get(name)
+        if value is not None and option in known:
             try:
                 found[option] = read(value)
             except (ValueError, IndexError):

@@ -39,10 +39,25 @@ def test_what_is_not_a_stack_is_refused(name):
         ("tcp_timestamps", "2", {"timestamps": True}),  # on, without a random offset
         ("tcp_ecn", "1", {"ecn": True}),
         ("tcp_ecn", "2", {"ecn": False}),  # only granted, as ours always does
+        ("tcp_wmem", "4096 16384 99999", {"send_buffer": 99999}),
+        (
+            "tcp_rmem",
+            "4096 131072 6291456",
+            {"receive_buffer": 6291456, "receive_buffer_initial": 131072},
+        ),
     ],
 )
 def test_sysctls_of_a_node_mean_options_of_ours(name, value, option):
     assert sysctls.meant("userspace-tcp", {f"net.ipv4.{name}": value}) == option
+
+
+def test_a_receive_buffer_that_was_chosen_does_not_grow():
+    """As with SO_RCVBUF."""
+    meant = sysctls.meant("userspace", {"net.ipv4.tcp_rmem": "4096 131072 6291456"})
+    chosen = parse("userspace(receive_buffer=1MiB)").obeying(meant, meant)
+    open_ = parse("userspace").obeying(meant, meant)
+    assert chosen.source.options == {"receive_buffer": "1MiB"}
+    assert open_.source.options == meant
 
 
 def test_programs_speak_tcp_by_themselves():

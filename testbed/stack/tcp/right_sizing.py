@@ -1,0 +1,86 @@
+"""A receive window that grows with what the application reads: dynamic right-sizing.
+
+M. Fisk, W. Feng, "Dynamic right-sizing in TCP", LACSI 2001; the rules are those of Linux
+(``tcp_rcv_space_adjust``, ``tcp_rcv_rtt_measure``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_INITIAL_SEGMENTS: Final = 10
+_SPARE_SEGMENTS: Final = 16
+
+
+class RightSizing:
+    """How many octets a window may have.
+
+    What an application reads in a round trip is what the peer sends in one, unless the window holds
+    the peer back: so the window is twice that, and more while it grows.  For an application that
+    does not read it does not grow.
+
+    :param initial: octets to begin with; ``limit``: never more than that.
+    :ivar capacity: octets for now; it does not shrink.
+    """
+
+    __slots__ = ("_begun_ns", "_limit", "_most", "_position", "capacity")
+
+    def __init__(self, initial: int, limit: int) -> None:
+        self.capacity = min(initial, limit)
+        self._limit = limit
+        self._begun_ns: int | None = None  # of the round trip
+        self._position = 0  # what had been read then
+        self._most = 0  # octets read in a round trip
+
+    def adjust(self, position: int, rtt: int | None, segment: int, now: int) -> None:
+        """Look once a round trip at what was read.
+
+        :param position: everything before it has been read.
+        :param rtt: of the receiver, ``None`` before a measurement; ``segment`` octets are in one.
+        """
+        if self._begun_ns is None:
+            self._begun_ns, self._most = now, _INITIAL_SEGMENTS * segment
+        if rtt is None or now - self._begun_ns < rtt:
+            return
+        read = position - self._position
+        self._begun_ns, self._position = now, position
+        if read <= self._most:
+            return
+        wanted = 2 * read + _SPARE_SEGMENTS * segment
+        wanted += 2 * wanted * (read - self._most) // self._most
+        self._most = read
+        self.capacity = max(self.capacity, min(wanted, self._limit))
+
+
+class ReceiveRtt:
+    """The round-trip time as a receiver sees it, who sends nothing that is acknowledged.
+
+    A timestamp that the peer echoes tells it.  Without timestamps it is the shortest time that a
+    window's worth has taken to come.
+
+    :ivar value: ``None`` before a measurement.
+    """
+
+    __slots__ = ("_begun_ns", "_edge", "value")
+
+    def __init__(self) -> None:
+        self.value: int | None = None
+        self._begun_ns: int | None = None
+        self._edge = 0  # what comes before it was allowed when the window's worth began
+
+    def echoed(self, rtt: int) -> None:
+        """Take what a timestamp says."""
+        value = self.value
+        self.value = max(1, rtt if value is None else value + (rtt - value) // 8)
+
+    def arrived(self, position: int, edge: int, now: int) -> None:
+        """Take that everything before a position is there, where no timestamp tells more.
+
+        :param edge: of the window.
+        """
+        if self._begun_ns is not None:
+            if position < self._edge:
+                return
+            taken = max(1, now - self._begun_ns)
+            self.value = taken if self.value is None else min(self.value, taken)
+        self._begun_ns, self._edge = now, edge
