@@ -28,7 +28,9 @@ def random_settings(rng: random.Random) -> dict[str, Any]:
         "mtu": rng.choice([1500, 1500, 576, 9000]),
         "send_buffer": rng.choice([1 << 20, 20_000, 3_000]),
         "receive_buffer": rng.choice([1 << 20, 40_000, 5_000]),
-        "congestion": rng.choice(["cubic", "reno"]),
+        "congestion": rng.choice(["bbr", "cubic", "dctcp", "reno"]),
+        "pacing": rng.random() < 0.2,
+        "receive_buffer_initial": rng.choice([0, 0, 2000]),
     }
 
 
