@@ -30,6 +30,9 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param join_retries: how often the third ACK of a join is sent again.
     :param announce_ns: after which an ADD_ADDR without echo is sent again; doubled each time.
     :param close_timeout_ns: how long a connection without any subflow lives on.
+    :param fastclose_by_ack: abort by MP_FASTCLOSE on an ACK (option A of section 3.5), which is
+        sent again until RST answers it.  Otherwise it goes on RST, once, on each subflow (option
+        R), as Linux does.  What the peer chooses is understood either way.
     """
 
     tcp: TcpConfig = TcpConfig()
@@ -47,3 +50,4 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     join_retries: int = 6
     announce_ns: int = 1 * _S
     close_timeout_ns: int = 60 * _S
+    fastclose_by_ack: bool = False

@@ -11,6 +11,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
 from testbed.stack.mptcp.events import Events
 from testbed.stack.mptcp.fail import Fail
+from testbed.stack.mptcp.fastclose import FastClose
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
@@ -20,7 +21,7 @@ from testbed.stack.mptcp.patience import Patience
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.sender import Sender
-from testbed.stack.mptcp.state import TRANSITIONS, DataState, Step
+from testbed.stack.mptcp.state import OVER, TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
@@ -101,6 +102,7 @@ class MptcpConnection:
         self._patience = Patience(config.tcp, self.outgoing, self._subflows)
         self._fin = DataFin(self.outgoing, self._subflows)
         self._mp_fail = Fail(keys, self.outgoing, self.incoming, self._subflows)
+        self._fast_close = FastClose(keys, self._subflows)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
@@ -129,7 +131,7 @@ class MptcpConnection:
     @property
     def closed(self) -> bool:
         """Whether nothing more happens at the data level."""
-        return self.state is DataState.CLOSED
+        return self.state in OVER
 
     def send(self, data: bytes) -> int:
         """Take octets to send and return how many there was room for.
@@ -175,10 +177,14 @@ class MptcpConnection:
         self.touch()
 
     def abort(self) -> None:
-        """End it at once: RST with MP_FASTCLOSE on every subflow (section 3.5)."""
-        if not self.closed:
-            self.aborting = True
-            self._fail(ConnectionFailure(ErrorKind.ABORTED))
+        """End it at once, by MP_FASTCLOSE (section 3.5): on RST on every subflow, or on an ACK."""
+        if self.closed:
+            return
+        open_ = self.state is not DataState.OPENING
+        by_ack = self.config.fastclose_by_ack and open_ and self._fast_close.begin()
+        self.aborting = not by_ack
+        step = Step.FASTCLOSE if by_ack else Step.ABORT
+        self._fail(ConnectionFailure(ErrorKind.ABORTED), step)
 
     def info(self) -> dict[str, Any]:
         """Return what MPTCP_INFO tells, and both tokens."""
@@ -266,7 +272,7 @@ class MptcpConnection:
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:
-            return None
+            return self._fast_close.retry_ns
         times = [self._give_up_ns, self.paths.next_timer(), self._mp_fail.retry_ns]
         times.append(self._patience.due_ns)
         if not (self.fallback or self._mp_fail.waiting):
@@ -276,6 +282,7 @@ class MptcpConnection:
     def handle_timer(self, now: int) -> None:
         """Do what is due; a step follows."""
         if self.closed:
+            self.aborting |= self._fast_close.gives_up(now)
             return
         self._mp_fail.handle_timer(now)
         if not (self.fallback or self._mp_fail.waiting):
@@ -489,11 +496,11 @@ class MptcpConnection:
             self._ended.append(describe_subflow(subflow))
             del self._ended[:-_REMEMBERED]
 
-    def _fail(self, failure: ConnectionFailure) -> None:
+    def _fail(self, failure: ConnectionFailure, step: Step = Step.ABORT) -> None:
         """Give the connection up, if it has not ended already."""
         if not self.closed:
             self.failure = failure
-            self._transit(Step.ABORT)
+            self._transit(step)
             self.touch()
 
     def _time_out(self, detail: str) -> None:
@@ -505,8 +512,9 @@ class MptcpConnection:
         """Change the state: the only place where it is done; what is not in the table raises."""
         new = TRANSITIONS[self.state, step]
         unborn = self.state is DataState.OPENING and not self.initiator
+        over = self.closed
         self.state = new
-        if new is DataState.CLOSED:
+        if self.closed and not over:
             self.paths.set_open(False)
             if not unborn:
                 self._events.closed(self.failure)
@@ -516,20 +524,28 @@ class MptcpConnection:
         if not self._told_closed:
             self._told_closed = True
             self.trace("closed", now)
+        self._fast_close.step(now)
         for subflow in self._subflows[:]:
             _check(subflow)
-            if subflow.refused is not None:
-                subflow.reset(ResetReason.MPTCP)
-            elif self.failure is not None:
-                subflow.tcp.abort()
-            elif subflow.fallback:
-                subflow.tcp.close()
-            else:
-                subflow.tcp.finish()
-                subflow.tcp.read(subflow.tcp.readable)  # no data follows the end of both streams
+            if not self._fast_close.keeps(subflow):
+                self._end_subflow(subflow)
             if subflow.tcp.closed:
                 self._remove(subflow)
                 self.paths.forget(subflow, now)
+        if self.state is DataState.FASTCLOSE_WAIT and not self._subflows:
+            self._transit(Step.FASTCLOSED)
+
+    def _end_subflow(self, subflow: Subflow) -> None:
+        if subflow.refused is not None:
+            subflow.reset(ResetReason.MPTCP)
+        elif self.failure is not None:
+            if not subflow.tcp.closed:  # its RST may say more already
+                subflow.reset(ResetReason.UNSPECIFIED)
+        elif subflow.fallback:
+            subflow.tcp.close()
+        else:
+            subflow.tcp.finish()
+            subflow.tcp.read(subflow.tcp.readable)  # no data follows the end of both streams
 
 
 def _check(subflow: Subflow) -> None:

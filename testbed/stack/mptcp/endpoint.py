@@ -475,8 +475,6 @@ def _differ_in_backup(one: PathEndpoint, other: PathEndpoint) -> bool:
 
 def _deadline(connection: MptcpConnection) -> int:
     """Return when a connection is due: at once where it cannot tell, which ends it then."""
-    if connection.closed:
-        return NEVER
     try:
         due = connection.next_timer()
     except Exception:

@@ -16,6 +16,7 @@ class DataState(enum.Enum):
     CLOSING = "M_CLOSING"
     CLOSE_WAIT = "M_CLOSE_WAIT"
     LAST_ACK = "M_LAST_ACK"
+    FASTCLOSE_WAIT = "M_FASTCLOSE_WAIT"  # section 3.5
     CLOSED = "M_CLOSED"
 
 
@@ -26,10 +27,15 @@ class Step(enum.Enum):
     CLOSE = "the application has closed its side: DATA_FIN is sent"
     FIN_ACKED = "the Data ACK of our DATA_FIN has come"
     FIN_RECEIVED = "the peer's DATA_FIN has come, and all data before it"
+    FASTCLOSE = "MP_FASTCLOSE is sent on an ACK"
+    FASTCLOSED = "RST has answered MP_FASTCLOSE, or does not come"
     ABORT = "the connection is given up"
 
 
 _S, _D = Step, DataState
+_OPEN: Final = (
+    _D.ESTABLISHED, _D.FIN_WAIT_1, _D.FIN_WAIT_2, _D.CLOSING, _D.CLOSE_WAIT, _D.LAST_ACK
+)  # fmt: skip
 TRANSITIONS: Final[dict[tuple[DataState, Step], DataState]] = {
     (_D.OPENING, _S.ESTABLISH): _D.ESTABLISHED,
     (_D.ESTABLISHED, _S.CLOSE): _D.FIN_WAIT_1,
@@ -40,5 +46,10 @@ TRANSITIONS: Final[dict[tuple[DataState, Step], DataState]] = {
     (_D.CLOSING, _S.FIN_ACKED): _D.CLOSED,
     (_D.CLOSE_WAIT, _S.CLOSE): _D.LAST_ACK,
     (_D.LAST_ACK, _S.FIN_ACKED): _D.CLOSED,
+    **{(state, _S.FASTCLOSE): _D.FASTCLOSE_WAIT for state in _OPEN},
+    (_D.FASTCLOSE_WAIT, _S.FASTCLOSED): _D.CLOSED,
     **{(state, _S.ABORT): _D.CLOSED for state in _D if state is not _D.CLOSED},
 }
+
+# States in which an application has nothing more to expect.
+OVER: Final = frozenset({_D.FASTCLOSE_WAIT, _D.CLOSED})

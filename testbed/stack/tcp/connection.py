@@ -121,6 +121,10 @@ class TcpConnection(Tcb):
         """End it at once, with RST (RFC 9293, section 3.10.5)."""
         self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "by this side"))
 
+    def forget_data(self) -> None:
+        """Send nothing more of what was given to it, be it for the first time or again."""
+        self.sender.clear()
+
     def request_ack(self) -> None:
         """Have a pure ACK leave with the next segments, even if TCP has no reason for one.
 

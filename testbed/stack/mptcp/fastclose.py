@@ -1,0 +1,76 @@
+"""Ending a connection at once by an ACK with MP_FASTCLOSE (RFC 8684, section 3.5, option A)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.packet.mptcp import MpFastclose
+
+_RETRIES: Final = 3  # what section 3.5 recommends
+
+
+class FastClose:
+    """Our MP_FASTCLOSE on the ACKs of one subflow, until the peer answers with RST.
+
+    :ivar retry_ns: when it is sent again, or given up.
+    """
+
+    def __init__(self, keys: Keys, subflows: Sequence[Subflow]) -> None:
+        self.retry_ns: int | None = None
+        self._keys = keys
+        self._subflows = subflows
+        self._on: Subflow | None = None
+        self._due = False
+        self._tries = 0
+
+    def begin(self) -> bool:
+        """Choose a subflow whose peer knows our key; tell whether there is one."""
+        usable = [one for one in self._subflows if one.usable and one.confirmed]
+        usable = [one for one in usable if not one.fallback]
+        self._on = min(usable, key=lambda one: one.carried.stale, default=None)
+        self._due = self._on is not None
+        return self._due
+
+    def step(self, now: int) -> None:
+        """Send it when it is due; be over once the peer has answered."""
+        subflow = self._on
+        if subflow is None:
+            return
+        if subflow.tcp.closed or subflow.inbound.fastclosed:  # it may close fast as well
+            self._stop()
+        elif self._due:
+            self._send(subflow, now)
+
+    def keeps(self, subflow: Subflow) -> bool:
+        """Tell whether a subflow has to wait for the peer's answer.  What else comes is dropped."""
+        if subflow is not self._on:
+            return False
+        subflow.tcp.read(subflow.tcp.readable)
+        return True
+
+    def gives_up(self, now: int) -> bool:
+        """Have it sent again if its time has come; tell whether it was sent often enough."""
+        if self.retry_ns is None or now < self.retry_ns:
+            return False
+        self.retry_ns = None
+        if self._tries > _RETRIES:
+            self._stop()
+            return True
+        self._due = True
+        return False
+
+    def _send(self, subflow: Subflow, now: int) -> None:
+        assert self._keys.remote is not None  # noqa: S101 - the subflow is confirmed
+        self._due = False
+        subflow.tcp.forget_data()
+        subflow.outbox.clear()
+        subflow.outbox.add(MpFastclose(receiver_key=self._keys.remote))
+        subflow.tcp.request_ack()
+        self.retry_ns = now + (subflow.tcp.rto_ns << self._tries)
+        self._tries += 1
+
+    def _stop(self) -> None:
+        self._on = self.retry_ns = None
