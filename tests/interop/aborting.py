@@ -28,7 +28,7 @@ def established(view):
 
 
 def abort(writer):
-    """Abort; a socket of the kernel does that when it is closed with octets that it may not send."""
+    """Abort: a socket of the kernel is closed without lingering."""
     sock = writer.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from testbed.stack.mptcp.handshake import Outcome
 from testbed.stack.mptcp.keys import Keys
@@ -20,8 +19,6 @@ from testbed.stack.packet.mptcp import (
 )
 from testbed.stack.packet.options import Option, find
 from testbed.stack.packet.segment import ACK, RST, SYN, Segment
-
-SYN_TRIES: Final = 3  # SYNs with the option; a middlebox may swallow them, so then it is left out
 
 
 def usable(option: MpCapable) -> bool:
@@ -53,13 +50,15 @@ class CapableInitiator:
 
     :param keys: with our key; the peer's is filled in.
     :param deny_join: send the C flag.
+    :param tries: SYNs with the option.  It is left out then: something may swallow them.
     """
 
-    def __init__(self, keys: Keys, *, deny_join: bool) -> None:
+    def __init__(self, keys: Keys, *, deny_join: bool, tries: int) -> None:
         self._keys = keys
         self._deny_join = deny_join
+        self._tries = tries
         self._syns = 0
-        self.join_denied = self.peer_backup = False
+        self.join_denied = self.peer_backup = self.swallowed = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
@@ -70,7 +69,7 @@ class CapableInitiator:
         said = _flags(self._keys, deny_join=self._deny_join)
         if flags & SYN:
             self._syns += 1
-            return (MpCapable(flags=said),) if self._syns <= SYN_TRIES else ()
+            return (MpCapable(flags=said),) if self._syns <= self._tries else ()
         if mapping is not None and not mapping.in_capable:
             return None
         if self._keys.remote is None:
@@ -106,8 +105,11 @@ class CapableInitiator:
         if self._keys.remote is not None:
             return Outcome.PENDING  # a retransmission: our third ACK was lost
         option: MpCapable | None = find(segment.options, MpCapable)
-        if option is None or option.sender_key is None or option.receiver_key is not None:
+        if not self._tries:
+            self.reason = "the SYN had no MP_CAPABLE"
+        elif option is None or option.sender_key is None or option.receiver_key is not None:
             self.reason = "the SYN/ACK has no MP_CAPABLE with a key"
+            self.swallowed = self._syns == self._tries + 1
         elif option.version != VERSION or not usable(option):
             self.reason = "the SYN/ACK's MP_CAPABLE asks for what we do not have"
         else:
@@ -130,7 +132,7 @@ class CapableResponder:
         self._deny_join = deny_join
         agree_on_checksums(keys, syn)
         self.join_denied = bool(syn.flags & DENY_JOIN_INITIAL)
-        self.peer_backup = False
+        self.peer_backup = self.swallowed = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002

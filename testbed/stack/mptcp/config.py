@@ -30,6 +30,11 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param join_retries: how often the third ACK of a join is sent again.
     :param announce_ns: after which an ADD_ADDR without echo is sent again; doubled each time.
     :param close_timeout_ns: how long a connection without any subflow lives on.
+    :param syn_retrans_before_tcp_fallback: how often a SYN with MP_CAPABLE is sent again before
+        the option is left out (the sysctl of ``net.mptcp`` of that name).
+    :param blackhole_timeout_ns: how long MPTCP is not tried with a host that has answered only
+        then; twice as long each time, 64 times at most.  0: always try.  Linux has this for all
+        hosts together (``net.mptcp.blackhole_timeout``).
     :param fastclose_by_ack: abort by MP_FASTCLOSE on an ACK (option A of section 3.5), which is
         sent again until RST answers it.  Otherwise it goes on RST, once, on each subflow (option
         R), as Linux does.  What the peer chooses is understood either way.
@@ -50,4 +55,6 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     join_retries: int = 6
     announce_ns: int = 1 * _S
     close_timeout_ns: int = 60 * _S
+    syn_retrans_before_tcp_fallback: int = 2
+    blackhole_timeout_ns: int = 3600 * _S
     fastclose_by_ack: bool = False

@@ -46,6 +46,9 @@ class Host(Protocol):
     def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
 
+    def opened(self, connection: MptcpConnection, subflow: Subflow, now: int) -> None:
+        """Learn from how the first subflow was opened."""
+
     def release(self, local: Address) -> None:
         """Give back the port of a subflow that joined and has ended."""
 
@@ -393,6 +396,7 @@ class MptcpConnection:
         # Until the first Data ACK, the window is that of the handshake (section 3.1).
         self.outgoing.open_window(subflow.tcp.send_window)
         self._events.connected()
+        self._host.opened(self, subflow, now)
         self.trace("created", now)
         self.trace("established", now)
 

@@ -17,6 +17,7 @@ import msgspec
 from testbed.stack.connection import Connection, ErrorReport, Event, Randomness
 from testbed.stack.deadlines import NEVER, Deadlines
 from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.black_holes import BlackHoles
 from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -78,6 +79,7 @@ class MptcpEndpoint:
         self._secret = secret
         self._network = network
         self._tracer = tracer or NullTracer()
+        self._black_holes = BlackHoles(config.blackhole_timeout_ns)
         self._by_token: dict[int, MptcpConnection] = {}
         self._touched: dict[MptcpConnection, None] = {}
         # Accepted, and not yet attached to their TCP.
@@ -94,8 +96,10 @@ class MptcpEndpoint:
 
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
-        keys = self._new_keys()
-        handshake = CapableInitiator(keys, deny_join=self.config.deny_join_initial)
+        config, keys = self.config, self._new_keys()
+        swallowed = self._black_holes.swallow(flow.remote.host, now)
+        tries = 0 if swallowed else config.syn_retrans_before_tcp_fallback + 1
+        handshake = CapableInitiator(keys, deny_join=config.deny_join_initial, tries=tries)
         connection, subflow = self._connection(keys, handshake, flow, initiator=True)
         subflow.attach(self.tcp.connect(flow, now, extension=subflow))
         self._by_token[keys.token] = connection
@@ -349,6 +353,14 @@ class MptcpEndpoint:
         except Exception:
             connection.discard(subflow)
             raise
+
+    def opened(self, connection: MptcpConnection, subflow: Subflow, now: int) -> None:
+        """Learn from how the first subflow was opened whether MPTCP works with the peer."""
+        host = connection.flow.remote.host
+        if connection.initiator and subflow.opening.swallowed:
+            self._black_holes.found(host, now)
+        elif connection.initiator and not subflow.fallback:
+            self._black_holes.disproved(host)
 
     def release(self, local: Address) -> None:
         """Give back the port of a subflow that joined and has ended."""

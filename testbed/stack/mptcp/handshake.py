@@ -28,6 +28,7 @@ class Handshake(Protocol):
     reason: str  # why the outcome was not good
     peer_backup: bool  # the peer asks not to use the subflow while there are others
     join_denied: bool  # the peer takes no join to the address of its end of the subflow
+    swallowed: bool  # SYNs with its option had no answer, and the first one without it had
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return the options a segment must carry, ``None`` if the handshake has no say in it.

@@ -30,7 +30,7 @@ class JoinInitiator:
         self._keys = keys
         self._offer = offer
         self._proof: bytes | None = None  # what the third ACK carries
-        self.peer_backup = self.join_denied = False
+        self.peer_backup = self.join_denied = self.swallowed = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
@@ -86,7 +86,7 @@ class JoinResponder:
         )
         self._expected = crypto.ack_hmac(theirs)
         self.peer_backup = syn.backup
-        self.join_denied = False
+        self.join_denied = self.swallowed = False
         self.reason = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002

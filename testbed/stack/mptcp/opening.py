@@ -21,6 +21,7 @@ class Opening:
     :ivar confirmed: ... and knows that we have; only now may data be scheduled on a join.
     :ivar refusal: why the subflow must be reset.
     :ivar join_denied: the peer takes no join to its end's address.
+    :ivar swallowed: SYNs with the handshake's option vanish on the way.
     :ivar peer_backup: ... and wants it to be used only while there is no other.
     :ivar retry_ns: when the third ACK of a join is sent again.
     :ivar tries: how often this side has waited for the peer to answer it.
@@ -31,6 +32,7 @@ class Opening:
         self.confirmed = False
         self.refusal: str | None = None
         self.join_denied = False
+        self.swallowed = False
         self.peer_backup = False
         self.retry_ns: int | None = None
         self.tries = 0
@@ -58,6 +60,7 @@ class Opening:
                     self.confirmed = True
                     self._handshake = None
             case Outcome.FALLBACK:
+                self.swallowed = handshake.swallowed
                 return outcome, Notice.PLAIN
             case Outcome.REFUSED:
                 self.refusal = handshake.reason

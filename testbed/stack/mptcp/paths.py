@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.failures import Failures
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager.base import (
@@ -92,6 +93,7 @@ class PathControl:
         self._network = network
         self._remotes = {0: RemoteAddress(0, initial.remote)}
         self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
+        self._failures = Failures()
         self._endpoints = config.endpoints
         self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
         self._may_join = False
@@ -160,6 +162,7 @@ class PathControl:
 
         A connection that has lost all its subflows goes on from there, whatever the manager wants.
         """
+        self._failures.forget_local(host)
         if self._active:
             self._do(self._manager.address_added(self, host), now)
             self._revive(host, now)
@@ -186,12 +189,14 @@ class PathControl:
         for subflow in self._subflows:
             if subflow.path.local_host == host:
                 subflow.trust()
+        self._failures.forget_local(host)
         self._revive(host, now)
 
     def endpoint_added(self, endpoint: PathEndpoint, now: int) -> None:
         """The host has a further endpoint."""
         self._endpoints = (*self._endpoints, endpoint)
         self.local_ids.add(endpoint)
+        self._failures.forget_local(endpoint.host)
         wanted = list(self._manager.endpoint_added(self, endpoint))
         if self._active:
             self._do(wanted, now)
@@ -246,6 +251,8 @@ class PathControl:
     def lost(self, subflow: Subflow, now: int) -> None:
         """A subflow of a living connection is gone."""
         self.forget(subflow, now)
+        if subflow.initiated and _failed(subflow):
+            self._failures.add(subflow.path)
         if self._active:
             self._do(self._manager.subflow_closed(self, subflow.path), now)
 
@@ -338,7 +345,9 @@ class PathControl:
         # The peer knows our key, so the third ACK has arrived: no need to say it again.
         subflow.opening.confirm()
         self.signals.echo(subflow, option)
-        if option.address_id == 0 or known == remote or host in self.local_hosts:
+        refreshed = self._failures.forget_remote(remote.address)
+        old = known == remote and not refreshed
+        if option.address_id == 0 or old or host in self.local_hosts:
             return
         self._remotes[remote.id] = remote
         self._owner.trace("announced", now, rem_id=remote.id, daddr=host, dport=port)
@@ -368,6 +377,7 @@ class PathControl:
             if subflow not in self._probes and subflow.sends:
                 self._probes[subflow] = Probe(subflow, now)
         if remote is not None:
+            self._failures.forget_remote(remote.address)
             self._do(self._manager.withdrawn(self, remote), now)
 
     def _do(self, commands: Iterable[Command], now: int) -> None:
@@ -391,7 +401,8 @@ class PathControl:
             command = self._wanted.pop(0)
             path = _path_of(command)
             there = [(one.local_host, one.remote) for one in self.open_paths]
-            if self._open and (path.local_host, path.remote) not in there:
+            known = (path.local_host, path.remote) in there
+            if self._open and not known and not self._failures.have(path.local_host, path.remote):
                 self._owner.join(command, now)
 
     def _demote(self) -> None:
@@ -409,6 +420,7 @@ class PathControl:
         number = self.local_id(host)
         for remote in self.remotes:
             denied = remote.id == 0 and self.join_initial_denied
+            denied |= self._failures.have(host, remote.address)
             if number is not None and not denied and same_family(host, remote.address.host):
                 yield OpenSubflow(local_host=host, local_id=number, remote=remote)
                 return
@@ -417,6 +429,17 @@ class PathControl:
         """Tell whether a join that is complete may stay."""
         local = subflow.tcp.flow.local
         return subflow.initiated or self.accepts_join(local, listening=True)
+
+
+def _failed(subflow: Subflow) -> bool:
+    """Tell whether a subflow was never joined, or the peer has said that it must not be again.
+
+    The latter is an MP_TCPRST without the T flag (section 3.6).
+    """
+    reset = subflow.inbound.reset
+    if reset is not None:
+        return not reset.transient
+    return bool(subflow.number) and not subflow.announced_up
 
 
 def _path_of(command: OpenSubflow) -> SubflowPath:

@@ -43,6 +43,7 @@ _WORDS: Final[Mapping[type, str]] = {
 # The least that options may be which are neither sizes nor times: of mtu what each host must take
 # (RFC 791, section 3.1); the others count something.
 _LEAST: Final = {"mtu": 576, "keepalive_probes": 1}
+_OFF: Final = frozenset({"blackhole_timeout"})  # times of which 0 turns something off
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
 _OUR_TIMES: Final = frozenset(
@@ -203,7 +204,7 @@ def is_time(name: str) -> bool:
 def _check(kind: StackKind, name: str, value: Scalar) -> None:
     """Refuse what an option cannot be, whatever the machine.  Raises InputError."""
     if isinstance(value, int) and not isinstance(value, bool):
-        if value <= 0 and (name in _SIZES or is_time(name)):
+        if value <= 0 and (name in _SIZES or (is_time(name) and name not in _OFF)):
             raise InputError(f"{name} of {kind.name} must be more than 0")
         if value < _LEAST.get(name, 0):
             raise InputError(f"{name} of {kind.name} must be {_LEAST.get(name, 0)} or more")

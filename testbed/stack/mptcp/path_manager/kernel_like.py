@@ -49,14 +49,16 @@ class KernelLike:
 
     def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
         """Connect to an announced address, unless the limits forbid it."""
-        if len(self._accepted) >= self._limits.add_addr_accepted and not self._replaces(paths):
+        known = remote.id in self._accepted  # announced again, after a join has failed
+        full = len(self._accepted) >= self._limits.add_addr_accepted
+        if full and not known and not self._replaces(paths):
             return
         if any(path.remote == remote.address for path in paths.open_paths):
             return
         sources = list(self._sources(paths, remote))[: self._left(paths)]
-        if sources:
+        if sources and not known:
             self._accepted.append(remote.id)
-        elif any(one.laminar for one in self._endpoints):
+        elif not sources and any(one.laminar for one in self._endpoints):
             self._unserved[remote.id] = remote
         for host, number, backup in sources:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote, backup=backup)

@@ -1,0 +1,19 @@
+"""``python swallowing.py NEAR FAR``: a router that drops SYNs with options of MPTCP."""
+
+from __future__ import annotations
+
+import sys
+
+from forwarding import forward
+
+from testbed.stack.packet.mptcp import MptcpOption
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import SYN
+
+
+def process(segment, _):
+    asks = segment.flags & SYN and find(segment.options, MptcpOption) is not None
+    return () if asks else (segment,)
+
+
+forward(*sys.argv[1:], process)
