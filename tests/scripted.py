@@ -82,7 +82,7 @@ class ScriptedEndpoint:
         self.connections: list[ScriptedConnection] = []
         self.listeners: list[ScriptedListener] = []
 
-    def connect(self, flow: Flow, now: int) -> ScriptedConnection:
+    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> ScriptedConnection:
         self.connections.append(ScriptedConnection(flow))
         return self.connections[-1]
 

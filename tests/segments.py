@@ -11,6 +11,7 @@ from testbed.stack.packet import mptcp
 from testbed.stack.packet.address import Address, unpack
 from testbed.stack.packet.options import (
     DECODERS,
+    FastOpen,
     MaximumSegmentSize,
     Option,
     Sack,
@@ -102,6 +103,10 @@ tcp_options: Final[dict[str, st.SearchStrategy[Option]]] = {
     "MSS": st.builds(MaximumSegmentSize, u16),
     "window scale": st.builds(WindowScale, u8),
     "SACK permitted": st.just(SackPermitted()),
+    "fast open": st.builds(
+        FastOpen, st.binary(min_size=4, max_size=16).filter(lambda cookie: len(cookie) % 2 == 0)
+    )
+    | st.just(FastOpen()),
     "SACK": st.builds(Sack, st.lists(st.tuples(u32, u32), min_size=1, max_size=4).map(tuple)),
     "timestamps": st.builds(Timestamps, u32, u32),
     "unknown": unknown_options,

@@ -203,9 +203,12 @@ class Host:
 
     # Connections
 
-    async def open_connection(self, remote: Address, source: str | None = None) -> StreamPair:
+    async def open_connection(
+        self, remote: Address, source: str | None = None, *, data: bytes = b""
+    ) -> StreamPair:
         """Open a connection from ``source``, or from the address the kernel would choose.
 
+        :param data: see :meth:`testbed.streams.Streams.open_connection`.
         :raises OSError: it is refused, times out, or there is no way there; EADDRNOTAVAIL:
             ``source`` is not this host's.
         """
@@ -218,7 +221,7 @@ class Host:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
         local = Address(source, self._free_port())
         try:
-            return await self.streams.open_connection(Flow(local, remote))
+            return await self.streams.open_connection(Flow(local, remote), data)
         finally:
             self._let_go(local.port)
 

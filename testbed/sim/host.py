@@ -84,16 +84,19 @@ class Host:
             self.endpoint.receive_icmp(packet, now)
         self.wake()
 
-    async def connect(self, remote: Address, source: str | None = None) -> StreamPair:
+    async def connect(
+        self, remote: Address, source: str | None = None, *, data: bytes = b""
+    ) -> StreamPair:
         """Open a connection, by default from the address that routing picks.
 
+        :param data: see :meth:`testbed.streams.Streams.open_connection`.
         :raises OSError: it cannot be opened.
         """
         local = source or self.source_for(remote.host)
         if local is None:
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
         port = self.port_for(local, remote)
-        return await self.streams.open_connection(Flow(Address(local, port), remote))
+        return await self.streams.open_connection(Flow(Address(local, port), remote), data)
 
     async def listen(self, on_connection: OnConnection, local: Address) -> Server:
         """Open a port.  Raises OSError."""

@@ -173,9 +173,11 @@ class Endpoint(Protocol):
     nothing, and each other connection gets its turn.
     """
 
-    def connect(self, flow: Flow, now: int) -> Connection:
+    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> Connection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
+        :param data: the first octets to send, as many as ``send`` would take.  With TCP Fast Open
+            (RFC 7413), and a server that is known, some or all of them leave with the SYN.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
 

@@ -63,17 +63,20 @@ class Streams:
         """The connections that have streams, also those the stack has not quite closed."""
         return tuple(self._transports)
 
-    async def open_connection(self, flow: Flow) -> StreamPair:
+    async def open_connection(self, flow: Flow, data: bytes = b"") -> StreamPair:
         """Open a connection.
 
+        :param data: written at once: with TCP Fast Open it may leave before there are streams.
         :raises OSError: it is refused, times out, or there is such a connection already.
         """
-        connection = self._driver.endpoint.connect(flow, self._driver.now())
+        connection = self._driver.endpoint.connect(flow, self._driver.now(), data=data)
+        rest = data[connection.unsent :]
         opening = asyncio.get_running_loop().create_future()
         self._opening[connection] = opening
         self._driver.wake()
         try:
             pair: StreamPair = await opening
+            pair[1].write(rest)
         except asyncio.CancelledError:
             connection.abort()
             self._driver.wake()

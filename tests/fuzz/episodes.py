@@ -61,6 +61,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     buffer: int = 60_000
     seed: int = 1
     steps: tuple[Step, ...] = ()
+    early: bool = False
 
 
 def episode(seed: int, length: int = LENGTH) -> Episode:
@@ -77,6 +78,7 @@ def episode(seed: int, length: int = LENGTH) -> Episode:
         buffer=rng.choice((3_000, 60_000, 60_000, 400_000)),
         seed=rng.getrandbits(16),
         steps=tuple(_step(rng) for _ in range(length)),
+        early=rng.random() < 0.3,
     )
 
 
@@ -132,6 +134,7 @@ def play(episode: Episode) -> None:
         path_manager=episode.path_manager,
         buffer=episode.buffer,
         seed=episode.seed,
+        early=episode.early,
     )
     for step in episode.steps:
         _act(world, step)

@@ -29,6 +29,7 @@ from tests.unit.stack.mptcp.network import Network, S
 
 CHANGES: Final = 40  # of a pair
 _SIZE: Final = 150_000  # octets each way
+_EARLY: Final = 900  # octets of them that go with the SYN
 _SEGMENTS: Final = 400  # among which the changed ones are
 _STORM: Final = 20_000  # segments of both connections together: a sound pair has some 1000
 _LIMIT_S: Final = 1200  # of virtual time: more than all retransmissions of a segment take
@@ -60,6 +61,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """See the module.
 
     :param plain: options of MPTCP are taken away from the SYN.
+    :param early: data goes with the SYN, and is answered before the handshake is over.
     """
 
     seed: int = 1
@@ -70,6 +72,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     buffer: int = 4 << 20
     scheduler: str = "earliest"
     changes: tuple[Change, ...] = ()
+    early: bool = False
 
 
 def pair(seed: int) -> Pair:
@@ -93,6 +96,7 @@ def pair(seed: int) -> Pair:
             )
             for _ in range(CHANGES)
         ),
+        early=rng.random() < 0.3,
     )
 
 
@@ -243,9 +247,14 @@ class _Streams:
         self._opened: list[MptcpConnection] = []
         self._ports: list[int] = []
 
-    def open(self) -> MptcpConnection:
-        """Open both connections; return the one that is left alone."""
-        self._opened = [self._network.connect() for _ in range(2)]
+    def open(self, *, early: int) -> MptcpConnection:
+        """Open both connections; return the one that is left alone.
+
+        :param early: octets that the first segment of each may carry.
+        """
+        self._network.make_known()
+        self._early = early
+        self._opened = [self._network.connect(data=data[:early]) for data in self._there]
         self._ports = [one.flow.local.port for one in self._opened]
         return self._opened[1]
 
@@ -256,7 +265,7 @@ class _Streams:
         for connection in network.server.connections:
             network.server.send(connection, self._back[self._number(connection)])
         for connection, data in zip(self._opened, self._there, strict=True):
-            network.client.send(connection, data)
+            network.client.send(connection, data[self._early :])
 
     def check(self, *, forged: bool) -> None:
         """Compare what has come with what was sent."""
@@ -312,13 +321,13 @@ def play(case: Pair) -> None:
     :raises Finding: an invariant does not hold; or any exception that the stack lets through.
     """
     tcp = TcpConfig(timestamps=case.timestamps, gso=case.gso, keepalive=True,
-                    keepalive_idle_ns=60 * S)  # fmt: skip
+                    keepalive_idle_ns=60 * S, fast_open=case.early)  # fmt: skip
     network = Network(2, seed=case.seed, tcp=tcp, checksum=case.checksum,
-                      scheduler=case.scheduler, send_buffer=case.buffer,
+                      scheduler=case.scheduler, early_answer=True, send_buffer=case.buffer,
                       receive_buffer=case.buffer)  # fmt: skip
     listening = network.server.endpoint.listen(Address("0.0.0.0", 80))
     streams = _Streams(network, case.seed)
-    way = _Way(case, network, streams.open())
+    way = _Way(case, network, streams.open(early=_EARLY if case.early else 0))
     for path in network.paths.values():
         path.filter = way.carry
     streams.start()

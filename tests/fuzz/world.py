@@ -18,6 +18,7 @@ from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.options import (
+    FastOpen,
     MaximumSegmentSize,
     Option,
     Sack,
@@ -39,6 +40,7 @@ HOSTS: Final = ("10.0.1.1", "10.0.2.1", "fd00::1")
 PORT: Final = 80
 PEER_KEY: Final = 0x0102030405060708
 _ROUNDS: Final = 200  # of one pump
+_EARLY: Final = 900  # octets that go with a SYN
 _ANSWERS: Final = 12  # pure ACKs to one segment
 _LAST_TIMERS: Final = 20_000  # until everything has ended
 
@@ -61,6 +63,7 @@ class World:
     :param initiator: the endpoint opens the connection.
     :param plain: the peer does not speak MPTCP.
     :param half: the peer leaves the last segment of the handshake out.
+    :param early: data goes with the SYN (RFC 7413).
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class World:
         path_manager: str = "kernel_like",
         buffer: int = 60_000,
         seed: int = 1,
+        early: bool = False,
     ) -> None:
         self.now = S
         self.hosts: Sequence[str] = HOSTS
         self.random = Random(seed)
         self.timestamps = timestamps
-        tcp = TcpConfig(timestamps=timestamps, gso=gso, send_buffer=buffer, receive_buffer=buffer)
+        tcp = TcpConfig(timestamps=timestamps, gso=gso, send_buffer=buffer, receive_buffer=buffer,
+                        fast_open=early)  # fmt: skip
         endpoints = tuple(
             PathEndpoint(host=host, id=number, subflow=initiator, signal=not initiator)
             for number, host in enumerate(HOSTS, 1)
@@ -92,6 +97,7 @@ class World:
             receive_buffer=buffer,
             endpoints=endpoints,
             path_manager=path_manager,
+            early_answer=bool(seed & 1),
         )
         self.faults = invariants.FaultFinder()
         self.endpoint = MptcpEndpoint(
@@ -105,6 +111,7 @@ class World:
         self._by_flow: dict[tuple[Address, Address], Path] = {}
         self._port = 40_000
         self._half = half
+        self._early = bytes(_EARLY if early else 0)
         (self._dial if initiator else self._accept)(plain=plain)
 
     # What the endpoint asks.
@@ -123,7 +130,9 @@ class World:
 
     # What the peer does.
 
-    def open_path(self, local: Address, remote: Address, *options: Option) -> Path:
+    def open_path(
+        self, local: Address, remote: Address, *options: Option, payload: bytes = b""
+    ) -> Path:
         """Send a SYN and take what is answered."""
         path = self._path(Flow(local, remote))
         more: list[Option] = [MaximumSegmentSize(1460), WindowScale(4), *options]
@@ -131,7 +140,7 @@ class World:
             more.append(Timestamps(1, 0))
         else:
             more.append(SackPermitted())
-        self.inject(path, SYN, path.isn, 0, 0xFFFF, tuple(more))
+        self.inject(path, SYN, path.isn, 0, 0xFFFF, tuple(more), payload)
         return path
 
     def inject(
@@ -225,9 +234,12 @@ class World:
         return first.incoming.next if isinstance(first, MptcpConnection) else 0
 
     def _accept(self, *, plain: bool) -> None:
-        capable = () if plain else (mptcp.MpCapable(flags=1),)
+        said: tuple[Option, ...] = () if plain else (mptcp.MpCapable(flags=1),)
         local, remote = Address(HOSTS[0], PORT), Address("10.0.1.2", 4000)
-        path = self.open_path(local, remote, *capable)
+        if self._early:
+            said += (self.endpoint.tcp._grants.grant(Flow(local, remote)),)
+        path = self.open_path(local, remote, *said, payload=self._early)
+        path.next = (path.next + len(self._early)) & BITS
         if self._half:
             return
         third: tuple[Option, ...] = self.stamp(path)
@@ -237,7 +249,9 @@ class World:
 
     def _dial(self, *, plain: bool) -> None:
         flow = Flow(Address(HOSTS[0], 4000), Address("10.0.1.2", PORT))
-        self.connections.append(self.endpoint.connect(flow, self.now))
+        if self._early:
+            self.endpoint.tcp._servers.answered(flow, FastOpen(bytes(8)), 1460)
+        self.connections.append(self.endpoint.connect(flow, self.now, data=self._early))
         path = self._path(flow)
         self.pump()
         if self._half:
@@ -245,7 +259,8 @@ class World:
         options: tuple[Option, ...] = (MaximumSegmentSize(1460), *self.stamp(path))
         if not plain:
             options += (mptcp.MpCapable(flags=1, sender_key=PEER_KEY),)
-        self.inject(path, SYN | ACK, path.isn, path.expected, 0xFFFF, options)
+        acked = path.expected - self.random.choice((0, 1, 1)) * len(self._early)
+        self.inject(path, SYN | ACK, path.isn, acked, 0xFFFF, options)
 
     def stamp(self, path: Path) -> tuple[Option, ...]:
         """Return the timestamp of the peer's next segment, where there are timestamps."""

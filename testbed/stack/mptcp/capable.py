@@ -87,14 +87,15 @@ class CapableInitiator:
     def received(self, segment: Segment) -> Outcome:
         """Take the peer's key from its SYN/ACK; a Data ACK after that confirms it all.
 
-        A segment without any option of MPTCP before that is a fallback (section 3.7).
+        A mapping alone does not: it may answer the data of our SYN.  A segment without any option
+        of MPTCP before that is a fallback (section 3.7).
         """
         if segment.flags & SYN:
             return self._syn_ack(segment)
         if self._keys.remote is None or segment.flags & RST:
             return Outcome.PENDING
         dss = find(segment.options, Dss)
-        if dss is not None and (dss.data_ack is not None or dss.dsn is not None):
+        if dss is not None and dss.data_ack is not None:
             return Outcome.CONFIRMED
         if find(segment.options, MptcpOption) is not None:
             return Outcome.PENDING  # a signal that left no room for DSS
@@ -135,10 +136,13 @@ class CapableResponder:
         self.peer_backup = self.swallowed = False
         self.reason = ""
 
-    def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
-        """Return MP_CAPABLE with our key for the SYN/ACK."""
+    def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
+        """Return MP_CAPABLE with our key for the SYN/ACK.
+
+        Before the third ACK, data may leave that answers the SYN's.
+        """
         if not flags & SYN:
-            return ()
+            return () if mapping is None else None
         said = _flags(self._keys, deny_join=self._deny_join)
         return (MpCapable(flags=said, sender_key=self._keys.local),)
 

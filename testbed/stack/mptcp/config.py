@@ -35,6 +35,10 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param blackhole_timeout_ns: how long MPTCP is not tried with a host that has answered only
         then; twice as long each time, 64 times at most.  0: always try.  Linux has this for all
         hosts together (``net.mptcp.blackhole_timeout``).
+    :param early_answer: as a server of TCP Fast Open, let the answer to data of a SYN leave before
+        the handshake is over, as in figure 19 of the RFC.  It goes without Data ACK, as the
+        client's key has not come.  Linux' client takes that for a fallback to TCP, and its server
+        waits.
     :param fastclose_by_ack: abort by MP_FASTCLOSE on an ACK (option A of section 3.5), which is
         sent again until RST answers it.  Otherwise it goes on RST, once, on each subflow (option
         R), as Linux does.  What the peer chooses is understood either way.
@@ -57,4 +61,5 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout_ns: int = 60 * _S
     syn_retrans_before_tcp_fallback: int = 2
     blackhole_timeout_ns: int = 3600 * _S
+    early_answer: bool = False
     fastclose_by_ack: bool = False

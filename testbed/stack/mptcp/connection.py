@@ -239,6 +239,18 @@ class MptcpConnection:
         self._subflows.append(subflow)
         self.touch()
 
+    def open_early(self, subflow: Subflow) -> None:
+        """Be open before the handshake is over: the SYN's data is the application's (appendix B).
+
+        What it answers waits for the peer's key, unless ``early_answer`` is chosen.
+        """
+        subflow.enter()
+        self.incoming.begin(subflow.take_early(answer=self.config.early_answer))
+        self._transit(Step.ESTABLISH)
+        self.outgoing.open_window(subflow.tcp.send_window)
+        self._events.connected()
+        self.touch()
+
     def discard(self, subflow: Subflow) -> None:
         """Drop a subflow that cannot be opened; a connection without its first one ends."""
         if not subflow.outside:
@@ -393,6 +405,7 @@ class MptcpConnection:
         if subflow.refused is not None:
             return
         self._transit(Step.ESTABLISH)
+        self.outgoing.skip(subflow.early_out)
         # Until the first Data ACK, the window is that of the handshake (section 3.1).
         self.outgoing.open_window(subflow.tcp.send_window)
         self._events.connected()
@@ -470,7 +483,8 @@ class MptcpConnection:
         self.incoming.size_window(max(times, default=0) or None, segment, now)
 
     def _update_window(self) -> None:
-        if self._window_worth_telling() and self.state is not DataState.OPENING:
+        waits = self.keys.remote is None and not self.fallback  # for the peer's key
+        if self._window_worth_telling() and self.state is not DataState.OPENING and not waits:
             self._told_edge = self.incoming.edge
             self._ack_everywhere()
 
@@ -482,7 +496,7 @@ class MptcpConnection:
         self._follow_fallback(subflow)
         self._fin.send_again()
         failure = subflow.tcp.failure
-        if subflow.fallback or self.state is DataState.OPENING:
+        if subflow.fallback or self.keys.remote is None or self.state is DataState.OPENING:
             # Without a failure, TCP has closed in order: our FIN was acknowledged.
             if failure is None:
                 self.outgoing.end_acked()

@@ -35,7 +35,7 @@ class DataFin:
         """
         stream = self._stream
         self.due = stream.closed and not stream.unsent and not stream.fin_acked
-        usable = [one for one in self._subflows if one.usable] if self.due else []
+        usable = [one for one in self._subflows if one.usable and one.accepted] if self.due else []
         if usable and (self._again or not stream.fin_sent):
             self._send(usable)
         if not usable or stream.una < stream.end:

@@ -31,9 +31,12 @@ def new_mapping(keys: Keys, data: bytes, start: int, subflow: int, *, in_capable
 
 
 def of_mapping(keys: Keys, mapping: Mapping, ack: int) -> Dss:
-    """Return the DSS of octets that are data: their mapping, and a Data ACK beside."""
+    """Return the DSS of octets that are data: their mapping, and a Data ACK beside.
+
+    There is none while the peer's key is not known: where data answers that of a SYN.
+    """
     return Dss(
-        data_ack=keys.incoming.number(ack),
+        data_ack=None if keys.remote is None else keys.incoming.number(ack),
         dsn=keys.outgoing.number(mapping.data),
         subflow_seq=(mapping.subflow + 1) & BITS_32,
         length=mapping.length,

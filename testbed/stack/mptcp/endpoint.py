@@ -37,7 +37,7 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     ResetReason,
 )
-from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.options import FastOpen, Option, find
 from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import TcpConfig
@@ -91,9 +91,10 @@ class MptcpEndpoint:
 
     # What a driver calls.
 
-    def connect(self, flow: Flow, now: int) -> MptcpConnection:
+    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> MptcpConnection:
         """Open a connection (section 3.1).
 
+        :param data: see :class:`testbed.stack.connection.Endpoint`.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
         config, keys = self.config, self._new_keys()
@@ -101,7 +102,9 @@ class MptcpEndpoint:
         tries = 0 if swallowed else config.syn_retrans_before_tcp_fallback + 1
         handshake = CapableInitiator(keys, deny_join=config.deny_join_initial, tries=tries)
         connection, subflow = self._connection(keys, handshake, flow, initiator=True)
-        subflow.attach(self.tcp.connect(flow, now, extension=subflow))
+        if data:
+            connection.send(data)
+        subflow.attach(self.tcp.connect(flow, now, subflow, data=data))
         self._by_token[keys.token] = connection
         return connection
 
@@ -124,7 +127,7 @@ class MptcpEndpoint:
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
         if segment.flags & SYN and segment.length > 1:
-            segment = _syn_alone(segment)
+            segment = _syn_alone(segment, fast_open=self.config.tcp.fast_open)
         self.tcp.receive(segment, now)
         if self._new:
             self._attach()
@@ -446,8 +449,16 @@ class MptcpEndpoint:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
+                if tcp.early is not None and tcp.early.accepted:
+                    self._open_early(connection, subflow)
             else:  # an exception has left none
                 connection.discard(subflow)
+
+    def _open_early(self, connection: MptcpConnection, subflow: Subflow) -> None:
+        try:
+            connection.open_early(subflow)
+        except Exception as error:
+            self._faults.append((connection, error))
 
     def _connection(
         self,
@@ -505,13 +516,17 @@ def _asks(syn: Segment) -> MpCapable | None:
     return capable if capable.version >= VERSION and usable(capable) else None
 
 
-def _syn_alone(syn: Segment) -> Segment:
+def _syn_alone(syn: Segment, *, fast_open: bool) -> Segment:
     """Leave out what comes with a SYN of MPTCP, as if it had been lost.
 
     No mapping covers it, and only TCP Fast Open gives it a place in the stream (appendix B), so it
     must not be acknowledged: the peer sends it again after the handshake.
+
+    :param fast_open: that is used; TCP will look at the cookie.
     """
     if find(syn.options, MptcpOption) is None:
+        return syn
+    if fast_open and find(syn.options, MpCapable) and find(syn.options, FastOpen):
         return syn
     return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
 

@@ -157,6 +157,13 @@ class Inbound:
         came, self._fail_came = self._fail_came, False
         return came
 
+    def owe_ack(self) -> None:
+        """Have a Data ACK leave if data has come that could not be acknowledged yet.
+
+        It is what the peer has answered to the data of our SYN, before it had our key.
+        """
+        self._ack_due |= self.heard_dss
+
     def take_ack_due(self) -> bool:
         """Tell, once, whether the peer's DATA_FIN has come again."""
         due, self._ack_due = self._ack_due, False

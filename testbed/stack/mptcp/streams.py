@@ -138,6 +138,17 @@ class SendStream:
             self.end += len(data)
         return len(data)
 
+    def skip(self, octets: int) -> None:
+        """Drop the first octets, of which none was given to a subflow; others take their places."""
+        if not octets:
+            return
+        gone = bisect_right(self._starts, octets) - 1 if octets < self.end else len(self._starts)
+        del self._chunks[:gone]
+        if self._chunks:
+            self._chunks[0] = self._chunks[0][octets - self._starts[gone] :]
+        self._starts = [max(0, start - octets) for start in self._starts[gone:]]
+        self.end -= octets
+
     def peek(self, start: int, most: int) -> bytes:
         """Return at most so many octets from position ``start``, at least one if there is one."""
         index = bisect_right(self._starts, start) - 1
@@ -177,6 +188,7 @@ class ReceiveStream:
         self._sizing = RightSizing(initial, capacity) if grows else None
         self._capacity = initial if grows else capacity
         self._data = Reassembly()
+        self._early = b""  # before position 0: it came with SYN (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known
 
     @property
@@ -212,7 +224,7 @@ class ReceiveStream:
     @property
     def readable(self) -> int:
         """Octets that can be read."""
-        return self._data.readable
+        return self._data.readable + len(self._early)
 
     @property
     def out_of_order(self) -> int:
@@ -228,6 +240,10 @@ class ReceiveStream:
     def finished(self) -> bool:
         """Whether everything up to DATA_FIN has arrived."""
         return self.fin == self.next
+
+    def begin(self, early: bytes) -> None:
+        """Take what the peer has sent before its data stream."""
+        self._early = early
 
     def near(self, position: int) -> bool:
         """Tell whether the peer may name a position, though some of our Data ACKs were lost."""
@@ -260,4 +276,7 @@ class ReceiveStream:
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets in order."""
-        return self._data.read(limit)
+        if not self._early:
+            return self._data.read(limit)
+        data, self._early = self._early[:limit], self._early[limit:]
+        return data + self._data.read(limit - len(data))

@@ -115,6 +115,9 @@ class Subflow:
         self._outside = not initiated  # opened by the peer, and half-open
         self._stripped = False
         self._parting: tuple[Option, ...] = ()  # what its RST says
+        # Of its TCP stream, what went with SYN: the data stream begins after it (appendix B).
+        self._early_in = self._early_out = 0
+        self._may_answer = False
         self._tcp: TcpConnection | None = None
 
     @property
@@ -133,6 +136,21 @@ class Subflow:
         self._tcp = tcp
 
     # What the connection asks of it.
+
+    def take_early(self, *, answer: bool) -> bytes:
+        """Return the data that has come with SYN (appendix B).
+
+        :param answer: more may leave before the handshake is over.
+        """
+        data = self.tcp.read(self.tcp.readable)
+        self._early_in = len(data)
+        self._may_answer = answer
+        return data
+
+    @property
+    def early_out(self) -> int:
+        """Octets that have left with SYN, and that the SYN,ACK has acknowledged."""
+        return self._early_out
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
         """Give TCP data to send, with its mapping; return how many octets it takes.
@@ -162,7 +180,7 @@ class Subflow:
         if not self._fallback.active:
             return self.inbound.data_ack
         end = self._owner.outgoing.end
-        acked = self._fallback.data_at(self.tcp.acknowledged)
+        acked = self._fallback.data_at(self.tcp.acknowledged - self._early_out)
         return max(self.inbound.data_ack, min(acked, end))
 
     def reset(self, reason: ResetReason, *options: Option, transient: bool = False) -> None:
@@ -347,7 +365,14 @@ class Subflow:
     def usable(self) -> bool:
         """Whether data may be given to it: it is whole and neither side has closed it."""
         opening = self.opening
-        return opening.accepted and (opening.confirmed or self.number == 0) and self.sends
+        if not opening.accepted:
+            return self._answers_early
+        return (opening.confirmed or self.number == 0) and self.sends
+
+    @property
+    def _answers_early(self) -> bool:
+        """Whether the answer to data of a SYN may leave before the handshake is over."""
+        return self._may_answer and self._state is State.SYN_RECEIVED
 
     @property
     def sends(self) -> bool:
@@ -404,7 +429,7 @@ class Subflow:
         """Record what a segment says."""
         if self._fallback.active:
             said = self._fallback.changed and self.inbound.take_plain(
-                segment, start, authentic=self.tcp.expects(start)
+                segment, start - self._early_in, authentic=self.tcp.expects(start)
             )
             if said or segment.payload:
                 self.stir()
@@ -416,7 +441,7 @@ class Subflow:
                 return notice
         signal = self.inbound.take(
             segment,
-            start,
+            start - self._early_in,
             confirmed=self.opening.confirmed,
             authentic=self._tcp is not None and self._tcp.expects(start),
         )
@@ -439,11 +464,13 @@ class Subflow:
         """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
         return self.inbound.window_counts(window)
 
-    def state_changed(self, old: State, new: State) -> None:  # noqa: ARG002 - the hook's signature
+    def state_changed(self, old: State, new: State) -> None:
         """Record TCP's state."""
         self._state = new
         if self._outside and new is State.CLOSED:
             self._owner.discard(self)
+        if old is State.SYN_SENT and new is State.ESTABLISHED:
+            self._early_out = self.tcp.acknowledged
         self.stir()
 
     def timed_out(self) -> None:
@@ -454,7 +481,7 @@ class Subflow:
     def acked(self, position: int) -> None:
         """Record progress; after a fallback this is the Data ACK."""
         self.carried.progress()
-        self._stripped |= self.inbound.bare and self.inbound.unheard and position > 0
+        self._stripped |= self.inbound.bare and self.inbound.unheard and position > self._early_out
         self.stir()
 
     # What the hooks do.
@@ -466,6 +493,7 @@ class Subflow:
             self.enter()
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.peer_backup |= self.opening.peer_backup
+            self.inbound.owe_ack()
         elif outcome is Outcome.FALLBACK and self.carried.given:
             self.fall_back_unheard()
         elif outcome is Outcome.FALLBACK:

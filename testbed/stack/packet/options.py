@@ -1,4 +1,4 @@
-"""TCP options (RFC 9293, section 3.1; RFC 7323; RFC 2018).  MPTCP's are in ``mptcp.py``.
+"""TCP options (RFC 9293, section 3.1; RFC 7323; RFC 2018; RFC 7413).  MPTCP's are in ``mptcp.py``.
 
 Padding (NOP and end of list) is not kept: it is made anew when options are emitted.
 """
@@ -106,8 +106,21 @@ class Timestamps(Option, frozen=True):
         return 10
 
 
+class FastOpen(Option, frozen=True):
+    """A cookie of TCP Fast Open, or without one a request for it (RFC 7413, section 4.1.1)."""
+
+    kind = 34
+    cookie: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return 2 octets and the cookie."""
+        return bytes((34, 2 + len(self.cookie))) + self.cookie
+
+
 _TIMESTAMPS: Final = struct.Struct("!BBII")
 _ALIGNED_TIMESTAMPS: Final = b"\x01\x01\x08\x0a"
+
+_COOKIES: Final = (0, *range(4, 17, 2))
 
 Decoder = Callable[[bytes], Option | None]
 
@@ -123,6 +136,11 @@ def _timestamps(data: bytes) -> Option | None:
     return Timestamps(*struct.unpack("!II", data)) if len(data) == 8 else None
 
 
+def _fast_open(data: bytes) -> Option | None:
+    """Read a cookie: 4 to 16 octets, an even number."""
+    return FastOpen(data) if len(data) in _COOKIES else None
+
+
 # For each kind, how the octets after kind and length are read; None: they fit no form of it.
 DECODERS: Final[dict[int, Decoder]] = {
     2: lambda data: MaximumSegmentSize(int.from_bytes(data, "big")) if len(data) == 2 else None,
@@ -130,6 +148,7 @@ DECODERS: Final[dict[int, Decoder]] = {
     4: lambda data: None if data else SackPermitted(),
     5: _sack,
     8: _timestamps,
+    34: _fast_open,
 }
 
 

@@ -48,6 +48,10 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         ``send_buffer`` limits it.
     :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
         keep-alives and window probes have as much for themselves.
+    :param fast_open: TCP Fast Open (RFC 7413), as client and on all open ports; ``tcp_fastopen=3``
+        of Linux.
+    :param fast_open_pending: how many connections of a port that began with data on SYN may be in
+        the handshake; further ones go without it (TCP_FASTOPEN of tcp(7)).
     :param syn_cookies: answer SYNs that find the backlog full by SYN cookies (RFC 4987).
     """
 
@@ -80,6 +84,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     user_timeout_ns: int = 0
     notsent_lowat: int = 0
     challenge_acks_per_second: int = 10
+    fast_open: bool = False
+    fast_open_pending: int = 256
     syn_cookies: bool = True
 
     @property

@@ -8,12 +8,14 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
-from testbed.stack.connection import Closed, Connected, Event
+import msgspec
+
+from testbed.stack.connection import Closed, Connected, ErrorKind, Event
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.packet.address import Address, Flow, is_unicast
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.options import Option, Timestamps, find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.stack.packet.options import FastOpen, Option, Timestamps, find
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
@@ -21,6 +23,7 @@ from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.cookies import VALID_NS, SynCookies
 from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
+from testbed.stack.tcp.fast_open import CookieCache, Early, Grants, Verdict
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
@@ -64,6 +67,8 @@ class TcpEndpoint:
         self.config = config
         self._ridden = ridden or config
         self._cookies = SynCookies(config, secret)
+        self._grants = Grants(secret)
+        self._servers = CookieCache()
         self._secret = secret
         self._tracer = tracer or NullTracer()
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
@@ -71,6 +76,7 @@ class TcpEndpoint:
         self._ports: Counter[int] = Counter()  # local ones, of connections
         self._listeners: dict[Address, TcpListener] = {}
         self._handshakes: dict[TcpConnection, TcpListener] = {}  # of accepted connections
+        self._early: dict[TcpConnection, TcpListener] = {}  # that began with data on SYN
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
@@ -80,9 +86,13 @@ class TcpEndpoint:
 
     # OPEN
 
-    def connect(self, flow: Flow, now: int, extension: Extension | None = None) -> TcpConnection:
+    def connect(
+        self, flow: Flow, now: int, extension: Extension | None = None, *, data: bytes = b""
+    ) -> TcpConnection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
+        :param data: sent as by ``send``, with ``fast_open`` on SYN as far as that can be.  With an
+            extension what the SYN,ACK does not acknowledge of it is dropped.
         :raises OSError: EADDRINUSE, there is such a connection already; ENETUNREACH, as in Linux,
             the remote address is none of one host (MUST-46).
         """
@@ -94,10 +104,23 @@ class TcpEndpoint:
         isn = initial_sequence_number(flow, self._secret, now)
         connection = self._make(flow, isn, extension, accepted=False)
         try:
-            connection.open(now)
+            fast = data and self.config.fast_open
+            early = self._servers.early(flow, now) if fast else None
+            connection.open(now, early)
+            if data and extension is not None:
+                data = b"" if early is None else data[: early.limit]
+            if data:
+                connection.send(data)
         except Exception as error:
             self.crash(connection, error)
         return connection
+
+    def rotate_fast_open_key(self, secret: bytes) -> None:
+        """Make cookies of TCP Fast Open with another key; those of the key before it still count.
+
+        :param secret: at least 16 octets.
+        """
+        self._grants.rotate(secret)
 
     def listen(
         self, local: Address, acceptor: Acceptor | None = None, backlog: int = DEFAULT_BACKLOG
@@ -202,11 +225,7 @@ class TcpEndpoint:
             if flags & ACK:
                 self._resume(listener, segment, flow, now)
             elif flags & SYN and listener.has_place:
-                acceptor = listener.acceptor
-                extension = acceptor.accept(segment) if acceptor is not None else None
-                if isn is None:
-                    isn = initial_sequence_number(flow, self._secret, now)
-                self._accept(listener, segment, flow, isn, extension, now)
+                self._admit(listener, segment, flow, isn, now)
             elif flags & SYN:
                 self._answer_with_cookie(listener, segment, flow, now)
         except Refuse as refusal:
@@ -216,6 +235,33 @@ class TcpEndpoint:
             with contextlib.suppress(Exception):
                 self._tracer.event("fault", now, {"error": repr(error)})
 
+    def _admit(
+        self, listener: TcpListener, syn: Segment, flow: Flow, isn: int | None, now: int
+    ) -> None:
+        """Take a SYN for which there is a place; its data, if it has a cookie, only by that."""
+        acceptor = listener.acceptor
+        early = None
+        if self.config.fast_open and listener is not self._stray:
+            early = self._judge(listener, syn, flow, now)
+            if early is not None and not early.accepted:
+                syn = msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
+        extension = acceptor.accept(syn) if acceptor is not None else None
+        if isn is None:
+            isn = initial_sequence_number(flow, self._secret, now)
+        self._accept(listener, syn, flow, isn, extension, now, early)
+
+    def _judge(self, listener: TcpListener, syn: Segment, flow: Flow, now: int) -> Early | None:
+        """Return what to do about the TCP Fast Open option of a SYN (RFC 7413, section 4.2.2)."""
+        option: FastOpen | None = find(syn.options, FastOpen)
+        if option is None:
+            return None
+        verdict = self._grants.judge(flow, option)
+        admitted = bool(syn.payload) and listener.admits_early(self.config.fast_open_pending, now)
+        return Early(
+            None if verdict is Verdict.CURRENT else self._grants.grant(flow),
+            accepted=admitted and verdict is not Verdict.WRONG,
+        )
+
     def _accept(
         self,
         listener: TcpListener,
@@ -224,13 +270,17 @@ class TcpEndpoint:
         isn: int,
         extension: Extension | None,
         now: int,
+        early: Early | None = None,
     ) -> TcpConnection:
         """Make the connection that a SYN asks for."""
         connection = self._make(flow, isn, extension, accepted=True)
         listener.hold()
         self._handshakes[connection] = listener
+        if early is not None and early.accepted:
+            listener.hold_early()
+            self._early[connection] = listener
         try:
-            listen_accept(connection, syn, now)
+            listen_accept(connection, syn, early, now)
         except Exception as error:
             self.crash(connection, error)
         return connection
@@ -342,6 +392,8 @@ class TcpEndpoint:
                     out += connection.segments_to_send(now)
                 except Exception as error:
                     self.crash(connection, error)
+                if self._early:
+                    self._release_early(connection, now)
                 if connection.state is State.CLOSED:
                     self._forget(connection)
                     continue
@@ -352,6 +404,13 @@ class TcpEndpoint:
             out += self._ready
             self._ready = []
         return out
+
+    def _release_early(self, connection: TcpConnection, now: int) -> None:
+        """Note that the handshake of a connection that began with data on SYN is over."""
+        if connection.state is not State.SYN_RECEIVED and connection in self._early:
+            failure = connection.failure
+            reset = failure is not None and failure.kind is ErrorKind.RESET
+            self._early.pop(connection).release_early(now if reset else None)
 
     def crash(self, connection: TcpConnection, error: Exception) -> None:
         """End a connection in which an exception has happened, with RST; this raises nothing.
@@ -366,6 +425,8 @@ class TcpEndpoint:
         self._struck.append(connection)
 
     def _forget(self, connection: TcpConnection) -> None:
+        if self._early and (listener := self._early.pop(connection, None)) is not None:
+            listener.release_early(None)
         self._timers.forget(connection)
         self._waiting.pop(connection, None)
         if self._connections.get(connection.flow) is connection:
@@ -399,6 +460,20 @@ class TcpEndpoint:
     def wake(self, connection: TcpConnection) -> None:
         """Ask a connection for its segments at the next opportunity."""
         self._awake[connection] = None
+
+    def fast_open_told(self, connection: TcpConnection, syn_ack: Segment, now: int) -> None:
+        """Learn from the answer to a SYN what the server knows of TCP Fast Open."""
+        sender, servers, flow = connection.sender, self._servers, connection.flow
+        option: FastOpen | None = find(syn_ack.options, FastOpen)
+        servers.answered(flow, option, sender.segment_limit)
+        if not sender.next:
+            return  # there was no data
+        if sender.una:
+            servers.accepted(flow)
+        elif sender.total_resent:
+            servers.lost(flow, now)
+        elif option is None:
+            servers.refused(flow)
 
     def report(self, connection: TcpConnection, event: Event) -> None:
         """Queue an event; of a connection nobody has accepted, that it is established or faulty."""

@@ -8,6 +8,7 @@ from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
 from testbed.stack.tcp.extension import Notice
+from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
@@ -20,11 +21,9 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
         _otherwise(tcb, segment, now)
 
 
-def listen_accept(tcb: Tcb, syn: Segment, now: int) -> None:
+def listen_accept(tcb: Tcb, syn: Segment, early: Early | None, now: int) -> None:
     """3.10.7.2, third: a SYN for a listener has made this connection."""
-    tcb.keepalive.begin(now)
-    tcb.negotiate(syn)
-    tcb.transition(Trigger.SYN)
+    tcb.accept(syn, early, now)
     _text_of_syn(tcb, syn, now)
 
 
@@ -32,15 +31,14 @@ def listen_accept(tcb: Tcb, syn: Segment, now: int) -> None:
 
 
 def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
-    sender = tcb.sender
     flags = segment.flags
-    acks_syn = False
+    acked = None  # octets of data that went with SYN, if SYN is acknowledged
     if flags & ACK:  # first, check the ACK bit
-        acks_syn = expand((segment.ack - sender.base) & BITS_32, 0) == 0 and sender.next == 0
-        if not acks_syn:
+        acked = expand((segment.ack - tcb.sender.base) & BITS_32, 0)
+        if not 0 <= acked <= tcb.sender.next:
             return  # the endpoint has answered with RST
     if flags & RST:  # second
-        if acks_syn:
+        if acked is not None:
             if tcb.extension is not None:
                 tcb.extension.received(segment, 0)
             tcb.end(ConnectionFailure(ErrorKind.REFUSED, "RST in answer to SYN"))
@@ -50,15 +48,33 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
         return
     tcb.negotiate(segment)  # fourth, check the SYN bit
-    if acks_syn:
-        sender.window.begin(segment.window, -1)  # never scaled
-        sender.syn_acknowledged(now, echoed(tcb, segment, now))
-        tcb.establish(Trigger.SYN_ACK, now)
-        tcb.receiver.must_ack()
-    else:  # simultaneous open
+    if acked is None:  # simultaneous open
         tcb.transition(Trigger.SYN)
-        sender.board.mark_all_lost()
+        tcb.sender.take_back_early(keep=tcb.extension is None)
+        tcb.sender.board.mark_all_lost()
+    else:
+        _syn_acknowledged(tcb, segment, acked, now)
     _text_of_syn(tcb, segment, now)
+
+
+def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
+    """Enter ESTABLISHED from SYN-SENT."""
+    sender = tcb.sender
+    sender.window.begin(syn_ack.window, -1)  # never scaled
+    sender.syn_acknowledged(acked, now, echoed(tcb, syn_ack, now))
+    if tcb.early is not None:
+        _early_answered(tcb, syn_ack, now)
+    tcb.establish(Trigger.SYN_ACK, now)
+    if acked:
+        tcb.data_acknowledged()
+    tcb.receiver.must_ack()
+
+
+def _early_answered(tcb: Tcb, syn_ack: Segment, now: int) -> None:
+    """Take what a SYN,ACK says of data that went with SYN (RFC 7413, section 4.2.1)."""
+    tcb.owner.fast_open_told(tcb, syn_ack, now)
+    tcb.sender.take_back_early(keep=tcb.extension is None)
+    tcb.sender.rearm(now)
 
 
 def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
@@ -203,7 +219,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window.begin(segment.window, -1)
-        sender.syn_acknowledged(now, echoed(tcb, segment, now))
+        sender.syn_acknowledged(0, now, echoed(tcb, segment, now))
         tcb.establish(Trigger.ACK_OF_SYN, now)
         tcb.receiver.must_ack()
     else:
@@ -225,7 +241,7 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-RECEIVED."""
     sender = tcb.sender
     sender.window.begin(segment.window << sender.window.shift, start)
-    sender.syn_acknowledged(now, echoed(tcb, segment, now))
+    sender.syn_acknowledged(0, now, echoed(tcb, segment, now))
     tcb.establish(Trigger.ACK_OF_SYN, now)
 
 

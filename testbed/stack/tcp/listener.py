@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from testbed.stack.packet.address import Address
+from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Acceptor
 
+_RESET_COUNTS_NS: Final = 60 * SECOND  # as in Linux
 DEFAULT_BACKLOG: Final = 4096  # Linux' tcp_max_syn_backlog and somaxconn
 
 
@@ -16,7 +19,16 @@ class TcpListener:
     :ivar acceptor: decides what rides on each connection.
     """
 
-    __slots__ = ("_backlog", "_open", "_refused_ns", "_waiting", "acceptor", "local")
+    __slots__ = (
+        "_backlog",
+        "_early",
+        "_open",
+        "_refused_ns",
+        "_reset_ns",
+        "_waiting",
+        "acceptor",
+        "local",
+    )
 
     def __init__(
         self,
@@ -31,6 +43,8 @@ class TcpListener:
         self._open = open_ports
         self._waiting = 0  # connections in the handshake
         self._refused_ns: int | None = None  # when a SYN last found no place
+        self._early = 0  # connections in the handshake that began with data on SYN
+        self._reset_ns: deque[int] = deque()  # when the peers of such ones have reset them
 
     @property
     def has_place(self) -> bool:
@@ -52,6 +66,30 @@ class TcpListener:
     def release(self) -> None:
         """Take the place back: the handshake is over, or the connection is."""
         self._waiting -= 1
+
+    def admits_early(self, most: int, now: int) -> bool:
+        """Tell whether one more connection may begin with data on SYN (RFC 7413, section 5.1).
+
+        One that its peer has reset counts for a minute: else a stranger who sends SYN and RST by
+        turns had no limit.
+        """
+        reset_ns = self._reset_ns
+        while reset_ns and now - reset_ns[0] > _RESET_COUNTS_NS:
+            reset_ns.popleft()
+        return self._early + len(reset_ns) < most
+
+    def hold_early(self) -> None:
+        """Count a connection that has begun with data on SYN."""
+        self._early += 1
+
+    def release_early(self, reset_ns: int | None) -> None:
+        """Count it no more: its handshake is over.
+
+        :param reset_ns: when the peer has reset it, if so.
+        """
+        self._early -= 1
+        if reset_ns is not None:
+            self._reset_ns.append(reset_ns)
 
     def close(self) -> None:
         """Accept no more; connections stay."""

@@ -18,6 +18,7 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.sent import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
@@ -185,12 +186,14 @@ def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:
 
 def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send SYN or SYN,ACK: the first time, or again."""
+    receiver = tcb.receiver
     if tcb.sender.send_syn(now):
         out.append(_syn(tcb, now))
-        return
-    receiver = tcb.receiver
-    if tcb.state is State.SYN_RECEIVED and (receiver.take_request() or receiver.ack_now):
+    elif tcb.state is State.SYN_RECEIVED and (receiver.take_request() or receiver.ack_now):
         out.append(pure_ack(tcb, now))
+    # As in Linux, what was lost leaves again only once the handshake is over.
+    if tcb.early is not None and tcb.early.accepted and not tcb.sender.board.lost:
+        _fill_window(tcb, now, out)
 
 
 def _syn(tcb: Tcb, now: int) -> Segment:
@@ -211,6 +214,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         taken += 4
     if tcb.extension is not None:
         options += tcb.extension.options(flags, None, MAX_LENGTH - taken)
+    payload = b"" if tcb.early is None else _fast_open(tcb, tcb.early, options, now)
     receiver = tcb.receiver
     offered = tcb.extension.window() if tcb.extension is not None else None
     if offered is None:
@@ -227,7 +231,17 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         window=window,
         options=tuple(options),
         ecn=tcb.ecn.codepoint(new_data=False) if flags & ECE else NOT_ECT,
+        payload=payload,
     )
+
+
+def _fast_open(tcb: Tcb, early: Early, options: list[Option], now: int) -> bytes:
+    """Add the option of RFC 7413, where it fits, and return the data that goes with it."""
+    option = early.take_option()
+    if option is None or options_size((*options, option)) > MAX_LENGTH:
+        return b""
+    options.append(option)
+    return tcb.sender.send_early(early.limit, now)
 
 
 def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
@@ -303,7 +317,7 @@ def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
         return octets * 2 >= sender.window.greatest
     if not tcb.config.nagle or sender.closing or sender.queue.ext is not None:
         return True
-    return sender.small_end <= sender.una or octets < sender.queue.octets
+    return sender.small_end <= max(sender.una, 0) or octets < sender.queue.octets
 
 
 def _data(tcb: Tcb, limit: int, now: int) -> Segment:

@@ -169,6 +169,15 @@ class Scoreboard:
         index = bisect_right(self.records, record.start, key=_start) - 1
         self._split(index, record.start + length)
 
+    def take_back(self, position: int) -> list[Sent]:
+        """Remove and return the records from a position on, where one starts."""
+        index = bisect_right(self.records, position - 1, key=_start)
+        taken = self.records[index:]
+        for record in taken:
+            self._leave(record)
+        del self.records[index:]
+        return taken
+
     def clear(self) -> None:
         """Forget everything."""
         for record in self.by_time():

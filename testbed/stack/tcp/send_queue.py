@@ -29,6 +29,15 @@ class SendQueue:
         chunks.append((data, ext))
         self.octets += len(data)
 
+    def put_back(self, data: bytes, ext: Any) -> None:
+        """Add octets at the front, of which none has been taken since they were."""
+        if self._offset:
+            rest, other = self._chunks[0]
+            self._chunks[0] = rest[self._offset :], other
+            self._offset = 0
+        self._chunks.insert(0, (data, ext))
+        self.octets += len(data)
+
     @property
     def ext(self) -> Any:
         """What the next octets were sent with."""

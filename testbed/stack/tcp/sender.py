@@ -112,12 +112,34 @@ class Sender:
         if self.next < 0:
             self._add(-1, 0, b"", None, SYN, now, 0)
             self.next = 0
-        elif self.board.lost:
+        elif self.board.lost and self.board.records[0].fate is Fate.LOST:
             self._resend(self.board.records[0], now, 0)
         else:
             return False
         self.timer.restart(now)
         return True
+
+    def send_early(self, limit: int, now: int) -> bytes:
+        """Take at most so many octets from the queue: they leave with the SYN (RFC 7413)."""
+        if not limit or not self.queue.octets:
+            return b""
+        ext = self.queue.ext
+        payload = self.queue.take(self.queue.run(limit))
+        self.next = len(payload)
+        self._add(0, self.next, payload, ext, PSH, now, self.next)
+        return payload
+
+    def take_back_early(self, *, keep: bool) -> None:
+        """Take that data of the SYN was not sent, as far as it is not acknowledged.
+
+        :param keep: it leaves again, before what is queued; otherwise all of that is dropped.
+        """
+        self.next = max(self.una, 0)
+        taken = self.board.take_back(self.next)
+        if not keep:
+            self.queue.clear()
+        elif taken:
+            self.queue.put_back(b"".join(one.payload for one in taken), taken[0].ext)
 
     def syn_was_sent(self) -> None:
         """Take that SYN has left, of which nothing was kept."""
@@ -126,7 +148,8 @@ class Sender:
     def send_data(self, size: int, fits: int, now: int) -> Sent:
         """Take at most ``size`` octets of one ``ext`` from the queue: they leave.
 
-        FIN goes with the last ones where the peer's window has room for it.
+        FIN goes with the last ones where the peer's window has room for it, but not before the ACK
+        of our SYN.
 
         :param fits: payload of one segment on the wire.
         """
@@ -137,7 +160,7 @@ class Sender:
         flags = 0
         if not self.queue.octets:
             flags = PSH
-            if self.closing and self.una + self.window.size > end:
+            if self.closing and self.una >= 0 and self.una + self.window.size > end:
                 flags |= FIN
                 self.finished = end
                 end += 1
@@ -198,10 +221,10 @@ class Sender:
             self.timer.window_opened()
         return window != before
 
-    def syn_acknowledged(self, now: int, echo_sent_ns: int | None) -> None:
-        """Take the ACK of our SYN."""
-        delivered = self.board.acknowledge(0)
-        self.una = 0
+    def syn_acknowledged(self, position: int, now: int, echo_sent_ns: int | None) -> None:
+        """Take the ACK of our SYN, and of data before ``position`` that went with it."""
+        delivered = self.board.acknowledge(position)
+        self.una = position
         if delivered:
             self._measure(delivered, now, echo_sent_ns)
         if self.timer.backoffs and self.rtt.smoothed is None:

@@ -35,6 +35,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.ecn import Ecn
 from testbed.stack.tcp.extension import Extension
+from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.keepalive import KeepAlive
 from testbed.stack.tcp.receiver import Receiver
 from testbed.stack.tcp.sender import Sender
@@ -66,6 +67,9 @@ class Owner(Protocol):
     def report(self, connection: Any, event: Event) -> None:
         """Tell the application."""
 
+    def fast_open_told(self, connection: Any, syn_ack: Segment, now: int) -> None:
+        """Learn from the answer to a SYN what the server knows of TCP Fast Open."""
+
 
 def headers_of(flow: Flow) -> int:
     """Return the octets of IP and TCP header, options excluded."""
@@ -84,14 +88,15 @@ class Tcb:
 
     :ivar challenges: limits challenge ACKs; ``answers`` those to keep-alives and window probes.
     :ivar accepted: the peer opened it.
+    :ivar early: what it does of TCP Fast Open, if anything.
     :ivar orphaned: its user has closed it.
     :ivar soft_error: of ICMP, since the last progress: why it ends, if no answer ever comes.
     :ivar told: its user has been told that nothing more happens.
     :ivar limited: it has a user timeout, or a limit of unsent data.
     """
 
-    __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "ecn", "extension",
-                 "failure", "flow", "keepalive", "limited", "orphaned", "owner",
+    __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "early", "ecn",
+                 "extension", "failure", "flow", "keepalive", "limited", "orphaned", "owner",
                  "readable_reported", "reading_closed", "receiver", "reset", "sack",
                  "segments_received", "segments_sent", "sender", "soft_error", "state",
                  "timestamps", "told", "urgent_reported", "user_timeout", "wants_room",
@@ -119,6 +124,7 @@ class Tcb:
         self.sender = Sender((numbers.isn + 1) & BITS_32, config, control, self.ecn)
         self.receiver = Receiver(config)
         self.accepted = accepted
+        self.early: Early | None = None
         # Negotiated in the handshake; until then, what is offered.
         self.timestamps = Timestamping(numbers.timestamp_offset, offered=config.timestamps)
         self.sack = config.sack
@@ -141,10 +147,27 @@ class Tcb:
 
     # The handshake.
 
-    def open(self, now: int) -> None:
+    def open(self, now: int, early: Early | None = None) -> None:
         """Open it actively (RFC 9293, section 3.10.1)."""
         self.keepalive.begin(now)
+        self.early = early
         self.transition(Trigger.ACTIVE_OPEN)
+
+    def accept(self, syn: Segment, early: Early | None, now: int) -> None:
+        """Open it passively, for a SYN.
+
+        Where a cookie is granted to an extension, there is no room for timestamps beside its own
+        options (RFC 8684, appendix B.1).
+        """
+        self.keepalive.begin(now)
+        self.early = early
+        if early is not None and early.grants and self.extension is not None:
+            self.timestamps.leave_out()
+        self.negotiate(syn)
+        self.transition(Trigger.SYN)
+        if early is not None and early.accepted:
+            self.sender.window.begin(syn.window, -1)  # never scaled
+            self._start()
 
     def negotiate(self, syn: Segment) -> None:
         """Take the options of the peer's SYN: only what both sides offer is used."""
@@ -162,13 +185,17 @@ class Tcb:
     def establish(self, trigger: Trigger, now: int) -> None:
         """Be established: data can flow."""
         self.transition(trigger)
-        sender = self.sender
-        # RFC 5681, section 3.1; as in Linux one lost SYN is forgiven.
-        sender.recovery.start(sender.mss, sack=self.sack, small=sender.total_resent > 1)
+        if self.early is None or not self.early.accepted:
+            self._start()
         self.keepalive.start(now)
-        self.owner.report(self, Connected())
-        if sender.closing:  # shutdown() was called during the handshake
+        if self.sender.closing:  # shutdown() was called during the handshake
             self.transition(Trigger.CLOSE)
+
+    def _start(self) -> None:
+        """Let data flow.  RFC 5681, section 3.1; as in Linux one lost SYN is forgiven."""
+        sender = self.sender
+        sender.recovery.start(sender.mss, sack=self.sack, small=sender.total_resent > 1)
+        self.owner.report(self, Connected())
 
     # How its state changes.
 

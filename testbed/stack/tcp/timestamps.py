@@ -32,6 +32,10 @@ class Timestamping:
         self.echo_fresh = False
         self._offset = offset
 
+    def leave_out(self) -> None:
+        """Do without them: other options need the room."""
+        self.used = False
+
     def negotiate(self, option: Timestamps | None) -> None:
         """Take the option of the peer's SYN, ``None`` if it has none."""
         self.used = self.used and option is not None

@@ -151,11 +151,17 @@ class Network:
         pair = self.client.hosts[number], self.server.hosts[number]
         return self.paths[pair], self.paths[pair[::-1]]
 
-    def connect(self, port: int = 80) -> MptcpConnection:
+    def connect(self, port: int = 80, data: bytes = b"") -> MptcpConnection:
         """Open a connection over the first path."""
         self._port += 1
         flow = Flow(Address(self.client.hosts[0], self._port), Address(self.server.hosts[0], port))
-        return self.client.endpoint.connect(flow, self.now)
+        return self.client.endpoint.connect(flow, self.now, data=data)
+
+    def make_known(self) -> None:
+        """Give the client a cookie of the server for TCP Fast Open."""
+        flow = Flow(Address(self.client.hosts[0], 1), Address(self.server.hosts[0], 1))
+        cookie = self.server.endpoint.tcp._grants.grant(Flow(flow.remote, flow.local))
+        self.client.endpoint.tcp._servers.answered(flow, cookie, 1460)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Let time pass, at most so much, and at most until something is true."""

@@ -135,15 +135,15 @@ class Subpeer:
 class Script:
     """An endpoint that listens on :data:`LOCAL` or connects from there, and a peer made by hand."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, tcp: dict[str, Any] | None = None, **options: Any) -> None:
         self.now = S
         self.random = random.Random(3)
         self.out: list[Segment] = []
         self.hosts: Sequence[str] = (LOCAL.host, LOCAL_2.host)
         self.tracer = Recorder()
-        tcp = TcpConfig(timestamps=False, window_scaling=False, delayed_ack_ns=0)
+        bare = {"timestamps": False, "window_scaling": False, "delayed_ack_ns": 0}
         self.endpoint = MptcpEndpoint(
-            MptcpConfig(tcp=tcp, **options),
+            MptcpConfig(tcp=TcpConfig(**{**bare, **(tcp or {})}), **options),
             random.Random(4),
             b"sixteen octets..",
             self,
@@ -244,10 +244,10 @@ class Script:
         self.join(peer)
         return peer
 
-    def dial(self) -> Subpeer:
+    def dial(self, data: bytes = b"", port: int = 4000) -> Subpeer:
         """Let the endpoint connect; its SYN is waiting to be answered."""
-        flow = Flow(Address(LOCAL.host, 4000), Address(REMOTE.host, 80))
-        self.connections.append(self.endpoint.connect(flow, self.now))
+        flow = Flow(Address(LOCAL.host, port), Address(REMOTE.host, 80))
+        self.connections.append(self.endpoint.connect(flow, self.now, data=data))
         self.pump()
         return self.subpeer(flow.local, flow.remote)
 

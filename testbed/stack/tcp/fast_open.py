@@ -1,0 +1,149 @@
+"""TCP Fast Open (RFC 7413): data on SYN, for who has a cookie of the server."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+from typing import Final
+
+import msgspec
+
+from testbed.stack.packet.address import Flow
+from testbed.stack.packet.options import MAX_LENGTH, FastOpen
+from testbed.stack.tcp.config import SECOND
+
+COOKIE: Final = 8  # octets, as in Linux
+_MOST_KNOWN: Final = 1024  # servers whose cookies are kept
+_LEAST_MSS: Final = 536  # RFC 7413, section 4.1.3, of a server whose MSS is not known
+# As in Linux: after a SYN with data had no answer, none is sent for so long, and twice as long each
+# further time.
+_AVOIDED_NS: Final = 60 * SECOND
+_MOST_DOUBLINGS: Final = 6
+
+
+class Early:
+    """What one connection does of it.
+
+    :ivar option: goes on its first SYN or SYN,ACK.
+    :ivar limit: octets of data that the first SYN may carry.
+    :ivar accepted: the peer's SYN had a cookie that counts: data flows before the handshake ends.
+    """
+
+    __slots__ = ("_option", "accepted", "limit")
+
+    def __init__(self, option: FastOpen | None, *, limit: int = 0, accepted: bool = False) -> None:
+        self._option = option
+        self.limit = limit
+        self.accepted = accepted
+
+    @property
+    def grants(self) -> bool:
+        """Whether the next SYN,ACK brings a cookie."""
+        return self._option is not None
+
+    def take_option(self) -> FastOpen | None:
+        """Return the option of the SYN or SYN,ACK that leaves first; others have none."""
+        option, self._option = self._option, None
+        return option
+
+
+class Verdict(enum.Enum):
+    """What a server finds of a cookie."""
+
+    CURRENT = enum.auto()
+    OLD = enum.auto()  # made with the key before this one: it counts, and is replaced
+    WRONG = enum.auto()
+
+
+class Grants:
+    """The cookies of a server: what only it can make of both addresses (section 4.1.2).
+
+    :param secret: the key, at least 16 octets.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._keys = [secret[:32]]  # the current one comes first
+
+    def rotate(self, secret: bytes) -> None:
+        """Make cookies with another key; those of the key before it still count."""
+        self._keys = [secret[:32], self._keys[0]]
+
+    def grant(self, flow: Flow) -> FastOpen:
+        """Return a cookie for a client."""
+        return FastOpen(self._cookie(self._keys[0], flow))
+
+    def judge(self, flow: Flow, option: FastOpen) -> Verdict:
+        """Return what a client's cookie is; none at all is a request for one."""
+        for key, verdict in zip(self._keys, (Verdict.CURRENT, Verdict.OLD), strict=False):
+            if hmac.compare_digest(self._cookie(key, flow), option.cookie):
+                return verdict
+        return Verdict.WRONG
+
+    def _cookie(self, key: bytes, flow: Flow) -> bytes:
+        text = f"{flow.local.host} {flow.remote.host}".encode()
+        return hashlib.blake2s(text, digest_size=COOKIE, key=key, person=b"fastopen").digest()
+
+
+class _Server(msgspec.Struct):
+    cookie: bytes = b""
+    mss: int = _LEAST_MSS
+    losses: int = 0  # SYNs with data in a row that had no answer
+    avoid_until_ns: int = 0
+
+
+class CookieCache:
+    """What a client knows of servers (section 4.1.3), by both addresses."""
+
+    __slots__ = ("_servers",)
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[str, str], _Server] = {}  # the one heard of last comes last
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def early(self, flow: Flow, now: int) -> Early | None:
+        """Return what to do of TCP Fast Open on a new connection.
+
+        Without a cookie that is to ask for one.
+        """
+        server = self._servers.get(_key(flow), _Server())
+        if now < server.avoid_until_ns:
+            return None
+        limit = max(0, server.mss - MAX_LENGTH) if server.cookie else 0
+        return Early(FastOpen(server.cookie), limit=limit)
+
+    def answered(self, flow: Flow, option: FastOpen | None, mss: int) -> None:
+        """Take a server's SYN,ACK: a cookie, and its MSS."""
+        if option is not None and option.cookie:
+            server = self._server(flow)
+            server.cookie, server.mss = option.cookie, mss
+
+    def accepted(self, flow: Flow) -> None:
+        """Note that a SYN's data was acknowledged."""
+        self._server(flow).losses = 0
+
+    def refused(self, flow: Flow) -> None:
+        """Note that a SYN's data was not acknowledged, and no cookie came: ask the next time."""
+        self._server(flow).cookie = b""
+
+    def lost(self, flow: Flow, now: int) -> None:
+        """Note that a SYN with data had no answer, and one without it had."""
+        server = self._server(flow)
+        server.avoid_until_ns = now + (_AVOIDED_NS << min(server.losses, _MOST_DOUBLINGS))
+        server.losses += 1
+
+    def _server(self, flow: Flow) -> _Server:
+        key = _key(flow)
+        server = self._servers.pop(key, _Server())
+        self._servers[key] = server
+        if len(self._servers) > _MOST_KNOWN:
+            del self._servers[next(iter(self._servers))]
+        return server
+
+
+def _key(flow: Flow) -> tuple[str, str]:
+    return flow.local.host, flow.remote.host
