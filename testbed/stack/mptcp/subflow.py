@@ -149,7 +149,7 @@ class Subflow:
 
     @property
     def early_out(self) -> int:
-        """Octets that have left with SYN, and that the SYN,ACK has acknowledged."""
+        """Octets that have left with SYN, and that need no mapping."""
         return self._early_out
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
@@ -471,6 +471,8 @@ class Subflow:
             self._owner.discard(self)
         if old is State.SYN_SENT and new is State.ESTABLISHED:
             self._early_out = self.tcp.acknowledged
+        elif old is State.SYN_SENT and new is State.SYN_RECEIVED:
+            self._early_out = self.tcp.unsent  # TCP alone brings it there: SYNs have crossed
         self.stir()
 
     def timed_out(self) -> None:

@@ -49,9 +49,8 @@ def _syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     tcb.negotiate(segment)  # fourth, check the SYN bit
     if acked is None:  # simultaneous open
+        tcb.sender.syns_cross(keep=tcb.extension is None)
         tcb.transition(Trigger.SYN)
-        tcb.sender.take_back_early(keep=tcb.extension is None)
-        tcb.sender.board.mark_all_lost()
     else:
         _syn_acknowledged(tcb, segment, acked, now)
     _text_of_syn(tcb, segment, now)
@@ -214,12 +213,12 @@ def _fourth_syn(tcb: Tcb, segment: Segment, now: int) -> None:
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
     """Take a SYN or SYN,ACK in SYN-RECEIVED."""
     sender = tcb.sender
-    acks_syn = segment.flags & ACK and (segment.ack - sender.base) & BITS_32 == 0
-    if acks_syn and not tcb.accepted:  # the end of a simultaneous open
+    acked = expand((segment.ack - sender.base) & BITS_32, 0) if segment.flags & ACK else -1
+    if 0 <= acked <= sender.next and not tcb.accepted:  # the end of a simultaneous open
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window.begin(segment.window, -1)
-        sender.syn_acknowledged(0, now, echoed(tcb, segment, now))
+        sender.syn_acknowledged(acked, now, echoed(tcb, segment, now))
         tcb.establish(Trigger.ACK_OF_SYN, now)
         tcb.receiver.must_ack()
     else:

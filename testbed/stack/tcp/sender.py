@@ -129,12 +129,21 @@ class Sender:
         self._add(0, self.next, payload, ext, PSH, now, self.next)
         return payload
 
+    def syns_cross(self, *, keep: bool) -> None:
+        """Have SYN leave again, as SYN,ACK; data that went with it leaves after the handshake.
+
+        :param keep: and so does what is queued; otherwise that is dropped.
+        """
+        if not keep:
+            self.queue.clear()
+        self.board.mark_all_lost()
+
     def take_back_early(self, *, keep: bool) -> None:
         """Take that data of the SYN was not sent, as far as it is not acknowledged.
 
         :param keep: it leaves again, before what is queued; otherwise all of that is dropped.
         """
-        self.next = max(self.una, 0)
+        self.next = self.una
         taken = self.board.take_back(self.next)
         if not keep:
             self.queue.clear()
