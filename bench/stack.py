@@ -12,6 +12,7 @@ import random
 import sys
 import time
 import tracemalloc
+from collections.abc import Sequence
 from typing import Any, Final
 
 from testbed.stack.connection import Connected
@@ -19,8 +20,9 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse
+from testbed.stack.packet.mptcp import MpJoinSyn
 from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.endpoint import TcpEndpoint
@@ -31,6 +33,7 @@ FLOW: Final = Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80))
 OCTETS: Final = 64 << 20
 BATCH: Final = 1 << 20
 CONNECTIONS: Final = 1000
+JOINS: Final = 20_000
 REQUIRED_US: Final = 40.0  # both sides, codec excluded
 REQUIRED_KIB: Final = 12.0  # of an idle connection at one end, of TCP and of MPTCP
 
@@ -196,6 +199,36 @@ def memory(pair: Pair, connections: int) -> float:
     return (after - before) / connections / 2 / 1024
 
 
+def look_ups(counts: Sequence[int]) -> dict[int, float]:
+    """Return the microseconds of a join with an unknown token, RST included, among connections.
+
+    :param counts: of connections, ascending.
+    """
+    pair, found, opened = MptcpPair(), {}, 0
+    tokens = random.Random(5)
+    for count in counts:
+        for number in range(opened, count):
+            host = f"10.0.{1 + number // 20_000}.1"
+            pair.connect(Flow(Address(host, 1000 + number % 20_000), FLOW.remote))
+        opened = count
+        joins = [
+            Segment(
+                source=Address("10.9.0.1", number),
+                destination=FLOW.remote,
+                seq=number,
+                flags=SYN,
+                options=(MpJoinSyn(address_id=1, token=tokens.getrandbits(32), nonce=number),),
+            )
+            for number in range(JOINS)
+        ]
+        started = time.process_time()
+        for join in joins:
+            pair.server.receive(join, pair.now)
+            pair.server.segments_to_send(pair.now)
+        found[count] = (time.process_time() - started) * 1e6 / JOINS
+    return found
+
+
 def main() -> int:
     """Print what was measured; return 1 if a requirement was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,7 +236,15 @@ def main() -> int:
     parser.add_argument("--idle", type=int, default=CONNECTIONS, metavar="COUNT",
                         help="idle connections whose memory is measured (%(default)s)")  # fmt: skip
     parser.add_argument("--memory", action="store_true", help="measure only their memory")
+    parser.add_argument("--tokens", type=int, default=0, metavar="COUNT",
+                        help="measure only how long joins with unknown tokens take, among a "
+                        "hundredth of so many connections and among all")  # fmt: skip
     arguments = parser.parse_args()
+    if arguments.tokens:
+        took = look_ups((arguments.tokens // 100, arguments.tokens))
+        for count, each in took.items():
+            print(f"a join with an unknown token, of {count} connections: {each:.1f} us")
+        return 0
     kib = {
         "tcp": memory(Pair(codec=False, gso=False), arguments.idle),
         "mptcp": memory(MptcpPair(), arguments.idle),

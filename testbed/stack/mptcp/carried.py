@@ -15,6 +15,8 @@ class Carried:
     :ivar stale: its retransmission timer has expired, and nothing came since.
     """
 
+    __slots__ = ("_data", "_run", "_timed_out", "given", "stale")
+
     def __init__(self) -> None:
         self.given = 0
         self.stale = False

@@ -20,6 +20,8 @@ class DataFin:
     :ivar tries: how often the timer has expired.
     """
 
+    __slots__ = ("_again", "_stream", "_subflows", "due", "retry_ns", "tries")
+
     def __init__(self, stream: SendStream, subflows: Sequence[Subflow]) -> None:
         self.due = False
         self.retry_ns: int | None = None

@@ -24,6 +24,16 @@ class Events:
     :param config: says how much may be written.
     """
 
+    __slots__ = (
+        "_enough",
+        "_incoming",
+        "_lowat",
+        "_outgoing",
+        "_queue",
+        "_starved",
+        "_told_readable",
+    )
+
     def __init__(self, outgoing: SendStream, incoming: ReceiveStream, config: MptcpConfig) -> None:
         self._outgoing = outgoing
         self._incoming = incoming

@@ -16,6 +16,8 @@ class Failures:
     A path is a local address, and an address and port of the peer.
     """
 
+    __slots__ = ("_paths",)
+
     def __init__(self) -> None:
         self._paths: dict[tuple[str, Address], None] = {}  # the oldest first
 

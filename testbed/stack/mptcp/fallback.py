@@ -15,6 +15,8 @@ class Fallback:
     :ivar beginning: the infinite mapping, until octets go with it.
     """
 
+    __slots__ = ("_shift", "active", "beginning", "changed")
+
     def __init__(self) -> None:
         self.active = False
         self.changed = False

@@ -18,6 +18,8 @@ class FastClose:
     :ivar retry_ns: when it is sent again, or given up.
     """
 
+    __slots__ = ("_due", "_keys", "_on", "_subflows", "_tries", "retry_ns")
+
     def __init__(self, keys: Keys, subflows: Sequence[Subflow]) -> None:
         self.retry_ns: int | None = None
         self._keys = keys

@@ -27,6 +27,10 @@ class Opening:
     :ivar tries: how often this side has waited for the peer to answer it.
     """
 
+    __slots__ = ("_fin_first", "_handshake", "_introduced", "accepted", "confirmed",
+                 "join_denied", "peer_backup", "refusal", "retry_ns", "swallowed",
+                 "tries")  # fmt: skip
+
     def __init__(self, handshake: Handshake) -> None:
         self.accepted = False
         self.confirmed = False

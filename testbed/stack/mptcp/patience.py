@@ -22,6 +22,8 @@ class Patience:
     :param config: of its subflows, whose user timeout and keep-alive are the connection's.
     """
 
+    __slots__ = ("_config", "_heard_ns", "_look_ns", "_outgoing", "_subflows", "_timeout")
+
     def __init__(
         self, config: TcpConfig, outgoing: SendStream, subflows: Sequence[Subflow]
     ) -> None:

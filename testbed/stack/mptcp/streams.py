@@ -52,6 +52,21 @@ class SendStream:
     :param capacity: octets it takes.
     """
 
+    __slots__ = (
+        "_capacity",
+        "_chunks",
+        "_starts",
+        "again",
+        "closed",
+        "edge",
+        "end",
+        "fin_acked",
+        "fin_sent",
+        "gaps",
+        "next",
+        "una",
+    )
+
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._starts: list[int] = []
@@ -182,6 +197,8 @@ class ReceiveStream:
     :param capacity: octets between what was read and the right edge of the window.
     :param initial: ... to begin with, if it grows with what is read; else 0.
     """
+
+    __slots__ = ("_capacity", "_data", "_early", "_sizing", "fin")
 
     def __init__(self, capacity: int, initial: int = 0) -> None:
         grows = 0 < initial < capacity

@@ -417,7 +417,7 @@ def test_second_request_takes_a_round_trip_less() -> None:
     assert _exchange(network, b"question", b"answer") == (20 * MS, b"question", b"answer")
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_everything_arrives_over_a_bad_wire(seed: int) -> None:
     """With losses, reordering and duplicates, in whatever of the handshake they happen."""
     network = Network(CONFIG, seed=seed, loss=0.25, jitter=30 * MS, duplication=0.1)
