@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.failures import Failures
+from testbed.stack.mptcp.info import joined
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager.base import (
@@ -228,10 +230,10 @@ class PathControl:
         if subflow.inbound.heard_dss and not self._may_join:
             self._may_join = True
             self._open_wanted(now)
-        joined = self._confirm(subflow, now)
+        usable = self._confirm(subflow, now)
         while (option := subflow.inbound.next_message()) is not None:
             self._handle(option, subflow, now)
-        return joined
+        return usable
 
     def set_backup(self, number: int, *, backup: bool) -> None:
         """Ask the peer to use a subflow only while there is no other, or to use it again.
@@ -249,12 +251,20 @@ class PathControl:
         raise ValueError(f"no MPTCP subflow has the number {number}")
 
     def lost(self, subflow: Subflow, now: int) -> None:
-        """A subflow of a living connection is gone."""
+        """A subflow of a living connection is gone.
+
+        Where it was the last one, and this side has not ended it, each path that is left is tried
+        once (section 3.3.3: break before make).
+        """
         self.forget(subflow, now)
-        if subflow.initiated and _failed(subflow):
+        failed = subflow.initiated and _failed(subflow)
+        if failed:
             self._failures.add(subflow.path)
         if self._active:
             self._do(self._manager.subflow_closed(self, subflow.path), now)
+        if (failed or joined(subflow)) and _broken(subflow):
+            for host in self.local_hosts:
+                self._revive(host, now)
 
     def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone."""
@@ -429,6 +439,12 @@ class PathControl:
         """Tell whether a join that is complete may stay."""
         local = subflow.tcp.flow.local
         return subflow.initiated or self.accepts_join(local, listening=True)
+
+
+def _broken(subflow: Subflow) -> bool:
+    """Tell whether a subflow was ended by the peer, or something on the path."""
+    failure = subflow.tcp.failure
+    return failure is not None and failure.kind is not ErrorKind.ABORTED
 
 
 def _failed(subflow: Subflow) -> bool:
