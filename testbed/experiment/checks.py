@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -207,13 +208,22 @@ def places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def paths(written: Document[ExperimentSpec]) -> None:
-    """Check that the paths of the matrix and of the cases can be read."""
+    """Check that the paths of the matrix and of the cases can be read, and each value is one."""
 
     def check(path: str, keys: tuple[str, ...]) -> None:
         with written.placing(document.join_path(*keys)):
             document.split_path(path)
 
-    all_of(*(functools.partial(check, *place) for place in places(written.value)))
+    def check_values(path: str, values: Sequence[object]) -> None:
+        for value, count in Counter(values).items():
+            if count > 1:
+                place = document.join_path("matrix", path)
+                raise written.error(f"{value!r} is listed twice", place)
+
+    all_of(
+        *(functools.partial(check, *place) for place in places(written.value)),
+        *(functools.partial(check_values, *axis) for axis in written.value.matrix.items()),
+    )
 
 
 def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) -> None:

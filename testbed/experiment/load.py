@@ -209,6 +209,9 @@ def _wrong_apart(path: Path) -> Iterator[InputError]:
     """Yield the mistakes in the topology and the stacks of a file that cannot be patched."""
     try:
         apart = document.load(path, _Apart)
+    except InputError:
+        return  # they do not fit either, and that is said
+    try:
         all_of(
             lambda: _check_topology(apart, path),
             lambda: checks.each_stack(apart, apart.value.stacks),

@@ -160,6 +160,15 @@ def test_what_does_not_fit_hides_nothing_of_other_flows_and_events(read):
     ]
 
 
+def test_keys_that_fit_are_no_unknown_ones_beside_others_that_do_not(read):
+    with pytest.raises(InputError) as caught:
+        read(EXPERIMENT.replace(", size: 1MB", "") + "stacks: tcp\n")
+    assert sorted((error.line, error.path) for error in caught.value.every) == [
+        (2, "workload"),
+        (3, "stacks"),
+    ]
+
+
 def test_each_value_of_the_matrix_that_is_wrong_is_named_once(read):
     with pytest.raises(InputError) as caught:
         read(
@@ -418,6 +427,10 @@ def test_a_topology_can_be_written_in_place(read):
         ("matrix: {repetitions: [1, 2]}", r"try.yaml:3: .*no path of the topology or of a flow"),
         ("matrix: {links.wifi.delay: [1ms, -5ms]}", r"try.yaml:3: matrix\..*: .*-5ms.*negative"),
         ("matrix: {workload.size: []}", r"try.yaml:3: matrix."),
+        (
+            "matrix: {links.wifi.delay: [1ms, 2ms, 1ms]}",
+            r"try.yaml:3: matrix.\"links.wifi.delay\": '1ms' is listed twice",
+        ),
         (
             "matrix: {workload.sise: [1]}",
             r"try.yaml:3: matrix\..*: .*unknown key; did you mean 'size'",
