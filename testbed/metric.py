@@ -51,7 +51,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     :param of: what it can be about.
     :param several: of a flow or a run it is a number only where there are several flows.
     :param names: it does not measure, it names: two values are equal or not.
-    :param robust: it is as good on a machine whose processors had no rest.
+    :param robust: it does not depend on how busy the processors are.
     """
 
     name: str

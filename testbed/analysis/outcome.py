@@ -132,10 +132,8 @@ def _remarks(asked: Asked, samples: Samples) -> tuple[str, ...]:
     if not busy:
         return ()
     stacks = ", ".join(dict.fromkeys(cell.stack for cell in busy))
-    remark = (
-        f"the machine's processors had no rest in runs of {stacks}: those numbers may be theirs"
-    )
-    return (f"{remark}, not the network's",)
+    remark = f"the machine's processors were always busy in runs of {stacks}"
+    return (f"{remark}: those numbers may be theirs, not the network's",)
 
 
 def _stood_in(runs: Sequence[RunRecord]) -> tuple[str, ...]:

@@ -228,7 +228,7 @@ def test_a_machine_without_rest_is_seen_in_the_table(folder):
     shown = invoke("show", folder).stdout
     assert "busy" in shown.splitlines()[1]
     assert "99%" in shown
-    assert "processors had no rest in runs of" in shown
+    assert "processors were always busy in runs of" in shown
 
 
 def test_a_wide_table_is_not_cut_away_from_a_terminal():
