@@ -21,10 +21,11 @@ from testbed.experiment.asked import asked, is_deterministic
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.plugins import used
+from testbed.experiment.scenario import is_of_flows
 from testbed.experiment.venue import SIMULATION
 from testbed.machine.model import HOST, VIRTUAL_TIME, Machine
 from testbed.results.environment import Software, gather, software
-from testbed.results.model import RunRecord, Status
+from testbed.results.model import RunRecord, Scalar, Status
 from testbed.results.store import OnDamage, Store, now
 
 
@@ -192,16 +193,21 @@ def check_jobs(jobs: int, machine: str) -> None:
 def least_seconds(experiment: Experiment, runs: Sequence[PlannedRun]) -> float:
     """Return how long runs take at least: what their flows and events last.
 
+    Cells whose flows have the same parameters take equally long.
+
     :raises InputError: values of the matrix do not go together.
     """
-    lasting: dict[str, int] = {}
+    lasting: dict[tuple[tuple[str, Scalar], ...], int] = {}
+    total_ns = 0
     for run in runs:
-        if run.cell.identity not in lasting:
+        alike = tuple(it for it in run.cell.parameters.items() if is_of_flows(it[0]))
+        if alike not in lasting:
             scenario = experiment.scenario(run.cell)
             ends = [planned.flow.workload.longest_ns for planned in scenario.flows]
             ends += [action.at_ns for action in scenario.timeline]
-            lasting[run.cell.identity] = max(ends, default=0)
-    return sum(lasting[run.cell.identity] for run in runs) / 1e9
+            lasting[alike] = max(ends, default=0)
+        total_ns += lasting[alike]
+    return total_ns / 1e9
 
 
 def conclude(

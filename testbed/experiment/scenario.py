@@ -71,6 +71,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(node for flow in self.flows for node in flow.nodes))
 
 
+def is_of_flows(parameter: str) -> bool:
+    """Tell whether a parameter of the matrix may change flows."""
+    return parameter == CASE or document.split_path(parameter)[0] in (WORKLOAD, FLOWS)
+
+
 def scenario(
     written: Document[ExperimentSpec],
     topology: Document[TopologySpec],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,7 +118,9 @@ def _replace(data: Data, keys: tuple[str | int, ...], depth: int, value: Data) -
     return {**data, key: _replace(data.get(key), keys, depth + 1, value)}
 
 
-def _known(data: dict[str, Data], keys: tuple[str | int, ...], depth: int) -> list[str] | None:
+def _known(
+    data: dict[str, Data], keys: tuple[str | int, ...], depth: int
+) -> Collection[str] | None:
     """Return the keys that may stand here; None: the check of the types will tell."""
     if depth == 0:
         return _fields(TopologySpec)
@@ -125,7 +128,7 @@ def _known(data: dict[str, Data], keys: tuple[str | int, ...], depth: int) -> li
         return list(data)
     struct = _STRUCTS.get((str(keys[0]), depth))
     if struct is not None:
-        return _fields(struct) + (list(OPTIONS) if struct is LinkSpec else [])
+        return (*_fields(struct), *(OPTIONS if struct is LinkSpec else ()))
     return list(OPTIONS) if _is_netem(keys, depth) else None
 
 
@@ -136,8 +139,9 @@ def _is_netem(keys: tuple[str | int, ...], depth: int) -> bool:
     return (depth == 3 and keys[2] == "netem") or (depth == 4 and keys[2] == "toward")
 
 
-def _fields(struct: type[Spec]) -> list[str]:
-    return [field.encode_name for field in msgspec.structs.fields(struct)]
+@functools.cache
+def _fields(struct: type[Spec]) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in msgspec.structs.fields(struct))
 
 
 def _nowhere(keys: tuple[str | int, ...], depth: int, why: str, hint: str | None) -> InputError:

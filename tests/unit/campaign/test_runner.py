@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from testbed.campaign import runner
+from testbed.experiment import load as load_module
 from testbed.experiment.load import load
 from testbed.experiment.overrides import Overrides
 from testbed.results.model import RunRecord, Status
@@ -122,3 +123,18 @@ def test_no_block_follows_one_that_was_stopped(tmp_path):
     blocks, store = carried_out(tmp_path, 15.0, stop_at=5)
     assert blocks == [12]
     assert len(runner.missing(runner.resume(store), store, again=False)) == 7
+
+
+def test_how_long_runs_take_is_asked_once_for_all_that_take_equally_long(tmp_path, monkeypatch):
+    delays = ", ".join(f"{delay}ms" for delay in range(1, 40))
+    axes = f"[{delays}], workload.duration: [1s, 3s]"
+    text = TEXT.replace("size: 1MB", "duration: 1s").replace("[1ms, 2ms]", axes)
+    (tmp_path / "try.yaml").write_text(text)
+    experiment = load(tmp_path / "try.yaml")
+    made = []
+    scenario = load_module.scenario
+    monkeypatch.setattr(load_module, "scenario", lambda *args: made.append(args) or scenario(*args))
+    runs = runner.plan(experiment)
+    assert len(runs) == 39 * 2 * 2 * 2
+    assert runner.least_seconds(experiment, runs) == len(runs) / 2 * (1 + 3)
+    assert len(made) == 2
