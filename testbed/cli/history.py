@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,7 +11,6 @@ import typer
 from testbed.cli.compare import Metrics, Threshold
 from testbed.cli.options import Json, metric_names
 from testbed.cli.output import console, print_json, write_file
-from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.analysis.history import History, Line
@@ -48,7 +46,9 @@ def command(
         [of_folder(path, chosen) for path in _result_folders(folders)], chosen, threshold
     )
     if svg is not None:
-        _draw(found, svg)
+        from testbed.report import trend
+
+        write_file(svg, trend.svg(found))
     if json:
         print_json(found)
     else:
@@ -73,10 +73,11 @@ def _print(found: History) -> None:
 
     from testbed.analysis import numbers, wording
     from testbed.cli.tables import COLOURS, print_table
+    from testbed.report.trend import named
 
     out = console()
     for line in found.lines:
-        out.print(f"{found.experiment}: {_named(line)}  {sparkline(line)}", style="bold")
+        out.print(f"{found.experiment}: {named(line)}  {sparkline(line)}", style="bold")
         table = Table(box=None, pad_edge=False)
         for column in ("made", "commit", "machine", "kernel", line.metric, "change", ""):
             table.add_column(column)
@@ -95,11 +96,6 @@ def _print(found: History) -> None:
         out.print()
 
 
-def _named(line: Line) -> str:
-    values = ", ".join(f"{name} = {value}" for name, value in line.parameters.items())
-    return f"{line.metric} of {line.stack}" + (f" ({values})" if values else "")
-
-
 def sparkline(line: Line) -> str:
     """Return a line of bars, the least mean the lowest; a folder without a number leaves a gap."""
     means = [None if it.estimate is None else it.estimate.mean for it in line.points]
@@ -107,57 +103,3 @@ def sparkline(line: Line) -> str:
     low, high = (min(there), max(there)) if there else (0.0, 0.0)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(" " if mean is None else _BARS[round((mean - low) * scale)] for mean in means)
-
-
-def _draw(found: History, path: Path) -> None:
-    """Draw a panel for each line: means with their intervals, and where they changed.
-
-    :raises PlatformError: matplotlib is not installed.
-    """
-    from testbed.errors import PlatformError
-
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise PlatformError(
-            f"{error.name} is not installed",
-            why="it draws",
-            instead="pip install 'testbed[history]'",
-        ) from error
-    figure = Figure(figsize=(7, 2.2 * len(found.lines)), layout="constrained")
-    panels = figure.subplots(len(found.lines), 1, squeeze=False, sharex=True)
-    for axes, line in zip(panels[:, 0], found.lines, strict=True):
-        there = [(x, it.estimate) for x, it in enumerate(line.points) if it.estimate is not None]
-        bounds = [it.interval for _, it in there]
-        axes.errorbar(
-            [x for x, _ in there],
-            [it.mean for _, it in there],
-            yerr=[
-                [
-                    0 if b is None else it.mean - b.low
-                    for (_, it), b in zip(there, bounds, strict=True)
-                ],
-                [
-                    0 if b is None else b.high - it.mean
-                    for (_, it), b in zip(there, bounds, strict=True)
-                ],
-            ],
-            fmt="o-",
-            markersize=3,
-            linewidth=1,
-            capsize=2,
-        )
-        for x, point in enumerate(line.points):
-            if point.change is not None:
-                axes.axvline(x - 0.5, linestyle="--", linewidth=1, color="tab:red")
-        axes.set_title(clean(_named(line)), fontsize="small", parse_math=False)
-        axes.set_ylabel(line.unit)
-        axes.set_xticks(
-            range(len(line.points)),
-            [it.at[:10] for it in line.points],
-            rotation=30,
-            fontsize="x-small",
-        )
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    write_file(path, drawn.getvalue())

@@ -99,7 +99,10 @@ def _check_file(
     read_topology: Callable[[], Document[TopologySpec]],
     overrides: Overrides,
 ) -> None:
-    """Check what the file says, whatever the command line makes of it."""
+    """Check what the file says, whatever the command line makes of it.
+
+    The runs are put together only once, with what the command line changes.
+    """
     all_of(
         lambda: checks.choices_of(written),
         lambda: checks.paths(written),
@@ -138,12 +141,14 @@ def _as_asked(
     raw = overridden(raw, overrides)
     with blaming(overrides, written.value, functools.partial(load, path)):
         wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))
-        checks.machines(wanted)
         left_out: tuple[str, ...] = ()
         if overrides.machine != HOST:
             wanted, left_out = _possible(wanted, overrides.machine)
         network = document.convert(raw["topology"], TopologySpec, topology.positions, topology.name)
-        _check(wanted, network, overrides.machine)
+        all_of(
+            lambda: checks.machines(wanted),
+            functools.partial(_check, wanted, network, overrides.machine),
+        )
         experiment = _experiment(path.stem, overrides.machine, wanted, network)
     return msgspec.structs.replace(experiment, left_out=left_out)
 
