@@ -101,20 +101,27 @@ class Receiver:
     def acknowledge(self, window: int | None, short: int = 0) -> tuple[int, int]:
         """Return ACK number and window field of a segment, and note that it leaves.
 
-        The field is rounded down, but up where the right edge would go back (RFC 7323, 2.4).
+        The field is rounded down, but up where the right edge would go back (RFC 7323, 2.4) and
+        the buffer has room: rounded up each time, the edge would creep on.
 
         :param window: octets to offer; ``None``: what the buffer has room for.
         :param short: octets that have come behind what is acknowledged.
         """
         following, shift = self.next - short, self.shift
+        limit = NEVER
         if window is None:
+            limit = self.buffer.next - self.buffer.readable + self._capacity
             window = self._edge_to_advertise() - following
             if window < 0:
                 window = 0
         else:
             window += short
         field = window >> shift
-        if field << shift != window and following + window == self.edge:
+        if (
+            field << shift != window
+            and following + window == self.edge
+            and following + ((field + 1) << shift) <= limit
+        ):
             field += 1
         if field > 0xFFFF:
             field = 0xFFFF
