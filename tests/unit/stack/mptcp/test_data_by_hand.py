@@ -165,7 +165,9 @@ def test_data_acks_may_come_only_when_they_are_news(script: Any) -> None:
     assert not world.connection.fallback
     world.write(b"more")
     assert [one.payload for one in peer.take() if one.payload] == [b"more"]
-    peer.send(ACK, world.ack(8))
+    peer.send(ACK, world.ack(8), ack=7)  # the data level may be ahead of the subflow
+    peer.send(ACK)
+    assert not world.connection.fallback
     world.wait(30)
     assert world.connection.unsent == 0
     assert not any(one.flags & RST for one in peer.take())
@@ -265,7 +267,7 @@ def test_largest_window_counts_and_each_subflow_keeps_its_own(script: Any) -> No
     second = world.subpeer(LOCAL_2, REMOTE_2)
     second.window = 9000
     world.join(second)
-    for peer in (first, second):
+    for peer in (second, first):
         peer.send(ACK, world.ack(0))
     world.write(bytes(20_000))
     got = {peer: sum(payloads(peer.take())) for peer in (first, second)}

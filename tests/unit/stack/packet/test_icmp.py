@@ -113,6 +113,7 @@ def test_eight_octets_of_tcp_are_enough(version: int) -> None:
         error(4, 8, 0, b"ping"),
         error(4, 3, 3, segment(4).replace(b"\x40\x06", b"\x40\x11", 1)),  # about UDP
         error(4, 3, 3, segment(6)),
+        error(4, 4, 0, segment(4)),  # Source Quench
         error(4, 11, 1, segment(4)),  # reassembly: we never fragment
         error(6, 128, 0, b"ping"),
         error(6, 135, 0, b""),

@@ -62,6 +62,7 @@ def test_only_new_data_is_ecn_capable() -> None:
     assert script.last[0].ecn == NOT_ECT
 
 
+@pytest.mark.requirement("RFC 9293", "SHLD-8")
 def test_marks_are_echoed_until_cwr() -> None:
     """Section 6.1.3."""
     script = Script(ECN)
