@@ -14,7 +14,7 @@ _STARTING: Final = 200  # per cent: tcp_pacing_ss_ratio, and tcp_pacing_ca_ratio
 _GROWING: Final = 120
 # A timer that comes late must not make the sender slower than its rate.  If it is later than this,
 # the rate is more than the machine can do.
-_MOST_LATE_NS: Final = 4 * _BURST_NS
+_MOST_LATE_NS: Final = 10 * _BURST_NS
 
 
 def window_rate(window: int, rtt: int | None, *, starting: bool) -> int:
@@ -45,7 +45,7 @@ class Pacer:
     def __init__(self) -> None:
         self.at = NEVER
         self._free_ns = 0  # when all that has left would have left at the rate
-        self._resumed_ns = -1  # when the sender went on after a wait, and how late that was
+        self._resumed_ns = -_BURST_NS  # when the sender went on after a wait, and how late that was
         self._late_ns = 0
 
     def holds(self, now: int) -> bool:
@@ -63,7 +63,8 @@ class Pacer:
 
     def sent(self, octets: int, rate: int, now: int) -> None:
         """Note octets that leave at ``rate`` octets per second."""
-        earliest = now - self._late_ns if now == self._resumed_ns else now
+        resuming = now - self._resumed_ns < _BURST_NS  # a driver sends some time after its timer
+        earliest = now - self._late_ns if resuming else now
         self._free_ns = max(self._free_ns, earliest) + octets * _NS // rate
 
     def stop(self) -> None:
