@@ -16,6 +16,7 @@ from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, CongestionControl, Sample
 from testbed.stack.tcp.ecn import Ecn
 from testbed.stack.tcp.pacer import Pacer, quantum, window_rate
+from testbed.stack.tcp.prr import ProportionalRate
 from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD, Rack
 from testbed.stack.tcp.rate import DeliveryRate
 from testbed.stack.tcp.rtt import RttEstimator
@@ -62,10 +63,9 @@ class Recovery:
     :ivar look_at: when to look again for losses (RACK's reordering timer).
     """
 
-    __slots__ = ("_duplicate_acks", "_lost_before", "_paced", "_prr_delivered", "_prr_flight",
-                 "_prr_sent", "_rate", "_undo_after", "_undo_ends", "_use", "board", "control",
-                 "ecn", "look_at", "mss", "pacer", "phase", "point", "rack", "rate", "rtt", "sack",
-                 "spurious", "window")  # fmt: skip
+    __slots__ = ("_duplicate_acks", "_lost_before", "_paced", "_prr", "_rate", "_undo_after",
+                 "_undo_ends", "_use", "board", "control", "ecn", "look_at", "mss", "pacer",
+                 "phase", "point", "rack", "rate", "rtt", "sack", "spurious", "window")  # fmt: skip
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Recovery:
         self._use = WindowUse()
         self._lost_before = 0  # octets lost when the last sample was made
         self._duplicate_acks = 0
-        self._prr_delivered = self._prr_flight = self._prr_sent = 0
+        self._prr = ProportionalRate()
         self._undo_after = -1
         self._undo_ends: set[int] = set()  # of what was sent again in this recovery
 
@@ -238,7 +238,8 @@ class Recovery:
 
     def sent(self, octets: int, now: int) -> None:
         """Note that octets have left."""
-        self._prr_sent += octets
+        if self.phase >= Phase.REDUCING:
+            self._prr.sent(octets)
         control = self.control
         control.on_sent(octets, self.board.in_flight, now)
         rate = control.pacing_rate or self._rate
@@ -341,10 +342,9 @@ class Recovery:
     def _begin_reduction(self, position: int, end: int, now: int, delivered: int = 0) -> None:
         self._remember_for_undo(now)
         self.point = end
-        self._prr_delivered = self._prr_sent = 0
         # RecoverFS: what was selectively acknowledged before will not be delivered again.
         flight = end - position - self.board.sacked + delivered
-        self._prr_flight = max(flight, self.mss)
+        self._prr.begin(max(flight, self.mss))
         self.control.on_loss(self._used(position, end), now)
         self.ecn.reduced()
 
@@ -390,29 +390,15 @@ class Recovery:
 
     def _set_window(self, delivered: int, *, safe: bool = False) -> None:
         if self.control.proportional and self.phase in (Phase.REDUCING, Phase.RECOVERY):
-            self.window = self.in_flight + self._proportional_rate(delivered, safe=safe)
+            control, flight, mss = self.control, self.in_flight, self.mss
+            # Without SACK a partial ACK lets out the next segment (RFC 6582, section 3.2, step 3).
+            at_least = mss if not self.sack and self.board.lost else 0
+            self.window = flight + self._prr.allowed(
+                delivered, flight, control.threshold, mss, safe=safe, at_least=at_least
+            )
         else:
             self.window = self.control.window
         if self._paced:
             control = self.control
             starting = control.window < control.threshold // 2
             self._rate = window_rate(control.window, self.rtt.smoothed, starting=starting)
-
-    def _proportional_rate(self, delivered: int, *, safe: bool) -> int:
-        """Return the octets PRR lets go now (RFC 9937, section 6.2).
-
-        :param safe: SND.UNA has advanced, and nothing says of a further loss (SafeACK).
-        """
-        self._prr_delivered += delivered
-        target, flight = self.control.threshold, self.in_flight
-        if flight > target:
-            allowed = -(-self._prr_delivered * target // self._prr_flight) - self._prr_sent
-        else:
-            allowed = max(self._prr_delivered - self._prr_sent, delivered)
-            if safe:
-                allowed += self.mss
-            allowed = min(target - flight, allowed)
-        if not self._prr_sent or (not self.sack and self.board.lost):
-            # The fast retransmission itself, and that of a partial ACK (RFC 6582, step 3).
-            allowed = max(allowed, self.mss)
-        return max(0, allowed)

@@ -234,7 +234,7 @@ class Bbr:
 
     def _adapt_long_term(self, sample: Sample) -> None:
         """Learn from a sample what is safe (AdaptLongTermModel)."""
-        if sample.marked and self._probing:
+        if sample.marked and (self._probing or self.state is State.REFILL):
             self._went_too_high(sample.tx_in_flight, sample.now, limited=sample.app_limited)
         elif self.model.long.known and not _too_high(sample):
             self.model.long.raise_to(sample.tx_in_flight)
