@@ -39,7 +39,7 @@ from testbed.workload.carry import Prepared, no_progress
 from testbed.workload.carry import carry_out as carry_out_flows
 from testbed.workload.kinds import paired_names
 from testbed.workload.result import WorkloadResult
-from testbed.workload.stacks._userspace import used
+from testbed.workload.stacks._userspace import early_data, used
 from testbed.workload.stacks.choice import End
 from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams
 from testbed.workload.stacks.registry import KINDS
@@ -197,9 +197,12 @@ class SimulatedStack:
         self._host = host
         self._options = options
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection."""
-        return await self._host.connect(Address(*remote))
+        early = early_data(self._options, data)
+        reader, writer = await self._host.connect(Address(*remote), data=early)
+        writer.write(data[len(early) :])
+        return reader, writer
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on an address and port."""

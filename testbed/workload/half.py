@@ -176,11 +176,10 @@ class _Line:
         self._board = board
         self._number = number
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection that says whose it is."""
-        reader, writer = await self._board.stack.connect(remote)
-        writer.write(self._number.to_bytes(_NUMBER, "big"))
-        return reader, writer
+        number = self._number.to_bytes(_NUMBER, "big")
+        return await self._board.stack.connect(remote, number + data)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Take this session's connections from the port that is open."""

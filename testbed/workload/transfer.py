@@ -216,12 +216,17 @@ class Transfer:
         if self._open is not None:
             self._open.transport.abort()
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
-        """Open a connection."""
+    async def connect(self, remote: tuple[str, int], octets: int = 0) -> Streams:
+        """Open a connection, and send so many octets at once.
+
+        :param octets: at most :data:`CHUNK`.
+        """
         if self._activity.started_ns is None:
             self._activity.start(self.started_ns)
+        data = bytes(self._payload.take(octets))
+        self._sent.update(data)
         with self._activity.waiting(f"a connection to {remote[0]} port {remote[1]}"):
-            return self._opened(await self._stack.connect(remote))
+            return self._opened(await self._stack.connect(remote, data))
 
     async def accept(self, listener: Listener) -> Streams:
         """Wait for a connection; the half begins when the first is there."""

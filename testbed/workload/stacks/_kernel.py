@@ -37,16 +37,20 @@ _DOUBLED: Final = ("send_buffer", "receive_buffer")  # by the kernel, for its ow
 _SWITCHES: Final = ("nodelay", "keepalive")
 
 
-async def connect(sock: socket.socket, options: SocketOptions, remote: tuple[str, int]) -> Streams:
-    """Connect a fresh socket; it is closed if that fails."""
+async def connect(
+    sock: socket.socket, options: SocketOptions, remote: tuple[str, int], data: bytes
+) -> Streams:
+    """Connect a fresh socket, and write to it; it is closed if that fails."""
     try:
         sock.settimeout(0)
         _apply(sock, options)
         await _connected(sock, remote)
-        return await asyncio.open_connection(sock=sock, limit=READ_LIMIT)
+        reader, writer = await asyncio.open_connection(sock=sock, limit=READ_LIMIT)
     except BaseException:
         sock.close()
         raise
+    writer.write(data)
+    return reader, writer
 
 
 async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:

@@ -44,9 +44,12 @@ class Userspace:
         """Load the driver, and let it look at the network."""
         self._host()
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection."""
-        return await self._host().open_connection(Address(*remote))
+        early = early_data(self._options, data)
+        reader, writer = await self._host().open_connection(Address(*remote), data=early)
+        writer.write(data[len(early) :])
+        return reader, writer
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port."""
@@ -101,6 +104,11 @@ class Userspace:
         if host is None:
             host = self._hosts[loop] = self._make()
         return host
+
+
+def early_data(options: msgspec.Struct, data: bytes) -> bytes:
+    """Return what of the first data is given to a stack of ours before a connection is open."""
+    return data if given(options).get("fast_open") else b""
 
 
 def used(connection: Connection, options: msgspec.Struct) -> dict[str, Scalar]:

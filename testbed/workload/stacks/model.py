@@ -42,8 +42,12 @@ class Transport(Protocol):
     another protocol.  There are no time limits here: callers cancel.
     """
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
-        """Open a connection to an address and port; ``OSError`` when it is refused."""
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
+        """Open a connection to an address and port; ``OSError`` when it is refused.
+
+        :param data: is written at once.  A stack with TCP Fast Open sends it with the SYN, as far
+            as that can be.
+        """
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on an address and port."""

@@ -38,9 +38,9 @@ class Mptcp:
     async def prepare(self) -> None:
         """Return: the kernel is ready."""
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection."""
-        return await _kernel.connect(self._socket(remote[0]), self._options, remote)
+        return await _kernel.connect(self._socket(remote[0]), self._options, remote, data)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port, for MPTCP and (RFC 8684, section 3.7) for plain TCP."""

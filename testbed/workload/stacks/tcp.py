@@ -24,9 +24,9 @@ class Tcp:
     async def prepare(self) -> None:
         """Return: the kernel is ready."""
 
-    async def connect(self, remote: tuple[str, int]) -> Streams:
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection."""
-        return await _kernel.connect(self._socket(remote[0]), self._options, remote)
+        return await _kernel.connect(self._socket(remote[0]), self._options, remote, data)
 
     async def listen(self, on_connection: OnConnection, local: tuple[str, int]) -> Server:
         """Listen on a port."""

@@ -111,7 +111,7 @@ class MemoryStack:
         self.tamper = tamper
         self._accept: Any = None
 
-    async def connect(self, remote: tuple[str, int]) -> Any:
+    async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Any:
         await asyncio.sleep(2 * self.delay_s)
         if self._accept is None:
             raise ConnectionRefusedError(111, "Connection refused")
@@ -119,6 +119,8 @@ class MemoryStack:
         (_, _, first), (_, _, second) = ends
         first.peer, second.peer = second, first
         self._accept(*ends[1][:2])
+        if data:
+            ends[0][1].write(data)
         return ends[0][:2]
 
     def _end(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Pipe]:
