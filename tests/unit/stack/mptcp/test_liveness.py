@@ -207,6 +207,8 @@ def test_connect_to_nobody(script: Any) -> None:
     world.wait(600)
     syns = peer.take()
     assert all(one.flags == SYN for one in syns)
+    assert find(syns[0].options, MpCapable) is not None
+    assert find(syns[-1].options, MpCapable) is None
     assert world.connection.closed
     assert "timed out" in str(world.connection.failure)
     assert world.endpoint.next_timer() is None

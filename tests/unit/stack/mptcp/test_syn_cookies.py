@@ -126,6 +126,7 @@ def test_keys_differ_and_come_again(script: Any) -> None:
     (other,) = peer.syn(MpCapable())
     peer.send(RST)
     elsewhere = world.subpeer(peer.flow.local, Address(REMOTE.host, 667))
+    elsewhere.isn = peer.isn
     (third_one,) = elsewhere.syn(MpCapable())
     keys = [find(one.options, MpCapable).sender_key for one in (answer, again, other, third_one)]
     assert keys[0] == keys[1]

@@ -116,7 +116,15 @@ LAYOUT: list[tuple[str, Option]] = [
 ]
 
 
-@pytest.mark.requirement("RFC 8684", "3.2-MUST-2", "3.2-MUST-5", "3.3-MUST-1", "3.4.1-MUST-4")
+@pytest.mark.requirement(
+    "RFC 8684",
+    "3.2-MUST-2",
+    "3.2-MUST-5",
+    "3.3-MUST-1",
+    "3.3.1-MUST-2",
+    "3.3.2-MUST-2",
+    "3.4.1-MUST-4",
+)
 @pytest.mark.parametrize(("octets", "option"), LAYOUT)
 def test_written_and_read_as_drawn(octets: str, option: Option) -> None:
     raw = bytes.fromhex(octets)

@@ -71,7 +71,7 @@ def test_an_illegal_length_ends_the_list_but_not_the_segment(broken: str) -> Non
 
 @pytest.mark.requirement("RFC 9293", "MUST-4", "MUST-64")
 def test_options_begin_on_any_octet_and_stop_at_the_end_of_the_list() -> None:
-    octets = bytes.fromhex("01 0204 05b4 01 01 01 0303 07 00 0402")
+    octets = bytes.fromhex("01 0204 05b4 01 01 01 0303 07 00 02 0402")
     assert parse_options(octets) == (MaximumSegmentSize(1460), WindowScale(7))
 
 

@@ -15,7 +15,7 @@ from testbed.stack.tcp.config import TcpConfig
 
 from .network import SECOND, Network
 from .riding import RIDING
-from .script import HERE, Script
+from .script import HERE, Script, bare
 
 CONNECTIONS = 60
 
@@ -167,7 +167,7 @@ def test_a_port_is_free_again_whatever_came_between() -> None:
 
 @pytest.mark.requirement("RFC 9293", "MUST-43")
 def test_a_listener_on_one_address_comes_before_one_on_any() -> None:
-    script = Script()
+    script = Script(bare(syn_cookies=False))
     script.endpoint.listen(Address("0.0.0.0", HERE.port), backlog=0)
     script.listen()
     assert script.inject("S", 0) == ["S. 0:0 1"]

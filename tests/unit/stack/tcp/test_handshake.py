@@ -177,7 +177,7 @@ def test_an_ack_of_another_incarnation_is_answered_by_reset() -> None:
     assert script.inject(".", 300, 100) == ["R 100:100"]  # figure 10: half-open
 
 
-@pytest.mark.requirement("RFC 9293", "MUST-22")
+@pytest.mark.requirement("RFC 9293", "MUST-19", "MUST-22")
 def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     """RFC 6298, sections 2.1 and 5.5; Linux' tcp_syn_retries."""
     script = Script(bare(syn_retries=3))

@@ -59,13 +59,26 @@ def test_the_timer_starts_anew_with_each_acknowledgment() -> None:
 
 
 @pytest.mark.requirement("RFC 9293", "MUST-18")
+def test_the_first_sample_sets_the_timeout() -> None:
+    """RFC 6298, section 2.2: SRTT is the sample, RTTVAR half of it, and RTO SRTT + 4 RTTVAR."""
+    script = Script()
+    connection = script.open()
+    script.out()
+    script.now += 900 * MS
+    script.inject("S.", 0, 1)
+    assert connection.smoothed_rtt_ns == 900 * MS
+    assert connection.rtt_variance_ns == 450 * MS
+    assert connection.rto_ns == 2700 * MS
+
+
+@pytest.mark.requirement("RFC 9293", "MUST-18")
 def test_what_was_sent_twice_gives_no_sample() -> None:
     """RFC 6298, section 3 (Karn); the back-off ends with new data acknowledged."""
     script = Script()
     connection = script.connect()
     connection.send(b"x")
     script.out()
-    script.wait(800 * MS)
+    script.wait(780 * MS)
     script.inject(".", 1, 2)
     assert connection.smoothed_rtt_ns == 50 * MS
     assert connection.backoffs == 0

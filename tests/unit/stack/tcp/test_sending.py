@@ -11,6 +11,7 @@ from testbed.stack.packet.options import (
     Timestamps,
     WindowScale,
 )
+from testbed.stack.packet.segment import PSH
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.state import State
@@ -70,7 +71,7 @@ def test_options_make_segments_smaller() -> None:
     assert connection.mss == 1448
 
 
-@pytest.mark.requirement("RFC 9293", "SHLD-7", "MUST-60", "SHLD-27", "MAY-16")
+@pytest.mark.requirement("RFC 9293", "SHLD-7", "MUST-60", "MAY-16")
 def test_nagle() -> None:
     """Section 3.7.4, in Minshall's form: one small segment may be outstanding."""
     script = Script()
@@ -103,6 +104,18 @@ def test_nagle_can_be_switched_off() -> None:
     assert script.out() == ["P. 1:2 1"]
     connection.send(b"b")
     assert script.out() == ["P. 2:3 1"]
+
+
+@pytest.mark.requirement("RFC 9293", "SHLD-27", "MAY-16")
+def test_segments_are_full_whatever_was_sent_at_a_time() -> None:
+    """RFC 9293, section 3.9.1.2: data of several calls is put together."""
+    script = Script()
+    connection = script.connect()
+    for _ in range(3):
+        connection.send(b"x" * 2500)
+    script.out()
+    assert sizes(script) == [1460] * 5 + [200]
+    assert [bool(one.flags & PSH) for one in script.last] == [False] * 5 + [True]
 
 
 def test_closing_ends_the_wait_for_more() -> None:
@@ -217,7 +230,7 @@ def test_a_window_that_shrinks_is_survived() -> None:
     assert connection.idle
 
 
-@pytest.mark.requirement("RFC 9293", "SHLD-15", "SHLD-16", "MAY-7")
+@pytest.mark.requirement("RFC 9293", "MUST-34", "SHLD-15", "SHLD-16", "MAY-7")
 def test_a_window_that_shrinks_lets_old_data_leave_and_no_new() -> None:
     """Section 3.8.6: SHLD-15, SHLD-16 and MAY-7."""
     script = Script()
