@@ -174,9 +174,15 @@ class MptcpConnection:
             self.touch()
 
     def close(self) -> None:
-        """Close both sides; data that is or comes unread is answered by MP_FASTCLOSE."""
+        """Close both sides; data that is or comes unread is answered by MP_FASTCLOSE.
+
+        Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
+        """
         self.shutdown()
         self._detached = True
+        unanswered = self.initiator and not any(one.accepted for one in self._subflows)
+        if unanswered and self.state is DataState.OPENING:
+            self._transit(Step.ABORT)
         self.touch()
 
     def abort(self) -> None:

@@ -313,3 +313,20 @@ def test_connection_without_a_subflow_goes_on_when_a_carrier_comes_back(network:
     net.run(30, lambda: bool(connection.failure) or connection.unsent == 0)
     assert connection.failure is None
     assert connection.unsent == 0
+
+
+def test_close_before_the_peer_has_answered(script: Any) -> None:
+    """RFC 9293, section 3.10.4: in SYN-SENT it is over at once, whatever was written."""
+    world = script()
+    peer = world.dial()
+    peer.take()
+    (connection,) = world.connections
+    connection.send(b"data")
+    connection.close()
+    world.pump()
+    assert connection.closed
+    assert [one for one in world.events if isinstance(one, Closed)] == [Closed(None)]
+    assert world.endpoint.next_timer() is None
+    assert world.endpoint.connections == 0
+    world.wait(10)
+    assert peer.take() == []
