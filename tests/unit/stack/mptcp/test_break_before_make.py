@@ -30,6 +30,7 @@ def _alone(script: Any, **options: Any) -> tuple[Any, Any]:
     return world, peer
 
 
+@pytest.mark.requirement("RFC 8684", "3.3.3-MUST-NOT-1")
 def test_initiator_joins_when_its_last_subflow_is_reset(script: Any) -> None:
     """From the same address, in spite of the limits: there is nothing else. Data goes on there."""
     world, peer = _alone(script)
@@ -72,6 +73,7 @@ def test_each_path_is_tried_once(script: Any) -> None:
     assert world.connection.closed
 
 
+@pytest.mark.requirement("RFC 8684", "3.6-MAY-4", "3.6-SHOULD-NOT-1")
 @pytest.mark.parametrize(("transient", "joins"), [(False, 0), (True, 1)])
 def test_peer_says_whether_to_try_again(script: Any, transient: bool, joins: int) -> None:
     """Section 3.6: not on the same path if the error is permanent."""

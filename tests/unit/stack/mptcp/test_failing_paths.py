@@ -60,6 +60,7 @@ def _through_a_hole(network: Any, **options: Any) -> Any:
 # MP_CAPABLE (sections 3.1 and 3.9.3).
 
 
+@pytest.mark.requirement("RFC 8684", "3.1-MAY-4", "3.9.3-SHOULD-1")
 @pytest.mark.parametrize("retries", [0, 1, 2])
 def test_option_is_left_out_after_so_many_losses(network: Any, retries: int) -> None:
     net = _through_a_hole(network, syn_retrans_before_tcp_fallback=retries)
@@ -72,6 +73,7 @@ def test_option_is_left_out_after_so_many_losses(network: Any, retries: int) -> 
     assert net.server.received[accepted] == b"hello"
 
 
+@pytest.mark.requirement("RFC 8684", "3.9.3-SHOULD-1")
 def test_next_connection_does_not_try(network: Any) -> None:
     """It takes one round trip; with MP_CAPABLE it took seven seconds."""
     net = _through_a_hole(network)
@@ -184,6 +186,7 @@ def _insist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KernelLike, "subflow_closed", again)
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-NOT-1", "3.9.3-SHOULD-NOT-1")
 @pytest.mark.parametrize("refusal", ["RST", "SYN/ACK without MP_JOIN", "wrong HMAC"])
 def test_join_that_failed_is_not_repeated(
     script: Any, monkeypatch: pytest.MonkeyPatch, refusal: str
@@ -202,6 +205,7 @@ def test_join_that_failed_is_not_repeated(
         assert find(reset.options, MpTcprst) == MpTcprst(reason=ResetReason.MPTCP)
 
 
+@pytest.mark.requirement("RFC 8684", "3.6-MAY-4")
 def test_join_that_may_be_tried_again_is(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 3.6: the T flag."""
     _insist(monkeypatch)
@@ -212,6 +216,7 @@ def test_join_that_may_be_tried_again_is(script: Any, monkeypatch: pytest.Monkey
     assert find(syn.options, MpJoinSyn) is not None
 
 
+@pytest.mark.requirement("RFC 8684", "3.4.1-SHOULD-NOT-1", "3.9.3-SHOULD-NOT-1")
 def test_announcement_refreshes_what_is_known(script: Any) -> None:
     """Section 3.9.3: another ADD_ADDR lets the address be tried again."""
     world, peer, join, _ = _joining(script)
@@ -248,6 +253,7 @@ def test_address_that_comes_back_is_tried_again(script: Any) -> None:
     assert len(_joins(world)) == 1
 
 
+@pytest.mark.requirement("RFC 8684", "3.6-MAY-2", "3.6-MAY-3", "3.6-SHOULD-NOT-1")
 @pytest.mark.parametrize("transient", [False, True])
 def test_t_flag_says_whether_a_path_may_be_tried_again(script: Any, transient: bool) -> None:
     """Section 3.6: a permanent error of a subflow that had joined counts like a failed join."""

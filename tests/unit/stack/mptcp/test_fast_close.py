@@ -65,6 +65,9 @@ def test_other_subflows_end_with_rst(script: Any) -> None:
     assert asked[0] is not resets[0]
 
 
+@pytest.mark.requirement(
+    "RFC 8684", "3.5-SHOULD-1", "3.5-SHOULD-2", "3.5-RECOMMENDED-1", "3.5-SHOULD-3"
+)
 def test_it_is_sent_again_three_times_and_then_on_rst(script: Any) -> None:
     """After an RTO without RST; at the end a RST clears what is left on the way."""
     world, peer = _aborted(script)
@@ -192,6 +195,7 @@ def test_it_arrives_over_paths_that_lose(network: Any, seed: int) -> None:
     assert all(find(one.options, Dss) for one in asked if not one.flags & RST)
 
 
+@pytest.mark.requirement("RFC 8684", "3.5-SHOULD-2")
 def test_unreachable_peer_is_given_up(network: Any) -> None:
     """Nothing stays though nobody answers."""
     net = network(1, fastclose_by_ack=True)

@@ -140,7 +140,6 @@ def test_initiator_falls_back_from_a_syn_ack_it_cannot_use(option: MpCapable) ->
     assert side.received(segment(SYN | ACK, option)) is Outcome.FALLBACK
 
 
-@pytest.mark.requirement("RFC 8684", "3.1-MAY-4", "3.9.3-SHOULD-1")
 def test_syn_goes_without_the_option_at_last() -> None:
     """RFC 8684, section 3.7: a middlebox may drop SYNs with options it does not know."""
     side = CapableInitiator(Keys(KEY_A), deny_join=False, tries=3)

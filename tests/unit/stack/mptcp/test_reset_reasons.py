@@ -119,7 +119,7 @@ def test_fastclose_needs_no_reason(script: Any) -> None:
     assert find(answers[-1].options, MpFastclose) is not None
 
 
-@pytest.mark.requirement("RFC 8684", "3.6-MAY-2", "3.6-MAY-3")
+@pytest.mark.requirement("RFC 8684", "3.6-MAY-2")
 def test_reason_of_the_peer_is_told(script: Any) -> None:
     """As the kernel's event has it: MPTCP_ATTR_RESET_REASON and MPTCP_ATTR_RESET_FLAGS."""
     world = script()
