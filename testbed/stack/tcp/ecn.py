@@ -20,7 +20,8 @@ class Ecn:
         self.used = wanted or accurate
         self.accurate = accurate
         self.echoes = False
-        self._changes: list[tuple[int, bool]] = []  # where it has changed, and what it was before
+        # Where it has changed of late, and what it was before.
+        self._changes: tuple[tuple[int, bool], ...] = ()
         self._reduced = False  # CWR is to be set on the next new data
 
     def negotiate(self, syn: Segment, *, answer: bool) -> None:
@@ -48,7 +49,7 @@ class Ecn:
             if marked == self.echoes:
                 return False
             if position > acknowledged:
-                self._changes.append((position, self.echoes))
+                self._changes += ((position, self.echoes),)
             self.echoes = marked
             return True
         if segment.flags & CWR:
@@ -59,10 +60,9 @@ class Ecn:
 
     def echoed(self, position: int) -> bool:
         """Tell whether ECE is on an ACK of what came before a position, though more has come."""
-        changes = self._changes
-        while changes and changes[0][0] < position:
-            del changes[0]
-        return changes[0][1] if changes else self.echoes
+        while self._changes and self._changes[0][0] < position:
+            self._changes = self._changes[1:]
+        return self._changes[0][1] if self._changes else self.echoes
 
     def codepoint(self, *, new_data: bool) -> int:
         """Return the codepoint of a segment where ECN is used: new data is capable (section 6.1.4).

@@ -7,18 +7,15 @@ class ProportionalRate:
     """Spreads what is sent while the window is reduced over the ACKs of a round trip.
 
     All amounts are octets.
+
+    :param flight: what is in flight when the reduction begins (RecoverFS).
     """
 
     __slots__ = ("_delivered", "_flight", "_sent")
 
-    def __init__(self) -> None:
-        self._flight = 1  # RecoverFS: what was in flight when it began
-        self._delivered = self._sent = 0  # since then
-
-    def begin(self, flight: int) -> None:
-        """Begin a reduction with so much in flight."""
+    def __init__(self, flight: int) -> None:
         self._flight = flight
-        self._delivered = self._sent = 0
+        self._delivered = self._sent = 0  # since then
 
     def sent(self, octets: int) -> None:
         """Note what leaves."""

@@ -96,7 +96,7 @@ class Recovery:
         self._use = WindowUse()
         self._lost_before = 0  # octets lost when the last sample was made
         self._duplicate_acks = 0
-        self._prr = ProportionalRate()
+        self._prr: ProportionalRate | None = None  # of the last reduction
         self._undo_after = -1
         self._undo_ends: set[int] = set()  # of what was sent again in this recovery
 
@@ -238,7 +238,7 @@ class Recovery:
 
     def sent(self, octets: int, now: int) -> None:
         """Note that octets have left."""
-        if self.phase >= Phase.REDUCING:
+        if self.phase >= Phase.REDUCING and self._prr is not None:
             self._prr.sent(octets)
         control = self.control
         control.on_sent(octets, self.board.in_flight, now)
@@ -344,7 +344,7 @@ class Recovery:
         self.point = end
         # RecoverFS: what was selectively acknowledged before will not be delivered again.
         flight = end - position - self.board.sacked + delivered
-        self._prr.begin(max(flight, self.mss))
+        self._prr = ProportionalRate(max(flight, self.mss))
         self.control.on_loss(self._used(position, end), now)
         self.ecn.reduced()
 
@@ -389,16 +389,17 @@ class Recovery:
             self.phase = Phase.DISORDER if disorder else Phase.OPEN
 
     def _set_window(self, delivered: int, *, safe: bool = False) -> None:
-        if self.control.proportional and self.phase in (Phase.REDUCING, Phase.RECOVERY):
-            control, flight, mss = self.control, self.in_flight, self.mss
+        control, prr = self.control, self._prr
+        reducing = self.phase in (Phase.REDUCING, Phase.RECOVERY)
+        if prr is not None and reducing and control.proportional:
+            flight, mss = self.in_flight, self.mss
             # Without SACK a partial ACK lets out the next segment (RFC 6582, section 3.2, step 3).
             at_least = mss if not self.sack and self.board.lost else 0
-            self.window = flight + self._prr.allowed(
+            self.window = flight + prr.allowed(
                 delivered, flight, control.threshold, mss, safe=safe, at_least=at_least
             )
         else:
-            self.window = self.control.window
+            self.window = control.window
         if self._paced:
-            control = self.control
             starting = control.window < control.threshold // 2
             self._rate = window_rate(control.window, self.rtt.smoothed, starting=starting)

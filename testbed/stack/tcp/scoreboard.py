@@ -43,7 +43,7 @@ class Scoreboard:
         self.sacked = 0
         self.resent_in_flight = 0
         self.total_lost = 0
-        self._losses: list[Loss] = []  # that nobody has been told of
+        self._losses: list[Loss] | None = None  # that nobody has been told of
         self._ring = Sent.ring()
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
         self._sacked_ranges = Ranges()
@@ -109,16 +109,13 @@ class Scoreboard:
         self.lost += length
         self.total_lost += length
         heapq.heappush(self._lost_starts, record.start)
-        _, _, _, limited, in_flight, lost = record.progress
-        self._losses.append(
-            Loss(record.start, record.end, in_flight, self.total_lost - lost, limited)
-        )
+        self._note_loss(record)
 
     def take_losses(self) -> tuple[Loss, ...]:
         """Return what was marked lost since the last time."""
         if not self._losses:
             return ()
-        losses, self._losses = tuple(self._losses), []
+        losses, self._losses = tuple(self._losses), None
         return losses
 
     def mark_all_lost(self) -> None:
@@ -183,10 +180,17 @@ class Scoreboard:
         for record in self.by_time():
             record.unlink()
         self.records.clear()
-        self._losses.clear()
+        self._losses = None
         self._lost_starts.clear()
         self._sacked_ranges.clear()
         self.in_flight = self.lost = self.sacked = self.resent_in_flight = 0
+
+    def _note_loss(self, record: Sent) -> None:
+        _, _, _, limited, in_flight, lost = record.progress
+        if self._losses is None:
+            self._losses = []
+        loss = Loss(record.start, record.end, in_flight, self.total_lost - lost, limited)
+        self._losses.append(loss)
 
     def _find(self, start: int) -> Sent | None:
         index = bisect_right(self.records, start, key=_start) - 1
