@@ -228,7 +228,8 @@ class Recovery:
 
         Where segments are paced, no more than the pacer lets go at once.
         """
-        room = max(self.window - self.in_flight, self.mss)
+        in_flight = self.in_flight if self._duplicate_acks else self.board.in_flight
+        room = max(self.window - in_flight, self.mss)
         rate = self.control.pacing_rate or self._rate
         return min(room, quantum(rate, self.mss)) if rate else room
 
@@ -292,9 +293,9 @@ class Recovery:
             rate.prior,
             rate.tx_in_flight,
             board.total_lost - rate.tx_lost,
-            board.take_losses(),
+            board.take_losses() if lost else (),
             self._use.used_up,
-            self.recovering,
+            self.phase >= Phase.RECOVERY,
             self.sack,
             octets if ack.marked else 0,
         )
