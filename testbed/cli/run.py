@@ -124,6 +124,7 @@ def command(
         resume=None if resume is None else str(resume),
         changes=Overrides(
             machine=SIMULATION if sim else HOST,
+            elsewhere=bool(files) and any(name != HOST for name in machine or ()),
             virtual_time=bool(files) and running.is_virtual(machine or (), virtual_time),
             stacks=tuple(stack or ()),
             repetitions=repetitions,

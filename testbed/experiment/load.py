@@ -79,7 +79,7 @@ def load(path: Path, overrides: Overrides = NO_OVERRIDES) -> Experiment:
     try:
         written = _written(path)
     except InputError as error:
-        besides = _wrong_besides(path, error, overrides.machine)
+        besides = _wrong_besides(path, error, overrides)
         raise InputError.together([error, *besides]) from None
     return _checked(written, path, overrides)
 
@@ -111,22 +111,31 @@ def _check_file(
         lambda: checks.lengths(written),
         lambda: checks.events(written),
         lambda: checks.claims(written, read_topology(), overrides),
-        lambda: _check_beside_stacks(written, read_topology(), overrides.machine),
+        lambda: _check_beside_stacks(written, read_topology(), overrides),
     )
 
 
 def _check_beside_stacks(
-    written: Document[ExperimentSpec], topology: Document[TopologySpec], machine: str
+    written: Document[ExperimentSpec], topology: Document[TopologySpec], overrides: Overrides
 ) -> None:
     """Check the matrix, the flows and the events where stacks are wrong, with the others."""
     good = checks.readable(written)
     if len(good) == len(written.value.stacks):
         return  # all of it is checked with what the command line changes
-    choices = good or (parse(venue(machine).stacks[0]),)
-    all_of(
-        lambda: checks.matrix(written, good),
-        Rehearsal(written=written, network=topology, choices=choices, machine=machine).hold,
+    machine = overrides.machine
+    rehearsal = Rehearsal(
+        written=written,
+        network=topology,
+        choices=good or (parse(venue(machine).stacks[0]),),
+        machine=machine,
+        here=_here(overrides),
     )
+    all_of(lambda: checks.matrix(written, good), rehearsal.hold)
+
+
+def _here(overrides: Overrides) -> bool:
+    """Tell whether the runs happen on this kernel, as far as the command line says."""
+    return overrides.machine == HOST and not overrides.elsewhere
 
 
 def _as_asked(
@@ -147,18 +156,21 @@ def _as_asked(
         network = document.convert(raw["topology"], TopologySpec, topology.positions, topology.name)
         all_of(
             lambda: checks.machines(wanted),
-            functools.partial(_check, wanted, network, overrides.machine),
+            lambda: _check(wanted, network, overrides.machine, here=_here(overrides)),
         )
         experiment = _experiment(path.stem, overrides.machine, wanted, network)
     return msgspec.structs.replace(experiment, left_out=left_out)
 
 
 def _check(
-    written: Document[ExperimentSpec], network: Document[TopologySpec], machine: str
+    written: Document[ExperimentSpec], network: Document[TopologySpec], machine: str, *, here: bool
 ) -> None:
     """Check an experiment, and that it can run on a machine.  Raises InputError."""
     choices = checks.choices_of(written)
     where = venue(machine)
+    rehearsal = Rehearsal(
+        written=written, network=network, choices=choices, machine=machine, here=here
+    )
     all_of(
         lambda: checks.names(written),
         lambda: checks.lengths(written),
@@ -166,7 +178,7 @@ def _check(
         lambda: checks.stacks(written, choices, where.stacks),
         lambda: where.check(written),
         lambda: checks.matrix(written, choices),
-        Rehearsal(written=written, network=network, choices=choices, machine=machine).hold,
+        rehearsal.hold,
     )
 
 
@@ -195,7 +207,7 @@ def _written(path: Path) -> Document[ExperimentSpec]:
         raise
 
 
-def _wrong_besides(path: Path, error: InputError, machine: str) -> Iterator[InputError]:
+def _wrong_besides(path: Path, error: InputError, overrides: Overrides) -> Iterator[InputError]:
     """Yield the mistakes in the rest of a file in which some values do not fit their types."""
     read = document.load(path, Any)
     patch = Patch(read, error)
@@ -205,7 +217,8 @@ def _wrong_besides(path: Path, error: InputError, machine: str) -> Iterator[Inpu
         yield from _wrong_apart(path)
         return
     try:
-        _checked(patched, path, Overrides(machine=machine))
+        where = Overrides(machine=overrides.machine, elsewhere=overrides.elsewhere)
+        _checked(patched, path, where)
     except InputError as besides:
         yield from patch.others(besides.every)
 
@@ -245,7 +258,7 @@ def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
     :raises InputError: this version of testbed reads it differently, or it cannot run there.
     """
     written, network = _recorded(record)
-    _check(written, network, machine)
+    _check(written, network, machine, here=machine == HOST)
     return _experiment(record.name, machine, written, network)
 
 

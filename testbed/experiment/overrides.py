@@ -27,12 +27,14 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line changes.  ``values`` are paths and YAML texts, as for the matrix.
 
     :param machine: where the runs are to happen.
+    :param elsewhere: whether machines will be used that have other kernels than this one.
     :param virtual_time: whether machines will be used whose clocks are all virtual.
     :param until_decided: add repetitions until the claims are decided, up to ``max_repetitions``,
         which is by default :data:`BLOCKS` times what the file asks for.
     """
 
     machine: str = HOST
+    elsewhere: bool = False
     virtual_time: bool = False
     stacks: Sequence[str] = ()
     repetitions: int | None = None

@@ -15,7 +15,6 @@ from testbed.experiment.matrix import expand, stack_axes
 from testbed.experiment.scenario import scenario
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
-from testbed.machine.model import HOST
 from testbed.results.model import STACK_PREFIX, Cell
 from testbed.topology.model import Topology
 from testbed.topology.spec import TopologySpec
@@ -29,12 +28,14 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
     :param choices: the stacks under test.
     :param machine: where they shall happen.
+    :param here: on this kernel, which can be asked what it has.
     """
 
     written: Document[ExperimentSpec]
     network: Document[TopologySpec]
     choices: Sequence[StackChoice]
     machine: str
+    here: bool
 
     def hold(self) -> None:
         """Put together what each stack runs without the matrix, and then cells of the matrix.
@@ -76,7 +77,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         there = venue(self.machine).stacks
         found = scenario(self.written, self.network, self.choices, cell, there).topology
         _check_boxes(self.machine, found, self.network)
-        if self.machine == HOST and not self.written.value.machines:
+        if self.here and not self.written.value.machines:
             self._ask_kernel(found, place)
 
     def _cells(self) -> Iterator[Cell]:

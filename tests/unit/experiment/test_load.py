@@ -197,6 +197,7 @@ def test_a_scheduler_that_the_kernel_does_not_have(read, tmp_path, monkeypatch):
         read(EXPERIMENT.replace("topology: topology.yaml\n", inline))
     assert read(text, machine="uml:7.3").choices[1].options == {"scheduler": "ecf"}
     assert read(text + "machines: [uml:7.3]\n").cells
+    assert read(text, elsewhere=True).cells
 
 
 def test_a_folder_can_be_read_where_its_programs_are_not(read, monkeypatch):
