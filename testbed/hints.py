@@ -1,4 +1,4 @@
-"""Hints: the known word that somebody may have meant."""
+"""Hints for words that are unknown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the hint that names the known word nearest to ``word``, or all of them."""
+    """Return a hint: the known word that is most like ``word``, or else all known words."""
     candidates = list(known)
     close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
     if close:

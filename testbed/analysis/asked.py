@@ -14,8 +14,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     :param cells: every cell; the stacks of the same parameters lie together, the first one first.
     :param parameters: the values of each axis of the matrix.
-    :param most: repetitions are added until the claims are decided, up to so many; ``None``: there
-        are just ``repetitions``.
+    :param most: repetitions are added until the claims are decided, up to this number; ``None``:
+        none are added.
     :param deterministic: whether a run would be the same again, so that one decides.
     :param own: metrics that programs of the experiment print, or that other packages added.
     :param headline: the metrics the experiment is run for, the first one above all.

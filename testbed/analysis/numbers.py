@@ -63,7 +63,7 @@ def short(value: float) -> str:
 
 
 def written(value: float, decimals: int) -> str:
-    """Write a number with so many decimals; only three digits where not even integers are exact."""
+    """Write a number with decimals; with three digits alone where not even integers are exact."""
     return f"{value:.3g}" if abs(value) >= _EXACT else f"{value:.{decimals}f}"
 
 

@@ -26,7 +26,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     :param links: the two nodes of each link.
     :param probes: those that measure.
     :param own: metrics that programs of the experiment print.
-    :param decided: whether so many runs can decide anything.
+    :param decided: whether there are enough runs to decide anything.
     """
 
     stacks: Sequence[str]

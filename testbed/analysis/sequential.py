@@ -34,8 +34,8 @@ from testbed.results.model import RunRecord
 class Looks(msgspec.Struct, frozen=True, kw_only=True):
     """When one looks at the numbers.
 
-    :param block: after so many repetitions, and again after as many more; at least 2.
-    :param most: after so many at last.
+    :param block: repetitions before the first look, and between two looks; at least 2.
+    :param most: repetitions before the last look.
     """
 
     block: int

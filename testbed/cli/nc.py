@@ -54,7 +54,7 @@ def command(
             "--wait",
             metavar="SECONDS",
             min=0.001,
-            help="Give up when nothing happens for so long.",
+            help="Give up after this time in which nothing happens.",
         ),
     ] = None,
     retry: Annotated[
@@ -62,7 +62,7 @@ def command(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="Keep trying for so long if the connection is refused.",
+            help="How long to keep trying if the connection is refused.",
         ),
     ] = 3.0,
     pcap: Annotated[

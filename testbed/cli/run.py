@@ -96,7 +96,7 @@ def command(
         testbed run --until-decided --max-repetitions 40 experiments/quickstart.yaml
 
     adds a block of repetitions, as many as the file asks for, until each expectation is decided or
-    so many are done. Looking several times does not make a wrong verdict likelier.
+    the number is reached. Looking several times does not make a wrong verdict likelier.
 
     With --sim the network and its clock are simulated, and the stacks are our own, userspace and
     userspace-tcp; the others of a file are left out. With --jobs several runs are carried out at

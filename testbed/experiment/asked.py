@@ -60,7 +60,7 @@ def scope(
     """Return what the runs of an experiment can be asked about.
 
     :param stacks: the labels of those under test.
-    :param decided: whether so many runs can decide anything.
+    :param decided: whether there are enough runs to decide anything.
     """
     return Scope(
         stacks=stacks,

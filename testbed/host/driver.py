@@ -117,8 +117,9 @@ class Host:
     async def finish(self, limit_s: float = LINGER_S) -> None:
         """Wait until nothing is left to do for any connection, then close.
 
-        All of them must have been closed.  A peer that has vanished is waited for so long after
-        the last connection is over for both sides.
+        All of them must have been closed.
+
+        :param limit_s: how long to wait for a peer that has vanished.
         """
         await self.streams.finished()
         with contextlib.suppress(TimeoutError):

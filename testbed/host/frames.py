@@ -28,7 +28,7 @@ class Received(NamedTuple):
 
     :param verified: its TCP checksum need not be looked at: it was checked already, or the packet
         comes from this machine and has none yet.
-    :param gso_size: not 0 if it was put together from pieces of so many octets.
+    :param gso_size: if it was put together from pieces, the octets of a piece; else 0.
     """
 
     packet: bytes
@@ -39,7 +39,7 @@ class Received(NamedTuple):
 def head(ethernet: bytes, packet: bytes, gso_size: int) -> bytes:
     """Return the headers for an IP packet of TCP whose checksum has only the pseudo-header in it.
 
-    :param gso_size: the kernel cuts it into pieces of so many octets of payload; 0: it does not.
+    :param gso_size: the payload octets of each piece that the kernel makes of it; 0: it cuts nothing.
     """
     six = packet[0] >> 4 == 6
     ip = 40 if six else 20

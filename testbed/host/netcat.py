@@ -40,8 +40,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param families: that may be used.
     :param sources: local addresses: the connection's, and further ones for subflows.
     :param checksum: require DSS checksums.
-    :param wait_s: give up when nothing happens for so long; ``None``: never.
-    :param retry_s: keep trying to connect for so long if the connection is refused.
+    :param wait_s: give up after this time in which nothing happens; ``None``: never.
+    :param retry_s: how long to keep trying if the connection is refused.
     """
 
     host: str | None

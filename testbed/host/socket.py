@@ -141,7 +141,7 @@ class Socket:
         self.close()
 
     def settimeout(self, seconds: float | None) -> None:
-        """Let calls that wait raise TimeoutError after so long; ``None``: never."""
+        """Set after how long calls that wait raise TimeoutError; ``None``: never."""
         self._timeout = seconds
 
     def gettimeout(self) -> float | None:

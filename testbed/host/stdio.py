@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 _READ: Final = 64 * 1024  # octets at a time
-_ATOMIC: Final = 4096  # a pipe that polls writable takes so many at once (pipe(7), PIPE_BUF)
+_ATOMIC: Final = (
+    4096  # a pipe that polls writable takes this many octets at once (pipe(7), PIPE_BUF)
+)
 
 
 async def read_some(fd: int) -> bytes:

@@ -67,7 +67,7 @@ class Machine(Protocol):
         ends the machine.  The machine dies with the thread that calls this.
 
         :param console: where what the kernel says goes; written from the first line on.
-        :param limit_s: end it after so many seconds.
+        :param limit_s: end it after this many seconds.
         :raises PlatformError: it cannot work here.
         :raises MachineError: it ended, hung or was too slow before the program ended.
         """

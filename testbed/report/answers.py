@@ -167,7 +167,7 @@ def single(
 
 
 def _quantiles(ordered: Sequence[float]) -> tuple[float, ...]:
-    """Return so many of the sorted values that a curve of them looks the same."""
+    """Return a part of the sorted values, enough for a curve that looks the same."""
     if len(ordered) <= MOST_VALUES:
         return tuple(ordered)
     last = len(ordered) - 1

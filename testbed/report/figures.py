@@ -129,7 +129,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one cell.
 
     :param x: the parameter: seconds, bit/s, octets, a share, or a plain number.
-    :param mean: of the ``runs`` that count, of so many ``planned`` ones; ``None``: there is none.
+    :param mean: of the runs that count; ``None``: none does.
+    :param runs: how many count, of the ``planned`` ones.
     """
 
     x: float

@@ -42,14 +42,17 @@ class _Plan(msgspec.Struct, frozen=True):
     """The runs that an experiment has at most.
 
     :param names: of each run, by its number.
-    :param block: so many runs are done before the expectations are looked at again.
+    :param block: runs between two looks at the expectations.
     """
 
     names: dict[int, str]
     block: int
 
     def begun(self, runs: int) -> int:
-        """Return how many runs the blocks have of which so many runs have begun."""
+        """Return how many runs there are in all blocks that have begun.
+
+        :param runs: those that have begun.
+        """
         blocks = max(1, -(-runs // self.block))
         return min(blocks * self.block, len(self.names))
 

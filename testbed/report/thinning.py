@@ -1,7 +1,7 @@
 """Fewer points that look the same.
 
-Of each of so many equal spans of time the least and the largest value are kept, at their own times,
-as oscilloscopes do: no peak is lost, and nothing is drawn that was not measured.
+The time is cut into equal spans.  Of each span the least and the largest value are kept, at their
+own times, as oscilloscopes do: no peak is lost, and nothing is drawn that was not measured.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
     carries ``size`` octets each way at the same time.
 
     :param size: octets, or a distribution of them.
-    :param count: so many connections side by side, each with ``size`` octets.
+    :param count: the number of connections side by side, each with ``size`` octets.
     :param arrivals: one transfer after the other, each with a connection of its own, whether or
         not the one before is over.
     """
@@ -126,7 +126,7 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
     :param interval: from the start of one transaction to the start of the next; a transaction
         that takes longer delays the next.
     :param reconnect: open a new connection for every transaction, and count its handshake.
-    :param clients: so many of these side by side.
+    :param clients: the number of connections side by side.
     """
 
     request: Quantity = 64
@@ -168,7 +168,7 @@ class Stream(PairedSpec, frozen=True, kw_only=True, tag="stream"):
 
     ``direction`` ``forward`` is from ``from`` to ``to``.
 
-    :param clients: so many of these side by side.
+    :param clients: the number of connections side by side.
     """
 
     block: Quantity = "4KB"

@@ -244,7 +244,7 @@ class Transfer:
         return streams
 
     async def send(self, writer: asyncio.StreamWriter, octets: int | None) -> None:
-        """Send so many octets; without a number until cancelled, or told to finish."""
+        """Send a number of octets; without a number until cancelled, or told to finish."""
         while octets > 0 if octets is not None else not self._activity.over.is_set():
             data = self._payload.take(CHUNK if octets is None else min(octets, CHUNK))
             self._sent.update(data)
@@ -258,7 +258,7 @@ class Transfer:
     async def receive(
         self, reader: asyncio.StreamReader, octets: int, *, may_end: bool = False
     ) -> bool:
-        """Read so many octets and return true.
+        """Read a number of octets and return true.
 
         :param may_end: return false when the peer ended the connection and none has come.
         :raises WorkloadError: the peer ended the connection before.

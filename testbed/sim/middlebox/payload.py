@@ -93,7 +93,7 @@ class _Stream:
         return b"".join((*parts, payload[at - start :]))
 
     def _made(self, octets: int) -> int:
-        """Return how many octets come out for the first so many of the string that is found."""
+        """Return how many octets come out for the first octets of the string that is found."""
         whole = octets >= len(self._find)
         return len(self._replace) if whole else min(octets, len(self._replace))
 

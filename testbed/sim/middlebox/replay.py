@@ -16,7 +16,7 @@ class Replay(Middlebox):
 
     :param random: decides which.
     :param chance: of each segment, from 0 to 1.
-    :param delays_ns: when copies are sent, each after so long.
+    :param delays_ns: for each copy, how long after the original it is sent.
     :param where: of which segments.
     """
 

@@ -15,7 +15,7 @@ from testbed.stack.packet.segment import Segment
 class ThinOutOptions(Options, frozen=True, kw_only=True):
     """Loses segments with payload.
 
-    :param every: so many segments pass, and the next one is lost.
+    :param every: the number of segments that pass before one is lost.
     :param toward: only of those that go to this node.
     """
 
