@@ -130,7 +130,7 @@ def compare(base: Side, news: Sequence[Side], terms: Terms = NO_TERMS) -> Compar
 
 
 def _paired(base: Side, news: Iterable[Side], terms: Terms) -> Iterator[Pair]:
-    """Yield cells that are equal but for what they are selected by, in the order of the base."""
+    """Yield pairs of cells that differ only in what selects them, in the order of the base."""
     partners = [(new, {matched(cell, terms.apart): cell for cell in new.cells}) for new in news]
     for cell in base.cells:
         for new, of in partners:
@@ -156,7 +156,7 @@ def _check(metrics: Sequence[str], pairs: Sequence[Pair]) -> None:
 
 
 def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterator[Row]:
-    """Yield what is to be judged; whether runs count at all, where some do not."""
+    """Yield a row for each metric, and one for the share of runs that count if some do not."""
     if any(cell.failed + cell.invalid for cell in (pair.mine, pair.its)):
         yield Row(pair, OK.name, OK, _counting(pair.mine), _counting(pair.its))
     for name in metrics:

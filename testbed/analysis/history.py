@@ -148,7 +148,7 @@ class _Followed:
                 yield there[at], Row(pair, self._name, self._metric, before, after)
 
     def told(self, changes: dict[int, Change]) -> Line:
-        """Return the line with those of its changes that are any."""
+        """Return the line, without the changes that a comparison does not confirm."""
         kept = {
             place: change
             for place, change in changes.items()

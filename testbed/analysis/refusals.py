@@ -58,7 +58,7 @@ def check(claims: Sequence[ExpectSpec], scope: Scope, written: Document[Any]) ->
 
 
 def _mistakes(expect: ExpectSpec, scope: Scope) -> Iterator[InputError]:
-    """Yield what is wrong with a claim; with its bounds only if its metric is one."""
+    """Yield the mistakes of a claim; its bounds are checked only if its metric exists."""
     metric, selection = _wrong_metric(expect, scope), _wrong_selection(expect, scope)
     bounds = None if metric else _wrong_bounds(expect, scope)
     found = [each for each in (metric, selection, bounds) if each is not None]
@@ -116,7 +116,7 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def _not_of_it(instance: Instance, metric: Metric, scope: Scope) -> InputError | None:
-    """Return that a metric is not about this kind of subject, and what it is about."""
+    """Return the error for a metric of another kind of subject, with the right kind."""
     named = next((flow for flow in scope.flows if flow), "")
     possible = set(metric.of)
     if metric.several and not named:

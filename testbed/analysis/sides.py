@@ -198,7 +198,7 @@ def select(side: Side, chosen: Selector) -> Side:
 
 
 def named_apart(side: Side, chosen: Selector) -> Side:
-    """Return a side whose name says which of its cells it has, if any were selected."""
+    """Return the side with a name that says which cells were selected, if any were."""
     said = ", ".join(f"{name} = {value}" for name, value in chosen.items())
     return msgspec.structs.replace(side, name=f"{side.name} ({said})") if said else side
 

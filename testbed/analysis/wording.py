@@ -12,7 +12,7 @@ from testbed.analysis.statistics import Estimate
 
 
 def title(found: Comparison) -> str:
-    """Say what is held against what."""
+    """Return the title: the sides, and the base that they are compared with."""
     return f"{found.experiment}: {', '.join(found.news)} against {found.base}"
 
 

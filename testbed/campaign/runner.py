@@ -101,7 +101,7 @@ def due(
 
 
 def _wanted(experiment: Experiment, runs: Sequence[RunRecord]) -> int:
-    """Return how many repetitions there are to be, by what the runs say that are over."""
+    """Return how many repetitions are wanted, now that these runs are over."""
     about = asked(experiment.name, experiment.spec, experiment.machine)
     if about.most is None:
         return about.repetitions

@@ -108,7 +108,7 @@ def conclude(found: Found, directory: Path, *, json: bool) -> None:
 
 
 def plain(found: Found) -> dict[str, Any]:
-    """Return it for JSON: all of it, with the culprit if it is one."""
+    """Return a result for JSON, with the culprit if there is a single one."""
     return msgspec.structs.asdict(found) | {
         "culprit": found.culprit,
         "comparison": changes.plain(found.comparison),

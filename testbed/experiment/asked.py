@@ -84,7 +84,7 @@ def is_deterministic(machine: str) -> bool:
 
 
 def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
-    """Return what a flow gives, whatever the matrix makes of it."""
+    """Return the metrics that a flow gives in some cell of the matrix."""
     paths = {*spec.matrix, *(path for case in spec.cases.values() for path in case)}
     prefix = WORKLOAD if spec.workload is not None else join_path("flows", name)
     both = f"{prefix}.direction" in paths or getattr(flow, "direction", "") == "both"
@@ -95,7 +95,7 @@ def _given(spec: ExperimentSpec, name: str, flow: Workload) -> tuple[str, ...]:
 
 
 def _headline(flow: Workload) -> tuple[str, ...]:
-    """Return what a flow is mostly run for: first of all what its programs print."""
+    """Return the metrics that a flow is mostly run for, first those that its programs print."""
     usual = tuple(name for name in flow.gives if name not in CPU)[:_HEADLINES]
     return (*flow.own, *usual) if isinstance(flow, Command) else usual
 

@@ -109,7 +109,7 @@ def scenario(
 
 
 def _blamed(parameters: Mapping[str, Scalar]) -> str:
-    """Return the place in the file that sets the parameters: the axis itself, if it is one."""
+    """Return the place in the file that sets the parameters; of a single one its own axis."""
     first = "cases" if CASE in parameters else "matrix"
     if len(parameters) > 1:
         return first

@@ -21,7 +21,7 @@ INTERVAL_NS: Final = 100_000_000
 
 
 def view(connection: Connection) -> dict[str, Any]:
-    """Return what a connection says of itself, under the name of the probe that looks at such."""
+    """Return a connection's view of itself, under the name of the probe for its protocol."""
     probe = "mptcp_info" if isinstance(connection, MptcpConnection) else "tcp_info"
     return {probe: connection.info()}
 

@@ -39,7 +39,7 @@ class Received(NamedTuple):
 def head(ethernet: bytes, packet: bytes, gso_size: int) -> bytes:
     """Return the headers for an IP packet of TCP whose checksum has only the pseudo-header in it.
 
-    :param gso_size: the payload octets of each piece that the kernel makes of it; 0: it cuts nothing.
+    :param gso_size: payload octets of each piece that the kernel makes of it; 0: it cuts nothing.
     """
     six = packet[0] >> 4 == 6
     ip = 40 if six else 20

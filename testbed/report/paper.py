@@ -247,7 +247,7 @@ def _panel(axes: Axes, panel: Panel, up: Axis, time: Axis, pad: float) -> None:
 
 
 def _cut(axes: Axes, panel: Panel) -> None:
-    """Say how high what was cut off at the upper edge is."""
+    """Mark where curves were cut off at the upper edge, with the highest value."""
     peak = max((*panel.curves, *panel.over), key=lambda curve: max(curve.y))
     factor, unit = scale(panel.unit, panel.largest)
     axes.annotate(

@@ -100,7 +100,7 @@ def endpoints(
 
 
 def _per_end(skeleton: Skeleton, node: str) -> Iterator[_Wanted]:
-    """Yield what is wanted at each end: an end's own word, else the node's, else the default."""
+    """Yield the flags for each end: its own, else those of its node, else the default."""
     spec = skeleton.nodes[node].mptcp
     entries = spec.endpoints if isinstance(spec, NodeMptcpSpec) else []
     path = join_path("nodes", node, "mptcp", "endpoints")
