@@ -128,7 +128,7 @@ class PairedSpec(WorkloadSpec, frozen=True, kw_only=True):
     """A workload with two halves, which run on any stack, in a sandbox and in a simulation."""
 
     def sessions(self, seed: int) -> tuple[Session, ...]:
-        """Return the orders for the two halves; equal seeds give equal orders."""
+        """Return the sessions of the two halves; equal seeds give equal ones."""
         raise NotImplementedError
 
 

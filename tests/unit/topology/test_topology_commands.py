@@ -67,6 +67,7 @@ def test_check_warns_of_what_is_seldom_meant(tmp_path: Path) -> None:
     file = tmp_path / "odd.yaml"
     file.write_text(
         "nodes: {a: {sysctls: {net.ipv4.tcp_sak: 1, net.ipv4.conf.wifi.rp_filter: 2}}, b: {}}\n"
+        "sysctls: {net.ipv4.tcp_ramm: 1 2 3}\n"
         "links:\n"
         "  wifi: {between: [a, b], netem: {rate: 20Mbps, loss: 0.01}}\n"
         "  lte: {between: [a, b], netem: rate 20 loss 1%}\n"
@@ -77,8 +78,9 @@ def test_check_warns_of_what_is_seldom_meant(tmp_path: Path) -> None:
     assert "20Mbps is 160mbit to tc" in warnings[0]
     assert "write 1% or 0.01%" in warnings[1]
     assert "20 is 20 bit/s to tc; write 20mbit" in warnings[2]
-    assert "did you mean 'tcp_sack'?" in warnings[3]
-    assert len(warnings) == 4
+    assert "did you mean 'tcp_rmem'?" in warnings[3]
+    assert "did you mean 'tcp_sack'?" in warnings[4]
+    assert len(warnings) == 5
     assert good.startswith(f"{file}: topology, 2 nodes")
 
 
