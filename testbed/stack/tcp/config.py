@@ -19,6 +19,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         what the application reads (the last two numbers of tcp_rmem in tcp(7)).  0: all of it from
         the beginning.
     :param mtu: of the path until it is known better; octets of an IP packet.
+    :param mtu_probing: send smaller packets when large ones stay without an answer, though no ICMP
+        error has come (RFC 4821, section 7.7; tcp_mtu_probing of tcp(7) is 1).
     :param window_scaling: whether RFC 7323's option is offered; ``timestamps`` likewise.
     :param sack: whether SACK (RFC 2018), and with it RACK-TLP (RFC 8985), is offered.
     :param ecn: whether ECN (RFC 3168) is asked for; it is always granted to a peer that asks, if
@@ -59,6 +61,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     receive_buffer: int = 4 << 20
     receive_buffer_initial: int = 0
     mtu: int = 1500
+    mtu_probing: bool = False
     window_scaling: bool = True
     timestamps: bool = True
     sack: bool = True

@@ -357,6 +357,8 @@ class TcpConnection(Tcb):
         limit = max(mtu, least) - self.headers
         if self.state in HANDSHAKE or limit >= sender.segment_limit:
             return
+        if self.black_hole is not None:
+            self.black_hole.forget()
         self.limit_segments(limit)
         sender.path_changed()
         self.owner.wake(self)

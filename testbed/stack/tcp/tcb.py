@@ -30,6 +30,7 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.stack.tcp.black_hole import BlackHole
 from testbed.stack.tcp.challenge import AckLimit
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
@@ -92,11 +93,12 @@ class Tcb:
     :ivar orphaned: its user has closed it.
     :ivar soft_error: of ICMP, since the last progress: why it ends, if no answer ever comes.
     :ivar told: its user has been told that nothing more happens.
-    :ivar limited: it has a user timeout, or a limit of unsent data.
+    :ivar black_hole: looks for paths that drop large packets; ``None``: nobody does.
+    :ivar limited: it has a user timeout, a limit of unsent data, or looks for black holes.
     """
 
-    __slots__ = ("accepted", "answers", "challenges", "close_at", "config", "early", "ecn",
-                 "extension", "failure", "flow", "keepalive", "limited", "orphaned", "owner",
+    __slots__ = ("accepted", "answers", "black_hole", "challenges", "close_at", "config", "early",
+                 "ecn", "extension", "failure", "flow", "keepalive", "limited", "orphaned", "owner",
                  "readable_reported", "reading_closed", "receiver", "reset", "sack",
                  "segments_received", "segments_sent", "sender", "soft_error", "state",
                  "timestamps", "told", "urgent_reported", "user_timeout", "wants_room",
@@ -131,7 +133,8 @@ class Tcb:
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
         self.user_timeout = UserTimeout(config.user_timeout_ns)
-        self.limited = bool(config.user_timeout_ns or config.notsent_lowat)
+        self.black_hole = BlackHole() if config.mtu_probing else None
+        self.limited = bool(config.user_timeout_ns or config.notsent_lowat or config.mtu_probing)
         self.challenges = AckLimit(config.challenge_acks_per_second)
         self.answers = AckLimit(config.challenge_acks_per_second)
         self.reset = False  # RST is to be sent
@@ -217,6 +220,8 @@ class Tcb:
         self.receiver.stop()
         self.keepalive.stop()
         self.user_timeout.stop()
+        if self.black_hole is not None:
+            self.black_hole.forget()
         self.close_at = NEVER
         if not over:
             self._tell(failure)
@@ -245,6 +250,8 @@ class Tcb:
         self.sender.clear()
         self.keepalive.stop()
         self.user_timeout.stop()
+        if self.black_hole is not None:
+            self.black_hole.forget()
         self.restart_time_wait(now)
         self.report_readable()
         self._tell(None)
@@ -348,6 +355,26 @@ class Tcb:
         """Make segments of at most so many octets of payload and options."""
         self.sender.set_segment_limit(limit, _TIMESTAMPS_LENGTH if self.timestamps.used else 0)
 
+    def answer_black_hole(self, now: int) -> None:
+        """Make smaller segments if what stays without an answer may be too large for the path."""
+        sender, headers = self.sender, self.headers
+        if self.black_hole is None or self.state in HANDSHAKE:
+            return
+        record = sender.board.records[0]
+        mtu = sender.segment_limit + headers
+        packet = min(len(record.payload), record.piece) + headers
+        version = 6 if ":" in self.flow.local.host else 4
+        smaller = self.black_hole.shrink(mtu, packet, version, sender.timer.backoffs + 1, now)
+        if smaller < mtu:
+            self.limit_segments(smaller - headers)
+            sender.path_changed()
+
+    def retry_large(self) -> None:
+        """Make segments as large as before a black hole was found."""
+        if self.black_hole is not None:
+            self.limit_segments(self.black_hole.retry() - self.headers)
+            self.sender.path_changed()
+
     def position_of(self, segment: Segment) -> int:
         """Return the position in the peer's stream of a segment's first octet; of SYN, -1."""
         return expand((segment.seq - self.receiver.base) & BITS_32, self.receiver.buffer.next)
@@ -367,4 +394,7 @@ class Tcb:
             self.keepalive.at,
             self.close_at,
         )
-        return min(due, self.user_timeout.at) if self.limited else due
+        if not self.limited:
+            return due
+        black_hole = self.black_hole
+        return min(due, self.user_timeout.at, NEVER if black_hole is None else black_hole.at)

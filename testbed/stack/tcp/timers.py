@@ -32,11 +32,18 @@ def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
         _retransmission_timeout(tcb, now)
     if sender.timer.persist_at <= now:
         _persist_timeout(tcb, now, out)
+    _long_waits(tcb, now, out)
+    return out
+
+
+def _long_waits(tcb: Tcb, now: int, out: list[Segment]) -> None:
+    """Do what is due after minutes."""
     if tcb.keepalive.at <= now:
         _keepalive_timeout(tcb, now, out)
     if tcb.close_at <= now:
         tcb.waited()
-    return out
+    if tcb.black_hole is not None and tcb.black_hole.at <= now:
+        tcb.retry_large()
 
 
 def _tail_loss_probe(tcb: Tcb, now: int, out: list[Segment]) -> None:
@@ -80,6 +87,8 @@ def _retransmission_timeout(tcb: Tcb, now: int) -> None:
         detail = f"no answer to {backoffs} retransmissions so far"
         tcb.report_error(ConnectionFailure(ErrorKind.TIMED_OUT, detail))
     _silent(tcb)
+    if tcb.black_hole is not None:
+        tcb.answer_black_hole(now)
     sender.timed_out(now, established=tcb.state not in HANDSHAKE)
 
 

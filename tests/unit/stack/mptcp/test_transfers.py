@@ -192,3 +192,13 @@ def test_redundant_sends_everything_on_every_path(network: Any) -> None:
     info = connection.info()
     carried = [one["tcp"]["bytes_acked"] for one in info["ended"] + info["subflows"]]
     assert min(carried) > 0.9 * len(DATA)
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+def test_all_paths_drop_large_packets_and_do_not_say_so(network: Any, checksum: bool) -> None:
+    """RFC 4821, section 7.7; mappings that are on their way stay whole."""
+    net = network(2, tcp=TcpConfig(mtu_probing=True), checksum=checksum)
+    for number in (0, 1):
+        for path in net.path(number):
+            path.filter = lambda segment: (segment,) if len(segment.payload) <= 1000 else ()
+    transfer(net, up=DATA[:300_000], down=DATA[:100_000])
