@@ -28,7 +28,7 @@ def test_every_form_of_every_option_comes_back(form: str) -> None:
     comes_back()
 
 
-@pytest.mark.requirement("RFC 9293", "MUST-5")
+@pytest.mark.requirement("RFC 9293", "MUST-1", "MUST-5")
 @settings(max_examples=300)
 @given(segments.segments())
 def test_every_segment_comes_back(segment: Segment) -> None:
@@ -71,6 +71,7 @@ def test_a_packet_cut_anywhere_is_a_packet_error(segment: Segment, data: st.Data
         parse(packet[: data.draw(st.integers(0, len(packet) - 1))], verify=False)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-6")
 @settings(max_examples=400)
 @given(st.binary(max_size=40))
 def test_options_of_any_octets_are_read_and_can_be_written_again(octets: bytes) -> None:

@@ -36,7 +36,7 @@ def test_the_initial_window_is_ten_segments() -> None:
     assert connection.unsent == 50_000
 
 
-@pytest.mark.requirement("RFC 9293", "MUST-19")
+@pytest.mark.requirement("RFC 9293", "MUST-1", "MUST-19")
 def test_slow_start_doubles() -> None:
     """RFC 5681, section 3.1, counting octets (RFC 3465)."""
     script = Script()
