@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
@@ -9,6 +11,28 @@ from testbed.stack.tcp.config import TcpConfig
 
 _MIB = 2**20
 _S = 10**9
+
+
+class DataAcks(msgspec.Struct, frozen=True, kw_only=True):
+    """When Data ACKs are sent and how, where RFC 8684 leaves a choice.
+
+    :param first: send one as soon as the handshake is done.  It confirms the handshake
+        (section 3.1), so the peer needs not wait for data before it joins.
+    :param wide: they have 8 octets.  If not, they are as wide as the peer's last data sequence
+        number (section 3.3.1), and before there is one they have 4.
+    :param beside_addresses: send them together with ADD_ADDR, where there is room.
+    :param in_time_wait: send them when TCP is in TIME-WAIT, too.
+    """
+
+    first: bool = True
+    wide: bool = True
+    beside_addresses: bool = True
+    in_time_wait: bool = True
+
+
+LINUX_DATA_ACKS: Final = DataAcks(
+    first=False, wide=False, beside_addresses=False, in_time_wait=False
+)
 
 
 class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +51,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         round trip (mechanism 2).
     :param deny_join_initial: send the C flag: no join to the address of the first subflow.
     :param checksum: require DSS checksums (the A flag); a peer that does gets them anyway.
+    :param data_acks: choices about Data ACKs; Linux makes others (``LINUX_DATA_ACKS``).
     :param join_retries: how often the third ACK of a join is sent again.
     :param announce_ns: after which an ADD_ADDR without echo is sent again; doubled each time.
     :param close_timeout_ns: how long a connection without any subflow lives on.
@@ -56,6 +81,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     limits: PathLimits = PathLimits()
     deny_join_initial: bool = False
     checksum: bool = False
+    data_acks: DataAcks = DataAcks()
     join_retries: int = 6
     announce_ns: int = 1 * _S
     close_timeout_ns: int = 60 * _S

@@ -113,7 +113,7 @@ class MptcpConnection:
         self._detached = False  # the application has gone
         # Of the window, when it was last told on purpose.  Telling it first confirms the handshake
         # (section 3.1): the initiator needs not wait for data before it can join.
-        self._told_edge = 0
+        self._told_edge = 0 if config.data_acks.first else self.incoming.edge
         self._told_closed = False
         self._taken: list[Step] = []
         self._give_up_ns: int | None = None  # when it ends, as nobody else will end it

@@ -44,7 +44,7 @@ class DataFin:
             self.retry_ns = None
         elif self.retry_ns is None:
             interval = max(_RETRY_NS, *(one.tcp.rto_ns for one in usable))
-            self.retry_ns = now + min(interval << self.tries, _MAX_RETRY_NS)
+            self.retry_ns = now + min(interval << max(0, self.tries - 1), _MAX_RETRY_NS)
 
     def send_again(self) -> None:
         """Send it with the next step: the subflow it went on is gone, or there is a new one."""

@@ -30,13 +30,22 @@ def new_mapping(keys: Keys, data: bytes, start: int, subflow: int, *, in_capable
     )
 
 
+def of_data_ack(keys: Keys, ack: int) -> Dss:
+    """Return a Data ACK alone.
+
+    :param ack: position in the peer's stream: everything before has come.
+    """
+    return Dss(data_ack=keys.data_ack(ack), wide_ack=keys.wide_ack)
+
+
 def of_mapping(keys: Keys, mapping: Mapping, ack: int) -> Dss:
     """Return the DSS of octets that are data: their mapping, and a Data ACK beside.
 
     There is none while the peer's key is not known: where data answers that of a SYN.
     """
     return Dss(
-        data_ack=None if keys.remote is None else keys.incoming.number(ack),
+        data_ack=None if keys.remote is None else keys.data_ack(ack),
+        wide_ack=keys.wide_ack,
         dsn=keys.outgoing.number(mapping.data),
         subflow_seq=(mapping.subflow + 1) & BITS_32,
         length=mapping.length,
@@ -61,7 +70,8 @@ def of_data_fin(keys: Keys, position: int, ack: int) -> Dss:
     """Return a DATA_FIN on its own; its checksum is that of the pseudo-header (section 3.3.3)."""
     dsn = keys.outgoing.number(position)
     return Dss(
-        data_ack=keys.incoming.number(ack),
+        data_ack=keys.data_ack(ack),
+        wide_ack=keys.wide_ack,
         dsn=dsn,
         subflow_seq=_ALONE,
         length=1,

@@ -481,12 +481,16 @@ class MptcpEndpoint:
         """Return the keys for the SYN that had a sequence number, given a segment of its sender."""
         flow = Flow(segment.destination, segment.source)
         key = crypto.stateless_key(self._secret, flow, seq)
-        return Keys(key, checksum=self.config.checksum)
+        return self._keys(key)
+
+    def _keys(self, local: int) -> Keys:
+        config = self.config
+        return Keys(local, checksum=config.checksum, wide_acks=config.data_acks.wide)
 
     def _new_keys(self) -> Keys:
         """Return keys whose token no other connection has (section 3.1)."""
         while True:
-            keys = Keys(self._rng.getrandbits(64), checksum=self.config.checksum)
+            keys = self._keys(self._rng.getrandbits(64))
             if keys.token not in self._by_token:
                 return keys
 

@@ -294,6 +294,7 @@ class Inbound:
             self._infinite_came(mapping, start, authentic=authentic)
             return False
         if mapping is not None:
+            self._keys.mapped(wide=option.wide_dsn)
             self.mappings.add(mapping)
         elif not dss.data_fin_is_whole(self._keys, option, data):
             return False
@@ -345,6 +346,7 @@ class Inbound:
         if not length or not self._first or self._initiated:
             return
         if self._checksum_as_agreed(checksum):
+            self._keys.mapped(wide=True)
             self.mappings.add(Mapping(data=0, subflow=0, length=length, checksum=checksum))
 
     def _checksum_as_agreed(self, checksum: int | None) -> bool:

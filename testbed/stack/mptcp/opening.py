@@ -103,8 +103,8 @@ class Opening:
         self._handshake = None
 
     def await_answer(self, now: int, rto_ns: int) -> None:
-        """Wait for the answer to the third ACK of a join, each time twice as long."""
-        self.retry_ns = now + (max(rto_ns, _LEAST_RETRY_NS) << self.tries)
+        """Wait for the answer to the third ACK of a join, from the third time on twice as long."""
+        self.retry_ns = now + (max(rto_ns, _LEAST_RETRY_NS) << max(0, self.tries - 1))
         self.tries += 1
 
     def answered(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from testbed.stack.mptcp import dss
+from testbed.stack.mptcp.config import DataAcks
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.outbox import Outbox
-from testbed.stack.packet.mptcp import Dss, MpFastclose
+from testbed.stack.packet.mptcp import AddAddr, MpFastclose
 from testbed.stack.packet.options import Option
 
 
@@ -20,17 +21,21 @@ def on_data(keys: Keys, mapping: Mapping, ack: int) -> Sequence[Option]:
     return (dss.of_mapping(keys, mapping, ack),)
 
 
-def on_ack(keys: Keys, ack: int, fin: int | None, outbox: Outbox, room: int) -> Sequence[Option]:
+def on_ack(
+    keys: Keys, ack: int, fin: int | None, outbox: Outbox, room: int, acks: DataAcks
+) -> Sequence[Option]:
     """Return the options of a segment without data: a Data ACK, DATA_FIN, one signal.
 
     :param fin: position of our DATA_FIN where it is due.
     """
     if fin is not None and not outbox:
         return (dss.of_data_fin(keys, fin, ack),)
-    data_ack = Dss(data_ack=keys.incoming.number(ack))
+    data_ack = dss.of_data_ack(keys, ack)
     if not outbox:
         return (data_ack,)
     signal = outbox.take()
+    if isinstance(signal, AddAddr) and not acks.beside_addresses:
+        return (signal,)
     return (data_ack, signal) if signal.size + data_ack.size <= room else (signal,)
 
 
@@ -60,7 +65,7 @@ def after_fallback(
         return (dss.of_infinite_mapping(keys, mapping),) if mapping.infinite else ()
     said: tuple[Option, ...] = (outbox.take(),) if outbox else ()
     if acked is not None:
-        return (Dss(data_ack=keys.incoming.number(acked)), *said)
+        return (dss.of_data_ack(keys, acked), *said)
     return said
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from testbed.stack.mptcp import dss, segments
 from testbed.stack.mptcp.carried import Carried
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.fallback import Fallback
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.inbound import Inbound
@@ -44,6 +45,10 @@ class DataLevel(Protocol):
     @property
     def keys(self) -> Keys:
         """Both keys."""
+
+    @property
+    def config(self) -> MptcpConfig:
+        """What it goes by."""
 
     @property
     def outgoing(self) -> SendStream:
@@ -416,11 +421,14 @@ class Subflow:
         options = self.opening.options(flags, ext)
         if options is not None:
             return options
+        acks = self._owner.config.data_acks
+        if self._state is State.TIME_WAIT and not acks.in_time_wait:
+            return ()
         ack = self._owner.incoming.ack
         if ext is not None:
             return segments.on_data(keys, ext, ack)
         fin = self._owner.outgoing.end if self._owner.fin_due else None
-        options = segments.on_ack(keys, ack, fin, self.outbox, room)
+        options = segments.on_ack(keys, ack, fin, self.outbox, room, acks)
         if self.outbox:
             self.stir()  # for another ACK: each carries one
         return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -381,6 +382,21 @@ def test_data_fin_on_its_own(script: Any) -> None:
     assert any(one.flags & FIN for one in answers)
     assert world.connection.closed
     assert Closed(None) in world.events
+
+
+def test_data_fin_is_sent_again_twice_before_intervals_double(script: Any) -> None:
+    """Section 3.3.3 names no interval; an ACK without data is lost without a trace."""
+    world = script()
+    peer = world.open()
+    world.connection.shutdown()
+    world.pump()
+    peer.take()
+    times = []  # milliseconds
+    while len(times) < 4:
+        world.wait(0.001)
+        times += [world.now // 1_000_000 for _ in peer.take()]
+    first, second, third = (b - a for a, b in itertools.pairwise(times))
+    assert (times[0] - 1000, first, second, third) == (201, 200, 400, 800)
 
 
 def test_data_fin_with_the_last_data(script: Any) -> None:

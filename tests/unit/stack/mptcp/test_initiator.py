@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -188,6 +189,21 @@ def test_join_step_by_step(script: Any) -> None:
     second.send(ACK, world.ack())
     world.wait(30)
     assert not any(find(one.options, MpJoinAck) for one in second.take())
+
+
+def test_third_ack_of_a_join_comes_again_twice_before_intervals_double(script: Any) -> None:
+    """Section 3.2 names no interval; an ACK without data is lost without a trace."""
+    world = script(endpoints=SECOND)
+    first, _ = world.accept()
+    first.send(ACK, world.ack())
+    second, syn = world.joining()
+    second.syn_ack(world.join_answer(syn))
+    times = [world.now // 1_000_000]
+    while len(times) < 4:
+        world.wait(0.001)
+        times += [world.now // 1_000_000 for _ in second.take()]
+    once, twice, thrice = (b - a for a, b in itertools.pairwise(times))
+    assert (once, twice, thrice) == (201, 200, 400)
 
 
 def test_join_without_fourth_ack_is_given_up(script: Any) -> None:

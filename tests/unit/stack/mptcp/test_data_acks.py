@@ -1,0 +1,94 @@
+"""Data ACKs where RFC 8684 leaves a choice: when they are sent, how wide, and beside what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from testbed.stack.mptcp.config import LINUX_DATA_ACKS, DataAcks
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MptcpOption
+from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import ACK, FIN
+
+from .script import LOCAL_2, all_dss
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_may_confirm_the_handshake(script: Any, first: bool) -> None:
+    """Section 3.1: nothing has to be sent before there is data."""
+    world = script(data_acks=DataAcks(first=first))
+    peer = world.subpeer()
+    (answer,) = peer.syn(MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    out = peer.send(ACK, MpCapable(sender_key=world.keys.local, receiver_key=key))
+    assert len(all_dss(out)) == len(out) == first
+
+
+def test_it_is_as_wide_as_the_peers_last_number(script: Any) -> None:
+    """Section 3.3.1: 4 octets until a mapping has a data sequence number of 8."""
+    world = script(data_acks=DataAcks(first=False, wide=False))
+    peer = world.open()
+    world.write(b"to begin with")
+    (dss,) = all_dss(peer.take())
+    assert (dss.wide_ack, dss.data_ack) == (False, world.keys.outgoing.number(0, wide=False))
+    for position, wide in ((0, True), (2, False), (4, True)):
+        option = world.data(position, 2, position + 1, acked=13, wide_dsn=wide)
+        number = option.dsn if wide else option.dsn & 0xFFFF_FFFF
+        option = Dss(
+            data_ack=option.data_ack,
+            dsn=number,
+            wide_dsn=wide,
+            subflow_seq=option.subflow_seq,
+            length=2,
+        )
+        (dss,) = all_dss(peer.send(ACK, option, payload=b"ab"))
+        assert dss.wide_ack is wide
+        assert dss.data_ack == world.keys.outgoing.number(position + 2, wide=wide)
+
+
+def test_it_is_wide_after_data_in_mp_capable(script: Any) -> None:
+    """Section 3.1: that data has no data sequence number, so no width either."""
+    world = script(data_acks=LINUX_DATA_ACKS)
+    peer = world.open()
+    option = MpCapable(
+        sender_key=world.keys.local, receiver_key=world.connection.keys.local, data_length=5
+    )
+    (dss,) = all_dss(peer.send(ACK, option, payload=b"hello"))
+    assert dss.wide_ack
+    assert dss.data_ack == world.keys.outgoing.number(5)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_address_signals_may_go_alone(script: Any, beside: bool) -> None:
+    """Section 3.4.1 says nothing of what else its ACK carries."""
+    announced = PathEndpoint(host=LOCAL_2.host, id=7, signal=True)
+    acks = DataAcks(first=False, beside_addresses=beside)
+    world = script(data_acks=acks, endpoints=(announced,))
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    world.wait(2)  # it is announced again
+    (option, *others) = [
+        one
+        for segment in peer.take()
+        if find(segment.options, AddAddr)
+        for one in sorted(segment.options, key=lambda each: isinstance(each, Dss))
+        if isinstance(one, MptcpOption)
+    ]
+    assert isinstance(option, AddAddr)
+    assert bool([one for one in others if isinstance(one, Dss)]) is beside
+
+
+@pytest.mark.parametrize("acks", [DataAcks(), LINUX_DATA_ACKS])
+def test_time_wait_may_have_none(script: Any, acks: DataAcks) -> None:
+    """Section 3.3.3: the peer's FIN comes after our Data ACK of its DATA_FIN."""
+    world = script(data_acks=acks)
+    peer = world.open()
+    world.connection.close()
+    world.pump()
+    peer.take()
+    fin = world.data(0, 1, 0, acked=1, data_fin=True)
+    peer.send(ACK, fin)
+    *_, last = peer.send(ACK | FIN, world.ack(1))
+    assert bool(find(last.options, Dss)) is acks.in_time_wait
