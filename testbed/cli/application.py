@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "exec",
     "shell",
     "nc",
+    "packetdrill",
     "run",
     "show",
     "compare",

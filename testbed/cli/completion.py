@@ -107,3 +107,10 @@ def baselines(ctx: Any, incomplete: str) -> Iterator[str]:
 
     directory = Path(ctx.params.get("directory") or "results/baseline")
     yield from (path.stem for path in sorted(directory.glob(f"{incomplete}*.json")))
+
+
+def ip_versions(incomplete: str) -> Iterator[str]:
+    """Yield the versions of IP that scripts of packetdrill run over, and that begin so."""
+    from testbed.interchange.packetdrill import VERSIONS
+
+    yield from (name for name in VERSIONS if name.startswith(incomplete))

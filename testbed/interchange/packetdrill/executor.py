@@ -1,0 +1,280 @@
+"""Carries a script out, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from testbed.interchange.packetdrill.assertions import first_wrong
+from testbed.interchange.packetdrill.calls import Frame, Returned, World, differs
+from testbed.interchange.packetdrill.comparison import differences
+from testbed.interchange.packetdrill.compose import Context, composed
+from testbed.interchange.packetdrill.conversations import Conversations
+from testbed.interchange.packetdrill.flows import Conversation
+from testbed.interchange.packetdrill.host import Host, Sent
+from testbed.interchange.packetdrill.icmp import icmp_error
+from testbed.interchange.packetdrill.model import (
+    Assertion,
+    Call,
+    Icmp,
+    Kind,
+    Packet,
+    Script,
+    Shell,
+    Timed,
+    UnsupportedError,
+    When,
+)
+from testbed.interchange.packetdrill.names import Addresses, Keys
+from testbed.interchange.packetdrill.notation import of_packet, of_time
+from testbed.interchange.packetdrill.outcome import Mismatch
+from testbed.interchange.packetdrill.queries import holds
+from testbed.interchange.packetdrill.settings import Settings
+from testbed.interchange.packetdrill.translate import translated
+from testbed.interchange.packetdrill.versions import Version
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.packet.segment import Segment
+
+_US: Final = 1_000
+_TOLERANCE_US: Final = 4_000  # packetdrill's own, in microseconds
+_PATIENCE_NS: Final = 600 * 10**9  # for a packet that may leave at any time
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A call that waits, and when it shall return."""
+
+    frame: Frame
+    ends: int
+
+
+class Executor:
+    """One run of a script.
+
+    :param tell: is given a line for each thing that happens.
+    """
+
+    def __init__(self, script: Script, version: Version, tell: Callable[[str], None]) -> None:
+        self._script = script
+        self._tell = tell
+        self._host = Host(version.local)
+        self._settings = Settings(version.config, version.local)
+        if "mtu" in script.options:
+            self._settings.change_tcp(mtu=int(script.options["mtu"]))
+        self._world = World(self._host, self._settings, version.local, version.remote, {})
+        self._keys = Keys()
+        self._addresses = Addresses(version.remote)
+        self._conversations = Conversations(version.local, self._addresses)
+        self._tolerance = _US * int(script.options.get("tolerance_usecs", _TOLERANCE_US))
+        self._base = 0  # the time to which the next event is relative
+        self._waiting: Waiting | None = None
+
+    def run(self) -> None:
+        """Carry it out.
+
+        :raises Mismatch: the stack does something else.
+        :raises UnsupportedError: the script needs what there is not.
+        :raises InputError: the script makes no sense.
+        """
+        for shell in self._script.setup:
+            self._shell(shell)
+        for timed in self._script.events:
+            self._one(timed)
+        if self._waiting is not None:
+            self._finish(self._waiting)
+
+    def _one(self, timed: Timed) -> None:
+        event, when = timed.event, timed.when
+        start = when.at if when.kind is Kind.ABSOLUTE else self._base + when.at
+        if isinstance(event, Packet) and not event.inbound:
+            self._expect(event, when, start)
+            return
+        self._base = start
+        self._pass(start)
+        match event:
+            case Packet():
+                self._send(event)
+            case Icmp():
+                self._host.receive_icmp(icmp_error(event, self._conversations.current))
+            case Call():
+                self._call(event, when, start)
+            case Shell():
+                self._shell(event)
+            case Assertion():
+                self._assert(event)
+        self._look_after_waiting()
+
+    # Time
+
+    def _pass(self, until: int) -> None:
+        """Let time pass."""
+        while self._host.advance(until):
+            self._look_after_waiting()
+
+    # Packets
+
+    def _context(self, packet: Packet, flow: Conversation) -> Context:
+        return Context(self._script.file, packet, flow, self._keys, self._addresses)
+
+    def _send(self, packet: Packet) -> None:
+        """Give the host a segment of the script."""
+        flow = self._conversations.inbound(packet)
+        segment = composed(self._context(packet, flow))
+        self._say(of_packet(packet))
+        self._host.receive(segment)
+
+    def _expect(self, packet: Packet, when: When, start: int) -> None:
+        """Wait for a segment of the host, and hold it against what is expected."""
+        if {"tos", "ttl"} & set(packet.ip):
+            raise UnsupportedError("the IP header's type of service and hop limit", packet.line)
+        last = start + _PATIENCE_NS if when.kind is Kind.ANY else self._latest(when, start)
+        found = self._await(packet, last + self._tolerance)
+        flow = self._conversations.outbound(found.segment)
+        self._conversations.bind(packet, found.segment)
+        got = translated(found.segment, self._context(packet, flow))
+        self._say(of_packet(got), found.at)
+        wrong = differences(packet, got, self._addresses)
+        if not self._in_time(when, start, found.at):
+            wrong.append("time")
+        if wrong:
+            self._mismatch(packet, when, start, got, found.at, wrong)
+        exact = when.kind is not Kind.ANY and when.until is None
+        self._base = start if exact else found.at
+
+    def _latest(self, when: When, start: int) -> int:
+        return start if when.until is None else start + when.until - when.at
+
+    def _in_time(self, when: When, start: int, at: int) -> bool:
+        if when.kind is Kind.ANY:
+            return True
+        return start - self._tolerance <= at <= self._latest(when, start) + self._tolerance
+
+    def _await(self, packet: Packet, last: int) -> Sent:
+        """Return the segment that a packet of the script stands for.
+
+        Several that follow one another are one, as where the kernel segments late.
+        """
+        while (found := self._take(packet)) is None:
+            if self._host.now >= last:
+                expected = of_packet(packet)
+                raise Mismatch(packet.line, "nothing was sent", expected, "nothing")
+            if not self._host.advance(last):
+                continue
+            self._look_after_waiting()
+        while (
+            len(found.segment.payload) < packet.range.length
+            and (more := self._take(packet)) is not None
+        ):
+            found = Sent(found.at, _joined(found.segment, more.segment))
+        return found
+
+    def _take(self, packet: Packet) -> Sent | None:
+        """Take the next segment; of a script that names addresses, the next one between them.
+
+        In which order a host sends on several subflows at one moment is its own business.
+        """
+        waiting = self._host.sent
+        while waiting and not self._conversations.concerns(packet, waiting[0].segment):
+            waiting.popleft()
+        for at, one in enumerate(waiting):
+            if self._conversations.matches(packet, one.segment):
+                del waiting[at]
+                return one
+        return waiting.popleft() if waiting else None
+
+    def _mismatch(
+        self, packet: Packet, when: When, start: int, got: Packet, at: int, wrong: list[str]
+    ) -> None:
+        expected, seen = of_packet(packet), of_packet(got)
+        if wrong == ["time"]:
+            ends = self._latest(when, start)
+            between = of_time(start) + (f"~{of_time(ends)}" * (ends > start))
+            expected, seen = f"{between} {expected}", f"{of_time(at)} {seen}"
+        raise Mismatch(packet.line, f"another packet: {', '.join(wrong)}", expected, seen)
+
+    # Calls
+
+    def _call(self, call: Call, when: When, start: int) -> None:
+        if self._waiting is not None:
+            self._finish(self._waiting)
+        if call.name == "listen":
+            self._conversations.leave()
+        frame = Frame(self._world, call, self._script.file)
+        returned = frame.attempt()
+        if returned is not None and when.ends is None:
+            self._check(call, returned)
+            return
+        ends = start + (0 if when.ends is None else when.ends - when.at)
+        self._waiting = Waiting(frame, ends)
+        if returned is not None:
+            self._returned(self._waiting, returned)
+        elif when.ends is None:
+            self._finish(self._waiting)
+
+    def _look_after_waiting(self) -> None:
+        """Try a call that waits again."""
+        if self._waiting is not None:
+            returned = self._waiting.frame.attempt()
+            if returned is not None:
+                self._returned(self._waiting, returned)
+
+    def _returned(self, waiting: Waiting, returned: Returned) -> None:
+        self._waiting = None
+        if abs(self._host.now - waiting.ends) > self._tolerance:
+            call = waiting.frame.call
+            at, ends = of_time(self._host.now), of_time(waiting.ends)
+            raise Mismatch(call.line, f"{call.name} returns at another time", ends, at)
+        self._check(waiting.frame.call, returned)
+
+    def _finish(self, waiting: Waiting) -> None:
+        """Let time pass until a call that waits returns."""
+        last = waiting.ends + self._tolerance
+        while self._waiting is not None:
+            if self._host.now >= last:
+                call = waiting.frame.call
+                expected = f"{call.name} returns at {of_time(waiting.ends)}"
+                raise Mismatch(call.line, f"{call.name} waits", expected, "it waits for ever")
+            self._host.advance(last)
+            self._look_after_waiting()
+
+    def _check(self, call: Call, returned: Returned) -> None:
+        seen = " ".join([str(returned.value), returned.errno]).strip()
+        said = "".join(f", value {at + 1}: {value}" for at, value in returned.said.items())
+        self._say(f"{call.name} = {seen}{said}")
+        wanted = differs(call, returned)
+        if wanted is not None:
+            raise Mismatch(call.line, f"{call.name} returns something else", wanted, seen + said)
+
+    # The rest
+
+    def _shell(self, shell: Shell) -> None:
+        before = self._settings.endpoints
+        asked = self._settings.run(shell.text, shell.line)
+        if self._settings.endpoints != before:
+            self._host.paths_are(self._settings.endpoints)
+        for words in asked:
+            if not holds(words, self._host.connections, shell.line):
+                raise Mismatch(shell.line, "a command fails", " ".join(words), "it does not hold")
+
+    def _assert(self, assertion: Assertion) -> None:
+        socket = self._world.last()
+        connection = None if socket is None else socket.connection
+        if connection is None:
+            raise UnsupportedError("TCP_INFO without a connection", assertion.line)
+        if isinstance(connection, MptcpConnection):
+            raise UnsupportedError("TCP_INFO of MPTCP", assertion.line)
+        wrong = first_wrong(assertion.text, connection.info(), assertion.line)
+        if wrong is not None:
+            expected, _, got = wrong.partition(", but ")
+            raise Mismatch(assertion.line, "an assertion is wrong", expected, got)
+
+    def _say(self, text: str, at: int | None = None) -> None:
+        self._tell(f"{of_time(self._host.now if at is None else at)} {text}")
+
+
+def _joined(first: Segment, second: Segment) -> Segment:
+    """Put two segments together: what the second says last counts."""
+    return msgspec.structs.replace(
+        first, payload=first.payload + second.payload, flags=first.flags | second.flags
+    )

@@ -1,0 +1,178 @@
+"""A host in virtual time: the stack's endpoints, what they send, and the clock.
+
+Connections with the same configuration share an endpoint.  Segments find theirs by the connection
+that they belong to, or else by the port.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+import msgspec
+
+from testbed.stack.connection import Connected, Connection
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.icmp import IcmpError
+from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp.listener import TcpListener
+
+_FIRST_PORT: Final = 40_001
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A segment that has left, and when."""
+
+    at: int
+    segment: Segment
+
+
+class Host:
+    """What a script tests.
+
+    :param local: its first address.
+    :ivar now: nanoseconds since the start of the script.
+    :ivar sent: what has left and was not looked at yet.
+    """
+
+    def __init__(self, local: str) -> None:
+        self.now = 0
+        self.sent: deque[Sent] = deque()
+        self._random = Random(8684)
+        self._network = _Network([local])
+        self._endpoints: dict[MptcpConfig, MptcpEndpoint] = {}
+        self._ports: dict[int, MptcpEndpoint] = {}
+        self._opened: list[Connection] = []
+        self._accepted: dict[int, deque[Connection]] = {}
+        self._all: list[Connection] = []
+
+    # What sockets ask for.
+
+    def connect(self, config: MptcpConfig, flow: Flow, *, mptcp: bool) -> Connection:
+        """Open a connection."""
+        endpoint = self._endpoint(config)
+        opened: Connection = (
+            endpoint.connect(flow, self.now) if mptcp else endpoint.tcp.connect(flow, self.now)
+        )
+        self._opened.append(opened)
+        self._all.append(opened)
+        self._ports[flow.local.port] = endpoint
+        self.settle()
+        return opened
+
+    def listen(self, config: MptcpConfig, local: Address, *, mptcp: bool) -> TcpListener:
+        """Open a port."""
+        endpoint = self._endpoint(config)
+        listener = endpoint.listen(local) if mptcp else endpoint.tcp.listen(local)
+        self._ports[local.port] = endpoint
+        self._accepted.setdefault(local.port, deque())
+        return listener
+
+    def accepted(self, port: int) -> deque[Connection]:
+        """Return the connections that wait to be accepted."""
+        return self._accepted.setdefault(port, deque())
+
+    def port(self) -> int:
+        """Return a free local port."""
+        return self._network.port_for("", Address("", 0))
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        """All that there were."""
+        return self._all
+
+    # What happens to it.
+
+    def paths_are(self, endpoints: tuple[PathEndpoint, ...]) -> None:
+        """Have these endpoints from now on, in all connections."""
+        self._network.add([one.host for one in endpoints])
+        for endpoint in self._endpoints.values():
+            endpoint.endpoints_are(endpoints, self.now)
+        self.settle()
+
+    def receive(self, segment: Segment) -> None:
+        """Take a segment."""
+        self._owner(segment).receive(segment, self.now)
+        self.settle()
+
+    def receive_icmp(self, error: IcmpError) -> None:
+        """Take an ICMP error."""
+        for endpoint in self._endpoints.values():
+            endpoint.receive_icmp(error, self.now)
+        self.settle()
+
+    def advance(self, until: int) -> bool:
+        """Let time pass until something is due, or until then; tell whether something was."""
+        times = [one.next_timer() for one in self._endpoints.values()]
+        due = min((time for time in times if time is not None), default=None)
+        if due is None or due > until:
+            self.now = max(self.now, until)
+            return False
+        self.now = max(self.now, due)
+        for endpoint in self._endpoints.values():
+            endpoint.handle_timer(self.now)
+        self.settle()
+        return True
+
+    def settle(self) -> None:
+        """Let what can be sent leave, and take what has happened."""
+        for endpoint in self._endpoints.values():
+            self._settle(endpoint)
+
+    def _settle(self, endpoint: MptcpEndpoint) -> None:
+        stirred = True
+        while stirred:
+            segments = endpoint.segments_to_send(self.now)
+            self.sent.extend(Sent(self.now, one) for one in segments)
+            stirred = bool(segments)
+            while (found := endpoint.next_event()) is not None:
+                stirred = True
+                connection, event = found
+                if isinstance(event, Connected) and connection not in self._opened:
+                    self.accepted(connection.flow.local.port).append(connection)
+                    self._all.append(connection)
+
+    def _endpoint(self, config: MptcpConfig) -> MptcpEndpoint:
+        if config not in self._endpoints:
+            self._network.add([one.host for one in config.endpoints])
+            secret = self._random.randbytes(16)
+            self._endpoints[config] = MptcpEndpoint(config, self._random, secret, self._network)
+        return self._endpoints[config]
+
+    def _owner(self, segment: Segment) -> MptcpEndpoint:
+        flow = Flow(segment.destination, segment.source)
+        for endpoint in self._endpoints.values():
+            if endpoint.tcp.connection(flow) is not None:
+                return endpoint
+        return self._ports.get(flow.local.port) or self._endpoint(MptcpConfig())
+
+
+class _Network:
+    """Implements :class:`testbed.stack.mptcp.paths.LocalNetwork`."""
+
+    def __init__(self, hosts: list[str]) -> None:
+        self._hosts = hosts
+        self._next = _FIRST_PORT
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        return self._hosts
+
+    def add(self, hosts: Sequence[str]) -> None:
+        self._hosts += [one for one in hosts if one not in self._hosts]
+
+    def source_for(self, remote_host: str) -> str | None:
+        return next((one for one in self._hosts if (":" in one) == (":" in remote_host)), None)
+
+    def port_for(self, local_host: str, remote: Address) -> int:
+        del local_host, remote
+        self._next += 1
+        return self._next - 1
+
+    def release_port(self, local: Address) -> None:
+        del local

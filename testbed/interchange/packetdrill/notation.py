@@ -1,0 +1,84 @@
+"""Writes packets the way scripts do."""
+
+from __future__ import annotations
+
+from testbed.interchange.packetdrill.model import Packet, ScriptOption
+
+_NS = 1_000_000_000
+
+
+def of_packet(packet: Packet) -> str:
+    """Return a packet as a script would say it."""
+    words = ["<" if packet.inbound else ">"]
+    said = [f"{name} {value}" if name in ("tos", "ttl") else str(value)
+            for name, value in packet.ip.items() if value or name != "ecn"]  # fmt: skip
+    if said:
+        words.append(f"[{','.join(said)}]")
+    if packet.ends.source or packet.ends.destination:
+        words.append(
+            _address(packet.ends.source) + f"> {_address(packet.ends.destination)}".rstrip()
+        )
+    span = packet.range
+    words += [packet.flags or "-", f"{span.start}:{span.end}({span.length})"]
+    for name, value in (("ack", packet.ack), ("win", packet.window), ("urg", packet.urgent)):
+        if value is not None:
+            words.append(f"{name} {value}")
+    if packet.options is None:
+        words.append("<...>")
+    elif packet.options:
+        words.append(f"<{', '.join(map(of_option, packet.options))}>")
+    return " ".join(words)
+
+
+def of_time(ns: int) -> str:
+    """Return a time in seconds since the start of a script."""
+    return f"{ns / _NS:.6f}"
+
+
+def _address(name: str) -> str:
+    return f"addr[{name}] " if name else ""
+
+
+def of_option(option: ScriptOption) -> str:
+    """Return an option as a script would say it."""
+    values = option.values
+    match option.name:
+        case "mss" | "wscale":
+            return f"{option.name} {next(iter(values.values()))}"
+        case "TS":
+            return f"TS val {values['val']} ecr {values['ecr']}"
+        case "sack":
+            return "sack " + " ".join(f"{a}:{b}" for a, b in option.blocks)
+        case "FO" | "FOexp":
+            return f"{option.name} {option.cookie.hex()}".rstrip()
+        case "mp_capable":
+            return _capable(option)
+        case "mp_reset":
+            return f"mp_reset {values['reason']}" + " flags[flag_t]" * bool(values.get("flags"))
+        case _:
+            return " ".join([option.name, *(_value(name, one) for name, one in values.items())])
+
+
+def _capable(option: ScriptOption) -> str:
+    values = option.values
+    keys = [name if value is None else f"{name}={value}" for name, value in option.keys]
+    words = [
+        f"mpcapable v{values['version']} flags {values['flags']:#x}",
+        f"key[{', '.join(keys)}]" if keys else "nokey",
+    ]
+    if "length" in values:
+        words.append(f"mpcdatalen {values['length']}")
+    return " ".join(words)
+
+
+def _value(name: str, value: object) -> str:
+    if value is True:
+        return name
+    if name == "addr" and isinstance(value, tuple):
+        known, address = value
+        return f"addr[{known}]" if known else f'addr[ep="{address}"]'
+    if isinstance(value, tuple):
+        if value and isinstance(value[0], str):
+            return f"{name}={value[0]}({' '.join(map(str, value[1:]))})"
+        return f"{name}=[{','.join(map(str, value))}]"
+    return f"{name}={value}"

@@ -1,0 +1,210 @@
+"""Reads the TCP options of packets.
+
+Each option becomes its name and values; what they mean is for ``options.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from testbed.interchange.packetdrill.lexer import Token
+from testbed.interchange.packetdrill.model import ScriptOption, UnsupportedError
+from testbed.interchange.packetdrill.reader import Reader
+
+Values = dict[str, object]
+
+_KEYS: Final = frozenset("ABCDEFGH")
+
+
+def read_options(reader: Reader) -> tuple[ScriptOption, ...] | None:
+    """Read the options up to ``>``; ``None`` for ``...``.
+
+    :raises UnsupportedError: an option that is not known here.
+    """
+    if reader.peek.kind == "dots":
+        reader.next()
+        reader.expect(">")
+        return None
+    found: list[ScriptOption] = []
+    while not reader.take(">"):
+        found.append(_option(reader))
+        if not reader.take(","):
+            reader.expect(">")
+            break
+    return tuple(found)
+
+
+def _option(reader: Reader) -> ScriptOption:
+    token = reader.next()
+    name = _ALIASES.get(token.text, token.text)
+    read = _OPTIONS.get(name)
+    if read is None:
+        if token.kind != "word":
+            raise reader.error("a TCP option", token)
+        raise UnsupportedError(f"the TCP option {token.text!r}", token.line)
+    return ScriptOption(name, read(reader, token))
+
+
+def _nothing(_: Reader, __: Token) -> Values:
+    return {}
+
+
+def _one(name: str) -> Callable[[Reader, Token], Values]:
+    return lambda reader, _: {name: reader.integer(f"the number of {name}")}
+
+
+def _timestamps(reader: Reader, _: Token) -> Values:
+    reader.expect("val")
+    value = reader.integer("a timestamp")
+    reader.expect("ecr")
+    return {"val": value, "ecr": reader.integer("a timestamp")}
+
+
+def _sack(reader: Reader, _: Token) -> Values:
+    blocks: list[tuple[int, int]] = []
+    while reader.peek.kind == "int":
+        start = reader.integer("a sequence number")
+        reader.expect(":")
+        blocks.append((start, reader.integer("a sequence number")))
+    return {"blocks": tuple(blocks)}
+
+
+def _cookie(reader: Reader, token: Token) -> Values:
+    if reader.peek.text in (",", ">"):
+        return {"cookie": b""}
+    digits = reader.blob()
+    try:
+        return {"cookie": bytes.fromhex(digits)}
+    except ValueError:
+        raise UnsupportedError(f"the cookie {digits} without a value", token.line) from None
+
+
+def _capable(reader: Reader, _: Token) -> Values:
+    values: Values = {"version": 1, "flags": 0, "keys": ()}
+    if reader.peek.text in ("v0", "v1"):
+        values["version"] = int(reader.next().text[1:])
+    if reader.take("flags"):
+        values["flags"] = _flags(reader)
+    if not reader.take("nokey") and reader.take("key"):
+        values["keys"] = _keys(reader)
+    if reader.take("mpcdatalen"):
+        values["length"] = reader.integer("a length")
+    return values
+
+
+def _flags(reader: Reader) -> int:
+    """Read ``[flag_a, flag_h]`` or a number."""
+    if not reader.take("["):
+        return reader.integer("flags")
+    flags = 0
+    while not reader.take("]"):
+        name = reader.word("a flag")
+        letter = name.removeprefix("flag_").upper()
+        if letter in _KEYS:
+            flags |= 0x80 >> (ord(letter) - ord("A"))
+        elif name == "flag_t":
+            flags |= 1
+        reader.take(",")
+    return flags
+
+
+def _keys(reader: Reader) -> tuple[tuple[str, int | None], ...]:
+    """Read ``[skey, ckey=2]``: names of keys, and the values that the script gives them."""
+    reader.expect("[")
+    keys: list[tuple[str, int | None]] = []
+    while not reader.take("]"):
+        name = reader.word("the name of a key")
+        keys.append((name, reader.integer("a key") if reader.take("=") else None))
+        reader.take(",")
+    return tuple(keys)
+
+
+def _named(reader: Reader, token: Token) -> Values:
+    """Read ``name=value`` and names without one, up to the next option."""
+    values: Values = {}
+    while reader.peek.kind == "word":
+        name = reader.next().text
+        if reader.take("["):
+            values[name] = _address(reader)
+        elif name == "flags":
+            reader.expect("[")
+            values[name] = _reset_flags(reader)
+        else:
+            values[name] = _value(reader, token) if reader.take("=") else True
+    return values
+
+
+def _reset_flags(reader: Reader) -> int:
+    name = reader.word("a flag")
+    reader.expect("]")
+    return int(name == "flag_t")
+
+
+def _reset(reader: Reader, token: Token) -> Values:
+    return {"reason": reader.integer("a reason"), **_named(reader, token)}
+
+
+def _address(reader: Reader) -> tuple[str, str | None]:
+    """Read the name of an address, and the address if the script says it."""
+    name = reader.word("the name of an address")
+    given = None
+    if reader.take("="):
+        function = reader.next()
+        if function.text not in ("inet_addr", "inet6_addr"):
+            raise reader.error("inet_addr or inet6_addr", function)
+        reader.expect("(")
+        given = reader.next().text.strip('"')
+        reader.expect(")")
+    reader.expect("]")
+    return name, given
+
+
+def _value(reader: Reader, token: Token) -> object:
+    if reader.take("auto"):
+        return "auto"
+    if reader.take("["):
+        numbers: list[int] = []
+        while not reader.take("]"):
+            numbers.append(reader.integer("a number"))
+            reader.take(",")
+        return tuple(numbers)
+    if reader.peek.kind == "word":
+        function = reader.next().text
+        reader.expect("(")
+        names = [reader.word("the name of a key")]
+        while not reader.take(")"):
+            reader.take(",")
+            names.append(reader.word("the name of a key"))
+        return function, *names
+    return reader.integer(f"a value of {token.text}")
+
+
+_ALIASES: Final = {
+    "mpcapable": "mp_capable",
+    "FOEXP": "FOexp",
+    "remove_addr": "remove_address",
+    "add_addr": "add_address",
+}
+_OPTIONS: Final[dict[str, Callable[[Reader, Token], Values]]] = {
+    "nop": _nothing,
+    "eol": _nothing,
+    "mss": _one("mss"),
+    "wscale": _one("shift"),
+    "sackOK": _nothing,
+    "sack": _sack,
+    "TS": _timestamps,
+    "FO": _cookie,
+    "FOexp": _cookie,
+    "mp_capable": _capable,
+    "mp_join_syn": _named,
+    "mp_join_syn_ack": _named,
+    "mp_join_ack": _named,
+    "dss": _named,
+    "add_address": _named,
+    "remove_address": _named,
+    "mp_prio": _named,
+    "mp_fail": _named,
+    "mp_fastclose": _named,
+    "mp_reset": _reset,
+}

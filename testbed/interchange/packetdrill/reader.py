@@ -1,0 +1,91 @@
+"""Goes through the pieces of a script, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.interchange.packetdrill.lexer import Token
+
+
+class Reader:
+    """The pieces that are left.
+
+    :param defines: words, and what stands for each.
+    """
+
+    def __init__(self, pieces: Sequence[Token], file: str, defines: Mapping[str, str]) -> None:
+        self.file = file
+        self._pieces = pieces
+        self._at = 0
+        self._line = 1
+        self._defines = defines
+
+    @property
+    def peek(self) -> Token:
+        """The next piece, which stays."""
+        return self._replaced(self._pieces[self._at])
+
+    def next(self) -> Token:
+        """Take the next piece."""
+        token = self.peek
+        if token.kind != "end":
+            self._at += 1
+        self._line = token.line
+        return token
+
+    @property
+    def line(self) -> int:
+        """The line of the piece that was taken last."""
+        return self._line
+
+    def take(self, text: str) -> bool:
+        """Take the next piece if it is this one, and tell whether it was."""
+        if self.peek.text != text or self.peek.kind in ("string", "shell"):
+            return False
+        self.next()
+        return True
+
+    def expect(self, text: str) -> None:
+        """Take this piece.
+
+        :raises InputError: there is another one.
+        """
+        if not self.take(text):
+            raise self.error(repr(text), self.peek)
+
+    def word(self, what: str) -> str:
+        """Take a word; ``what`` says which kind, for the error."""
+        token = self.next()
+        if token.kind != "word":
+            raise self.error(what, token)
+        return token.text
+
+    def integer(self, what: str) -> int:
+        """Take an integer, with its sign."""
+        sign = -1 if self.take("-") else 1
+        token = self.next()
+        if token.kind not in ("int", "hex"):
+            raise self.error(what, token)
+        return sign * int(token.text, 0 if token.kind == "hex" else 10)
+
+    def blob(self) -> str:
+        """Take all pieces that follow without a space: hexadecimal digits, for example."""
+        text = self.next().text
+        while self.peek.glued and self.peek.kind in ("word", "int"):
+            text += self.next().text
+        return text
+
+    def error(self, wanted: str, got: Token, hint: str | None = None) -> InputError:
+        """Return the error of a piece that does not belong there."""
+        text = got.text if got.kind == "end" else repr(got.text)
+        return InputError(
+            f"{wanted} is expected, not {text}", file=self.file, line=got.line, hint=hint
+        )
+
+    def _replaced(self, token: Token) -> Token:
+        if token.kind != "word" or token.text not in self._defines:
+            return token
+        return msgspec.structs.replace(token, text=self._defines[token.text])

@@ -1,0 +1,269 @@
+"""What shell commands of a script mean to the stack: a small set of known settings."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import math
+import re
+import shlex
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.interchange.packetdrill.model import UnsupportedError
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.tcp.congestion import CONTROLS
+
+_S: Final = 1_000_000_000
+_UNLIMITED: Final = 1 << 20
+
+
+class Settings:
+    """The configuration that connections begin with, and the paths of MPTCP.
+
+    :param local: the host's first address; scripts of the published suite add the next ones.
+    :ivar config: for connections that begin from now on.
+    :ivar endpoints: as ``ip mptcp endpoint`` shows them.
+    :ivar fast_open: the sysctl ``tcp_fastopen``.
+    """
+
+    def __init__(self, config: MptcpConfig, local: str) -> None:
+        self.config = config
+        self.endpoints: tuple[PathEndpoint, ...] = ()
+        self.fast_open = 0
+        self._local = local
+
+    @property
+    def current(self) -> MptcpConfig:
+        """The configuration of connections that begin now."""
+        return msgspec.structs.replace(self.config, endpoints=self.endpoints)
+
+    def run(self, text: str, line: int) -> list[tuple[str, ...]]:
+        """Carry out what sets something; return the commands that ask something.
+
+        :raises UnsupportedError: a command or a setting that has no counterpart.
+        """
+        asked: list[tuple[str, ...]] = []
+        for command in _commands(text):
+            words = tuple(shlex.split(command, comments=True))
+            if words and not self._set(words, line):
+                asked.append(words)
+        return asked
+
+    def _set(self, words: tuple[str, ...], line: int) -> bool:
+        name = words[0].rsplit("/", 1)[-1]
+        if name == "sysctl":
+            self._sysctls(words[1:], line)
+        elif name == "set_sysctls.py":
+            self._sysctls(
+                [one.removeprefix("/proc/sys/").replace("/", ".") for one in words[1:]], line
+            )
+        elif name == "ip" and {"link", "mtu"} <= set(words):
+            self.change_tcp(mtu=int(words[words.index("mtu") + 1]))
+        elif name == "ip" and "mptcp" in words:
+            self._paths(words[words.index("mptcp") + 1 :], line)
+        elif name in _SCRIPTS:
+            _SCRIPTS[name](self, words[1:])
+        elif name.startswith("sysctl_restore") or _idle(words):
+            pass
+        else:
+            return False
+        return True
+
+    # Of sysctl:
+
+    def _sysctls(self, words: tuple[str, ...] | list[str], line: int) -> None:
+        for word in words:
+            if word.startswith("-"):
+                continue
+            name, _, value = word.partition("=")
+            self._sysctl(name.replace("/", "."), value, line)
+
+    def _sysctl(self, name: str, value: str, line: int) -> None:
+        if name == "net.ipv4.tcp_fastopen":
+            self.fast_open = int(value, 0)
+        elif name in _TCP:
+            field, read = _TCP[name]
+            self.change_tcp(**{field: read(value)})
+            if field in ("send_buffer", "receive_buffer"):
+                self._change(**{field: read(value)})
+        elif name in _MPTCP:
+            field, read = _MPTCP[name]
+            self._change(**{field: read(value)})
+        elif value not in _AS_IT_IS.get(name, ()):
+            raise UnsupportedError(f"sysctl {name}={value}", line)
+
+    def change_tcp(self, **changes: object) -> None:
+        """Change fields of TCP's configuration."""
+        self._change(tcp=msgspec.structs.replace(self.config.tcp, **changes))
+
+    def _change(self, **changes: object) -> None:
+        self.config = msgspec.structs.replace(self.config, **changes)
+
+    # Of ip mptcp:
+
+    def _paths(self, words: tuple[str, ...], line: int) -> None:
+        match words:
+            case ("limits", "set", *said):
+                self.limit(dict(zip(said[::2], said[1::2], strict=False)))
+            case ("endpoint", "flush"):
+                self.endpoints = ()
+            case ("endpoint", "add", host, *said):
+                self.add(host, said)
+            case ("endpoint", "delete" | "del", "id", number, *_):
+                self.endpoints = tuple(one for one in self.endpoints if one.id != int(number))
+            case _:
+                raise UnsupportedError(f"ip mptcp {' '.join(words)}", line)
+
+    def limit(self, said: dict[str, str]) -> None:
+        """Set the limits of further subflows and of ADD_ADDRs that are taken up."""
+        numbers = {_LIMITS[name]: int(value) for name, value in said.items()}
+        self._change(limits=msgspec.structs.replace(self.config.limits, **numbers))
+
+    def add(self, host: str, said: list[str]) -> None:
+        """Add an endpoint; without an id it gets the next one."""
+        flags = {name: True for name in said if name in _FLAGS}
+        number = int(said[said.index("id") + 1]) if "id" in said else self._next_id()
+        port = int(said[said.index("port") + 1]) if "port" in said else None
+        host = str(ipaddress.ip_address(host))
+        self.endpoints += (PathEndpoint(host=host, id=number, port=port, **flags),)
+
+    def _next_id(self) -> int:
+        return max((one.id for one in self.endpoints), default=0) + 1
+
+    def more_addresses(self, words: tuple[str, ...]) -> None:
+        """Do as ``multi-ep.sh`` of the published suite: limits of 8, and further addresses.
+
+        ``-e NUMBER`` of endpoints (1), ``-m signal`` or ``-m subflow``, ``-b`` for backups.
+        """
+        count = int(words[words.index("-e") + 1]) if "-e" in words else 1
+        modes = [value for name, value in itertools.pairwise(words) if name == "-m"]
+        said = [*(modes or ["signal"]), *(["backup"] if "-b" in words else [])]
+        self.limit({"subflows": "8", "add_addr_accepted": "8"})
+        self.endpoints = ()
+        for number in range(1, count + 1):
+            self.add(str(ipaddress.ip_address(self._local) + number), list(said))
+
+
+_LIMITS: Final = {
+    "subflow": "subflows", "subflows": "subflows", "add_addr_accepted": "add_addr_accepted",
+}  # fmt: skip
+_FLAGS: Final = ("subflow", "signal", "backup", "fullmesh", "laminar")
+
+
+def _commands(text: str) -> list[str]:
+    """Cut a text into commands, with products such as ``$((32*1024))`` computed."""
+    text = re.sub(r"\$\(\(([\d* ]+)\)\)", _product, text.replace("\\\n", " "))
+    return [one.strip() for one in re.split(r"\n|;|&&", text) if one.strip()]
+
+
+def _product(found: re.Match[str]) -> str:
+    return str(math.prod(int(factor) for factor in found.group(1).split("*")))
+
+
+def _flag(value: str) -> bool:
+    return int(value) != 0
+
+
+def _last(value: str) -> int:
+    """Return the greatest of three sizes, up to which a buffer may grow."""
+    return int(value.rsplit(maxsplit=1)[-1])
+
+
+def _seconds(value: str) -> int:
+    return int(value) * _S
+
+
+def _control(value: str) -> str:
+    try:
+        CONTROLS.take(value)
+    except InputError as error:
+        raise UnsupportedError(f"the congestion control {value!r}") from error
+    return value
+
+
+_TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
+    "net.ipv4.tcp_rmem": ("receive_buffer", _last),
+    "net.ipv4.tcp_wmem": ("send_buffer", lambda value: int(value.split()[1])),
+    "net.ipv4.tcp_timestamps": ("timestamps", _flag),
+    "net.ipv4.tcp_sack": ("sack", _flag),
+    "net.ipv4.tcp_window_scaling": ("window_scaling", _flag),
+    "net.ipv4.tcp_ecn": ("ecn", _flag),
+    "net.ipv4.tcp_syncookies": ("syn_cookies", _flag),
+    "net.ipv4.tcp_syn_retries": ("syn_retries", int),
+    "net.ipv4.tcp_synack_retries": ("syn_ack_retries", int),
+    "net.ipv4.tcp_retries2": ("retries", int),
+    "net.ipv4.tcp_orphan_retries": ("orphan_retries", int),
+    "net.ipv4.tcp_fin_timeout": ("fin_timeout_ns", _seconds),
+    "net.ipv4.tcp_keepalive_time": ("keepalive_idle_ns", _seconds),
+    "net.ipv4.tcp_keepalive_intvl": ("keepalive_interval_ns", _seconds),
+    "net.ipv4.tcp_keepalive_probes": ("keepalive_probes", int),
+    "net.ipv4.tcp_notsent_lowat": (
+        "notsent_lowat",
+        lambda value: 0 if int(value) >= 1 << 31 else int(value),
+    ),
+    "net.ipv4.tcp_congestion_control": ("congestion", _control),
+    "net.ipv4.tcp_invalid_ratelimit": (
+        "challenge_acks_per_second",
+        lambda value: _UNLIMITED if value == "0" else 10,
+    ),
+}
+_MPTCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
+    "net.mptcp.checksum_enabled": ("checksum", _flag),
+    "net.mptcp.allow_join_initial_addr_port": ("deny_join_initial", lambda value: value == "0"),
+    "net.mptcp.close_timeout": ("close_timeout_ns", _seconds),
+    "net.mptcp.add_addr_timeout": ("announce_ns", _seconds),
+}
+# What the stack does anyway: another value has no counterpart.
+_AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
+    "net.mptcp.enabled": ("1",),
+    "net.ipv4.tcp_frto": ("2", "1"),
+    "net.ipv4.tcp_dsack": ("1",),
+    "net.ipv4.tcp_fack": ("0", "1"),
+    "net.ipv4.tcp_reordering": ("3",),
+    "net.ipv4.tcp_recovery": ("1",),
+    "net.ipv4.tcp_early_retrans": ("3", "4"),
+    "net.ipv4.tcp_slow_start_after_idle": ("0",),
+    "net.ipv4.tcp_no_metrics_save": ("1",),
+    "net.ipv4.tcp_moderate_rcvbuf": ("0", "1"),
+    # It paces nothing and cuts its own segments: these say how Linux does so.
+    "net.ipv4.tcp_tso_win_divisor": ("3", "100", "1"),
+    "net.ipv4.tcp_min_tso_segs": ("1", "4", "70"),
+    "net.ipv4.tcp_pacing_ss_ratio": ("200",),
+    "net.ipv4.tcp_pacing_ca_ratio": ("120",),
+}
+
+
+def _idle(words: tuple[str, ...]) -> bool:
+    """Tell whether a command concerns what is not there: devices, caches, counters to clear."""
+    if words[0] in ("true", "ethtool", "tc"):
+        return True
+    if words[0] == "nstat":
+        return not {"|"} & set(words)
+    return words[0] == "ip" and words[1] in ("link", "tcp_metrics", "tcp_metric")
+
+
+def _defaults(settings: Settings, _: tuple[str, ...]) -> None:
+    """Set what ``defaults.sh`` of the published suites sets, as far as it differs from ours."""
+    settings.run(
+        "sysctl -q net.ipv4.tcp_syn_retries=5 net.ipv4.tcp_synack_retries=5 "
+        "net.ipv4.tcp_ecn=0 net.ipv4.tcp_fastopen=0x3",
+        0,
+    )
+
+
+def _with_limits(settings: Settings, _: tuple[str, ...]) -> None:
+    settings.limit({"subflows": "8", "add_addr_accepted": "8"})
+
+
+# Scripts beside those of the published suites, by their names.
+_SCRIPTS: Final[dict[str, Callable[[Settings, tuple[str, ...]], None]]] = {
+    "defaults.sh": _defaults,
+    "multi-ep.sh": Settings.more_addresses,
+    "client.sh": _with_limits,
+    "server.sh": Settings.more_addresses,
+}

@@ -1,0 +1,264 @@
+"""Sockets over the stack: what a system call does, and whether it has to wait."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import msgspec
+
+from testbed.interchange.packetdrill.host import Host
+from testbed.interchange.packetdrill.model import UnsupportedError
+from testbed.stack.connection import Connection, ErrorKind, Listener
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.state import HANDSHAKE
+
+PORT: Final = 8080  # of servers, ours or the script's, as packetdrill has it
+_ERRNO: Final = {
+    ErrorKind.REFUSED: errno.ECONNREFUSED,
+    ErrorKind.RESET: errno.ECONNRESET,
+    ErrorKind.TIMED_OUT: errno.ETIMEDOUT,
+    ErrorKind.ABORTED: errno.ECONNABORTED,
+    ErrorKind.UNREACHABLE: errno.EHOSTUNREACH,
+    ErrorKind.MESSAGE_SIZE: errno.EMSGSIZE,
+    ErrorKind.PROTOCOL: errno.EPROTO,
+    ErrorKind.INTERNAL: errno.EIO,
+}
+
+
+class WouldBlock(Exception):  # noqa: N818 - no error: a call that waits
+    """A call can not be done yet."""
+
+
+class Socket:
+    """A stream socket.
+
+    Each call returns at once, raises :class:`WouldBlock` where it would wait, or ``OSError``.
+
+    :param mptcp: its protocol is IPPROTO_MPTCP.
+    :ivar nonblocking: O_NONBLOCK is set.
+    :ivar options: what ``setsockopt`` has set, by the option's name.
+    """
+
+    def __init__(self, host: Host, *, mptcp: bool, nonblocking: bool) -> None:
+        self.nonblocking = nonblocking
+        self.options: dict[str, int] = {}
+        self._host = host
+        self._mptcp = mptcp
+        self._local: Address | None = None
+        self._listener: Listener | None = None
+        self._connection: Connection | None = None
+        self._reported = False  # the error of the connection
+
+    def block(self, *, not_at_all: bool) -> None:
+        """Have calls wait, or return at once (O_NONBLOCK)."""
+        self.nonblocking = not_at_all
+
+    # Opening
+
+    def bind(self, local: Address) -> None:
+        """Choose the local address."""
+        self._local = local
+
+    def listen(self, config: MptcpConfig, local: Address) -> None:
+        """Open a port."""
+        self._listener = self._host.listen(config, self._local or local, mptcp=self._mptcp)
+
+    def connect(self, config: MptcpConfig, local: str, remote: Address) -> None:
+        """Open a connection, or go on waiting for it."""
+        if self._connection is None:
+            flow = Flow(self._local or Address(local, self._host.port()), remote)
+            self._connection = self._host.connect(config, flow, mptcp=self._mptcp)
+            if self.nonblocking:
+                raise OSError(errno.EINPROGRESS, "")
+        self._raise_failure()
+        if self._opening:
+            if self.nonblocking:
+                raise OSError(errno.EALREADY, "")
+            raise WouldBlock
+
+    def accept(self) -> Socket:
+        """Return the socket of the next connection."""
+        if self._listener is None:
+            raise OSError(errno.EINVAL, "")
+        waiting = self._host.accepted(self._listener.local.port)
+        if not waiting:
+            self._wait()
+        accepted = Socket(self._host, mptcp=self._mptcp, nonblocking=False)
+        accepted._connection = waiting.popleft()
+        accepted.options.update(self.options)
+        return accepted
+
+    # Data
+
+    def read(self, limit: int) -> int:
+        """Read, and return how many octets there were."""
+        connection = self._connected()
+        if not limit:
+            return 0
+        octets = len(connection.read(limit))
+        self._host.settle()
+        if octets or connection.at_eof:
+            return octets
+        self._raise_failure()
+        if connection.closed:
+            if self._reported and isinstance(connection, MptcpConnection):
+                raise OSError(errno.ENOTCONN, "")
+            return 0
+        return self._wait()
+
+    def write(self, octets: int, taken: int = 0) -> int:
+        """Write zeros, and return how many were taken; ``taken`` were before."""
+        connection = self._connected()
+        self._raise_failure()
+        try:
+            taken += connection.send(bytes(octets - taken))
+        except BrokenPipeError as error:
+            raise OSError(errno.EPIPE, "") from error
+        self._host.settle()
+        if taken == octets or (taken and self.nonblocking):
+            return taken
+        if self.nonblocking:
+            raise OSError(errno.EAGAIN, "")
+        raise _Partly(taken)
+
+    def write_urgent(self, octets: int) -> int:
+        """Write octets of which the last ones are urgent."""
+        connection = self._connected()
+        if not isinstance(connection, TcpConnection):
+            raise UnsupportedError("urgent data in MPTCP")
+        taken = connection.send_urgent(bytes(octets))
+        self._host.settle()
+        return taken
+
+    def shutdown(self) -> None:
+        """Close the sending side."""
+        self._connected().shutdown()
+        self._host.settle()
+
+    def close(self) -> None:
+        """Close it; with a linger time of 0, with RST."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._connection is not None:
+            if self.options.get("SO_LINGER") == 0:
+                self._connection.abort()
+            else:
+                self._connection.close()
+        self._host.settle()
+
+    # What can be known of it.
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection, if there is one."""
+        return self._connection
+
+    def take_error(self) -> int:
+        """Return the error number of the connection, once (SO_ERROR)."""
+        failure = None if self._connection is None else self._connection.failure
+        if failure is None or self._reported:
+            return 0
+        self._reported = True
+        return _ERRNO[failure.kind]
+
+    @property
+    def speaks_mptcp(self) -> bool:
+        """Whether it is a socket of MPTCP that has not fallen back to TCP (TCP_IS_MPTCP)."""
+        connection = self._connection
+        if connection is None:
+            return self._mptcp
+        return isinstance(connection, MptcpConnection) and not connection.fallback
+
+    def ready(self) -> set[str]:
+        """Return the events of poll(2) that there are."""
+        if self._listener is not None:
+            return {"POLLIN"} if self._host.accepted(self._listener.local.port) else set()
+        connection = self._connection
+        if connection is None:
+            return {"POLLOUT", "POLLHUP"}
+        if self._opening and not connection.closed:
+            return set()
+        found = {"POLLOUT"}
+        if connection.closed:
+            found |= {"POLLIN", "POLLHUP"}
+        if connection.failure is not None and not self._reported:
+            found.add("POLLERR")
+        if connection.at_eof or readable(connection):
+            found.add("POLLIN")
+        if connection.at_eof:
+            found.add("POLLRDHUP")
+        return found
+
+    @property
+    def _opening(self) -> bool:
+        connection = self._connection
+        if isinstance(connection, MptcpConnection):
+            return connection.state.name == "OPENING"
+        return cast("TcpConnection", connection).state in HANDSHAKE
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise OSError(errno.ENOTCONN, "")
+        return self._connection
+
+    def _raise_failure(self) -> None:
+        number = self.take_error()
+        if number:
+            raise OSError(number, "")
+
+    def _wait(self) -> int:
+        if self.nonblocking:
+            raise OSError(errno.EAGAIN, "")
+        raise WouldBlock
+
+
+class _Partly(WouldBlock):
+    """A write that has room for the rest later."""
+
+    def __init__(self, taken: int) -> None:
+        super().__init__(taken)
+        self.taken = taken
+
+
+def taken_before(error: WouldBlock) -> int:
+    """Return what a write that waits has taken."""
+    return error.taken if isinstance(error, _Partly) else 0
+
+
+def readable(connection: Connection) -> int:
+    """Return the octets that can be read."""
+    if isinstance(connection, MptcpConnection):
+        return connection.incoming.readable
+    return cast("TcpConnection", connection).readable
+
+
+def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
+    """Return the configuration of a socket's connections."""
+    changes: dict[str, Any] = {
+        field: read(options[name]) for name, (field, read) in CONFIGURED.items() if name in options
+    }
+    tcp = msgspec.structs.replace(config.tcp, **changes)
+    buffers = {name: size for name, size in changes.items() if name.endswith("_buffer")}
+    return msgspec.structs.replace(config, tcp=tcp, **buffers)
+
+
+_S: Final = 1_000_000_000
+_MS: Final = 1_000_000
+# Options that are fields of the configuration: their value there.
+CONFIGURED: Final[dict[str, tuple[str, Callable[[int], object]]]] = {
+    "TCP_NODELAY": ("nagle", lambda value: not value),
+    "SO_SNDBUF": ("send_buffer", lambda value: 2 * value),
+    "SO_RCVBUF": ("receive_buffer", int),  # Linux doubles it, for what a buffer costs beside data
+    "SO_KEEPALIVE": ("keepalive", bool),
+    "TCP_KEEPIDLE": ("keepalive_idle_ns", lambda value: value * _S),
+    "TCP_KEEPINTVL": ("keepalive_interval_ns", lambda value: value * _S),
+    "TCP_KEEPCNT": ("keepalive_probes", int),
+    "TCP_USER_TIMEOUT": ("user_timeout_ns", lambda value: value * _MS),
+    "TCP_NOTSENT_LOWAT": ("notsent_lowat", int),
+    "TCP_SYNCNT": ("syn_retries", int),
+}

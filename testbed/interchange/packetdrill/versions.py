@@ -1,0 +1,39 @@
+"""The versions of IP that a script runs over, with packetdrill's usual addresses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from testbed.stack.mptcp.config import LINUX_DATA_ACKS, MptcpConfig
+from testbed.stack.tcp.config import TcpConfig
+
+_BUFFER: Final = 15 << 20  # the greatest receive buffer that ``defaults.sh`` of the suites sets
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A way to run scripts.
+
+    :param suffix: of scripts for this one alone.
+    """
+
+    name: str
+    local: str
+    remote: str
+    config: MptcpConfig
+    suffix: str
+
+
+def _config(mtu: int) -> MptcpConfig:
+    tcp = TcpConfig(mtu=mtu, receive_buffer=_BUFFER)
+    return MptcpConfig(tcp=tcp, receive_buffer=_BUFFER, data_acks=LINUX_DATA_ACKS)
+
+
+_IPV4: Final = ("192.168.0.2", "192.0.2.1", _config(1500), "v4.pkt")
+# On the wire mapped addresses are IPv4: the socket alone is one of IPv6.
+VERSIONS: Final = {
+    "ipv4": Version("ipv4", *_IPV4),
+    "ipv4-mapped-ipv6": Version("ipv4-mapped-ipv6", *_IPV4),
+    "ipv6": Version("ipv6", "fd3d:fa7b:d17d::2", "2001:db8::1", _config(1520), "v6.pkt"),
+}
