@@ -135,8 +135,14 @@ class Sender:
             self._stream.again.remove(start, start + sent)
 
     def _interval(self) -> int:
-        times = [one.tcp.rto_ns for one in self._subflows if one.usable]
-        return max(2 * max(times, default=0), _RETRY_NS)
+        """Return how long to wait for a Data ACK: a closed window is probed after the RTO.
+
+        That is SHOULD-29 of RFC 9293 (section 3.8.6.1).
+        """
+        rto = max((one.tcp.rto_ns for one in self._subflows if one.usable), default=0)
+        if rto and self._stream.edge <= self._stream.una:
+            return rto
+        return max(2 * rto, _RETRY_NS)
 
     def _drop_acknowledged(self) -> None:
         for subflow in self._subflows:

@@ -14,7 +14,7 @@ from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose
 from testbed.stack.packet.options import SackPermitted, find
 from testbed.stack.packet.segment import ACK, RST, SYN
 
-from .script import LOCAL_2, PEER_KEY, REMOTE_2
+from .script import LOCAL_2, PEER_KEY, REMOTE_2, S
 
 
 @pytest.mark.parametrize("subflows", [1, 2])
@@ -43,6 +43,23 @@ def test_lost_window_update_is_found_by_probing(script: Any, subflows: int) -> N
         each.send(ACK, world.ack(got))
     world.wait(1)
     assert world.connection.outgoing.next == edge + 5000
+
+
+def test_closed_window_is_probed_after_the_rto(script: Any) -> None:
+    """RFC 9293, SHOULD-29: of the shared window as of TCP's, which then holds the octet back."""
+    world = script()
+    peer = world.open(window=4)
+    world.write(b"fits")
+    peer.take()
+    peer.window = 0
+    peer.send(ACK, world.ack(4))
+    world.write(b"does not")
+    rto = world.connection.subflows[0].tcp.rto_ns
+    world.wait(1.9 * rto / S)
+    assert not peer.take()
+    world.wait(0.2 * rto / S)
+    (probe,) = peer.take()
+    assert peer.relative(probe) == 4
 
 
 def test_peer_may_keep_its_window_closed(script: Any) -> None:
