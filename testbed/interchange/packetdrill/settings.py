@@ -195,6 +195,7 @@ _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.ipv4.tcp_ecn": ("ecn", _flag),
     "net.ipv4.tcp_syncookies": ("syn_cookies", _flag),
     "net.ipv4.tcp_syn_retries": ("syn_retries", int),
+    "net.ipv4.tcp_syn_linear_timeouts": ("syn_linear_timeouts", int),
     "net.ipv4.tcp_synack_retries": ("syn_ack_retries", int),
     "net.ipv4.tcp_retries2": ("retries", int),
     "net.ipv4.tcp_orphan_retries": ("orphan_retries", int),

@@ -26,7 +26,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def _config(mtu: int) -> MptcpConfig:
-    tcp = TcpConfig(mtu=mtu, receive_buffer=_BUFFER)
+    tcp = TcpConfig(mtu=mtu, receive_buffer=_BUFFER, syn_linear_timeouts=4)
     return MptcpConfig(tcp=tcp, receive_buffer=_BUFFER, data_acks=LINUX_DATA_ACKS)
 
 

@@ -35,6 +35,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param rto_min_ns: least variance term of the RTO, as Linux has it: 200 ms, not 1 s.
     :param syn_retries: retransmissions of SYN before giving up: after 247 s, where Linux, against
         RFC 9293 (MUST-23: 3 minutes), has 127.
+    :param syn_linear_timeouts: how many timeouts of SYN are followed by one as long.  Linux has 4
+        (``tcp_syn_linear_timeouts``); RFC 6298 (section 5.5) doubles each.
     :param syn_ack_retries: the same of SYN,ACK, that strangers ask for: 63 s, as in Linux.
     :param retries: consecutive expiries of the RTO before giving up (R2 of RFC 9293, 3.8.3).
     :param orphan_retries: the same after ``close``.
@@ -75,6 +77,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     rto_min_ns: int = 200 * MILLISECOND
     rto_max_ns: int = 120 * SECOND
     syn_retries: int = 7
+    syn_linear_timeouts: int = 0
     syn_ack_retries: int = 5
     retries: int = 15
     orphan_retries: int = 8

@@ -50,7 +50,7 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         | _ECN * tcb.ecn.used,
         "snd_wscale": sender.window.shift,
         "rcv_wscale": receiver.shift,
-        "rto": rtt.backed_off(sender.timer.backoffs) // 1000,
+        "rto": sender.timer.timeout_ns // 1000,
         "ato": receiver.delay_ns // 1000,
         "snd_mss": sender.mss,
         "rcv_mss": receiver.segment,

@@ -15,7 +15,7 @@ class RetransmissionTimer:
     :ivar timeouts: expiries in all.
     """
 
-    __slots__ = ("_rtt", "at", "backoffs", "persist_at", "timeouts")
+    __slots__ = ("_even", "_rtt", "at", "backoffs", "persist_at", "timeouts")
 
     def __init__(self, rtt: RttEstimator) -> None:
         self._rtt = rtt
@@ -23,11 +23,16 @@ class RetransmissionTimer:
         self.persist_at = NEVER
         self.backoffs = 0
         self.timeouts = 0
+        self._even = 0  # of the first expiries, those that do not back off
+
+    def begin(self, even: int) -> None:
+        """Let so many of the first timeouts be followed by one as long, until an answer comes."""
+        self._even = even
 
     @property
     def timeout_ns(self) -> int:
         """The timeout, backed off."""
-        return self._rtt.backed_off(self.backoffs)
+        return self._rtt.backed_off(max(0, self.backoffs - self._even))
 
     def start(self, now: int) -> None:
         """Start the retransmission timer if it is not running (section 5.1)."""
@@ -49,7 +54,7 @@ class RetransmissionTimer:
 
     def answered(self) -> None:
         """Note an answer: the next timeout is not backed off."""
-        self.backoffs = 0
+        self.backoffs = self._even = 0
 
     def await_window(self, now: int) -> None:
         """Probe the window if it has not opened in time."""

@@ -152,6 +152,7 @@ class Tcb:
 
     def open(self, now: int, early: Early | None = None) -> None:
         """Open it actively (RFC 9293, section 3.10.1)."""
+        self.sender.timer.begin(self.config.syn_linear_timeouts)
         self.keepalive.begin(now)
         self.early = early
         self.transition(Trigger.ACTIVE_OPEN)

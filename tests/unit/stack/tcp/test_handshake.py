@@ -187,6 +187,20 @@ def test_syn_is_repeated_with_back_off_and_given_up() -> None:
     assert failure(script) is ErrorKind.TIMED_OUT
 
 
+def test_first_timeouts_of_a_syn_may_be_even() -> None:
+    """As with tcp_syn_linear_timeouts of Linux; data backs off from its first timeout on."""
+    script = Script(bare(syn_linear_timeouts=2))
+    connection = script.open()
+    script.out()
+    sent = script.times(9 * SECOND)
+    assert sent == [(second * 1000, "S 0:0") for second in (1, 2, 3, 5, 9)]
+    script.inject("S.", 0, 1)
+    connection.send(b"data")
+    script.out()
+    (first, _), (second, _), (third, _), *_ = script.times(60 * SECOND)
+    assert third - second == 2 * (second - first)
+
+
 @pytest.mark.requirement("RFC 9293", "MUST-23")
 def test_syn_is_not_given_up_within_three_minutes() -> None:
     """RFC 9293, MUST-23."""
