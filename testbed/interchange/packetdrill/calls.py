@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from testbed.errors import InputError
-from testbed.interchange.packetdrill.host import Host
+from testbed.interchange.packetdrill.frame import Frame, Returned
 from testbed.interchange.packetdrill.model import (
     Anything,
     Call,
@@ -23,139 +20,22 @@ from testbed.interchange.packetdrill.model import (
     Value,
     Word,
 )
-from testbed.interchange.packetdrill.settings import Settings
-from testbed.interchange.packetdrill.sockets import (
-    CONFIGURED,
-    PORT,
-    Socket,
-    WouldBlock,
-    readable,
-    taken_before,
-    with_options,
-)
+from testbed.interchange.packetdrill.option_calls import fcntl, getsockopt, ioctl, poll, setsockopt
+from testbed.interchange.packetdrill.pipes import Pipe
+from testbed.interchange.packetdrill.sockets import PORT, Socket, with_options
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.packet.address import Address
 
-_NONBLOCK: Final = 0o4000
-_RDWR: Final = 2
-# Options that make no difference here: one process has all ports, and no device is bound to.
-_WITHOUT_EFFECT: Final = frozenset(
-    {"SO_REUSEADDR", "SO_REUSEPORT", "IP_FREEBIND", "SO_PRIORITY", "TCP_QUICKACK"}
-)
-_MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB"})
 
+def attempt(frame: Frame) -> Returned | None:
+    """Do a call; ``None``: it waits.
 
-class Returned(msgspec.Struct, frozen=True):
-    """What a call has returned.
-
-    :param errno: the name of the error, empty without one.
-    :param said: what it has written to memory of the caller, by the number of the argument.
+    :raises UnsupportedError: nobody here knows it, or something of it.
     """
-
-    value: int
-    errno: str = ""
-    said: Mapping[int, object] = {}
-
-
-class World(msgspec.Struct):
-    """What calls act on.
-
-    :param local: the host's address; ``remote`` is where it connects to.
-    """
-
-    host: Host
-    settings: Settings
-    local: str
-    remote: str
-    sockets: dict[int, Socket]
-
-    def last(self) -> Socket | None:
-        """Return the socket of the newest connection."""
-        found = [one for one in self.sockets.values() if one.connection is not None]
-        return found[-1] if found else None
-
-
-class Frame:
-    """One call that is being done.
-
-    :ivar taken: octets that a write which waits has taken already.
-    """
-
-    def __init__(self, world: World, call: Call, file: str) -> None:
-        self.world = world
-        self.call = call
-        self.taken = 0
-        self._file = file
-
-    def attempt(self) -> Returned | None:
-        """Do the call; ``None``: it waits."""
-        run = _CALLS.get(self.call.name)
-        if run is None:
-            raise UnsupportedError(f"the system call {self.call.name}", self.call.line)
-        try:
-            return run(self)
-        except WouldBlock as waiting:
-            self.taken = taken_before(waiting)
-            return None
-        except OSError as error:
-            return Returned(-1, errno.errorcode[error.errno or errno.EIO])
-        except UnsupportedError as error:
-            raise UnsupportedError(error.message, self.call.line) from error
-
-    # Arguments
-
-    def argument(self, at: int) -> Value:
-        """Return an argument.
-
-        :raises InputError: there are too few.
-        """
-        if at >= len(self.call.arguments):
-            raise self.wrong(f"{self.call.name} has too few values")
-        return self.call.arguments[at]
-
-    def number(self, at: int) -> int:
-        """Return an argument that is a number."""
-        value = self.argument(at)
-        if isinstance(value, Items) and len(value.items) == 1:
-            value = value.items[0]
-        if not isinstance(value, int):
-            raise self.wrong(f"value {at + 1} of {self.call.name} is not a number")
-        return value
-
-    def names(self, at: int) -> frozenset[str]:
-        """Return an argument that consists of constants; 0 are none."""
-        value = self.argument(at)
-        if isinstance(value, Word):
-            return frozenset(value.names)
-        if value == 0:
-            return frozenset()
-        raise UnsupportedError(f"value {at + 1} of {self.call.name} as a number")
-
-    def socket(self, at: int = 0) -> Socket:
-        """Return the socket of a descriptor."""
-        found = self.world.sockets.get(self.number(at))
-        if found is None:
-            raise OSError(errno.EBADF, "")
-        return found
-
-    def memory(self, at: int) -> None:
-        """Look at a pointer to data.
-
-        :raises UnsupportedError: it is NULL: nothing here has memory of a process.
-        """
-        if self.argument(at) == Word(("NULL",)):
-            raise UnsupportedError("pointers that are not valid")
-
-    def message_flags(self, at: int) -> frozenset[str]:
-        """Return the flags of a call with data."""
-        flags = self.names(at)
-        if unknown := flags - _MESSAGE_FLAGS:
-            raise UnsupportedError(", ".join(sorted(unknown)))
-        return flags
-
-    def wrong(self, what: str) -> InputError:
-        """Return the error of a call that is not written as it must be."""
-        return InputError(what, file=self._file, line=self.call.line)
+    run = _CALLS.get(frame.call.name)
+    if run is None:
+        raise UnsupportedError(f"the system call {frame.call.name}", frame.call.line)
+    return frame.attempt(run)
 
 
 # Sockets
@@ -218,8 +98,9 @@ def _connect(frame: Frame) -> Returned:
 
 
 def _close(frame: Frame) -> Returned:
-    frame.socket().close()
-    del frame.world.sockets[frame.number(0)]
+    if frame.world.pipes.pop(frame.number(0), None) is None:
+        frame.socket().close()
+        del frame.world.sockets[frame.number(0)]
     return Returned(0)
 
 
@@ -235,6 +116,9 @@ def _shutdown(frame: Frame) -> Returned:
 
 def _read(frame: Frame) -> Returned:
     frame.memory(1)
+    pipe = frame.world.pipes.get(frame.number(0))
+    if pipe is not None:
+        return Returned(pipe.read(frame.number(2)))
     return Returned(frame.socket().read(frame.number(2)))
 
 
@@ -269,6 +153,27 @@ def _writev(frame: Frame) -> Returned:
     return Returned(frame.socket().write(_total(frame.argument(1)), frame.taken))
 
 
+def _pipe(frame: Frame) -> Returned:
+    ends = frame.argument(0)
+    if not isinstance(ends, Items) or len(ends.items) != 2:
+        raise frame.wrong("pipe takes [5, 6]")
+    pipe = Pipe()
+    for end in ends.items:
+        if isinstance(end, int):
+            frame.world.pipes[end] = pipe
+    return Returned(0)
+
+
+def _splice(frame: Frame) -> Returned:
+    """Move what a socket has received into a pipe."""
+    pipe = frame.world.pipes.get(frame.number(2))
+    if pipe is None:
+        raise UnsupportedError("splice to anything but a pipe")
+    octets = frame.socket().read(frame.number(4))
+    pipe.fill(octets)
+    return Returned(octets)
+
+
 def _octets(frame: Frame) -> int:
     """Return the octets of a message's parts."""
     message = frame.argument(1)
@@ -284,88 +189,6 @@ def _total(parts: Value | None) -> int:
         return 0
     lengths = [one.items[-1][1] for one in parts.items if isinstance(one, Fields)]
     return sum(one for one in lengths if isinstance(one, int))
-
-
-# Options
-
-
-def _option(frame: Frame) -> str:
-    value = frame.argument(2)
-    if not isinstance(value, Word):
-        raise UnsupportedError("options of sockets by number")
-    return value.names[0]
-
-
-def _setsockopt(frame: Frame) -> Returned:
-    name, sock = _option(frame), frame.socket()
-    value = frame.argument(3)
-    if name == "SO_LINGER" and isinstance(value, Fields):
-        sock.options[name] = _linger(value)
-    elif name in _WITHOUT_EFFECT:
-        sock.options[name] = frame.number(3)
-    elif name in CONFIGURED:
-        number = frame.number(3)
-        if sock.connection is not None and sock.options.get(name, 0) != number:
-            raise UnsupportedError(f"{name} of a connection that has begun")
-        sock.options[name] = number
-    else:
-        raise UnsupportedError(f"the socket option {name}")
-    return Returned(0)
-
-
-def _linger(value: Fields) -> int:
-    on, seconds = value.get("onoff"), value.get("linger")
-    return int(seconds) if on and isinstance(seconds, int) else -1
-
-
-def _getsockopt(frame: Frame) -> Returned:
-    name, sock = _option(frame), frame.socket()
-    if name == "SO_ERROR":
-        number = sock.take_error()
-    elif name == "TCP_IS_MPTCP":
-        number = int(sock.speaks_mptcp)
-    elif name in CONFIGURED or name in _WITHOUT_EFFECT:
-        number = sock.options.get(name, 0)
-    else:
-        raise UnsupportedError(f"the socket option {name}")
-    return Returned(0, said={3: number})
-
-
-def _fcntl(frame: Frame) -> Returned:
-    sock, command = frame.socket(), frame.names(1)
-    if command == {"F_GETFL"}:
-        return Returned(_RDWR | (_NONBLOCK if sock.nonblocking else 0))
-    if command != {"F_SETFL"}:
-        raise UnsupportedError(f"fcntl {', '.join(command)}")
-    sock.block(not_at_all="O_NONBLOCK" in frame.names(2))
-    return Returned(0)
-
-
-def _ioctl(frame: Frame) -> Returned:
-    request = frame.names(1)
-    connection = frame.socket().connection
-    if connection is None or not request & {"SIOCINQ", "FIONREAD", "SIOCOUTQ"}:
-        raise UnsupportedError(f"ioctl {', '.join(request)}")
-    octets = connection.unsent if "SIOCOUTQ" in request else readable(connection)
-    return Returned(0, said={2: octets})
-
-
-def _poll(frame: Frame) -> Returned:
-    """Look at sockets; it waits where the time-out is not 0 and nothing is there."""
-    entries = frame.argument(0)
-    if not isinstance(entries, Items):
-        raise frame.wrong("poll takes [{fd=3, events=POLLIN, revents=0}]")
-    found: list[frozenset[str]] = []
-    for entry in entries.items:
-        assert isinstance(entry, Fields)  # noqa: S101 - packetdrill's grammar
-        number, events = entry.get("fd"), entry.get("events")
-        wanted = set(events.names) if isinstance(events, Word) else set()
-        sock = frame.world.sockets[number] if isinstance(number, int) else frame.socket()
-        found.append(frozenset(sock.ready() & (wanted | {"POLLHUP", "POLLERR"})))
-    ready = sum(map(bool, found))
-    if not ready and frame.number(2):
-        raise WouldBlock
-    return Returned(ready, said={0: tuple(found)})
 
 
 _CALLS: Final[dict[str, Callable[[Frame], Returned]]] = {
@@ -385,11 +208,13 @@ _CALLS: Final[dict[str, Callable[[Frame], Returned]]] = {
     "sendto": _send,
     "sendmsg": _sendmsg,
     "writev": _writev,
-    "setsockopt": _setsockopt,
-    "getsockopt": _getsockopt,
-    "fcntl": _fcntl,
-    "ioctl": _ioctl,
-    "poll": _poll,
+    "pipe": _pipe,
+    "splice": _splice,
+    "setsockopt": setsockopt,
+    "getsockopt": getsockopt,
+    "fcntl": fcntl,
+    "ioctl": ioctl,
+    "poll": poll,
 }
 
 

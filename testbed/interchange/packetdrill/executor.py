@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 
 from testbed.interchange.packetdrill.assertions import first_wrong
-from testbed.interchange.packetdrill.calls import Frame, Returned, World, differs
+from testbed.interchange.packetdrill.calls import attempt, differs
 from testbed.interchange.packetdrill.comparison import differences
 from testbed.interchange.packetdrill.compose import Context, composed
 from testbed.interchange.packetdrill.conversations import Conversations
 from testbed.interchange.packetdrill.flows import Conversation
+from testbed.interchange.packetdrill.frame import Frame, Returned, World
 from testbed.interchange.packetdrill.host import Host, Sent
 from testbed.interchange.packetdrill.icmp import icmp_error
 from testbed.interchange.packetdrill.model import (
@@ -62,7 +63,7 @@ class Executor:
         self._settings = Settings(version.config, version.local)
         if "mtu" in script.options:
             self._settings.change_tcp(mtu=int(script.options["mtu"]))
-        self._world = World(self._host, self._settings, version.local, version.remote, {})
+        self._world = World(self._host, self._settings, version.local, version.remote, {}, {})
         self._keys = Keys()
         self._addresses = Addresses(version.remote)
         self._conversations = Conversations(version.local, self._addresses)
@@ -201,7 +202,7 @@ class Executor:
         if call.name == "listen":
             self._conversations.leave()
         frame = Frame(self._world, call, self._script.file)
-        returned = frame.attempt()
+        returned = attempt(frame)
         if returned is not None and when.ends is None:
             self._check(call, returned)
             return
@@ -215,7 +216,7 @@ class Executor:
     def _look_after_waiting(self) -> None:
         """Try a call that waits again."""
         if self._waiting is not None:
-            returned = self._waiting.frame.attempt()
+            returned = attempt(self._waiting.frame)
             if returned is not None:
                 self._returned(self._waiting, returned)
 
@@ -254,7 +255,7 @@ class Executor:
         if self._settings.endpoints != before:
             self._host.paths_are(self._settings.endpoints)
         for words in asked:
-            if not holds(words, self._host.connections, shell.line):
+            if not holds(words, self._host.history, shell.line):
                 raise Mismatch(shell.line, "a command fails", " ".join(words), "it does not hold")
 
     def _assert(self, assertion: Assertion) -> None:

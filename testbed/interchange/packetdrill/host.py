@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from testbed.interchange.packetdrill.counters import History
 from testbed.stack.connection import Connected, Connection
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
@@ -38,18 +39,19 @@ class Host:
     :param local: its first address.
     :ivar now: nanoseconds since the start of the script.
     :ivar sent: what has left and was not looked at yet.
+    :ivar history: what its connections did.
     """
 
     def __init__(self, local: str) -> None:
         self.now = 0
         self.sent: deque[Sent] = deque()
+        self.history = History()
         self._random = Random(8684)
         self._network = _Network([local])
         self._endpoints: dict[MptcpConfig, MptcpEndpoint] = {}
         self._ports: dict[int, MptcpEndpoint] = {}
         self._opened: list[Connection] = []
         self._accepted: dict[int, deque[Connection]] = {}
-        self._all: list[Connection] = []
 
     # What sockets ask for.
 
@@ -60,7 +62,7 @@ class Host:
             endpoint.connect(flow, self.now) if mptcp else endpoint.tcp.connect(flow, self.now)
         )
         self._opened.append(opened)
-        self._all.append(opened)
+        self.history.began(opened)
         self._ports[flow.local.port] = endpoint
         self.settle()
         return opened
@@ -80,11 +82,6 @@ class Host:
     def port(self) -> int:
         """Return a free local port."""
         return self._network.port_for("", Address("", 0))
-
-    @property
-    def connections(self) -> Sequence[Connection]:
-        """All that there were."""
-        return self._all
 
     # What happens to it.
 
@@ -128,14 +125,16 @@ class Host:
         stirred = True
         while stirred:
             segments = endpoint.segments_to_send(self.now)
-            self.sent.extend(Sent(self.now, one) for one in segments)
+            for one in segments:
+                self.sent.append(Sent(self.now, one))
+                self.history.sent(one)
             stirred = bool(segments)
             while (found := endpoint.next_event()) is not None:
                 stirred = True
                 connection, event = found
                 if isinstance(event, Connected) and connection not in self._opened:
                     self.accepted(connection.flow.local.port).append(connection)
-                    self._all.append(connection)
+                    self.history.began(connection)
 
     def _endpoint(self, config: MptcpConfig) -> MptcpEndpoint:
         if config not in self._endpoints:

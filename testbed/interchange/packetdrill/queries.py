@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from testbed.interchange.packetdrill.counters import COUNTERS
+from testbed.interchange.packetdrill.counters import COUNTERS, History
 from testbed.interchange.packetdrill.model import UnsupportedError
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
@@ -17,18 +17,17 @@ from testbed.stack.tcp.state import State
 _ESTABLISHED: Final = "ESTAB"
 
 
-def holds(words: Sequence[str], connections: Sequence[Connection], line: int) -> bool:
+def holds(words: Sequence[str], history: History, line: int) -> bool:
     """Tell whether a command would succeed.
 
     :param words: of ``ss OPTIONS | grep [-q] PATTERN``, with ``!`` before it or not, or of
         ``test $(nstat OPTIONS | jq .kernel.NAME) -eq NUMBER``.
-    :param connections: all that there were.
     :raises UnsupportedError: it is another command.
     """
     negated = words[0] == "!"
     match words[1:] if negated else words:
         case ("ss", options, "|", "grep", *flags, pattern) if not flags or flags == ["-q"]:
-            living = [one for one in connections if not one.closed]
+            living = [one for one in history.connections if not one.closed]
             rows = _rows(living, subflows="t" in options)
             return any(re.search(pattern, row) for row in rows) != negated
         case ("test", "$(nstat", _, "|", "jq", name, "-eq", number):
@@ -36,7 +35,7 @@ def holds(words: Sequence[str], connections: Sequence[Connection], line: int) ->
             count = COUNTERS.get(name)
             if count is None:
                 raise UnsupportedError(f"the counter {name}", line)
-            return count(connections) == int(number)
+            return count(history) == int(number)
         case _:
             raise UnsupportedError(f"the command {' '.join(words)!r}", line)
 

@@ -1,0 +1,129 @@
+"""One system call of a script: its values, and the world it acts on."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.interchange.packetdrill.host import Host
+from testbed.interchange.packetdrill.model import Call, Items, UnsupportedError, Value, Word
+from testbed.interchange.packetdrill.pipes import Pipe
+from testbed.interchange.packetdrill.settings import Settings
+from testbed.interchange.packetdrill.sockets import Socket, WouldBlock, taken_before
+
+_MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB"})
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """What a call has returned.
+
+    :param errno: the name of the error, empty without one.
+    :param said: what it has written to memory of the caller, by the number of the argument.
+    """
+
+    value: int
+    errno: str = ""
+    said: Mapping[int, object] = {}
+
+
+class World(msgspec.Struct):
+    """What calls act on.
+
+    :param local: the host's address; ``remote`` is where it connects to.
+    """
+
+    host: Host
+    settings: Settings
+    local: str
+    remote: str
+    sockets: dict[int, Socket]
+    pipes: dict[int, Pipe]
+
+    def last(self) -> Socket | None:
+        """Return the socket of the newest connection."""
+        found = [one for one in self.sockets.values() if one.connection is not None]
+        return found[-1] if found else None
+
+
+class Frame:
+    """One call that is being done.
+
+    :ivar taken: octets that a write which waits has taken already.
+    """
+
+    def __init__(self, world: World, call: Call, file: str) -> None:
+        self.world = world
+        self.call = call
+        self.taken = 0
+        self._file = file
+
+    def attempt(self, run: Callable[[Frame], Returned]) -> Returned | None:
+        """Do the call by a function; ``None``: it waits."""
+        try:
+            return run(self)
+        except WouldBlock as waiting:
+            self.taken = taken_before(waiting)
+            return None
+        except OSError as error:
+            return Returned(-1, errno.errorcode[error.errno or errno.EIO])
+        except UnsupportedError as error:
+            raise UnsupportedError(error.message, self.call.line) from error
+
+    # Arguments
+
+    def argument(self, at: int) -> Value:
+        """Return an argument.
+
+        :raises InputError: there are too few.
+        """
+        if at >= len(self.call.arguments):
+            raise self.wrong(f"{self.call.name} has too few values")
+        return self.call.arguments[at]
+
+    def number(self, at: int) -> int:
+        """Return an argument that is a number."""
+        value = self.argument(at)
+        if isinstance(value, Items) and len(value.items) == 1:
+            value = value.items[0]
+        if not isinstance(value, int):
+            raise self.wrong(f"value {at + 1} of {self.call.name} is not a number")
+        return value
+
+    def names(self, at: int) -> frozenset[str]:
+        """Return an argument that consists of constants; 0 are none."""
+        value = self.argument(at)
+        if isinstance(value, Word):
+            return frozenset(value.names)
+        if value == 0:
+            return frozenset()
+        raise UnsupportedError(f"value {at + 1} of {self.call.name} as a number")
+
+    def socket(self, at: int = 0) -> Socket:
+        """Return the socket of a descriptor."""
+        found = self.world.sockets.get(self.number(at))
+        if found is None:
+            raise OSError(errno.EBADF, "")
+        return found
+
+    def memory(self, at: int) -> None:
+        """Look at a pointer to data.
+
+        :raises UnsupportedError: it is NULL: nothing here has memory of a process.
+        """
+        if self.argument(at) == Word(("NULL",)):
+            raise UnsupportedError("pointers that are not valid")
+
+    def message_flags(self, at: int) -> frozenset[str]:
+        """Return the flags of a call with data."""
+        flags = self.names(at)
+        if unknown := flags - _MESSAGE_FLAGS:
+            raise UnsupportedError(", ".join(sorted(unknown)))
+        return flags
+
+    def wrong(self, what: str) -> InputError:
+        """Return the error of a call that is not written as it must be."""
+        return InputError(what, file=self._file, line=self.call.line)

@@ -1,0 +1,99 @@
+"""System calls that set and ask: options of sockets, flags of descriptors, events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.interchange.packetdrill.frame import Frame, Returned
+from testbed.interchange.packetdrill.model import Fields, Items, UnsupportedError, Word
+from testbed.interchange.packetdrill.sockets import CONFIGURED, WouldBlock, readable
+
+_NONBLOCK: Final = 0o4000
+_RDWR: Final = 2
+# Options that make no difference here: one process has all ports, and no device is bound to.
+_WITHOUT_EFFECT: Final = frozenset(
+    {"SO_REUSEADDR", "SO_REUSEPORT", "IP_FREEBIND", "SO_PRIORITY", "TCP_QUICKACK"}
+)
+
+
+def _option(frame: Frame) -> str:
+    value = frame.argument(2)
+    if not isinstance(value, Word):
+        raise UnsupportedError("options of sockets by number")
+    return value.names[0]
+
+
+def setsockopt(frame: Frame) -> Returned:
+    """Set an option."""
+    name, sock = _option(frame), frame.socket()
+    value = frame.argument(3)
+    if name == "SO_LINGER" and isinstance(value, Fields):
+        sock.options[name] = _linger(value)
+    elif name in _WITHOUT_EFFECT:
+        sock.options[name] = frame.number(3)
+    elif name in CONFIGURED:
+        number = frame.number(3)
+        if sock.connection is not None and sock.options.get(name, 0) != number:
+            raise UnsupportedError(f"{name} of a connection that has begun")
+        sock.options[name] = number
+    else:
+        raise UnsupportedError(f"the socket option {name}")
+    return Returned(0)
+
+
+def _linger(value: Fields) -> int:
+    on, seconds = value.get("onoff"), value.get("linger")
+    return int(seconds) if on and isinstance(seconds, int) else -1
+
+
+def getsockopt(frame: Frame) -> Returned:
+    """Ask for an option."""
+    name, sock = _option(frame), frame.socket()
+    if name == "SO_ERROR":
+        number = sock.take_error()
+    elif name == "TCP_IS_MPTCP":
+        number = int(sock.speaks_mptcp)
+    elif name in CONFIGURED or name in _WITHOUT_EFFECT:
+        number = sock.options.get(name, 0)
+    else:
+        raise UnsupportedError(f"the socket option {name}")
+    return Returned(0, said={3: number})
+
+
+def fcntl(frame: Frame) -> Returned:
+    """Ask for O_NONBLOCK, or set it."""
+    sock, command = frame.socket(), frame.names(1)
+    if command == {"F_GETFL"}:
+        return Returned(_RDWR | (_NONBLOCK if sock.nonblocking else 0))
+    if command != {"F_SETFL"}:
+        raise UnsupportedError(f"fcntl {', '.join(command)}")
+    sock.block(not_at_all="O_NONBLOCK" in frame.names(2))
+    return Returned(0)
+
+
+def ioctl(frame: Frame) -> Returned:
+    """Ask how many octets wait to be read, or to be acknowledged."""
+    request = frame.names(1)
+    connection = frame.socket().connection
+    if connection is None or not request & {"SIOCINQ", "FIONREAD", "SIOCOUTQ"}:
+        raise UnsupportedError(f"ioctl {', '.join(request)}")
+    octets = connection.unsent if "SIOCOUTQ" in request else readable(connection)
+    return Returned(0, said={2: octets})
+
+
+def poll(frame: Frame) -> Returned:
+    """Look at sockets; it waits where the time-out is not 0 and nothing is there."""
+    entries = frame.argument(0)
+    if not isinstance(entries, Items):
+        raise frame.wrong("poll takes [{fd=3, events=POLLIN, revents=0}]")
+    found: list[frozenset[str]] = []
+    for entry in entries.items:
+        assert isinstance(entry, Fields)  # noqa: S101 - packetdrill's grammar
+        number, events = entry.get("fd"), entry.get("events")
+        wanted = set(events.names) if isinstance(events, Word) else set()
+        sock = frame.world.sockets[number] if isinstance(number, int) else frame.socket()
+        found.append(frozenset(sock.ready() & (wanted | {"POLLHUP", "POLLERR"})))
+    ready = sum(map(bool, found))
+    if not ready and frame.number(2):
+        raise WouldBlock
+    return Returned(ready, said={0: tuple(found)})
