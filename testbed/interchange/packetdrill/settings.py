@@ -19,6 +19,7 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.tcp.congestion import CONTROLS
 
 _S: Final = 1_000_000_000
+_CLIENT, _SERVER = 1, 2  # bits of tcp_fastopen
 _UNLIMITED: Final = 1 << 20
 
 
@@ -28,13 +29,11 @@ class Settings:
     :param local: the host's first address; scripts of the published suite add the next ones.
     :ivar config: for connections that begin from now on.
     :ivar endpoints: as ``ip mptcp endpoint`` shows them.
-    :ivar fast_open: the sysctl ``tcp_fastopen``.
     """
 
     def __init__(self, config: MptcpConfig, local: str) -> None:
         self.config = config
         self.endpoints: tuple[PathEndpoint, ...] = ()
-        self.fast_open = 0
         self._local = local
 
     @property
@@ -85,7 +84,7 @@ class Settings:
 
     def _sysctl(self, name: str, value: str, line: int) -> None:
         if name == "net.ipv4.tcp_fastopen":
-            self.fast_open = int(value, 0)
+            self._fast_open(int(value, 0), line)
         elif name in _TCP:
             field, read = _TCP[name]
             self.change_tcp(**{field: read(value)})
@@ -96,6 +95,11 @@ class Settings:
             self._change(**{field: read(value)})
         elif value not in _AS_IT_IS.get(name, ()):
             raise UnsupportedError(f"sysctl {name}={value}", line)
+
+    def _fast_open(self, value: int, line: int) -> None:
+        """Take ``tcp_fastopen``: as a client and as a server, with cookies."""
+        if value & ~(_CLIENT | _SERVER):
+            raise UnsupportedError(f"sysctl net.ipv4.tcp_fastopen={value:#x}", line)
 
     def change_tcp(self, **changes: object) -> None:
         """Change fields of TCP's configuration."""

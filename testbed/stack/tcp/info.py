@@ -32,7 +32,8 @@ _ECN: Final = 8
 def tcp_info(tcb: Tcb) -> dict[str, Any]:
     """Return the fields of TCP_INFO that have a meaning here.
 
-    Times are in microseconds, windows in segments where the kernel has them so.
+    Times are in microseconds, windows in segments where the kernel has them so.  As there, what
+    was lost counts as lost until it is acknowledged, also when it has been sent again.
     """
     sender, receiver = tcb.sender, tcb.receiver
     recovery, rtt, board = sender.recovery, sender.rtt, sender.board
@@ -56,7 +57,7 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         "rcv_mss": receiver.segment,
         "unacked": -(-(sender.next - sender.una) // mss),
         "sacked": -(-board.sacked // mss),
-        "lost": -(-board.lost // mss),
+        "lost": -(-board.lost // mss) + board.resent_in_flight,
         "pmtu": sender.segment_limit + tcb.headers,
         "rtt": (rtt.smoothed or 0) // 1000,
         "rttvar": rtt.variance // 1000,

@@ -311,6 +311,21 @@ def test_a_timeout_for_nothing_is_taken_back() -> None:
     assert connection.info()["lost"] == 0
 
 
+def test_what_was_lost_is_told_of_until_it_is_acknowledged() -> None:
+    """As tcpi_lost of Linux: 2 of 5 segments are lost, and one of them has been sent again."""
+    script = sending(Script(SACK), 5)
+    info = script.connection.info
+    for end in (3, 4, 5):
+        assert info()["lost"] == 0
+        seen = script.inject(".", 1, 1, options=script.sack((at(2), at(end))))
+    assert seen == [repeated(0)]
+    assert info()["lost"] == 2
+    script.inject(".", 1, at(1), options=script.sack((at(2), at(5))))
+    assert info()["lost"] == 1
+    script.inject(".", 1, at(5))
+    assert info()["lost"] == 0
+
+
 def test_fast_retransmissions_for_nothing_are_taken_back() -> None:
     """RFC 2883, RFC 3708: every repeated segment is reported as received twice."""
     script = sending(Script(SACK), 10)
