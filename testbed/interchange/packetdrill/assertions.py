@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import operator
-import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -59,7 +58,8 @@ def first_wrong(text: str, info: Mapping[str, object], line: int) -> str | None:
     :param info: fields of TCP_INFO, without ``tcpi_``.
     :raises UnsupportedError: it needs a field there is none of, or more than comparisons.
     """
-    source = textwrap.dedent(text.replace("\\\n", "\n")).strip().rstrip(";")
+    lines = text.replace("\\\n", "\n").splitlines()
+    source = "\n".join(line.strip().rstrip(";") for line in lines)
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:

@@ -272,3 +272,12 @@ def test_versions_of_a_script(tmp_path: Path, name: str, text: str, versions: tu
     path = tmp_path / name
     path.write_text(text)
     assert packetdrill.versions_of(path) == versions
+
+
+def test_assertions_may_have_several_lines(run) -> None:
+    outcome = run(
+        f"{TCP}+0 %{{ assert tcpi_state == TCP_ESTABLISHED, tcpi_state; \\\n"
+        "      assert 1 <= tcpi_snd_cwnd <= 20 and not tcpi_lost; \\\n"
+        "      assert (tcpi_options & TCPI_OPT_SACK) != 0 }%"
+    )
+    assert outcome.verdict is Verdict.PASS
