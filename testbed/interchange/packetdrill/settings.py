@@ -85,16 +85,24 @@ class Settings:
     def _sysctl(self, name: str, value: str, line: int) -> None:
         if name == "net.ipv4.tcp_fastopen":
             self._fast_open(int(value, 0), line)
+        elif name == "net.ipv4.tcp_rmem":
+            _, first, most = map(int, value.split())
+            self._receive(receive_buffer=most, receive_buffer_initial=first)
         elif name in _TCP:
             field, read = _TCP[name]
             self.change_tcp(**{field: read(value)})
-            if field in ("send_buffer", "receive_buffer"):
-                self._change(**{field: read(value)})
+            if field == "send_buffer":
+                self._change(send_buffer=read(value))
         elif name in _MPTCP:
             field, read = _MPTCP[name]
             self._change(**{field: read(value)})
         elif value not in _AS_IT_IS.get(name, ()):
             raise UnsupportedError(f"sysctl {name}={value}", line)
+
+    def _receive(self, **buffers: int) -> None:
+        """Set the receive buffers of TCP and of MPTCP."""
+        self.change_tcp(**buffers)
+        self._change(**buffers)
 
     def _fast_open(self, value: int, line: int) -> None:
         """Take ``tcp_fastopen``: as a client and as a server, with cookies."""
@@ -173,11 +181,6 @@ def _flag(value: str) -> bool:
     return int(value) != 0
 
 
-def _last(value: str) -> int:
-    """Return the greatest of three sizes, up to which a buffer may grow."""
-    return int(value.rsplit(maxsplit=1)[-1])
-
-
 def _seconds(value: str) -> int:
     return int(value) * _S
 
@@ -191,7 +194,6 @@ def _control(value: str) -> str:
 
 
 _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
-    "net.ipv4.tcp_rmem": ("receive_buffer", _last),
     "net.ipv4.tcp_wmem": ("send_buffer", lambda value: int(value.split()[1])),
     "net.ipv4.tcp_timestamps": ("timestamps", _flag),
     "net.ipv4.tcp_sack": ("sack", _flag),
