@@ -49,8 +49,11 @@ class Settings:
         asked: list[tuple[str, ...]] = []
         for command in _commands(text):
             words = tuple(shlex.split(command, comments=True))
-            if words and not self._set(words, line):
-                asked.append(words)
+            try:
+                if words and not self._set(words, line):
+                    asked.append(words)
+            except UnsupportedError as error:
+                raise UnsupportedError(error.message, line) from error
         return asked
 
     def _set(self, words: tuple[str, ...], line: int) -> bool:
@@ -181,6 +184,12 @@ def _flag(value: str) -> bool:
     return int(value) != 0
 
 
+def _cookies(value: str) -> bool:
+    if value == "2":
+        raise UnsupportedError("SYN cookies for every connection")
+    return _flag(value)
+
+
 def _seconds(value: str) -> int:
     return int(value) * _S
 
@@ -199,7 +208,7 @@ _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.ipv4.tcp_sack": ("sack", _flag),
     "net.ipv4.tcp_window_scaling": ("window_scaling", _flag),
     "net.ipv4.tcp_ecn": ("ecn", _flag),
-    "net.ipv4.tcp_syncookies": ("syn_cookies", _flag),
+    "net.ipv4.tcp_syncookies": ("syn_cookies", _cookies),
     "net.ipv4.tcp_syn_retries": ("syn_retries", int),
     "net.ipv4.tcp_syn_linear_timeouts": ("syn_linear_timeouts", int),
     "net.ipv4.tcp_synack_retries": ("syn_ack_retries", int),

@@ -100,12 +100,15 @@ def test_what_changes_nothing_here(settings: Settings, command: str) -> None:
     [
         "sysctl -q net.ipv4.tcp_dsack=0",
         "sysctl -q net.ipv4.tcp_congestion_control=none_such",
+        "sysctl -q net.ipv4.tcp_syncookies=2",
+        "sysctl -q net.ipv4.tcp_fastopen=0x5",
         "ip mptcp limits show",
     ],
 )
 def test_what_has_no_counterpart(settings: Settings, command: str) -> None:
-    with pytest.raises(UnsupportedError):
-        settings.run(command, 1)
+    with pytest.raises(UnsupportedError) as raised:
+        settings.run(command, 7)
+    assert raised.value.line == 7
 
 
 def test_questions_are_left_over(settings: Settings) -> None:
