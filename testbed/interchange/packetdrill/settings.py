@@ -233,6 +233,8 @@ _MPTCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.mptcp.allow_join_initial_addr_port": ("deny_join_initial", lambda value: value == "0"),
     "net.mptcp.close_timeout": ("close_timeout_ns", _seconds),
     "net.mptcp.add_addr_timeout": ("announce_ns", _seconds),
+    "net.mptcp.syn_retrans_before_tcp_fallback": ("syn_retrans_before_tcp_fallback", int),
+    "net.mptcp.blackhole_timeout": ("blackhole_timeout_ns", _seconds),
 }
 # What the stack does anyway: another value has no counterpart.
 _AS_IT_IS: Final[dict[str, tuple[str, ...]]] = {
