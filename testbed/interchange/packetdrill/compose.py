@@ -10,7 +10,7 @@ import msgspec
 from testbed.errors import InputError
 from testbed.interchange.packetdrill.flows import Conversation
 from testbed.interchange.packetdrill.model import Packet, Range, ScriptOption, UnsupportedError
-from testbed.interchange.packetdrill.names import Addresses, Keys
+from testbed.interchange.packetdrill.names import Addresses, Cookie, Keys
 from testbed.stack.mptcp import crypto
 from testbed.stack.packet import mptcp
 from testbed.stack.packet import options as tcp
@@ -34,7 +34,6 @@ _FLAGS: Final = {
     "S": SYN, "F": FIN, "R": RST, "P": PSH, "U": URG, ".": ACK, "E": ECE, "W": CWR,
 }  # fmt: skip
 CODEPOINTS: Final = {"noecn": NOT_ECT, "ect0": ECT_0, "ect1": ECT_1, "ect01": ECT_0, "ce": CE}
-FAST_OPEN: Final = 34  # RFC 7413
 EXPERIMENTAL: Final = 254  # RFC 6994
 FAST_OPEN_MAGIC: Final = b"\xf9\x89"
 _NONCE: Final = 42  # of the script's side in a join, unless it says one
@@ -48,6 +47,7 @@ class Context(msgspec.Struct, frozen=True):
     flow: Conversation
     keys: Keys
     addresses: Addresses
+    cookie: Cookie
 
 
 def composed(context: Context) -> Segment:
@@ -104,10 +104,11 @@ def _timestamps(option: ScriptOption, context: Context) -> tcp.Option:
     return tcp.Timestamps(option.number("val") or 0, echo)
 
 
-def _cookie(option: ScriptOption, _: Context) -> tcp.Option:
+def _cookie(option: ScriptOption, context: Context) -> tcp.Option:
+    cookie = (context.cookie.value or b"") if option.granted else option.cookie
     if option.name == "FOexp":
-        return tcp.UnknownOption(EXPERIMENTAL, FAST_OPEN_MAGIC + option.cookie)
-    return tcp.UnknownOption(FAST_OPEN, option.cookie)
+        return tcp.UnknownOption(EXPERIMENTAL, FAST_OPEN_MAGIC + cookie)
+    return tcp.FastOpen(cookie)
 
 
 def _capable(option: ScriptOption, context: Context) -> tcp.Option:

@@ -12,6 +12,7 @@ from testbed.interchange.packetdrill.calls import attempt, differs
 from testbed.interchange.packetdrill.comparison import differences
 from testbed.interchange.packetdrill.compose import Context, composed
 from testbed.interchange.packetdrill.conversations import Conversations
+from testbed.interchange.packetdrill.fast_open import ask_for_cookie
 from testbed.interchange.packetdrill.flows import Conversation
 from testbed.interchange.packetdrill.frame import Frame, Returned, World
 from testbed.interchange.packetdrill.host import Host, Sent
@@ -28,7 +29,7 @@ from testbed.interchange.packetdrill.model import (
     UnsupportedError,
     When,
 )
-from testbed.interchange.packetdrill.names import Addresses, Keys
+from testbed.interchange.packetdrill.names import Addresses, Cookie, Keys
 from testbed.interchange.packetdrill.notation import of_packet, of_time
 from testbed.interchange.packetdrill.outcome import Mismatch
 from testbed.interchange.packetdrill.queries import holds
@@ -59,12 +60,14 @@ class Executor:
     def __init__(self, script: Script, version: Version, tell: Callable[[str], None]) -> None:
         self._script = script
         self._tell = tell
+        self._version = version
         self._host = Host(version.local)
         self._settings = Settings(version.config, version.local)
         if "mtu" in script.options:
             self._settings.change_tcp(mtu=int(script.options["mtu"]))
         self._world = World(self._host, self._settings, version.local, version.remote, {}, {})
         self._keys = Keys()
+        self._cookie = Cookie()
         self._addresses = Addresses(version.remote)
         self._conversations = Conversations(version.local, self._addresses)
         self._tolerance = _US * int(script.options.get("tolerance_usecs", _TOLERANCE_US))
@@ -116,10 +119,12 @@ class Executor:
     # Packets
 
     def _context(self, packet: Packet, flow: Conversation) -> Context:
-        return Context(self._script.file, packet, flow, self._keys, self._addresses)
+        return Context(self._script.file, packet, flow, self._keys, self._addresses, self._cookie)
 
     def _send(self, packet: Packet) -> None:
         """Give the host a segment of the script."""
+        if self._cookie.value is None and any(one.granted for one in packet.options or ()):
+            self._cookie.learn(ask_for_cookie(self._host, self._version, packet.line))
         flow = self._conversations.inbound(packet)
         segment = composed(self._context(packet, flow))
         self._say(of_packet(packet))

@@ -168,6 +168,11 @@ class ScriptOption(msgspec.Struct, frozen=True):
         cookie = self.values.get("cookie", b"")
         return cookie if isinstance(cookie, bytes) else b""
 
+    @property
+    def granted(self) -> bool:
+        """Whether the cookie is the one that the host under test gives."""
+        return isinstance(self.values.get("cookie"), str)
+
 
 class Packet(msgspec.Struct, frozen=True, kw_only=True):
     """A segment: that comes in (``<``), or is expected to leave (``>``).

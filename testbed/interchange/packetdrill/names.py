@@ -74,6 +74,20 @@ class Keys:
         return crypto.initial_dsn(self.theirs or 0)
 
 
+class Cookie:
+    """The cookie of TCP Fast Open that the host under test gives the script's address.
+
+    :ivar value: ``None`` before it has given one.
+    """
+
+    def __init__(self) -> None:
+        self.value: bytes | None = None
+
+    def learn(self, value: bytes) -> None:
+        """Take the cookie that has come."""
+        self.value = value
+
+
 class Addresses:
     """Names of addresses, and the ids of those on the script's side.
 

@@ -50,7 +50,8 @@ def of_option(option: ScriptOption) -> str:
         case "sack":
             return "sack " + " ".join(f"{a}:{b}" for a, b in option.blocks)
         case "FO" | "FOexp":
-            return f"{option.name} {option.cookie.hex()}".rstrip()
+            cookie = values["cookie"] if option.granted else option.cookie.hex()
+            return f"{option.name} {cookie}".rstrip()
         case "mp_capable":
             return _capable(option)
         case "mp_reset":

@@ -6,7 +6,15 @@ from typing import Final
 
 from testbed.interchange.packetdrill.frame import Frame, Returned
 from testbed.interchange.packetdrill.model import Fields, Items, UnsupportedError, Word
-from testbed.interchange.packetdrill.sockets import CONFIGURED, WouldBlock, readable
+from testbed.interchange.packetdrill.sockets import (
+    CONFIGURED,
+    PORT,
+    Socket,
+    WouldBlock,
+    readable,
+    with_options,
+)
+from testbed.stack.packet.address import Address
 
 _NONBLOCK: Final = 0o4000
 _RDWR: Final = 2
@@ -31,6 +39,8 @@ def setsockopt(frame: Frame) -> Returned:
         sock.options[name] = _linger(value)
     elif name in _WITHOUT_EFFECT:
         sock.options[name] = frame.number(3)
+    elif name == "TCP_FASTOPEN":
+        _allow_data_on_syn(frame, sock)
     elif name in CONFIGURED:
         number = frame.number(3)
         if sock.connection is not None and sock.options.get(name, 0) != number:
@@ -39,6 +49,15 @@ def setsockopt(frame: Frame) -> Returned:
     else:
         raise UnsupportedError(f"the socket option {name}")
     return Returned(0)
+
+
+def _allow_data_on_syn(frame: Frame, sock: Socket) -> None:
+    """Take TCP_FASTOPEN, before a port is open or after."""
+    world = frame.world
+    sock.options["TCP_FASTOPEN"] = frame.number(3)
+    if sock.listens:
+        config = with_options(world.settings.current, sock.options)
+        sock.listen(config, Address(world.local, PORT))
 
 
 def _linger(value: Fields) -> int:
@@ -53,7 +72,7 @@ def getsockopt(frame: Frame) -> Returned:
         number = sock.take_error()
     elif name == "TCP_IS_MPTCP":
         number = int(sock.speaks_mptcp)
-    elif name in CONFIGURED or name in _WITHOUT_EFFECT:
+    elif name in CONFIGURED or name in _WITHOUT_EFFECT or name == "TCP_FASTOPEN":
         number = sock.options.get(name, 0)
     else:
         raise UnsupportedError(f"the socket option {name}")

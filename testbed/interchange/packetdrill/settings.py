@@ -19,7 +19,7 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.tcp.congestion import CONTROLS
 
 _S: Final = 1_000_000_000
-_CLIENT, _SERVER = 1, 2  # bits of tcp_fastopen
+_CLIENT, _SERVER, _ALL_PORTS = 1, 2, 0x400  # bits of tcp_fastopen
 _UNLIMITED: Final = 1 << 20
 
 
@@ -108,9 +108,10 @@ class Settings:
         self._change(**buffers)
 
     def _fast_open(self, value: int, line: int) -> None:
-        """Take ``tcp_fastopen``: as a client and as a server, with cookies."""
-        if value & ~(_CLIENT | _SERVER):
+        """Take ``tcp_fastopen``: with cookies, of open ports that ask for it or of all."""
+        if value & ~(_CLIENT | _SERVER | _ALL_PORTS):
             raise UnsupportedError(f"sysctl net.ipv4.tcp_fastopen={value:#x}", line)
+        self.change_tcp(fast_open=bool(value & _SERVER and value & _ALL_PORTS))
 
     def change_tcp(self, **changes: object) -> None:
         """Change fields of TCP's configuration."""

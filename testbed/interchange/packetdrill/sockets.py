@@ -66,7 +66,14 @@ class Socket:
 
     def listen(self, config: MptcpConfig, local: Address) -> None:
         """Open a port."""
+        if self._listener is not None:  # options have changed
+            self._listener.close()
         self._listener = self._host.listen(config, self._local or local, mptcp=self._mptcp)
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is an open port."""
+        return self._listener is not None
 
     def connect(self, config: MptcpConfig, local: str, remote: Address) -> None:
         """Open a connection, or go on waiting for it."""
@@ -239,6 +246,9 @@ def readable(connection: Connection) -> int:
 
 def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
     """Return the configuration of a socket's connections."""
+    if pending := options.get("TCP_FASTOPEN"):
+        fast = msgspec.structs.replace(config.tcp, fast_open=True, fast_open_pending=pending)
+        config = msgspec.structs.replace(config, tcp=fast)
     changes: dict[str, Any] = {
         field: read(options[name]) for name, (field, read) in CONFIGURED.items() if name in options
     }

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from testbed.interchange.packetdrill.compose import (
     EXPERIMENTAL,
-    FAST_OPEN,
     FAST_OPEN_MAGIC,
     Context,
 )
@@ -54,10 +53,8 @@ def _option(option: tcp.Option, context: Context) -> ScriptOption:
         name, values = say(option, context)
         return ScriptOption(name, values)
     octets = option.encode()
-    if octets[0] == FAST_OPEN:
-        return ScriptOption("FO", {"cookie": octets[2:]})
     if octets[0] == EXPERIMENTAL and octets[2:4] == FAST_OPEN_MAGIC:
-        return ScriptOption("FOexp", {"cookie": octets[4:]})
+        return ScriptOption("FOexp", {"cookie": _cookie("FOexp", octets[4:], context)})
     return ScriptOption(f"option {octets[0]}", {"data": octets[2:].hex()})
 
 
@@ -85,6 +82,15 @@ def _timestamps(option: tcp.Timestamps, context: Context) -> Said:
     if wanted is not None:
         clock.learn(wanted, option.value)
     return "TS", {"val": clock.to_script(option.value), "ecr": option.echo}
+
+
+def _cookie(name: str, cookie: bytes, context: Context) -> object:
+    """Return a cookie, or its name where the script has one for it."""
+    wanted = _wanted(name, context)
+    if wanted.granted and context.cookie.value in (None, cookie):
+        context.cookie.learn(cookie)
+        return wanted.values["cookie"]
+    return cookie
 
 
 def _capable(option: mptcp.MpCapable, context: Context) -> Said:
@@ -199,6 +205,9 @@ _SAYERS: Final[dict[type[tcp.Option], Callable[[Any, Context], Said]]] = {
     tcp.WindowScale: lambda option, _: ("wscale", {"shift": option.shift}),
     tcp.SackPermitted: lambda _, __: ("sackOK", {}),
     tcp.Sack: _sack,
+    tcp.FastOpen: lambda option, context: (
+        "FO", {"cookie": _cookie("FO", option.cookie, context)},
+    ),
     tcp.Timestamps: _timestamps,
     mptcp.MpCapable: _capable,
     mptcp.MpJoinSyn: _join_syn,

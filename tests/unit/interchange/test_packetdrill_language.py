@@ -136,6 +136,7 @@ OPTIONS = (
     "sack 1:2 3:4",
     "FO",
     "FO 9b57e9a81b0d4005",
+    "FO TFO_COOKIE",
     "FOexp abcd",
     "mpcapable v1 flags 0x1 nokey",
     "mpcapable v1 flags 0x81 key[skey=2]",

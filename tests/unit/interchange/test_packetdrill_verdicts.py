@@ -210,6 +210,10 @@ def test_wrong_assertion(run) -> None:
         ("+0 send(4, ..., 10, MSG_ZEROCOPY) = 10", "MSG_ZEROCOPY"),
         ("+0 > [ttl 3] . 1:1(0)", "the IP header's type of service and hop limit"),
         ("+0 `iptables -F`", "the command 'iptables -F'"),
+        (
+            "+0 < S 0:9(9) win 1 <FO TFO_COOKIE>",
+            "a cookie of TCP Fast Open, of a port that grants none",
+        ),
         ("+0 `sysctl -q net.ipv4.tcp_mtu_probing=2`", "sysctl net.ipv4.tcp_mtu_probing=2"),
         ("+0 `ip mptcp monitor`", "ip mptcp monitor"),
         ("+0 %{ print(1) }%", "Python other than assertions"),
