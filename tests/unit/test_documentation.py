@@ -49,6 +49,18 @@ def test_a_script_runs_an_experiment(tmp_path: Path) -> None:
     assert done.stdout.startswith("userspace ")
 
 
+def test_a_program_runs_a_script_of_packetdrill(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of docs/packetdrill.md."""
+    monkeypatch.chdir(DOCS.parent)
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (DOCS / "packetdrill.md").read_text(), flags=re.DOTALL
+    )
+    exec(block, {})
+    assert capsys.readouterr().out.strip() == "Verdict.PASS None"
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
