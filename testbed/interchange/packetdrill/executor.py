@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from testbed.errors import InputError
 from testbed.interchange.packetdrill.assertions import first_wrong
 from testbed.interchange.packetdrill.calls import attempt, differs
 from testbed.interchange.packetdrill.comparison import differences
@@ -64,13 +65,13 @@ class Executor:
         self._host = Host(version.local)
         self._settings = Settings(version.config, version.local)
         if "mtu" in script.options:
-            self._settings.change_tcp(mtu=int(script.options["mtu"]))
+            self._settings.change_tcp(mtu=script.number("mtu", 0))
         self._world = World(self._host, self._settings, version.local, version.remote, {}, {})
         self._keys = Keys()
         self._cookie = Cookie()
         self._addresses = Addresses(version.remote)
         self._conversations = Conversations(version.local, self._addresses)
-        self._tolerance = _US * int(script.options.get("tolerance_usecs", _TOLERANCE_US))
+        self._tolerance = _US * script.number("tolerance_usecs", _TOLERANCE_US)
         self._base = 0  # the time to which the next event is relative
         self._waiting: Waiting | None = None
 
@@ -256,7 +257,12 @@ class Executor:
 
     def _shell(self, shell: Shell) -> None:
         before = self._settings.endpoints
-        asked = self._settings.run(shell.text, shell.line)
+        try:
+            asked = self._settings.run(shell.text, shell.line)
+        except (ValueError, IndexError) as error:
+            raise InputError(
+                f"a command that says nothing: {error}", file=self._script.file, line=shell.line
+            ) from error
         if self._settings.endpoints != before:
             self._host.paths_are(self._settings.endpoints)
         for words in asked:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from testbed.errors import TestbedError
+from testbed.errors import InputError, TestbedError
 
 
 class UnsupportedError(TestbedError):
@@ -229,3 +229,13 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, str]
     setup: tuple[Shell, ...]
     events: tuple[Timed, ...]
+
+    def number(self, option: str, otherwise: int) -> int:
+        """Return an option that is a number.
+
+        :raises InputError: it is none.
+        """
+        text = self.options.get(option, str(otherwise))
+        if not text.isdecimal():
+            raise InputError(f"--{option}={text} is no number", file=self.file)
+        return int(text)

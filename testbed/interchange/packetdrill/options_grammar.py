@@ -5,6 +5,7 @@ Each option becomes its name and values; what they mean is for ``options.py``.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,11 @@ Values = dict[str, object]
 
 # What the suites call the cookie that the host under test gives the script's address.
 GRANTED: Final = "TFO_COOKIE"
+# Of values by name; others have 64.
+_BITS: Final = {
+    "address_id": 8, "port": 16, "ssn": 32, "dll": 16, "cksum": 16, "rand": 32, "token": 32,
+    "backup": 1, "dack4": 32, "dsn4": 32,
+}  # fmt: skip
 _KEYS: Final = frozenset("ABCDEFGH")
 
 
@@ -52,23 +58,23 @@ def _nothing(_: Reader, __: Token) -> Values:
     return {}
 
 
-def _one(name: str) -> Callable[[Reader, Token], Values]:
-    return lambda reader, _: {name: reader.integer(f"the number of {name}")}
+def _one(name: str, bits: int) -> Callable[[Reader, Token], Values]:
+    return lambda reader, _: {name: reader.number(f"the number of {name}", bits)}
 
 
 def _timestamps(reader: Reader, _: Token) -> Values:
     reader.expect("val")
-    value = reader.integer("a timestamp")
+    value = reader.number("a timestamp")
     reader.expect("ecr")
-    return {"val": value, "ecr": reader.integer("a timestamp")}
+    return {"val": value, "ecr": reader.number("a timestamp")}
 
 
 def _sack(reader: Reader, _: Token) -> Values:
     blocks: list[tuple[int, int]] = []
     while reader.peek.kind == "int":
-        start = reader.integer("a sequence number")
+        start = reader.number("a sequence number")
         reader.expect(":")
-        blocks.append((start, reader.integer("a sequence number")))
+        blocks.append((start, reader.number("a sequence number")))
     return {"blocks": tuple(blocks)}
 
 
@@ -93,14 +99,14 @@ def _capable(reader: Reader, _: Token) -> Values:
     if not reader.take("nokey") and reader.take("key"):
         values["keys"] = _keys(reader)
     if reader.take("mpcdatalen"):
-        values["length"] = reader.integer("a length")
+        values["length"] = reader.number("a length", 16)
     return values
 
 
 def _flags(reader: Reader) -> int:
     """Read ``[flag_a, flag_h]`` or a number."""
     if not reader.take("["):
-        return reader.integer("flags")
+        return reader.number("flags", 8)
     flags = 0
     while not reader.take("]"):
         name = reader.word("a flag")
@@ -119,7 +125,7 @@ def _keys(reader: Reader) -> tuple[tuple[str, int | None], ...]:
     keys: list[tuple[str, int | None]] = []
     while not reader.take("]"):
         name = reader.word("the name of a key")
-        keys.append((name, reader.integer("a key") if reader.take("=") else None))
+        keys.append((name, reader.number("a key", 64) if reader.take("=") else None))
         reader.take(",")
     return tuple(keys)
 
@@ -135,7 +141,7 @@ def _named(reader: Reader, token: Token) -> Values:
             reader.expect("[")
             values[name] = _reset_flags(reader)
         else:
-            values[name] = _value(reader, token) if reader.take("=") else True
+            values[name] = _value(reader, token, name) if reader.take("=") else True
     return values
 
 
@@ -146,7 +152,7 @@ def _reset_flags(reader: Reader) -> int:
 
 
 def _reset(reader: Reader, token: Token) -> Values:
-    return {"reason": reader.integer("a reason"), **_named(reader, token)}
+    return {"reason": reader.number("a reason", 8), **_named(reader, token)}
 
 
 def _address(reader: Reader) -> tuple[str, str | None]:
@@ -158,19 +164,27 @@ def _address(reader: Reader) -> tuple[str, str | None]:
         if function.text not in ("inet_addr", "inet6_addr"):
             raise reader.error("inet_addr or inet6_addr", function)
         reader.expect("(")
-        given = reader.next().text.strip('"')
+        given = _host(reader)
         reader.expect(")")
     reader.expect("]")
     return name, given
 
 
-def _value(reader: Reader, token: Token) -> object:
+def _host(reader: Reader) -> str:
+    token = reader.next()
+    try:
+        return str(ipaddress.ip_address(token.text.strip('"')))
+    except ValueError:
+        raise reader.error("an address in quotes", token) from None
+
+
+def _value(reader: Reader, token: Token, name: str) -> object:
     if reader.take("auto"):
         return "auto"
     if reader.take("["):
         numbers: list[int] = []
         while not reader.take("]"):
-            numbers.append(reader.integer("a number"))
+            numbers.append(reader.number("an id", 8))
             reader.take(",")
         return tuple(numbers)
     if reader.peek.kind == "word":
@@ -181,7 +195,7 @@ def _value(reader: Reader, token: Token) -> object:
             reader.take(",")
             names.append(reader.word("the name of a key"))
         return function, *names
-    return reader.integer(f"a value of {token.text}")
+    return reader.number(f"a value of {token.text}", _BITS.get(name, 64))
 
 
 _ALIASES: Final = {
@@ -193,8 +207,8 @@ _ALIASES: Final = {
 _OPTIONS: Final[dict[str, Callable[[Reader, Token], Values]]] = {
     "nop": _nothing,
     "eol": _nothing,
-    "mss": _one("mss"),
-    "wscale": _one("shift"),
+    "mss": _one("mss", 16),
+    "wscale": _one("shift", 8),
     "sackOK": _nothing,
     "sack": _sack,
     "TS": _timestamps,

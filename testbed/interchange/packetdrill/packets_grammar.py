@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.errors import InputError
 from testbed.interchange.packetdrill.model import Ends, Icmp, Packet, Range, UnsupportedError
 from testbed.interchange.packetdrill.options_grammar import read_options
 from testbed.interchange.packetdrill.reader import Reader
 
 _FLAGS: Final = frozenset("FSRPEW")
+_LENGTH_BITS: Final = 20  # more than any packet has
 _ECN: Final = ("noecn", "ect0", "ect1", "ect01", "ce")
 _UNKNOWN_PROTOCOLS: Final = frozenset({"udp", "gre", "ipv4", "ipv6", "mpls"})
 
@@ -30,9 +32,9 @@ def read_packet(reader: Reader) -> Packet | Icmp:
     flags = _flags(reader)
     ip = ip or _ip(reader)
     span = read_range(reader)
-    ack = reader.integer("a number") if reader.take("ack") else None
-    window = reader.integer("a window") if reader.take("win") else None
-    urgent = reader.integer("a pointer") if reader.take("urg") else None
+    ack = reader.number("a number") if reader.take("ack") else None
+    window = reader.number("a window", 16) if reader.take("win") else None
+    urgent = reader.number("a pointer", 16) if reader.take("urg") else None
     return Packet(
         line=line,
         inbound=inbound,
@@ -49,12 +51,19 @@ def read_packet(reader: Reader) -> Packet | Icmp:
 
 def read_range(reader: Reader) -> Range:
     """Read ``start:end(length)``."""
-    start = reader.integer("sequence numbers, as 1:1001(1000),")
+    start = reader.number("sequence numbers, as 1:1001(1000),")
     reader.expect(":")
-    end = reader.integer("a sequence number")
+    end = reader.number("a sequence number")
     reader.expect("(")
-    length = reader.integer("a length")
+    length = reader.number("a length", _LENGTH_BITS)
+    last = reader.peek
     reader.expect(")")
+    if (end - start) % (1 << 32) != length:
+        raise InputError(
+            f"{start}:{end}({length}) has another length between its numbers",
+            file=reader.file,
+            line=last.line,
+        )
     return Range(start, end, length)
 
 
@@ -82,7 +91,7 @@ def _ip(reader: Reader) -> dict[str, object]:
     while not reader.take("]"):
         token = reader.next()
         if token.text in ("ttl", "tos"):
-            said[token.text] = reader.integer("a number")
+            said[token.text] = reader.number("a number", 8)
         elif token.text in _ECN:
             said["ecn"] = token.text
         elif token.text != ",":
@@ -113,7 +122,7 @@ def _icmp(reader: Reader, line: int) -> Icmp:
     version = 6 if reader.next().text == "icmpv6" else 4
     kind = reader.word("a type of ICMP")
     code = reader.next().text if reader.peek.kind == "word" and reader.peek.text != "mtu" else ""
-    mtu = reader.integer("an MTU") if reader.take("mtu") else 0
+    mtu = reader.number("an MTU", 16) if reader.take("mtu") else 0
     about = None
     if reader.take("["):
         if reader.peek.kind == "word":

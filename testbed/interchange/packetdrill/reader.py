@@ -71,6 +71,17 @@ class Reader:
             raise self.error(what, token)
         return sign * int(token.text, 0 if token.kind == "hex" else 10)
 
+    def number(self, what: str, bits: int = 32) -> int:
+        """Take a number of so many bits.
+
+        :raises InputError: there is none, or it is too large.
+        """
+        token = self.peek
+        value = self.integer(what)
+        if not 0 <= value < 1 << bits:
+            raise self.error(f"{what} of {bits} bits", token)
+        return value
+
     def blob(self) -> str:
         """Take all pieces that follow without a space: hexadecimal digits, for example."""
         text = self.next().text

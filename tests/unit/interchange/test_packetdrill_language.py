@@ -183,6 +183,13 @@ def test_words_that_are_defined() -> None:
         ("+0 `true", 1, "packetdrill has no such sign: '`'"),
         ("+0 close(3) =", 1, "a value is expected, not the end of the script"),
         ("+0 < Q 0:0(0)", 1, "flags of FSRPUEW and . is expected, not 'Q'"),
+        ("+0 < . 1:11(9) ack 1", 1, "1:11(9) has another length between its numbers"),
+        ("+0 < . 1:1(0) ack 1 win 65536", 1, "a window of 16 bits is expected, not '65536'"),
+        (
+            '+0 < . 1:1(0) <add_address addr[a=inet_addr("1.2")] hmac=1>',
+            1,
+            "an address in quotes is expected",
+        ),
     ],
 )
 def test_mistakes_have_their_line(text: str, line: int, said: str) -> None:
