@@ -91,10 +91,13 @@ class MptcpEndpoint:
 
     # What a driver calls.
 
-    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> MptcpConnection:
+    def connect(
+        self, flow: Flow, now: int, *, data: bytes = b"", ask_cookie: bool = False
+    ) -> MptcpConnection:
         """Open a connection (section 3.1).
 
         :param data: see :class:`testbed.stack.connection.Endpoint`.
+        :param ask_cookie: see :class:`testbed.stack.tcp.endpoint.TcpEndpoint`.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
         config, keys = self.config, self._new_keys()
@@ -104,7 +107,7 @@ class MptcpEndpoint:
         connection, subflow = self._connection(keys, handshake, flow, initiator=True)
         if data:
             connection.send(data)
-        subflow.attach(self.tcp.connect(flow, now, subflow, data=data))
+        subflow.attach(self.tcp.connect(flow, now, subflow, data=data, ask_cookie=ask_cookie))
         self._by_token[keys.token] = connection
         return connection
 
@@ -127,7 +130,7 @@ class MptcpEndpoint:
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
         if segment.flags & SYN and segment.length > 1:
-            segment = _syn_alone(segment, fast_open=self.config.tcp.fast_open)
+            segment = _syn_alone(segment, self.config.tcp)
         self.tcp.receive(segment, now)
         if self._new:
             self._attach()
@@ -520,18 +523,17 @@ def _asks(syn: Segment) -> MpCapable | None:
     return capable if capable.version >= VERSION and usable(capable) else None
 
 
-def _syn_alone(syn: Segment, *, fast_open: bool) -> Segment:
+def _syn_alone(syn: Segment, config: TcpConfig) -> Segment:
     """Leave out what comes with a SYN of MPTCP, as if it had been lost.
 
     No mapping covers it, and only TCP Fast Open gives it a place in the stream (appendix B), so it
     must not be acknowledged: the peer sends it again after the handshake.
-
-    :param fast_open: that is used; TCP will look at the cookie.
     """
     if find(syn.options, MptcpOption) is None:
         return syn
-    if fast_open and find(syn.options, MpCapable) and find(syn.options, FastOpen):
-        return syn
+    opens_fast = find(syn.options, FastOpen) or not config.fast_open_cookies
+    if config.fast_open and find(syn.options, MpCapable) and opens_fast:
+        return syn  # TCP will look at the cookie
     return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
 
 

@@ -56,6 +56,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         of Linux.
     :param fast_open_pending: how many connections of a port that began with data on SYN may be in
         the handshake; further ones go without it (TCP_FASTOPEN of tcp(7)).
+    :param fast_open_cookies: ``False``: data goes with any SYN and is taken from any, without a
+        cookie; for networks where every host is trusted; bits 0x4 and 0x200 of ``tcp_fastopen``.
     :param syn_cookies: answer SYNs that find the backlog full by SYN cookies (RFC 4987).
     """
 
@@ -92,6 +94,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     challenge_acks_per_second: int = 10
     fast_open: bool = False
     fast_open_pending: int = 256
+    fast_open_cookies: bool = True
     syn_cookies: bool = True
 
     @property

@@ -87,12 +87,19 @@ class TcpEndpoint:
     # OPEN
 
     def connect(
-        self, flow: Flow, now: int, extension: Extension | None = None, *, data: bytes = b""
+        self,
+        flow: Flow,
+        now: int,
+        extension: Extension | None = None,
+        *,
+        data: bytes = b"",
+        ask_cookie: bool = False,
     ) -> TcpConnection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
         :param data: sent as by ``send``, with ``fast_open`` on SYN as far as that can be.  With an
             extension what the SYN,ACK does not acknowledge of it is dropped.
+        :param ask_cookie: with ``fast_open``, ask for a cookie though there is no data.
         :raises OSError: EADDRINUSE, there is such a connection already; ENETUNREACH, as in Linux,
             the remote address is none of one host (MUST-46).
         """
@@ -104,8 +111,7 @@ class TcpEndpoint:
         isn = initial_sequence_number(flow, self._secret, now)
         connection = self._make(flow, isn, extension, accepted=False)
         try:
-            fast = data and self.config.fast_open
-            early = self._servers.early(flow, now) if fast else None
+            early = self._early_of(flow, now) if data or ask_cookie else None
             connection.open(now, early)
             if data and extension is not None:
                 data = b"" if early is None else data[: early.limit]
@@ -114,6 +120,17 @@ class TcpEndpoint:
         except Exception as error:
             self.crash(connection, error)
         return connection
+
+    def early_limit(self, flow: Flow, now: int) -> int:
+        """Return how many octets the SYN of a new connection could bring (RFC 7413)."""
+        early = self._early_of(flow, now)
+        return early.limit if early is not None else 0
+
+    def _early_of(self, flow: Flow, now: int) -> Early | None:
+        config = self.config
+        if not config.fast_open:
+            return None
+        return self._servers.early(flow, now, cookies=config.fast_open_cookies)
 
     def rotate_fast_open_key(self, secret: bytes) -> None:
         """Make cookies of TCP Fast Open with another key; those of the key before it still count.
@@ -253,10 +270,13 @@ class TcpEndpoint:
     def _judge(self, listener: TcpListener, syn: Segment, flow: Flow, now: int) -> Early | None:
         """Return what to do about the TCP Fast Open option of a SYN (RFC 7413, section 4.2.2)."""
         option: FastOpen | None = find(syn.options, FastOpen)
-        if option is None:
+        trusting = bool(syn.payload) and not self.config.fast_open_cookies
+        if option is None and not trusting:
             return None
-        verdict = self._grants.judge(flow, option)
         admitted = bool(syn.payload) and listener.admits_early(self.config.fast_open_pending, now)
+        if option is None or trusting:
+            return Early(None, accepted=admitted)
+        verdict = self._grants.judge(flow, option)
         return Early(
             None if verdict is Verdict.CURRENT else self._grants.grant(flow),
             accepted=admitted and verdict is not Verdict.WRONG,

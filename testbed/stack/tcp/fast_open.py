@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from testbed.stack.packet.address import Flow
-from testbed.stack.packet.options import MAX_LENGTH, FastOpen
+from testbed.stack.packet.options import MAX_LENGTH, FastOpen, Option, options_size
 from testbed.stack.tcp.config import SECOND
 
 COOKIE: Final = 8  # octets, as in Linux
@@ -25,8 +25,9 @@ _MOST_DOUBLINGS: Final = 6
 class Early:
     """What one connection does of it.
 
-    :ivar option: goes on its first SYN or SYN,ACK.
-    :ivar limit: octets of data that the first SYN may carry.
+    :param option: goes on its first SYN or SYN,ACK.
+    :ivar limit: octets of data that the first SYN may carry; without an option, together with its
+        other options.
     :ivar accepted: the peer's SYN had a cookie that counts: data flows before the handshake ends.
     """
 
@@ -42,10 +43,19 @@ class Early:
         """Whether the next SYN,ACK brings a cookie."""
         return self._option is not None
 
-    def take_option(self) -> FastOpen | None:
-        """Return the option of the SYN or SYN,ACK that leaves first; others have none."""
+    def leave(self, options: list[Option]) -> int:
+        """Add the option to the SYN or SYN,ACK that leaves first, where it fits.
+
+        :return: how many octets of data may go with it.  Later ones have neither.
+        """
         option, self._option = self._option, None
-        return option
+        limit, self.limit = self.limit, 0
+        if option is None:
+            return max(0, limit - options_size(options))
+        if options_size((*options, option)) > MAX_LENGTH:
+            return 0
+        options.append(option)
+        return limit
 
 
 class Verdict(enum.Enum):
@@ -105,14 +115,18 @@ class CookieCache:
     def __len__(self) -> int:
         return len(self._servers)
 
-    def early(self, flow: Flow, now: int) -> Early | None:
+    def early(self, flow: Flow, now: int, *, cookies: bool = True) -> Early | None:
         """Return what to do of TCP Fast Open on a new connection.
 
         Without a cookie that is to ask for one.
+
+        :param cookies: the server has to give one first.
         """
         server = self._servers.get(_key(flow), _Server())
         if now < server.avoid_until_ns:
             return None
+        if not cookies:
+            return Early(None, limit=server.mss)
         limit = max(0, server.mss - MAX_LENGTH) if server.cookie else 0
         return Early(FastOpen(server.cookie), limit=limit)
 

@@ -18,7 +18,6 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32
-from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.sent import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
@@ -214,7 +213,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         taken += 4
     if tcb.extension is not None:
         options += tcb.extension.options(flags, None, MAX_LENGTH - taken)
-    payload = b"" if tcb.early is None else _fast_open(tcb, tcb.early, options, now)
+    payload = b"" if tcb.early is None else tcb.sender.send_early(tcb.early.leave(options), now)
     receiver = tcb.receiver
     offered = tcb.extension.window() if tcb.extension is not None else None
     if offered is None:
@@ -233,15 +232,6 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         ecn=tcb.ecn.codepoint(new_data=False) if flags & ECE else NOT_ECT,
         payload=payload,
     )
-
-
-def _fast_open(tcb: Tcb, early: Early, options: list[Option], now: int) -> bytes:
-    """Add the option of RFC 7413, where it fits, and return the data that goes with it."""
-    option = early.take_option()
-    if option is None or options_size((*options, option)) > MAX_LENGTH:
-        return b""
-    options.append(option)
-    return tcb.sender.send_early(early.limit, now)
 
 
 def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:

@@ -64,6 +64,15 @@ def test_data_of_the_syn_is_before_the_data_stream(script: Any) -> None:
     assert not world.connection.fallback
 
 
+def test_data_of_a_syn_gets_in_where_no_cookie_is_needed(script: Any) -> None:
+    world = script(tcp={"fast_open": True, "fast_open_cookies": False})
+    peer = world.subpeer()
+    peer.seq = 0
+    (answer,) = peer.send(SYN, MaximumSegmentSize(1460), MpCapable(), payload=QUESTION)
+    assert (answer.ack - peer.isn) & 0xFFFFFFFF == 1 + len(QUESTION)
+    assert world.connection.read(100) == QUESTION
+
+
 def test_data_with_the_keys_comes_after_that_of_the_syn(script: Any) -> None:
     """Section 3.1: a third ACK with data, of which Linux sends such."""
     world, peer, _ = _asked(script)

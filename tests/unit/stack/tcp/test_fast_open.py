@@ -6,7 +6,7 @@ import pytest
 
 from testbed.stack.connection import Closed, Connected, Readable
 from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.options import FastOpen, MaximumSegmentSize, Timestamps, find
+from testbed.stack.packet.options import FastOpen, MaximumSegmentSize, Option, Timestamps, find
 from testbed.stack.packet.segment import SYN
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
@@ -229,6 +229,28 @@ def test_nothing_is_asked_without_data_or_the_option() -> None:
     assert plain.inject("S.", 0, 1) == ["P. 1:9 1"]
 
 
+def test_cookie_is_asked_for_without_data() -> None:
+    """Section 4.2.1: a SYN that asks need not be one of a connection with data."""
+    client = Client()
+    client.base = None
+    client.endpoint.connect(client.flow, client.now, ask_cookie=True)
+    assert client.out() == ["S 0:0"]
+    assert client.asked == FastOpen()
+    assert client.endpoint.early_limit(client.flow, client.now) == 0
+    client.inject("S.", 0, 1, options=(MSS, FastOpen(COOKIE)))
+    assert client.endpoint.early_limit(client.flow, client.now) == 960
+
+
+def test_data_leaves_without_a_cookie_where_none_is_needed() -> None:
+    """Once: SYN that is sent again is alone.  536 octets are all that any host takes."""
+    client = Client(fast_open_cookies=False)
+    assert client.endpoint.early_limit(client.flow, client.now) == 536
+    assert client.dial(bytes(600)) == ["S 0:532"]
+    assert client.asked is None
+    assert client.wait(SECOND) == ["S 0:0"]
+    assert client.inject("S.", 0, 1, options=(MSS,)) == ["P. 1:601 1"]
+
+
 def test_cache_is_bounded() -> None:
     """The server that was heard of longest ago is forgotten."""
     cache = CookieCache()
@@ -312,6 +334,20 @@ def test_wrong_cookie_gets_a_right_one(wrong: bytes) -> None:
     assert server.events == []
     server.inject(".", 1, 1, payload=b"question")
     assert server.connection.read(100) == b"question"
+
+
+@pytest.mark.parametrize("options", [(MSS,), (MSS, FastOpen()), (MSS, FastOpen(bytes(8)))])
+def test_any_data_gets_in_where_no_cookie_is_needed(options: tuple[Option, ...]) -> None:
+    server = Server(fast_open_cookies=False)
+    assert server.inject("S", 0, payload=b"question", options=options) == ["S. 0:0 9"]
+    assert find(server.last[0].options, FastOpen) is None
+    assert server.connection.read(100) == b"question"
+
+
+def test_request_without_data_is_granted_where_no_cookie_is_needed() -> None:
+    server = Server(fast_open_cookies=False)
+    server.inject("S", 0, options=(MSS, FastOpen()))
+    assert find(server.last[0].options, FastOpen) == server.cookie
 
 
 def test_cookie_of_the_key_before_is_replaced() -> None:
