@@ -15,7 +15,7 @@ from testbed.interchange.packetdrill.pipes import Pipe
 from testbed.interchange.packetdrill.settings import Settings
 from testbed.interchange.packetdrill.sockets import Socket, WouldBlock, taken_before
 
-_MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB"})
+_MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB", "MSG_FASTOPEN"})
 
 
 class Returned(msgspec.Struct, frozen=True):

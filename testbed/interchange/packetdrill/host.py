@@ -55,17 +55,25 @@ class Host:
 
     # What sockets ask for.
 
-    def connect(self, config: MptcpConfig, flow: Flow, *, mptcp: bool) -> Connection:
-        """Open a connection."""
+    def connect(
+        self, config: MptcpConfig, flow: Flow, *, mptcp: bool, data: bytes | None = None
+    ) -> Connection:
+        """Open a connection.
+
+        :param data: leaves with SYN, as far as that can be; without any, ask for a cookie.
+        """
         endpoint = self._endpoint(config)
-        opened: Connection = (
-            endpoint.connect(flow, self.now) if mptcp else endpoint.tcp.connect(flow, self.now)
-        )
+        begin = endpoint.connect if mptcp else endpoint.tcp.connect
+        opened: Connection = begin(flow, self.now, data=data or b"", ask_cookie=data is not None)
         self._opened.append(opened)
         self.history.began(opened)
         self._ports[flow.local.port] = endpoint
         self.settle()
         return opened
+
+    def early_limit(self, config: MptcpConfig, flow: Flow) -> int:
+        """Return how many octets SYN may bring."""
+        return self._endpoint(config).tcp.early_limit(flow, self.now)
 
     def listen(self, config: MptcpConfig, local: Address, *, mptcp: bool) -> TcpListener:
         """Open a port."""

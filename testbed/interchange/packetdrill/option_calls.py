@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from testbed.interchange.packetdrill.frame import Frame, Returned
@@ -22,6 +23,7 @@ _RDWR: Final = 2
 _WITHOUT_EFFECT: Final = frozenset(
     {"SO_REUSEADDR", "SO_REUSEPORT", "IP_FREEBIND", "SO_PRIORITY", "TCP_QUICKACK"}
 )
+_BEFORE_OPENING: Final = frozenset({"TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE"})
 
 
 def _option(frame: Frame) -> str:
@@ -39,6 +41,8 @@ def setsockopt(frame: Frame) -> Returned:
         sock.options[name] = _linger(value)
     elif name in _WITHOUT_EFFECT:
         sock.options[name] = frame.number(3)
+    elif name in _BEFORE_OPENING:
+        _open_fast(frame, sock, name)
     elif name == "TCP_FASTOPEN":
         _allow_data_on_syn(frame, sock)
     elif name in CONFIGURED:
@@ -49,6 +53,14 @@ def setsockopt(frame: Frame) -> Returned:
     else:
         raise UnsupportedError(f"the socket option {name}")
     return Returned(0)
+
+
+def _open_fast(frame: Frame, sock: Socket, name: str) -> None:
+    if sock.connection is not None:
+        raise OSError(errno.EINVAL, "")
+    if name == "TCP_FASTOPEN_CONNECT" and not frame.world.settings.opens_fast:
+        raise OSError(errno.EOPNOTSUPP, "")
+    sock.options[name] = frame.number(3)
 
 
 def _allow_data_on_syn(frame: Frame, sock: Socket) -> None:
@@ -72,7 +84,7 @@ def getsockopt(frame: Frame) -> Returned:
         number = sock.take_error()
     elif name == "TCP_IS_MPTCP":
         number = int(sock.speaks_mptcp)
-    elif name in CONFIGURED or name in _WITHOUT_EFFECT or name == "TCP_FASTOPEN":
+    elif name in CONFIGURED or name in _WITHOUT_EFFECT or name in _BEFORE_OPENING:
         number = sock.options.get(name, 0)
     else:
         raise UnsupportedError(f"the socket option {name}")

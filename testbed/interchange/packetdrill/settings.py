@@ -19,7 +19,8 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.tcp.congestion import CONTROLS
 
 _S: Final = 1_000_000_000
-_CLIENT, _SERVER, _ALL_PORTS = 1, 2, 0x400  # bits of tcp_fastopen
+# Bits of tcp_fastopen: client, server, each of them without cookies, all open ports.
+_FAST_OPEN: Final = (0x1, 0x2, 0x4, 0x200, 0x400)
 _UNLIMITED: Final = 1 << 20
 
 
@@ -28,11 +29,13 @@ class Settings:
 
     :param local: the host's first address; scripts of the published suite add the next ones.
     :ivar config: for connections that begin from now on.
+    :ivar opens_fast: programs may use TCP Fast Open as clients.
     :ivar endpoints: as ``ip mptcp endpoint`` shows them.
     """
 
     def __init__(self, config: MptcpConfig, local: str) -> None:
         self.config = config
+        self.opens_fast = True
         self.endpoints: tuple[PathEndpoint, ...] = ()
         self._local = local
 
@@ -108,10 +111,15 @@ class Settings:
         self._change(**buffers)
 
     def _fast_open(self, value: int, line: int) -> None:
-        """Take ``tcp_fastopen``: with cookies, of open ports that ask for it or of all."""
-        if value & ~(_CLIENT | _SERVER | _ALL_PORTS):
+        """Take ``tcp_fastopen``: of open ports that ask for it or of all."""
+        if value & ~sum(_FAST_OPEN):
             raise UnsupportedError(f"sysctl net.ipv4.tcp_fastopen={value:#x}", line)
-        self.change_tcp(fast_open=bool(value & _SERVER and value & _ALL_PORTS))
+        client, server, trusting_client, trusting_server, all_ports = (
+            bool(value & bit) for bit in _FAST_OPEN
+        )
+        self.opens_fast = client
+        trusting = (client and trusting_client) or (server and trusting_server)
+        self.change_tcp(fast_open=server and all_ports, fast_open_cookies=not trusting)
 
     def change_tcp(self, **changes: object) -> None:
         """Change fields of TCP's configuration."""

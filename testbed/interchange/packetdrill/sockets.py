@@ -15,7 +15,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.tcp.connection import TcpConnection
-from testbed.stack.tcp.state import HANDSHAKE
+from testbed.stack.tcp.state import HANDSHAKE, State
 
 PORT: Final = 8080  # of servers, ours or the script's, as packetdrill has it
 _ERRNO: Final = {
@@ -53,6 +53,7 @@ class Socket:
         self._listener: Listener | None = None
         self._connection: Connection | None = None
         self._reported = False  # the error of the connection
+        self._deferred: tuple[MptcpConfig, Flow] | None = None  # data will open it
 
     def block(self, *, not_at_all: bool) -> None:
         """Have calls wait, or return at once (O_NONBLOCK)."""
@@ -78,8 +79,13 @@ class Socket:
     def connect(self, config: MptcpConfig, local: str, remote: Address) -> None:
         """Open a connection, or go on waiting for it."""
         if self._connection is None:
-            flow = Flow(self._local or Address(local, self._host.port()), remote)
-            self._connection = self._host.connect(config, flow, mptcp=self._mptcp)
+            flow, data = self._flow(local, remote), None
+            if self.options.get("TCP_FASTOPEN_CONNECT"):
+                if self._host.early_limit(config, flow):
+                    self._deferred = config, flow
+                    return
+                data = b""
+            self._connection = self._host.connect(config, flow, mptcp=self._mptcp, data=data)
             if self.nonblocking:
                 raise OSError(errno.EINPROGRESS, "")
         self._raise_failure()
@@ -87,6 +93,26 @@ class Socket:
             if self.nonblocking:
                 raise OSError(errno.EALREADY, "")
             raise WouldBlock
+
+    def connect_with(self, config: MptcpConfig, flow: Flow, octets: int) -> int:
+        """Open a connection by data, and return how many octets SYN may bring.
+
+        Without a cookie of TCP Fast Open it asks for one, and takes nothing yet.
+        """
+        data = bytes(min(octets, self._host.early_limit(config, flow)))
+        self._connection = self._host.connect(config, flow, mptcp=self._mptcp, data=data)
+        if not self.nonblocking:
+            raise _Partly(len(data))
+        if not data:
+            raise OSError(errno.EINPROGRESS, "")
+        return len(data)
+
+    def send_fast(self, config: MptcpConfig, local: str, remote: Address, octets: int) -> int:
+        """Open a connection by data (MSG_FASTOPEN)."""
+        return self.connect_with(config, self._flow(local, remote), octets)
+
+    def _flow(self, local: str, remote: Address) -> Flow:
+        return Flow(self._local or Address(local, self._host.port()), remote)
 
     def accept(self) -> Socket:
         """Return the socket of the next connection."""
@@ -120,8 +146,15 @@ class Socket:
 
     def write(self, octets: int, taken: int = 0) -> int:
         """Write zeros, and return how many were taken; ``taken`` were before."""
+        if self._deferred is not None:
+            (config, flow), self._deferred = self._deferred, None
+            return self.connect_with(config, flow, octets)
         connection = self._connected()
         self._raise_failure()
+        if self._dialing:
+            if self.nonblocking:
+                raise OSError(errno.EAGAIN, "")
+            raise _Partly(taken)
         try:
             taken += connection.send(bytes(octets - taken))
         except BrokenPipeError as error:
@@ -208,6 +241,13 @@ class Socket:
             return connection.state.name == "OPENING"
         return cast("TcpConnection", connection).state in HANDSHAKE
 
+    @property
+    def _dialing(self) -> bool:
+        connection = self._connection
+        if isinstance(connection, MptcpConnection):
+            return connection.initiator and self._opening
+        return cast("TcpConnection", connection).state is State.SYN_SENT
+
     def _connected(self) -> Connection:
         if self._connection is None:
             raise OSError(errno.ENOTCONN, "")
@@ -246,17 +286,17 @@ def readable(connection: Connection) -> int:
 
 def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
     """Return the configuration of a socket's connections."""
-    if pending := options.get("TCP_FASTOPEN"):
-        fast = msgspec.structs.replace(config.tcp, fast_open=True, fast_open_pending=pending)
-        config = msgspec.structs.replace(config, tcp=fast)
     changes: dict[str, Any] = {
         field: read(options[name]) for name, (field, read) in CONFIGURED.items() if name in options
     }
+    if any(map(options.get, _OPENING_FAST)):
+        changes["fast_open"] = True
     tcp = msgspec.structs.replace(config.tcp, **changes)
     buffers = {name: size for name, size in changes.items() if name.endswith("_buffer")}
     return msgspec.structs.replace(config, tcp=tcp, **buffers)
 
 
+_OPENING_FAST: Final = ("TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "MSG_FASTOPEN")
 _S: Final = 1_000_000_000
 _MS: Final = 1_000_000
 # Options that are fields of the configuration: their value there.
@@ -271,4 +311,6 @@ CONFIGURED: Final[dict[str, tuple[str, Callable[[int], object]]]] = {
     "TCP_USER_TIMEOUT": ("user_timeout_ns", lambda value: value * _MS),
     "TCP_NOTSENT_LOWAT": ("notsent_lowat", int),
     "TCP_SYNCNT": ("syn_retries", int),
+    "TCP_FASTOPEN": ("fast_open_pending", int),
+    "TCP_FASTOPEN_NO_COOKIE": ("fast_open_cookies", lambda value: not value),
 }
