@@ -29,14 +29,15 @@ class Early:
     :ivar limit: octets of data that the first SYN may carry; without an option, together with its
         other options.
     :ivar accepted: the peer's SYN had a cookie that counts: data flows before the handshake ends.
+    :ivar acknowledged: all data of the SYN, ours or the peer's, was.
     """
 
-    __slots__ = ("_option", "accepted", "limit")
+    __slots__ = ("_option", "accepted", "acknowledged", "limit")
 
     def __init__(self, option: FastOpen | None, *, limit: int = 0, accepted: bool = False) -> None:
         self._option = option
         self.limit = limit
-        self.accepted = accepted
+        self.accepted = self.acknowledged = accepted
 
     @property
     def grants(self) -> bool:

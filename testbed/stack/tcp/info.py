@@ -27,6 +27,7 @@ _TIMESTAMPS: Final = 1
 _SACK: Final = 2
 _WINDOW_SCALING: Final = 4
 _ECN: Final = 8
+_SYN_DATA: Final = 32
 
 
 def tcp_info(tcb: Tcb) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         "options": _TIMESTAMPS * tcb.timestamps.used
         | _SACK * tcb.sack
         | _WINDOW_SCALING * tcb.window_scaling
-        | _ECN * tcb.ecn.used,
+        | _ECN * tcb.ecn.used
+        | _SYN_DATA * (tcb.early is not None and tcb.early.acknowledged),
         "snd_wscale": sender.window.shift,
         "rcv_wscale": receiver.shift,
         "rto": sender.timer.timeout_ns // 1000,

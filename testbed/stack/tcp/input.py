@@ -62,15 +62,16 @@ def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
     sender.window.begin(syn_ack.window, -1)  # never scaled
     sender.syn_acknowledged(acked, now, echoed(tcb, syn_ack, now))
     if tcb.early is not None:
-        _early_answered(tcb, syn_ack, now)
+        _early_answered(tcb, tcb.early, syn_ack, now)
     tcb.establish(Trigger.SYN_ACK, now)
     if acked:
         tcb.data_acknowledged()
     tcb.receiver.must_ack()
 
 
-def _early_answered(tcb: Tcb, syn_ack: Segment, now: int) -> None:
+def _early_answered(tcb: Tcb, early: Early, syn_ack: Segment, now: int) -> None:
     """Take what a SYN,ACK says of data that went with SYN (RFC 7413, section 4.2.1)."""
+    early.acknowledged = 0 < tcb.sender.next == tcb.sender.una
     tcb.owner.fast_open_told(tcb, syn_ack, now)
     tcb.sender.take_back_early(keep=tcb.extension is None)
     tcb.sender.rearm(now)

@@ -18,6 +18,7 @@ from .script import MS, SECOND, Script, bare
 
 COOKIE = b"8 octets"
 MSS = MaximumSegmentSize(1000)
+SYN_DATA = 32  # TCPI_OPT_SYN_DATA
 CONFIG = TcpConfig(fast_open=True)
 
 
@@ -119,6 +120,7 @@ def test_known_server_gets_data_with_the_syn() -> None:
     assert client.inject("S.", 0, 9, options=(MSS,)) == [". 9:9 1"]
     assert client.connection.state is State.ESTABLISHED
     assert client.connection.unsent == 0
+    assert client.connection.info()["options"] & SYN_DATA
 
 
 @pytest.mark.parametrize(("acked", "rest"), [(1, "P. 1:9 1"), (4, "P. 4:9 1")])
@@ -128,6 +130,7 @@ def test_data_that_is_not_acknowledged_leaves_again_at_once(acked: int, rest: st
     client.learn()
     client.dial()
     assert client.inject("S.", 0, acked, options=(MSS,)) == [rest]
+    assert not client.connection.info()["options"] & SYN_DATA
     assert client.connection.cwnd == 10 * client.connection.mss
     client.inject(".", 1, 9)
     assert client.connection.unsent == 0
@@ -342,6 +345,7 @@ def test_any_data_gets_in_where_no_cookie_is_needed(options: tuple[Option, ...])
     assert server.inject("S", 0, payload=b"question", options=options) == ["S. 0:0 9"]
     assert find(server.last[0].options, FastOpen) is None
     assert server.connection.read(100) == b"question"
+    assert server.connection.info()["options"] & SYN_DATA
 
 
 def test_request_without_data_is_granted_where_no_cookie_is_needed() -> None:
