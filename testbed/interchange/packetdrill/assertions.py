@@ -33,6 +33,7 @@ _CONSTANTS: Final = {
     "TCPI_OPT_SACK": 2,
     "TCPI_OPT_WSCALE": 4,
     "TCPI_OPT_ECN": 8,
+    "TCPI_OPT_SYN_DATA": 32,
     "TCP_CA_Open": 0,
     "TCP_CA_Disorder": 1,
     "TCP_CA_CWR": 2,

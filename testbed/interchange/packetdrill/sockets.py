@@ -181,9 +181,12 @@ class Socket:
         self._host.settle()
 
     def close(self) -> None:
-        """Close it; with a linger time of 0, with RST."""
+        """Close it; with a linger time of 0, with RST; so what nobody has accepted."""
         if self._listener is not None:
             self._listener.close()
+            waiting = self._host.accepted(self._listener.local.port)
+            while waiting:
+                waiting.popleft().abort()
         if self._connection is not None:
             if self.options.get("SO_LINGER") == 0:
                 self._connection.abort()

@@ -77,6 +77,27 @@ def test_multi_ep_adds_the_next_addresses(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "client", "all_ports", "cookies"),
+    [
+        ("0", False, False, True),
+        ("0x3", True, False, True),
+        ("0x5", True, False, False),
+        ("1538", False, True, False),
+        ("0x402", False, True, True),
+        ("0x400", False, False, True),
+        ("0x204", False, False, True),
+    ],
+)
+def test_forms_of_fast_open(
+    settings: Settings, value: str, *, client: bool, all_ports: bool, cookies: bool
+) -> None:
+    settings.run(f"sysctl -q net.ipv4.tcp_fastopen={value}", 1)
+    tcp = settings.current.tcp
+    assert settings.opens_fast is client
+    assert (tcp.fast_open, tcp.fast_open_cookies) == (all_ports, cookies)
+
+
+@pytest.mark.parametrize(
     "command",
     [
         "true",
@@ -101,7 +122,7 @@ def test_what_changes_nothing_here(settings: Settings, command: str) -> None:
         "sysctl -q net.ipv4.tcp_dsack=0",
         "sysctl -q net.ipv4.tcp_congestion_control=none_such",
         "sysctl -q net.ipv4.tcp_syncookies=2",
-        "sysctl -q net.ipv4.tcp_fastopen=0x5",
+        "sysctl -q net.ipv4.tcp_fastopen=0x1000",
         "ip mptcp limits show",
     ],
 )
