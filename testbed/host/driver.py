@@ -55,6 +55,13 @@ class AddressAware(Protocol):
         """Take that the interface of an address is up and has a carrier again."""
 
 
+class Closable(Protocol):
+    """Something that is closed with a host."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class Host:
     """One endpoint on the interfaces of the network namespace this process is in.
 
@@ -83,7 +90,7 @@ class Host:
         self._timer = Timer()
         self._sweeping: asyncio.TimerHandle | None = None
         self._following: asyncio.TimerHandle | None = None
-        self._kernel: KernelEndpoints | None = None
+        self._others = contextlib.ExitStack()  # that are closed with this
         self._closed = False
         self._armed: int | None = None
         self._idle = asyncio.Event()
@@ -111,8 +118,11 @@ class Host:
                 timer.cancel()
         self._transmitter.close()
         self._ports.close()
-        if self._kernel is not None:
-            self._kernel.close()  # it may listen on its ports again
+        self._others.close()  # the kernel may listen on its ports again
+
+    def close_with(self, other: Closable) -> None:
+        """Close something else, too, when this is closed."""
+        self._others.callback(other.close)
 
     async def finish(self, limit_s: float = LINGER_S) -> None:
         """Wait until nothing is left to do for any connection, then close.
@@ -182,9 +192,10 @@ class Host:
         :param kernel: what the endpoint shall follow, if anything; this host closes it.
         :raises PlatformError: a port is somebody else's.
         """
-        self._kernel = kernel
+        if kernel is not None:
+            self.close_with(kernel)
         self._announced = AnnouncedPorts(self._ports, kernel)
-        self._endpoints_are(endpoint, endpoint.config.endpoints)
+        self._endpoints_are(endpoint, endpoint.paths.endpoints)
         if kernel is not None:
             self._follow(endpoint, kernel)
 
@@ -199,7 +210,7 @@ class Host:
         for port in self._announced.are(wanted):
             self._let_go(port)
         self._listen_to_ports()
-        endpoint.endpoints_are(wanted, self.now())
+        endpoint.paths.become(wanted, self.now())
         self.wake()
 
     # Connections

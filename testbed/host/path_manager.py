@@ -69,7 +69,7 @@ class KernelEndpoints:
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
         """Them, as they were last read."""
-        return tuple(map(_path_endpoint, self._found))
+        return path_endpoints(self._found)
 
     @property
     def interfaces(self) -> dict[str, int]:
@@ -177,6 +177,15 @@ def _taken_ports() -> Iterator[tuple[tuple[int, str], int]]:
         if found:
             number, address, port = rest.split()
             yield (int(number), address), int(port)
+
+
+def path_endpoints(found: Iterable[KernelEndpoint]) -> tuple[PathEndpoint, ...]:
+    """Return the kernel's endpoints as path managers have them.
+
+    An implicit one is left out: it is the kernel's note of an id that its own connections gave to
+    an address.
+    """
+    return tuple(_path_endpoint(one) for one in found if not one.flags & kernel.IMPLICIT)
 
 
 def _path_endpoint(endpoint: KernelEndpoint) -> PathEndpoint:

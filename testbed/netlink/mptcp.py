@@ -28,6 +28,7 @@ SIGNAL: Final = 1
 SUBFLOW: Final = 2
 BACKUP: Final = 4
 FULLMESH: Final = 8
+IMPLICIT: Final = 16
 LAMINAR: Final = 32
 
 _VERSION: Final = 1  # MPTCP_PM_VER

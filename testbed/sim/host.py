@@ -126,7 +126,7 @@ class Host:
     def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
         """Tell the endpoint of the stack, if it wants to know, what MPTCP may use."""
         if isinstance(self.endpoint, MptcpEndpoint):
-            self.endpoint.endpoints_are(now, self._loop.now)
+            self.endpoint.paths.become(now, self._loop.now)
             self.wake()
 
     def _drive(self, now: int) -> None:

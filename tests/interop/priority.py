@@ -11,6 +11,7 @@ import sys
 
 from testbed.host import endpoints
 from testbed.host.driver import Host
+from testbed.stack.mptcp.path_manager.base import SetBackup
 from testbed.stack.packet.address import Address
 
 OCTETS = 500_000
@@ -21,10 +22,11 @@ async def main(address, port):
     reader, writer = await host.open_connection(Address(address, int(port)))
     connection = writer.get_extra_info("connection")
     writer.write(bytes(1))  # no join before the peer has confirmed data
-    while len(subflows := connection.info()["subflows"]) < 2:
+    while len(flows := [one.path.flow for one in connection.subflows if one.usable]) < 2:
         await asyncio.sleep(0.01)
     for backup in (True, False, True):
-        connection.paths.set_backup(subflows[1]["id"], backup=backup)
+        command = SetBackup(flow=flows[1], backup=backup)
+        host.endpoint.paths.execute(connection.keys.token, command, host.now())
         host.wake()
         await asyncio.sleep(0)
     writer.write(bytes(OCTETS - 1))

@@ -97,7 +97,7 @@ class Host:
         """Have these endpoints from now on, in all connections."""
         self._network.add([one.host for one in endpoints])
         for endpoint in self._endpoints.values():
-            endpoint.endpoints_are(endpoints, self.now)
+            endpoint.paths.become(endpoints, self.now)
         self.settle()
 
     def receive(self, segment: Segment) -> None:

@@ -16,7 +16,7 @@ from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe, describe_subflow, joined
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
-from testbed.stack.mptcp.paths import LocalNetwork, PathControl
+from testbed.stack.mptcp.paths import ConnectionPaths, LocalNetwork
 from testbed.stack.mptcp.patience import Patience
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import SCHEDULERS
@@ -97,9 +97,13 @@ class MptcpConnection:
             penalising=config.penalisation,
         )
         initial = SubflowPath(
-            local_host=flow.local.host, local_id=0, remote=flow.remote, remote_id=0
+            local_host=flow.local.host,
+            local_port=flow.local.port,
+            local_id=0,
+            remote=flow.remote,
+            remote_id=0,
         )
-        self.paths = PathControl(
+        self.paths = ConnectionPaths(
             self, keys, self._subflows, config, manager, network, initial, initiator=initiator
         )
         self._patience = Patience(config.tcp, self.outgoing, self._subflows)
@@ -416,8 +420,7 @@ class MptcpConnection:
         self.outgoing.open_window(subflow.tcp.send_window)
         self._events.connected()
         self._host.opened(self, subflow, now)
-        self.trace("created", now)
-        self.trace("established", now)
+        self.trace("created", now, **self.paths.described())
 
     def _close_in_order(self) -> None:
         """Move through the states of appendix D."""

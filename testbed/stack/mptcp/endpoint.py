@@ -23,9 +23,16 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.path_control import PathControl
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
-from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathEndpoint, SubflowPath
-from testbed.stack.mptcp.paths import LocalNetwork, PathControl
+from testbed.stack.mptcp.path_manager.base import (
+    OpenSubflow,
+    PathEndpoint,
+    PathError,
+    SubflowPath,
+)
+from testbed.stack.mptcp.paths import ConnectionPaths, LocalNetwork
+from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
@@ -55,6 +62,8 @@ class MptcpEndpoint:
     :param rng: where keys, nonces and ports come from.
     :param secret: for initial sequence numbers (RFC 6528), and for keys where nothing is kept.
     :param network: what the host knows of its addresses; the path managers ask it.
+    :ivar config: of connections that begin from now on.
+    :ivar paths: by which programs change endpoints and subflows.
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class MptcpEndpoint:
         tracer: Tracer | None = None,
     ) -> None:
         self.config = config
+        self.paths = PathControl(self)
         plain = msgspec.structs.replace(
             config.tcp,
             receive_buffer=config.receive_buffer,
@@ -171,50 +181,66 @@ class MptcpEndpoint:
 
     def address_added(self, host: str, now: int) -> None:
         """The host has a further address."""
-        self._tell(lambda paths: paths.address_added(host, now), now)
+        self.tell(lambda paths: paths.address_added(host, now), now)
 
     def address_removed(self, host: str, now: int) -> None:
         """The host has an address no more."""
-        self._tell(lambda paths: paths.address_removed(host, now), now)
+        self.tell(lambda paths: paths.address_removed(host, now), now)
 
     def carrier_lost(self, host: str, now: int) -> None:
         """The interface of an address is down, or has no carrier."""
-        self._tell(lambda paths: paths.carrier_lost(host), now)
+        self.tell(lambda paths: paths.carrier_lost(host), now)
 
     def carrier_returned(self, host: str, now: int) -> None:
         """The interface of an address is up and has a carrier again."""
-        self._tell(lambda paths: paths.carrier_returned(host, now), now)
+        self.tell(lambda paths: paths.carrier_returned(host, now), now)
 
-    def endpoints_are(self, endpoints: Sequence[PathEndpoint], now: int) -> None:
-        """The host has these endpoints from now on, as ``ip mptcp endpoint`` shows them."""
-        before = self.config.endpoints
+    # What path control asks (testbed.stack.mptcp.path_control.Connections).
+
+    @property
+    def endpoints(self) -> tuple[PathEndpoint, ...]:
+        """Those that connections of the future begin with."""
+        return self.config.endpoints
+
+    def keep_endpoints(self, endpoints: Sequence[PathEndpoint]) -> None:
+        """Let connections of the future begin with these."""
         self.config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
-        gone = [one for one in before if one not in endpoints]
-        new = [one for one in endpoints if one not in before]
-        changed = [(old, one) for old in gone for one in new if _differ_in_backup(old, one)]
-        for old, one in changed:
-            gone.remove(old)
-            new.remove(one)
 
-        def change(paths: PathControl) -> None:
-            for old, one in changed:
-                paths.endpoint_changed(old, one)
-            for one in gone:
-                paths.endpoint_removed(one, now)
-            for one in new:
-                paths.endpoint_added(one, now)
-
-        if gone or new or changed:
-            self._tell(change, now)
-
-    def _tell(self, change: Callable[[PathControl], None], now: int) -> None:
-        """Let every connection know of a change of the host's network."""
+    def tell(self, change: Callable[[ConnectionPaths], None], now: int) -> None:
+        """Let the paths of each connection know of a change."""
         for connection in list(self._by_token.values()):
-            try:
-                change(connection.paths)
-            except Exception as error:
-                self._crash(connection, error, now)
-            self.touch(connection)
+            self._change(connection, change, now)
+
+    def established(self) -> Sequence[tuple[int, ConnectionPaths]]:
+        """Return the tokens and paths of the connections on which data can flow."""
+        over = (DataState.OPENING, DataState.CLOSED)
+        return [(t, one.paths) for t, one in self._by_token.items() if one.state not in over]
+
+    def on(self, token: int, change: Callable[[ConnectionPaths], None], now: int) -> None:
+        """Change the paths of one living connection.
+
+        :raises PathError: there is none with this token, or the change is refused.
+        """
+        connection = self._by_token.get(token)
+        if connection is None or connection.closed:
+            raise PathError(f"no connection has the token {token}")
+        refusal = self._change(connection, change, now)
+        if refusal is not None:
+            raise refusal
+
+    def _change(
+        self, connection: MptcpConnection, change: Callable[[ConnectionPaths], None], now: int
+    ) -> PathError | None:
+        """Change the paths of a connection; return why that is refused."""
+        refusal = None
+        try:
+            change(connection.paths)
+        except PathError as error:
+            refusal = error
+        except Exception as error:
+            self._crash(connection, error, now)
+        self.touch(connection)
+        return refusal
 
     # What TCP asks at accept time (testbed.stack.tcp.extension.Acceptor).
 
@@ -309,6 +335,7 @@ class MptcpEndpoint:
         handshake = JoinResponder(connection.keys, offer, join)
         path = SubflowPath(
             local_host=flow.local.host,
+            local_port=flow.local.port,
             local_id=offer.address_id,
             remote=flow.remote,
             remote_id=join.address_id,
@@ -333,18 +360,19 @@ class MptcpEndpoint:
             address_id=command.local_id, nonce=self._rng.getrandbits(32), backup=command.backup
         )
         remote = command.remote
-        path = SubflowPath(
-            local_host=command.local_host,
-            local_id=command.local_id,
-            remote=remote.address,
-            remote_id=remote.id,
-        )
         handshake = JoinInitiator(connection.keys, offer)
         try:
             port = self._network.port_for(command.local_host, remote.address)
         except OSError:  # none is free
             return
-        flow = Flow(Address(command.local_host, port), remote.address)
+        path = SubflowPath(
+            local_host=command.local_host,
+            local_port=port,
+            local_id=command.local_id,
+            remote=remote.address,
+            remote_id=remote.id,
+        )
+        flow = path.flow
         try:
             subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
             self._dial(connection, subflow, flow, now)
@@ -496,11 +524,6 @@ class MptcpEndpoint:
             keys = self._keys(self._rng.getrandbits(64))
             if keys.token not in self._by_token:
                 return keys
-
-
-def _differ_in_backup(one: PathEndpoint, other: PathEndpoint) -> bool:
-    """Tell whether two endpoints differ, and in nothing but whether they are backups."""
-    return one != other == msgspec.structs.replace(one, backup=other.backup)
 
 
 def _deadline(connection: MptcpConnection) -> int:

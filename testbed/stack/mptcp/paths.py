@@ -1,9 +1,10 @@
-"""The paths of a connection: addresses, joins under way, and the path manager's commands."""
+"""The paths of a connection: addresses, joins under way, and the commands on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
 
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.config import MptcpConfig
@@ -13,12 +14,14 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
+    CloseSubflow,
     Command,
-    Demote,
     OpenSubflow,
     PathEndpoint,
+    PathError,
     PathManager,
     RemoteAddress,
+    SetBackup,
     SubflowPath,
     Withdraw,
     same_family,
@@ -26,9 +29,11 @@ from testbed.stack.mptcp.path_manager.base import (
 from testbed.stack.mptcp.probe import Probe
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Address, unmapped
+from testbed.stack.packet.address import Address, Flow, unmapped
 from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.stack.packet.options import Option
+
+_MOST_WANTED: Final = 256  # joins that wait for a DSS
 
 
 class LocalNetwork(Protocol):
@@ -52,7 +57,7 @@ class LocalNetwork(Protocol):
 
 
 class Owner(Protocol):
-    """What path control asks of its connection."""
+    """What the paths ask of their connection."""
 
     def join(self, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
@@ -64,8 +69,10 @@ class Owner(Protocol):
         """Ask for a step."""
 
 
-class PathControl:
+class ConnectionPaths:
     """See :class:`testbed.stack.mptcp.path_manager.base.Paths` for what a manager sees of this.
+
+    Programs come here by :class:`testbed.stack.mptcp.path_control.PathControl`.
 
     :param subflows: those of the connection, which adds and removes them.
     :param initial: the path of the first subflow.
@@ -136,12 +143,54 @@ class PathControl:
         """Return the address this host would use towards another."""
         return self._network.source_for(remote_host)
 
+    def described(self) -> dict[str, object]:
+        """Return the first subflow's ends in the words of the kernel's events."""
+        return {**_ends(self.initial.flow), "server_side": not self.initiator}
+
+    def events(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """Yield the events that tell of what there is now."""
+        yield "created", self.described()
+        if self._started:
+            yield "established", self.described()
+        for remote in self._remotes.values():
+            if remote.id:
+                yield "announced", _announced(remote)
+        for subflow in self._subflows:
+            if subflow.announced_up:
+                yield "sub_established", _described(subflow)
+
+    # What is to be done.
+
+    def execute(self, command: Command, now: int) -> None:
+        """Carry out a command; the segments leave with the endpoint's next ones.
+
+        :raises PathError: it cannot be carried out.
+        """
+        if not self._active:
+            raise PathError("the connection has not begun, has ended, or is plain TCP")
+        match command:
+            case OpenSubflow():
+                self._open_subflow(command, now)
+            case CloseSubflow():
+                self._named(command.flow).reset(ResetReason.UNSPECIFIED)
+            case SetBackup():
+                self._named(command.flow).ask_backup(backup=command.backup)
+            case Announce():
+                if not command.id:
+                    raise PathError("the peer knows the address with the id 0")
+                self._know(command.host, command.id)
+                self.signals.announce(command.id, command.host, command.port, now)
+            case Withdraw():
+                self._withdraw(command.id)
+        self._owner.touch()
+
     # What happens.
 
     def start(self, first: Subflow, now: int) -> None:
         """The connection is fully established: the manager may begin."""
         self._started = True
         self.join_initial_denied |= first.opening.join_denied
+        self._owner.trace("established", now, **self.described())
         self._do(self._manager.established(self), now)
         early, self._early = self._early, {}
         for remote in early.values():
@@ -197,33 +246,31 @@ class PathControl:
     def endpoint_added(self, endpoint: PathEndpoint, now: int) -> None:
         """The host has a further endpoint."""
         self._endpoints = (*self._endpoints, endpoint)
-        self.local_ids.add(endpoint)
+        self.local_ids.claim(endpoint.host, endpoint.id)
         self._failures.forget_local(endpoint.host)
         wanted = list(self._manager.endpoint_added(self, endpoint))
         if self._active:
             self._do(wanted, now)
 
-    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
-        """An endpoint is a backup now, or none any more: the peer is asked to go by that."""
+    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint, now: int) -> None:
+        """Flags of an endpoint are others now; the peer is asked to go by ``backup``."""
         self._endpoints = tuple(new if one == old else one for one in self._endpoints)
-        self._manager.endpoint_changed(old, new)
-        for subflow in self._subflows:
-            local = subflow.tcp.flow.local
-            mine = local.host == new.host and new.port in (None, local.port)
-            if mine and not subflow.fallback:  # one that is being opened tells it later
+        wanted = list(self._manager.endpoint_changed(self, old, new))
+        for subflow in self._of(new) if old.backup != new.backup else ():
+            if not subflow.fallback:  # one that is being opened tells it later
                 subflow.ask_backup(backup=new.backup)
+        if self._active:
+            self._do(wanted, now)
 
     def endpoint_removed(self, endpoint: PathEndpoint, now: int) -> None:
         """The host has an endpoint no more: its subflows end, and the peer hears of it."""
         self._endpoints = tuple(one for one in self._endpoints if one != endpoint)
-        self.local_ids.remove(endpoint)
         wanted = list(self._manager.endpoint_removed(self, endpoint))
         if self._active:
-            for subflow in self._subflows:
-                local = subflow.tcp.flow.local
-                if local.host == endpoint.host and endpoint.port in (None, local.port):
-                    subflow.reset(ResetReason.UNSPECIFIED)
+            for subflow in self._of(endpoint):
+                subflow.reset(ResetReason.UNSPECIFIED)
             self._do(wanted, now)
+        self.local_ids.remove(endpoint)
 
     def absorb(self, subflow: Subflow, now: int) -> bool:
         """Act on what one subflow has recorded; tell whether it can be used from now on."""
@@ -235,28 +282,15 @@ class PathControl:
             self._handle(option, subflow, now)
         return usable
 
-    def set_backup(self, number: int, *, backup: bool) -> None:
-        """Ask the peer to use a subflow only while there is no other, or to use it again.
-
-        This side does the same.  The request (MP_PRIO, section 3.3.8) rides on one ACK: if that is
-        lost, the peer goes on as before, which does no harm; and it need not obey.
-
-        :param number: of the subflow, as :func:`~testbed.stack.mptcp.info.describe` has it.
-        :raises ValueError: there is no such subflow, or this has become plain TCP.
-        """
-        for subflow in self._subflows:
-            if subflow.number == number and subflow.usable and not subflow.fallback:
-                subflow.ask_backup(backup=backup)
-                return
-        raise ValueError(f"no MPTCP subflow has the number {number}")
-
     def lost(self, subflow: Subflow, now: int) -> None:
-        """A subflow of a living connection is gone.
+        """A subflow of a living connection is gone, or could not be opened.
 
         Where it was the last one, and this side has not ended it, each path that is left is tried
         once (section 3.3.3: break before make).
         """
-        self.forget(subflow, now)
+        self._probes.pop(subflow, None)
+        if subflow.announced_up or subflow.initiated or not subflow.number:
+            self._trace_closed(subflow, now)
         failed = subflow.initiated and _failed(subflow)
         if failed:
             self._failures.add(subflow.path)
@@ -267,10 +301,10 @@ class PathControl:
                 self._revive(host, now)
 
     def forget(self, subflow: Subflow, now: int) -> None:
-        """A subflow is gone."""
+        """A subflow is gone with its connection."""
         self._probes.pop(subflow, None)
         if subflow.announced_up:
-            self._owner.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
+            self._trace_closed(subflow, now)
 
     def step(self, now: int) -> None:
         """Send the signals that are due."""
@@ -360,7 +394,7 @@ class PathControl:
         if option.address_id == 0 or old or host in self.local_hosts:
             return
         self._remotes[remote.id] = remote
-        self._owner.trace("announced", now, rem_id=remote.id, daddr=host, dport=port)
+        self._owner.trace("announced", now, **_announced(remote))
         if self._started:
             self._do(self._manager.announced(self, remote), now)
         else:  # the option may overtake the first DSS
@@ -391,34 +425,67 @@ class PathControl:
             self._do(self._manager.withdrawn(self, remote), now)
 
     def _do(self, commands: Iterable[Command], now: int) -> None:
-        """Carry out what the manager wants."""
+        """Carry out what the manager wants; what cannot be done any more is left out.
+
+        So is a join that has failed; a program may try it again.
+        """
         for command in list(commands):
-            match command:
-                case OpenSubflow():
-                    self._wanted.append(command)
-                case Demote():
-                    self._demote()
-                case Announce():
-                    self.signals.announce(command.id, command.host, command.port, now)
-                case Withdraw():
-                    self.signals.withdraw(command.id)
+            if isinstance(command, OpenSubflow) and self._failures.have(
+                command.local_host, command.remote.address
+            ):
+                continue
+            with contextlib.suppress(PathError):
+                self.execute(command, now)
+
+    def _open_subflow(self, command: OpenSubflow, now: int) -> None:
+        if not same_family(command.local_host, command.remote.address.host):
+            raise PathError("a subflow has two addresses of one family")
+        host = command.local_host
+        if host not in self.local_hosts and host != self.source_for(command.remote.address.host):
+            raise PathError(f"{host} is no address of this host")
+        if len(self._wanted) >= _MOST_WANTED:
+            raise PathError("too many subflows wait for the peer's first data or ACK")
+        self._know(host, command.local_id)
+        self._wanted.append(command)
         self._open_wanted(now)
-        self._owner.touch()
 
     def _open_wanted(self, now: int) -> None:
         """Send the joins that are wanted: not before a DSS has come (section 3.1)."""
         while self._wanted and self._may_join:
             command = self._wanted.pop(0)
-            path = _path_of(command)
-            there = [(one.local_host, one.remote) for one in self.open_paths]
-            known = (path.local_host, path.remote) in there
-            if self._open and not known and not self._failures.have(path.local_host, path.remote):
+            if self._open:
                 self._owner.join(command, now)
 
-    def _demote(self) -> None:
+    def _know(self, host: str, number: int) -> None:
+        """Keep to the id of an address.  Raises PathError: it is that of another."""
+        if not self.local_ids.claim(host, number):
+            raise PathError(f"{number} cannot be the id of {host}: another address has it")
+
+    def _withdraw(self, number: int) -> None:
+        if not self.local_ids.knows(number):
+            raise PathError(f"no address has the id {number}")
         for subflow in self._subflows:
-            if subflow.number == 0:
-                subflow.ask_backup(backup=True)
+            if subflow.path.local_id == number:
+                subflow.reset(ResetReason.UNSPECIFIED)
+        self.signals.withdraw(number)
+
+    def _trace_closed(self, subflow: Subflow, now: int) -> None:
+        self._owner.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
+
+    def _named(self, flow: Flow) -> Subflow:
+        """Return the subflow between two ends.  Raises PathError."""
+        for subflow in self._subflows:
+            if subflow.path.flow == flow:
+                return subflow
+        raise PathError(f"there is no subflow {flow}")
+
+    def _of(self, endpoint: PathEndpoint) -> list[Subflow]:
+        """Return the subflows that an endpoint is the local end of."""
+        return [
+            one
+            for one in self._subflows
+            if one.path.local_host == endpoint.host and endpoint.port in (None, one.path.local_port)
+        ]
 
     def _revive(self, host: str, now: int) -> None:
         """Go on from an address, if the connection has lost all its subflows."""
@@ -469,16 +536,19 @@ def _path_of(command: OpenSubflow) -> SubflowPath:
 
 def _described(subflow: Subflow) -> dict[str, object]:
     """Return a subflow in the words of the kernel's events."""
-    flow = subflow.tcp.flow
-    return {
-        "loc_id": subflow.path.local_id,
-        "rem_id": subflow.path.remote_id,
-        "saddr": flow.local.host,
-        "sport": flow.local.port,
-        "daddr": flow.remote.host,
-        "dport": flow.remote.port,
-        "backup": subflow.backup,
-    }
+    path = subflow.path
+    numbers = {"loc_id": path.local_id, "rem_id": path.remote_id}
+    return {**numbers, **_ends(path.flow), "backup": subflow.backup}
+
+
+def _announced(remote: RemoteAddress) -> dict[str, object]:
+    host, port = remote.address
+    return {"rem_id": remote.id, "daddr": host, "dport": port}
+
+
+def _ends(flow: Flow) -> dict[str, object]:
+    (saddr, sport), (daddr, dport) = flow
+    return {"saddr": saddr, "sport": sport, "daddr": daddr, "dport": dport}
 
 
 def _reset(subflow: Subflow) -> dict[str, object]:

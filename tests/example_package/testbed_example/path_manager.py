@@ -57,8 +57,11 @@ class OneMore:
         """There is a further endpoint."""
         return ()
 
-    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
-        """An endpoint has become a backup, or is none any more."""
+    def endpoint_changed(
+        self, paths: Paths, old: PathEndpoint, new: PathEndpoint
+    ) -> Iterable[Command]:
+        """Flags of an endpoint are others now."""
+        return ()
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """There is an endpoint no more."""

@@ -360,8 +360,8 @@ def test_exception_in_path_control(part: str, monkeypatch: pytest.MonkeyPatch) -
     world.server.endpoint.carrier_returned("10.0.1.2", world.now)
     for backup in (False, True):
         endpoint = PathEndpoint(host="10.0.3.2", id=3, signal=True, backup=backup)
-        world.server.endpoint.endpoints_are([endpoint], world.now)
-    world.server.endpoint.endpoints_are([], world.now)
+        world.server.endpoint.paths.become([endpoint], world.now)
+    world.server.endpoint.paths.become([], world.now)
     world.run(5)
     if part == "forget":
         world.client.of(VICTIM).abort()

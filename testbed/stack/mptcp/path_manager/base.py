@@ -1,7 +1,8 @@
 """What a path manager is: it decides which addresses are announced, which subflows are opened.
 
 A manager belongs to one connection.  It is told what happened, sees the connection through
-:class:`Paths`, and answers with commands; it does nothing itself.
+:class:`Paths`, and answers with commands; it does nothing itself.  A program gives the same
+commands to :class:`testbed.stack.mptcp.path_control.PathControl`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import Protocol
 
 import msgspec
 
-from testbed.stack.packet.address import Address
+from testbed.stack.packet.address import Address, Flow
+
+
+class PathError(ValueError):
+    """A command that cannot be carried out; it says why."""
 
 
 class PathEndpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +47,21 @@ class RemoteAddress(msgspec.Struct, frozen=True):
 
 
 class SubflowPath(msgspec.Struct, frozen=True, kw_only=True):
-    """A subflow that is open or being opened."""
+    """A subflow that is open or being opened.
+
+    :param local_port: 0 before the SYN leaves.
+    """
 
     local_host: str
+    local_port: int = 0
     local_id: int
     remote: Address
     remote_id: int
+
+    @property
+    def flow(self) -> Flow:
+        """Its two ends, by which commands name it."""
+        return Flow(Address(self.local_host, self.local_port), self.remote)
 
 
 class Paths(Protocol):
@@ -85,11 +99,14 @@ class Paths(Protocol):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Base of what a manager wants done."""
+    """Base of what can be done to the paths of a connection."""
 
 
 class OpenSubflow(Command, frozen=True, kw_only=True):
-    """Send MP_JOIN (section 3.2)."""
+    """Send MP_JOIN (section 3.2), as soon as the peer has sent a DSS.
+
+    There may be several subflows between the same addresses: each has a local port of its own.
+    """
 
     local_host: str
     local_id: int
@@ -97,8 +114,21 @@ class OpenSubflow(Command, frozen=True, kw_only=True):
     backup: bool = False
 
 
-class Demote(Command, frozen=True, kw_only=True):
-    """Send MP_PRIO on the first subflow: it is a backup (section 3.3.8)."""
+class CloseSubflow(Command, frozen=True, kw_only=True):
+    """End a subflow by RST; others carry what it had in flight."""
+
+    flow: Flow
+
+
+class SetBackup(Command, frozen=True, kw_only=True):
+    """Send MP_PRIO (section 3.3.8): the subflow is a backup, or none any more.
+
+    This side acts on it, too.  The request rides on one ACK: if that is lost, the peer goes on as
+    before, which does no harm; and it need not obey.
+    """
+
+    flow: Flow
+    backup: bool
 
 
 class Announce(Command, frozen=True, kw_only=True):
@@ -110,7 +140,7 @@ class Announce(Command, frozen=True, kw_only=True):
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
-    """Send REMOVE_ADDR on each surviving subflow, close those of the address (section 3.4.2)."""
+    """Send REMOVE_ADDR on each surviving subflow, end those of the address (section 3.4.2)."""
 
     id: int
 
@@ -142,8 +172,13 @@ class PathManager(Protocol):
         Before ``established`` what is wanted is not done: that call has its turn yet.
         """
 
-    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
-        """An endpoint is a backup now, or none any more; its subflows' peers are told."""
+    def endpoint_changed(
+        self, paths: Paths, old: PathEndpoint, new: PathEndpoint
+    ) -> Iterable[Command]:
+        """The flags ``backup`` or ``fullmesh`` of an endpoint are others now.
+
+        The peers of its subflows are told of the former, whatever the manager answers.
+        """
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """There is an endpoint no more; its subflows are closed."""
@@ -154,6 +189,48 @@ class PathManager(Protocol):
         :param local: where it comes to.
         :param listening: an application has opened this port.
         """
+
+
+class Passive:
+    """Answers nothing: what managers inherit that act on few events."""
+
+    def established(self, paths: Paths) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def announced(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
+        """Do nothing: to open a subflow again and again would not mend its path."""
+        return ()
+
+    def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def endpoint_changed(
+        self, paths: Paths, old: PathEndpoint, new: PathEndpoint
+    ) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
+
+    def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
+        """Do nothing."""
+        return ()
 
 
 def same_family(host: str, other: str) -> bool:

@@ -68,11 +68,14 @@ class FullMesh:
             self._backup.add(endpoint.host)
         return ()
 
-    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
-        """Note whether its subflows are to be backups."""
+    def endpoint_changed(
+        self, paths: Paths, old: PathEndpoint, new: PathEndpoint
+    ) -> Iterable[Command]:
+        """Note whether its subflows are to be backups; all of them are in the mesh anyway."""
         self._backup.discard(old.host)
         if new.backup:
             self._backup.add(new.host)
+        return ()
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """Withdraw it, as an address that is gone."""

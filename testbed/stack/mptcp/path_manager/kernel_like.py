@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
+    CloseSubflow,
     Command,
-    Demote,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
     Paths,
     RemoteAddress,
+    SetBackup,
     SubflowPath,
     Withdraw,
     same_family,
@@ -42,7 +43,7 @@ class KernelLike:
         """Announce the ``signal`` endpoints, then open the ``subflow`` ones."""
         initial = paths.initial.local_host
         if any(one.backup and one.host == initial for one in self._endpoints):
-            yield Demote()
+            yield SetBackup(flow=paths.initial.flow, backup=True)
         others = [one for one in self._usable(paths) if one.host != initial or one.port is not None]
         yield from self._announce(others)
         yield from self._open(paths, others)
@@ -95,9 +96,17 @@ class KernelLike:
         yield from self._announce([endpoint])
         yield from self._open(paths, [endpoint])
 
-    def endpoint_changed(self, old: PathEndpoint, new: PathEndpoint) -> None:
-        """Go by what it is now."""
+    def endpoint_changed(
+        self, paths: Paths, old: PathEndpoint, new: PathEndpoint
+    ) -> Iterable[Command]:
+        """Go by what it is now: subflows of another mesh take the place of those there are."""
         self._endpoints[self._endpoints.index(old)] = new
+        if old.fullmesh == new.fullmesh or not new.subflow or new not in self._usable(paths):
+            return
+        leaving = [one for one in paths.open_paths if one.local_id == new.id]
+        for path in leaving:
+            yield CloseSubflow(flow=path.flow)
+        yield from self._open(paths, [new], leaving)
 
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """Withdraw its id, 0 of the initial subflow's address, if the peer can know it."""
@@ -133,12 +142,24 @@ class KernelLike:
                 self._announced.add(one.id)
                 yield Announce(id=one.id, host=one.host, port=one.port)
 
-    def _open(self, paths: Paths, endpoints: Sequence[PathEndpoint]) -> Iterator[Command]:
-        left = self._left(paths)
+    def _open(
+        self,
+        paths: Paths,
+        endpoints: Sequence[PathEndpoint],
+        leaving: Sequence[SubflowPath] = (),
+    ) -> Iterator[Command]:
+        """Open what endpoints ask for and is not there.
+
+        :param leaving: subflows that will not be there any more.
+        """
+        left = self._left(paths) + len(leaving)
+        there = {(one.local_host, one.remote) for one in paths.open_paths if one not in leaving}
         for one in endpoints:
             for remote in self._targets(paths, one) if one.subflow else ():
                 if left <= 0:
                     return
+                if (one.host, remote.address) in there:
+                    continue
                 left -= 1
                 yield OpenSubflow(
                     local_host=one.host, local_id=one.id, remote=remote, backup=one.backup

@@ -97,7 +97,7 @@ def test_what_this_side_has_ended_stays_ended(script: Any) -> None:
     """The endpoint of the last subflow is removed: that is what was wanted."""
     endpoint = PathEndpoint(host=LOCAL.host, id=3, subflow=True)
     world, _ = _alone(script, endpoints=(endpoint,))
-    world.endpoint.endpoints_are((), world.now)
+    world.endpoint.paths.become((), world.now)
     world.pump()
     assert world.connection.subflows == []
     assert _joins(world.out) == []

@@ -26,7 +26,7 @@ def _connected(network: Any, **options: Any) -> tuple[Any, Any]:
 
 
 def _change(host: Any, *endpoints: PathEndpoint) -> None:
-    host.endpoint.endpoints_are(endpoints, host.network.now)
+    host.endpoint.paths.become(endpoints, host.network.now)
 
 
 def _usable(connection: Any) -> list[str]:

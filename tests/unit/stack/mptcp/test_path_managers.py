@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from testbed.errors import InputError
@@ -11,13 +12,14 @@ from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
+    CloseSubflow,
     Command,
-    Demote,
     OpenSubflow,
     PathEndpoint,
     PathLimits,
     PathManager,
     RemoteAddress,
+    SetBackup,
     SubflowPath,
     Withdraw,
 )
@@ -257,7 +259,7 @@ def test_initial_address_of_a_backup_endpoint() -> None:
     """The kernel asks for it by MP_PRIO: the SYN of MP_CAPABLE has no B."""
     view = View(A1)
     assert list(kernel_like(PathEndpoint(host=A1, id=1, backup=True)).established(view)) == [
-        Demote()
+        SetBackup(flow=view.initial.flow, backup=True)
     ]
 
 
@@ -343,3 +345,31 @@ def test_address_announced_again_with_other_ports_waits_once() -> None:
         assert list(manager.announced(view, remote)) == []
     gone = view.open_paths.pop()
     assert list(manager.subflow_closed(view, gone)) == [opened(A2, 2, remotes[-1])]
+
+
+def test_endpoint_that_leaves_the_mesh_keeps_one_subflow() -> None:
+    """The kernel closes its subflows and opens those that its flags ask for now."""
+    mesh = PathEndpoint(host=A2, id=2, subflow=True, fullmesh=True)
+    view = View(A1, A2)
+    manager = kernel_like(mesh)
+    remote = RemoteAddress(5, B2)
+    view.remotes.append(remote)
+    for command in manager.established(view):
+        view.add(command)
+    assert [path.remote for path in view.open_paths] == [B1, B1, B2]
+    plain = msgspec.structs.replace(mesh, fullmesh=False)
+    flows = [path.flow for path in view.open_paths[1:]]
+    assert list(manager.endpoint_changed(view, mesh, plain)) == [
+        CloseSubflow(flow=flows[0]),
+        CloseSubflow(flow=flows[1]),
+        opened(A2, 2, view.remotes[0]),
+    ]
+
+
+def test_pair_that_is_there_is_not_opened_again() -> None:
+    endpoint = PathEndpoint(host=A2, id=2, subflow=True)
+    view = View(A1, A2)
+    manager = kernel_like(endpoint)
+    (command,) = manager.established(view)
+    view.add(command)
+    assert list(manager.address_added(view, A2)) == []

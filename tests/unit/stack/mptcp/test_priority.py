@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from testbed.stack.packet.address import Address
+from testbed.stack.mptcp.path_manager.base import PathError, SetBackup
+from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import MpFail, MpPrio
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK
@@ -14,6 +15,13 @@ from testbed.stack.packet.segment import ACK
 
 def priorities(segments: Any) -> list[bool]:
     return [found.backup for one in segments if (found := find(one.options, MpPrio)) is not None]
+
+
+def set_backup(world: Any, number: int, *, backup: bool) -> None:
+    connection = world.connection
+    flow = connection.subflows[number].path.flow
+    command = SetBackup(flow=flow, backup=backup)
+    world.endpoint.paths.execute(connection.keys.token, command, world.now)
 
 
 def two_subflows(world: Any) -> Any:
@@ -27,7 +35,7 @@ def test_request_goes_on_its_subflow(script: Any, number: int) -> None:
     """Section 3.3.8: on the subflow it is about, once, on an ACK; then data takes the other."""
     world = script()
     peers = two_subflows(world)
-    world.connection.paths.set_backup(number, backup=True)
+    set_backup(world, number, backup=True)
     world.pump()
     (ack,) = peers[number].take()
     assert (ack.flags, ack.payload) == (ACK, b"")
@@ -43,7 +51,7 @@ def test_request_is_taken_back(script: Any) -> None:
     world = script()
     _, second = two_subflows(world)
     for backup in (True, False):
-        world.connection.paths.set_backup(1, backup=backup)
+        set_backup(world, 1, backup=backup)
         world.pump()
         assert priorities(second.take()) == [backup]
     assert not world.connection.info()["subflows"][1]["backup"]
@@ -54,12 +62,12 @@ def test_either_side_may_ask(script: Any) -> None:
     """What the peer asks for is its own business, and does not take ours back."""
     world = script()
     _, second = two_subflows(world)
-    world.connection.paths.set_backup(1, backup=True)
+    set_backup(world, 1, backup=True)
     second.send(ACK, world.ack(), MpPrio(backup=True))
     assert world.tracer.count("sub_priority") == 1
     second.send(ACK, world.ack(), MpPrio(backup=False))
     assert world.connection.info()["subflows"][1]["backup"]
-    world.connection.paths.set_backup(1, backup=False)
+    set_backup(world, 1, backup=False)
     assert not world.connection.info()["subflows"][1]["backup"]
 
 
@@ -67,7 +75,7 @@ def test_either_side_may_ask(script: Any) -> None:
 def test_only_subflow_is_used_although_it_is_a_backup(script: Any) -> None:
     world = script()
     peer = world.open()
-    world.connection.paths.set_backup(0, backup=True)
+    set_backup(world, 0, backup=True)
     world.write(b"data")
     assert b"data" in [one.payload for one in peer.take()]
 
@@ -75,11 +83,15 @@ def test_only_subflow_is_used_although_it_is_a_backup(script: Any) -> None:
 def test_there_must_be_such_a_subflow(script: Any) -> None:
     world = script()
     peer = world.open()
-    with pytest.raises(ValueError, match="number 1"):
-        world.connection.paths.set_backup(1, backup=True)
+    token, first = world.connection.keys.token, world.connection.subflows[0].path.flow
+    gone = SetBackup(flow=Flow(first.local, Address("10.9.9.9", 80)), backup=True)
+    with pytest.raises(PathError, match="no subflow"):
+        world.endpoint.paths.execute(token, gone, world.now)
+    with pytest.raises(PathError, match="no connection has the token 7"):
+        world.endpoint.paths.execute(7, gone, world.now)
     peer.send(ACK, MpFail(dsn=world.keys.incoming.number(0)))
-    with pytest.raises(ValueError, match="number 0"):
-        world.connection.paths.set_backup(0, backup=True)
+    with pytest.raises(PathError, match="plain TCP"):
+        set_backup(world, 0, backup=True)
 
 
 @pytest.mark.requirement("RFC 8684", "3.3.8-SHOULD-1")
@@ -90,7 +102,9 @@ def test_peer_sends_on_the_other_path(network: Any) -> None:
     connection = net.connect()
     net.client.connections.append(connection)
     net.run(1, lambda: net.client.tracer.count("sub_established") == 1)
-    connection.paths.set_backup(connection.info()["subflows"][1]["id"], backup=True)
+    _, second = [one.path.flow for one in connection.subflows if one.usable]
+    command = SetBackup(flow=second, backup=True)
+    net.client.endpoint.paths.execute(connection.keys.token, command, net.now)
     net.run(1, lambda: net.server.tracer.count("sub_priority") == 1)
     net.sent.clear()
     accepted = net.server.connections[0]
