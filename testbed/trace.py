@@ -24,3 +24,15 @@ class NullTracer:
 
     def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
         """Do nothing."""
+
+
+class Tracers:
+    """Tells several of them."""
+
+    def __init__(self, *tracers: Tracer) -> None:
+        self._tracers = tracers
+
+    def event(self, name: str, now: int, fields: dict[str, Any]) -> None:
+        """Tell all."""
+        for tracer in self._tracers:
+            tracer.event(name, now, fields)

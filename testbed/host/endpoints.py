@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from testbed.host.commands import CommandSocket, default_name
 from testbed.host.driver import Host
 from testbed.host.path_manager import KernelEndpoints
 from testbed.stack.connection import Endpoint
@@ -21,7 +22,7 @@ from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.endpoint import TcpEndpoint
-from testbed.trace import Tracer
+from testbed.trace import NullTracer, Tracer, Tracers
 
 _SECRET: Final = 16  # octets
 _RANDOM: Final = secrets.SystemRandom()
@@ -46,6 +47,8 @@ def tcp(config: TcpConfig = TCP) -> Make:
 def mptcp(config: MptcpConfig, tracer: Tracer | None = None, *, follow: bool = False) -> Make:
     """Return what makes an endpoint that speaks MPTCP.
 
+    With the path manager ``command`` it has a socket on which programs command its paths.
+
     :param follow: its endpoints are always those that ``ip mptcp endpoint`` shows.
     """
     SCHEDULERS.take(config.scheduler)
@@ -53,9 +56,17 @@ def mptcp(config: MptcpConfig, tracer: Tracer | None = None, *, follow: bool = F
     CONTROLS.take(config.tcp.congestion)
 
     def make(host: Host) -> Endpoint:
+        commands = None
+        told = tracer or NullTracer()
+        if config.path_manager == "command":
+            commands = CommandSocket(default_name(), host.now, host.wake)
+            host.close_with(commands)
+            told = Tracers(told, commands)
         endpoint = MptcpEndpoint(
-            config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=tracer
+            config, _RANDOM, secrets.token_bytes(_SECRET), network=host, tracer=told
         )
+        if commands is not None:
+            commands.control(endpoint.paths)
         with contextlib.suppress(LookupError):  # without MPTCP in the kernel there are none
             host.announce(endpoint, KernelEndpoints() if follow else None)
         return endpoint

@@ -285,3 +285,30 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
     assert "try: left out, as they cannot be simulated: tcp" in ran.output
     assert "simulator" in ran.output
     assert "on a virtual clock: no cost of computing is in these numbers" in ran.output
+
+
+PORTS = """\
+topology:
+  nodes:
+    client: {mptcp: {limits: {subflows: 3}}}
+    server: {mptcp: {limits: {subflows: 3}}}
+  links:
+    path: {between: [client, server], netem: {rate: 100mbit, delay: 20ms, loss: 1%, limit: 500}}
+stacks:
+  - {userspace: {path_manager: command}}
+  - {userspace: {path_manager: ndiffports}}
+workload: {kind: bulk, from: client, to: server, size: 2MB}
+subflows: 1
+repetitions: 1
+seed: 2
+"""
+
+
+def test_different_ports_share_a_path_as_several_connections_do(bench: Bench) -> None:
+    """Each of four subflows has a congestion window; without commands there is one subflow."""
+    _, runs = bench.run(PORTS)
+    assert [run.reason for run in runs] == [None, None]
+    one, four = sorted(runs, key=lambda run: run.metrics["goodput"])
+    seen = [run.flows[WORKLOAD].proof.subflows for run in (one, four)]
+    assert seen == [1, 4]
+    assert four.metrics["goodput"] > 2 * one.metrics["goodput"]

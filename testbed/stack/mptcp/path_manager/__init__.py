@@ -11,14 +11,21 @@ from typing import Final
 
 from testbed.registry import Registry, making
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits, PathManager
+from testbed.stack.mptcp.path_manager.command import Commanded
 from testbed.stack.mptcp.path_manager.fullmesh import FullMesh
 from testbed.stack.mptcp.path_manager.kernel_like import KernelLike
+from testbed.stack.mptcp.path_manager.ndiffports import DifferentPorts
 
 PATH_MANAGERS: Final[Registry[Callable[[Sequence[PathEndpoint], PathLimits], PathManager]]] = (
     Registry(
         "path manager",
         "testbed.path_managers",
-        {"fullmesh": FullMesh, "kernel_like": KernelLike},
+        {
+            "command": Commanded,
+            "fullmesh": FullMesh,
+            "kernel_like": KernelLike,
+            "ndiffports": DifferentPorts,
+        },
         making("path manager", PathManager),
     )
 )

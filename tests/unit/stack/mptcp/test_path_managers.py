@@ -73,7 +73,7 @@ def opened(local: str, number: int, remote: RemoteAddress, *, backup: bool = Fal
 
 
 def test_unknown_manager() -> None:
-    with pytest.raises(InputError, match="fullmesh, kernel_like"):
+    with pytest.raises(InputError, match="command, fullmesh, kernel_like, ndiffports"):
         PATH_MANAGERS["none"]((), PathLimits())
 
 
@@ -345,6 +345,36 @@ def test_address_announced_again_with_other_ports_waits_once() -> None:
         assert list(manager.announced(view, remote)) == []
     gone = view.open_paths.pop()
     assert list(manager.subflow_closed(view, gone)) == [opened(A2, 2, remotes[-1])]
+
+
+def test_different_ports_fill_the_limit_with_one_pair_of_addresses() -> None:
+    view = View(A1, A2)
+    manager = PATH_MANAGERS["ndiffports"]((), PathLimits(subflows=3))
+    assert list(manager.established(view)) == 3 * [opened(A1, 0, view.remotes[0])]
+    assert list(manager.announced(view, RemoteAddress(5, B2))) == []
+    view.join_initial_denied = True
+    assert list(manager.established(view)) == []
+    assert list(manager.established(View(A1, initiator=False))) == []
+
+
+@pytest.mark.parametrize("name", ["command", "ndiffports"])
+def test_joins_come_to_open_ports_within_the_limit(name: str) -> None:
+    view = View(A1, A2, initiator=False)
+    manager = PATH_MANAGERS[name]((), PathLimits(subflows=1))
+    assert not manager.accepts_join(view, Address(A1, 80), listening=False)
+    assert manager.accepts_join(view, Address(A1, 80), listening=True)
+    view.add(opened(A1, 0, view.remotes[0]))
+    assert not manager.accepts_join(view, Address(A1, 80), listening=True)
+
+
+def test_manager_on_command_does_nothing_by_itself() -> None:
+    endpoint = PathEndpoint(host=A2, id=2, subflow=True, signal=True)
+    view = View(A1, A2)
+    manager = PATH_MANAGERS["command"]((endpoint,), PathLimits())
+    assert list(manager.established(view)) == []
+    assert list(manager.announced(view, RemoteAddress(5, B2))) == []
+    assert list(manager.address_added(view, A2)) == []
+    assert list(manager.endpoint_removed(view, endpoint)) == []
 
 
 def test_endpoint_that_leaves_the_mesh_keeps_one_subflow() -> None:
