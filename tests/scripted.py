@@ -15,6 +15,7 @@ from testbed.stack.connection import (
     Event,
     Readable,
 )
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.streams import Streams
 
@@ -81,12 +82,17 @@ class ScriptedEndpoint:
     def __init__(self) -> None:
         self.connections: list[ScriptedConnection] = []
         self.listeners: list[ScriptedListener] = []
+        self.options: list[SocketOptions] = []  # that were asked for
 
-    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> ScriptedConnection:
+    def connect(
+        self, flow: Flow, now: int, *, data: bytes = b"", options: SocketOptions
+    ) -> ScriptedConnection:
+        self.options.append(options)
         self.connections.append(ScriptedConnection(flow))
         return self.connections[-1]
 
-    def listen(self, local: Address) -> ScriptedListener:
+    def listen(self, local: Address, *, options: SocketOptions) -> ScriptedListener:
+        self.options.append(options)
         self.listeners.append(ScriptedListener(local))
         return self.listeners[-1]
 

@@ -25,6 +25,7 @@ from testbed.libc import Timer
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow, unmapped
 from testbed.stack.packet.codec import parse
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
@@ -216,11 +217,17 @@ class Host:
     # Connections
 
     async def open_connection(
-        self, remote: Address, source: str | None = None, *, data: bytes = b""
+        self,
+        remote: Address,
+        source: str | None = None,
+        *,
+        data: bytes = b"",
+        options: SocketOptions = NO_OPTIONS,
     ) -> StreamPair:
         """Open a connection from ``source``, or from the address the kernel would choose.
 
         :param data: see :meth:`testbed.streams.Streams.open_connection`.
+        :raises ValueError: an option cannot be set.
         :raises OSError: it is refused, times out, or there is no way there; EADDRNOTAVAIL:
             ``source`` is not this host's.
         """
@@ -233,15 +240,19 @@ class Host:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
         local = Address(source, self._free_port())
         try:
-            return await self.streams.open_connection(Flow(local, remote), data)
+            return await self.streams.open_connection(Flow(local, remote), data, options)
         finally:
             self._let_go(local.port)
 
-    async def start_server(self, on_connection: OnConnection, local: Address) -> HostServer:
+    async def start_server(
+        self, on_connection: OnConnection, local: Address, options: SocketOptions = NO_OPTIONS
+    ) -> HostServer:
         """Listen on an address (``0.0.0.0`` or ``::``: on all of the family) and a port.
 
         Port 0 is any free one.
 
+        :param options: connections begin with them.
+        :raises ValueError: an option cannot be set.
         :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, the port is open
             already, here or in the kernel.
         """
@@ -254,10 +265,11 @@ class Host:
             local = Address(local.host, self._ports.take())
         try:
             self._listen_to_ports()
-            return HostServer(self, await self.streams.start_server(on_connection, local))
-        except OSError:
+            server = await self.streams.start_server(on_connection, local, options)
+        except (OSError, ValueError):
             self._let_go(local.port)
             raise
+        return HostServer(self, server)
 
     def _require_local(self, host: str) -> None:
         if not self.network.is_local(host):

@@ -47,6 +47,8 @@ class _Run:
             and segment.ack == head.ack
             and segment.window == head.window
             and segment.ecn == head.ecn
+            and segment.traffic_class == head.traffic_class
+            and segment.hop_limit == head.hop_limit
             and not segment.gso_size
             and segment.options == head.options
         ):

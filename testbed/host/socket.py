@@ -30,10 +30,19 @@ from testbed.host import endpoints
 from testbed.host.driver import LINGER_S, Host, HostServer
 from testbed.sockinfo import IPPROTO_MPTCP
 from testbed.stack.connection import Connection
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address
 from testbed.streams import StreamPair
 
-__all__ = ["AF_INET", "AF_INET6", "IPPROTO_MPTCP", "IPPROTO_TCP", "SOCK_STREAM", "Socket"]
+__all__ = [
+    "AF_INET",
+    "AF_INET6",
+    "IPPROTO_MPTCP",
+    "IPPROTO_TCP",
+    "SOCK_STREAM",
+    "Socket",
+    "SocketOptions",
+]
 
 AF_INET: Final = socket.AF_INET
 AF_INET6: Final = socket.AF_INET6
@@ -122,6 +131,7 @@ class Socket:
         self._protocol = protocol or int(IPPROTO_TCP)
         self._host = self._engine.call(self._engine.host(self._protocol), None)
         self._timeout: float | None = None
+        self._options = NO_OPTIONS
         self._bound: Address | None = None
         self._pair: StreamPair | None = None
         self._server: HostServer | None = None
@@ -148,6 +158,22 @@ class Socket:
         """Return what :meth:`settimeout` was given."""
         return self._timeout
 
+    def set_options(self, options: SocketOptions) -> None:
+        """Set options, before ``connect`` or ``listen`` or later; others stay as they are.
+
+        :raises ValueError: one cannot have its value, is none of the protocol or cannot be changed
+            any more.
+        """
+        if self._pair is not None:
+            connection = self.connection
+
+            async def change() -> None:
+                connection.set_options(options)
+                self._host.wake()
+
+            self._wait(change())
+        self._options = self._options.changed_by(options)
+
     def bind(self, address: tuple[str, int]) -> None:
         """Choose the local address, and for a listener the port; ``""`` is any address."""
         self._bound = Address(address[0] or _ANY[self.family], address[1])
@@ -162,7 +188,8 @@ class Socket:
         source = None if self._bound is None else self._bound.host
         if source == _ANY[self.family]:
             source = None
-        self._pair = self._wait(self._host.open_connection(Address(*address[:2]), source))
+        remote = Address(*address[:2])
+        self._pair = self._wait(self._host.open_connection(remote, source, options=self._options))
 
     def listen(self, backlog: int = 0) -> None:  # noqa: ARG002 - the stack has its own
         """Take connections at the address of :meth:`bind`; without one, at any free port."""
@@ -174,7 +201,7 @@ class Socket:
                 accepted.put_nowait((reader, writer))
 
             local = self._bound or Address(_ANY[self.family], 0)
-            return await self._host.start_server(take, local), accepted
+            return await self._host.start_server(take, local, self._options), accepted
 
         self._server, self._accepted = self._wait(start())
 

@@ -10,7 +10,7 @@ from testbed.errors import PacketError
 from testbed.sim.icmp import emit_icmp, icmp_length
 from testbed.stack.packet import codec
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.segment import HOP_LIMIT, Segment
 from testbed.wire.netem import ETHERNET_HEADER
 
 _SOURCE_MAC: Final = range(6, 12)  # octets of the Ethernet header that no receiver checks
@@ -35,7 +35,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     source: str
     destination: str
     ethernet: bytes
-    hops: int = codec.HOP_LIMIT
+    hops: int = HOP_LIMIT
     broken: bytes | None = None
 
 

@@ -13,6 +13,7 @@ from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
@@ -85,23 +86,36 @@ class Host:
         self.wake()
 
     async def connect(
-        self, remote: Address, source: str | None = None, *, data: bytes = b""
+        self,
+        remote: Address,
+        source: str | None = None,
+        *,
+        data: bytes = b"",
+        options: SocketOptions = NO_OPTIONS,
     ) -> StreamPair:
         """Open a connection, by default from the address that routing picks.
 
         :param data: see :meth:`testbed.streams.Streams.open_connection`.
         :raises OSError: it cannot be opened.
+        :raises ValueError: an option cannot be set.
         """
         local = source or self.source_for(remote.host)
         if local is None:
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
         port = self.port_for(local, remote)
-        return await self.streams.open_connection(Flow(Address(local, port), remote), data)
+        flow = Flow(Address(local, port), remote)
+        return await self.streams.open_connection(flow, data, options)
 
-    async def listen(self, on_connection: OnConnection, local: Address) -> Server:
-        """Open a port.  Raises OSError."""
+    async def listen(
+        self, on_connection: OnConnection, local: Address, options: SocketOptions = NO_OPTIONS
+    ) -> Server:
+        """Open a port.
+
+        :raises OSError: it is open already.
+        :raises ValueError: an option cannot be set.
+        """
         self._stacks.claim(local.port, self)
-        return await self.streams.start_server(on_connection, local)
+        return await self.streams.start_server(on_connection, local, options)
 
     def addresses_are(self, now: Sequence[str]) -> None:
         """Tell the endpoint, if it wants to know, which addresses have come and gone."""

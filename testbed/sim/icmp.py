@@ -7,8 +7,9 @@ from typing import Final
 
 from testbed.stack.packet.address import pack
 from testbed.stack.packet.checksum import checksum, total
-from testbed.stack.packet.codec import HOP_LIMIT, TCP
+from testbed.stack.packet.codec import TCP
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.stack.packet.segment import HOP_LIMIT
 
 _ICMPV4: Final = 1
 _ICMPV6: Final = 58

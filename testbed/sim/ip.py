@@ -12,7 +12,7 @@ from testbed.sim.frame import Frame, Packet, size_of
 from testbed.stack.packet import codec
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.segment import HOP_LIMIT, Segment
 from testbed.topology.forwarding import family_of
 from testbed.topology.model import Family
 from testbed.wire.netem import ETHERNET_HEADER
@@ -91,8 +91,9 @@ class Ip:
         if way is None:
             self._refuse(packet, IcmpKind.UNREACHABLE, now)
             return
+        hops = packet.hop_limit if isinstance(packet, Segment) else HOP_LIMIT
         for piece in _pieces(packet, way.channel):
-            frame = Frame(piece, size_of(piece), source, destination, way.ethernet)
+            frame = Frame(piece, size_of(piece), source, destination, way.ethernet, hops)
             self._transmit(frame, way.channel, now)
 
     def _forward(self, frame: Frame, now: int) -> None:

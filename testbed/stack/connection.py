@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.segment import Segment
@@ -143,6 +144,13 @@ class Connection(Protocol):
     def close(self) -> None:
         """Close both sides: nothing is read any more; data that still comes is answered by RST."""
 
+    def set_options(self, options: SocketOptions) -> None:
+        """Change options of this connection.
+
+        :raises ValueError: one cannot have its value, is none of such a connection, or cannot be
+            changed any more.
+        """
+
     def abort(self) -> None:
         """End it at once, with RST."""
 
@@ -173,18 +181,23 @@ class Endpoint(Protocol):
     nothing, and each other connection gets its turn.
     """
 
-    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> Connection:
+    def connect(
+        self, flow: Flow, now: int, *, data: bytes = b"", options: SocketOptions = NO_OPTIONS
+    ) -> Connection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
         :param data: the first octets to send, as many as ``send`` would take.  With TCP Fast Open
             (RFC 7413), and a server that is known, some or all of them leave with the SYN.
+        :raises ValueError: an option cannot have its value, or is none of such connections.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
 
-    def listen(self, local: Address) -> Listener:
+    def listen(self, local: Address, *, options: SocketOptions = NO_OPTIONS) -> Listener:
         """Open a port.
 
+        :param options: connections to it begin with them.
         :raises OSError: EADDRINUSE, it is open already.
+        :raises ValueError: an option cannot have its value, or is none of such connections.
         """
 
     def uses(self, port: int) -> bool:

@@ -26,6 +26,7 @@ from testbed.stack.connection import (
     Readable,
     Writable,
 )
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.streams.transport import Driver, StreamTransport, error_of
 
@@ -63,13 +64,17 @@ class Streams:
         """The connections that have streams, also those the stack has not quite closed."""
         return tuple(self._transports)
 
-    async def open_connection(self, flow: Flow, data: bytes = b"") -> StreamPair:
+    async def open_connection(
+        self, flow: Flow, data: bytes = b"", options: SocketOptions = NO_OPTIONS
+    ) -> StreamPair:
         """Open a connection.
 
         :param data: written at once: with TCP Fast Open it may leave before there are streams.
         :raises OSError: it is refused, times out, or there is such a connection already.
+        :raises ValueError: an option cannot be set.
         """
-        connection = self._driver.endpoint.connect(flow, self._driver.now(), data=data)
+        now = self._driver.now()
+        connection = self._driver.endpoint.connect(flow, now, data=data, options=options)
         rest = data[connection.unsent :]
         opening = asyncio.get_running_loop().create_future()
         self._opening[connection] = opening
@@ -85,12 +90,17 @@ class Streams:
             del self._opening[connection]
         return pair
 
-    async def start_server(self, on_connection: OnConnection, local: Address) -> Server:
+    async def start_server(
+        self, on_connection: OnConnection, local: Address, options: SocketOptions = NO_OPTIONS
+    ) -> Server:
         """Listen; ``on_connection`` may be a coroutine function, as with asyncio's.
 
+        :param options: connections begin with them.
         :raises OSError: the port is open already.
+        :raises ValueError: an option cannot be set.
         """
-        server = Server(self, self._driver.endpoint.listen(local), on_connection)
+        listener = self._driver.endpoint.listen(local, options=options)
+        server = Server(self, listener, on_connection)
         self._servers.append(server)
         return server
 

@@ -6,7 +6,7 @@ import errno
 import socket
 import sys
 
-from testbed.host.socket import AF_INET, SOCK_STREAM, Socket
+from testbed.host.socket import AF_INET, SOCK_STREAM, Socket, SocketOptions
 from testbed.sockinfo import IPPROTO_MPTCP
 
 PORT = 5001
@@ -26,7 +26,13 @@ def receive(sock, octets):
 def client(address, kind=Socket):
     with kind(AF_INET, SOCK_STREAM, IPPROTO_MPTCP) as sock:
         sock.settimeout(20)
+        if kind is Socket:
+            sock.set_options(SocketOptions(traffic_class=0x20))
         sock.connect((address, PORT))
+        if kind is Socket:
+            sock.set_options(SocketOptions(keepalive=True))
+            assert sock.connection.config.tcp.traffic_class == 0x20
+            assert sock.connection.config.tcp.keepalive
         assert sock.getpeername()[:2] == (address, PORT)
         sock.sendall(MESSAGE)
         sock.shutdown(socket.SHUT_WR)

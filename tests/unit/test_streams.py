@@ -17,6 +17,7 @@ from testbed.stack.connection import (
     Readable,
     Writable,
 )
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.streams import error_of
 from tests.scripted import (
@@ -327,5 +328,17 @@ def test_fault_of_a_connection_without_a_program_is_told_to_the_loop() -> None:
         error = ZeroDivisionError("why")
         bench.tell(ScriptedConnection(OUTGOING), Closed(ConnectionFailure.internal(error)))
         assert told == [error]
+
+    run(test)
+
+
+def test_options_of_sockets_reach_the_endpoint() -> None:
+    async def test(bench: Bench) -> None:
+        told, served = SocketOptions(nodelay=True), SocketOptions(mss=500)
+        opening = asyncio.ensure_future(bench.streams.open_connection(OUTGOING, options=told))
+        await asyncio.sleep(0)
+        await bench.streams.start_server(bench.accept, SERVER, served)
+        assert bench.driver.endpoint.options == [told, served]
+        opening.cancel()
 
     run(test)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
+from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.config import TcpConfig
 
 _MIB = 2**20
@@ -89,3 +90,15 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     blackhole_timeout_ns: int = 3600 * _S
     early_answer: bool = False
     fastclose_by_ack: bool = False
+
+    def with_options(self, options: SocketOptions) -> MptcpConfig:
+        """Return one in which options of a socket take the place of what this says.
+
+        :raises ValueError: an option cannot have its value, or is none of MPTCP.
+        """
+        options.require_mptcp()
+        buffers = ("send_buffer", "receive_buffer")
+        given = {name: value for name, value in options.given().items() if name in buffers}
+        if "receive_buffer" in given:
+            given["receive_buffer_initial"] = 0  # as in Linux: it does not grow
+        return msgspec.structs.replace(self, tcp=self.tcp.with_options(options), **given)

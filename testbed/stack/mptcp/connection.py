@@ -24,6 +24,7 @@ from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.state import OVER, TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.congestion.control import Group
@@ -61,6 +62,7 @@ class MptcpConnection:
     :param flow: the two ends of the first subflow.
     :param manager: decides on its paths.
     :param initiator: this side opened the connection.
+    :param options: of the socket; ``config`` goes by them already.
     """
 
     def __init__(
@@ -71,10 +73,12 @@ class MptcpConnection:
         flow: Flow,
         manager: PathManager,
         network: LocalNetwork,
+        options: SocketOptions = NO_OPTIONS,
         *,
         initiator: bool,
     ) -> None:
         self.keys = keys
+        self._options = options
         self.flow = flow
         self.config = config
         self.initiator = initiator
@@ -177,11 +181,36 @@ class MptcpConnection:
             self.outgoing.close()
             self.touch()
 
+    def set_options(self, options: SocketOptions) -> None:
+        """Change options of this connection and of its subflows, also of those to come.
+
+        :raises ValueError: one cannot have its value, is none of MPTCP or cannot be changed any
+            more.
+        """
+        options.require_later()
+        self.config = self.config.with_options(options)
+        self._options = self._options.changed_by(options)
+        self.outgoing.resize(self.config.send_buffer)
+        if options.receive_buffer is not None:
+            self.incoming.grow(options.receive_buffer)
+        self._patience.go_by(self.config.tcp)
+        self._events.go_by(self.config)
+        for subflow in self._subflows:
+            subflow.tcp.set_options(options.of_subflows())
+        self.touch()
+
+    @property
+    def subflow_options(self) -> SocketOptions:
+        """What the TCP of each of its subflows has."""
+        return NO_OPTIONS if self._options is NO_OPTIONS else self._options.of_subflows()
+
     def close(self) -> None:
         """Close both sides; data that is or comes unread is answered by MP_FASTCLOSE.
 
         Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
         """
+        if self.config.tcp.reset_on_close:
+            self.abort()
         self.shutdown()
         self._detached = True
         unanswered = self.initiator and not any(one.accepted for one in self._subflows)

@@ -34,6 +34,7 @@ from testbed.stack.mptcp.path_manager.base import (
 from testbed.stack.mptcp.paths import ConnectionPaths, LocalNetwork
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.mptcp import (
@@ -50,7 +51,7 @@ from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Extension, Refuse
-from testbed.stack.tcp.listener import TcpListener
+from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.trace import NullTracer, Tracer
 
 _REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
@@ -102,22 +103,32 @@ class MptcpEndpoint:
     # What a driver calls.
 
     def connect(
-        self, flow: Flow, now: int, *, data: bytes = b"", ask_cookie: bool = False
+        self,
+        flow: Flow,
+        now: int,
+        *,
+        data: bytes = b"",
+        ask_cookie: bool = False,
+        options: SocketOptions = NO_OPTIONS,
     ) -> MptcpConnection:
         """Open a connection (section 3.1).
 
         :param data: see :class:`testbed.stack.connection.Endpoint`.
         :param ask_cookie: see :class:`testbed.stack.tcp.endpoint.TcpEndpoint`.
+        :raises ValueError: an option cannot have its value, or is none of MPTCP.
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
         config, keys = self.config, self._new_keys()
         swallowed = self._black_holes.swallow(flow.remote.host, now)
         tries = 0 if swallowed else config.syn_retrans_before_tcp_fallback + 1
         handshake = CapableInitiator(keys, deny_join=config.deny_join_initial, tries=tries)
-        connection, subflow = self._connection(keys, handshake, flow, initiator=True)
+        connection, subflow = self._connection(keys, handshake, flow, options, initiator=True)
         if data:
             connection.send(data)
-        subflow.attach(self.tcp.connect(flow, now, subflow, data=data, ask_cookie=ask_cookie))
+        tcp = self.tcp.connect(
+            flow, now, subflow, data=data, ask_cookie=ask_cookie, options=options
+        )
+        subflow.attach(tcp)
         self._by_token[keys.token] = connection
         return connection
 
@@ -126,12 +137,21 @@ class MptcpEndpoint:
         """How many connections of MPTCP there are, those in the handshake too."""
         return len(self._by_token)
 
-    def listen(self, local: Address) -> TcpListener:
+    def listen(
+        self,
+        local: Address,
+        backlog: int = DEFAULT_BACKLOG,
+        *,
+        options: SocketOptions = NO_OPTIONS,
+    ) -> TcpListener:
         """Open a port, for MPTCP and for plain TCP (section 3.7).
 
+        :param options: connections to it begin with them; joins have those of their connection.
         :raises OSError: EADDRINUSE, it is open already.
+        :raises ValueError: an option cannot have its value, or is none of MPTCP.
         """
-        return self.tcp.listen(local, acceptor=self)
+        options.require_mptcp()
+        return self.tcp.listen(local, _Port(self, options), backlog, options=options)
 
     def uses(self, port: int) -> bool:
         """Tell whether a subflow has this local port."""
@@ -242,11 +262,12 @@ class MptcpEndpoint:
         self.touch(connection)
         return refusal
 
-    # What TCP asks at accept time (testbed.stack.tcp.extension.Acceptor).
+    # What open ports ask at accept time.
 
-    def accept(self, syn: Segment) -> Extension | None:
+    def accept(self, syn: Segment, options: SocketOptions) -> Extension | None:
         """Decide what rides on the connection a SYN asks for: MPTCP, a join, or nothing.
 
+        :param options: what a new connection begins with.
         :raises Refuse: a join with a token nobody here has, or one too many.
         """
         flow = Flow(syn.destination, syn.source)
@@ -254,7 +275,9 @@ class MptcpEndpoint:
         if join is not None:
             return self.accept_join(join, flow, listening=True)
         capable = _asks(syn)
-        return None if capable is None else self._accept(self._new_keys(), capable, flow)
+        if capable is None:
+            return None
+        return self._accept(self._new_keys(), capable, flow, options)
 
     def offer(self, syn: Segment) -> Sequence[Option] | None:
         """Return the options for a SYN,ACK of which nothing is kept (RFC 4987, section 3.6).
@@ -273,11 +296,12 @@ class MptcpEndpoint:
         responder = self._responder(keys, capable)
         return responder.options(SYN | ACK, None) or ()
 
-    def resume(self, ack: Segment) -> Extension | None:
+    def resume(self, ack: Segment, options: SocketOptions) -> Extension | None:
         """Make of a third ACK the connection for which :meth:`offer` gave the options.
 
         With a key that is not ours it is plain TCP (section 3.1).
 
+        :param options: what it begins with.
         :raises Refuse: another connection has our token by now, or the ACK has no key though its
             sender speaks MPTCP.
         """
@@ -291,15 +315,17 @@ class MptcpEndpoint:
             return None
         if keys.token in self._by_token:
             raise Refuse("another connection has this token", _REFUSED)
-        return self._accept(keys, capable, Flow(ack.destination, ack.source))
+        return self._accept(keys, capable, Flow(ack.destination, ack.source), options)
 
     def _responder(self, keys: Keys, capable: MpCapable) -> CapableResponder:
         return CapableResponder(keys, deny_join=self.config.deny_join_initial, syn=capable)
 
-    def _accept(self, keys: Keys, capable: MpCapable, flow: Flow) -> Extension:
+    def _accept(
+        self, keys: Keys, capable: MpCapable, flow: Flow, options: SocketOptions
+    ) -> Extension:
         """Make the connection that an MP_CAPABLE asks for."""
         responder = self._responder(keys, capable)
-        connection, subflow = self._connection(keys, responder, flow, initiator=False)
+        connection, subflow = self._connection(keys, responder, flow, options, initiator=False)
         self._by_token[keys.token] = connection
         self._new.append((connection, subflow, flow))
         return subflow
@@ -383,7 +409,8 @@ class MptcpEndpoint:
 
     def _dial(self, connection: MptcpConnection, subflow: Subflow, flow: Flow, now: int) -> None:
         try:
-            subflow.attach(self.tcp.connect(flow, now, extension=subflow))
+            options = connection.subflow_options
+            subflow.attach(self.tcp.connect(flow, now, extension=subflow, options=options))
         except Exception:
             connection.discard(subflow)
             raise
@@ -480,6 +507,9 @@ class MptcpEndpoint:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
+                options = connection.subflow_options
+                if subflow.number and options is not NO_OPTIONS:
+                    tcp.set_options(options.begun())
                 if tcp.early is not None and tcp.early.accepted:
                     self._open_early(connection, subflow)
             else:  # an exception has left none
@@ -496,13 +526,16 @@ class MptcpEndpoint:
         keys: Keys,
         handshake: CapableInitiator | CapableResponder,
         flow: Flow,
+        options: SocketOptions,
         *,
         initiator: bool,
     ) -> tuple[MptcpConnection, Subflow]:
         config = self.config
+        if options is not NO_OPTIONS:
+            config = config.with_options(options)
         manager = PATH_MANAGERS[config.path_manager](config.endpoints, config.limits)
         connection = MptcpConnection(
-            self, config, keys, flow, manager, self._network, initiator=initiator
+            self, config, keys, flow, manager, self._network, options, initiator=initiator
         )
         initial = connection.paths.initial
         subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
@@ -558,6 +591,26 @@ def _syn_alone(syn: Segment, config: TcpConfig) -> Segment:
     if config.fast_open and find(syn.options, MpCapable) and opens_fast:
         return syn  # TCP will look at the cookie
     return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
+
+
+class _Port:
+    """An open port: decides on its SYNs (:class:`testbed.stack.tcp.extension.Acceptor`)."""
+
+    def __init__(self, endpoint: MptcpEndpoint, options: SocketOptions) -> None:
+        self._endpoint = endpoint
+        self._options = options
+
+    def accept(self, syn: Segment) -> Extension | None:
+        """Decide on a SYN.  Raises Refuse."""
+        return self._endpoint.accept(syn, self._options)
+
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        """Return the options for a SYN,ACK of which nothing is kept."""
+        return self._endpoint.offer(syn)
+
+    def resume(self, ack: Segment) -> Extension | None:
+        """Make the connection whose SYN was answered so.  Raises Refuse."""
+        return self._endpoint.resume(ack, self._options)
 
 
 class _Joins:

@@ -37,11 +37,15 @@ class Events:
     def __init__(self, outgoing: SendStream, incoming: ReceiveStream, config: MptcpConfig) -> None:
         self._outgoing = outgoing
         self._incoming = incoming
-        self._enough = config.send_buffer // _WORTH_WRITING
-        self._lowat = config.tcp.notsent_lowat
+        self.go_by(config)
         self._queue: list[Event] = []
         self._starved = False  # the application wants room
         self._told_readable = False
+
+    def go_by(self, config: MptcpConfig) -> None:
+        """Take another configuration."""
+        self._enough = config.send_buffer // _WORTH_WRITING
+        self._lowat = config.tcp.notsent_lowat
 
     def next(self) -> Event | None:
         """Return one thing that happened, or ``None``."""

@@ -34,6 +34,12 @@ class Patience:
         self._heard_ns = 0  # when a subflow last heard of the peer, those that have ended too
         self._look_ns = NEVER  # when to look whether keep-alives remain without an answer
 
+    def go_by(self, config: TcpConfig) -> None:
+        """Take another configuration."""
+        self._config = config
+        self._timeout.limit(config.user_timeout_ns)
+        self._look_ns = NEVER
+
     @property
     def due_ns(self) -> int | None:
         """When :meth:`gives_up` has something to decide."""

@@ -81,6 +81,10 @@ class SendStream:
         self.fin_acked = False
         self.again = Ranges()  # to be given to another subflow (reinjection)
 
+    def resize(self, capacity: int) -> None:
+        """Take so many octets from now on; what was written stays."""
+        self._capacity = capacity
+
     @property
     def room(self) -> int:
         """Octets ``write`` would take."""
@@ -207,6 +211,11 @@ class ReceiveStream:
         self._data = Reassembly()
         self._early = b""  # before position 0: it came with SYN (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known
+
+    def grow(self, capacity: int) -> None:
+        """Open the window to so many octets, at which it stays; it never shrinks."""
+        self._capacity = max(self._capacity, capacity)
+        self._sizing = None
 
     @property
     def next(self) -> int:

@@ -16,11 +16,11 @@ from testbed.stack.packet.options import emit_options, options_size, parse_optio
 from testbed.stack.packet.segment import CWR, FIN, PSH, URG, Segment
 
 TCP: Final = 6  # IP protocol number
-HOP_LIMIT: Final = 64
 
 _IPV4: Final = struct.Struct("!BBHHHBBH4s4s")
 _IPV6: Final = struct.Struct("!IHBB16s16s")
 _TCP: Final = struct.Struct("!HHIIBBHHH")
+_ECN: Final = 3  # the bits of ECN in the traffic class
 _DONT_FRAGMENT: Final = 0x4000
 
 
@@ -56,21 +56,22 @@ def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:
         sum_ = pseudo % 0xFFFF
     else:
         sum_ = checksum(pseudo, total(header), total(options), total(segment.payload))
-    ip = _ip_header(source, destination, length, segment.ecn)
+    ip = _ip_header(segment, source, destination, length)
     return b"".join((ip, header[:16], sum_.to_bytes(2, "big"), header[18:], options,
                      segment.payload))  # fmt: skip
 
 
-def _ip_header(source: bytes, destination: bytes, length: int, ecn: int) -> bytes:
+def _ip_header(segment: Segment, source: bytes, destination: bytes, length: int) -> bytes:
     if len(source) != len(destination):
         raise PacketError("one address is IPv4 and the other IPv6")
+    octet, hops = segment.traffic_class & ~_ECN | segment.ecn, segment.hop_limit
     if len(source) == 16:
         if length > 0xFFFF:
             raise PacketError(f"{length} octets do not fit into an IPv6 packet")
-        return _IPV6.pack(6 << 28 | ecn << 20, length, TCP, HOP_LIMIT, source, destination)
+        return _IPV6.pack(6 << 28 | octet << 20, length, TCP, hops, source, destination)
     if length + _IPV4.size > 0xFFFF:
         raise PacketError(f"{length} octets do not fit into an IPv4 packet")
-    fields = (0x45, ecn, _IPV4.size + length, 0, _DONT_FRAGMENT, HOP_LIMIT, TCP)
+    fields = (0x45, octet, _IPV4.size + length, 0, _DONT_FRAGMENT, hops, TCP)
     sum_ = checksum(total(_IPV4.pack(*fields, 0, source, destination)))
     return _IPV4.pack(*fields, sum_, source, destination)
 
@@ -84,7 +85,7 @@ def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
     :raises PacketError: it is not a whole, correct TCP segment.
     """
     try:
-        source, destination, ecn, tcp = _parse_ip(packet)
+        source, destination, octet, hops, tcp = _parse_ip(packet)
         (
             source_port,
             destination_port,
@@ -113,31 +114,35 @@ def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
         options=parse_options(tcp[_TCP.size : header]) if header > _TCP.size else (),
         payload=tcp[header:],
         gso_size=gso_size,
-        ecn=ecn,
+        ecn=octet & _ECN,
+        traffic_class=octet & ~_ECN,
+        hop_limit=hops,
         urgent=urgent,
     )
 
 
-def _parse_ip(packet: bytes) -> tuple[bytes, bytes, int, bytes]:
-    """Return source, destination, ECN codepoint and what IP carries."""
+def _parse_ip(packet: bytes) -> tuple[bytes, bytes, int, int, bytes]:
+    """Return source, destination, traffic class, hop limit and what IP carries."""
     version = packet[0] >> 4
     if version == 4:
         header = (packet[0] & 0x0F) * 4
-        _, tos, length, _, fragment, _, protocol, _, source, destination = _IPV4.unpack_from(packet)
+        fields = _IPV4.unpack_from(packet)
+        _, octet, length, _, fragment, hops, protocol, _, source, destination = fields
         if header < _IPV4.size or not header <= length <= len(packet):
             raise PacketError(f"an IPv4 header says {header} of {length} octets")
         if protocol != TCP or fragment & 0x3FFF:
             raise PacketError("an IPv4 packet that is a fragment or not TCP")
         if total(packet[:header]):
             raise PacketError("the IPv4 header checksum is wrong")
-        return source, destination, tos & 3, packet[header:length]
+        return source, destination, octet, hops, packet[header:length]
     if version == 6:
-        word, length, protocol, _, source, destination = _IPV6.unpack_from(packet)
+        word, length, protocol, hops, source, destination = _IPV6.unpack_from(packet)
         if protocol != TCP:
             raise PacketError(f"an IPv6 packet whose next header is {protocol}, not TCP")
         if _IPV6.size + length > len(packet):
             raise PacketError(f"an IPv6 packet of {len(packet)} octets says {length}")
-        return source, destination, word >> 20 & 3, packet[_IPV6.size : _IPV6.size + length]
+        payload = packet[_IPV6.size : _IPV6.size + length]
+        return source, destination, word >> 20 & 0xFF, hops, payload
     raise PacketError(f"IP version {version}")
 
 

@@ -25,6 +25,8 @@ ECT_1: Final = 1
 ECT_0: Final = 2
 CE: Final = 3
 
+HOP_LIMIT: Final = 64
+
 _LETTERS: Final = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (ACK, "."),
                    (ECE, "E"), (CWR, "W"))  # fmt: skip
 
@@ -40,6 +42,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     :param gso_size: if not 0, ``payload`` is cut into pieces of so many octets on its way out, or
         was put together from such pieces on its way in; each carries the same options.
     :param ecn: codepoint of the IP header.
+    :param traffic_class: the octet of the IP header that has ``ecn``, without it.
+    :param hop_limit: of the IP header.
     :param urgent: the urgent pointer.
     :param ext: a slot for the extension of a connection, as ``skb_ext`` is in Linux; what is in
         there never leaves the host.
@@ -55,6 +59,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes = b""
     gso_size: int = 0
     ecn: int = NOT_ECT
+    traffic_class: int = 0
+    hop_limit: int = HOP_LIMIT
     urgent: int = 0
     ext: Any = None
 

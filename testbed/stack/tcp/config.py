@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from testbed.stack.options import SocketOptions
+
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
@@ -21,11 +23,15 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param mtu: of the path until it is known better; octets of an IP packet.
     :param mtu_probing: send smaller packets when large ones stay without an answer, though no ICMP
         error has come (RFC 4821, section 7.7; tcp_mtu_probing of tcp(7) is 1).
+    :param mss: the MSS that is offered, and the most payload and options of a segment; 0: what
+        ``mtu`` leaves.
     :param window_scaling: whether RFC 7323's option is offered; ``timestamps`` likewise.
     :param sack: whether SACK (RFC 2018), and with it RACK-TLP (RFC 8985), is offered.
     :param ecn: whether ECN (RFC 3168) is asked for; it is always granted to a peer that asks, if
         this is on.
     :param nagle: hold back small segments while one is unacknowledged (RFC 9293, section 3.7.4).
+    :param cork: hold back all segments that are not full, for a retransmission timeout at most
+        where nothing is in flight.
     :param gso: make segments of up to 64 KiB with a ``gso_size``.
     :param congestion: a name of :mod:`testbed.stack.tcp.congestion`.
     :param pacing: spread what the window lets go over the round trip, as Linux does where its qdisc
@@ -50,6 +56,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param notsent_lowat: ``send`` takes data while fewer octets than that have not been sent once
         (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond; 0: only
         ``send_buffer`` limits it.
+    :param reset_on_close: ``close`` ends the connection by RST (SO_LINGER of socket(7) with 0).
+    :param traffic_class: the octet of that name in the IP header, without ECN's bits.
+    :param hop_limit: of IP packets.
     :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
         keep-alives and window probes have as much for themselves.
     :param fast_open: TCP Fast Open (RFC 7413), as client and on all open ports; ``tcp_fastopen=3``
@@ -66,11 +75,13 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     receive_buffer_initial: int = 0
     mtu: int = 1500
     mtu_probing: bool = False
+    mss: int = 0
     window_scaling: bool = True
     timestamps: bool = True
     sack: bool = True
     ecn: bool = False
     nagle: bool = True
+    cork: bool = False
     gso: bool = False
     congestion: str = "cubic"
     pacing: bool = False
@@ -91,6 +102,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_probes: int = 9
     user_timeout_ns: int = 0
     notsent_lowat: int = 0
+    reset_on_close: bool = False
+    traffic_class: int = 0
+    hop_limit: int = 64
     challenge_acks_per_second: int = 10
     fast_open: bool = False
     fast_open_pending: int = 256
@@ -106,3 +120,16 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     def window_shift(self) -> int:
         """The shift to offer: the least that can express the whole receive buffer."""
         return min(14, max(0, self.receive_buffer.bit_length() - 16))
+
+    def with_options(self, options: SocketOptions) -> TcpConfig:
+        """Return one in which options of a socket take the place of what this says.
+
+        :raises ValueError: an option cannot have its value.
+        """
+        options.check()
+        given = options.given()
+        if "receive_buffer" in given:
+            given["receive_buffer_initial"] = 0  # as in Linux: it does not grow
+        if "nodelay" in given:
+            given["nagle"] = not given.pop("nodelay")
+        return msgspec.structs.replace(self, **given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from testbed.stack.connection import ConnectionFailure, ErrorKind
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.icmp import SOFT, IcmpError, IcmpKind
 from testbed.stack.packet.segment import Segment
 from testbed.stack.packet.sequence import BITS_32, expand
@@ -97,6 +98,9 @@ class TcpConnection(Tcb):
             self.end(None)
             return
         self.reading_closed = self.orphaned = True
+        if self.config.reset_on_close:
+            self.abort()
+            return
         if self.receiver.buffer.readable:
             self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "closed with octets unread"))
             return
@@ -124,6 +128,14 @@ class TcpConnection(Tcb):
     def forget_data(self) -> None:
         """Send nothing more of what was given to it, be it for the first time or again."""
         self.sender.clear()
+
+    def set_options(self, options: SocketOptions) -> None:
+        """Change options of this connection.
+
+        :raises ValueError: one cannot have its value, or cannot be changed any more.
+        """
+        options.require_later()
+        self.go_by(self.config.with_options(options))
 
     def request_ack(self) -> None:
         """Have a pure ACK leave with the next segments, even if TCP has no reason for one.

@@ -10,8 +10,10 @@ from typing import Final
 
 import msgspec
 
+from testbed.errors import InputError
 from testbed.stack.connection import Closed, Connected, ErrorKind, Event
 from testbed.stack.deadlines import Deadlines
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow, is_unicast
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.options import FastOpen, Option, Timestamps, find
@@ -94,22 +96,25 @@ class TcpEndpoint:
         *,
         data: bytes = b"",
         ask_cookie: bool = False,
+        options: SocketOptions = NO_OPTIONS,
     ) -> TcpConnection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
         :param data: sent as by ``send``, with ``fast_open`` on SYN as far as that can be.  With an
             extension what the SYN,ACK does not acknowledge of it is dropped.
         :param ask_cookie: with ``fast_open``, ask for a cookie though there is no data.
+        :raises ValueError: an option cannot have its value.
         :raises OSError: EADDRINUSE, there is such a connection already; ENETUNREACH, as in Linux,
             the remote address is none of one host (MUST-46).
         """
         if not is_unicast(flow.remote.host):
             raise OSError(errno.ENETUNREACH, f"{flow.remote.host} is not the address of one host")
+        _check(options)
         old = self._connections.get(flow)
         if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
-        connection = self._make(flow, isn, extension, accepted=False)
+        connection = self._make(flow, isn, extension, options, accepted=False)
         try:
             early = self._early_of(flow, now) if data or ask_cookie else None
             connection.open(now, early)
@@ -140,17 +145,25 @@ class TcpEndpoint:
         self._grants.rotate(secret)
 
     def listen(
-        self, local: Address, acceptor: Acceptor | None = None, backlog: int = DEFAULT_BACKLOG
+        self,
+        local: Address,
+        acceptor: Acceptor | None = None,
+        backlog: int = DEFAULT_BACKLOG,
+        *,
+        options: SocketOptions = NO_OPTIONS,
     ) -> TcpListener:
         """Open a port.
 
         :param acceptor: decides what rides on each connection.
+        :param options: those connections to it begin with.
+        :raises ValueError: an option cannot have its value.
         :param backlog: how many connections may be in the handshake at a time.
         :raises OSError: EADDRINUSE, it is open already.
         """
         if local in self._listeners:
             raise OSError(errno.EADDRINUSE, f"{local} is open")
-        listener = TcpListener(local, acceptor, backlog, self._listeners)
+        _check(options)
+        listener = TcpListener(local, acceptor, backlog, self._listeners, options)
         self._listeners[local] = listener
         return listener
 
@@ -293,7 +306,7 @@ class TcpEndpoint:
         early: Early | None = None,
     ) -> TcpConnection:
         """Make the connection that a SYN asks for."""
-        connection = self._make(flow, isn, extension, accepted=True)
+        connection = self._make(flow, isn, extension, listener.options, accepted=True)
         listener.hold()
         self._handshakes[connection] = listener
         if early is not None and early.accepted:
@@ -362,14 +375,22 @@ class TcpEndpoint:
         )
 
     def _make(
-        self, flow: Flow, isn: int, extension: Extension | None, *, accepted: bool
+        self,
+        flow: Flow,
+        isn: int,
+        extension: Extension | None,
+        options: SocketOptions,
+        *,
+        accepted: bool,
     ) -> TcpConnection:
+        config = self.config if extension is None else self._ridden
+        if options is not NO_OPTIONS:
+            config = config.with_options(options if extension is None else options.of_subflows())
         group = Group() if extension is None else extension.group()
-        control = CONTROLS[self.config.congestion](group)
+        control = CONTROLS[config.congestion](group)
         group.join(control)
         offset = timestamp_offset(flow, self._secret) if self.config.timestamps else 0
         numbers = Numbers(isn, offset)
-        config = self.config if extension is None else self._ridden
         connection = TcpConnection(
             flow, config, self, control, extension, numbers, accepted=accepted
         )
@@ -504,6 +525,16 @@ class TcpEndpoint:
                 if isinstance(event, Closed) and not _faulty(event):
                     return
         self._events.append((connection, event))
+
+
+def _check(options: SocketOptions) -> None:
+    """Refuse what options cannot be.  Raises ValueError."""
+    options.check()
+    if options.congestion is not None:
+        try:
+            CONTROLS[options.congestion]
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
 
 def _faulty(event: Closed) -> bool:

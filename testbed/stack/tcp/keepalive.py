@@ -37,6 +37,12 @@ class KeepAlive:
         if self._config.keepalive:
             self.at = now + self._config.keepalive_idle_ns
 
+    def configure(self, config: TcpConfig, *, established: bool) -> None:
+        """Go by another configuration; what was heard last counts."""
+        self._config = config
+        watched = established and config.keepalive
+        self.at = self.heard_ns + config.keepalive_idle_ns if watched else NEVER
+
     def stop(self) -> None:
         """Watch no more."""
         self.at = NEVER

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address
 from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Acceptor
@@ -17,6 +18,7 @@ class TcpListener:
     """Implements :class:`~testbed.stack.connection.Listener`.
 
     :ivar acceptor: decides what rides on each connection.
+    :ivar options: what each connection begins with.
     """
 
     __slots__ = (
@@ -28,6 +30,7 @@ class TcpListener:
         "_waiting",
         "acceptor",
         "local",
+        "options",
     )
 
     def __init__(
@@ -36,9 +39,11 @@ class TcpListener:
         acceptor: Acceptor | None,
         backlog: int,
         open_ports: dict[Address, TcpListener],
+        options: SocketOptions = NO_OPTIONS,
     ) -> None:
         self.local = local
         self.acceptor = acceptor
+        self.options = options
         self._backlog = backlog
         self._open = open_ports
         self._waiting = 0  # connections in the handshake

@@ -115,6 +115,7 @@ def _segment(
     """
     ecn = tcb.ecn
     urgent = 0
+    config = tcb.config
     if flags & RST:
         ack, window = tcb.receiver.ack_number, 0
     else:
@@ -136,6 +137,8 @@ def _segment(
         payload=payload,
         gso_size=gso_size,
         ecn=ecn.codepoint(new_data=new_data) if ecn.used else NOT_ECT,
+        traffic_class=config.traffic_class,
+        hop_limit=config.hop_limit,
         urgent=urgent,
     )
 
@@ -305,7 +308,11 @@ def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
         return False
     if sender.queue.octets > window and octets == window:
         return octets * 2 >= sender.window.greatest
-    if not tcb.config.nagle or sender.closing or sender.queue.ext is not None:
+    if sender.closing or sender.queue.ext is not None:
+        return True
+    if tcb.config.cork:
+        return octets < sender.queue.octets
+    if not tcb.config.nagle:
         return True
     return sender.small_end <= max(sender.una, 0) or octets < sender.queue.octets
 

@@ -69,6 +69,11 @@ class Receiver:
         self.base = (seq + 1) & BITS_32
         self.shift = shift
 
+    def resize(self, capacity: int) -> None:
+        """Have a buffer of another size, which does not grow; what was offered stays offered."""
+        self._capacity = capacity
+        self._sizing = self.rtt = None
+
     @property
     def next(self) -> int:
         """RCV.NXT as a position: behind the FIN if all before it has come."""

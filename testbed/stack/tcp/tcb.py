@@ -134,7 +134,7 @@ class Tcb:
         self.keepalive = KeepAlive(config)
         self.user_timeout = UserTimeout(config.user_timeout_ns)
         self.black_hole = BlackHole() if config.mtu_probing else None
-        self.limited = bool(config.user_timeout_ns or config.notsent_lowat or config.mtu_probing)
+        self.limited = _limited(config)
         self.challenges = AckLimit(config.challenge_acks_per_second)
         self.answers = AckLimit(config.challenge_acks_per_second)
         self.reset = False  # RST is to be sent
@@ -200,6 +200,17 @@ class Tcb:
         sender = self.sender
         sender.recovery.start(sender.mss, sack=self.sack, small=sender.total_resent > 1)
         self.owner.report(self, Connected())
+
+    def go_by(self, config: TcpConfig) -> None:
+        """Take another configuration; what was negotiated stays."""
+        old, self.config = self.config, config
+        if _buffer(config) != _buffer(old):
+            self.receiver.resize(config.receive_buffer)
+        begun = self.state not in HANDSHAKE and self.state not in OVER
+        self.keepalive.configure(config, established=begun)
+        self.user_timeout.limit(config.user_timeout_ns)
+        self.limited = _limited(config)
+        self.owner.wake(self)
 
     # How its state changes.
 
@@ -344,7 +355,8 @@ class Tcb:
     @property
     def advertised_mss(self) -> int:
         """The MSS option to send."""
-        return self.config.mtu - self.headers
+        room = self.config.mtu - self.headers
+        return min(self.config.mss, room) if self.config.mss else room
 
     def negotiated_mss(self, peers: int | None) -> None:
         """Take the peer's MSS option, ``None`` if it sent none (RFC 9293, section 3.7.1)."""
@@ -399,3 +411,11 @@ class Tcb:
             return due
         black_hole = self.black_hole
         return min(due, self.user_timeout.at, NEVER if black_hole is None else black_hole.at)
+
+
+def _buffer(config: TcpConfig) -> tuple[int, int]:
+    return config.receive_buffer, config.receive_buffer_initial
+
+
+def _limited(config: TcpConfig) -> bool:
+    return bool(config.user_timeout_ns or config.notsent_lowat or config.mtu_probing)

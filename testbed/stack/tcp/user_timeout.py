@@ -22,6 +22,11 @@ class UserTimeout:
         self._reached: tuple[int, bool] = (-1, False)
         self.at = NEVER
 
+    def limit(self, limit_ns: int) -> None:
+        """Set how long anything may wait; what waits now waits from the beginning."""
+        self._limit_ns = limit_ns
+        self.at = NEVER
+
     def watch(self, now: int, *, waiting: bool, una: int, sent: bool) -> None:
         """Look at a stream after anything may have happened to it.
 

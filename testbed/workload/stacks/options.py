@@ -41,8 +41,9 @@ _WORDS: Final[Mapping[type, str]] = {
     str: "a name",
 }
 # The least that options may be which are neither sizes nor times: of mtu what each host must take
-# (RFC 791, section 3.1); the others count something.
-_LEAST: Final = {"mtu": 576, "keepalive_probes": 1}
+# (RFC 791, section 3.1), of mss what Linux takes; the others count something.
+_LEAST: Final = {"mtu": 576, "mss": 88, "hop_limit": 1, "keepalive_probes": 1}
+_MOST: Final = {"hop_limit": 255, "traffic_class": 255}
 _OFF: Final = frozenset({"blackhole_timeout"})  # times of which 0 turns something off
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
@@ -208,6 +209,8 @@ def _check(kind: StackKind, name: str, value: Scalar) -> None:
             raise InputError(f"{name} of {kind.name} must be more than 0")
         if value < _LEAST.get(name, 0):
             raise InputError(f"{name} of {kind.name} must be {_LEAST.get(name, 0)} or more")
+        if value > _MOST.get(name, value):
+            raise InputError(f"{name} of {kind.name} must be {_MOST[name]} or less")
         unit = _WHOLE.get(name)
         if kind.in_kernel and unit is not None and value % unit:
             raise InputError(

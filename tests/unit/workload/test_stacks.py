@@ -173,6 +173,8 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("tcp(send_buffer=0)", "send_buffer of tcp must be more than 0"),
         ("tcp(keepalive_idle=1500ms)", "must be whole seconds"),
         ("tcp(user_timeout=1500us)", "must be whole ms"),
+        ("userspace(mss=50)", "mss of userspace must be 88 or more"),
+        ("userspace-tcp(hop_limit=256)", "hop_limit of userspace-tcp must be 255 or less"),
         ("tcp(scheduler=default)", "no option 'scheduler'; a stack that has it: mptcp, userspace$"),
         ("tcp(congestion)", "is not OPTION=VALUE"),
         ("tcp(nodelay=true, nodelay=false)", "given twice"),

@@ -28,7 +28,7 @@ def flooded(script: Any, **options: Any) -> tuple[Any, Any]:
     """Return a world whose port has its backlog full, and a peer that is about to connect."""
     world = script(**options)
     local = Address(world.hosts[0], PORT)
-    world.endpoint.tcp.listen(local, world.endpoint, backlog=1)
+    world.endpoint.listen(local, backlog=1)
     stranger = world.subpeer(local, Address(REMOTE.host, 666))
     stranger.syn(MpCapable())
     return world, world.subpeer(local, REMOTE)

@@ -1,0 +1,109 @@
+"""Options of a connection of MPTCP reach its subflows, those to come too (net/mptcp/sockopt.c)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.options import SocketOptions
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.mptcp import MpFastclose
+from testbed.stack.packet.options import find
+
+ANY = Address("0.0.0.0", 80)
+ALIVE = SocketOptions(
+    keepalive=True, keepalive_idle_ns=5_000_000_000, traffic_class=0x20, congestion="reno"
+)
+LATER = SocketOptions(keepalive_idle_ns=7_000_000_000, traffic_class=0x40, user_timeout_ns=9)
+
+
+def connect(world: Any, options: SocketOptions, served: SocketOptions) -> Any:
+    world.server.endpoint.listen(ANY, options=served)
+    flow = Flow(Address(world.client.hosts[0], 40_000), Address(world.server.hosts[0], 80))
+    connection = world.client.endpoint.connect(flow, world.now, options=options)
+    world.client.send(connection, b"hello", close=False)
+    world.run(1)
+    (peer,) = world.server.connections
+    return connection, peer
+
+
+def usable(connection: Any) -> list[Any]:
+    return [one.tcp for one in connection.subflows if one.usable]
+
+
+def test_all_subflows_have_them_from_the_beginning(network: Any) -> None:
+    world = network(2)
+    connection, peer = connect(world, ALIVE, SocketOptions(traffic_class=0x60))
+    assert len(usable(connection)) == len(usable(peer)) == 2
+    for tcp in usable(connection):
+        assert tcp.config.keepalive
+        assert tcp.config.keepalive_idle_ns == 5_000_000_000
+        assert type(tcp.congestion).__name__ == "Reno"
+    assert {tcp.config.traffic_class for tcp in usable(peer)} == {0x60}
+    classes = {one.source.host: one.traffic_class for one in world.sent}
+    assert classes == {"10.0.1.1": 0x20, "10.0.2.1": 0x20, "10.0.1.2": 0x60, "10.0.2.2": 0x60}
+
+
+def test_later_ones_reach_subflows_that_are_there_and_that_come(network: Any) -> None:
+    world = network(2, server={"endpoints": (PathEndpoint(host="192.0.2.1", id=9),)})
+    connection, peer = connect(world, SocketOptions(), SocketOptions())
+    assert len(usable(peer)) == 1
+    for one in (connection, peer):
+        one.set_options(LATER)
+    world.server.endpoint.paths.add(PathEndpoint(host="10.0.2.2", id=3, signal=True), world.now)
+    world.run(1)
+    for end in (connection, peer):
+        assert [tcp.config.traffic_class for tcp in usable(end)] == [0x40, 0x40]
+        assert {tcp.config.keepalive_idle_ns for tcp in usable(end)} == {7_000_000_000}
+        assert {tcp.config.user_timeout_ns for tcp in usable(end)} == {0}  # the connection's
+        assert end.config.tcp.user_timeout_ns == 9
+
+
+def test_buffers_are_of_the_connection(network: Any) -> None:
+    world = network(1)
+    connection, peer = connect(world, SocketOptions(send_buffer=1000), SocketOptions())
+    world.client.reads = False
+    assert connection.send(bytes(5000)) == 1000
+    connection.set_options(SocketOptions(send_buffer=3000))
+    assert connection.send(bytes(5000)) == 2000
+    before = peer.incoming.edge
+    peer.set_options(SocketOptions(receive_buffer=peer.config.receive_buffer + 100_000))
+    assert peer.incoming.edge == before + 100_000
+
+
+def test_close_may_reset_the_connection(network: Any) -> None:
+    world = network(1)
+    connection, peer = connect(world, SocketOptions(reset_on_close=True), SocketOptions())
+    connection.close()
+    world.run(1)
+    assert any(find(one.options, MpFastclose) for one in world.sent)
+    assert peer.closed
+
+
+@pytest.mark.parametrize(
+    "options", [SocketOptions(cork=True), SocketOptions(hop_limit=9), SocketOptions(mss=500)]
+)
+def test_what_is_no_option_of_mptcp(network: Any, options: SocketOptions) -> None:
+    world = network(1)
+    connection, _ = connect(world, SocketOptions(), SocketOptions())
+    flow = Flow(Address(world.client.hosts[0], 40_001), connection.flow.remote)
+    with pytest.raises(ValueError, match=r"no option of MPTCP|cannot be changed"):
+        connection.set_options(options)
+    with pytest.raises(ValueError, match="no option of MPTCP"):
+        world.client.endpoint.connect(flow, world.now, options=options)
+    with pytest.raises(ValueError, match="no option of MPTCP"):
+        world.server.endpoint.listen(Address("0.0.0.0", 81), options=options)
+    assert world.client.endpoint.connections == 1
+
+
+def test_subflow_that_falls_back_has_them_too(network: Any) -> None:
+    """A port takes plain TCP as well."""
+    world = network(1)
+    world.server.endpoint.listen(ANY, options=SocketOptions(user_timeout_ns=10**9))
+    flow = Flow(Address("10.0.1.1", 40_000), Address("10.0.1.2", 80))
+    world.client.endpoint.tcp.connect(flow, world.now)
+    world.run(1)
+    (peer,) = world.server.connections
+    assert peer.config.user_timeout_ns == 10**9
