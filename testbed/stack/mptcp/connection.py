@@ -235,7 +235,9 @@ class MptcpConnection:
             self.outgoing,
             self.incoming,
             self._subflows,
+            paths=self.paths.counts(),
             fallback=self.fallback,
+            retransmits=self.sender.tries,
             reinjected=self.sender.reinjected,
             ended=self._ended,
         )

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
+
+_FALLBACK: Final = 1  # MPTCP_INFO_FLAG_FALLBACK of linux/mptcp.h
+_REMOTE_KEY: Final = 2
+
+
+class PathCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What MPTCP_INFO tells of addresses and limits.
+
+    :param add_addr_signal: addresses of ours that were announced; ``add_addr_accepted`` those of
+        the peer to which this side has subflows.
+    :param local_addr_used: further addresses from which this side has subflows.
+    :param subflows_max: the limit of further subflows; ``add_addr_accepted_max`` likewise.
+    :param add_addr_signal_max: endpoints to be announced; ``local_addr_max`` those to open
+        subflows from.
+    """
+
+    add_addr_signal: int
+    add_addr_accepted: int
+    subflows_max: int
+    add_addr_signal_max: int
+    add_addr_accepted_max: int
+    local_addr_used: int
+    local_addr_max: int
 
 
 def describe(
@@ -16,7 +41,9 @@ def describe(
     incoming: ReceiveStream,
     subflows: Sequence[Subflow],
     *,
+    paths: PathCounts,
     fallback: bool,
+    retransmits: int,
     reinjected: int,
     ended: Iterable[dict[str, Any]],
 ) -> dict[str, Any]:
@@ -24,6 +51,7 @@ def describe(
 
     The keys are those of :class:`testbed.records.MptcpInfo`.
 
+    :param retransmits: expiries in a row of the timer for a Data ACK.
     :param reinjected: octets that were given to a second subflow.
     :param ended: the last subflows that are no more, as they were.
     """
@@ -32,6 +60,9 @@ def describe(
         "fallback": fallback,
         "info": {
             "subflows": max(0, len(there) - 1),
+            "flags": _FALLBACK * fallback | _REMOTE_KEY * (keys.remote is not None),
+            "retransmits": retransmits,
+            **msgspec.structs.asdict(paths),
             "token": keys.token,
             "remote_token": keys.remote_token,
             "write_seq": keys.outgoing.number(outgoing.end),

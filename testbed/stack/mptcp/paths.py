@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.failures import Failures
-from testbed.stack.mptcp.info import joined
+from testbed.stack.mptcp.info import PathCounts, joined
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager.base import (
@@ -104,6 +104,8 @@ class ConnectionPaths:
         self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
         self._failures = Failures()
         self._endpoints = config.endpoints
+        self._limits = config.limits
+        self._told: frozenset[int] = frozenset()  # our ids that were announced
         self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
         self._may_join = False
         self._started = False
@@ -159,6 +161,19 @@ class ConnectionPaths:
             if subflow.announced_up:
                 yield "sub_established", _described(subflow)
 
+    def counts(self) -> PathCounts:
+        """Return how many addresses and endpoints there are, and the limits."""
+        mine = [one.path for one in self._subflows if one.initiated and one.number]
+        return PathCounts(
+            add_addr_signal=len(self._told),
+            add_addr_accepted=len({path.remote_id for path in mine} - {0}),
+            subflows_max=self._limits.subflows,
+            add_addr_signal_max=sum(one.signal for one in self._endpoints),
+            add_addr_accepted_max=self._limits.add_addr_accepted,
+            local_addr_used=len({path.local_id for path in mine} - {0}),
+            local_addr_max=sum(one.subflow for one in self._endpoints),
+        )
+
     # What is to be done.
 
     def execute(self, command: Command, now: int) -> None:
@@ -179,6 +194,7 @@ class ConnectionPaths:
                 if not command.id:
                     raise PathError("the peer knows the address with the id 0")
                 self._know(command.host, command.id)
+                self._told |= {command.id}
                 self.signals.announce(command.id, command.host, command.port, now)
             case Withdraw():
                 self._withdraw(command.id)
@@ -467,6 +483,7 @@ class ConnectionPaths:
         for subflow in self._subflows:
             if subflow.path.local_id == number:
                 subflow.reset(ResetReason.UNSPECIFIED)
+        self._told -= {number}
         self.signals.withdraw(number)
 
     def _trace_closed(self, subflow: Subflow, now: int) -> None:

@@ -322,6 +322,7 @@ class TcpConnection(Tcb):
         if self.limited:
             self._watch_limits(now)
         self.segments_sent += len(out)
+        self.chronograph.look(self.sender, now, starved=self.wants_room)
         return out
 
     def _watch_limits(self, now: int) -> None:

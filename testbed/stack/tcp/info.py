@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from testbed.stack.tcp.congestion.control import NO_THRESHOLD
+from testbed.stack.tcp.rack import DUPLICATE_THRESHOLD
 from testbed.stack.tcp.recovery import Phase
+from testbed.stack.tcp.sender import Sender
 from testbed.stack.tcp.state import State
 from testbed.stack.tcp.tcb import Tcb
 
@@ -30,20 +33,39 @@ _ECN: Final = 8
 _SYN_DATA: Final = 32
 
 
+_NO_THRESHOLD: Final = 0x7FFF_FFFF  # TCP_INFINITE_SSTHRESH
+_NO_RATE: Final = (1 << 64) - 1  # nothing limits the pacing rate
+
+
 def tcp_info(tcb: Tcb) -> dict[str, Any]:
     """Return the fields of TCP_INFO that have a meaning here.
 
     Times are in microseconds, windows in segments where the kernel has them so.  As there, what
-    was lost counts as lost until it is acknowledged, also when it has been sent again.
+    was lost counts as lost until it is acknowledged, also when it has been sent again.  Left out is
+    what needs the time of the call (``last_*``), what is not counted here (``data_segs_*``,
+    ``rcv_ooopack``, ``reord_seen``) and what Linux's own receiver estimates (``rcv_rtt``,
+    ``rcv_space``, ``rcv_ssthresh``).
     """
+    mss = max(1, tcb.sender.mss)
+    return {
+        **_state(tcb),
+        **_flight(tcb.sender, mss),
+        **_path(tcb.sender, mss),
+        **_totals(tcb, mss),
+        "snd_mss": tcb.sender.mss,
+        "rcv_mss": tcb.receiver.segment,
+        "pmtu": tcb.sender.segment_limit + tcb.headers,
+        "advmss": tcb.advertised_mss,
+    }
+
+
+def _state(tcb: Tcb) -> dict[str, Any]:
     sender, receiver = tcb.sender, tcb.receiver
-    recovery, rtt, board = sender.recovery, sender.rtt, sender.board
-    mss = max(1, sender.mss)
-    phase: Phase = recovery.phase
+    phase: Phase = sender.recovery.phase
     return {
         "state": _STATES[tcb.state],
         "ca_state": int(phase),
-        "retransmits": sender.timer.backoffs if board.records else 0,
+        "retransmits": sender.timer.backoffs if sender.board.records else 0,
         "probes": tcb.keepalive.probes,
         "backoff": sender.timer.backoffs,
         "options": _TIMESTAMPS * tcb.timestamps.used
@@ -53,29 +75,63 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
         | _SYN_DATA * (tcb.early is not None and tcb.early.acknowledged),
         "snd_wscale": sender.window.shift,
         "rcv_wscale": receiver.shift,
+        "delivery_rate_app_limited": int(sender.rate.app_limited),
         "rto": sender.timer.timeout_ns // 1000,
         "ato": receiver.delay_ns // 1000,
-        "snd_mss": sender.mss,
-        "rcv_mss": receiver.segment,
+        "snd_wnd": sender.window.size,
+        "rcv_wnd": max(0, receiver.edge - receiver.next),
+    }
+
+
+def _flight(sender: Sender, mss: int) -> dict[str, Any]:
+    """Return what is outstanding, in segments.
+
+    As in Linux ``lost`` has what was found lost and not acknowledged since, also what of it was
+    sent again, which is ``retrans``: in flight are ``unacked - sacked - lost + retrans``.
+    """
+    board = sender.board
+    return {
         "unacked": -(-(sender.next - sender.una) // mss),
         "sacked": -(-board.sacked // mss),
         "lost": -(-board.lost // mss) + board.resent_in_flight,
-        "pmtu": sender.segment_limit + tcb.headers,
+        "retrans": board.resent_in_flight,
+        "fackets": 0,  # Linux has it no more, since 4.15
+        "reordering": DUPLICATE_THRESHOLD,
+        "notsent_bytes": sender.queue.octets,
+    }
+
+
+def _path(sender: Sender, mss: int) -> dict[str, Any]:
+    rtt, control = sender.rtt, sender.recovery.control
+    unknown = control.threshold >= NO_THRESHOLD
+    return {
         "rtt": (rtt.smoothed or 0) // 1000,
         "rttvar": rtt.variance // 1000,
         "min_rtt": (rtt.minimum or 0) // 1000,
-        "snd_ssthresh": min(recovery.control.threshold // mss, 0x7FFFFFFF),
-        "snd_cwnd": recovery.control.window // mss,
-        "advmss": tcb.advertised_mss,
+        "snd_ssthresh": _NO_THRESHOLD if unknown else control.threshold // mss,
+        "snd_cwnd": control.window // mss,
+        "pacing_rate": control.pacing_rate or _NO_RATE,
+        "max_pacing_rate": _NO_RATE,
+        "delivery_rate": sender.rate.per_second,
+    }
+
+
+def _totals(tcb: Tcb, mss: int) -> dict[str, Any]:
+    sender, times = tcb.sender, tcb.chronograph
+    sent = max(0, sender.next) - (sender.finished is not None)
+    arrived = sender.acknowledged + sender.board.sacked
+    return {
+        "busy_time": times.busy_ns // 1000,
+        "rwnd_limited": times.window_ns // 1000,
+        "sndbuf_limited": times.buffer_ns // 1000,
+        "delivered": -(-arrived // mss) + (sender.una >= 0),  # SYN counts
+        "bytes_sent": sent + sender.octets_resent,
         "total_retrans": sender.total_resent,
         "bytes_retrans": sender.octets_resent,
         "bytes_acked": sender.acknowledged,
-        "bytes_received": receiver.buffer.next,
+        "bytes_received": tcb.receiver.buffer.next,
         "segs_out": tcb.segments_sent,
         "segs_in": tcb.segments_received,
-        "notsent_bytes": sender.queue.octets,
-        "dsack_dups": recovery.spurious,
-        "snd_wnd": sender.window.size,
-        "rcv_wnd": max(0, receiver.edge - receiver.next),
+        "dsack_dups": sender.recovery.spurious,
         "total_rto": sender.timer.timeouts,
     }

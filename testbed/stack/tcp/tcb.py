@@ -32,6 +32,7 @@ from testbed.stack.packet.segment import ACK, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.black_hole import BlackHole
 from testbed.stack.tcp.challenge import AckLimit
+from testbed.stack.tcp.chronograph import Chronograph
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.ecn import Ecn
@@ -97,8 +98,9 @@ class Tcb:
     :ivar limited: it has a user timeout, a limit of unsent data, or looks for black holes.
     """
 
-    __slots__ = ("accepted", "answers", "black_hole", "challenges", "close_at", "config", "early",
-                 "ecn", "extension", "failure", "flow", "keepalive", "limited", "orphaned", "owner",
+    __slots__ = ("accepted", "answers", "black_hole", "challenges", "chronograph", "close_at",
+                 "config", "early", "ecn", "extension", "failure", "flow", "keepalive", "limited",
+                 "orphaned", "owner",
                  "readable_reported", "reading_closed", "receiver", "reset", "sack",
                  "segments_received", "segments_sent", "sender", "soft_error", "state",
                  "timestamps", "told", "urgent_reported", "user_timeout", "wants_room",
@@ -125,6 +127,7 @@ class Tcb:
         self.ecn = Ecn(wanted=config.ecn, accurate=getattr(control, "needs_ecn", False))
         self.sender = Sender((numbers.isn + 1) & BITS_32, config, control, self.ecn)
         self.receiver = Receiver(config)
+        self.chronograph = Chronograph()
         self.accepted = accepted
         self.early: Early | None = None
         # Negotiated in the handshake; until then, what is offered.

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testbed.sockinfo import decode_mptcp_info
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     CloseSubflow,
@@ -196,3 +197,24 @@ def test_endpoint_that_cannot_be(network: Any, endpoint: PathEndpoint, why: str)
         with pytest.raises(PathError, match="no endpoint has the id 77"):
             change(77, world.now)
     assert paths.endpoints == _NONE
+
+
+def test_info_counts_addresses_and_limits(network: Any) -> None:
+    """MPTCP_INFO has the kernel's names."""
+    world, connection = connected(network)
+    (peer,) = world.server.connections
+    do(world, peer, Announce(id=4, host=B2.host), at="server")
+    do(world, connection, opened(A2, 1, B1))
+    here, there = connection.info()["info"], peer.info()["info"]
+    ours = {"remote_token", "bytes_out_of_order"}
+    assert set(here) - ours <= set(decode_mptcp_info(bytes(512)))
+    assert (there["add_addr_signal"], here["add_addr_accepted"]) == (1, 1)
+    assert (here["local_addr_used"], here["subflows"], here["subflows_total"]) == (1, 2, 3)
+    assert (here["subflows_max"], here["add_addr_accepted_max"]) == (8, 8)
+    assert (here["flags"], here["retransmits"]) == (2, 0)  # MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED
+    do(world, peer, Withdraw(id=4), at="server")
+    assert peer.info()["info"]["add_addr_signal"] == 0
+    assert connection.info()["info"]["add_addr_accepted"] == 0
+    paths = world.client.endpoint.paths
+    paths.add(PathEndpoint(host=A2, id=2, subflow=True), world.now)
+    assert connection.info()["info"]["local_addr_max"] == 1

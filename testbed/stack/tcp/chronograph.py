@@ -1,0 +1,60 @@
+"""How long a sender was busy, and what kept it back meanwhile: tcp_chrono of Linux."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.tcp.sender import Sender
+
+_IDLE: Final = 0  # nothing is to be sent or unacknowledged
+_BUSY: Final = 1
+_WINDOW: Final = 2  # the peer's window, not the congestion window, has no room for what waits
+_BUFFER: Final = 3  # all is sent, and the application waits for room to write more
+
+
+class Chronograph:
+    """The time spent so, until it was last looked at.
+
+    :ivar busy_ns: anything was to be sent or unacknowledged.
+    :ivar window_ns: the part of it in which the peer's window was the limit.
+    :ivar buffer_ns: the part of it in which the send buffer was the limit.
+    """
+
+    __slots__ = ("_since_ns", "_state", "buffer_ns", "busy_ns", "window_ns")
+
+    def __init__(self) -> None:
+        self.busy_ns = 0
+        self.window_ns = 0
+        self.buffer_ns = 0
+        self._state = _IDLE
+        self._since_ns = 0
+
+    def look(self, sender: Sender, now: int, *, starved: bool) -> None:
+        """Note what a sender does from now on.
+
+        :param starved: the application waits for room.
+        """
+        state = self._state
+        if state:
+            self._spend(state, now - self._since_ns)
+        self._since_ns = now
+        if sender.queue.octets:
+            self._state = _WINDOW if _closed(sender) else _BUSY
+        elif sender.board.records and sender.una >= 0:  # SYN does not count
+            self._state = _BUFFER if starved else _BUSY
+        else:
+            self._state = _IDLE
+
+    def _spend(self, state: int, ns: int) -> None:
+        self.busy_ns += ns
+        if state == _WINDOW:
+            self.window_ns += ns
+        elif state == _BUFFER:
+            self.buffer_ns += ns
+
+
+def _closed(sender: Sender) -> bool:
+    """Tell whether the peer's window is what keeps data back."""
+    mss, recovery = sender.mss, sender.recovery
+    wanted = min(mss, sender.queue.octets)
+    return sender.window_left < wanted and recovery.window - recovery.in_flight >= mss
