@@ -16,6 +16,8 @@ class Receiver:
     :param limit: octets without a mapping that a subflow may hold.
     """
 
+    __slots__ = ("_keys", "_limit", "_stream")
+
     def __init__(self, stream: ReceiveStream, keys: Keys, limit: int) -> None:
         self._stream = stream
         self._keys = keys

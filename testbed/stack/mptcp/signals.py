@@ -51,6 +51,9 @@ class Signals:
     :param interval_ns: after which an ADD_ADDR is sent again at first.
     """
 
+    __slots__ = ("_awaited", "_awaited_until_ns", "_interval_ns", "_keys", "_pending", "_subflows",
+                 "_turn", "_withdrawn")  # fmt: skip
+
     def __init__(self, keys: Keys, subflows: Sequence[Subflow], interval_ns: int) -> None:
         self._keys = keys
         self._subflows = subflows

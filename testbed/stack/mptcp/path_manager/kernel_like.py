@@ -34,7 +34,7 @@ class KernelLike:
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._endpoints = list(endpoints)
         self._limits = limits
-        self._announced: set[int] = set()  # ids of endpoints
+        self._announced: frozenset[int] = frozenset()  # ids of endpoints
         # By id: announced, but no laminar endpoint was free.
         self._unserved: dict[int, RemoteAddress] = {}
         self._accepted: list[int] = []  # ids of remote addresses that were taken up
@@ -115,7 +115,7 @@ class KernelLike:
         if used or endpoint.id in self._announced:
             initial = endpoint.host == paths.initial.local_host and endpoint.port is None
             yield Withdraw(id=0 if initial else endpoint.id)
-        self._announced.discard(endpoint.id)
+        self._announced -= {endpoint.id}
 
     def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
         """Withdraw its id, and that of the initial subflow if that used it."""
@@ -139,7 +139,7 @@ class KernelLike:
     def _announce(self, endpoints: Sequence[PathEndpoint]) -> Iterator[Command]:
         for one in endpoints:
             if one.signal:
-                self._announced.add(one.id)
+                self._announced |= {one.id}
                 yield Announce(id=one.id, host=one.host, port=one.port)
 
     def _open(
