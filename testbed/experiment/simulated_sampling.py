@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from testbed.experiment.spec import PACKETS
 from testbed.experiment.wire_changes import WireChanges
-from testbed.records import MptcpInfoRecord, PacketsRecord, Record, TcpInfoRecord, View
+from testbed.records import (
+    MptcpInfoRecord,
+    NstatRecord,
+    PacketsRecord,
+    Record,
+    TcpInfoRecord,
+    View,
+)
 from testbed.sim.network import Network
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.workload.transfer import now_ns
 
+NSTAT: Final = "nstat"
 INTERVAL_NS: Final = 100_000_000
 
 
@@ -30,8 +39,9 @@ class SimulatedSampling:
     """Looks at connections and wires at equal distances.
 
     :param nodes: whose connections.
-    :param probes: names; those that do not exist in a simulation (``nstat``, ``cpu`` and
-        ``pm_events`` look at a kernel) have no records.  ``packets`` exists here alone.
+    :param probes: names; those that do not exist in a simulation (``cpu`` and ``pm_events`` look at
+        a kernel) have no records.  ``nstat`` has the counters of our stacks, by the kernel's names.
+        ``packets`` exists here alone.
     """
 
     def __init__(self, network: Network, nodes: Sequence[str], probes: Sequence[str]) -> None:
@@ -40,17 +50,20 @@ class SimulatedSampling:
         self._nodes = nodes
         self._probes = probes
         self._wires = WireChanges()
+        self._counters: dict[str, dict[str, int]] = {node: {} for node in nodes}
         self._digest = network.digest() if PACKETS in probes else None
 
     @contextlib.asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:
         """Sample until the context ends, and once more then."""
+        self._note_counters("absolute", {})
         task = asyncio.create_task(self._poll())
         try:
             yield
         finally:
             task.cancel()
             self._sample()
+            self._note_counters("total", {})
 
     def end(self) -> None:
         """Say what can be said only when nothing is on its way any more."""
@@ -73,6 +86,7 @@ class SimulatedSampling:
                     self._look(node, connection)
         if "wire" in self._probes:
             self._count()
+        self._note_counters("sample", self._counters)
 
     def _look(self, node: str, connection: Connection) -> None:
         about: dict[str, Any] = {
@@ -86,6 +100,21 @@ class SimulatedSampling:
             self.records.append(MptcpInfoRecord(mptcp=seen.mptcp_info, **about))
         if seen.tcp_info is not None and "tcp_info" in self._probes:
             self.records.append(TcpInfoRecord(tcp=seen.tcp_info, **about))
+
+    def _note_counters(self, span: str, before: Mapping[str, Mapping[str, int]]) -> None:
+        """Note by how much the MIB counters of nodes have moved, if they have."""
+        if NSTAT not in self._probes:
+            return
+        for node in self._nodes:
+            now: Counter[str] = Counter()
+            for stack in self._network.stacks(node):
+                now.update(stack.endpoint.counters)
+            old = before.get(node, {})
+            moved = {name: value - old.get(name, 0) for name, value in now.items()}
+            values = {name: by for name, by in moved.items() if by}
+            if values or span != "sample":
+                self.records.append(NstatRecord(t_ns=now_ns(), node=node, span=span, values=values))
+            self._counters[node] = dict(now)
 
     def _count(self) -> None:
         """Note the wires that have changed."""

@@ -200,6 +200,10 @@ class Endpoint(Protocol):
         :raises ValueError: an option cannot have its value, or is none of such connections.
         """
 
+    @property
+    def counters(self) -> dict[str, int]:
+        """The MIB counters that are not 0, by the names of nstat(8)."""
+
     def uses(self, port: int) -> bool:
         """Tell whether segments to this local port belong to a connection of ours.
 

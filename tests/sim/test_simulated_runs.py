@@ -81,6 +81,13 @@ def test_both_stacks_run_and_are_proved_by_what_their_ends_say(bench: Bench) -> 
         expected = 2 if run.stack == "userspace" else None
         proof = run.flows[WORKLOAD].proof
         assert (proof.expected_subflows, proof.subflows) == (expected, expected)
+        (total,) = [
+            record["values"]
+            for record in records(store, run, "nstat")
+            if (record["node"], record["span"]) == ("client", "total")
+        ]
+        assert total["TcpOutSegs"] > 300
+        assert total.get("MPTcpExtMPCapableSYNTX", 0) == (run.stack == "userspace")
         probe = "mptcp_info" if run.stack == "userspace" else "tcp_info"
         assert {record["node"] for record in records(store, run, probe)} == {"client", "server"}
         assert records(store, run, "wire")

@@ -33,6 +33,13 @@ from testbed.stack.tcp.connection import room_below
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
 _REMEMBERED: Final = 16
+# The counters of how the first subflow was opened: by this side, as plain TCP.
+_MET: Final = {
+    (True, False): "MPCapableSYNACKRX",
+    (True, True): "MPCapableFallbackSYNACK",
+    (False, False): "MPCapableACKRX",
+    (False, True): "MPCapableFallbackACK",
+}
 
 
 class Host(Protocol):
@@ -43,6 +50,9 @@ class Host(Protocol):
 
     def trace(self, name: str, now: int, connection: MptcpConnection, **fields: Any) -> None:
         """Tell of an event."""
+
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
 
     def join(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
@@ -112,8 +122,8 @@ class MptcpConnection:
         )
         self._patience = Patience(config.tcp, self.outgoing, self._subflows)
         self._fin = DataFin(self.outgoing, self._subflows)
-        self._mp_fail = Fail(keys, self.outgoing, self.incoming, self._subflows)
-        self._fast_close = FastClose(keys, self._subflows)
+        self._mp_fail = Fail(keys, self.outgoing, self.incoming, self._subflows, self.count)
+        self._fast_close = FastClose(keys, self._subflows, self.count)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
         self._count = 0  # of subflows there ever were
@@ -255,6 +265,18 @@ class MptcpConnection:
     def trace(self, name: str, now: int, **fields: Any) -> None:
         """Tell of an event of this connection."""
         self._host.trace(name, now, self, **fields)
+
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+        self._host.count(name)
+
+    def totals(self) -> dict[str, int]:
+        """Return what this connection adds to the MIB counters of its host."""
+        established = self.state not in (DataState.OPENING, DataState.CLOSED)
+        return {
+            "MPTcpExtMPCurrEstab": int(established and not self.fallback),
+            "MPTcpExtMPTCPRetrans": self.sender.retransmissions,
+        }
 
     def join(self, command: OpenSubflow, now: int) -> None:
         """Open a further subflow."""
@@ -405,6 +427,7 @@ class MptcpConnection:
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)
         if subflow.inbound.fastclosed:
+            self.count("MPFastcloseRx")
             self._establish_once(subflow, now)  # the same batch may have opened it
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
@@ -451,6 +474,7 @@ class MptcpConnection:
         self.outgoing.open_window(subflow.tcp.send_window)
         self._events.connected()
         self._host.opened(self, subflow, now)
+        self.count(_MET[self.initiator, subflow.fallback])
         self.trace("created", now, **self.paths.described())
 
     def _close_in_order(self) -> None:
@@ -531,6 +555,8 @@ class MptcpConnection:
     def _lose(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
         self._remove(subflow)
+        if subflow.inbound.reset is not None:
+            self.count("MPRstRx")
         self.sender.lost(subflow)
         self._mp_fail.lost(subflow)
         self._follow_fallback(subflow)
@@ -598,6 +624,8 @@ class MptcpConnection:
             subflow.reset(ResetReason.MPTCP)
         elif self.failure is not None:
             if not subflow.tcp.closed:  # its RST may say more already
+                if self.aborting and subflow.accepted:
+                    self.count("MPFastcloseTx")
                 subflow.reset(ResetReason.UNSPECIFIED)
         elif subflow.fallback:
             subflow.tcp.close()

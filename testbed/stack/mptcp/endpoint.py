@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.stack.connection import Connection, ErrorReport, Event, Randomness
+from testbed.stack.counters import Counters
 from testbed.stack.deadlines import NEVER, Deadlines
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.black_holes import BlackHoles
@@ -91,6 +92,7 @@ class MptcpEndpoint:
         self._network = network
         self._tracer = tracer or NullTracer()
         self._black_holes = BlackHoles(config.blackhole_timeout_ns)
+        self._counted = Counters()
         self._by_token: dict[int, MptcpConnection] = {}
         self._touched: dict[MptcpConnection, None] = {}
         # Accepted, and not yet attached to their TCP.
@@ -130,7 +132,15 @@ class MptcpEndpoint:
         )
         subflow.attach(tcp)
         self._by_token[keys.token] = connection
+        if tries:
+            self.count("MPCapableSYNTX")
         return connection
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The MIB counters that are not 0, by the names of nstat(8)."""
+        living = (one.totals() for one in self._by_token.values())
+        return {**self.tcp.counters, **self._counted.with_living(living)}
 
     @property
     def connections(self) -> int:
@@ -277,6 +287,7 @@ class MptcpEndpoint:
         capable = _asks(syn)
         if capable is None:
             return None
+        self.count("MPCapableSYNRX")
         return self._accept(self._new_keys(), capable, flow, options)
 
     def offer(self, syn: Segment) -> Sequence[Option] | None:
@@ -336,8 +347,10 @@ class MptcpEndpoint:
         :param listening: its port is open.
         :raises Refuse: nobody here has its token, or it is one too many.
         """
+        self.count("MPJoinSynRx")
         connection = self._by_token.get(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
+            self.count("MPJoinNoTokenFound")
             raise Refuse("no connection has this token", _REFUSED)
         try:
             return self._admit(connection, join, flow, listening=listening)
@@ -353,6 +366,7 @@ class MptcpEndpoint:
         paths, host = connection.paths, flow.local.host
         address_id = paths.local_id(host)
         if address_id is None or not paths.accepts_join(flow.local, listening=listening):
+            self.count("MPJoinRejected")
             said = _REFUSED if listening else ()  # a closed port says no more than that
             raise Refuse("the connection takes no further subflow", said)
         backup = paths.is_backup(host)
@@ -371,6 +385,10 @@ class MptcpEndpoint:
         return subflow
 
     # What connections ask (testbed.stack.mptcp.connection.Host).
+
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+        self._counted.count(f"MPTcpExt{name}")
 
     def touch(self, connection: MptcpConnection) -> None:
         """Note that a connection wants to make a step."""
@@ -411,6 +429,7 @@ class MptcpEndpoint:
         try:
             options = connection.subflow_options
             subflow.attach(self.tcp.connect(flow, now, extension=subflow, options=options))
+            self.count("MPJoinSynTx")
         except Exception:
             connection.discard(subflow)
             raise
@@ -452,7 +471,8 @@ class MptcpEndpoint:
         while (event := connection.next_event()) is not None:
             self._events.append((connection, event))
         if connection.closed and not connection.subflows:
-            self._by_token.pop(connection.keys.token, None)
+            if self._by_token.pop(connection.keys.token, None) is not None:
+                self._counted.add(connection.totals())
             self._timers.forget(connection)
         else:
             self._timers.arm(connection)

@@ -12,7 +12,7 @@ it has mapped, and its DATA_FIN counts where it lies at the end of both streams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from testbed.stack.mptcp.keys import Keys
@@ -40,8 +40,10 @@ class Fail:
         outgoing: SendStream,
         incoming: ReceiveStream,
         subflows: Sequence[Subflow],
+        count: Callable[[str], None],
     ) -> None:
         self.retry_ns: int | None = None
+        self._count = count
         self._keys = keys
         self._outgoing = outgoing
         self._incoming = incoming
@@ -57,12 +59,15 @@ class Fail:
     def absorb(self, subflow: Subflow, now: int) -> None:
         """Act on a checksum that was wrong, an MP_FAIL or an infinite mapping that has come."""
         told = subflow.inbound.take_fail()
+        if told:
+            self._count("MPFailRx")
         if subflow.fallback:
             if told:
                 self._answer(subflow)
         elif told or self._infinite(subflow) or self._ended_plainly(subflow):
             self._agree(subflow, told=told)
         elif subflow.inbound.damaged is not None and not (self.waiting or subflow.tcp.closed):
+            self._count("DataCsumErr")
             self._complain(subflow, now)
 
     def lost(self, subflow: Subflow) -> None:
@@ -135,6 +140,7 @@ class Fail:
         return self._mp_fail(self._incoming.next if damaged is None else damaged.data)
 
     def _mp_fail(self, position: int) -> MpFail:
+        self._count("MPFailTx")
         return MpFail(dsn=self._keys.incoming.number(position))
 
     def _infinite(self, subflow: Subflow) -> bool:

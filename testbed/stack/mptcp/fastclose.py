@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from testbed.stack.mptcp.keys import Keys
@@ -18,9 +18,12 @@ class FastClose:
     :ivar retry_ns: when it is sent again, or given up.
     """
 
-    __slots__ = ("_due", "_keys", "_on", "_subflows", "_tries", "retry_ns")
+    __slots__ = ("_count", "_due", "_keys", "_on", "_subflows", "_tries", "retry_ns")
 
-    def __init__(self, keys: Keys, subflows: Sequence[Subflow]) -> None:
+    def __init__(
+        self, keys: Keys, subflows: Sequence[Subflow], count: Callable[[str], None]
+    ) -> None:
+        self._count = count
         self.retry_ns: int | None = None
         self._keys = keys
         self._subflows = subflows
@@ -69,6 +72,7 @@ class FastClose:
         self._due = False
         subflow.tcp.forget_data()
         subflow.outbox.clear()
+        self._count("MPFastcloseTx")
         subflow.outbox.add(MpFastclose(receiver_key=self._keys.remote))
         subflow.tcp.request_ack()
         self.retry_ns = now + (subflow.tcp.rto_ns << self._tries)

@@ -65,6 +65,9 @@ class Owner(Protocol):
     def trace(self, name: str, now: int, **fields: Any) -> None:
         """Tell of an event."""
 
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+
     def touch(self) -> None:
         """Ask for a step."""
 
@@ -94,7 +97,7 @@ class ConnectionPaths:
         self.initial = initial
         self.join_initial_denied = False
         self.local_ids = LocalIds(initial.local_host, config.endpoints)
-        self.signals = Signals(keys, subflows, config.announce_ns)
+        self.signals = Signals(keys, subflows, config.announce_ns, owner.count)
         self._owner = owner
         self._subflows = subflows
         self._join_retries = config.join_retries
@@ -187,7 +190,7 @@ class ConnectionPaths:
             case OpenSubflow():
                 self._open_subflow(command, now)
             case CloseSubflow():
-                self._named(command.flow).reset(ResetReason.UNSPECIFIED)
+                self._end(self._named(command.flow))
             case SetBackup():
                 self._named(command.flow).ask_backup(backup=command.backup)
             case Announce():
@@ -238,7 +241,7 @@ class ConnectionPaths:
         """The host has lost an address: its subflows end at once, and the peer hears of it."""
         for subflow in self._subflows:
             if subflow.path.local_host == host:
-                subflow.reset(ResetReason.UNSPECIFIED)
+                self._end(subflow)
         if self._active:
             self._do(self._manager.address_removed(self, host), now)
 
@@ -284,7 +287,7 @@ class ConnectionPaths:
         wanted = list(self._manager.endpoint_removed(self, endpoint))
         if self._active:
             for subflow in self._of(endpoint):
-                subflow.reset(ResetReason.UNSPECIFIED)
+                self._end(subflow)
             self._do(wanted, now)
         self.local_ids.remove(endpoint)
 
@@ -367,6 +370,7 @@ class ConnectionPaths:
         elif subflow.confirmed:
             subflow.opening.answered()
             subflow.announce_up()
+            self._owner.count("MPJoinSynAckRx" if subflow.initiated else "MPJoinAckRx")
             self._owner.trace("sub_established", now, **_described(subflow))
             if not subflow.initiated:
                 subflow.tcp.request_ack()  # the fourth ACK
@@ -377,13 +381,16 @@ class ConnectionPaths:
     def _handle(self, option: Option, subflow: Subflow, now: int) -> None:
         match option:
             case AddAddr(hmac=None):
+                self._owner.count("EchoAdd")
                 self.signals.echoed(option)
             case AddAddr():
                 self._announced(option, subflow, now)
             case RemoveAddr():
                 for number in option.address_ids:
+                    self._owner.count("RmAddr")
                     self._withdrawn(number, now)
             case MpPrio():
+                self._owner.count("MPPrioRx")
                 subflow.asked_backup(option.backup)
                 self._owner.trace("sub_priority", now, **_described(subflow))
             case MpJoinAck():
@@ -394,6 +401,7 @@ class ConnectionPaths:
 
         An id must be withdrawn before another address may have it.
         """
+        self._owner.count("AddAddr")
         if not self.signals.authentic(option):
             return
         port = option.port or self.initial.remote.port  # nobody has port 0: as in Linux
@@ -482,9 +490,15 @@ class ConnectionPaths:
             raise PathError(f"no address has the id {number}")
         for subflow in self._subflows:
             if subflow.path.local_id == number:
-                subflow.reset(ResetReason.UNSPECIFIED)
+                self._end(subflow)
         self._told -= {number}
         self.signals.withdraw(number)
+
+    def _end(self, subflow: Subflow) -> None:
+        """End a subflow that this side wants no more."""
+        if subflow.accepted and not subflow.tcp.closed:
+            self._owner.count("RmSubflow")
+        subflow.reset(ResetReason.UNSPECIFIED)
 
     def _trace_closed(self, subflow: Subflow, now: int) -> None:
         self._owner.trace("sub_closed", now, **_described(subflow), **_reset(subflow))

@@ -51,6 +51,7 @@ class Sender:
         self.retry_ns: int | None = None  # when ``retry`` is to be called
         self.tries = 0  # retries since the last Data ACK of anything new
         self.reinjected = 0  # octets
+        self.retransmissions = 0  # how often such were given to a subflow
 
     def give(self, now: int) -> None:
         """Give subflows whatever they and the peer's window have room for."""
@@ -182,6 +183,7 @@ class Sender:
         length = _fitting(chosen.segment_size, ready[chosen], end - start, end - start)
         sent = self._send(chosen, start, length)
         self.reinjected += sent
+        self.retransmissions += 1
         self._stream.again.remove(start, start + sent)
         return sent > 0
 
@@ -279,6 +281,7 @@ class Sender:
             length = _fitting(chosen.segment_size, ready[chosen], octets, octets)
             octets = self._send(chosen, start, length)
             self.reinjected += octets
+            self.retransmissions += 1
         self._hurried = start + octets
 
     def _working(self) -> list[Subflow]:

@@ -8,7 +8,7 @@ ADD_ADDR that comes before its path manager, in a work queue, has looked at the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -49,12 +49,20 @@ class Signals:
     """What of our addresses the peer must still be told.
 
     :param interval_ns: after which an ADD_ADDR is sent again at first.
+    :param count: counts an event.
     """
 
-    __slots__ = ("_awaited", "_awaited_until_ns", "_interval_ns", "_keys", "_pending", "_subflows",
-                 "_turn", "_withdrawn")  # fmt: skip
+    __slots__ = ("_awaited", "_awaited_until_ns", "_count", "_interval_ns", "_keys", "_pending",
+                 "_subflows", "_turn", "_withdrawn")  # fmt: skip
 
-    def __init__(self, keys: Keys, subflows: Sequence[Subflow], interval_ns: int) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        subflows: Sequence[Subflow],
+        interval_ns: int,
+        count: Callable[[str], None],
+    ) -> None:
+        self._count = count
         self._keys = keys
         self._subflows = subflows
         self._interval_ns = interval_ns
@@ -94,6 +102,7 @@ class Signals:
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
         """Answer an ADD_ADDR: the same without its HMAC."""
         if len(subflow.outbox) < _MOST_ECHOES:
+            self._count("EchoAddTx")
             _signal(subflow, msgspec.structs.replace(option, hmac=None))
 
     def next_due(self) -> int | None:
@@ -123,6 +132,7 @@ class Signals:
         self._withdrawn.clear()
         for start in range(0, len(gone), _MOST_IDS):
             option = RemoveAddr(address_ids=gone[start : start + _MOST_IDS])
+            self._count("RmAddrTx")
             for subflow in able:
                 _signal(subflow, option)
 
@@ -130,6 +140,7 @@ class Signals:
         """Send the address that is due and was sent least: one without echo holds up no others."""
         due = [pending for pending in self._pending.values() if pending.due_ns <= now]
         pending = min(due, key=lambda pending: pending.sent)
+        self._count("AddAddrTx")
         _signal(subflow, pending.option)
         self._turn += 1
         self._awaited = pending.option.address_id

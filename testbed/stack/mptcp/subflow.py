@@ -70,6 +70,9 @@ class DataLevel(Protocol):
     def controls(self) -> Group:
         """The congestion controls of all its subflows."""
 
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+
     def touch(self) -> None:
         """Ask for a step: something was recorded."""
 
@@ -195,6 +198,8 @@ class Subflow:
         :param transient: another attempt on this path may succeed.
         """
         self._parting = (*options, MpTcprst(reason=reason, transient=transient))
+        if self.accepted and not self.tcp.closed:
+            self._owner.count("MPRstTx")
         self.tcp.abort()
 
     def stir(self) -> None:
@@ -242,6 +247,7 @@ class Subflow:
         """Tell the peer what is wanted from now on (section 3.3.8)."""
         self.asks_backup = backup
         self.outbox.add(MpPrio(backup=backup))
+        self._owner.count("MPPrioTx")
         self.stir()
 
     def asked_backup(self, backup: bool) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from testbed.errors import InputError
 from testbed.stack.connection import Closed, Connected, ErrorKind, Event
+from testbed.stack.counters import Counters
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow, is_unicast
@@ -26,6 +27,7 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.cookies import VALID_NS, SynCookies
 from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
 from testbed.stack.tcp.fast_open import CookieCache, Early, Grants, Verdict
+from testbed.stack.tcp.info import totals
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
@@ -73,6 +75,7 @@ class TcpEndpoint:
         self._servers = CookieCache()
         self._secret = secret
         self._tracer = tracer or NullTracer()
+        self._counted = Counters()
         self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
         self._connections: dict[Flow, TcpConnection] = {}
         self._ports: Counter[int] = Counter()  # local ones, of connections
@@ -114,6 +117,7 @@ class TcpEndpoint:
         if old is not None and old.state is not State.CLOSED:
             raise OSError(errno.EADDRINUSE, f"there is a connection {flow}")
         isn = initial_sequence_number(flow, self._secret, now)
+        self.count("TcpActiveOpens")
         connection = self._make(flow, isn, extension, options, accepted=False)
         try:
             early = self._early_of(flow, now) if data or ask_cookie else None
@@ -174,6 +178,18 @@ class TcpEndpoint:
     def uses(self, port: int) -> bool:
         """Tell whether a connection has this local port, be it in TIME-WAIT."""
         return port in self._ports
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The MIB counters that are not 0, by the names of nstat(8).
+
+        ``TcpInSegs`` and ``TcpOutSegs`` are those of connections.
+        """
+        return self._counted.with_living(map(totals, self._connections.values()))
+
+    def count(self, name: str) -> None:
+        """Count an event."""
+        self._counted.count(name)
 
     # SEGMENT ARRIVES
 
@@ -332,6 +348,8 @@ class TcpEndpoint:
         clock = Timestamping(timestamp_offset(flow, self._secret), offered=True).value(now)
         options = self._cookies.options(syn, clock, self.config.mtu - headers_of(flow))
         window = min(0xFFFF, self.config.first_window)
+        self.count("TcpExtTCPReqQFullDoCookies")
+        self.count("TcpExtSyncookiesSent")
         self._ready.append(self._cookies.answer(syn, number, window, (*options, *extra)))
 
     def _resume(self, listener: TcpListener, ack: Segment, flow: Flow, now: int) -> None:
@@ -339,6 +357,7 @@ class TcpEndpoint:
         syn = None
         if not ack.flags & SYN and listener.overflowed(now, VALID_NS):
             syn = self._cookies.restore(flow, ack, now)
+            self.count("TcpExtSyncookiesFailed" if syn is None else "TcpExtSyncookiesRecv")
         if syn is None:
             self._answer_with_reset(ack)
             return
@@ -471,6 +490,7 @@ class TcpEndpoint:
         self._timers.forget(connection)
         self._waiting.pop(connection, None)
         if self._connections.get(connection.flow) is connection:
+            self._counted.add({**totals(connection), "TcpCurrEstab": 0})
             del self._connections[connection.flow]
             port = connection.flow.local.port
             self._ports[port] -= 1
@@ -522,6 +542,8 @@ class TcpEndpoint:
             listener = self._handshakes.pop(connection, None)
             if listener is not None:
                 listener.release()
+                if isinstance(event, Connected):
+                    self.count("TcpPassiveOpens")
                 if isinstance(event, Closed) and not _faulty(event):
                     return
         self._events.append((connection, event))

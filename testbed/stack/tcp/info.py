@@ -135,3 +135,16 @@ def _totals(tcb: Tcb, mss: int) -> dict[str, Any]:
         "dsack_dups": sender.recovery.spurious,
         "total_rto": sender.timer.timeouts,
     }
+
+
+def totals(tcb: Tcb) -> dict[str, int]:
+    """Return what a connection adds to the MIB counters of its host."""
+    sender = tcb.sender
+    return {
+        "TcpCurrEstab": int(tcb.state in (State.ESTABLISHED, State.CLOSE_WAIT)),
+        "TcpInSegs": tcb.segments_received,
+        "TcpOutSegs": tcb.segments_sent,
+        "TcpRetransSegs": sender.total_resent,
+        "TcpExtTCPTimeouts": sender.timer.timeouts,
+        "TcpExtTCPDSACKRecv": sender.recovery.spurious,
+    }
