@@ -91,7 +91,10 @@ class ScriptedEndpoint:
         self.connections.append(ScriptedConnection(flow))
         return self.connections[-1]
 
-    def listen(self, local: Address, *, options: SocketOptions) -> ScriptedListener:
+    def listen(
+        self, local: Address, *, options: SocketOptions, accept_queue: int | None
+    ) -> ScriptedListener:
+        assert accept_queue is None
         self.options.append(options)
         self.listeners.append(ScriptedListener(local))
         return self.listeners[-1]

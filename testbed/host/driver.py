@@ -245,13 +245,19 @@ class Host:
             self._let_go(local.port)
 
     async def start_server(
-        self, on_connection: OnConnection, local: Address, options: SocketOptions = NO_OPTIONS
+        self,
+        on_connection: OnConnection,
+        local: Address,
+        options: SocketOptions = NO_OPTIONS,
+        *,
+        accept_queue: int | None = None,
     ) -> HostServer:
         """Listen on an address (``0.0.0.0`` or ``::``: on all of the family) and a port.
 
         Port 0 is any free one.
 
         :param options: connections begin with them.
+        :param accept_queue: see :meth:`testbed.streams.Streams.start_server`.
         :raises ValueError: an option cannot be set.
         :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, the port is open
             already, here or in the kernel.
@@ -265,7 +271,9 @@ class Host:
             local = Address(local.host, self._ports.take())
         try:
             self._listen_to_ports()
-            server = await self.streams.start_server(on_connection, local, options)
+            server = await self.streams.start_server(
+                on_connection, local, options, accept_queue=accept_queue
+            )
         except (OSError, ValueError):
             self._let_go(local.port)
             raise

@@ -50,6 +50,7 @@ SOCK_STREAM: Final = socket.SOCK_STREAM
 IPPROTO_TCP: Final = socket.IPPROTO_TCP
 
 _ANY: Final = {AF_INET: "0.0.0.0", AF_INET6: "::"}  # noqa: S104 - what bind(2) calls any address
+_BACKLOG: Final = 128  # what Python's sockets have
 _PROTOCOLS: Final = (0, IPPROTO_TCP, IPPROTO_MPTCP)
 
 T = TypeVar("T")
@@ -191,8 +192,12 @@ class Socket:
         remote = Address(*address[:2])
         self._pair = self._wait(self._host.open_connection(remote, source, options=self._options))
 
-    def listen(self, backlog: int = 0) -> None:  # noqa: ARG002 - the stack has its own
-        """Take connections at the address of :meth:`bind`; without one, at any free port."""
+    def listen(self, backlog: int = _BACKLOG) -> None:
+        """Take connections at the address of :meth:`bind`; without one, at any free port.
+
+        :param backlog: as of listen(2): when more connections wait for :meth:`accept`, those that
+            come get no answer.
+        """
 
         async def start() -> tuple[HostServer, asyncio.Queue[StreamPair]]:
             accepted: asyncio.Queue[StreamPair] = asyncio.Queue()
@@ -201,7 +206,9 @@ class Socket:
                 accepted.put_nowait((reader, writer))
 
             local = self._bound or Address(_ANY[self.family], 0)
-            return await self._host.start_server(take, local, self._options), accepted
+            queue = max(0, backlog)
+            server = await self._host.start_server(take, local, self._options, accept_queue=queue)
+            return server, accepted
 
         self._server, self._accepted = self._wait(start())
 
@@ -210,8 +217,13 @@ class Socket:
         if self._accepted is None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         accepted = Socket(self.family, SOCK_STREAM, self._protocol)
-        accepted._pair = self._wait(self._accepted.get())
+        accepted._pair = self._wait(self._next(self._accepted))
         return accepted, accepted.getpeername()
+
+    async def _next(self, accepted: asyncio.Queue[StreamPair]) -> StreamPair:
+        pair = await accepted.get()
+        self._host.endpoint.accepted(pair[1].get_extra_info("connection"))
+        return pair
 
     def send(self, data: bytes) -> int:
         """Send octets; return how many were taken, which is all of them."""

@@ -192,13 +192,25 @@ class Endpoint(Protocol):
         :raises OSError: EADDRINUSE, there is such a connection already.
         """
 
-    def listen(self, local: Address, *, options: SocketOptions = NO_OPTIONS) -> Listener:
+    def listen(
+        self,
+        local: Address,
+        *,
+        options: SocketOptions = NO_OPTIONS,
+        accept_queue: int | None = None,
+    ) -> Listener:
         """Open a port.
 
         :param options: connections to it begin with them.
+        :param accept_queue: as the backlog of listen(2): when more connections than that wait to
+            be accepted (``accepted``), a SYN and the third ACK of a handshake are dropped;
+            ``None``: connections count as accepted at once.
         :raises OSError: EADDRINUSE, it is open already.
         :raises ValueError: an option cannot have its value, or is none of such connections.
         """
+
+    def accepted(self, connection: Connection) -> None:
+        """Take that the program has accepted a connection, where there is an accept queue."""
 
     @property
     def counters(self) -> dict[str, int]:

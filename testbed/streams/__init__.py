@@ -91,15 +91,23 @@ class Streams:
         return pair
 
     async def start_server(
-        self, on_connection: OnConnection, local: Address, options: SocketOptions = NO_OPTIONS
+        self,
+        on_connection: OnConnection,
+        local: Address,
+        options: SocketOptions = NO_OPTIONS,
+        *,
+        accept_queue: int | None = None,
     ) -> Server:
         """Listen; ``on_connection`` may be a coroutine function, as with asyncio's.
 
         :param options: connections begin with them.
+        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`, which is to be told of
+            each connection that is accepted.
         :raises OSError: the port is open already.
         :raises ValueError: an option cannot be set.
         """
-        listener = self._driver.endpoint.listen(local, options=options)
+        endpoint = self._driver.endpoint
+        listener = endpoint.listen(local, options=options, accept_queue=accept_queue)
         server = Server(self, listener, on_connection)
         self._servers.append(server)
         return server

@@ -153,15 +153,22 @@ class MptcpEndpoint:
         backlog: int = DEFAULT_BACKLOG,
         *,
         options: SocketOptions = NO_OPTIONS,
+        accept_queue: int | None = None,
     ) -> TcpListener:
         """Open a port, for MPTCP and for plain TCP (section 3.7).
 
         :param options: connections to it begin with them; joins have those of their connection.
+        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`; joins take no place.
         :raises OSError: EADDRINUSE, it is open already.
         :raises ValueError: an option cannot have its value, or is none of MPTCP.
         """
         options.require_mptcp()
-        return self.tcp.listen(local, _Port(self, options), backlog, options=options)
+        port = _Port(self, options)
+        return self.tcp.listen(local, port, backlog, options=options, accept_queue=accept_queue)
+
+    def accepted(self, connection: Connection) -> None:
+        """Take that the program has accepted a connection, where there is an accept queue."""
+        self.tcp.accepted(connection)
 
     def uses(self, port: int) -> bool:
         """Tell whether a subflow has this local port."""
@@ -513,6 +520,8 @@ class MptcpEndpoint:
         while (found := self.tcp.next_event()) is not None:
             tcp, event = found
             if isinstance(tcp.extension, Subflow):
+                if tcp.extension.number:
+                    self.tcp.accepted(tcp)
                 if isinstance(event, ErrorReport):
                     continue
                 tcp.extension.enter()

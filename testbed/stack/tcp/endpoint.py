@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import InputError
-from testbed.stack.connection import Closed, Connected, ErrorKind, Event
+from testbed.stack.connection import Closed, Connected, Connection, ErrorKind, Event
 from testbed.stack.counters import Counters
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.options import NO_OPTIONS, SocketOptions
@@ -82,6 +82,7 @@ class TcpEndpoint:
         self._listeners: dict[Address, TcpListener] = {}
         self._handshakes: dict[TcpConnection, TcpListener] = {}  # of accepted connections
         self._early: dict[TcpConnection, TcpListener] = {}  # that began with data on SYN
+        self._unaccepted: dict[Flow, TcpListener] = {}  # where the program has to accept them
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
@@ -155,11 +156,13 @@ class TcpEndpoint:
         backlog: int = DEFAULT_BACKLOG,
         *,
         options: SocketOptions = NO_OPTIONS,
+        accept_queue: int | None = None,
     ) -> TcpListener:
         """Open a port.
 
         :param acceptor: decides what rides on each connection.
         :param options: those connections to it begin with.
+        :param accept_queue: see :class:`testbed.stack.connection.Endpoint`.
         :raises ValueError: an option cannot have its value.
         :param backlog: how many connections may be in the handshake at a time.
         :raises OSError: EADDRINUSE, it is open already.
@@ -167,7 +170,7 @@ class TcpEndpoint:
         if local in self._listeners:
             raise OSError(errno.EADDRINUSE, f"{local} is open")
         _check(options)
-        listener = TcpListener(local, acceptor, backlog, self._listeners, options)
+        listener = TcpListener(local, acceptor, backlog, self._listeners, options, accept_queue)
         self._listeners[local] = listener
         return listener
 
@@ -178,6 +181,12 @@ class TcpEndpoint:
     def uses(self, port: int) -> bool:
         """Tell whether a connection has this local port, be it in TIME-WAIT."""
         return port in self._ports
+
+    def accepted(self, connection: Connection) -> None:
+        """Take that the program has accepted a connection: another one may wait in its place."""
+        listener = self._unaccepted.pop(connection.flow, None)
+        if listener is not None:
+            listener.accepted()
 
     @property
     def counters(self) -> dict[str, int]:
@@ -207,8 +216,18 @@ class TcpEndpoint:
             connection, segment
         ):
             self._answer_with_reset(segment)
+        elif connection.state is State.SYN_RECEIVED and self._overflows(connection, segment):
+            return  # the peer will send again
         else:
             self._pass(connection, segment, now)
+
+    def _overflows(self, connection: TcpConnection, segment: Segment) -> bool:
+        """Tell whether a third ACK finds the accept queue full: as in Linux, it is dropped."""
+        listener = self._handshakes.get(connection)
+        if listener is None or not listener.full or segment.flags & (SYN | RST):
+            return False
+        self.count("TcpExtListenOverflows")
+        return True
 
     def _pass(self, connection: TcpConnection, segment: Segment, now: int) -> None:
         """Let a connection have a segment."""
@@ -270,6 +289,9 @@ class TcpEndpoint:
         try:
             if flags & ACK:
                 self._resume(listener, segment, flow, now)
+            elif flags & SYN and listener.full:
+                self.count("TcpExtListenOverflows")
+                self.count("TcpExtListenDrops")
             elif flags & SYN and listener.has_place:
                 self._admit(listener, segment, flow, isn, now)
             elif flags & SYN:
@@ -360,6 +382,9 @@ class TcpEndpoint:
             self.count("TcpExtSyncookiesFailed" if syn is None else "TcpExtSyncookiesRecv")
         if syn is None:
             self._answer_with_reset(ack)
+            return
+        if listener.full:
+            self.count("TcpExtListenOverflows")
             return
         acceptor = listener.acceptor
         extension = acceptor.resume(ack) if acceptor is not None else None
@@ -544,6 +569,8 @@ class TcpEndpoint:
                 listener.release()
                 if isinstance(event, Connected):
                     self.count("TcpPassiveOpens")
+                    if connection.flow not in self._unaccepted and listener.enqueue():
+                        self._unaccepted[connection.flow] = listener
                 if isinstance(event, Closed) and not _faulty(event):
                     return
         self._events.append((connection, event))

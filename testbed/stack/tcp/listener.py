@@ -19,14 +19,18 @@ class TcpListener:
 
     :ivar acceptor: decides what rides on each connection.
     :ivar options: what each connection begins with.
+    :param accept_queue: one less than how many connections may wait for the program to accept
+        them, as in Linux; ``None``: they count as accepted at once.
     """
 
     __slots__ = (
+        "_accept_queue",
         "_backlog",
         "_early",
         "_open",
         "_refused_ns",
         "_reset_ns",
+        "_unaccepted",
         "_waiting",
         "acceptor",
         "local",
@@ -40,11 +44,14 @@ class TcpListener:
         backlog: int,
         open_ports: dict[Address, TcpListener],
         options: SocketOptions = NO_OPTIONS,
+        accept_queue: int | None = None,
     ) -> None:
         self.local = local
         self.acceptor = acceptor
         self.options = options
         self._backlog = backlog
+        self._accept_queue = accept_queue
+        self._unaccepted = 0
         self._open = open_ports
         self._waiting = 0  # connections in the handshake
         self._refused_ns: int | None = None  # when a SYN last found no place
@@ -55,6 +62,22 @@ class TcpListener:
     def has_place(self) -> bool:
         """Whether one more connection may begin; if not, nothing is kept for its SYN."""
         return self._waiting < self._backlog
+
+    @property
+    def full(self) -> bool:
+        """Whether as many connections as may do so wait to be accepted."""
+        return self._accept_queue is not None and self._unaccepted > self._accept_queue
+
+    def enqueue(self) -> bool:
+        """Let a connection that is established wait to be accepted; tell whether it has to."""
+        if self._accept_queue is None:
+            return False
+        self._unaccepted += 1
+        return True
+
+    def accepted(self) -> None:
+        """Take that the program has accepted one."""
+        self._unaccepted -= 1
 
     def overflow(self, now: int) -> None:
         """Note a SYN for which there is no place."""

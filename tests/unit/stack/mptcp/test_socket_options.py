@@ -107,3 +107,18 @@ def test_subflow_that_falls_back_has_them_too(network: Any) -> None:
     world.run(1)
     (peer,) = world.server.connections
     assert peer.config.user_timeout_ns == 10**9
+
+
+def test_joins_take_no_place_in_the_accept_queue(network: Any) -> None:
+    world = network(2)
+    world.server.endpoint.listen(ANY, accept_queue=0)
+    first = world.connect()
+    world.client.send(first, b"hello", close=False)
+    world.run(1)
+    (peer,) = world.server.connections
+    assert len(usable(peer)) == 1  # as in Linux a full queue keeps joins out, too
+    world.server.endpoint.accepted(peer)
+    second = world.connect()
+    world.client.send(second, b"hello", close=False)
+    world.run(1)
+    assert len(world.server.connections) == 2
