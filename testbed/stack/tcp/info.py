@@ -43,8 +43,8 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
     Times are in microseconds, windows in segments where the kernel has them so.  As there, what
     was lost counts as lost until it is acknowledged, also when it has been sent again.  Left out is
     what needs the time of the call (``last_*``), what is not counted here (``data_segs_*``,
-    ``rcv_ooopack``, ``reord_seen``) and what Linux's own receiver estimates (``rcv_rtt``,
-    ``rcv_space``, ``rcv_ssthresh``).
+    ``rcv_ooopack``, ``reord_seen``) and how Linux sizes its buffers (``rcv_space``,
+    ``rcv_ssthresh``).
     """
     mss = max(1, tcb.sender.mss)
     return {
@@ -61,6 +61,7 @@ def tcp_info(tcb: Tcb) -> dict[str, Any]:
 
 def _state(tcb: Tcb) -> dict[str, Any]:
     sender, receiver = tcb.sender, tcb.receiver
+    measured = receiver.rtt.value if receiver.rtt is not None else None
     phase: Phase = sender.recovery.phase
     return {
         "state": _STATES[tcb.state],
@@ -78,6 +79,7 @@ def _state(tcb: Tcb) -> dict[str, Any]:
         "delivery_rate_app_limited": int(sender.rate.app_limited),
         "rto": sender.timer.timeout_ns // 1000,
         "ato": receiver.delay_ns // 1000,
+        "rcv_rtt": (measured or 0) // 1000,
         "snd_wnd": sender.window.size,
         "rcv_wnd": max(0, receiver.edge - receiver.next),
     }

@@ -10,17 +10,23 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from testbed.host import commands
+from testbed.host import commands, endpoints
 from testbed.host.commands import CommandSocket
+from testbed.host.driver import Host
 from testbed.stack.mptcp.path_manager.base import Announce
 from testbed.stack.packet.address import Address
+from tests.isolation import isolated
+from tests.unit.host.test_driver_faults import loopback_up
 from tests.unit.stack.mptcp.network import Network
 
 A1, A2 = "10.0.1.1", "10.0.2.1"
 B1, B2 = "10.0.1.2", "10.0.2.2"
 EXAMPLE = Path(__file__).parents[3] / "docs/examples/path-daemon/pathd.py"
+UNIX = Path("/proc/net/unix")
+NAME = "testbed mptcp paths"
 TIMEOUT_S = 30  # only keeps a test from hanging
 
 
@@ -244,3 +250,37 @@ def test_program_of_another_user_is_not_heard(play: Any, monkeypatch: pytest.Mon
 def test_names_of_sockets_differ() -> None:
     assert commands.default_name() != commands.default_name()
     assert commands.default_name().startswith("\0")
+
+
+async def _one_subflow_more() -> list[str]:
+    """Open a connection on the loopback, and a further subflow by a command; return the events."""
+    config = msgspec.structs.replace(endpoints.MPTCP, path_manager="command")
+    host = Host(endpoints.mptcp(config))
+    server = await host.start_server(lambda *_: None, Address("127.0.0.1", 5001))
+    name = next(line.split("@")[1] for line in UNIX.read_text().splitlines() if NAME in line)
+    program = Program(*await asyncio.open_unix_connection(f"\0{name}"))
+    _, writer = await host.open_connection(Address("127.0.0.1", 5001))
+    writer.write(b"hello")
+    heard: list[str] = []
+    asked = False
+    while heard.count("sub_established") < 2:
+        said = await program.hear()
+        heard.append(said.get("event") or said.get("done") or said["error"])
+        if said.get("event") == "established" and not said["server_side"] and not asked:
+            asked = True
+            ends = {end: said[end] for end in ("token", "saddr", "daddr", "dport")}
+            program.send(command="subflow_create", loc_id=0, **ends)
+    program.writer.close()
+    server.close()
+    host.close()
+    await asyncio.sleep(0)
+    return heard
+
+
+@pytest.mark.sandbox
+@isolated
+def test_socket_of_a_stack_on_a_real_interface() -> None:
+    loopback_up()
+    heard = asyncio.run(asyncio.wait_for(_one_subflow_more(), TIMEOUT_S))
+    assert heard.count("subflow_create") == 1
+    assert NAME not in UNIX.read_text()  # the name goes with the socket

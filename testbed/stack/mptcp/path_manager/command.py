@@ -1,4 +1,4 @@
-"""Programs open, close and announce paths: the kernel's userspace path manager, on a Unix socket.
+"""Programs decide, on a Unix socket: as with the kernel's ``net/mptcp/pm_userspace.c``.
 
 The manager decides nothing.  A program gives commands (:mod:`testbed.stack.mptcp.path_control`),
 and hears of events as any tracer does.  On a real interface it does so through a Unix socket
@@ -6,8 +6,6 @@ and hears of events as any tracer does.  On a real interface it does so through 
 
 Unlike in Linux, joins of the peer are limited by ``limits.subflows``, and are taken also while no
 program listens to events.
-
-Source: ``net/mptcp/pm_userspace.c`` of Linux.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""As many subflows between the first two addresses as the limit allows, told apart by ports.
+"""Several subflows between two addresses, told apart by ports (Raiciu et al., SIGCOMM 2011).
 
-In a data centre equal paths are chosen by a hash of addresses and ports, so each subflow may take
-another one.  The initiator opens them; no address is announced, and none that the peer announces is
-used.  A subflow that has ended is not opened again.
+There are as many as the limit allows, all between the first two addresses.  In a data centre equal
+paths are chosen by a hash of addresses and ports, so each subflow may take another one.  The
+initiator opens them; no address is announced, and none that the peer announces is used.  A subflow
+that has ended is not opened again.
 
-Source: C. Raiciu et al., "Improving Datacenter Performance and Robustness with Multipath TCP",
-SIGCOMM 2011; the name is that of the path manager of the MPTCP that was outside of Linux.
+C. Raiciu et al., "Improving Datacenter Performance and Robustness with Multipath TCP", 2011;
+the name is that of the path manager of the MPTCP that was outside of Linux.
 """
 
 from __future__ import annotations

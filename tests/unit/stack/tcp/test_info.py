@@ -75,3 +75,16 @@ def test_time_in_which_the_buffer_is_the_limit() -> None:
     script.inject(".", 1, 1 + 4 * SIZE)
     info = connection.info()
     assert (info["busy_time"], info["sndbuf_limited"]) == (100_000, 70_000)
+
+
+def test_round_trip_time_of_the_receiver() -> None:
+    """Measured where the window grows: a window's worth takes as long to come."""
+    script = Script(bare(receive_buffer=60_000, receive_buffer_initial=4 * SIZE))
+    connection = script.connect()
+    assert connection.info()["rcv_rtt"] == 0
+    for octet in range(0, 20 * SIZE, SIZE):
+        script.now += 10 * MS
+        script.inject(".", 1 + octet, 1, bytes(SIZE))
+        connection.read(SIZE)
+        script.out()
+    assert 10_000 <= connection.info()["rcv_rtt"] <= 100_000
