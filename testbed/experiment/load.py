@@ -128,7 +128,7 @@ def _check_beside_stacks(
         network=topology,
         choices=good or (parse(venue(machine).stacks[0]),),
         machine=machine,
-        here=_here(overrides),
+        here=_here(overrides) and bool(good),
     )
     all_of(lambda: checks.matrix(written, good), rehearsal.hold)
 
@@ -210,7 +210,8 @@ def _written(path: Path) -> Document[ExperimentSpec]:
 def _wrong_besides(path: Path, error: InputError, overrides: Overrides) -> Iterator[InputError]:
     """Yield the mistakes in the rest of a file in which some values do not fit their types."""
     read = document.load(path, Any)
-    patch = Patch(read, error)
+    fields = [field.encode_name for field in msgspec.structs.fields(ExperimentSpec)]
+    patch = Patch(read, error, fields)
     try:
         patched = document.convert(patch.raw, ExperimentSpec, read.positions, read.name)
     except InputError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from testbed.document import Document, split_path
+from testbed.document import Document, join_path, split_path
 from testbed.document.paths import Keys
 from testbed.errors import InputError
+from testbed.hints import alike
 
 _SINGLE: Final = ("topology", "workload")  # one thing each, of which no half is left
 _ABOUT_FLOWS: Final = ("matrix", "cases", "expect")
@@ -17,25 +18,36 @@ class Patch:
     """An experiment file without the values that do not fit their types.
 
     A copy of a right item replaces each wrong item of a list or mapping, so that all items keep
-    their places.  A key without right items is left out.
+    their places.  A key without right items is left out.  A misspelt key is spelt right.
 
     :param read: the file as plain data.
     :param error: the values that do not fit, by their paths.
+    :param fields: the keys that a file may have.
     :ivar raw: the file as plain data, patched.
     """
 
-    def __init__(self, read: Document[Any], error: InputError) -> None:
+    def __init__(self, read: Document[Any], error: InputError, fields: Sequence[str]) -> None:
+        self._read = read
+        self._misspelt: dict[str, str] = {}
         self.raw = dict(read.raw) if isinstance(read.raw, dict) else {}
         wrong = [split_path(each.path or "") for each in error.every]
         self._places = {self._place(keys) for keys in wrong if keys}
         for key in {str(place[0]) for place in self._places}:
-            self._mend(key)
+            meant = None if key in fields else alike(key, fields)
+            if meant is None or meant in self.raw:
+                self._mend(key)
+            else:
+                self._misspelt[meant] = key
+                self.raw[meant] = self.raw.pop(key)
 
     def others(self, errors: Iterable[InputError]) -> Iterator[InputError]:
         """Yield the errors that are not about a replaced item."""
         for error in errors:
             keys = split_path(error.path or "")
-            if not any(keys[: len(place)] == place for place in self._places):
+            if keys and keys[0] in self._misspelt:
+                path = join_path(self._misspelt[str(keys[0])], *keys[1:])
+                yield self._read.error(error.message, path, error.hint)
+            elif not any(keys[: len(place)] == place for place in self._places):
                 yield error
 
     def _place(self, keys: Keys) -> Keys:

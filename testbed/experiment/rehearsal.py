@@ -48,7 +48,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         except InputError as error:
             raise InputError.together([error, *self._wrong_singles(error.every)]) from None
         try:
-            for cell in self._cells():
+            for cell in filter(self._fits, self._cells()):
                 self._try(cell, "matrix")
         except InputError as error:
             raise InputError.together([*self._wrong_singles()] or [error]) from None
@@ -58,12 +58,17 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
         :param known: what is wrong without them.
         """
+        said: set[tuple[str, str]] = set()
         for cell, place in self._singles():
+            ((path, value),) = cell.parameters.items()
             try:
                 self._try(cell, place)
             except InputError as error:
                 for each in error.every:
-                    if not any(each.message.endswith(other.message) for other in known):
+                    itself = each.message.removeprefix(f"{path} = {value}: ")
+                    old = any(itself.endswith(other.message) for other in known)
+                    if not old and (path, itself) not in said:
+                        said.add((path, itself))
                         yield each
 
     def _alone(self, index: int, choice: StackChoice) -> None:
@@ -104,13 +109,26 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         """Yield each value of the matrix as the only one of a cell, and where it stands."""
         parameters = self.written.value.parameters
         for path, values in parameters.items():
-            option = path.removeprefix(STACK_PREFIX)
-            fitting = (it for it in self.choices if option == path or it.has(option))
-            choice = next(fitting, None)
-            if choice is not None:
-                for value in values:
-                    keys = ("cases", str(value)) if path == CASE else ("matrix", path)
-                    yield Cell(stack=choice.label, parameters={path: value}), join_path(*keys)
+            for value in values:
+                keys = ("cases", str(value)) if path == CASE else ("matrix", path)
+                cells = (Cell(stack=it.label, parameters={path: value}) for it in self.choices)
+                cell = next(filter(self._fits, cells), None)
+                if cell is not None:
+                    yield cell, join_path(*keys)
+
+    def _fits(self, cell: Cell) -> bool:
+        """Tell whether a stack can have the options of a cell; what is wrong with them is said."""
+        options = {
+            path.removeprefix(STACK_PREFIX): value
+            for path, value in cell.parameters.items()
+            if path.startswith(STACK_PREFIX)
+        }
+        choice = next(it for it in self.choices if it.label == cell.stack)
+        try:
+            choice.replaced(options).check()
+        except InputError:
+            return False
+        return True
 
     def _ask_kernel(self, topology: Topology, place: str) -> None:
         """Refuse schedulers and the like that a node shall have, and this kernel does not."""

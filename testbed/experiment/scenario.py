@@ -182,13 +182,13 @@ def _raw_flows(written: Document[ExperimentSpec]) -> dict[str, Any]:
 
 def _flow_path(flows: Mapping[str, Any], first: object, rest: list[Any]) -> tuple[str, str]:
     """Return the flow and the key that a path of the matrix means."""
-    name = WORKLOAD if first == WORKLOAD else str(rest.pop(0)) if rest else ""
-    if name not in flows or not rest:
+    name, keys = (WORKLOAD, rest) if first == WORKLOAD else (str(rest[0]) if rest else "", rest[1:])
+    if name not in flows or not keys:
         raise InputError(
             f"{document.join_path(str(first), *rest)!r} is no flow's value",
             hint=document.nearest(name, flows),
         )
-    return name, document.join_path(*rest)
+    return name, document.join_path(*keys)
 
 
 def _workload(written: Document[ExperimentSpec], name: str, raw: Any) -> Workload:

@@ -169,6 +169,47 @@ def test_keys_that_fit_are_no_unknown_ones_beside_others_that_do_not(read):
     ]
 
 
+def test_a_misspelt_key_is_read_as_the_one_that_is_meant(read):
+    text = EXPERIMENT.replace("size: 1MB", "duration: 90s") + (
+        "timeuot: 100s\n"
+        "stackz: [userspace, tpc]\n"
+        "expect: [{metric: goodput, stack: userspace, at_least: 1mbit}]\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert [(error.line, error.path) for error in caught.value.every] == [
+        (3, "timeuot"),
+        (4, "stackz"),
+        (4, "stackz[1]"),
+    ]
+
+
+def test_a_wrong_value_or_path_of_the_matrix_is_named_once(read):
+    text = EXPERIMENT + (
+        "stacks: [userspace]\n"
+        "matrix:\n"
+        "  stack.scheduler: [minrtt, zzz]\n"
+        "  workload.viax: [wifi, lte]\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert [(error.line, error.path) for error in caught.value.every] == [
+        (5, 'matrix."stack.scheduler"'),
+        (6, 'matrix."workload.viax"'),
+    ]
+
+
+def test_where_no_stack_can_be_read_no_kernel_is_asked(read, tmp_path, monkeypatch):
+    folder = tmp_path / "net/mptcp"
+    folder.mkdir(parents=True)
+    (folder / "scheduler").write_text("default")
+    (folder / "available_schedulers").write_text("default\n")
+    monkeypatch.setattr(sysctls, "_ROOT", tmp_path)
+    with pytest.raises(InputError) as caught:
+        read(EXPERIMENT + "stacks: [usrspace]\nmatrix: {stack.scheduler: [minrtt]}\n")
+    assert [error.path for error in caught.value.every] == ["stacks[0]"]
+
+
 def test_each_value_of_the_matrix_that_is_wrong_is_named_once(read):
     with pytest.raises(InputError) as caught:
         read(
