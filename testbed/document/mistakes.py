@@ -46,7 +46,7 @@ def _children(data: Data, type_: Any) -> Iterator[tuple[str | int, Any, Any]]:
             value_type = typing.get_args(chosen)[1]
             for key, value in data.items():
                 yield key, value, value_type
-    elif isinstance(data, list):
+    elif isinstance(data, list) and typing.get_origin(chosen) in (list, tuple):
         arguments = [a for a in typing.get_args(chosen) if a is not Ellipsis]
         for index, value in enumerate(data):
             if arguments:

@@ -594,6 +594,11 @@ def test_mistakes(read, text, message):
             r"workload.programs\[0\].argv: there is no program 'nono' on this machine",
         ),
         ("size: 1MB", "size: 1MB, family: ipv5", r"try.yaml:2: workload.family"),
+        (
+            "size: 1MB",
+            "size: 1MB, direction: [1]",
+            r"try.yaml:2: workload.direction: expected text",
+        ),
     ],
 )
 def test_mistakes_in_the_workload(read, old, new, message):
