@@ -72,7 +72,7 @@ class TcpEndpoint:
         self._ridden = ridden or config
         self._cookies = SynCookies(config, secret)
         self._grants = Grants(secret)
-        self._servers = CookieCache()
+        self._servers = CookieCache(cookies=config.fast_open_cookies)
         self._secret = secret
         self._tracer = tracer or NullTracer()
         self._counted = Counters()
@@ -140,7 +140,7 @@ class TcpEndpoint:
         config = self.config
         if not config.fast_open:
             return None
-        return self._servers.early(flow, now, cookies=config.fast_open_cookies)
+        return self._servers.early(flow, now, config.mtu - headers_of(flow))
 
     def rotate_fast_open_key(self, secret: bytes) -> None:
         """Make cookies of TCP Fast Open with another key; those of the key before it still count.

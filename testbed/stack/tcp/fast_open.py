@@ -15,7 +15,6 @@ from testbed.stack.tcp.config import SECOND
 
 COOKIE: Final = 8  # octets, as in Linux
 _MOST_KNOWN: Final = 1024  # servers whose cookies are kept
-_LEAST_MSS: Final = 536  # RFC 7413, section 4.1.3, of a server whose MSS is not known
 # As in Linux: after a SYN with data had no answer, none is sent for so long, and twice as long each
 # further time.
 _AVOIDED_NS: Final = 60 * SECOND
@@ -26,8 +25,7 @@ class Early:
     """What one connection does of it.
 
     :param option: goes on its first SYN or SYN,ACK.
-    :ivar limit: octets of data that the first SYN may carry; without an option, together with its
-        other options.
+    :ivar limit: octets of data that the first SYN may carry.
     :ivar accepted: the peer's SYN had a cookie that counts: data flows before the handshake ends.
     :ivar acknowledged: all data of the SYN, ours or the peer's, was.
     """
@@ -51,11 +49,10 @@ class Early:
         """
         option, self._option = self._option, None
         limit, self.limit = self.limit, 0
-        if option is None:
-            return max(0, limit - options_size(options))
-        if options_size((*options, option)) > MAX_LENGTH:
-            return 0
-        options.append(option)
+        if option is not None:
+            if options_size((*options, option)) > MAX_LENGTH:
+                return 0
+            options.append(option)
         return limit
 
 
@@ -100,40 +97,46 @@ class Grants:
 
 class _Server(msgspec.Struct):
     cookie: bytes = b""
-    mss: int = _LEAST_MSS
+    mss: int = 0  # 0: not known
     losses: int = 0  # SYNs with data in a row that had no answer
     avoid_until_ns: int = 0
 
 
 class CookieCache:
-    """What a client knows of servers (section 4.1.3), by both addresses."""
+    """What a client knows of servers (section 4.1.3), by both addresses.
 
-    __slots__ = ("_servers",)
+    :param cookies: a server has to give one first.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cookies", "_servers")
+
+    def __init__(self, *, cookies: bool) -> None:
+        self._cookies = cookies
         self._servers: dict[tuple[str, str], _Server] = {}  # the one heard of last comes last
 
     def __len__(self) -> int:
         return len(self._servers)
 
-    def early(self, flow: Flow, now: int, *, cookies: bool = True) -> Early | None:
+    def early(self, flow: Flow, now: int, mss: int) -> Early | None:
         """Return what to do of TCP Fast Open on a new connection.
 
         Without a cookie that is to ask for one.
 
-        :param cookies: the server has to give one first.
+        :param mss: of a server whose own is not known.
         """
         server = self._servers.get(_key(flow), _Server())
         if now < server.avoid_until_ns:
             return None
-        if not cookies:
-            return Early(None, limit=server.mss)
-        limit = max(0, server.mss - MAX_LENGTH) if server.cookie else 0
-        return Early(FastOpen(server.cookie), limit=limit)
+        limit = max(0, (server.mss or mss) - MAX_LENGTH)
+        if not self._cookies:
+            return Early(None, limit=limit)
+        return Early(FastOpen(server.cookie), limit=limit if server.cookie else 0)
 
     def answered(self, flow: Flow, option: FastOpen | None, mss: int) -> None:
         """Take a server's SYN,ACK: a cookie, and its MSS."""
-        if option is not None and option.cookie:
+        if not self._cookies:
+            self._server(flow).mss = mss
+        elif option is not None and option.cookie:
             server = self._server(flow)
             server.cookie, server.mss = option.cookie, mss
 
