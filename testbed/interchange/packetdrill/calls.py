@@ -142,14 +142,17 @@ def _send(frame: Frame) -> Returned:
     flags, sock = frame.message_flags(3), frame.socket()
     if "MSG_OOB" in flags:
         return Returned(sock.write_urgent(frame.number(2)))
+    if "MSG_FASTOPEN" in flags and sock.dialing and sock.nonblocking:
+        raise OSError(errno.EALREADY, "")
     if "MSG_FASTOPEN" in flags and sock.connection is None:
         if not frame.world.settings.opens_fast:
             raise OSError(errno.EOPNOTSUPP, "")
         _own_address(frame, 4)
         sock.options["MSG_FASTOPEN"] = 1
         remote = Address(frame.world.remote, PORT)
-        config = _config(frame, sock)
-        return Returned(sock.send_fast(config, frame.world.local, remote, frame.number(2)))
+        config, wait = _config(frame, sock), "MSG_DONTWAIT" not in flags
+        octets = frame.number(2)
+        return Returned(sock.send_fast(config, frame.world.local, remote, octets, wait=wait))
     return _write(frame)
 
 

@@ -38,7 +38,8 @@ from testbed.interchange.packetdrill.settings import Settings
 from testbed.interchange.packetdrill.translate import translated
 from testbed.interchange.packetdrill.versions import Version
 from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.packet.segment import Segment
+from testbed.stack.packet.segment import SYN, Segment
+from testbed.stack.packet.sequence import BITS_32
 
 _US: Final = 1_000
 _TOLERANCE_US: Final = 4_000  # packetdrill's own, in microseconds
@@ -171,24 +172,26 @@ class Executor:
             self._look_after_waiting()
         while (
             len(found.segment.payload) < packet.range.length
-            and (more := self._take(packet)) is not None
+            and (more := self._take(packet, found.segment)) is not None
         ):
             found = Sent(found.at, _joined(found.segment, more.segment))
         return found
 
-    def _take(self, packet: Packet) -> Sent | None:
+    def _take(self, packet: Packet, after: Segment | None = None) -> Sent | None:
         """Take the next segment; of a script that names addresses, the next one between them.
 
         In which order a host sends on several subflows at one moment is its own business.
+
+        :param after: only one that follows this one.
         """
         waiting = self._host.sent
         while waiting and not self._conversations.concerns(packet, waiting[0].segment):
             waiting.popleft()
         for at, one in enumerate(waiting):
-            if self._conversations.matches(packet, one.segment):
+            if self._conversations.matches(packet, one.segment) and _follows(after, one.segment):
                 del waiting[at]
                 return one
-        return waiting.popleft() if waiting else None
+        return waiting.popleft() if waiting and after is None else None
 
     def _mismatch(
         self, packet: Packet, when: When, start: int, got: Packet, at: int, wrong: list[str]
@@ -208,7 +211,10 @@ class Executor:
         if call.name == "listen":
             self._conversations.leave()
         frame = Frame(self._world, call, self._script.file)
+        opened = self._host.opened
         returned = attempt(frame)
+        if self._host.opened > opened:  # as in packetdrill, old connections count no more
+            self._conversations.leave()
         if returned is not None and when.ends is None:
             self._check(call, returned)
             return
@@ -283,6 +289,15 @@ class Executor:
 
     def _say(self, text: str, at: int | None = None) -> None:
         self._tell(f"{of_time(self._host.now if at is None else at)} {text}")
+
+
+def _follows(first: Segment | None, second: Segment) -> bool:
+    """Tell whether one segment's data comes right after another's."""
+    if first is None:
+        return True
+    ends = [(one.source, one.destination) for one in (first, second)]
+    begins = (first.seq + bool(first.flags & SYN) + len(first.payload)) & BITS_32
+    return ends[0] == ends[1] and second.seq == begins
 
 
 def _joined(first: Segment, second: Segment) -> Segment:

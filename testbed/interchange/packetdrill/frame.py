@@ -59,6 +59,7 @@ class Frame:
         self.world = world
         self.call = call
         self.taken = 0
+        self._waits_never = False  # MSG_DONTWAIT
         self._file = file
 
     def attempt(self, run: Callable[[Frame], Returned]) -> Returned | None:
@@ -67,9 +68,11 @@ class Frame:
             return run(self)
         except WouldBlock as waiting:
             self.taken = taken_before(waiting)
+            if self._waits_never:
+                return Returned(self.taken) if self.taken else Returned(-1, "EAGAIN")
             return None
         except OSError as error:
-            return Returned(-1, errno.errorcode[error.errno or errno.EIO])
+            return Returned(-1, _name(error.errno or errno.EIO))
         except UnsupportedError as error:
             raise UnsupportedError(error.message, self.call.line) from error
 
@@ -122,8 +125,14 @@ class Frame:
         flags = self.names(at)
         if unknown := flags - _MESSAGE_FLAGS:
             raise UnsupportedError(", ".join(sorted(unknown)))
+        self._waits_never = "MSG_DONTWAIT" in flags
         return flags
 
     def wrong(self, what: str) -> InputError:
         """Return the error of a call that is not written as it must be."""
         return InputError(what, file=self._file, line=self.call.line)
+
+
+def _name(number: int) -> str:
+    """Return the name of an error as scripts have it; two have the same number."""
+    return "EOPNOTSUPP" if number == errno.EOPNOTSUPP else errno.errorcode[number]

@@ -87,6 +87,11 @@ class Host:
         """Return the connections that wait to be accepted."""
         return self._accepted.setdefault(port, deque())
 
+    @property
+    def opened(self) -> int:
+        """How many connections it has opened."""
+        return len(self._opened)
+
     def port(self) -> int:
         """Return a free local port."""
         return self._network.port_for("", Address("", 0))

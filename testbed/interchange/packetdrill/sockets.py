@@ -94,22 +94,25 @@ class Socket:
                 raise OSError(errno.EALREADY, "")
             raise WouldBlock
 
-    def connect_with(self, config: MptcpConfig, flow: Flow, octets: int) -> int:
+    def _open_by_data(self, config: MptcpConfig, flow: Flow, octets: int, *, wait: bool) -> int:
         """Open a connection by data, and return how many octets SYN may bring.
 
         Without a cookie of TCP Fast Open it asks for one, and takes nothing yet.
         """
         data = bytes(min(octets, self._host.early_limit(config, flow)))
         self._connection = self._host.connect(config, flow, mptcp=self._mptcp, data=data)
-        if not self.nonblocking:
+        if wait:
             raise _Partly(len(data))
         if not data:
             raise OSError(errno.EINPROGRESS, "")
         return len(data)
 
-    def send_fast(self, config: MptcpConfig, local: str, remote: Address, octets: int) -> int:
+    def send_fast(
+        self, config: MptcpConfig, local: str, remote: Address, octets: int, *, wait: bool
+    ) -> int:
         """Open a connection by data (MSG_FASTOPEN)."""
-        return self.connect_with(config, self._flow(local, remote), octets)
+        wait = wait and not self.nonblocking
+        return self._open_by_data(config, self._flow(local, remote), octets, wait=wait)
 
     def _flow(self, local: str, remote: Address) -> Flow:
         return Flow(self._local or Address(local, self._host.port()), remote)
@@ -148,10 +151,10 @@ class Socket:
         """Write zeros, and return how many were taken; ``taken`` were before."""
         if self._deferred is not None:
             (config, flow), self._deferred = self._deferred, None
-            return self.connect_with(config, flow, octets)
+            return self._open_by_data(config, flow, octets, wait=not self.nonblocking)
         connection = self._connected()
         self._raise_failure()
-        if self._dialing:
+        if self.dialing:
             if self.nonblocking:
                 raise OSError(errno.EAGAIN, "")
             raise _Partly(taken)
@@ -201,6 +204,14 @@ class Socket:
         """The connection, if there is one."""
         return self._connection
 
+    @property
+    def dialing(self) -> bool:
+        """Whether it has sent SYN, and no answer has come."""
+        connection = self._connection
+        if isinstance(connection, MptcpConnection):
+            return connection.initiator and self._opening
+        return connection is not None and cast("TcpConnection", connection).state is State.SYN_SENT
+
     def take_error(self) -> int:
         """Return the error number of the connection, once (SO_ERROR)."""
         failure = None if self._connection is None else self._connection.failure
@@ -243,13 +254,6 @@ class Socket:
         if isinstance(connection, MptcpConnection):
             return connection.state.name == "OPENING"
         return cast("TcpConnection", connection).state in HANDSHAKE
-
-    @property
-    def _dialing(self) -> bool:
-        connection = self._connection
-        if isinstance(connection, MptcpConnection):
-            return connection.initiator and self._opening
-        return cast("TcpConnection", connection).state is State.SYN_SENT
 
     def _connected(self) -> Connection:
         if self._connection is None:
