@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from testbed.interchange.packetdrill.epoll import epoll_create, epoll_ctl, epoll_wait
 from testbed.interchange.packetdrill.frame import Frame, Returned
 from testbed.interchange.packetdrill.model import (
     Anything,
@@ -98,9 +99,12 @@ def _connect(frame: Frame) -> Returned:
 
 
 def _close(frame: Frame) -> Returned:
-    if frame.world.pipes.pop(frame.number(0), None) is None:
+    world, number = frame.world, frame.number(0)
+    if world.pipes.pop(number, None) is None and world.watched.pop(number, None) is None:
         frame.socket().close()
-        del frame.world.sockets[frame.number(0)]
+        del world.sockets[number]
+        for one in world.watched.values():
+            one.pop(number, None)
     return Returned(0)
 
 
@@ -227,6 +231,9 @@ _CALLS: Final[dict[str, Callable[[Frame], Returned]]] = {
     "fcntl": fcntl,
     "ioctl": ioctl,
     "poll": poll,
+    "epoll_create": epoll_create,
+    "epoll_ctl": epoll_ctl,
+    "epoll_wait": epoll_wait,
 }
 
 
@@ -248,8 +255,12 @@ def _agrees(wanted: Value, said: object) -> bool:
     if isinstance(said, int):
         numbers = wanted.items if isinstance(wanted, Items) else (wanted,)
         return isinstance(wanted, Anything) or said in [_as_number(one) for one in numbers]
-    entries = wanted.items if isinstance(wanted, Items) else ()
     assert isinstance(said, tuple)  # noqa: S101 - of poll
+    if isinstance(wanted, Fields):  # of epoll_wait
+        events, number = wanted.get("events"), wanted.get("fd")
+        names = frozenset(events.names if isinstance(events, Word) else ())
+        return names == said[1] and number in (None, said[0])
+    entries = wanted.items if isinstance(wanted, Items) else ()
     return all(
         frozenset(events.names if isinstance(events, Word) else ()) == found
         for events, found in zip((one.get("revents") for one in entries if isinstance(one, Fields)),

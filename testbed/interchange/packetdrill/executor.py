@@ -67,7 +67,7 @@ class Executor:
         self._settings = Settings(version.config, version.local)
         if "mtu" in script.options:
             self._settings.change_tcp(mtu=script.number("mtu", 0))
-        self._world = World(self._host, self._settings, version.local, version.remote, {}, {})
+        self._world = World(self._host, self._settings, version.local, version.remote)
         self._keys = Keys()
         self._cookie = Cookie()
         self._addresses = Addresses(version.remote)

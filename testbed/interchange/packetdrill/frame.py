@@ -34,14 +34,16 @@ class World(msgspec.Struct):
     """What calls act on.
 
     :param local: the host's address; ``remote`` is where it connects to.
+    :param watched: sets of epoll(7): by descriptors, events of sockets.
     """
 
     host: Host
     settings: Settings
     local: str
     remote: str
-    sockets: dict[int, Socket]
-    pipes: dict[int, Pipe]
+    sockets: dict[int, Socket] = msgspec.field(default_factory=dict)
+    pipes: dict[int, Pipe] = msgspec.field(default_factory=dict)
+    watched: dict[int, dict[int, frozenset[str]]] = msgspec.field(default_factory=dict)
 
     def last(self) -> Socket | None:
         """Return the socket of the newest connection."""

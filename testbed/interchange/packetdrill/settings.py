@@ -199,6 +199,12 @@ def _cookies(value: str) -> bool:
     return _flag(value)
 
 
+def _probing(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise UnsupportedError(f"sysctl net.ipv4.tcp_mtu_probing={value}")
+    return value == "1"
+
+
 def _seconds(value: str) -> int:
     return int(value) * _S
 
@@ -218,6 +224,7 @@ _TCP: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "net.ipv4.tcp_window_scaling": ("window_scaling", _flag),
     "net.ipv4.tcp_ecn": ("ecn", _flag),
     "net.ipv4.tcp_syncookies": ("syn_cookies", _cookies),
+    "net.ipv4.tcp_mtu_probing": ("mtu_probing", _probing),
     "net.ipv4.tcp_syn_retries": ("syn_retries", int),
     "net.ipv4.tcp_syn_linear_timeouts": ("syn_linear_timeouts", int),
     "net.ipv4.tcp_synack_retries": ("syn_ack_retries", int),

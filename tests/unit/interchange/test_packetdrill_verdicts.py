@@ -208,6 +208,10 @@ def test_wrong_assertion(run) -> None:
         ("+0 setsockopt(4, SOL_IP, IP_TTL, [1], 4) = 0", "the socket option IP_TTL"),
         ("+0 read(4, NULL, 10) = -1 EFAULT", "pointers that are not valid"),
         ("+0 send(4, ..., 10, MSG_ZEROCOPY) = 10", "MSG_ZEROCOPY"),
+        (
+            "+0 epoll_create(1) = 5\n+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLET, fd=4}) = 0",
+            "EPOLLET",
+        ),
         ("+0 > [ttl 3] . 1:1(0)", "the IP header's type of service and hop limit"),
         ("+0 `iptables -F`", "the command 'iptables -F'"),
         (
@@ -224,8 +228,18 @@ def test_wrong_assertion(run) -> None:
 )
 def test_what_there_is_not_is_unsupported_with_its_line(run, line: str, reason: str) -> None:
     outcome = run(f"{TCP}{line}")
-    assert (outcome.verdict, outcome.line) == (Verdict.UNSUPPORTED, LAST)
+    assert (outcome.verdict, outcome.line) == (Verdict.UNSUPPORTED, LAST + line.count("\n"))
     assert outcome.reason == reason
+
+
+@pytest.mark.parametrize("said", ["{events=EPOLLIN, fd=4}", "{events=EPOLLOUT, fd=3}", "{fd=4}"])
+def test_events_of_epoll_are_compared(run, said: str) -> None:
+    outcome = run(
+        f"{TCP}+0 epoll_create(1) = 5\n"
+        "+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLIN|EPOLLOUT, fd=4}) = 0\n"
+        f"+0 epoll_wait(5, {said}, 1, 0) = 1"
+    )
+    assert (outcome.verdict, outcome.line) == (Verdict.FAIL, LAST + 2)
 
 
 def test_command_that_does_not_hold_fails(run) -> None:
