@@ -75,6 +75,12 @@ class MptcpConnection:
     :param options: of the socket; ``config`` goes by them already.
     """
 
+    __slots__ = ("_confirmed", "_count", "_detached", "_ended", "_events", "_fast_close", "_fin",
+                 "_give_up_ns", "_host", "_last_words", "_mp_fail", "_options", "_patience",
+                 "_receiver", "_stillborn", "_subflows", "_taken", "_told_closed", "_told_edge",
+                 "aborting", "config", "controls", "failure", "fallback", "flow", "incoming",
+                 "initiator", "keys", "outgoing", "paths", "sender", "state")  # fmt: skip
+
     def __init__(
         self,
         host: Host,
