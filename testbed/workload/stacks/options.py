@@ -172,16 +172,18 @@ def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str
 
 
 def of_configurations(name: str, *parts: type[msgspec.Struct], without: frozenset[str]) -> Any:
-    """Return a struct type with an option for each public field of some configurations.
+    """Return a struct type with an option for each plain field of some configurations.
 
-    :param without: fields that are no options: other configurations, and what topologies say.
+    Fields that hold other structs are no options: a file gives an option one value.
+
+    :param without: plain fields that are no options.
     """
     fields: dict[str, Any] = {}
     for part in parts:
         for field in msgspec.structs.fields(part):
             if field.name == "nagle":
                 fields["nodelay"] = bool | None
-            elif field.name not in without:
+            elif field.type in _WORDS and field.name not in without:
                 fields[field.name.removesuffix(_SUFFIX)] = field.type | None
     return msgspec.defstruct(
         name,

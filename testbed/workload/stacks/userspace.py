@@ -15,8 +15,8 @@ from testbed.workload.stacks.model import StackKind
 if TYPE_CHECKING:
     from testbed.host.driver import Host
 
-# What follows from the topology and the node, not from the choice of a stack.
-_NOT_CHOSEN: Final = frozenset({"tcp", "endpoints", "limits", "gso", "cork", "reset_on_close"})
+# What follows from the node or from what a program does, not from the choice of a stack.
+_NOT_CHOSEN: Final = frozenset({"gso", "cork", "reset_on_close"})
 
 UserspaceOptions: Final = options.of_configurations(
     "UserspaceOptions", MptcpConfig, TcpConfig, without=_NOT_CHOSEN

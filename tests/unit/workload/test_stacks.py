@@ -175,6 +175,7 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("tcp(user_timeout=1500us)", "must be whole ms"),
         ("userspace(mss=50)", "mss of userspace must be 88 or more"),
         ("userspace-tcp(hop_limit=256)", "hop_limit of userspace-tcp must be 255 or less"),
+        ("userspace(data_acks=1)", "no option 'data_acks'"),
         ("tcp(scheduler=default)", "no option 'scheduler'; a stack that has it: mptcp, userspace$"),
         ("tcp(congestion)", "is not OPTION=VALUE"),
         ("tcp(nodelay=true, nodelay=false)", "given twice"),
