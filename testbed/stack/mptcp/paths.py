@@ -121,12 +121,13 @@ class ConnectionPaths:
     def open_paths(self) -> Sequence[SubflowPath]:
         """The subflows there are, and those this side is opening.
 
-        Half-open joins of the peer do not count: its SYN proves nothing.
+        Half-open joins of the peer do not count: its SYN proves nothing.  Nor do those of this
+        side that it has closed: others may take their place.
         """
         there = [
             one.path
             for one in self._subflows
-            if one.initiated or one.number == 0 or one.announced_up
+            if (not one.left if one.initiated else one.number == 0 or one.announced_up)
         ]
         return [*there, *map(_path_of, self._wanted)]
 
@@ -190,7 +191,7 @@ class ConnectionPaths:
             case OpenSubflow():
                 self._open_subflow(command, now)
             case CloseSubflow():
-                self._end(self._named(command.flow))
+                self._close(self._named(command.flow))
             case SetBackup():
                 self._named(command.flow).ask_backup(backup=command.backup)
             case Announce():
@@ -287,7 +288,7 @@ class ConnectionPaths:
         wanted = list(self._manager.endpoint_removed(self, endpoint))
         if self._active:
             for subflow in self._of(endpoint):
-                self._end(subflow)
+                self._close(subflow)
             self._do(wanted, now)
         self.local_ids.remove(endpoint)
 
@@ -490,12 +491,20 @@ class ConnectionPaths:
             raise PathError(f"no address has the id {number}")
         for subflow in self._subflows:
             if subflow.path.local_id == number:
-                self._end(subflow)
+                self._close(subflow)
         self._told -= {number}
         self.signals.withdraw(number)
 
+    def _close(self, subflow: Subflow) -> None:
+        """End a subflow that works, but is wanted no more: by FIN (section 3.4.2)."""
+        if not subflow.confirmed:
+            self._end(subflow)
+        elif subflow.sends:
+            self._owner.count("RmSubflow")
+            subflow.tcp.shutdown()
+
     def _end(self, subflow: Subflow) -> None:
-        """End a subflow that this side wants no more."""
+        """End a subflow whose address is gone."""
         if subflow.accepted and not subflow.tcp.closed:
             self._owner.count("RmSubflow")
         subflow.reset(ResetReason.UNSPECIFIED)

@@ -36,6 +36,7 @@ DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 oct
 
 _SENDS: Final = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
 _CLOSING: Final = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
+_LEFT: Final = _CLOSING | {State.FIN_WAIT_2, State.TIME_WAIT}
 _ENDED: Final = frozenset({State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING, State.TIME_WAIT})
 
 
@@ -394,6 +395,11 @@ class Subflow:
     def ended(self) -> bool:
         """Whether everything has come that ever will: the peer has closed its side of it."""
         return self._state in _ENDED
+
+    @property
+    def left(self) -> bool:
+        """Whether this side has closed it."""
+        return self._state in _LEFT
 
     @property
     def retired(self) -> bool:

@@ -10,7 +10,7 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
 
 from .script import LOCAL, LOCAL_2, REMOTE_2
 
@@ -96,9 +96,12 @@ def test_transient_errors_without_end_are_not_answered_without_end(script: Any) 
 def test_what_this_side_has_ended_stays_ended(script: Any) -> None:
     """The endpoint of the last subflow is removed: that is what was wanted."""
     endpoint = PathEndpoint(host=LOCAL.host, id=3, subflow=True)
-    world, _ = _alone(script, endpoints=(endpoint,))
+    world, peer = _alone(script, endpoints=(endpoint,))
     world.endpoint.paths.become((), world.now)
     world.pump()
+    assert [one.flags for one in peer.take() if one.flags & (FIN | RST)] == [FIN | ACK]
+    peer.send(FIN | ACK)
+    world.wait(100)
     assert world.connection.subflows == []
     assert _joins(world.out) == []
 

@@ -11,6 +11,7 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
 from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import FIN, RST
 
 _ANY = Address("0.0.0.0", 80)
 _NONE = (PathEndpoint(host="192.0.2.1", id=9),)  # an endpoint of no use, that keeps others away
@@ -78,6 +79,26 @@ def test_removed_endpoint_is_withdrawn_and_its_subflow_ends(network: Any) -> Non
     _change(world.client, here)
     world.run(1)
     assert _usable(connection) == [first, second]
+
+
+@pytest.mark.requirement("RFC 8684", "3.4.2-MUST-2")
+@pytest.mark.parametrize("state", ["quiet", "sending", "opening"])
+def test_subflow_of_a_removed_endpoint_ends_by_fin(network: Any, state: str) -> None:
+    """One that works, that is; where the handshake is not over, there is no other way than RST."""
+    world, connection = _connected(network, endpoints=_NONE)
+    first, second = world.client.hosts
+    world.paths[second, world.server.hosts[0]] = world.path(1)[0]
+    world.paths[world.server.hosts[0], second] = world.path(1)[1]
+    _change(world.client, PathEndpoint(host=second, id=2, subflow=True))
+    world.run(0 if state == "opening" else 1)
+    world.client.send(connection, bytes(200_000 if state == "sending" else 1), close=False)
+    world.run(0)
+    _change(world.client)
+    world.run(5)
+    assert _usable(connection) == [first]
+    ends = [one.flags for one in world.sent if one.flags & (RST | FIN)]
+    assert [bool(flags & RST) for flags in ends] == ([True] if state == "opening" else 2 * [False])
+    assert connection.unsent == 0
 
 
 def test_removed_endpoint_of_the_first_subflow_is_that_of_id_0(network: Any) -> None:

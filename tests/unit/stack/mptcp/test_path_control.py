@@ -14,6 +14,7 @@ from testbed.stack.mptcp.path_manager.base import (
     OpenSubflow,
     PathEndpoint,
     PathError,
+    PathLimits,
     RemoteAddress,
     SetBackup,
     Withdraw,
@@ -29,9 +30,9 @@ _NONE = (PathEndpoint(host="192.0.2.1", id=9),)  # an endpoint of no use, that k
 NOWHERE = Flow(Address(A1, 1), B1)
 
 
-def connected(network: Any) -> Any:
+def connected(network: Any, **options: Any) -> Any:
     """Two hosts with a way between any two of their addresses, and one subflow."""
-    world = network(2, endpoints=_NONE)
+    world = network(2, endpoints=_NONE, **options)
     for here, there in ((A1, B2.host), (A2, B1.host)):
         world.paths[here, there] = world.path(0)[0]
         world.paths[there, here] = world.path(0)[1]
@@ -74,6 +75,22 @@ def test_subflows_are_opened_and_closed(network: Any) -> None:
     assert len([one for one in peer.subflows if one.usable]) == 1
     assert len(world.server.received[peer]) == 200_005
     assert not sent(world, RemoveAddr)  # the address is still there
+
+
+def test_closed_subflow_leaves_its_place_at_once(network: Any) -> None:
+    """Its FIN is still on its way when the next one is opened."""
+    world, connection = connected(
+        network, limits=PathLimits(subflows=1), server={"limits": PathLimits(subflows=2)}
+    )
+    paths = world.client.endpoint.paths
+    paths.add(PathEndpoint(host=A2, id=3, subflow=True), world.now)
+    world.run(1)
+    assert usable(connection) == [(A1, B1), (A2, B1)]
+    paths.delete(3, world.now)
+    paths.add(PathEndpoint(host=A2, id=4, subflow=True), world.now)
+    world.run(5)
+    assert usable(connection) == [(A1, B1), (A2, B1)]
+    assert connection.subflows[-1].path.local_id == 4
 
 
 def test_further_subflows_between_the_same_addresses(network: Any) -> None:
