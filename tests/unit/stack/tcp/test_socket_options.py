@@ -67,6 +67,7 @@ def test_mss_is_offered_and_kept_to(begin: type) -> None:
     assert [len(one.payload) for one in script.last] == [500, 500]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-48", "MUST-49", "SHLD-21", "SHLD-22")
 @begins
 @pytest.mark.parametrize("version", [4, 6])
 def test_fields_of_the_ip_header(begin: type, version: int) -> None:
@@ -80,12 +81,13 @@ def test_fields_of_the_ip_header(begin: type, version: int) -> None:
     assert octet == 0xB8  # ECN's bits are TCP's own
     assert packet[8 if version == 4 else 7] == 3
     assert (parse(packet).hop_limit, parse(packet).traffic_class) == (3, 0xB8)
-    connection.set_options(SocketOptions(hop_limit=7))
+    connection.set_options(SocketOptions(traffic_class=0x28, hop_limit=7))
     connection.send(b"more")
     script.wait(SECOND)
-    assert script.last[0].hop_limit == 7
+    assert (script.last[0].traffic_class, script.last[0].hop_limit) == (0x28, 7)
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-17")
 def test_nagle_can_be_turned_off_and_on() -> None:
     script = Script()
     connection = script.connect()
@@ -133,6 +135,7 @@ def test_cork_does_not_hold_the_end_back() -> None:
     assert script.out() == ["FP. 1:5 1"]
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-24")
 def test_keep_alive_counts_from_what_was_heard_last() -> None:
     script = Script()
     connection = script.connect()
@@ -155,6 +158,7 @@ def test_keep_alive_from_the_beginning(begin: type) -> None:
     assert connection.config.keepalive_interval_ns == 75 * SECOND
 
 
+@pytest.mark.requirement("RFC 9293", "MUST-21")
 def test_user_timeout_and_limit_of_unsent_data() -> None:
     script = Script()
     connection = script.connect()
