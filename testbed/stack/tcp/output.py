@@ -234,6 +234,8 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         options=tuple(options),
         ecn=tcb.ecn.codepoint(new_data=False) if flags & ECE else NOT_ECT,
         payload=payload,
+        traffic_class=tcb.config.traffic_class,
+        hop_limit=tcb.config.hop_limit,
     )
 
 

@@ -9,6 +9,7 @@ from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.options import MaximumSegmentSize, find
+from testbed.stack.packet.segment import SYN
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import State
 
@@ -85,6 +86,21 @@ def test_fields_of_the_ip_header(begin: type, version: int) -> None:
     connection.send(b"more")
     script.wait(SECOND)
     assert (script.last[0].traffic_class, script.last[0].hop_limit) == (0x28, 7)
+
+
+@begins
+def test_syn_has_those_fields_too(begin: type) -> None:
+    options = SocketOptions(traffic_class=0xB8, hop_limit=3)
+    script = Script()
+    if begin is connected:
+        script.endpoint.connect(FLOW, script.now, options=options)
+        script.out()
+    else:
+        script.endpoint.listen(FLOW.local, options=options)
+        script.inject("S", 0, options=(MaximumSegmentSize(MSS),))
+    (syn,) = script.last
+    assert syn.flags & SYN
+    assert (syn.traffic_class, syn.hop_limit) == (0xB8, 3)
 
 
 @pytest.mark.requirement("RFC 9293", "MUST-17")
