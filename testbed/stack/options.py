@@ -16,7 +16,7 @@ _AT_FIRST: Final = ("congestion", "mss")
 # What MPTCP's connection does itself, so that its subflows do not.
 _OF_CONNECTION: Final = ("nodelay", "user_timeout_ns", "notsent_lowat", "reset_on_close")
 # What Linux's MPTCP has not, or ours has not.
-_NOT_OF_MPTCP: Final = ("cork", "hop_limit", "mss")
+_NOT_OF_MPTCP: Final = ("cork", "mss")
 
 _MANY: Final = 1 << 62
 _BOUNDS: Final = {
@@ -36,9 +36,10 @@ _BOUNDS: Final = {
 class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` leaves what the configuration says (``TcpConfig``, ``MptcpConfig``).
 
-    Of MPTCP the buffers are those of the connection and of each subflow; keep-alives, traffic class
-    and congestion control are of all subflows, those that come later too; the user timeout and the
-    limit of unsent data are the connection's.  Nagle's algorithm has no meaning there.
+    Of MPTCP the buffers are those of the connection and of each subflow; keep-alives, fields of the
+    IP header and congestion control are of all subflows, those that come later too; the user
+    timeout and the limit of unsent data are the connection's.  Nagle's algorithm has no meaning
+    there.
 
     :param congestion: TCP_CONGESTION; from the beginning only.
     :param send_buffer: SO_SNDBUF, octets; not doubled as in Linux.
@@ -50,7 +51,7 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param keepalive: SO_KEEPALIVE; the others are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
     :param reset_on_close: SO_LINGER with a time of 0: ``close`` sends RST.
     :param traffic_class: IP_TOS or IPV6_TCLASS; ECN's bits are TCP's own.
-    :param hop_limit: IP_TTL or IPV6_UNICAST_HOPS.  Not of MPTCP, as in Linux.
+    :param hop_limit: IP_TTL or IPV6_UNICAST_HOPS.
     :param user_timeout_ns: TCP_USER_TIMEOUT.
     :param notsent_lowat: TCP_NOTSENT_LOWAT, octets.
     """

@@ -11,6 +11,7 @@ from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import MpFastclose
 from testbed.stack.packet.options import find
+from testbed.stack.packet.segment import HOP_LIMIT
 
 ANY = Address("0.0.0.0", 80)
 ALIVE = SocketOptions(
@@ -44,6 +45,15 @@ def test_all_subflows_have_them_from_the_beginning(network: Any) -> None:
     assert {tcp.config.traffic_class for tcp in usable(peer)} == {0x60}
     classes = {one.source.host: one.traffic_class for one in world.sent}
     assert classes == {"10.0.1.1": 0x20, "10.0.2.1": 0x20, "10.0.1.2": 0x60, "10.0.2.2": 0x60}
+
+
+def test_hop_limit_is_of_all_subflows(network: Any) -> None:
+    """As in Linux; its tests are scripts of packetdrill."""
+    world = network(2)
+    connection, _ = connect(world, SocketOptions(hop_limit=9), SocketOptions())
+    assert {one.hop_limit for one in world.sent} == {9, HOP_LIMIT}
+    connection.set_options(SocketOptions(hop_limit=7))
+    assert {tcp.config.hop_limit for tcp in usable(connection)} == {7}
 
 
 def test_later_ones_reach_subflows_that_are_there_and_that_come(network: Any) -> None:
@@ -82,9 +92,7 @@ def test_close_may_reset_the_connection(network: Any) -> None:
     assert peer.closed
 
 
-@pytest.mark.parametrize(
-    "options", [SocketOptions(cork=True), SocketOptions(hop_limit=9), SocketOptions(mss=500)]
-)
+@pytest.mark.parametrize("options", [SocketOptions(cork=True), SocketOptions(mss=500)])
 def test_what_is_no_option_of_mptcp(network: Any, options: SocketOptions) -> None:
     world = network(1)
     connection, _ = connect(world, SocketOptions(), SocketOptions())
