@@ -35,6 +35,7 @@ def differences(wanted: Packet, got: Packet, addresses: Addresses) -> list[str]:
         found.append("urg")
     if "ecn" in wanted.ip and not _same_codepoint(str(wanted.ip["ecn"]), got.ip["ecn"]):
         found.append("ECN")
+    found += [name for name in ("tos", "ttl") if wanted.ip.get(name) != got.ip.get(name)]
     if wanted.options is not None:
         found += _options(wanted.options, got.options or (), addresses)
     return found

@@ -22,6 +22,7 @@ from testbed.stack.packet.segment import (
     ECT_0,
     ECT_1,
     FIN,
+    HOP_LIMIT,
     NOT_ECT,
     PSH,
     RST,
@@ -36,6 +37,7 @@ _FLAGS: Final = {
 CODEPOINTS: Final = {"noecn": NOT_ECT, "ect0": ECT_0, "ect1": ECT_1, "ect01": ECT_0, "ce": CE}
 EXPERIMENTAL: Final = 254  # RFC 6994
 FAST_OPEN_MAGIC: Final = b"\xf9\x89"
+_ECN_BITS: Final = 3  # of the type of service
 _NONCE: Final = 42  # of the script's side in a join, unless it says one
 
 
@@ -68,18 +70,22 @@ def composed(context: Context) -> Segment:
         window=packet.window or 0,
         options=_options(context),
         payload=bytes(packet.range.length),
-        ecn=_codepoint(packet.ip, packet.line),
+        ecn=_codepoint(packet.ip),
+        traffic_class=_number(packet.ip, "tos", 0) & ~_ECN_BITS,
+        hop_limit=_number(packet.ip, "ttl", HOP_LIMIT),
         urgent=packet.urgent or 0,
     )
 
 
-def _codepoint(ip: Mapping[str, object], line: int) -> int:
-    tos = ip.get("tos", 0)
-    if isinstance(tos, int) and tos & ~3:
-        raise UnsupportedError("the type of service (IP_TOS)", line)
+def _codepoint(ip: Mapping[str, object]) -> int:
     if "ecn" in ip:
         return CODEPOINTS[str(ip["ecn"])]
-    return tos if isinstance(tos, int) else NOT_ECT
+    return _number(ip, "tos", NOT_ECT) & _ECN_BITS
+
+
+def _number(ip: Mapping[str, object], name: str, otherwise: int) -> int:
+    value = ip.get(name, otherwise)
+    return value if isinstance(value, int) else otherwise
 
 
 def _options(context: Context) -> tuple[tcp.Option, ...]:

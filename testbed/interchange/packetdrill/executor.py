@@ -134,8 +134,6 @@ class Executor:
 
     def _expect(self, packet: Packet, when: When, start: int) -> None:
         """Wait for a segment of the host, and hold it against what is expected."""
-        if {"tos", "ttl"} & set(packet.ip):
-            raise UnsupportedError("the IP header's type of service and hop limit", packet.line)
         last = start + _PATIENCE_NS if when.kind is Kind.ANY else self._latest(when, start)
         found = self._await(packet, last + self._tolerance)
         flow = self._conversations.outbound(found.segment)

@@ -18,6 +18,7 @@ from testbed.stack.connection import Connected, Connection
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.segment import Segment
@@ -56,15 +57,24 @@ class Host:
     # What sockets ask for.
 
     def connect(
-        self, config: MptcpConfig, flow: Flow, *, mptcp: bool, data: bytes | None = None
+        self,
+        config: MptcpConfig,
+        flow: Flow,
+        options: SocketOptions,
+        *,
+        mptcp: bool,
+        data: bytes | None = None,
     ) -> Connection:
         """Open a connection.
 
         :param data: leaves with SYN, as far as that can be; without any, ask for a cookie.
+        :raises ValueError: it cannot have an option.
         """
         endpoint = self._endpoint(config)
         begin = endpoint.connect if mptcp else endpoint.tcp.connect
-        opened: Connection = begin(flow, self.now, data=data or b"", ask_cookie=data is not None)
+        opened: Connection = begin(
+            flow, self.now, data=data or b"", ask_cookie=data is not None, options=options
+        )
         self._opened.append(opened)
         self.history.began(opened)
         self._ports[flow.local.port] = endpoint
@@ -75,10 +85,13 @@ class Host:
         """Return how many octets SYN may bring."""
         return self._endpoint(config).tcp.early_limit(flow, self.now)
 
-    def listen(self, config: MptcpConfig, local: Address, *, mptcp: bool) -> TcpListener:
-        """Open a port."""
+    def listen(
+        self, config: MptcpConfig, local: Address, options: SocketOptions, *, mptcp: bool
+    ) -> TcpListener:
+        """Open a port.  Raises ValueError: it cannot have an option."""
         endpoint = self._endpoint(config)
-        listener = endpoint.listen(local) if mptcp else endpoint.tcp.listen(local)
+        transport = endpoint if mptcp else endpoint.tcp
+        listener = transport.listen(local, options=options)
         self._ports[local.port] = endpoint
         self._accepted.setdefault(local.port, deque())
         return listener

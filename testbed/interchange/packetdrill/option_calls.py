@@ -9,6 +9,7 @@ from testbed.interchange.packetdrill.frame import Frame, Returned
 from testbed.interchange.packetdrill.model import Fields, Items, UnsupportedError, Word
 from testbed.interchange.packetdrill.sockets import (
     CONFIGURED,
+    DEFAULTS,
     PORT,
     Socket,
     WouldBlock,
@@ -24,6 +25,7 @@ _WITHOUT_EFFECT: Final = frozenset(
     {"SO_REUSEADDR", "SO_REUSEPORT", "IP_FREEBIND", "SO_PRIORITY", "TCP_QUICKACK"}
 )
 _BEFORE_OPENING: Final = frozenset({"TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE"})
+_KEPT: Final = _WITHOUT_EFFECT | _BEFORE_OPENING | {"TCP_FASTOPEN", "TCP_SYNCNT"}
 
 
 def _option(frame: Frame) -> str:
@@ -38,7 +40,7 @@ def setsockopt(frame: Frame) -> Returned:
     name, sock = _option(frame), frame.socket()
     value = frame.argument(3)
     if name == "SO_LINGER" and isinstance(value, Fields):
-        sock.options[name] = _linger(value)
+        sock.set_option(name, _linger(value))
     elif name in _WITHOUT_EFFECT:
         sock.options[name] = frame.number(3)
     elif name in _BEFORE_OPENING:
@@ -46,10 +48,11 @@ def setsockopt(frame: Frame) -> Returned:
     elif name == "TCP_FASTOPEN":
         _allow_data_on_syn(frame, sock)
     elif name in CONFIGURED:
-        number = frame.number(3)
-        if sock.connection is not None and sock.options.get(name, 0) != number:
+        sock.set_option(name, frame.number(3))
+    elif name == "TCP_SYNCNT":
+        if sock.connection is not None:
             raise UnsupportedError(f"{name} of a connection that has begun")
-        sock.options[name] = number
+        sock.options[name] = frame.number(3)
     else:
         raise UnsupportedError(f"the socket option {name}")
     return Returned(0)
@@ -84,8 +87,8 @@ def getsockopt(frame: Frame) -> Returned:
         number = sock.take_error()
     elif name == "TCP_IS_MPTCP":
         number = int(sock.speaks_mptcp)
-    elif name in CONFIGURED or name in _WITHOUT_EFFECT or name in _BEFORE_OPENING:
-        number = sock.options.get(name, 0)
+    elif name in CONFIGURED or name in _KEPT:
+        number = sock.options.get(name, DEFAULTS.get(name, 0))
     else:
         raise UnsupportedError(f"the socket option {name}")
     return Returned(0, said={3: number})

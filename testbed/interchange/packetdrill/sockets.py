@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 import msgspec
@@ -13,7 +14,9 @@ from testbed.interchange.packetdrill.model import UnsupportedError
 from testbed.stack.connection import Connection, ErrorKind, Listener
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.segment import HOP_LIMIT
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, State
 
@@ -49,6 +52,7 @@ class Socket:
         self.options: dict[str, int] = {}
         self._host = host
         self._mptcp = mptcp
+        self._given = NO_OPTIONS
         self._local: Address | None = None
         self._listener: Listener | None = None
         self._connection: Connection | None = None
@@ -58,6 +62,23 @@ class Socket:
     def block(self, *, not_at_all: bool) -> None:
         """Have calls wait, or return at once (O_NONBLOCK)."""
         self.nonblocking = not_at_all
+
+    def set_option(self, name: str, value: int) -> None:
+        """Set an option, also of a connection that has begun.
+
+        :raises UnsupportedError: the stack does not have it there.
+        """
+        option = _option(name, value)
+        try:
+            option.check()
+            if self._connection is None:
+                self._given = self._given.changed_by(option)
+            else:
+                self._connection.set_options(option)
+        except ValueError as error:
+            raise UnsupportedError(f"{name}: {error}") from error
+        self.options[name] = value
+        self._host.settle()
 
     # Opening
 
@@ -69,7 +90,9 @@ class Socket:
         """Open a port."""
         if self._listener is not None:  # options have changed
             self._listener.close()
-        self._listener = self._host.listen(config, self._local or local, mptcp=self._mptcp)
+        at, given = self._local or local, self._given
+        with _known_options():
+            self._listener = self._host.listen(config, at, given, mptcp=self._mptcp)
 
     @property
     def listens(self) -> bool:
@@ -85,7 +108,7 @@ class Socket:
                     self._deferred = config, flow
                     return
                 data = b""
-            self._connection = self._host.connect(config, flow, mptcp=self._mptcp, data=data)
+            self._begin(config, flow, data)
             if self.nonblocking:
                 raise OSError(errno.EINPROGRESS, "")
         self._raise_failure()
@@ -100,7 +123,7 @@ class Socket:
         Without a cookie of TCP Fast Open it asks for one, and takes nothing yet.
         """
         data = bytes(min(octets, self._host.early_limit(config, flow)))
-        self._connection = self._host.connect(config, flow, mptcp=self._mptcp, data=data)
+        self._begin(config, flow, data)
         if wait:
             raise _Partly(len(data))
         if not data:
@@ -113,6 +136,11 @@ class Socket:
         """Open a connection by data (MSG_FASTOPEN)."""
         wait = wait and not self.nonblocking
         return self._open_by_data(config, self._flow(local, remote), octets, wait=wait)
+
+    def _begin(self, config: MptcpConfig, flow: Flow, data: bytes | None) -> None:
+        given, mptcp = self._given, self._mptcp
+        with _known_options():
+            self._connection = self._host.connect(config, flow, given, mptcp=mptcp, data=data)
 
     def _flow(self, local: str, remote: Address) -> Flow:
         return Flow(self._local or Address(local, self._host.port()), remote)
@@ -191,10 +219,7 @@ class Socket:
             while waiting:
                 waiting.popleft().abort()
         if self._connection is not None:
-            if self.options.get("SO_LINGER") == 0:
-                self._connection.abort()
-            else:
-                self._connection.close()
+            self._connection.close()
         self._host.settle()
 
     # What can be known of it.
@@ -279,6 +304,15 @@ class _Partly(WouldBlock):
         self.taken = taken
 
 
+@contextlib.contextmanager
+def _known_options() -> Iterator[None]:
+    """Say that the stack does not have an option there."""
+    try:
+        yield
+    except ValueError as error:
+        raise UnsupportedError(str(error)) from error
+
+
 def taken_before(error: WouldBlock) -> int:
     """Return what a write that waits has taken."""
     return error.taken if isinstance(error, _Partly) else 0
@@ -294,21 +328,29 @@ def readable(connection: Connection) -> int:
 def with_options(config: MptcpConfig, options: dict[str, int]) -> MptcpConfig:
     """Return the configuration of a socket's connections."""
     changes: dict[str, Any] = {
-        field: read(options[name]) for name, (field, read) in CONFIGURED.items() if name in options
+        field: read(options[name])
+        for name, (field, read) in _OF_ENDPOINTS.items()
+        if name in options
     }
     if any(map(options.get, _OPENING_FAST)):
         changes["fast_open"] = True
-    tcp = msgspec.structs.replace(config.tcp, **changes)
-    buffers = {name: size for name, size in changes.items() if name.endswith("_buffer")}
-    return msgspec.structs.replace(config, tcp=tcp, **buffers)
+    return msgspec.structs.replace(config, tcp=msgspec.structs.replace(config.tcp, **changes))
 
 
 _OPENING_FAST: Final = ("TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "MSG_FASTOPEN")
 _S: Final = 1_000_000_000
 _MS: Final = 1_000_000
-# Options that are fields of the configuration: their value there.
-CONFIGURED: Final[dict[str, tuple[str, Callable[[int], object]]]] = {
-    "TCP_NODELAY": ("nagle", lambda value: not value),
+# Options of sockets that all connections of an endpoint have here: fields of its configuration.
+_OF_ENDPOINTS: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
+    "TCP_SYNCNT": ("syn_retries", int),
+    "TCP_FASTOPEN": ("fast_open_pending", int),
+    "TCP_FASTOPEN_NO_COOKIE": ("fast_open_cookies", lambda value: not value),
+}
+# Options of sockets: what they are called here, and their value there.
+CONFIGURED: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
+    "TCP_NODELAY": ("nodelay", bool),
+    "TCP_CORK": ("cork", bool),
+    "TCP_MAXSEG": ("mss", int),
     "SO_SNDBUF": ("send_buffer", lambda value: 2 * value),
     "SO_RCVBUF": ("receive_buffer", int),  # Linux doubles it, for what a buffer costs beside data
     "SO_KEEPALIVE": ("keepalive", bool),
@@ -317,7 +359,16 @@ CONFIGURED: Final[dict[str, tuple[str, Callable[[int], object]]]] = {
     "TCP_KEEPCNT": ("keepalive_probes", int),
     "TCP_USER_TIMEOUT": ("user_timeout_ns", lambda value: value * _MS),
     "TCP_NOTSENT_LOWAT": ("notsent_lowat", int),
-    "TCP_SYNCNT": ("syn_retries", int),
-    "TCP_FASTOPEN": ("fast_open_pending", int),
-    "TCP_FASTOPEN_NO_COOKIE": ("fast_open_cookies", lambda value: not value),
+    "SO_LINGER": ("reset_on_close", lambda seconds: seconds == 0),
+    "IP_TOS": ("traffic_class", lambda value: value & ~_ECN),
+    "IPV6_TCLASS": ("traffic_class", lambda value: value & ~_ECN),
+    "IP_TTL": ("hop_limit", int),
+    "IPV6_UNICAST_HOPS": ("hop_limit", int),
 }
+_ECN: Final = 3  # bits that are TCP's own
+DEFAULTS: Final = {"IP_TTL": HOP_LIMIT, "IPV6_UNICAST_HOPS": HOP_LIMIT}
+
+
+def _option(name: str, value: int) -> SocketOptions:
+    field, read = CONFIGURED[name]
+    return SocketOptions(**{field: read(value)})

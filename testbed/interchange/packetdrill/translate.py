@@ -43,8 +43,18 @@ def translated(segment: Segment, context: Context) -> Packet:
         window=segment.window,
         urgent=segment.urgent if segment.flags & URG else None,
         options=tuple(_option(option, context) for option in segment.options),
-        ip={"ecn": segment.ecn},
+        ip=_ip(segment, wanted),
     )
+
+
+def _ip(segment: Segment, wanted: Packet) -> dict[str, object]:
+    """Return what of the IP header the script speaks of, and the codepoint of ECN."""
+    said: dict[str, object] = {"ecn": segment.ecn}
+    if "tos" in wanted.ip:
+        said["tos"] = segment.traffic_class | segment.ecn
+    if "ttl" in wanted.ip:
+        said["ttl"] = segment.hop_limit
+    return said
 
 
 def _option(option: tcp.Option, context: Context) -> ScriptOption:

@@ -194,6 +194,16 @@ def test_call_that_waits_and_must_not(run) -> None:
     assert (outcome.verdict, outcome.reason) == (Verdict.FAIL, "read waits")
 
 
+@pytest.mark.parametrize("wrong", ["tos", "ttl"])
+def test_fields_of_the_ip_header_are_compared(run, wrong: str) -> None:
+    right = {"tos": "0", "ttl": "64"}
+    packets = "+0 write(4, ..., 10) = 10\n+0 > [tos {tos}, ttl {ttl}] P. 1:11(10) ack 1"
+    assert run(TCP + packets.format(**right)).verdict is Verdict.PASS
+    outcome = run(TCP + packets.format(**{**right, wrong: "8"}))
+    assert outcome.reason == f"another packet: {wrong}"
+    assert f"{wrong} {right[wrong]}" in outcome.got
+
+
 def test_wrong_assertion(run) -> None:
     outcome = run(f"{TCP}+0 %{{ assert tcpi_snd_cwnd == 11, tcpi_snd_cwnd }}%")
     assert (outcome.verdict, outcome.line) == (Verdict.FAIL, LAST)
@@ -205,14 +215,25 @@ def test_wrong_assertion(run) -> None:
     [
         ("+0 mmap(3) = 0", "the system call mmap"),
         ("+0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 5", "sockets of IPPROTO_UDP, SOCK_DGRAM"),
-        ("+0 setsockopt(4, SOL_IP, IP_TTL, [1], 4) = 0", "the socket option IP_TTL"),
+        ("+0 setsockopt(4, SOL_TCP, TCP_ULP, [1], 4) = 0", "the socket option TCP_ULP"),
+        (
+            "+0 setsockopt(4, SOL_TCP, TCP_MAXSEG, [100], 4) = 0",
+            "TCP_MAXSEG: mss cannot be changed once a connection has begun",
+        ),
+        (
+            "+0 setsockopt(4, SOL_TCP, TCP_SYNCNT, [1], 4) = 0",
+            "TCP_SYNCNT of a connection that has begun",
+        ),
+        (
+            "+0 `tc qdisc add dev tun0 root pfifo limit 0`",
+            "the command 'tc qdisc add dev tun0 root pfifo limit 0'",
+        ),
         ("+0 read(4, NULL, 10) = -1 EFAULT", "pointers that are not valid"),
         ("+0 send(4, ..., 10, MSG_ZEROCOPY) = 10", "MSG_ZEROCOPY"),
         (
             "+0 epoll_create(1) = 5\n+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLET, fd=4}) = 0",
             "EPOLLET",
         ),
-        ("+0 > [ttl 3] . 1:1(0)", "the IP header's type of service and hop limit"),
         ("+0 `iptables -F`", "the command 'iptables -F'"),
         (
             "+0 < S 0:9(9) win 1 <FO TFO_COOKIE>",
