@@ -24,6 +24,7 @@ _RDWR: Final = 2
 _WITHOUT_EFFECT: Final = frozenset(
     {"SO_REUSEADDR", "SO_REUSEPORT", "IP_FREEBIND", "SO_PRIORITY", "TCP_QUICKACK"}
 )
+_DOUBLED: Final = frozenset({"SO_SNDBUF", "SO_RCVBUF"})  # as Linux tells them
 _BEFORE_OPENING: Final = frozenset({"TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE"})
 _KEPT: Final = _WITHOUT_EFFECT | _BEFORE_OPENING | {"TCP_FASTOPEN", "TCP_SYNCNT"}
 
@@ -88,7 +89,7 @@ def getsockopt(frame: Frame) -> Returned:
     elif name == "TCP_IS_MPTCP":
         number = int(sock.speaks_mptcp)
     elif name in CONFIGURED or name in _KEPT:
-        number = sock.options.get(name, DEFAULTS.get(name, 0))
+        number = sock.options.get(name, DEFAULTS.get(name, 0)) * (1 + (name in _DOUBLED))
     else:
         raise UnsupportedError(f"the socket option {name}")
     return Returned(0, said={3: number})
