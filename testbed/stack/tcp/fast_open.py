@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -95,7 +95,7 @@ class Grants:
         return hashlib.blake2s(text, digest_size=COOKIE, key=key, person=b"fastopen").digest()
 
 
-class _Server(msgspec.Struct):
+class _Server(msgspec.Struct, frozen=True):
     cookie: bytes = b""
     mss: int = 0  # 0: not known
     losses: int = 0  # SYNs with data in a row that had no answer
@@ -135,32 +135,29 @@ class CookieCache:
     def answered(self, flow: Flow, option: FastOpen | None, mss: int) -> None:
         """Take a server's SYN,ACK: a cookie, and its MSS."""
         if not self._cookies:
-            self._server(flow).mss = mss
+            self._know(flow, mss=mss)
         elif option is not None and option.cookie:
-            server = self._server(flow)
-            server.cookie, server.mss = option.cookie, mss
+            self._know(flow, cookie=option.cookie, mss=mss)
 
     def accepted(self, flow: Flow) -> None:
         """Note that a SYN's data was acknowledged."""
-        self._server(flow).losses = 0
+        self._know(flow, losses=0)
 
     def refused(self, flow: Flow) -> None:
         """Note that a SYN's data was not acknowledged, and no cookie came: ask the next time."""
-        self._server(flow).cookie = b""
+        self._know(flow, cookie=b"")
 
     def lost(self, flow: Flow, now: int) -> None:
         """Note that a SYN with data had no answer, and one without it had."""
-        server = self._server(flow)
-        server.avoid_until_ns = now + (_AVOIDED_NS << min(server.losses, _MOST_DOUBLINGS))
-        server.losses += 1
+        losses = self._servers.get(_key(flow), _Server()).losses
+        until_ns = now + (_AVOIDED_NS << min(losses, _MOST_DOUBLINGS))
+        self._know(flow, losses=losses + 1, avoid_until_ns=until_ns)
 
-    def _server(self, flow: Flow) -> _Server:
-        key = _key(flow)
-        server = self._servers.pop(key, _Server())
-        self._servers[key] = server
+    def _know(self, flow: Flow, **changes: Any) -> None:
+        server = self._servers.pop(_key(flow), _Server())
+        self._servers[_key(flow)] = msgspec.structs.replace(server, **changes)
         if len(self._servers) > _MOST_KNOWN:
             del self._servers[next(iter(self._servers))]
-        return server
 
 
 def _key(flow: Flow) -> tuple[str, str]:
