@@ -128,7 +128,7 @@ class TailProbe:
     def duplicate(self, end: int) -> None:
         """Take a DSACK that ends at ``end``: the probe was not needed."""
         if end == self.end:
-            self.end = None
+            self.end, self.at = None, NEVER
 
     def forget(self) -> None:
         """Give up on it: the retransmission timer has expired."""

@@ -267,6 +267,24 @@ def test_a_probe_for_nothing_is_forgiven() -> None:
     assert connection.congestion.threshold > 1 << 30
 
 
+def test_probes_for_nothing_do_not_put_the_timeout_off_for_ever() -> None:
+    """RFC 8985, section 7.2: without progress no further probe is armed, so the RTO backs off.
+
+    A forged ACK has said that more has arrived than did: the peer answers each probe by DSACK, and
+    can never acknowledge anything new.
+    """
+    script = sending(Script(SACK), 5)
+    script.inject(".", 1, at(3))
+    sent = 0
+    for _ in range(600):  # half a minute
+        if script.wait(50 * MS):
+            sent += 1
+            blocks = ((at(4), at(5)), (at(2), at(5)))
+            assert script.inject(".", 1, at(1), options=script.sack(*blocks)) == []
+    assert 1 < sent < 15
+    assert script.connection.backoffs > 3
+
+
 def test_recovery_sends_in_proportion() -> None:
     """RFC 9937: beta segments for each that is delivered, not half a round trip of silence."""
     script = sending(Script(TcpConfig(timestamps=False)), 200)
