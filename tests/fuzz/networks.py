@@ -205,9 +205,9 @@ class Checked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._endpoint, name)
 
-    def connect(self, flow: Flow, now: int, *, data: bytes = b"") -> Connection:
+    def connect(self, flow: Flow, now: int, **more: Any) -> Connection:
         """Open a connection."""
-        self._connections.append(self._endpoint.connect(flow, now, data=data))
+        self._connections.append(self._endpoint.connect(flow, now, **more))
         return self._connections[-1]
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
