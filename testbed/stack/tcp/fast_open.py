@@ -55,6 +55,10 @@ class Early:
             options.append(option)
         return limit
 
+    def answered(self, *, whole: bool) -> None:
+        """Take the SYN,ACK; ``whole``: it acknowledges data, and all of it."""
+        self.acknowledged = whole
+
 
 class Verdict(enum.Enum):
     """What a server finds of a cookie."""

@@ -71,7 +71,7 @@ def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
 
 def _early_answered(tcb: Tcb, early: Early, syn_ack: Segment, now: int) -> None:
     """Take what a SYN,ACK says of data that went with SYN (RFC 7413, section 4.2.1)."""
-    early.acknowledged = 0 < tcb.sender.next == tcb.sender.una
+    early.answered(whole=0 < tcb.sender.next == tcb.sender.una)
     tcb.owner.fast_open_told(tcb, syn_ack, now)
     tcb.sender.take_back_early(keep=tcb.extension is None)
     tcb.sender.rearm(now)
