@@ -228,14 +228,17 @@ def _own_views(evidence: Evidence) -> str | None:
 
 
 def _same_connection(evidence: Evidence) -> str | None:
-    """Where both ends are ours, the tokens of one are the other's, the other way round."""
+    """Where both ends are ours, the tokens of one are the other's, the other way round.
+
+    Of connections that follow one another, an end may not have looked at each.
+    """
     if evidence.protocol != "mptcp" or _kernel_nodes(evidence):
         return None
     here, there = (
         {view.tokens for view in evidence.connections if view.node == node and view.tokens}
         for node in (evidence.source, evidence.target)
     )
-    if here and here == {(theirs, ours) for ours, theirs in there}:
+    if here & {(theirs, ours) for ours, theirs in there}:
         return None
     return (
         f"the tokens of {evidence.source} {sorted(here)} are not those of {evidence.target} "

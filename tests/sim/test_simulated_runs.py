@@ -205,7 +205,14 @@ def test_user_timeout_ends_a_connection(
         assert "timed out" in str(run.reason)
 
 
-@pytest.mark.parametrize("kind", ["reqres, count: 20", "stream, rate: 1mbit, duration: 2s"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "reqres, count: 20",
+        "reqres, response: 300KB, count: 5, reconnect: true",
+        "stream, rate: 1mbit, duration: 2s",
+    ],
+)
 def test_every_built_in_kind_runs(bench: Bench, kind: str) -> None:
     text = EXPERIMENT.replace("bulk", kind).replace(", size: 1MB", "")
     _, runs = bench.run(text)

@@ -204,6 +204,14 @@ def test_tokens_of_different_connections_make_a_userspace_run_invalid():
     assert "the other way round" in change(OURS, connections=OURS.connections[:1])
 
 
+def test_an_end_need_not_have_looked_at_each_of_many_connections():
+    others = [
+        ConnectionView(node="client", fallback=False, subflows=2, tokens=(5, 6)),
+        ConnectionView(node="server", fallback=False, subflows=2, tokens=(7, 8)),
+    ]
+    assert change(OURS, connections=(*OURS.connections, *others)) is None
+
+
 def test_an_end_that_saw_plain_tcp_makes_a_userspace_run_invalid():
     spoken = {"client": "mptcp", "server": "tcp"}
     assert change(OURS, spoken=spoken) == "mptcp was to run, but server saw tcp"
