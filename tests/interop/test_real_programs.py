@@ -198,7 +198,9 @@ def test_tshark_finds_keys_tokens_and_mappings_in_order(lab, content, tmp_path):
 
     view = lab(["rate 50mbit delay 2ms"] * 2, Family.IPV4, test)
     events = [json.loads(line) for line in trace.read_text().splitlines()]
-    assert [event["event"] for event in events][:2] == ["created", "established"]
+    names = [event["event"] for event in events]
+    assert names[0] == "created"
+    assert names.count("established") == 1  # the peer's addresses may be announced before
     assert "sub_established" in [event["event"] for event in events]
 
     packets = tshark.decode_file(capture)
