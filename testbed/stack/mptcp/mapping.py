@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -48,6 +49,9 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
         return self.subflow + self.length
 
 
+_start: Final = attrgetter("subflow")
+
+
 class ReceivedMappings:
     """What the peer has said of its octets on one subflow.
 
@@ -58,11 +62,10 @@ class ReceivedMappings:
     another nothing can be kept.
     """
 
-    __slots__ = ("_mappings", "_passed", "_starts")
+    __slots__ = ("_mappings", "_passed")
 
     def __init__(self) -> None:
         self._mappings: list[Mapping] = []  # by their place in the subflow, disjoint
-        self._starts: list[int] = []  # of each
         self._passed = 0  # position in the subflow before which nothing is needed any more
 
     def __len__(self) -> int:
@@ -70,8 +73,8 @@ class ReceivedMappings:
 
     def start_after(self, position: int) -> int | None:
         """Return where the first mapping after a position of the subflow starts."""
-        index = bisect_right(self._starts, position)
-        return self._starts[index] if index < len(self._starts) else None
+        index = bisect_right(self._mappings, position, key=_start)
+        return self._mappings[index].subflow if index < len(self._mappings) else None
 
     def add(self, mapping: Mapping) -> None:
         """Note a mapping; what is known already of its octets stays as it is."""
@@ -85,7 +88,6 @@ class ReceivedMappings:
             return
         if mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
             self._mappings.append(mapping)
-            self._starts.append(mapping.subflow)
         else:
             self._insert(mapping)
 
@@ -93,10 +95,10 @@ class ReceivedMappings:
         """Return the mapping of the octet at a position of the subflow, in order."""
         mappings = self._mappings
         if mappings and mappings[0].subflow_end <= position:
-            gone = bisect_right(self._starts, position)
+            gone = bisect_right(mappings, position, key=_start)
             if mappings[gone - 1].subflow_end > position:
                 gone -= 1
-            del mappings[:gone], self._starts[:gone]
+            del mappings[:gone]
         self._passed = max(self._passed, position)
         if mappings and mappings[0].subflow <= position:
             return mappings[0]
@@ -109,10 +111,10 @@ class ReceivedMappings:
     def _insert(self, new: Mapping) -> None:
         """Put what is new of a mapping between those that are there."""
         start = max(new.subflow, self._passed)
-        first = bisect_right(self._starts, start)
+        first = bisect_right(self._mappings, start, key=_start)
         if first and self._mappings[first - 1].subflow_end > start:
             first -= 1
-        end = bisect_left(self._starts, new.subflow_end)
+        end = bisect_left(self._mappings, new.subflow_end, first, key=_start)
         if new.checksum is not None and (start > new.subflow or first < end):
             return
         if end - first > _MOST_OVERLAPPED:
@@ -126,7 +128,6 @@ class ReceivedMappings:
         if start < new.subflow_end:
             found.append(_part(new, start, new.subflow_end))
         self._mappings[first:end] = found
-        self._starts[first:end] = [each.subflow for each in found]
 
 
 def _part(mapping: Mapping, start: int, end: int) -> Mapping:
