@@ -139,6 +139,8 @@ def _print(out: Console, outcomes: list[Outcome]) -> None:
 
     for outcome in outcomes:
         _print_outcome(out, outcome)
+    if not outcomes:  # no script could be read: the errors say why
+        return
     table = Table(box=None, pad_edge=False)
     for title in ("directory", "pass", "fail", "unsupported"):
         table.add_column(title, justify="left" if title == "directory" else "right")

@@ -241,7 +241,7 @@ def differs(call: Call, got: Returned) -> str | None:
     """Return how a call's outcome differs from what the script says, ``None`` if it does not."""
     wanted = call.result
     if isinstance(wanted, int) and wanted != got.value:
-        return f"{wanted}"
+        return f"{wanted} {call.errno}".rstrip()
     if call.errno and call.errno != got.errno:
         return f"-1 {call.errno}"
     for at, said in got.said.items():

@@ -195,7 +195,7 @@ class Executor:
         self, packet: Packet, when: When, start: int, got: Packet, at: int, wrong: list[str]
     ) -> None:
         expected, seen = of_packet(packet), of_packet(got)
-        if wrong == ["time"]:
+        if "time" in wrong:
             ends = self._latest(when, start)
             between = of_time(start) + (f"~{of_time(ends)}" * (ends > start))
             expected, seen = f"{between} {expected}", f"{of_time(at)} {seen}"

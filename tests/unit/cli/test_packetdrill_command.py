@@ -96,5 +96,6 @@ def test_every_script_that_cannot_be_read_is_named(script) -> None:
     first, second = script("a_v6.pkt", "+x"), script("b_v6.pkt", "\n+y")
     result = invoke(first, second)
     assert result.exit_code == 2
+    assert result.stdout == ""
     assert f"{first}:1: a time is expected, not 'x'" in result.stderr
     assert f"{second}:2: a time is expected, not 'y'" in result.stderr

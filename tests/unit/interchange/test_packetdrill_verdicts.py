@@ -166,6 +166,18 @@ def test_times_are_compared(run, when: str, passes: bool) -> None:
         assert outcome.got.startswith("0.400000 > P.")
 
 
+def test_times_are_told_beside_other_differences(run) -> None:
+    outcome = run(f"{TCP}+0 write(4, ..., 10) = 10\n+.2 > . 1:11(10) ack 1")
+    assert outcome.reason == "another packet: flags, time"
+    assert outcome.expected == "0.300000 > . 1:11(10) ack 1"
+    assert outcome.got.startswith("0.100000 > P. 1:11(10) ack 1")
+
+
+def test_errors_of_calls_are_told_by_name(run) -> None:
+    outcome = run(f"{TCP}+0 close(4) = -1 EBADF")
+    assert (outcome.expected, outcome.got) == ("-1 EBADF", "0")
+
+
 def test_tolerance_is_the_scripts(run) -> None:
     late = f"{TCP}+0 write(4, ..., 10) = 10\n+.05 > P. 1:11(10) ack 1"
     assert run(late).verdict is Verdict.FAIL
