@@ -60,8 +60,14 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
         return decoded
 
     def check(self) -> None:
-        """Check that there is what its options name.  Raises InputError."""
-        options.check_names(self.kind, self.options)
+        """Check that there is what its options name, and that they go together.
+
+        :raises InputError: of all that is wrong.
+        """
+        all_of(
+            lambda: options.check_names(self.kind, self.options),
+            lambda: options.check_pairs(self.kind, self.decoded),
+        )
 
     @property
     def sysctls(self) -> Mapping[str, str]:

@@ -44,6 +44,8 @@ _WORDS: Final[Mapping[type, str]] = {
 # (RFC 791, section 3.1), of mss what Linux takes; the others count something.
 _LEAST: Final = {"mtu": 576, "mss": 88, "hop_limit": 1, "keepalive_probes": 1}
 _MOST: Final = {"hop_limit": 255, "traffic_class": 255}
+# Options that must not be more than another one, where both are given.
+_NOT_ABOVE: Final = (("receive_buffer_initial", "receive_buffer"), ("rto_min", "rto_max"))
 _OFF: Final = frozenset({"blackhole_timeout"})  # times of which 0 turns something off
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
@@ -131,6 +133,19 @@ def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
             if not kind.in_kernel and chosen.get(name) is not None
         )
     )
+
+
+def check_pairs(kind: StackKind, options: msgspec.Struct) -> None:
+    """Check options that only make sense together.
+
+    :raises InputError: one is more than another that bounds it; of all such pairs.
+    """
+    all_of(*(functools.partial(_check_pair, kind, given(options), *pair) for pair in _NOT_ABOVE))
+
+
+def _check_pair(kind: StackKind, values: Mapping[str, Any], low: str, high: str) -> None:
+    if low in values and high in values and values[low] > values[high]:
+        raise InputError(f"{low} of {kind.name} is more than its {high}")
 
 
 def given(options: msgspec.Struct) -> dict[str, Scalar]:

@@ -32,8 +32,8 @@ def _off(value: str) -> bool:
 
 
 def _default(value: str) -> int:
-    """Return the second of ``min default max``: what a buffer is to begin with."""
-    return int(value.split()[-2:][0])
+    """Return the second of ``min default max``, up to the last: what a buffer is to begin with."""
+    return min(int(value.split()[-2:][0]), _largest(value))
 
 
 # The options that a sysctl means, and what its value is there.  See ip-sysctl.rst and

@@ -46,6 +46,11 @@ def test_what_is_not_a_stack_is_refused(name):
             "4096 131072 6291456",
             {"receive_buffer": 6291456, "receive_buffer_initial": 131072},
         ),
+        (  # in whatever order Linux takes them
+            "tcp_rmem",
+            "4096 9000 6000",
+            {"receive_buffer": 6000, "receive_buffer_initial": 6000},
+        ),
     ],
 )
 def test_sysctls_of_a_node_mean_options_of_ours(name, value, option):
@@ -176,6 +181,11 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("userspace(mss=50)", "mss of userspace must be 88 or more"),
         ("userspace-tcp(hop_limit=256)", "hop_limit of userspace-tcp must be 255 or less"),
         ("userspace(data_acks=1)", "no option 'data_acks'"),
+        ("userspace(rto_min=2s, rto_max=1s)", "rto_min of userspace is more than its rto_max"),
+        (
+            "userspace-tcp(receive_buffer_initial=2MiB, receive_buffer=1MiB)",
+            "receive_buffer_initial of userspace-tcp is more than its receive_buffer",
+        ),
         ("tcp(scheduler=default)", "no option 'scheduler'; a stack that has it: mptcp, userspace$"),
         ("tcp(congestion)", "is not OPTION=VALUE"),
         ("tcp(nodelay=true, nodelay=false)", "given twice"),
