@@ -1,4 +1,4 @@
-"""Programs decide, on a Unix socket: as with the kernel's ``net/mptcp/pm_userspace.c``.
+"""Programs decide, on a Unix socket: as with net/mptcp/pm_userspace.c of the kernel.
 
 The manager decides nothing.  A program gives commands (:mod:`testbed.stack.mptcp.path_control`),
 and hears of events as any tracer does.  On a real interface it does so through a Unix socket

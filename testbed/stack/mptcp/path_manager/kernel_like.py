@@ -1,4 +1,4 @@
-"""The in-kernel path manager's rules (``net/mptcp/pm_kernel.c``, ip-mptcp(8)).
+"""The in-kernel path manager's rules: net/mptcp/pm_kernel.c, ip-mptcp(8).
 
 Endpoints flagged ``signal`` are announced; from those flagged ``subflow`` a subflow is opened to
 the peer's initial address.  An announced address is connected to from the ``fullmesh`` endpoints;
