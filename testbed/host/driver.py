@@ -281,7 +281,7 @@ class Host:
 
     def _require_local(self, host: str) -> None:
         if not self.network.is_local(host):
-            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+            raise OSError(errno.EADDRNOTAVAIL, f"{host}: {os.strerror(errno.EADDRNOTAVAIL)}")
 
     def _let_go(self, port: int) -> None:
         self._ports.let_go(port)

@@ -30,6 +30,7 @@ from testbed.streams import StreamPair, error_of
 RETRY_S: Final = 3.0  # a listener that was started just before us is ready by then
 _RETRY_EVERY_S: Final = 0.2
 STACKS: Final = ("userspace", "userspace-tcp")
+_OF_MPTCP: Final = ("scheduler", "path_manager", "checksum")
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
 
 
@@ -82,6 +83,7 @@ def options(
         **others,
     )
     _known("stack", found.stack, STACKS)
+    _heeded(found)
     SCHEDULERS.check(found.scheduler)
     PATH_MANAGERS.check(found.path_manager)
     CONTROLS.check(found.congestion)
@@ -100,6 +102,16 @@ def _port(text: str) -> int:
 def _known(what: str, name: str, names: Iterable[str]) -> None:
     if name not in (known := tuple(names)):
         raise InputError(f"unknown {what} {name!r}", hint=nearest(name, known))
+
+
+def _heeded(found: Options) -> None:
+    """Refuse options that the stack would not look at."""
+    if found.stack != "userspace-tcp":
+        return
+    for field in msgspec.structs.fields(Options):
+        if field.name in _OF_MPTCP and getattr(found, field.name) != field.default:
+            option = f"--{field.name.replace('_', '-')}"
+            raise InputError(f"{option} is for MPTCP only", hint="leave out --stack userspace-tcp")
 
 
 def _nameable(host: str) -> None:

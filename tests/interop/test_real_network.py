@@ -236,7 +236,7 @@ def test_nc_refuses_an_address_that_is_not_its_own(lab, stack):
             program = await lab.launcher.spawn("client", (*argv, *where))
             status, _, complaint = await ended(program)
             assert status == 1
-            assert complaint.endswith(": Cannot assign requested address\n")
+            assert complaint.endswith(": 192.0.2.1: Cannot assign requested address\n")
             assert complaint.count("\n") == 1
 
     lab([""], Family.IPV4, test)

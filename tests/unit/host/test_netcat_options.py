@@ -40,6 +40,13 @@ def test_a_family_can_be_asked_for():
         (["h", "65536"], {}, "no port"),
         (["h", "1"], {"ipv4": True, "ipv6": True}, "exclude"),
         (["h", "1"], {"stack": "tcp"}, "unknown stack"),
+        (["h", "1"], {"stack": "userspace-tcp", "scheduler": "dems"}, "--scheduler is for MPTCP"),
+        (
+            ["h", "1"],
+            {"stack": "userspace-tcp", "path_manager": "command"},
+            "--path-manager is for MPTCP",
+        ),
+        (["h", "1"], {"stack": "userspace-tcp", "checksum": True}, "--checksum is for MPTCP"),
         (["h", "1"], {"scheduler": "fastest"}, "no scheduler"),
         (["h", "1"], {"path_manager": "none"}, "no path manager"),
         (["h", "1"], {"congestion": "vegas"}, "no congestion control"),
