@@ -21,6 +21,7 @@ from testbed.interchange.packetdrill.model import (
     Value,
     Word,
 )
+from testbed.interchange.packetdrill.notation import of_value
 from testbed.interchange.packetdrill.option_calls import fcntl, getsockopt, ioctl, poll, setsockopt
 from testbed.interchange.packetdrill.pipes import Pipe
 from testbed.interchange.packetdrill.sockets import PORT, Socket, with_options
@@ -246,7 +247,7 @@ def differs(call: Call, got: Returned) -> str | None:
         return f"-1 {call.errno}"
     for at, said in got.said.items():
         if not _agrees(call.arguments[at], said):
-            return f"value {at + 1}: {call.arguments[at]}"
+            return f"value {at + 1}: {of_value(call.arguments[at])}"
     return None
 
 

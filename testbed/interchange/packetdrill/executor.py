@@ -31,7 +31,7 @@ from testbed.interchange.packetdrill.model import (
     When,
 )
 from testbed.interchange.packetdrill.names import Addresses, Cookie, Keys
-from testbed.interchange.packetdrill.notation import of_packet, of_time
+from testbed.interchange.packetdrill.notation import of_packet, of_time, of_written
 from testbed.interchange.packetdrill.outcome import Mismatch
 from testbed.interchange.packetdrill.queries import holds
 from testbed.interchange.packetdrill.settings import Settings
@@ -164,7 +164,8 @@ class Executor:
         while (found := self._take(packet)) is None:
             if self._host.now >= last:
                 expected = of_packet(packet)
-                raise Mismatch(packet.line, "nothing was sent", expected, "nothing")
+                seen = f"nothing until {of_time(last)}"
+                raise Mismatch(packet.line, "nothing was sent", expected, seen)
             if not self._host.advance(last):
                 continue
             self._look_after_waiting()
@@ -251,7 +252,9 @@ class Executor:
 
     def _check(self, call: Call, returned: Returned) -> None:
         seen = " ".join([str(returned.value), returned.errno]).strip()
-        said = "".join(f", value {at + 1}: {value}" for at, value in returned.said.items())
+        said = "".join(
+            f", value {at + 1}: {of_written(value)}" for at, value in returned.said.items()
+        )
         self._say(f"{call.name} = {seen}{said}")
         wanted = differs(call, returned)
         if wanted is not None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from testbed.interchange.packetdrill.model import Packet, ScriptOption
+from testbed.interchange.packetdrill.model import (
+    Anything,
+    Fields,
+    Items,
+    Made,
+    Packet,
+    ScriptOption,
+    Value,
+    Word,
+)
 
 _NS = 1_000_000_000
 
@@ -33,6 +42,35 @@ def of_packet(packet: Packet) -> str:
 def of_time(ns: int) -> str:
     """Return a time in seconds since the start of a script."""
     return f"{ns / _NS:.6f}"
+
+
+def of_value(value: Value) -> str:
+    """Return an argument of a call as a script would say it."""
+    match value:
+        case Anything():
+            return "..."
+        case Word():
+            return "|".join(value.names)
+        case Fields():
+            fields = (f"{name}={of_value(one)}" for name, one in value.items)
+            return f"{{{', '.join(fields)}}}"
+        case Items():
+            return f"[{', '.join(map(of_value, value.items))}]"
+        case Made():
+            return f"{value.name}({', '.join(map(of_value, value.arguments))})"
+        case int():
+            return str(value)
+        case str():
+            return f'"{value}"'
+
+
+def of_written(value: object) -> str:
+    """Return what a call has written: a number, events, or several of them."""
+    if isinstance(value, frozenset):
+        return "|".join(sorted(map(str, value))) or "0"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(of_written, value))}]"
+    return str(value)
 
 
 def _address(name: str) -> str:

@@ -57,6 +57,8 @@ def parse_text(text: str, file: str, defines: dict[str, str] | None = None) -> S
     events: list[Timed] = []
     while reader.peek.kind != "end":
         events.append(_timed(reader))
+    if not events and not setup:
+        raise InputError("a script without events", file=file, hint="packets, calls or commands")
     return Script(file=file, options=options, setup=tuple(setup), events=tuple(events))
 
 
