@@ -544,7 +544,7 @@ class MptcpConnection:
         Each subflow's TCP tells of it with every ACK it sends anyway.
         """
         gain = self.incoming.edge - self._told_edge
-        return gain >= self.incoming.capacity // _WORTH_TELLING
+        return gain > 0 and gain >= self.incoming.capacity // _WORTH_TELLING
 
     def _size_window(self, now: int) -> None:
         """Let the shared window grow, as the slowest subflow has to keep it full."""

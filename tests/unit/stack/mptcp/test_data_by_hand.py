@@ -295,6 +295,14 @@ def test_windows_right_edge_does_not_move_back(script: Any) -> None:
     assert update.window == 20_000
 
 
+@pytest.mark.parametrize("octets", [1, 3, 4])
+def test_a_tiny_window_that_stays_as_it_is_is_told_once(script: Any, octets: int) -> None:
+    """Two ends that told it again on each ACK would answer each other for ever."""
+    world = script(receive_buffer=octets)
+    peer = world.open()
+    assert [peer.send(ACK, world.ack(0)) for _ in range(3)] == [[], [], []]
+
+
 def test_window_is_shared_by_all_subflows(script: Any) -> None:
     """Section 3.3.4: data that waits on one subflow takes the others' window."""
     world = script(receive_buffer=20_000)
