@@ -125,13 +125,11 @@ class MptcpEndpoint:
         tries = 0 if swallowed else config.syn_retrans_before_tcp_fallback + 1
         handshake = CapableInitiator(keys, deny_join=config.deny_join_initial, tries=tries)
         connection, subflow = self._connection(keys, handshake, flow, options, initiator=True)
-        if data:
-            connection.send(data)
-        tcp = self.tcp.connect(
-            flow, now, subflow, data=data, ask_cookie=ask_cookie, options=options
-        )
-        subflow.attach(tcp)
+        ask_cookie |= bool(data)
+        subflow.attach(self.tcp.connect(flow, now, subflow, ask_cookie=ask_cookie, options=options))
         self._by_token[keys.token] = connection
+        if data:
+            subflow.send_early(data[: connection.send(data)])
         if tries:
             self.count("MPCapableSYNTX")
         return connection

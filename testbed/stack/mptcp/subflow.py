@@ -156,6 +156,15 @@ class Subflow:
         self._may_answer = answer
         return data
 
+    def send_early(self, data: bytes) -> None:
+        """Send with SYN what of this can leave so; TCP drops what the SYN,ACK does not acknowledge.
+
+        It has no mapping (appendix B).
+        """
+        tcp = self.tcp
+        if tcp.early is not None and not tcp.closed:
+            tcp.send(data[: tcp.early.limit])
+
     @property
     def early_out(self) -> int:
         """Octets that have left with SYN, and that need no mapping."""

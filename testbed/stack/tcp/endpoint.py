@@ -104,8 +104,7 @@ class TcpEndpoint:
     ) -> TcpConnection:
         """Open a connection; ``Connected`` or ``Closed`` will tell how it went.
 
-        :param data: sent as by ``send``, with ``fast_open`` on SYN as far as that can be.  With an
-            extension what the SYN,ACK does not acknowledge of it is dropped.
+        :param data: sent as by ``send``, with ``fast_open`` on SYN as far as that can be.
         :param ask_cookie: with ``fast_open``, ask for a cookie though there is no data.
         :raises ValueError: an option cannot have its value.
         :raises OSError: EADDRINUSE, there is such a connection already; ENETUNREACH, as in Linux,
@@ -123,8 +122,6 @@ class TcpEndpoint:
         try:
             early = self._early_of(flow, now) if data or ask_cookie else None
             connection.open(now, early)
-            if data and extension is not None:
-                data = b"" if early is None else data[: early.limit]
             if data:
                 connection.send(data)
         except Exception as error:

@@ -208,6 +208,18 @@ def _answered(world: Script, acked: int, *options: Any) -> tuple[Any, list[Segme
     return peer, out
 
 
+def test_syn_brings_no_more_than_may_be_written(script: Any) -> None:
+    """TCP_NOTSENT_LOWAT limits data of a SYN as it limits ``send``."""
+    world = script(tcp={"fast_open": True, "fast_open_cookies": False, "notsent_lowat": 100})
+    peer = world.dial(bytes(1000))
+    (syn,) = peer.take()
+    assert len(syn.payload) == 100
+    peer.seq = 0
+    peer.send(SYN | ACK, MaximumSegmentSize(1460), MpCapable(sender_key=PEER_KEY), ack=101)
+    assert world.connection.unsent == 0
+    assert not world.connection.fallback
+
+
 def test_data_that_went_with_the_syn_is_in_no_mapping(script: Any) -> None:
     """Figure 19: what follows has subflow sequence number 1, though TCP's is more."""
     world = _known(script)

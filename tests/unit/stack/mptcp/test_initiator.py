@@ -9,6 +9,7 @@ import pytest
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
+from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import (
     AddAddr,
     Dss,
@@ -22,7 +23,7 @@ from testbed.stack.packet.mptcp import (
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
 
-from .script import LOCAL_2, PEER_KEY
+from .script import LOCAL, LOCAL_2, PEER_KEY
 
 SECOND = (PathEndpoint(host=LOCAL_2.host, id=2, subflow=True),)
 
@@ -311,3 +312,17 @@ def test_unknown_join_answer_is_no_join(script: Any) -> None:
     peer.send(ACK, world.data(0, 3, 1), payload=b"abc")
     assert world.connection.read(10) == b"abc"
     assert not world.connection.fallback
+
+
+@pytest.mark.parametrize("host", ["10.0.1.2", "255.255.255.255"])
+def test_connection_that_cannot_begin_leaves_nothing(script: Any, host: str) -> None:
+    """Not even with data to send: nobody has it, so nobody is told of it."""
+    world = script()
+    flow = Flow(Address(LOCAL.host, 4000), Address(host, 80))
+    world.dial()
+    with pytest.raises(OSError, match=r"connection|address"):
+        world.endpoint.connect(flow, world.now, data=b"hello")
+    world.pump()
+    assert world.events == []
+    assert world.endpoint.connections == 1
+    assert world.tracer.count("fault") == 0
