@@ -82,7 +82,8 @@ class TcpEndpoint:
         self._listeners: dict[Address, TcpListener] = {}
         self._handshakes: dict[TcpConnection, TcpListener] = {}  # of accepted connections
         self._early: dict[TcpConnection, TcpListener] = {}  # that began with data on SYN
-        self._unaccepted: dict[Flow, TcpListener] = {}  # where the program has to accept them
+        # Where the program has to accept a connection; several may have had the same flow in turn.
+        self._unaccepted: dict[Flow, list[TcpListener]] = {}
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
@@ -181,9 +182,11 @@ class TcpEndpoint:
 
     def accepted(self, connection: Connection) -> None:
         """Take that the program has accepted a connection: another one may wait in its place."""
-        listener = self._unaccepted.pop(connection.flow, None)
-        if listener is not None:
-            listener.accepted()
+        listeners = self._unaccepted.get(connection.flow)
+        if listeners is not None:
+            listeners.pop(0).accepted()
+            if not listeners:
+                del self._unaccepted[connection.flow]
 
     @property
     def counters(self) -> dict[str, int]:
@@ -566,8 +569,8 @@ class TcpEndpoint:
                 listener.release()
                 if isinstance(event, Connected):
                     self.count("TcpPassiveOpens")
-                    if connection.flow not in self._unaccepted and listener.enqueue():
-                        self._unaccepted[connection.flow] = listener
+                    if listener.enqueue():
+                        self._unaccepted.setdefault(connection.flow, []).append(listener)
                 if isinstance(event, Closed) and not _faulty(event):
                     return
         self._events.append((connection, event))

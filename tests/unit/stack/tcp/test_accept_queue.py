@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from testbed.stack.connection import Connected
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
 
 from .riding import RIDING
@@ -16,7 +18,7 @@ class Port:
     def __init__(self, accept_queue: int | None) -> None:
         self.endpoint = TcpEndpoint(bare(), b"k" * 16)
         self.endpoint.listen(HERE, RIDING.acceptor(), accept_queue=accept_queue)
-        self.connected: list[Flow] = []
+        self.connected: list[TcpConnection] = []
         self.now = 100 * SECOND
 
     def send(self, port: int, flags: int, seq: int, ack: int = 0) -> list[Segment]:
@@ -28,7 +30,8 @@ class Port:
     def take(self) -> list[Segment]:
         out = list(self.endpoint.segments_to_send(self.now))
         while (found := self.endpoint.next_event()) is not None:
-            self.connected.append(found[0].flow)
+            if isinstance(found[1], Connected):
+                self.connected.append(found[0])
         return out
 
     def begin(self, port: int) -> int:
@@ -40,13 +43,11 @@ class Port:
         assert self.send(port, ACK, 1001, self.begin(port)) == []
 
     def accept(self) -> None:
-        connection = self.endpoint.connection(self.connected.pop(0))
-        assert connection is not None
-        self.endpoint.accepted(connection)
+        self.endpoint.accepted(self.connected.pop(0))
 
     @property
     def ports(self) -> list[int]:
-        return [flow.remote.port for flow in self.connected]
+        return [one.flow.remote.port for one in self.connected]
 
 
 def test_one_more_than_the_backlog_waits() -> None:
@@ -92,8 +93,7 @@ def test_connection_that_has_ended_waits_until_it_is_accepted() -> None:
     world.open(1)
     world.send(1, RST, 1001)
     assert world.send(2, SYN, 1000) == []
-    connection = world.endpoint.connection(world.connected[0])
-    assert connection is None or connection.closed
+    assert world.connected[0].closed
 
 
 def test_segment_of_no_connection_is_answered_as_ever() -> None:
@@ -122,3 +122,18 @@ def test_without_a_queue_all_are_accepted_at_once() -> None:
         world.open(port)
     assert world.ports == [1, 2, 3, 4, 5]
     assert "TcpExtListenOverflows" not in world.endpoint.counters
+
+
+def test_each_connection_of_a_peer_takes_a_place() -> None:
+    """A peer that opens and resets the same connection again and again fills the queue as well."""
+    world = Port(1)
+    for _ in range(2):
+        world.open(1)
+        world.send(1, RST, 1001)
+    assert world.send(1, SYN, 1000) == []
+    assert world.ports == [1, 1]
+    world.accept()
+    world.accept()
+    for port in (2, 3):
+        world.open(port)
+    assert world.send(1, SYN, 1000) == []
