@@ -76,7 +76,7 @@ class MptcpConnection:
     """
 
     __slots__ = ("_confirmed", "_count", "_detached", "_ended", "_events", "_fast_close", "_fin",
-                 "_give_up_ns", "_host", "_last_words", "_mp_fail", "_options", "_patience",
+                 "_give_up_ns", "_host", "_last_words", "_met", "_mp_fail", "_options", "_patience",
                  "_receiver", "_stillborn", "_subflows", "_taken", "_told_closed", "_told_edge",
                  "aborting", "config", "controls", "failure", "fallback", "flow", "incoming",
                  "initiator", "keys", "outgoing", "paths", "sender", "state")  # fmt: skip
@@ -107,6 +107,7 @@ class MptcpConnection:
         self.aborting = False
         self._subflows: list[Subflow] = []
         self._ended: list[dict[str, Any]] = []  # the last subflows that are no more
+        self._met = False  # the handshake of its first subflow is done
         self._confirmed = False  # joins are possible
         self._stillborn = False  # its first subflow cannot be opened
         self.sender = Sender(
@@ -315,9 +316,7 @@ class MptcpConnection:
         """
         subflow.enter()
         self.incoming.begin(subflow.take_early(answer=self.config.early_answer))
-        self._transit(Step.ESTABLISH)
-        self.outgoing.open_window(subflow.tcp.send_window)
-        self._events.connected()
+        self._let_flow(subflow)
         self.touch()
 
     def discard(self, subflow: Subflow) -> None:
@@ -469,19 +468,22 @@ class MptcpConnection:
             subflow.tcp.shutdown()
 
     def _establish_once(self, subflow: Subflow, now: int) -> None:
-        """Once the handshake of the first subflow is done, data can flow."""
-        if self.state is not DataState.OPENING or not subflow.accepted:
+        """Once the handshake of the first subflow is done, data can flow, if it did not before."""
+        if self._met or not (subflow.accepted and subflow.begun):
             return
-        if subflow.refused is not None:
-            return
-        self._transit(Step.ESTABLISH)
-        self.outgoing.skip(subflow.early_out)
-        # Until the first Data ACK, the window is that of the handshake (section 3.1).
-        self.outgoing.open_window(subflow.tcp.send_window)
-        self._events.connected()
+        self._met = True
+        if self.state is DataState.OPENING:
+            self.outgoing.skip(subflow.early_out)
+            self._let_flow(subflow)
         self._host.opened(self, subflow, now)
         self.count(_MET[self.initiator, subflow.fallback])
         self.trace("created", now, **self.paths.described())
+
+    def _let_flow(self, first: Subflow) -> None:
+        self._transit(Step.ESTABLISH)
+        # Until the first Data ACK, the window is that of the handshake (section 3.1).
+        self.outgoing.open_window(first.tcp.send_window)
+        self._events.connected()
 
     def _close_in_order(self) -> None:
         """Move through the states of appendix D."""

@@ -120,6 +120,7 @@ class Subflow:
         self._fallback = Fallback()
         self._owner = owner
         self._state = State.CLOSED  # TCP's
+        self._begun = False  # TCP has been established
         self._stirred = True  # something was recorded since the last step
         self._outside = not initiated  # opened by the peer, and half-open
         self._stripped = False
@@ -353,6 +354,11 @@ class Subflow:
         return self.asks_backup or self.peer_backup
 
     @property
+    def begun(self) -> bool:
+        """Whether TCP's handshake was done, be it over by now."""
+        return self._begun
+
+    @property
     def accepted(self) -> bool:
         """Whether the peer has answered the handshake."""
         return self.opening.accepted
@@ -496,6 +502,7 @@ class Subflow:
     def state_changed(self, old: State, new: State) -> None:
         """Record TCP's state."""
         self._state = new
+        self._begun |= new is State.ESTABLISHED
         if self._outside and new is State.CLOSED:
             self._owner.discard(self)
         if old is State.SYN_SENT and new is State.ESTABLISHED:

@@ -64,6 +64,16 @@ def test_data_of_the_syn_is_before_the_data_stream(script: Any) -> None:
     assert not world.connection.fallback
 
 
+def test_connection_that_begins_early_is_told_of_as_others_are(script: Any) -> None:
+    """By the event ``created``, and a counter, once its peer has answered."""
+    world, peer, _ = _asked(script)
+    assert world.tracer.events == []
+    _third(world, peer)
+    peer.send(ACK, world.data(0, 5, 1), payload=b"hello")
+    assert [name for name, _ in world.tracer.events] == ["created", "established"]
+    assert world.endpoint.counters["MPTcpExtMPCapableACKRX"] == 1
+
+
 def test_data_of_a_syn_gets_in_where_no_cookie_is_needed(script: Any) -> None:
     world = script(tcp={"fast_open": True, "fast_open_cookies": False})
     peer = world.subpeer()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.packet.address import Address
@@ -19,10 +20,10 @@ from testbed.stack.packet.mptcp import (
     MptcpOption,
 )
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
 from testbed.stack.tcp.connection import TcpConnection
 
-from .script import LOCAL_2, PEER_KEY, REMOTE_2, all_dss
+from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE, REMOTE_2, all_dss
 
 # Section 3.1: MP_CAPABLE.
 
@@ -292,3 +293,34 @@ def test_syn_without_the_option_is_answered_without(script: Any) -> None:
     (connection,) = world.connections
     assert isinstance(connection, TcpConnection)
     assert connection.read(100) == b"plain"
+
+
+def test_connection_whose_subflow_ends_as_soon_as_it_begins_is_told_of(script: Any) -> None:
+    """Where it has a place in the accept queue, a program has to hear of it."""
+    world = script()
+    world.endpoint.listen(LOCAL, accept_queue=0)
+    peer = world.subpeer()
+    (answer,) = peer.syn(MpCapable())
+    key = find(answer.options, MpCapable).sender_key
+    world.keys.learn(key)
+    # Both are there before the endpoint has its turn.
+    for option, payload in (
+        (MpCapable(sender_key=PEER_KEY, receiver_key=key), b""),
+        (world.data(0, 5, 1, checksum=7), b"hello"),  # which was not agreed on
+    ):
+        third = Segment(
+            source=REMOTE,
+            destination=LOCAL,
+            seq=peer.isn + 1,
+            ack=answer.seq + 1,
+            flags=ACK,
+            window=9999,
+            options=(option,),
+            payload=payload,
+        )
+        world.endpoint.receive(third, world.now)
+    world.pump()
+    assert world.events == [Connected()]
+    assert not world.connection.subflows
+    world.endpoint.accepted(world.connection)
+    assert world.subpeer(LOCAL, REMOTE_2).syn(MpCapable())
