@@ -18,6 +18,7 @@ from typing import Any, Final
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.codec import emit, parse
 from testbed.stack.packet.mptcp import MpJoinSyn
@@ -60,6 +61,10 @@ class NoExtension:
     def group(self) -> Group:
         """Be alone in it."""
         return self._group
+
+    def socket_options(self, given: SocketOptions) -> SocketOptions:
+        """Change nothing."""
+        return given
 
     def options(self, _flags: int, _ext: Any, _room: int) -> tuple[Option, ...]:
         """Add nothing."""

@@ -306,6 +306,8 @@ class MptcpConnection:
 
         Until then TCP alone keeps it.  Anybody can send a SYN, so it must not cost a step.
         """
+        if subflow.number and self._options is not NO_OPTIONS:  # they may have changed meanwhile
+            subflow.tcp.set_options(self.subflow_options.begun())
         self._subflows.append(subflow)
         self.touch()
 

@@ -432,8 +432,7 @@ class MptcpEndpoint:
 
     def _dial(self, connection: MptcpConnection, subflow: Subflow, flow: Flow, now: int) -> None:
         try:
-            options = connection.subflow_options
-            subflow.attach(self.tcp.connect(flow, now, extension=subflow, options=options))
+            subflow.attach(self.tcp.connect(flow, now, extension=subflow))
             self.count("MPJoinSynTx")
         except Exception:
             connection.discard(subflow)
@@ -534,9 +533,6 @@ class MptcpEndpoint:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
-                options = connection.subflow_options
-                if subflow.number and options is not NO_OPTIONS:
-                    tcp.set_options(options.begun())
                 if tcp.early is not None and tcp.early.accepted:
                     self._open_early(connection, subflow)
             else:  # an exception has left none

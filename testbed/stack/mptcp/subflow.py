@@ -23,6 +23,7 @@ from testbed.stack.mptcp.opening import Opening
 from testbed.stack.mptcp.outbox import Outbox
 from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import FIN, RST, Segment
@@ -66,6 +67,10 @@ class DataLevel(Protocol):
     @property
     def fin_due(self) -> bool:
         """Whether DATA_FIN goes on each ACK without data."""
+
+    @property
+    def subflow_options(self) -> SocketOptions:
+        """What the TCP of each subflow has."""
 
     @property
     def controls(self) -> Group:
@@ -437,6 +442,11 @@ class Subflow:
         return max(1, min(tcp.mss - (0 if plain else DSS_ROOM), tcp.config.send_buffer))
 
     # Hooks of testbed.stack.tcp.extension.Extension.
+
+    def socket_options(self, given: SocketOptions) -> SocketOptions:
+        """Return those of its connection, whatever port a join comes to."""
+        del given  # a first subflow's are those of the connection already
+        return self._owner.subflow_options
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment."""

@@ -427,9 +427,11 @@ class TcpEndpoint:
         *,
         accepted: bool,
     ) -> TcpConnection:
-        config = self.config if extension is None else self._ridden
+        config = self.config
+        if extension is not None:
+            config, options = self._ridden, extension.socket_options(options)
         if options is not NO_OPTIONS:
-            config = config.with_options(options if extension is None else options.of_subflows())
+            config = config.with_options(options)
         group = Group() if extension is None else extension.group()
         control = CONTROLS[config.congestion](group)
         group.join(control)

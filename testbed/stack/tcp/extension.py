@@ -16,6 +16,7 @@ import enum
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.congestion.control import Group
@@ -35,6 +36,12 @@ class Extension(Protocol):
 
     def group(self) -> Group:
         """Return the group of congestion controls to which the connection's belongs."""
+
+    def socket_options(self, given: SocketOptions) -> SocketOptions:
+        """Return the options that the connection begins with.
+
+        :param given: those of the open port, or of ``connect``.
+        """
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment that is about to leave.

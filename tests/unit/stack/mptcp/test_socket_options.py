@@ -9,9 +9,11 @@ import pytest
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import MpFastclose
+from testbed.stack.packet.mptcp import MpCapable, MpFastclose, MpJoinSyn
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import HOP_LIMIT
+from testbed.stack.packet.segment import ACK, HOP_LIMIT
+
+from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE, REMOTE_2
 
 ANY = Address("0.0.0.0", 80)
 ALIVE = SocketOptions(
@@ -130,3 +132,31 @@ def test_joins_take_no_place_in_the_accept_queue(network: Any) -> None:
     world.client.send(second, b"hello", close=False)
     world.run(1)
     assert len(world.server.connections) == 2
+
+
+def test_joins_have_those_of_their_connection_not_of_the_port(script: Any) -> None:
+    world = script()
+    world.endpoint.listen(LOCAL_2, options=SocketOptions(traffic_class=0x20, congestion="bbr"))
+    flow = Flow(Address(LOCAL.host, 4000), Address(REMOTE.host, 80))
+    options = SocketOptions(traffic_class=0x40, congestion="reno")
+    world.connections.append(world.endpoint.connect(flow, world.now, options=options))
+    world.pump()
+    first = world.subpeer(*flow)
+    (third, *_) = first.syn_ack(MpCapable(sender_key=PEER_KEY))
+    world.keys.learn(find(third.options, MpCapable).sender_key)
+    first.send(ACK, world.ack())
+    world.join(world.subpeer(LOCAL_2, REMOTE_2))
+    tcps = usable(world.connection)
+    assert [tcp.config.traffic_class for tcp in tcps] == [0x40] * 2
+    assert [type(tcp.congestion).__name__ for tcp in tcps] == ["Reno"] * 2
+
+
+def test_later_ones_reach_joins_that_are_half_open(script: Any) -> None:
+    world = script()
+    world.open()
+    peer = world.subpeer(LOCAL_2, REMOTE_2)
+    syn = MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=77)
+    (answer,) = peer.syn(syn)
+    world.connection.set_options(LATER)
+    world.join_ack(peer, answer, nonce=77)
+    assert [tcp.config.traffic_class for tcp in usable(world.connection)] == [0x40, 0x40]

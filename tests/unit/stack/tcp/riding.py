@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from testbed.stack.options import SocketOptions
 from testbed.stack.packet.options import Option
 from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.congestion.control import Group
@@ -21,6 +22,9 @@ class NoExtension:
     def group(self) -> Group:
         """Be alone in it."""
         return self._group
+
+    def socket_options(self, given: SocketOptions) -> SocketOptions:
+        return given
 
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         return ()
