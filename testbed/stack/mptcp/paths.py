@@ -496,12 +496,15 @@ class ConnectionPaths:
         self.signals.withdraw(number)
 
     def _close(self, subflow: Subflow) -> None:
-        """End a subflow that works, but is wanted no more: by FIN (section 3.4.2)."""
+        """End a subflow that works, but is wanted no more: by FIN (section 3.4.2).
+
+        It does not wait for ever for the peer's, as TCP does not after ``close``.
+        """
         if not subflow.confirmed:
             self._end(subflow)
         elif subflow.sends:
             self._owner.count("RmSubflow")
-            subflow.tcp.shutdown()
+            subflow.tcp.finish()
 
     def _end(self, subflow: Subflow) -> None:
         """End a subflow whose address is gone."""

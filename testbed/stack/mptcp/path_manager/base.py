@@ -115,7 +115,7 @@ class OpenSubflow(Command, frozen=True, kw_only=True):
 
 
 class CloseSubflow(Command, frozen=True, kw_only=True):
-    """End a subflow: by FIN after the data that it carries, or by RST before it is confirmed."""
+    """End a subflow by FIN, after what it was given; one that is not joined yet, by RST."""
 
     flow: Flow
 

@@ -22,7 +22,7 @@ from testbed.stack.mptcp.path_manager.base import (
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
 from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK
+from testbed.stack.packet.segment import ACK, FIN
 
 A1, A2 = "10.0.1.1", "10.0.2.1"
 B1, B2 = Address("10.0.1.2", 80), Address("10.0.2.2", 80)
@@ -91,6 +91,22 @@ def test_closed_subflow_leaves_its_place_at_once(network: Any) -> None:
     world.run(5)
     assert usable(connection) == [(A1, B1), (A2, B1)]
     assert connection.subflows[-1].path.local_id == 4
+
+
+def test_closed_subflow_goes_though_the_peer_does_not_close_it(script: Any) -> None:
+    """As in Linux after a minute (tcp_fin_timeout); what comes until then is taken."""
+    world = script()
+    first = world.open()
+    peer = world.joined()
+    command = CloseSubflow(flow=peer.flow)
+    world.endpoint.paths.execute(world.connection.keys.token, command, world.now)
+    world.pump()
+    assert any(one.flags & FIN for one in peer.take())
+    peer.send(ACK, world.data(0, 5, 1), payload=b"hello")
+    assert world.connection.read(9) == b"hello"
+    world.wait(61)
+    assert [one.path.flow for one in world.connection.subflows] == [first.flow]
+    assert not world.connection.closed
 
 
 def test_further_subflows_between_the_same_addresses(network: Any) -> None:
