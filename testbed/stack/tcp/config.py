@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from testbed.stack.options import SocketOptions
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -126,6 +126,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
 
         :raises ValueError: an option cannot have its value.
         """
+        if options is NO_OPTIONS:
+            return self
         options.check()
         given = options.given()
         if "receive_buffer" in given:

@@ -55,13 +55,14 @@ class SynCookies:
             return None
         return self._number(flow, syn.seq, now // _PERIOD_NS, index)
 
-    def options(self, syn: Segment, clock: int, mss: int) -> tuple[Option, ...]:
+    @staticmethod
+    def options(syn: Segment, clock: int, mss: int, config: TcpConfig) -> tuple[Option, ...]:
         """Return TCP's own options of the SYN,ACK.
 
         :param clock: the timestamp that it would have; it is set back by 63 at most.
         :param mss: to advertise.
+        :param config: of the connection that it may become.
         """
-        config = self._config
         found: list[Option] = [MaximumSegmentSize(mss)]
         timestamps = find(syn.options, Timestamps) if config.timestamps else None
         if timestamps is None:
@@ -116,8 +117,9 @@ class SynCookies:
             options=tuple(options),
         )
 
+    @staticmethod
     def answer(
-        self, syn: Segment, number: int, window: int, options: tuple[Option, ...]
+        syn: Segment, number: int, options: tuple[Option, ...], config: TcpConfig
     ) -> Segment:
         """Return the SYN,ACK."""
         stamp = find(options, Timestamps)
@@ -128,8 +130,10 @@ class SynCookies:
             seq=number,
             ack=(syn.seq + 1) & BITS_32,
             flags=SYN | ACK | (ECE if agrees else 0),
-            window=window,
+            window=min(0xFFFF, config.first_window),
             options=options,
+            traffic_class=config.traffic_class,
+            hop_limit=config.hop_limit,
         )
 
     def _number(self, flow: Flow, irs: int, period: int, index: int) -> int:

@@ -33,7 +33,7 @@ from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.output import farewell
 from testbed.stack.tcp.state import RESETTABLE, State, Trigger
-from testbed.stack.tcp.tcb import Numbers, headers_of
+from testbed.stack.tcp.tcb import Numbers, advertised_mss, headers_of
 from testbed.stack.tcp.timestamps import Timestamping
 from testbed.trace import NullTracer, Tracer
 
@@ -368,11 +368,11 @@ class TcpEndpoint:
         if number is None or extra is None:
             return
         clock = Timestamping(timestamp_offset(flow, self._secret), offered=True).value(now)
-        options = self._cookies.options(syn, clock, self.config.mtu - headers_of(flow))
-        window = min(0xFFFF, self.config.first_window)
+        config = self.config.with_options(listener.options)
+        options = self._cookies.options(syn, clock, advertised_mss(flow, config), config)
         self.count("TcpExtTCPReqQFullDoCookies")
         self.count("TcpExtSyncookiesSent")
-        self._ready.append(self._cookies.answer(syn, number, window, (*options, *extra)))
+        self._ready.append(self._cookies.answer(syn, number, (*options, *extra), config))
 
     def _resume(self, listener: TcpListener, ack: Segment, flow: Flow, now: int) -> None:
         """Make the connection whose SYN was answered with a cookie, if the ACK has one."""
@@ -430,8 +430,7 @@ class TcpEndpoint:
         config = self.config
         if extension is not None:
             config, options = self._ridden, extension.socket_options(options)
-        if options is not NO_OPTIONS:
-            config = config.with_options(options)
+        config = config.with_options(options)
         group = Group() if extension is None else extension.group()
         control = CONTROLS[config.congestion](group)
         group.join(control)

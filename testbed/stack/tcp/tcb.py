@@ -78,6 +78,12 @@ def headers_of(flow: Flow) -> int:
     return _IPV6_AND_TCP if ":" in flow.local.host else _IPV4_AND_TCP
 
 
+def advertised_mss(flow: Flow, config: TcpConfig) -> int:
+    """Return the MSS option to send."""
+    room = config.mtu - headers_of(flow)
+    return min(config.mss, room) if config.mss else room
+
+
 class Numbers(NamedTuple):
     """What an attacker must not guess: the first sequence number, and the clock's offset."""
 
@@ -358,8 +364,7 @@ class Tcb:
     @property
     def advertised_mss(self) -> int:
         """The MSS option to send."""
-        room = self.config.mtu - self.headers
-        return min(self.config.mss, room) if self.config.mss else room
+        return advertised_mss(self.flow, self.config)
 
     def negotiated_mss(self, peers: int | None) -> None:
         """Take the peer's MSS option, ``None`` if it sent none (RFC 9293, section 3.7.1)."""

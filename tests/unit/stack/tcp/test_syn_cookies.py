@@ -8,6 +8,7 @@ import random
 import pytest
 
 from testbed.stack.connection import Connected
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.options import (
     MaximumSegmentSize,
@@ -35,10 +36,13 @@ class Flooded:
     """A server whose backlog strangers have filled, and a peer that is none of them."""
 
     def __init__(
-        self, config: TcpConfig | None = None, acceptor: OneAcceptor | None = None
+        self,
+        config: TcpConfig | None = None,
+        acceptor: OneAcceptor | None = None,
+        options: SocketOptions = NO_OPTIONS,
     ) -> None:
         self.endpoint = TcpEndpoint(config or TcpConfig(ecn=True), b"s" * 16)
-        self.endpoint.listen(SERVER, acceptor or RIDING.acceptor(), backlog=10)
+        self.endpoint.listen(SERVER, acceptor or RIDING.acceptor(), 10, options=options)
         self.now = 1000 * SECOND
         for port in range(10):
             self.stranger(port)
@@ -103,6 +107,18 @@ def test_a_connection_comes_about_without_a_place() -> None:
     (data,) = server.out()
     assert data.seq == (answer.seq + 1) & 0xFFFF_FFFF
     assert data.payload == b"hello"
+
+
+def test_cookie_offers_what_the_port_has_by_its_options() -> None:
+    """Else the windows of the connection would be read with another scale."""
+    options = SocketOptions(receive_buffer=9000, mss=600, traffic_class=0x20, hop_limit=9)
+    server = Flooded(options=options)
+    answer = server.open()
+    assert find(answer.options, WindowScale).shift == 0
+    assert find(answer.options, MaximumSegmentSize).mss == 600
+    assert (answer.window, answer.traffic_class, answer.hop_limit) == (9000, 0x20, 9)
+    server.finish(answer)
+    assert server.connection().window_shift == 0
 
 
 def test_nothing_is_kept_for_a_syn() -> None:
