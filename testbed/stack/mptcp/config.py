@@ -8,7 +8,7 @@ import msgspec
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.options import SocketOptions
-from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.config import TcpConfig, first_window
 
 _MIB = 2**20
 _S = 10**9
@@ -90,6 +90,11 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     blackhole_timeout_ns: int = 3600 * _S
     early_answer: bool = False
     fastclose_by_ack: bool = False
+
+    @property
+    def first_window(self) -> int:
+        """Octets of the shared window to begin with."""
+        return first_window(self.receive_buffer, self.receive_buffer_initial)
 
     def with_options(self, options: SocketOptions) -> MptcpConfig:
         """Return one in which options of a socket take the place of what this says.

@@ -99,7 +99,7 @@ class MptcpConnection:
         self.config = config
         self.initiator = initiator
         self.outgoing = SendStream(config.send_buffer)
-        self.incoming = ReceiveStream(config.receive_buffer, config.receive_buffer_initial)
+        self.incoming = ReceiveStream(config.receive_buffer, config.first_window)
         self.controls = Group()  # the subflows' congestion controls
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None

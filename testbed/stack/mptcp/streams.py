@@ -199,15 +199,15 @@ class ReceiveStream:
     """What the peer has sent, until the application reads it.
 
     :param capacity: octets between what was read and the right edge of the window.
-    :param initial: ... to begin with, if it grows with what is read; else 0.
+    :param initial: ... to begin with, if it grows with what is read.
     """
 
     __slots__ = ("_capacity", "_data", "_early", "_sizing", "fin")
 
-    def __init__(self, capacity: int, initial: int = 0) -> None:
-        grows = 0 < initial < capacity
-        self._sizing = RightSizing(initial, capacity) if grows else None
-        self._capacity = initial if grows else capacity
+    def __init__(self, capacity: int, initial: int | None = None) -> None:
+        self._capacity = capacity if initial is None else min(initial, capacity)
+        grows = self._capacity < capacity
+        self._sizing = RightSizing(self._capacity, capacity) if grows else None
         self._data = Reassembly()
         self._early = b""  # before position 0: it came with SYN (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known

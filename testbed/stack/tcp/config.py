@@ -114,12 +114,12 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def first_window(self) -> int:
         """Octets of the window to begin with."""
-        return min(self.receive_buffer_initial or self.receive_buffer, self.receive_buffer)
+        return first_window(self.receive_buffer, self.receive_buffer_initial)
 
     @property
     def window_shift(self) -> int:
-        """The shift to offer: the least that can express the whole receive buffer."""
-        return min(14, max(0, self.receive_buffer.bit_length() - 16))
+        """The shift to offer."""
+        return window_shift(self.receive_buffer)
 
     def with_options(self, options: SocketOptions) -> TcpConfig:
         """Return one in which options of a socket take the place of what this says.
@@ -135,3 +135,16 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         if "nodelay" in given:
             given["nagle"] = not given.pop("nodelay")
         return msgspec.structs.replace(self, **given)
+
+
+def window_shift(buffer: int) -> int:
+    """Return the least shift with which a window field can express a whole receive buffer."""
+    return min(14, max(0, buffer.bit_length() - 16))
+
+
+def first_window(buffer: int, initial: int) -> int:
+    """Return the octets of a window to begin with: no less than its field can express.
+
+    :param initial: octets that are asked for; 0: the whole buffer.
+    """
+    return min(max(initial or buffer, 1 << window_shift(buffer)), buffer)

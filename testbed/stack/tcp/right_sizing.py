@@ -39,7 +39,8 @@ class RightSizing:
         :param rtt: of the receiver, ``None`` before a measurement; ``segment`` octets are in one.
         """
         if self._begun_ns is None:
-            self._begun_ns, self._most = now, _INITIAL_SEGMENTS * segment
+            self._begun_ns = now
+            self._most = min(_INITIAL_SEGMENTS * segment, self.capacity)
         if rtt is None or now - self._begun_ns < rtt:
             return
         read = position - self._position

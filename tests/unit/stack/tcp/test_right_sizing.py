@@ -38,6 +38,20 @@ def test_it_is_twice_what_is_read_and_more_while_that_grows() -> None:
     assert third == 3 * (2 * 40_000 + 16 * SEGMENT)
 
 
+def test_a_first_window_below_ten_segments_grows() -> None:
+    """What fills it in a round trip is more than it had."""
+    first, second = grown(RightSizing(3_000, 1 << 30), [3_000, 3_500])
+    assert first == 3_000
+    assert second > 2 * 3_500
+
+
+@pytest.mark.parametrize(("initial", "first"), [(1, 1 << 14), (1 << 20, 1 << 20), (0, 1 << 30)])
+def test_the_first_window_is_one_that_its_field_can_express(initial: int, first: int) -> None:
+    config = TcpConfig(receive_buffer=1 << 30, receive_buffer_initial=initial)
+    assert config.first_window == first
+    assert config.window_shift == 14
+
+
 def test_it_is_bounded_and_does_not_shrink() -> None:
     sizing = RightSizing(30_000, 100_000)
     assert grown(sizing, [20_000, 80_000, 500, 500]) == [100_000] * 4
