@@ -421,7 +421,7 @@ class MptcpConnection:
         self.paths.step(now)
         self.sender.give(now)
         self._finish(now)
-        if self.config.receive_buffer_initial:
+        if self.config.receive_buffer_initial and self._subflows:
             self._size_window(now)
         self._update_window()
         self._watch(now)
@@ -551,10 +551,15 @@ class MptcpConnection:
         return gain > 0 and gain >= self.incoming.capacity // _WORTH_TELLING
 
     def _size_window(self, now: int) -> None:
-        """Let the shared window grow, as the slowest subflow has to keep it full."""
+        """Let the shared window grow, as the slowest subflow has to keep it full.
+
+        Before the handshake, the size of segments is not known.
+        """
+        if self.state is DataState.OPENING:
+            return
         times = [one.tcp.receive_rtt_ns or 0 for one in self._subflows]
-        segment = max((one.segment_size for one in self._subflows), default=0)
-        self.incoming.size_window(max(times, default=0) or None, segment, now)
+        segment = max(one.segment_size for one in self._subflows)
+        self.incoming.size_window(max(times) or None, segment, now)
 
     def _update_window(self) -> None:
         waits = self.keys.remote is None and not self.fallback  # for the peer's key

@@ -20,7 +20,7 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     ResetReason,
 )
-from testbed.stack.packet.options import find
+from testbed.stack.packet.options import Timestamps, find
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN
 
 from .script import LOCAL, LOCAL_2, PEER_KEY
@@ -302,6 +302,25 @@ def test_data_and_end_of_the_peer(script: Any) -> None:
     assert not any(one.flags & FIN for one in answers)
     assert any(one.flags & FIN for one in peer.send(ACK, world.ack(1)))
     assert world.connection.closed
+
+
+def test_window_of_who_opened_the_connection_grows_with_what_is_read(script: Any) -> None:
+    """Its segments are measured from the handshake on: before, it does not know their size."""
+    world = script(receive_buffer=6 << 20, receive_buffer_initial=60_000, tcp={"timestamps": True})
+    peer = world.dial()
+    (syn,) = peer.take()
+    stamp = find(syn.options, Timestamps)
+    world.wait(0.1)
+    (third, *_) = peer.syn_ack(MpCapable(sender_key=PEER_KEY), Timestamps(1, stamp.value))
+    world.keys.learn(find(third.options, MpCapable).sender_key)
+    for turn in range(1, 4):
+        world.wait(0.1)
+        stamp = Timestamps(1 + turn, find(third.options, Timestamps).value)
+        start = 1400 * (turn - 1)
+        peer.send(ACK, stamp, world.data(start, 1400, start + 1), payload=bytes(1400))
+        world.connection.read(1400)
+        world.pump()
+    assert world.connection.incoming.capacity == 60_000
 
 
 def test_unknown_join_answer_is_no_join(script: Any) -> None:
