@@ -42,7 +42,7 @@ class Inbound:
     :ivar violation: why the subflow must be reset.
     :ivar fastclosed: MP_FASTCLOSE has come (section 3.5).
     :ivar reset: what the peer's RST said.
-    :ivar bare: the last segment had no option of MPTCP at all.
+    :ivar bare: the last segment had no option of MPTCP at all, or one that says as much.
     :ivar unheard: no Data ACK has come on it.
     :ivar heard_dss: a DSS has come on it.
     :ivar acks_data: after a fallback, the peer may still wait for Data ACKs.
@@ -104,7 +104,7 @@ class Inbound:
         for option in segment.options:
             if not isinstance(option, MptcpOption):
                 continue
-            self.bare = False
+            self.bare &= _is_of_plain_tcp(option, segment)
             if isinstance(option, Dss):
                 self.heard_dss = True
                 empty = not segment.payload
@@ -354,3 +354,13 @@ class Inbound:
         if (checksum is not None) is not self._keys.checksum:
             self.violation = "a mapping's checksum is not as agreed on"
         return self.violation is None
+
+
+def _is_of_plain_tcp(option: MptcpOption, segment: Segment) -> bool:
+    """Tell whether an option is an infinite mapping of no octets, without a Data ACK.
+
+    Whoever has fallen back and has nothing to send says so with FIN (section 3.7).
+    """
+    if not isinstance(option, Dss) or option.dsn is None or option.data_ack is not None:
+        return False
+    return not option.length and not segment.payload
