@@ -385,8 +385,14 @@ class Subflow:
 
     @property
     def stripped(self) -> bool:
-        """Whether our data was acknowledged by TCP alone: options vanish on the way."""
-        return self._stripped
+        """Whether our data was acknowledged by TCP alone: options vanish on the way.
+
+        Or the peer has closed the first subflow so: for a peer that has fallen back, that is the
+        end of its data.
+        """
+        inbound = self.inbound
+        ended = self.retired and not self.number and inbound.bare and inbound.unheard
+        return self._stripped or ended
 
     @property
     def one_segment_due(self) -> bool:

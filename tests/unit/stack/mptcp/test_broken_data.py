@@ -289,6 +289,29 @@ def test_peer_without_our_options_falls_back_with_the_infinite_mapping(script: A
     assert world.connection.read(100) == b"datamoreplain"
 
 
+@pytest.mark.parametrize("options", [False, True])
+def test_peer_that_has_fallen_back_ends_its_data_by_fin(script: Any, *, options: bool) -> None:
+    """Section 3.7: its options vanish, or say so; what it has not got yet it gets."""
+    world = script()
+    peer = world.open()
+    peer.window = 5000
+    world.connection.send(bytes(20_000))
+    world.pump()
+    sent = sum(len(one.payload) for one in peer.take())
+    infinite = Dss(dsn=world.keys.outgoing.number(0), subflow_seq=1, length=0)
+    said = (infinite,) if options else ()
+    answers = peer.send(ACK | FIN, *said, ack=1)  # it has not got our data yet
+    answers += peer.send(ACK, *said)
+    sent += sum(len(one.payload) for one in answers)
+    while world.connection.unsent:
+        answers = peer.send(ACK)
+        assert not any(one.flags & (FIN | RST) for one in answers)
+        sent += sum(len(one.payload) for one in answers)
+    assert world.connection.fallback
+    assert world.connection.at_eof
+    assert sent == 20_000
+
+
 def test_fallback_in_the_middle_of_the_first_data(script: Any) -> None:
     """Section 3.7: the peer has fallen back after its first data, as the only subflow may."""
     world = script()
