@@ -18,6 +18,7 @@ A program that does not read loses events, and is told how many; its commands wa
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import os
 import socket
@@ -34,6 +35,8 @@ from testbed.stack.mptcp.path_manager.base import PathError
 MOST_CONTROLLERS: Final = 16
 MOST_WAITING: Final = 1 << 16  # octets for one of them
 LONGEST: Final = 1 << 12  # octets of a command
+_RETRY_S: Final = 1.0  # after which it accepts again, as asyncio does
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NAME: Final = "testbed mptcp paths"
 _numbers: Final = itertools.count(1)
 
@@ -68,7 +71,7 @@ class CommandSocket:
         self._listener.settimeout(0)
         self._listener.bind(address)
         self._listener.listen()
-        self._loop.add_reader(self._listener, self._accept)
+        self._watch()
 
     def control(self, paths: PathControl) -> None:
         """Take whose paths the commands are about."""
@@ -92,11 +95,18 @@ class CommandSocket:
         for controller in list(self._controllers):
             controller.close()
 
+    def _watch(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener, self._accept)
+
     def _accept(self) -> None:
         try:
             found, _ = self._listener.accept()
-        except OSError:  # it has gone again, or there are no descriptors
-            return
+        except OSError as error:
+            if error.errno in _SHORT:
+                self._loop.remove_reader(self._listener)
+                self._loop.call_later(_RETRY_S, self._watch)
+            return  # or the program has gone again
         if len(self._controllers) >= MOST_CONTROLLERS or _user(found) not in (0, os.getuid()):
             found.close()
             return

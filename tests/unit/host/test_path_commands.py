@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib.util
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,41 @@ def play(tmp_path: Path) -> Callable[[Callable[[World], Awaitable[None]]], None]
             await world.close()
 
     return lambda of: asyncio.run(scenario(of))
+
+
+class NoDescriptors:
+    """A listener while this process may open nothing more."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.attempts = 0
+        self.fileno, self.close = listener.fileno, listener.close
+
+    def accept(self) -> None:
+        self.attempts += 1
+        raise OSError(errno.EMFILE, "too many open files")
+
+
+def test_it_waits_while_there_are_no_descriptors(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(world: World) -> None:
+        full = NoDescriptors(world.socket._listener)
+        later: list[Callable[[], None]] = []
+        world.socket._listener = full  # type: ignore[assignment]
+        with monkeypatch.context() as patched:
+            patched.setattr(world.socket._loop, "call_later", lambda _, do: later.append(do))
+            one = await program(world)
+            while not later:
+                await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert full.attempts == 1
+        world.socket._listener = full.listener
+        later[0]()
+        assert (await one.hear())["event"] == "created"
+
+    play(scenario)
 
 
 def test_daemon_of_the_example_makes_a_full_mesh(play: Any) -> None:
