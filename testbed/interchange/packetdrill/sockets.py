@@ -11,7 +11,7 @@ import msgspec
 
 from testbed.interchange.packetdrill.host import Host
 from testbed.interchange.packetdrill.model import UnsupportedError
-from testbed.stack.connection import Connection, ErrorKind, Listener
+from testbed.stack.connection import Connection, Listener
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.options import NO_OPTIONS, SocketOptions
@@ -19,18 +19,9 @@ from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import HOP_LIMIT
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, State
+from testbed.streams.transport import error_of
 
 PORT: Final = 8080  # of servers, ours or the script's, as packetdrill has it
-_ERRNO: Final = {
-    ErrorKind.REFUSED: errno.ECONNREFUSED,
-    ErrorKind.RESET: errno.ECONNRESET,
-    ErrorKind.TIMED_OUT: errno.ETIMEDOUT,
-    ErrorKind.ABORTED: errno.ECONNABORTED,
-    ErrorKind.UNREACHABLE: errno.EHOSTUNREACH,
-    ErrorKind.MESSAGE_SIZE: errno.EMSGSIZE,
-    ErrorKind.PROTOCOL: errno.EPROTO,
-    ErrorKind.INTERNAL: errno.EIO,
-}
 
 
 class WouldBlock(Exception):  # noqa: N818 - no error: a call that waits
@@ -243,7 +234,7 @@ class Socket:
         if failure is None or self._reported:
             return 0
         self._reported = True
-        return _ERRNO[failure.kind]
+        return error_of(failure).errno or 0
 
     @property
     def speaks_mptcp(self) -> bool:
