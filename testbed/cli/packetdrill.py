@@ -107,7 +107,7 @@ def _run(
 
 
 def _nobody(_: str) -> None:
-    """Tell nobody."""
+    """Print nothing."""
 
 
 def _defines(given: list[str] | tuple[str, ...]) -> dict[str, str]:

@@ -320,7 +320,7 @@ class Socket:
 
 
 async def _there(reader: asyncio.StreamReader, size: int) -> bytes:
-    """Return up to ``size`` octets of what has come, ``b""`` if that is nothing."""
+    """Return up to ``size`` octets that have arrived, ``b""`` if none have."""
     reading = asyncio.ensure_future(reader.read(size))
     await asyncio.sleep(0)  # it is done now, unless it has to wait
     if reading.done():
