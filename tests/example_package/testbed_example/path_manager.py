@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
     OpenSubflow,
+    Passive,
     PathEndpoint,
     PathLimits,
     Paths,
     RemoteAddress,
-    SubflowPath,
 )
 from testbed.stack.packet.address import Address
 
 
-class OneMore:
+class OneMore(Passive):
     """The server announces its addresses; the client opens one subflow to the first of them."""
 
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
@@ -36,36 +36,6 @@ class OneMore:
         number = None if host is None else paths.local_id(host)
         if paths.initiator and len(paths.open_paths) == 1 and host and number is not None:
             yield OpenSubflow(local_host=host, local_id=number, remote=remote)
-
-    def withdrawn(self, paths: Paths, remote: RemoteAddress) -> Iterable[Command]:
-        """The peer has withdrawn an address."""
-        return ()
-
-    def subflow_closed(self, paths: Paths, path: SubflowPath) -> Iterable[Command]:
-        """A subflow is gone."""
-        return ()
-
-    def address_added(self, paths: Paths, host: str) -> Iterable[Command]:
-        """The host has a further address."""
-        return ()
-
-    def address_removed(self, paths: Paths, host: str) -> Iterable[Command]:
-        """The host has an address no more."""
-        return ()
-
-    def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """There is a further endpoint."""
-        return ()
-
-    def endpoint_changed(
-        self, paths: Paths, old: PathEndpoint, new: PathEndpoint
-    ) -> Iterable[Command]:
-        """Flags of an endpoint are others now."""
-        return ()
-
-    def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """There is an endpoint no more."""
-        return ()
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:
         """Tell whether the peer may open one more subflow."""
