@@ -38,7 +38,7 @@ from testbed.results.model import Scalar
 # (docs/virtual-time.md); a simulation has no such thing.
 VIRTUAL: Final = 0.005
 # Less than a user of a network notices, and more than what means of ten runs of the kernel's stacks
-# mostly differ by where nothing has changed: tests/unit/analysis/data/noise.json.
+# mostly differ by where nothing has changed: tests/unit/analysis/data.
 THRESHOLD: Final = 0.05
 
 
