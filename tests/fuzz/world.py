@@ -237,7 +237,7 @@ class World:
         said: tuple[Option, ...] = () if plain else (mptcp.MpCapable(flags=1),)
         local, remote = Address(HOSTS[0], PORT), Address("10.0.1.2", 4000)
         if self._early:
-            said += (self.endpoint.tcp._grants.grant(Flow(local, remote)),)
+            said += (self.endpoint.tcp._open_ports._grants.grant(Flow(local, remote)),)
         path = self.open_path(local, remote, *said, payload=self._early)
         path.next = (path.next + len(self._early)) & BITS
         if self._half:

@@ -8,37 +8,31 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from testbed.errors import InputError
-from testbed.stack.connection import Closed, Connected, Connection, ErrorKind, Event
+from testbed.stack.connection import Closed, Connected, Connection, Event
 from testbed.stack.counters import Counters
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow, is_unicast
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.options import FastOpen, Option, Timestamps, find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
+from testbed.stack.packet.options import FastOpen, Timestamps, find
+from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
-from testbed.stack.tcp.cookies import VALID_NS, SynCookies
-from testbed.stack.tcp.extension import Acceptor, Extension, Refuse
-from testbed.stack.tcp.fast_open import CookieCache, Early, Grants, Verdict
+from testbed.stack.tcp.extension import Acceptor, Extension
+from testbed.stack.tcp.fast_open import CookieCache, Early
 from testbed.stack.tcp.info import totals
-from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
+from testbed.stack.tcp.open_ports import OpenPorts
 from testbed.stack.tcp.output import farewell
 from testbed.stack.tcp.state import RESETTABLE, State, Trigger
-from testbed.stack.tcp.tcb import Numbers, advertised_mss, headers_of
-from testbed.stack.tcp.timestamps import Timestamping
+from testbed.stack.tcp.tcb import Numbers, headers_of
 from testbed.trace import NullTracer, Tracer
 
-_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - the name of the address, nothing is bound
-_ANY_IPV6 = "::"
 # Connections in TIME-WAIT: no program can limit them, as they are nobody's any more.  Of more than
 # this the oldest ends early; Linux has such a limit, too (tcp_max_tw_buckets).
 MOST_TIME_WAIT: Final = 1 << 14
@@ -70,20 +64,12 @@ class TcpEndpoint:
         """
         self.config = config
         self._ridden = ridden or config
-        self._cookies = SynCookies(config, secret)
-        self._grants = Grants(secret)
         self._servers = CookieCache(cookies=config.fast_open_cookies)
         self._secret = secret
-        self._tracer = tracer or NullTracer()
         self._counted = Counters()
-        self._stray = TcpListener(Address(_ANY_IPV4, 0), stray, DEFAULT_BACKLOG, {})
+        self._open_ports = OpenPorts(self, config, secret, stray, tracer or NullTracer())
         self._connections: dict[Flow, TcpConnection] = {}
         self._ports: Counter[int] = Counter()  # local ones, of connections
-        self._listeners: dict[Address, TcpListener] = {}
-        self._handshakes: dict[TcpConnection, TcpListener] = {}  # of accepted connections
-        self._early: dict[TcpConnection, TcpListener] = {}  # that began with data on SYN
-        # Where the program has to accept a connection; several may have had the same flow in turn.
-        self._unaccepted: dict[Flow, list[TcpListener]] = {}
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
         self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
@@ -145,7 +131,7 @@ class TcpEndpoint:
 
         :param secret: at least 16 octets.
         """
-        self._grants.rotate(secret)
+        self._open_ports.rotate_fast_open_key(secret)
 
     def listen(
         self,
@@ -165,12 +151,8 @@ class TcpEndpoint:
         :param backlog: how many connections may be in the handshake at a time.
         :raises OSError: EADDRINUSE, it is open already.
         """
-        if local in self._listeners:
-            raise OSError(errno.EADDRINUSE, f"{local} is open")
         _check(options)
-        listener = TcpListener(local, acceptor, backlog, self._listeners, options, accept_queue)
-        self._listeners[local] = listener
-        return listener
+        return self._open_ports.open(local, acceptor, backlog, options, accept_queue)
 
     def connection(self, flow: Flow) -> TcpConnection | None:
         """Return the connection of a flow, also one still in the handshake."""
@@ -182,11 +164,7 @@ class TcpEndpoint:
 
     def accepted(self, connection: Connection) -> None:
         """Take that the program has accepted a connection: another one may wait in its place."""
-        listeners = self._unaccepted.get(connection.flow)
-        if listeners is not None:
-            listeners.pop(0).accepted()
-            if not listeners:
-                del self._unaccepted[connection.flow]
+        self._open_ports.accepted(connection.flow)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -209,33 +187,19 @@ class TcpEndpoint:
         if connection is not None and self._is_new_incarnation(connection, segment):
             isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
             self._end_time_wait(connection)
-            self._listen(segment, flow, now, isn)
+            self._open_ports.receive(segment, flow, now, isn)
         elif connection is None or connection.state is State.CLOSED:
-            self._listen(segment, flow, now, None)
+            self._open_ports.receive(segment, flow, now)
         elif connection.state in (State.SYN_SENT, State.SYN_RECEIVED) and _bad_ack(
             connection, segment
         ):
-            self._answer_with_reset(segment)
-        elif connection.state is State.SYN_RECEIVED and self._overflows(connection, segment):
+            self._open_ports.refuse(segment)
+        elif connection.state is State.SYN_RECEIVED and self._open_ports.overflows(
+            connection, segment
+        ):
             return  # the peer will send again
         else:
-            self._pass(connection, segment, now)
-
-    def _overflows(self, connection: TcpConnection, segment: Segment) -> bool:
-        """Tell whether a third ACK finds the accept queue full: as in Linux, it is dropped."""
-        listener = self._handshakes.get(connection)
-        if listener is None or not listener.full or segment.flags & (SYN | RST):
-            return False
-        self.count("TcpExtListenOverflows")
-        return True
-
-    def _pass(self, connection: TcpConnection, segment: Segment, now: int) -> None:
-        """Let a connection have a segment."""
-        try:
-            connection.receive(segment, now)
-            self._awake[connection] = None
-        except Exception as error:
-            self.crash(connection, error)
+            self.deliver(connection, segment, now)
 
     def receive_icmp(self, error: IcmpError, now: int) -> None:
         """Take an ICMP error about a segment that this host has sent (RFC 5927)."""
@@ -252,7 +216,9 @@ class TcpEndpoint:
         """Tell whether a SYN may reopen a connection in TIME-WAIT (RFC 6191)."""
         if connection.state is not State.TIME_WAIT:
             return False
-        if segment.flags & (SYN | ACK | RST) != SYN or not self._listener(segment.destination):
+        if segment.flags & (SYN | ACK | RST) != SYN or not self._open_ports.find(
+            segment.destination
+        ):
             return False
         timestamps = find(segment.options, Timestamps)
         if timestamps is not None and connection.timestamps.used:
@@ -274,149 +240,6 @@ class TcpEndpoint:
             connection.end(None, Trigger.TIMEOUT)
         except Exception as error:
             self.crash(connection, error)
-
-    def _listen(self, segment: Segment, flow: Flow, now: int, isn: int | None) -> None:
-        """Take a segment for no connection (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
-        listener = self._listener(segment.destination)
-        flags = segment.flags
-        if flags & RST or not (is_unicast(flow.local.host) and is_unicast(flow.remote.host)):
-            return  # MUST-57 and MUST-63: without a word
-        if listener is None and self._stray.acceptor is not None:
-            listener = self._stray
-        if listener is None:
-            self._answer_with_reset(segment)
-            return
-        try:
-            if flags & ACK:
-                self._resume(listener, segment, flow, now)
-            elif flags & SYN and listener.full:
-                self.count("TcpExtListenOverflows")
-                self.count("TcpExtListenDrops")
-            elif flags & SYN and listener.has_place:
-                self._admit(listener, segment, flow, isn, now)
-            elif flags & SYN:
-                self._answer_with_cookie(listener, segment, flow, now)
-        except Refuse as refusal:
-            self._answer_with_reset(segment, tuple(refusal.options))
-        except Exception as error:  # the acceptor's: there is no connection to end
-            self._answer_with_reset(segment)
-            with contextlib.suppress(Exception):
-                self._tracer.event("fault", now, {"error": repr(error)})
-
-    def _admit(
-        self, listener: TcpListener, syn: Segment, flow: Flow, isn: int | None, now: int
-    ) -> None:
-        """Take a SYN for which there is a place; its data, if it has a cookie, only by that."""
-        acceptor = listener.acceptor
-        early = None
-        if self.config.fast_open and listener is not self._stray:
-            early = self._judge(listener, syn, flow, now)
-            if early is not None and not early.accepted:
-                syn = msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
-        extension = acceptor.accept(syn) if acceptor is not None else None
-        if isn is None:
-            isn = initial_sequence_number(flow, self._secret, now)
-        self._accept(listener, syn, flow, isn, extension, now, early)
-
-    def _judge(self, listener: TcpListener, syn: Segment, flow: Flow, now: int) -> Early | None:
-        """Return what to do about the TCP Fast Open option of a SYN (RFC 7413, section 4.2.2)."""
-        option: FastOpen | None = find(syn.options, FastOpen)
-        trusting = bool(syn.payload) and not self.config.fast_open_cookies
-        if option is None and not trusting:
-            return None
-        admitted = bool(syn.payload) and listener.admits_early(self.config.fast_open_pending, now)
-        if option is None or trusting:
-            return Early(None, accepted=admitted)
-        verdict = self._grants.judge(flow, option)
-        return Early(
-            None if verdict is Verdict.CURRENT else self._grants.grant(flow),
-            accepted=admitted and verdict is not Verdict.WRONG,
-        )
-
-    def _accept(
-        self,
-        listener: TcpListener,
-        syn: Segment,
-        flow: Flow,
-        isn: int,
-        extension: Extension | None,
-        now: int,
-        early: Early | None = None,
-    ) -> TcpConnection:
-        """Make the connection that a SYN asks for."""
-        connection = self._make(flow, isn, extension, listener.options, accepted=True)
-        listener.hold()
-        self._handshakes[connection] = listener
-        if early is not None and early.accepted:
-            listener.hold_early()
-            self._early[connection] = listener
-        try:
-            listen_accept(connection, syn, early, now)
-        except Exception as error:
-            self.crash(connection, error)
-        return connection
-
-    def _answer_with_cookie(
-        self, listener: TcpListener, syn: Segment, flow: Flow, now: int
-    ) -> None:
-        """Answer a SYN for which the backlog has no place, and keep nothing (RFC 4987, 3.6)."""
-        listener.overflow(now)
-        if not self.config.syn_cookies or listener is self._stray:
-            return
-        number = self._cookies.number(flow, syn, now)
-        extra = listener.acceptor.offer(syn) if listener.acceptor is not None else ()
-        if number is None or extra is None:
-            return
-        clock = Timestamping(timestamp_offset(flow, self._secret), offered=True).value(now)
-        config = self.config.with_options(listener.options)
-        options = self._cookies.options(syn, clock, advertised_mss(flow, config), config)
-        self.count("TcpExtTCPReqQFullDoCookies")
-        self.count("TcpExtSyncookiesSent")
-        self._ready.append(self._cookies.answer(syn, number, (*options, *extra), config))
-
-    def _resume(self, listener: TcpListener, ack: Segment, flow: Flow, now: int) -> None:
-        """Make the connection whose SYN was answered with a cookie, if the ACK has one."""
-        syn = None
-        if not ack.flags & SYN and listener.overflowed(now, VALID_NS):
-            syn = self._cookies.restore(flow, ack, now)
-            self.count("TcpExtSyncookiesFailed" if syn is None else "TcpExtSyncookiesRecv")
-        if syn is None:
-            self._answer_with_reset(ack)
-            return
-        if listener.full:
-            self.count("TcpExtListenOverflows")
-            return
-        acceptor = listener.acceptor
-        extension = acceptor.resume(ack) if acceptor is not None else None
-        connection = self._accept(listener, syn, flow, (ack.ack - 1) & BITS_32, extension, now)
-        connection.sender.syn_was_sent()
-        self._pass(connection, ack, now)
-
-    def _listener(self, local: Address) -> TcpListener | None:
-        found = self._listeners.get(local)
-        if found is None:
-            any_host = _ANY_IPV6 if ":" in local.host else _ANY_IPV4
-            found = self._listeners.get(Address(any_host, local.port))
-        return found
-
-    def _answer_with_reset(self, segment: Segment, options: tuple[Option, ...] = ()) -> None:
-        """Answer a segment that fits nothing here (RFC 9293, section 3.10.7.1)."""
-        if segment.flags & RST:
-            return
-        if segment.flags & ACK:
-            flags, seq, ack = RST, segment.ack, 0
-        else:
-            flags, seq, ack = RST | ACK, 0, (segment.seq + segment.length) & BITS_32
-        self._ready.append(
-            Segment(
-                source=segment.destination,
-                destination=segment.source,
-                seq=seq,
-                ack=ack,
-                flags=flags,
-                options=options,
-            )
-        )
 
     def _make(
         self,
@@ -470,6 +293,7 @@ class TcpEndpoint:
             for connection in self._struck:
                 self._forget(connection)
             self._struck.clear()
+        open_ports = self._open_ports
         out, self._ready = self._ready, []
         while self._awake:
             awake, self._awake = self._awake, {}
@@ -478,8 +302,8 @@ class TcpEndpoint:
                     out += connection.segments_to_send(now)
                 except Exception as error:
                     self.crash(connection, error)
-                if self._early:
-                    self._release_early(connection, now)
+                if open_ports.early:
+                    open_ports.release_early(connection, now)
                 if connection.state is State.CLOSED:
                     self._forget(connection)
                     continue
@@ -490,13 +314,6 @@ class TcpEndpoint:
             out += self._ready
             self._ready = []
         return out
-
-    def _release_early(self, connection: TcpConnection, now: int) -> None:
-        """Note that the handshake of a connection that began with data on SYN is over."""
-        if connection.state is not State.SYN_RECEIVED and connection in self._early:
-            failure = connection.failure
-            reset = failure is not None and failure.kind is ErrorKind.RESET
-            self._early.pop(connection).release_early(now if reset else None)
 
     def crash(self, connection: TcpConnection, error: Exception) -> None:
         """End a connection in which an exception has happened, with RST; this raises nothing.
@@ -511,8 +328,7 @@ class TcpEndpoint:
         self._struck.append(connection)
 
     def _forget(self, connection: TcpConnection) -> None:
-        if self._early and (listener := self._early.pop(connection, None)) is not None:
-            listener.release_early(None)
+        self._open_ports.forget(connection)
         self._timers.forget(connection)
         self._waiting.pop(connection, None)
         if self._connections.get(connection.flow) is connection:
@@ -563,18 +379,29 @@ class TcpEndpoint:
             servers.refused(flow)
 
     def report(self, connection: TcpConnection, event: Event) -> None:
-        """Queue an event; of a connection nobody has accepted, that it is established or faulty."""
-        if type(event) in (Connected, Closed):
-            listener = self._handshakes.pop(connection, None)
-            if listener is not None:
-                listener.release()
-                if isinstance(event, Connected):
-                    self.count("TcpPassiveOpens")
-                    if listener.enqueue():
-                        self._unaccepted.setdefault(connection.flow, []).append(listener)
-                if isinstance(event, Closed) and not _faulty(event):
-                    return
-        self._events.append((connection, event))
+        """Queue an event, if the application is to hear of it."""
+        if type(event) not in (Connected, Closed) or self._open_ports.tells(connection, event):
+            self._events.append((connection, event))
+
+    # What open ports ask for
+
+    def begin(
+        self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions
+    ) -> TcpConnection:
+        """Make a connection that a SYN asks for."""
+        return self._make(flow, isn, extension, options, accepted=True)
+
+    def deliver(self, connection: TcpConnection, segment: Segment, now: int) -> None:
+        """Let a connection have a segment."""
+        try:
+            connection.receive(segment, now)
+            self._awake[connection] = None
+        except Exception as error:
+            self.crash(connection, error)
+
+    def answer(self, segment: Segment) -> None:
+        """Send a segment of no connection."""
+        self._ready.append(segment)
 
 
 def _check(options: SocketOptions) -> None:
@@ -585,10 +412,6 @@ def _check(options: SocketOptions) -> None:
             CONTROLS[options.congestion]
         except InputError as error:
             raise ValueError(str(error)) from None
-
-
-def _faulty(event: Closed) -> bool:
-    return event.failure is not None and event.failure.cause is not None
 
 
 def _bad_ack(connection: TcpConnection, segment: Segment) -> bool:

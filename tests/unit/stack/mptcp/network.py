@@ -160,7 +160,7 @@ class Network:
     def make_known(self) -> None:
         """Give the client a cookie of the server for TCP Fast Open."""
         flow = Flow(Address(self.client.hosts[0], 1), Address(self.server.hosts[0], 1))
-        cookie = self.server.endpoint.tcp._grants.grant(Flow(flow.remote, flow.local))
+        cookie = self.server.endpoint.tcp._open_ports._grants.grant(Flow(flow.remote, flow.local))
         self.client.endpoint.tcp._servers.answered(flow, cookie, 1460)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
