@@ -310,7 +310,7 @@ def test_exception_in_a_hook_during_the_handshake(
         return sound(self, *rest)
 
     def ours(side: Side) -> list[Any]:
-        return list(side.endpoint._by_token.values())
+        return list(side.endpoint._tokens)
 
     other = side.of(OTHER)
     monkeypatch.setattr(Subflow, hook, strikes)
@@ -354,7 +354,7 @@ def test_exception_in_path_control(part: str, monkeypatch: pytest.MonkeyPatch) -
     world.run(1)
     world.connect(VICTIM)
     world.exchange()
-    (victim,) = [one for one in world.server.endpoint._by_token.values()
+    (victim,) = [one for one in world.server.endpoint._tokens
                  if one.flow.remote.port == VICTIM]  # fmt: skip
     monkeypatch.setattr(victim.paths, part, broken)
     world.run(1)

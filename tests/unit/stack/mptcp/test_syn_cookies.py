@@ -105,7 +105,7 @@ def test_a_token_that_is_in_use(script: Any, monkeypatch: pytest.MonkeyPatch, la
     monkeypatch.setattr(crypto, "stateless_key", lambda *_: key)
     if late:
         (answer,) = peer.syn(MpCapable())
-    monkeypatch.setattr(world.endpoint._rng, "getrandbits", lambda _: key)
+    monkeypatch.setattr(world.endpoint._tokens._rng, "getrandbits", lambda _: key)
     world.open()
     if not late:
         (answer,) = peer.syn(MpCapable())

@@ -42,7 +42,7 @@ class Drawn:
 
     def __init__(self, world: Script, *numbers: int) -> None:
         self._numbers = list(numbers)
-        self._others = world.endpoint._rng
+        self._others = world.endpoint._tokens._rng
 
     def getrandbits(self, k: int) -> int:
         """Return the next number."""
@@ -67,9 +67,9 @@ def _key_of_syn_ack(world: Script) -> int:
 def test_key_whose_token_is_taken_is_drawn_again(script: Any) -> None:
     """Section 3.1, of both sides: the token must be unique."""
     world = script()
-    world.endpoint._rng = Drawn(world, 7, 7, 7, 9, 7, 9, 11)
+    world.endpoint._tokens._rng = Drawn(world, 7, 7, 7, 9, 7, 9, 11)
     _open(world, 2)
-    keys = [one.keys.local for one in world.endpoint._by_token.values()]
+    keys = [one.keys.local for one in world.endpoint._tokens._by_token.values()]
     assert keys == [7, 9]
     assert _key_of_syn_ack(world) == 11
 
@@ -77,9 +77,9 @@ def test_key_whose_token_is_taken_is_drawn_again(script: Any) -> None:
 def test_token_is_free_when_its_connection_is_gone(script: Any) -> None:
     """The same key may be drawn again then."""
     world = script()
-    world.endpoint._rng = Drawn(world, 7, 7)
+    world.endpoint._tokens._rng = Drawn(world, 7, 7)
     _open(world, 1)
-    (only,) = world.endpoint._by_token.values()
+    (only,) = world.endpoint._tokens._by_token.values()
     only.abort()
     world.pump()
     assert world.endpoint.connections == 0
@@ -94,7 +94,7 @@ def test_look_up_does_not_grow_with_the_table(script: Any, known: bool) -> None:
         world = script()
         world.open()
         _open(world, count)
-        world.endpoint._by_token = table = Counted(world.endpoint._by_token)
+        world.endpoint._tokens._by_token = table = Counted(world.endpoint._tokens._by_token)
         token = world.keys.remote_token if known else 12345
         join = world.subpeer(LOCAL_2, REMOTE_2)
         (answer,) = join.syn(MpJoinSyn(address_id=2, token=token, nonce=1))
@@ -108,7 +108,7 @@ def test_new_connection_asks_the_table_once(script: Any) -> None:
     for count in (10, 300):
         world = script()
         _open(world, count)
-        world.endpoint._by_token = table = Counted(world.endpoint._by_token)
+        world.endpoint._tokens._by_token = table = Counted(world.endpoint._tokens._by_token)
         peer = world.subpeer()
         key = find(peer.syn(MpCapable())[0].options, MpCapable).sender_key
         peer.send(ACK, MpCapable(sender_key=PEER_KEY, receiver_key=key))

@@ -1,0 +1,165 @@
+"""Further subflows of a host's connections, opened by either side (RFC 8684, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from testbed.stack.connection import Randomness
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
+from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
+from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.mptcp.tokens import Tokens
+from testbed.stack.packet.address import Address, Flow
+from testbed.stack.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
+from testbed.stack.packet.options import Option, find
+from testbed.stack.packet.segment import Segment
+from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.extension import Extension, Refuse
+
+REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says to a join
+
+
+class Host(Protocol):
+    """What joins need of their endpoint."""
+
+    def dial(self, flow: Flow, now: int, subflow: Subflow) -> TcpConnection:
+        """Open a TCP connection for a subflow.  Raises OSError."""
+
+    def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
+        """Attach a subflow to its TCP connection as soon as there is one."""
+
+    def fault(self, connection: MptcpConnection | None, error: Exception) -> None:
+        """Take an exception, of a connection or of none."""
+
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+
+
+class Joins:
+    """Of one endpoint.  It also takes SYNs to ports nobody listens on: only joins get in there.
+
+    As such it is an :class:`~testbed.stack.tcp.extension.Acceptor`.
+
+    :param rng: where nonces come from.
+    """
+
+    def __init__(self, host: Host, tokens: Tokens, rng: Randomness, network: LocalNetwork) -> None:
+        self._host = host
+        self._tokens = tokens
+        self._rng = rng
+        self._network = network
+
+    # This side's
+
+    def open(self, connection: MptcpConnection, command: OpenSubflow, now: int) -> None:
+        """Send MP_JOIN; nothing happens where that cannot be done."""
+        offer = JoinOffer(
+            address_id=command.local_id, nonce=self._rng.getrandbits(32), backup=command.backup
+        )
+        remote = command.remote
+        handshake = JoinInitiator(connection.keys, offer)
+        try:
+            port = self._network.port_for(command.local_host, remote.address)
+        except OSError:  # none is free
+            return
+        path = SubflowPath(
+            local_host=command.local_host,
+            local_port=port,
+            local_id=command.local_id,
+            remote=remote.address,
+            remote_id=remote.id,
+        )
+        flow = path.flow
+        try:
+            subflow = connection.new_subflow(handshake, path, backup=command.backup, initiated=True)
+            self._dial(connection, subflow, flow, now)
+        except Exception as error:
+            self.release(flow.local)
+            if not isinstance(error, OSError):  # there is such a connection already
+                raise
+
+    def release(self, local: Address) -> None:
+        """Give back the port of a subflow that joined and has ended."""
+        try:
+            self._network.release_port(local)
+        except Exception as error:  # the driver's: no connection is at fault
+            self._host.fault(None, error)
+
+    def _dial(self, connection: MptcpConnection, subflow: Subflow, flow: Flow, now: int) -> None:
+        try:
+            subflow.attach(self._host.dial(flow, now, subflow))
+            self._host.count("MPJoinSynTx")
+        except Exception:
+            connection.discard(subflow)
+            raise
+
+    # The peer's
+
+    def admit(self, join: MpJoinSyn, flow: Flow, *, listening: bool) -> Extension:
+        """Let a join in; joins are told apart by token, not by port.
+
+        :param listening: its port is open.
+        :raises Refuse: nobody here has its token, or it is one too many.
+        """
+        self._host.count("MPJoinSynRx")
+        connection = self._tokens.find(join.token)
+        if connection is None or connection.closed or connection.keys.remote is None:
+            self._host.count("MPJoinNoTokenFound")
+            raise Refuse("no connection has this token", REFUSED)
+        try:
+            return self._admit(connection, join, flow, listening=listening)
+        except Refuse:
+            raise
+        except Exception as error:
+            self._host.fault(connection, error)
+            raise Refuse("the connection is at fault", REFUSED) from error
+
+    def _admit(
+        self, connection: MptcpConnection, join: MpJoinSyn, flow: Flow, *, listening: bool
+    ) -> Extension:
+        paths, host = connection.paths, flow.local.host
+        address_id = paths.local_id(host)
+        if address_id is None or not paths.accepts_join(flow.local, listening=listening):
+            self._host.count("MPJoinRejected")
+            said = REFUSED if listening else ()  # a closed port says no more than that
+            raise Refuse("the connection takes no further subflow", said)
+        backup = paths.is_backup(host)
+        nonce = self._rng.getrandbits(32)
+        offer = JoinOffer(address_id=address_id, nonce=nonce, backup=backup)
+        handshake = JoinResponder(connection.keys, offer, join)
+        path = SubflowPath(
+            local_host=flow.local.host,
+            local_port=flow.local.port,
+            local_id=offer.address_id,
+            remote=flow.remote,
+            remote_id=join.address_id,
+        )
+        subflow = connection.new_subflow(handshake, path, backup=backup, initiated=False)
+        self._host.expect(connection, subflow, flow)
+        return subflow
+
+    # SYNs to ports nobody listens on
+
+    def accept(self, syn: Segment) -> Extension:
+        """Decide on a SYN.
+
+        :raises Refuse: it is no join, or not to be let in.
+        """
+        join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
+        if join is None:
+            raise Refuse("nobody listens on this port")
+        return self.admit(join, Flow(syn.destination, syn.source), listening=False)
+
+    def offer(self, _syn: Segment) -> Sequence[Option] | None:
+        """Answer none without keeping something: both nonces are needed."""
+        return None
+
+    def resume(self, _ack: Segment) -> Extension | None:
+        """Know of none.
+
+        :raises Refuse: always.
+        """
+        raise Refuse("nobody listens on this port")

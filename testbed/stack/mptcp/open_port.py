@@ -1,0 +1,153 @@
+"""An open port: what becomes of SYNs to it, also where nothing is kept of them.
+
+RFC 8684, section 3.1; SYN cookies are those of RFC 4987, section 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from testbed.stack.mptcp.capable import CapableResponder, usable
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.joins import REFUSED, Joins
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.mptcp.tokens import Tokens
+from testbed.stack.options import SocketOptions
+from testbed.stack.packet.address import Flow
+from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn, MptcpOption
+from testbed.stack.packet.options import FastOpen, Option, find
+from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
+from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.extension import Extension, Refuse
+
+
+class Host(Protocol):
+    """What an open port needs of its endpoint."""
+
+    def begin(
+        self, keys: Keys, handshake: CapableResponder, flow: Flow, options: SocketOptions
+    ) -> tuple[MptcpConnection, Subflow]:
+        """Make the connection that an MP_CAPABLE asks for, and its first subflow."""
+
+    def expect(self, connection: MptcpConnection, subflow: Subflow, flow: Flow) -> None:
+        """Attach a subflow to its TCP connection as soon as there is one."""
+
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+
+
+class OpenPort:
+    """Decides on the SYNs to a port (:class:`testbed.stack.tcp.extension.Acceptor`).
+
+    :param options: what its connections begin with.
+    :param deny_join: tell their peers to send no join to this address.
+    """
+
+    __slots__ = ("_deny_join", "_host", "_joins", "_options", "_tokens")
+
+    def __init__(
+        self,
+        host: Host,
+        tokens: Tokens,
+        joins: Joins,
+        options: SocketOptions,
+        *,
+        deny_join: bool,
+    ) -> None:
+        self._host = host
+        self._tokens = tokens
+        self._joins = joins
+        self._options = options
+        self._deny_join = deny_join
+
+    def accept(self, syn: Segment) -> Extension | None:
+        """Decide what rides on the connection a SYN asks for: MPTCP, a join, or nothing.
+
+        :raises Refuse: a join with a token nobody here has, or one too many.
+        """
+        flow = Flow(syn.destination, syn.source)
+        join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
+        if join is not None:
+            return self._joins.admit(join, flow, listening=True)
+        capable = asks(syn)
+        if capable is None:
+            return None
+        self._host.count("MPCapableSYNRX")
+        return self._begin(self._tokens.new_keys(), capable, flow)
+
+    def offer(self, syn: Segment) -> Sequence[Option] | None:
+        """Return the options for a SYN,ACK of which nothing is kept (RFC 4987, section 3.6).
+
+        The third ACK brings our key back.  Where another connection has its token, it is plain TCP
+        (section 3.1).  A join gets no answer: its peer has other paths.
+        """
+        if find(syn.options, MpJoinSyn) is not None:
+            return None
+        capable = asks(syn)
+        if capable is None:
+            return ()
+        keys = self._tokens.stateless_keys(syn, syn.seq)
+        if self._tokens.taken(keys.token):
+            return ()
+        return self._responder(keys, capable).options(SYN | ACK, None) or ()
+
+    def resume(self, ack: Segment) -> Extension | None:
+        """Make of a third ACK the connection for which :meth:`offer` gave the options.
+
+        With a key that is not ours it is plain TCP (section 3.1).
+
+        :raises Refuse: another connection has our token by now, or the ACK has no key though its
+            sender speaks MPTCP.
+        """
+        capable: MpCapable | None = find(ack.options, MpCapable)
+        if capable is None or capable.receiver_key is None:
+            if find(ack.options, MptcpOption) is None:
+                return None
+            raise Refuse("nothing is known of this connection", REFUSED)
+        keys = self._tokens.stateless_keys(ack, (ack.seq - 1) & BITS_32)
+        if keys.local != capable.receiver_key:
+            return None
+        if self._tokens.taken(keys.token):
+            raise Refuse("another connection has this token", REFUSED)
+        return self._begin(keys, capable, Flow(ack.destination, ack.source))
+
+    def _responder(self, keys: Keys, capable: MpCapable) -> CapableResponder:
+        return CapableResponder(keys, deny_join=self._deny_join, syn=capable)
+
+    def _begin(self, keys: Keys, capable: MpCapable, flow: Flow) -> Extension:
+        """Make the connection that an MP_CAPABLE asks for."""
+        responder = self._responder(keys, capable)
+        connection, subflow = self._host.begin(keys, responder, flow, self._options)
+        self._tokens.add(connection)
+        self._host.expect(connection, subflow, flow)
+        return subflow
+
+
+def asks(syn: Segment) -> MpCapable | None:
+    """Return the MP_CAPABLE of a SYN that asks for MPTCP as we speak it, or ``None``.
+
+    A version above ours is answered with ours; version 0 we do not speak (section 3.1).
+    """
+    capable: MpCapable | None = find(syn.options, MpCapable)
+    if capable is None or capable.sender_key is not None:
+        return None
+    return capable if capable.version >= VERSION and usable(capable) else None
+
+
+def syn_alone(syn: Segment, config: TcpConfig) -> Segment:
+    """Leave out what comes with a SYN of MPTCP, as if it had been lost.
+
+    No mapping covers it, and only TCP Fast Open gives it a place in the stream (appendix B), so it
+    must not be acknowledged: the peer sends it again after the handshake.
+    """
+    if find(syn.options, MptcpOption) is None:
+        return syn
+    opens_fast = find(syn.options, FastOpen) or not config.fast_open_cookies
+    if config.fast_open and find(syn.options, MpCapable) and opens_fast:
+        return syn  # TCP will look at the cookie
+    return msgspec.structs.replace(syn, payload=b"", gso_size=0, flags=syn.flags & ~FIN)
