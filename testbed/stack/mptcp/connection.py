@@ -9,30 +9,29 @@ from testbed.stack.connection import ConnectionFailure, ErrorKind, Event
 from testbed.stack.mptcp import plain
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.datafin import DataFin
+from testbed.stack.mptcp.ending import Ending
 from testbed.stack.mptcp.events import Events
 from testbed.stack.mptcp.fail import Fail
-from testbed.stack.mptcp.fastclose import FastClose
 from testbed.stack.mptcp.handshake import Handshake
-from testbed.stack.mptcp.info import describe, describe_subflow, joined
+from testbed.stack.mptcp.info import describe
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
 from testbed.stack.mptcp.paths import ConnectionPaths, LocalNetwork
-from testbed.stack.mptcp.patience import Patience
+from testbed.stack.mptcp.patience import CloseTimeout, Patience
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.state import OVER, TRANSITIONS, DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.mptcp.subflows import Subflows
+from testbed.stack.mptcp.window import SharedWindow
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import room_below
 
-# A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
-_WORTH_TELLING: Final = 4
-_REMEMBERED: Final = 16
 # The counters of how the first subflow was opened: by this side, as plain TCP.
 _MET: Final = {
     (True, False): "MPCapableSYNACKRX",
@@ -75,11 +74,11 @@ class MptcpConnection:
     :param options: of the socket; ``config`` goes by them already.
     """
 
-    __slots__ = ("_confirmed", "_count", "_detached", "_ended", "_events", "_fast_close", "_fin",
-                 "_give_up_ns", "_host", "_last_words", "_met", "_mp_fail", "_options", "_patience",
-                 "_receiver", "_stillborn", "_subflows", "_taken", "_told_closed", "_told_edge",
-                 "aborting", "config", "controls", "failure", "fallback", "flow", "incoming",
-                 "initiator", "keys", "outgoing", "paths", "sender", "state")  # fmt: skip
+    __slots__ = ("_close_timeout", "_confirmed", "_detached", "_ending", "_events", "_fin", "_host",
+                 "_last_words", "_met", "_mp_fail", "_options", "_patience", "_receiver",
+                 "_stillborn", "_subflows", "_taken", "_window", "config", "controls", "failure",
+                 "fallback", "flow", "incoming", "initiator", "keys", "outgoing", "paths",
+                 "sender", "state")  # fmt: skip
 
     def __init__(
         self,
@@ -104,15 +103,14 @@ class MptcpConnection:
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
         self.fallback = False  # it goes on as plain TCP (section 3.7)
-        self.aborting = False
-        self._subflows: list[Subflow] = []
-        self._ended: list[dict[str, Any]] = []  # the last subflows that are no more
+        self._subflows = Subflows()
+        there = self._subflows.there
         self._met = False  # the handshake of its first subflow is done
         self._confirmed = False  # joins are possible
         self._stillborn = False  # its first subflow cannot be opened
         self.sender = Sender(
             self.outgoing,
-            self._subflows,
+            there,
             SCHEDULERS[config.scheduler](),
             opportunistic=config.opportunistic_retransmission,
             penalising=config.penalisation,
@@ -125,23 +123,19 @@ class MptcpConnection:
             remote_id=0,
         )
         self.paths = ConnectionPaths(
-            self, keys, self._subflows, config, manager, network, initial, initiator=initiator
+            self, keys, there, config, manager, network, initial, initiator=initiator
         )
-        self._patience = Patience(config.tcp, self.outgoing, self._subflows)
-        self._fin = DataFin(self.outgoing, self._subflows)
-        self._mp_fail = Fail(keys, self.outgoing, self.incoming, self._subflows, self.count)
-        self._fast_close = FastClose(keys, self._subflows, self.count)
+        self._patience = Patience(config.tcp, self.outgoing, there)
+        self._fin = DataFin(self.outgoing, there)
+        self._mp_fail = Fail(keys, self.outgoing, self.incoming, there, self.count)
+        self._ending = Ending(keys, self._subflows, self.count)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
         self._host = host
-        self._count = 0  # of subflows there ever were
+        self._window = SharedWindow(config, self.incoming, self._subflows)
         self._events = Events(self.outgoing, self.incoming, config)
         self._detached = False  # the application has gone
-        # Of the window, when it was last told on purpose.  Telling it first confirms the handshake
-        # (section 3.1): the initiator needs not wait for data before it can join.
-        self._told_edge = 0 if config.data_acks.first else self.incoming.edge
-        self._told_closed = False
         self._taken: list[Step] = []
-        self._give_up_ns: int | None = None  # when it ends, as nobody else will end it
+        self._close_timeout = CloseTimeout(config.close_timeout_ns)
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
     # What the application and its driver call.
@@ -149,7 +143,12 @@ class MptcpConnection:
     @property
     def subflows(self) -> Sequence[Subflow]:
         """The subflows there are, those being opened too."""
-        return self._subflows
+        return self._subflows.there
+
+    @property
+    def aborting(self) -> bool:
+        """Whether RST carries MP_FASTCLOSE."""
+        return self._ending.aborting
 
     @property
     def fin_due(self) -> bool:
@@ -178,7 +177,7 @@ class MptcpConnection:
         """Return at most ``limit`` octets that have arrived."""
         data = self.incoming.read(limit)
         self._events.read(len(data))
-        if self._window_worth_telling():
+        if self._window.worth_telling:
             self.touch()
         return data
 
@@ -212,7 +211,8 @@ class MptcpConnection:
             self.incoming.grow(options.receive_buffer)
         self._patience.go_by(self.config.tcp)
         self._events.go_by(self.config)
-        for subflow in self._subflows:
+        self._window.go_by(self.config)
+        for subflow in self._subflows.there:
             subflow.tcp.set_options(options.of_subflows())
         self.touch()
 
@@ -230,7 +230,7 @@ class MptcpConnection:
             self.abort()
         self.shutdown()
         self._detached = True
-        unanswered = self.initiator and not any(one.accepted for one in self._subflows)
+        unanswered = self.initiator and not any(one.accepted for one in self._subflows.there)
         if unanswered and self.state is DataState.OPENING:
             self._transit(Step.ABORT)
         self.touch()
@@ -240,9 +240,7 @@ class MptcpConnection:
         if self.closed:
             return
         open_ = self.state is not DataState.OPENING
-        by_ack = self.config.fastclose_by_ack and open_ and self._fast_close.begin()
-        self.aborting = not by_ack
-        step = Step.FASTCLOSE if by_ack else Step.ABORT
+        step = self._ending.abort(by_ack=self.config.fastclose_by_ack and open_)
         self._fail(ConnectionFailure(ErrorKind.ABORTED), step)
 
     def info(self) -> dict[str, Any]:
@@ -251,12 +249,12 @@ class MptcpConnection:
             self.keys,
             self.outgoing,
             self.incoming,
-            self._subflows,
+            self._subflows.there,
             paths=self.paths.counts(),
             fallback=self.fallback,
             retransmits=self.sender.tries,
             reinjected=self.sender.reinjected,
-            ended=self._ended,
+            ended=self._subflows.ended,
         )
 
     def next_event(self) -> Event | None:
@@ -293,12 +291,12 @@ class MptcpConnection:
         self, handshake: Handshake, path: SubflowPath, *, backup: bool, initiated: bool
     ) -> Subflow:
         """Make a subflow: the first one, or one that joins."""
+        number = self._subflows.next_number()
         subflow = Subflow(
-            self, handshake, number=self._count, path=path, backup=backup, initiated=initiated
+            self, handshake, number=number, path=path, backup=backup, initiated=initiated
         )
-        self._count += 1
         if not subflow.outside:
-            self._subflows.append(subflow)
+            self._subflows.add(subflow)
         return subflow
 
     def enter(self, subflow: Subflow) -> None:
@@ -308,7 +306,7 @@ class MptcpConnection:
         """
         if subflow.number and self._options is not NO_OPTIONS:  # they may have changed meanwhile
             subflow.tcp.set_options(self.subflow_options.begun())
-        self._subflows.append(subflow)
+        self._subflows.add(subflow)
         self.touch()
 
     def open_early(self, subflow: Subflow) -> None:
@@ -324,7 +322,7 @@ class MptcpConnection:
     def discard(self, subflow: Subflow) -> None:
         """Drop a subflow that cannot be opened; a connection without its first one ends."""
         if not subflow.outside:
-            self._subflows.remove(subflow)
+            self._subflows.discard(subflow)
         if subflow.initiated or not subflow.number:
             self._stillborn |= not subflow.number
             self.touch()
@@ -345,20 +343,18 @@ class MptcpConnection:
         Nothing of it is relied on any more, the table of states included.  Return the subflows that
         there were, which the endpoint ends.
         """
-        self.aborting = True
+        self._ending.abort()
         if not self.closed:
             self.state = DataState.CLOSED
             self.failure = ConnectionFailure.internal(error)
             self._events.closed(self.failure)
-        left = self._subflows[:]
-        self._subflows.clear()  # in place: its parts share the list
-        return left
+        return self._subflows.take_all()
 
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
         if self.closed:
-            return self._fast_close.retry_ns
-        times = [self._give_up_ns, self.paths.next_timer(), self._mp_fail.retry_ns]
+            return self._ending.retry_ns
+        times = [self._close_timeout.due_ns, self.paths.next_timer(), self._mp_fail.retry_ns]
         times.append(self._patience.due_ns)
         if not (self.fallback or self._mp_fail.waiting):
             times += (self._fin.retry_ns, self.sender.retry_ns)
@@ -367,7 +363,7 @@ class MptcpConnection:
     def handle_timer(self, now: int) -> None:
         """Do what is due; a step follows."""
         if self.closed:
-            self.aborting |= self._fast_close.gives_up(now)
+            self._ending.handle_timer(now)
             return
         self._mp_fail.handle_timer(now)
         if not (self.fallback or self._mp_fail.waiting):
@@ -378,8 +374,8 @@ class MptcpConnection:
         self.paths.handle_timer(now)
         if tired := self._patience.gives_up(now):
             self._time_out(tired)
-        if self._give_up_ns is not None and self._give_up_ns <= now:
-            if self._subflows:
+        if self._close_timeout.expired(now):
+            if self._subflows.there:
                 self._time_out("the peer does not close its side")
             else:
                 self._fail(self._last_words or _timed_out("no subflow is left"))
@@ -387,12 +383,14 @@ class MptcpConnection:
     @property
     def _notsent(self) -> int:
         """Octets that were written and have not left once; after a fallback TCP has them."""
-        return self.outgoing.unsent + sum(one.tcp.queued for one in self._subflows if one.fallback)
+        return self.outgoing.unsent + sum(
+            one.tcp.queued for one in self._subflows.there if one.fallback
+        )
 
     @property
     def _room(self) -> int:
         """Octets that may be written, as far as the limit of what was not sent is concerned."""
-        segment = max((one.segment_size for one in self._subflows), default=0)
+        segment = max((one.segment_size for one in self._subflows.there), default=0)
         return room_below(self.config.tcp.notsent_lowat, self._notsent, segment)
 
     # The parts of a step.
@@ -400,7 +398,7 @@ class MptcpConnection:
     def _take_records(self) -> None:
         """Take what concerns the whole connection: Data ACKs, windows, DATA_FIN, a fallback."""
         outgoing = self.outgoing
-        for subflow in self._subflows:
+        for subflow in self._subflows.there:
             if not subflow.stirred:
                 continue
             inbound = subflow.inbound
@@ -412,7 +410,7 @@ class MptcpConnection:
             self.fallback |= subflow.fallback
 
     def _advance(self, now: int) -> None:
-        for subflow in self._subflows[:]:
+        for subflow in self._subflows.there[:]:
             if subflow.take_stirred() or self.fallback:
                 self._absorb(subflow, now)
                 if self.failure is not None:
@@ -421,10 +419,10 @@ class MptcpConnection:
         self.paths.step(now)
         self.sender.give(now)
         self._finish(now)
-        if self.config.receive_buffer_initial and self._subflows:
-            self._size_window(now)
-        self._update_window()
-        self._watch(now)
+        if self.state is not DataState.OPENING:
+            self._window.step(now, waits=self.keys.remote is None and not self.fallback)
+        left = self._detached and self.state is DataState.FIN_WAIT_2
+        self._close_timeout.watch(now, needed=left or not self._subflows.there)
         self._patience.watch(now, opening=self.state is DataState.OPENING)
         self._events.report(notsent=self._notsent)
 
@@ -438,12 +436,12 @@ class MptcpConnection:
             self._establish_once(subflow, now)  # the same batch may have opened it
             self._fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
             return
-        in_order = self._count == 1 and subflow.carried.given == self.outgoing.next
+        in_order = self._subflows.alone and subflow.carried.given == self.outgoing.next
         if subflow.stripped and not subflow.fallback:
             plain.without_data_acks(subflow, self.incoming, plain=in_order)
         self._receiver.move(subflow, plain=in_order)
         if subflow.fallback:
-            plain.drop_others(subflow, self._subflows)
+            plain.drop_others(subflow, self._subflows.there)
         self._establish_once(subflow, now)
         self._mp_fail.absorb(subflow, now)
         self._follow_fallback(subflow)
@@ -490,14 +488,14 @@ class MptcpConnection:
     def _close_in_order(self) -> None:
         """Move through the states of appendix D."""
         if self.fallback:
-            plain.follow_tcp(self.outgoing, self._subflows)
+            plain.follow_tcp(self.outgoing, self._subflows.there)
         if self.state is not DataState.OPENING:
             if self.outgoing.closed:
                 self._once(Step.CLOSE)
             if self.outgoing.fin_acked:
                 self._once(Step.FIN_ACKED)
             if self.incoming.finished and self._once(Step.FIN_RECEIVED):
-                self._ack_everywhere()
+                self._subflows.request_acks()
         if self._detached and self.incoming.readable:
             self.abort()
 
@@ -512,20 +510,9 @@ class MptcpConnection:
     def _finish(self, now: int) -> None:
         """Send DATA_FIN, or after a fallback FIN, once all data has been given to subflows."""
         if self.fallback:
-            plain.finish(self.outgoing, self._subflows)
+            plain.finish(self.outgoing, self._subflows.there)
         else:
             self._fin.step(now)
-
-    def _watch(self, now: int) -> None:
-        """Set the timer for what else could stay for ever: a connection without a subflow.
-
-        Or one that its application has left, and whose peer does not close its side.
-        """
-        left = self._detached and self.state is DataState.FIN_WAIT_2
-        if self._subflows and not left:
-            self._give_up_ns = None
-        elif self._give_up_ns is None:
-            self._give_up_ns = now + self.config.close_timeout_ns
 
     def _unheard(self) -> bool:
         """Tell whether data or DATA_FIN was sent in vain too often.
@@ -536,36 +523,6 @@ class MptcpConnection:
         limit = tcp.orphan_retries if self._detached else tcp.retries
         patient = not self._detached and self.sender.blocked
         return self._fin.tries > limit or (self.sender.tries > limit and not patient)
-
-    def _ack_everywhere(self) -> None:
-        for subflow in self._subflows:
-            if subflow.confirmed and subflow.sends and not subflow.fallback:
-                subflow.tcp.request_ack()
-
-    def _window_worth_telling(self) -> bool:
-        """Tell whether reading has opened the window so far that the peer must hear of it.
-
-        Each subflow's TCP tells of it with every ACK it sends anyway.
-        """
-        gain = self.incoming.edge - self._told_edge
-        return gain > 0 and gain >= self.incoming.capacity // _WORTH_TELLING
-
-    def _size_window(self, now: int) -> None:
-        """Let the shared window grow, as the slowest subflow has to keep it full.
-
-        Before the handshake, the size of segments is not known.
-        """
-        if self.state is DataState.OPENING:
-            return
-        times = [one.tcp.receive_rtt_ns or 0 for one in self._subflows]
-        segment = max(one.segment_size for one in self._subflows)
-        self.incoming.size_window(max(times) or None, segment, now)
-
-    def _update_window(self) -> None:
-        waits = self.keys.remote is None and not self.fallback  # for the peer's key
-        if self._window_worth_telling() and self.state is not DataState.OPENING and not waits:
-            self._told_edge = self.incoming.edge
-            self._ack_everywhere()
 
     def _lose(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone: reinject what it carried, and tell the path manager."""
@@ -591,9 +548,6 @@ class MptcpConnection:
         self._subflows.remove(subflow)
         if subflow.initiated and subflow.number:
             self._host.release(subflow.tcp.flow.local)
-        if joined(subflow):
-            self._ended.append(describe_subflow(subflow))
-            del self._ended[:-_REMEMBERED]
 
     def _fail(self, failure: ConnectionFailure, step: Step = Step.ABORT) -> None:
         """Give the connection up, if it has not ended already."""
@@ -604,7 +558,7 @@ class MptcpConnection:
 
     def _time_out(self, detail: str) -> None:
         """Give it up, and tell the peer, who may still be there (section 3.5)."""
-        self.aborting = True
+        self._ending.abort()
         self._fail(_timed_out(detail))
 
     def _transit(self, step: Step) -> None:
@@ -619,34 +573,18 @@ class MptcpConnection:
                 self._events.closed(self.failure)
 
     def _end_subflows(self, now: int) -> None:
-        """Close every subflow: with FIN after DATA_FIN is acknowledged, with RST when it failed."""
-        if not self._told_closed:
-            self._told_closed = True
+        """Close every subflow, and let those go that are closed."""
+        if self._ending.begins():
             self.trace("closed", now)
-        self._fast_close.step(now)
-        for subflow in self._subflows[:]:
+        self._ending.step(now)
+        for subflow in self._subflows.there[:]:
             _check(subflow)
-            if not self._fast_close.keeps(subflow):
-                self._end_subflow(subflow)
+            self._ending.end(subflow, self.failure)
             if subflow.tcp.closed:
                 self._remove(subflow)
                 self.paths.forget(subflow, now)
-        if self.state is DataState.FASTCLOSE_WAIT and not self._subflows:
+        if self.state is DataState.FASTCLOSE_WAIT and not self._subflows.there:
             self._transit(Step.FASTCLOSED)
-
-    def _end_subflow(self, subflow: Subflow) -> None:
-        if subflow.refused is not None:
-            subflow.reset(ResetReason.MPTCP)
-        elif self.failure is not None:
-            if not subflow.tcp.closed:  # its RST may say more already
-                if self.aborting and subflow.accepted:
-                    self.count("MPFastcloseTx")
-                subflow.reset(ResetReason.UNSPECIFIED)
-        elif subflow.fallback:
-            subflow.tcp.close()
-        else:
-            subflow.tcp.finish()
-            subflow.tcp.read(subflow.tcp.readable)  # no data follows the end of both streams
 
 
 def _check(subflow: Subflow) -> None:

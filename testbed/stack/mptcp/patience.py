@@ -80,3 +80,28 @@ class Patience:
             if silent and all(one.probing for one in usable):
                 return "no answer to keep-alive probes within the user timeout"
         return None
+
+
+class CloseTimeout:
+    """How long a connection lives on without a subflow, or without its application.
+
+    :param after_ns: that long.
+    :ivar due_ns: when it ends, as nothing else will end it.
+    """
+
+    __slots__ = ("_after_ns", "due_ns")
+
+    def __init__(self, after_ns: int) -> None:
+        self._after_ns = after_ns
+        self.due_ns: int | None = None
+
+    def watch(self, now: int, *, needed: bool) -> None:
+        """Let it run where it is needed, and else not."""
+        if not needed:
+            self.due_ns = None
+        elif self.due_ns is None:
+            self.due_ns = now + self._after_ns
+
+    def expired(self, now: int) -> bool:
+        """Tell whether the time is over."""
+        return self.due_ns is not None and self.due_ns <= now

@@ -1,0 +1,75 @@
+"""How the subflows of a connection that is over end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from testbed.stack.connection import ConnectionFailure
+from testbed.stack.mptcp.fastclose import FastClose
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.state import Step
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.mptcp.subflows import Subflows
+from testbed.stack.packet.mptcp import ResetReason
+
+
+class Ending:
+    """With FIN after DATA_FIN is acknowledged, with RST or MP_FASTCLOSE when it was given up.
+
+    :ivar aborting: each RST carries MP_FASTCLOSE.
+    """
+
+    __slots__ = ("_count", "_fast_close", "_told", "aborting")
+
+    def __init__(self, keys: Keys, subflows: Subflows, count: Callable[[str], None]) -> None:
+        self.aborting = False
+        self._count = count
+        self._fast_close = FastClose(keys, subflows.there, count)
+        self._told = False
+
+    def abort(self, *, by_ack: bool = False) -> Step:
+        """End it at once (section 3.5); return what that is to the state of the connection.
+
+        :param by_ack: by MP_FASTCLOSE on an ACK, if there is a subflow for that.
+        """
+        by_ack = by_ack and self._fast_close.begin()
+        self.aborting = not by_ack
+        return Step.FASTCLOSE if by_ack else Step.ABORT
+
+    def begins(self) -> bool:
+        """Tell, once, that it is over."""
+        first, self._told = not self._told, True
+        return first
+
+    @property
+    def retry_ns(self) -> int | None:
+        """When :meth:`handle_timer` has something to do."""
+        return self._fast_close.retry_ns
+
+    def handle_timer(self, now: int) -> None:
+        """Send MP_FASTCLOSE again, or give it up and reset the subflow."""
+        self.aborting |= self._fast_close.gives_up(now)
+
+    def step(self, now: int) -> None:
+        """Send MP_FASTCLOSE when it is due."""
+        self._fast_close.step(now)
+
+    def end(self, subflow: Subflow, failure: ConnectionFailure | None) -> None:
+        """End a subflow, unless it waits for the answer to MP_FASTCLOSE.
+
+        :param failure: that of the connection; ``None``: it has ended in order.
+        """
+        if self._fast_close.keeps(subflow):
+            return
+        if subflow.refused is not None:
+            subflow.reset(ResetReason.MPTCP)
+        elif failure is not None:
+            if not subflow.tcp.closed:  # its RST may say more already
+                if self.aborting and subflow.accepted:
+                    self._count("MPFastcloseTx")
+                subflow.reset(ResetReason.UNSPECIFIED)
+        elif subflow.fallback:
+            subflow.tcp.close()
+        else:
+            subflow.tcp.finish()
+            subflow.tcp.read(subflow.tcp.readable)  # no data follows the end of both streams

@@ -1,0 +1,68 @@
+"""The subflows of a connection: those there are, and what is remembered of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from testbed.stack.mptcp.info import describe_subflow, joined
+from testbed.stack.mptcp.subflow import Subflow
+
+_REMEMBERED: Final = 16
+
+
+class Subflows:
+    """Of one connection, which alone adds and removes subflows.
+
+    :ivar there: those of the connection, the half-open ones of the peer excepted; the parts of the
+        connection are given this list, so it stays the same object.
+    """
+
+    __slots__ = ("_ended", "_made", "there")
+
+    def __init__(self) -> None:
+        self.there: list[Subflow] = []
+        self._ended: list[dict[str, Any]] = []
+        self._made = 0
+
+    def next_number(self) -> int:
+        """Return the number of a further subflow; 0 is the first one's."""
+        self._made += 1
+        return self._made - 1
+
+    @property
+    def alone(self) -> bool:
+        """Whether there never was more than one subflow."""
+        return self._made == 1
+
+    @property
+    def ended(self) -> Sequence[dict[str, Any]]:
+        """The last ones that are no more, as they were (:func:`describe_subflow`)."""
+        return self._ended
+
+    def add(self, subflow: Subflow) -> None:
+        """Take a subflow in."""
+        self.there.append(subflow)
+
+    def remove(self, subflow: Subflow) -> None:
+        """Let a subflow go that has ended."""
+        self.there.remove(subflow)
+        if joined(subflow):
+            self._ended.append(describe_subflow(subflow))
+            del self._ended[:-_REMEMBERED]
+
+    def discard(self, subflow: Subflow) -> None:
+        """Let a subflow go that could not be opened."""
+        self.there.remove(subflow)
+
+    def take_all(self) -> list[Subflow]:
+        """Let all of them go, and return them."""
+        left = self.there[:]
+        self.there.clear()
+        return left
+
+    def request_acks(self) -> None:
+        """Have an ACK leave on each one that works."""
+        for subflow in self.there:
+            if subflow.confirmed and subflow.sends and not subflow.fallback:
+                subflow.tcp.request_ack()

@@ -1,0 +1,60 @@
+"""The window that all subflows of a connection share: how it grows, and when the peer is told.
+
+RFC 8684, section 3.3.4.  Each subflow's TCP tells of it with every ACK that it sends anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.streams import ReceiveStream
+from testbed.stack.mptcp.subflows import Subflows
+
+# A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
+_WORTH_TELLING: Final = 4
+
+
+class SharedWindow:
+    """Of one connection.
+
+    :param incoming: the data whose window it is.
+    """
+
+    __slots__ = ("_grows", "_incoming", "_subflows", "_told_edge")
+
+    def __init__(self, config: MptcpConfig, incoming: ReceiveStream, subflows: Subflows) -> None:
+        self._incoming = incoming
+        self._subflows = subflows
+        # When it was last told on purpose.  Telling it first confirms the handshake (section 3.1):
+        # the initiator needs not wait for data before it can join.
+        self._told_edge = 0 if config.data_acks.first else incoming.edge
+        self.go_by(config)
+
+    def go_by(self, config: MptcpConfig) -> None:
+        """Take another configuration."""
+        self._grows = bool(config.receive_buffer_initial)
+
+    @property
+    def worth_telling(self) -> bool:
+        """Whether reading has opened it so far that the peer must hear of it."""
+        gain = self._incoming.edge - self._told_edge
+        return gain > 0 and gain >= self._incoming.capacity // _WORTH_TELLING
+
+    def step(self, now: int, *, waits: bool) -> None:
+        """Let it grow, and tell the peer if that is worth it; not before the handshake is done.
+
+        :param waits: for the peer's key, without which nothing can be told.
+        """
+        if self._grows and self._subflows.there:
+            self._size(now)
+        if not waits and self.worth_telling:
+            self._told_edge = self._incoming.edge
+            self._subflows.request_acks()
+
+    def _size(self, now: int) -> None:
+        """Let it grow, as the slowest subflow has to keep it full."""
+        subflows = self._subflows.there
+        times = [one.tcp.receive_rtt_ns or 0 for one in subflows]
+        segment = max(one.segment_size for one in subflows)
+        self._incoming.size_window(max(times) or None, segment, now)
