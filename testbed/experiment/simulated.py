@@ -30,7 +30,7 @@ from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox.kinds import boxes
 from testbed.sim.network import Network
 from testbed.stack.connection import Endpoint
-from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.packet.address import Address
 from testbed.topology.model import Node
 from testbed.workload import together

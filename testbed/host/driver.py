@@ -151,7 +151,7 @@ class Host:
             self._scheduled = True
             self._loop.call_soon(self._step)
 
-    # What an endpoint asks (testbed.stack.mptcp.paths.LocalNetwork)
+    # What an endpoint asks (testbed.stack.mptcp.local_network.LocalNetwork)
 
     @property
     def hosts(self) -> Sequence[str]:

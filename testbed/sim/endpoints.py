@@ -12,7 +12,7 @@ from testbed.sim.host import EndpointFactory
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.topology.model import Node

@@ -11,8 +11,8 @@ from testbed.sim.frame import Packet
 from testbed.sim.loop import VirtualLoop
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.segment import Segment

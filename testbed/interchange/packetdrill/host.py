@@ -178,7 +178,7 @@ class Host:
 
 
 class _Network:
-    """Implements :class:`testbed.stack.mptcp.paths.LocalNetwork`."""
+    """Implements :class:`testbed.stack.mptcp.local_network.LocalNetwork`."""
 
     def __init__(self, hosts: list[str]) -> None:
         self._hosts = hosts

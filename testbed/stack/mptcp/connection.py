@@ -15,8 +15,9 @@ from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe
 from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
-from testbed.stack.mptcp.paths import ConnectionPaths, LocalNetwork
+from testbed.stack.mptcp.paths import ConnectionPaths
 from testbed.stack.mptcp.patience import CloseTimeout, Patience
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import SCHEDULERS

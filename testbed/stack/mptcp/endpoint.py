@@ -23,6 +23,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.joins import Joins
 from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.open_port import OpenPort, syn_alone
 from testbed.stack.mptcp.path_control import PathControl
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
@@ -31,7 +32,7 @@ from testbed.stack.mptcp.path_manager.base import (
     PathEndpoint,
     PathError,
 )
-from testbed.stack.mptcp.paths import ConnectionPaths, LocalNetwork
+from testbed.stack.mptcp.paths import ConnectionPaths
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.tokens import Tokens

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from testbed.stack.connection import Randomness
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
-from testbed.stack.mptcp.paths import LocalNetwork
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.tokens import Tokens
 from testbed.stack.packet.address import Address, Flow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.config import MptcpConfig
@@ -12,48 +12,27 @@ from testbed.stack.mptcp.failures import Failures
 from testbed.stack.mptcp.info import PathCounts, joined
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.local_ids import LocalIds
+from testbed.stack.mptcp.local_network import LocalNetwork
+from testbed.stack.mptcp.path_commands import PathCommands
+from testbed.stack.mptcp.path_events import closed_subflow, ends, remote_address, subflow_fields
 from testbed.stack.mptcp.path_manager.base import (
-    Announce,
-    CloseSubflow,
     Command,
     OpenSubflow,
     PathEndpoint,
     PathError,
     PathManager,
     RemoteAddress,
-    SetBackup,
     SubflowPath,
-    Withdraw,
     same_family,
 )
-from testbed.stack.mptcp.probe import Probe
+from testbed.stack.mptcp.pending_joins import PendingJoins
+from testbed.stack.mptcp.probe import Probes
+from testbed.stack.mptcp.remotes import Remotes
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Address, Flow, unmapped
+from testbed.stack.packet.address import Address, unmapped
 from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.stack.packet.options import Option
-
-_MOST_WANTED: Final = 256  # joins that wait for a DSS
-
-
-class LocalNetwork(Protocol):
-    """What the host knows of its own addresses."""
-
-    @property
-    def hosts(self) -> Sequence[str]:
-        """The host's own addresses."""
-
-    def source_for(self, remote_host: str) -> str | None:
-        """Return the address this host would use towards another, ``None`` if there is none."""
-
-    def port_for(self, local_host: str, remote: Address) -> int:
-        """Return a free local port for a subflow, and keep it from others.
-
-        :raises OSError: none is free.
-        """
-
-    def release_port(self, local: Address) -> None:
-        """Take a port of :meth:`port_for` back."""
 
 
 class Owner(Protocol):
@@ -95,24 +74,22 @@ class ConnectionPaths:
     ) -> None:
         self.initiator = initiator
         self.initial = initial
-        self.join_initial_denied = False
         self.local_ids = LocalIds(initial.local_host, config.endpoints)
         self.signals = Signals(keys, subflows, config.announce_ns, owner.count)
         self._owner = owner
         self._subflows = subflows
-        self._join_retries = config.join_retries
+        self._joins = PendingJoins(subflows, owner.join, config.join_retries)
+        self._commands = PathCommands(
+            subflows, self.local_ids, self.signals, self._joins, network, owner.count
+        )
         self._manager = manager
         self._network = network
-        self._remotes = {0: RemoteAddress(0, initial.remote)}
-        self._probes: dict[Subflow, Probe] = {}  # of subflows whose address was withdrawn
+        self._remotes = Remotes(initial.remote)
+        self._probes = Probes()  # of subflows whose address was withdrawn
         self._failures = Failures()
         self._endpoints = config.endpoints
         self._limits = config.limits
-        self._told: frozenset[int] = frozenset()  # our ids that were announced
-        self._wanted: list[OpenSubflow] = []  # until a DSS has come (section 3.1)
-        self._may_join = False
         self._started = False
-        self._early: dict[int, RemoteAddress] = {}  # by id: announced before the manager began
         self._open = True
 
     # What a manager sees.
@@ -129,12 +106,17 @@ class ConnectionPaths:
             for one in self._subflows
             if (not one.left if one.initiated else one.number == 0 or one.announced_up)
         ]
-        return [*there, *map(_path_of, self._wanted)]
+        return [*there, *self._joins.paths]
 
     @property
     def remotes(self) -> Sequence[RemoteAddress]:
         """The peer's addresses, the initial one first."""
-        return list(self._remotes.values())
+        return self._remotes.all
+
+    @property
+    def join_initial_denied(self) -> bool:
+        """Whether the peer takes no join to its initial address."""
+        return self._remotes.initial_denied
 
     @property
     def local_hosts(self) -> Sequence[str]:
@@ -151,25 +133,25 @@ class ConnectionPaths:
 
     def described(self) -> dict[str, object]:
         """Return the first subflow's ends in the words of the kernel's events."""
-        return {**_ends(self.initial.flow), "server_side": not self.initiator}
+        return {**ends(self.initial.flow), "server_side": not self.initiator}
 
     def events(self) -> Iterator[tuple[str, dict[str, object]]]:
         """Yield the events that tell of what there is now."""
         yield "created", self.described()
         if self._started:
             yield "established", self.described()
-        for remote in self._remotes.values():
+        for remote in self._remotes.all:
             if remote.id:
-                yield "announced", _announced(remote)
+                yield "announced", remote_address(remote)
         for subflow in self._subflows:
             if subflow.announced_up:
-                yield "sub_established", _described(subflow)
+                yield "sub_established", subflow_fields(subflow)
 
     def counts(self) -> PathCounts:
         """Return how many addresses and endpoints there are, and the limits."""
         mine = [one.path for one in self._subflows if one.initiated and one.number]
         return PathCounts(
-            add_addr_signal=len(self._told),
+            add_addr_signal=len(self._commands.announced),
             add_addr_accepted=len({path.remote_id for path in mine} - {0}),
             subflows_max=self._limits.subflows,
             add_addr_signal_max=sum(one.signal for one in self._endpoints),
@@ -187,21 +169,8 @@ class ConnectionPaths:
         """
         if not self._active:
             raise PathError("the connection has not begun, has ended, or is plain TCP")
-        match command:
-            case OpenSubflow():
-                self._open_subflow(command, now)
-            case CloseSubflow():
-                self._close(self._named(command.flow))
-            case SetBackup():
-                self._named(command.flow).ask_backup(backup=command.backup)
-            case Announce():
-                if not command.id:
-                    raise PathError("the peer knows the address with the id 0")
-                self._know(command.host, command.id)
-                self._told |= {command.id}
-                self.signals.announce(command.id, command.host, command.port, now)
-            case Withdraw():
-                self._withdraw(command.id)
+        self._commands.execute(command, now)
+        self._joins.send(now, possible=self._open)
         self._owner.touch()
 
     # What happens.
@@ -209,11 +178,10 @@ class ConnectionPaths:
     def start(self, first: Subflow, now: int) -> None:
         """The connection is fully established: the manager may begin."""
         self._started = True
-        self.join_initial_denied |= first.opening.join_denied
+        self._remotes.deny_initial(denied=first.opening.join_denied)
         self._owner.trace("established", now, **self.described())
         self._do(self._manager.established(self), now)
-        early, self._early = self._early, {}
-        for remote in early.values():
+        for remote in self._remotes.take_early():
             self._do(self._manager.announced(self, remote), now)
 
     def set_open(self, is_open: bool) -> None:
@@ -242,7 +210,7 @@ class ConnectionPaths:
         """The host has lost an address: its subflows end at once, and the peer hears of it."""
         for subflow in self._subflows:
             if subflow.path.local_host == host:
-                self._end(subflow)
+                self._commands.end(subflow)
         if self._active:
             self._do(self._manager.address_removed(self, host), now)
 
@@ -288,15 +256,15 @@ class ConnectionPaths:
         wanted = list(self._manager.endpoint_removed(self, endpoint))
         if self._active:
             for subflow in self._of(endpoint):
-                self._close(subflow)
+                self._commands.close(subflow)
             self._do(wanted, now)
         self.local_ids.remove(endpoint)
 
     def absorb(self, subflow: Subflow, now: int) -> bool:
         """Act on what one subflow has recorded; tell whether it can be used from now on."""
-        if subflow.inbound.heard_dss and not self._may_join:
-            self._may_join = True
-            self._open_wanted(now)
+        if subflow.inbound.heard_dss and not self._joins.allowed:
+            self._joins.allow()
+            self._joins.send(now, possible=self._open)
         usable = self._confirm(subflow, now)
         while (option := subflow.inbound.next_message()) is not None:
             self._handle(option, subflow, now)
@@ -308,7 +276,7 @@ class ConnectionPaths:
         Where it was the last one, and this side has not ended it, each path that is left is tried
         once (section 3.3.3: break before make).
         """
-        self._probes.pop(subflow, None)
+        self._probes.forget(subflow)
         if subflow.announced_up or subflow.initiated or not subflow.number:
             self._trace_closed(subflow, now)
         failed = subflow.initiated and _failed(subflow)
@@ -322,7 +290,7 @@ class ConnectionPaths:
 
     def forget(self, subflow: Subflow, now: int) -> None:
         """A subflow is gone with its connection."""
-        self._probes.pop(subflow, None)
+        self._probes.forget(subflow)
         if subflow.announced_up:
             self._trace_closed(subflow, now)
 
@@ -333,29 +301,15 @@ class ConnectionPaths:
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
         due = self.signals.next_due()
-        for subflow in self._subflows:
-            retry_ns = subflow.opening.retry_ns
-            if retry_ns is not None and (due is None or retry_ns < due):
-                due = retry_ns
-        for probe in self._probes.values():
-            if due is None or probe.due_ns < due:
-                due = probe.due_ns
+        for other in (self._joins.next_timer(), self._probes.next_timer()):
+            if other is not None and (due is None or other < due):
+                due = other
         return due
 
     def handle_timer(self, now: int) -> None:
-        """Send the third ACK of a join again (section 3.2), or give it up; likewise probes."""
-        for subflow, probe in list(self._probes.items()):
-            if probe.due_ns <= now and probe.expired(now):
-                del self._probes[subflow]
-        for subflow in self._subflows:
-            opening = subflow.opening
-            if opening.retry_ns is not None and opening.retry_ns <= now:
-                opening.answered()
-                if opening.tries > self._join_retries:
-                    subflow.reset(ResetReason.UNSPECIFIED, transient=True)
-                else:
-                    subflow.tcp.request_ack()
-                    opening.await_answer(now, subflow.tcp.rto_ns)
+        """Look after what was sent and not answered."""
+        self._probes.handle_timer(now)
+        self._joins.handle_timer(now)
 
     @property
     def _active(self) -> bool:
@@ -372,7 +326,7 @@ class ConnectionPaths:
             subflow.opening.answered()
             subflow.announce_up()
             self._owner.count("MPJoinSynAckRx" if subflow.initiated else "MPJoinAckRx")
-            self._owner.trace("sub_established", now, **_described(subflow))
+            self._owner.trace("sub_established", now, **subflow_fields(subflow))
             if not subflow.initiated:
                 subflow.tcp.request_ack()  # the fourth ACK
         elif subflow.accepted and subflow.opening.retry_ns is None:
@@ -393,7 +347,7 @@ class ConnectionPaths:
             case MpPrio():
                 self._owner.count("MPPrioRx")
                 subflow.asked_backup(option.backup)
-                self._owner.trace("sub_priority", now, **_described(subflow))
+                self._owner.trace("sub_priority", now, **subflow_fields(subflow))
             case MpJoinAck():
                 subflow.tcp.request_ack()  # our fourth ACK was lost
 
@@ -408,7 +362,7 @@ class ConnectionPaths:
         port = option.port or self.initial.remote.port  # nobody has port 0: as in Linux
         host = unmapped(option.address)
         remote = RemoteAddress(option.address_id, Address(host, port))
-        known = self._remotes.get(remote.id)
+        known = self._remotes.find(remote.id)
         if known is not None and known.address.host != host:
             return
         # The peer knows our key, so the third ACK has arrived: no need to say it again.
@@ -418,12 +372,11 @@ class ConnectionPaths:
         old = known == remote and not refreshed
         if option.address_id == 0 or old or host in self.local_hosts:
             return
-        self._remotes[remote.id] = remote
-        self._owner.trace("announced", now, **_announced(remote))
+        self._remotes.announced(remote, early=not self._started)
+        self._owner.trace("announced", now, **remote_address(remote))
         if self._started:
             self._do(self._manager.announced(self, remote), now)
         else:  # the option may overtake the first DSS
-            self._early[remote.id] = remote
             subflow.stir()  # it is confirmed now
 
     def _withdrawn(self, number: int, now: int) -> None:
@@ -433,18 +386,13 @@ class ConnectionPaths:
         to end it is for the host that has sent the option.
         """
         gone = [one for one in self._subflows if one.path.remote_id == number]
-        remote = self._remotes.get(number)
+        remote = self._remotes.find(number)
         if remote is None and not gone:
             return
-        self._early.pop(number, None)
-        if number:
-            self._remotes.pop(number, None)
-        else:
-            self.join_initial_denied = True
+        self._remotes.withdrawn(number)
         self._owner.trace("removed", now, rem_id=number)
         for subflow in gone:
-            if subflow not in self._probes and subflow.sends:
-                self._probes[subflow] = Probe(subflow, now)
+            self._probes.begin(subflow, now)
         if remote is not None:
             self._failures.forget_remote(remote.address)
             self._do(self._manager.withdrawn(self, remote), now)
@@ -462,65 +410,8 @@ class ConnectionPaths:
             with contextlib.suppress(PathError):
                 self.execute(command, now)
 
-    def _open_subflow(self, command: OpenSubflow, now: int) -> None:
-        if not same_family(command.local_host, command.remote.address.host):
-            raise PathError("a subflow has two addresses of one family")
-        host = command.local_host
-        if host not in self.local_hosts and host != self.source_for(command.remote.address.host):
-            raise PathError(f"{host} is no address of this host")
-        if len(self._wanted) >= _MOST_WANTED:
-            raise PathError("too many subflows wait for the peer's first data or ACK")
-        self._know(host, command.local_id)
-        self._wanted.append(command)
-        self._open_wanted(now)
-
-    def _open_wanted(self, now: int) -> None:
-        """Send the joins that are wanted: not before a DSS has come (section 3.1)."""
-        while self._wanted and self._may_join:
-            command = self._wanted.pop(0)
-            if self._open:
-                self._owner.join(command, now)
-
-    def _know(self, host: str, number: int) -> None:
-        """Keep to the id of an address.  Raises PathError: it is that of another."""
-        if not self.local_ids.claim(host, number):
-            raise PathError(f"{number} cannot be the id of {host}: another address has it")
-
-    def _withdraw(self, number: int) -> None:
-        if not self.local_ids.knows(number):
-            raise PathError(f"no address has the id {number}")
-        for subflow in self._subflows:
-            if subflow.path.local_id == number:
-                self._close(subflow)
-        self._told -= {number}
-        self.signals.withdraw(number)
-
-    def _close(self, subflow: Subflow) -> None:
-        """End a subflow that works, but is wanted no more: by FIN (section 3.4.2).
-
-        It does not wait for ever for the peer's, as TCP does not after ``close``.
-        """
-        if not subflow.confirmed:
-            self._end(subflow)
-        elif subflow.sends:
-            self._owner.count("RmSubflow")
-            subflow.tcp.finish()
-
-    def _end(self, subflow: Subflow) -> None:
-        """End a subflow whose address is gone."""
-        if subflow.accepted and not subflow.tcp.closed:
-            self._owner.count("RmSubflow")
-        subflow.reset(ResetReason.UNSPECIFIED)
-
     def _trace_closed(self, subflow: Subflow, now: int) -> None:
-        self._owner.trace("sub_closed", now, **_described(subflow), **_reset(subflow))
-
-    def _named(self, flow: Flow) -> Subflow:
-        """Return the subflow between two ends.  Raises PathError."""
-        for subflow in self._subflows:
-            if subflow.path.flow == flow:
-                return subflow
-        raise PathError(f"there is no subflow {flow}")
+        self._owner.trace("sub_closed", now, **closed_subflow(subflow))
 
     def _of(self, endpoint: PathEndpoint) -> list[Subflow]:
         """Return the subflows that an endpoint is the local end of."""
@@ -566,37 +457,3 @@ def _failed(subflow: Subflow) -> bool:
     if reset is not None:
         return not reset.transient
     return bool(subflow.number) and not subflow.announced_up
-
-
-def _path_of(command: OpenSubflow) -> SubflowPath:
-    return SubflowPath(
-        local_host=command.local_host,
-        local_id=command.local_id,
-        remote=command.remote.address,
-        remote_id=command.remote.id,
-    )
-
-
-def _described(subflow: Subflow) -> dict[str, object]:
-    """Return a subflow in the words of the kernel's events."""
-    path = subflow.path
-    numbers = {"loc_id": path.local_id, "rem_id": path.remote_id}
-    return {**numbers, **_ends(path.flow), "backup": subflow.backup}
-
-
-def _announced(remote: RemoteAddress) -> dict[str, object]:
-    host, port = remote.address
-    return {"rem_id": remote.id, "daddr": host, "dport": port}
-
-
-def _ends(flow: Flow) -> dict[str, object]:
-    (saddr, sport), (daddr, dport) = flow
-    return {"saddr": saddr, "sport": sport, "daddr": daddr, "dport": dport}
-
-
-def _reset(subflow: Subflow) -> dict[str, object]:
-    """Return what the peer's RST said, in the words of the kernel's events."""
-    said = subflow.inbound.reset
-    if said is None:
-        return {}
-    return {"reset_reason": said.reason, "reset_flags": said.flags | said.transient}

@@ -42,3 +42,33 @@ class Probe:
         self._sent_ns = now
         self.due_ns = now + (max(_LEAST_NS, self._subflow.tcp.rto_ns) << self._tries)
         self._tries += 1
+
+
+class Probes:
+    """Those of one connection, one for each subflow."""
+
+    __slots__ = ("_by_subflow",)
+
+    def __init__(self) -> None:
+        self._by_subflow: dict[Subflow, Probe] = {}
+
+    def begin(self, subflow: Subflow, now: int) -> None:
+        """Ask on a subflow, unless it is asked there already."""
+        if subflow not in self._by_subflow and subflow.sends:
+            self._by_subflow[subflow] = Probe(subflow, now)
+
+    def forget(self, subflow: Subflow) -> None:
+        """Take that a subflow is no more."""
+        self._by_subflow.pop(subflow, None)
+
+    def next_timer(self) -> int | None:
+        """Return when :meth:`handle_timer` has something to do."""
+        if not self._by_subflow:
+            return None
+        return min(one.due_ns for one in self._by_subflow.values())
+
+    def handle_timer(self, now: int) -> None:
+        """Look for answers."""
+        for subflow, probe in list(self._by_subflow.items()):
+            if probe.due_ns <= now and probe.expired(now):
+                del self._by_subflow[subflow]

@@ -12,7 +12,7 @@ import pytest
 from testbed import document
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
-from testbed.stack.mptcp.paths import LocalNetwork
+from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.icmp import IcmpError
 from testbed.stack.packet.segment import ACK, Segment
