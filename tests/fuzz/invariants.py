@@ -81,7 +81,7 @@ def _mptcp(connection: MptcpConnection) -> None:
     numbers = [one.number for one in connection.subflows]
     expect(len(set(numbers)) == len(numbers), "two subflows have one number", numbers)
     # One that this side has closed may still wait for the peer's FIN.
-    opened = [one for one in connection.subflows if one.initiated and not one.left]
+    opened = [one for one in connection.subflows if one.initiated and not one.phase.left]
     pairs = [(one.path.local_host, one.path.remote) for one in opened]
     expect(len(set(pairs)) == len(pairs), "a pair of addresses is opened twice", pairs)
     if connection.fallback and connection.state is not DataState.CLOSED:

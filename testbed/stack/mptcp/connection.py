@@ -316,7 +316,7 @@ class MptcpConnection:
         What it answers waits for the peer's key, unless ``early_answer`` is chosen.
         """
         subflow.enter()
-        self.incoming.begin(subflow.take_early(answer=self.config.early_answer))
+        self.incoming.begin(subflow.early.take(subflow.tcp, answer=self.config.early_answer))
         self._let_flow(subflow)
         self.touch()
 
@@ -464,17 +464,17 @@ class MptcpConnection:
         """Answer what a subflow's own end or the end of data asks for."""
         if subflow.inbound.take_ack_due():
             subflow.tcp.request_ack()
-        if subflow.retired and self.incoming.fin is None and not subflow.fallback:
+        if subflow.phase.retired and self.incoming.fin is None and not subflow.fallback:
             # The peer gives this subflow up, not the connection (section 3.3.3).
             subflow.tcp.shutdown()
 
     def _establish_once(self, subflow: Subflow, now: int) -> None:
         """Once the handshake of the first subflow is done, data can flow, if it did not before."""
-        if self._met or not (subflow.accepted and subflow.begun):
+        if self._met or not (subflow.accepted and subflow.phase.begun):
             return
         self._met = True
         if self.state is DataState.OPENING:
-            self.outgoing.skip(subflow.early_out)
+            self.outgoing.skip(subflow.early.sent)
             self._let_flow(subflow)
         self._host.opened(self, subflow, now)
         self.count(_MET[self.initiator, subflow.fallback])

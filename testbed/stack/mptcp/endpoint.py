@@ -119,7 +119,7 @@ class MptcpEndpoint:
         subflow.attach(self.tcp.connect(flow, now, subflow, ask_cookie=ask_cookie, options=options))
         self._tokens.add(connection)
         if data:
-            subflow.send_early(data[: connection.send(data)])
+            subflow.early.send(subflow.tcp, data[: connection.send(data)])
         if tries:
             self.count("MPCapableSYNTX")
         return connection

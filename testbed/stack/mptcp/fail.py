@@ -161,7 +161,7 @@ class Fail:
         It has overtaken the peer's MP_FAIL, which TCP takes for old then.
         """
         inbound = subflow.inbound
-        return self.waiting and inbound.damaged is not None and subflow.ended and inbound.bare
+        return self.waiting and inbound.damaged is not None and subflow.phase.ended and inbound.bare
 
     def _can_fall_back(self, subflow: Subflow) -> bool:
         """Tell whether both streams go on, octet by octet, with what this subflow carries."""
@@ -173,7 +173,7 @@ class Fail:
 
     def _alone(self, subflow: Subflow) -> bool:
         return not any(
-            one.confirmed and not one.ended and not one.tcp.closed
+            one.confirmed and not one.phase.ended and not one.tcp.closed
             for one in self._subflows
             if one is not subflow
         )

@@ -81,7 +81,7 @@ class PathCommands:
         """
         if not subflow.confirmed:
             self.end(subflow)
-        elif subflow.sends:
+        elif subflow.phase.sends:
             self._count("RmSubflow")
             subflow.tcp.finish()
 

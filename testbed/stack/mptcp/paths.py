@@ -104,7 +104,7 @@ class ConnectionPaths:
         there = [
             one.path
             for one in self._subflows
-            if (not one.left if one.initiated else one.number == 0 or one.announced_up)
+            if (not one.phase.left if one.initiated else one.number == 0 or one.announced_up)
         ]
         return [*there, *self._joins.paths]
 

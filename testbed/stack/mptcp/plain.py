@@ -36,7 +36,7 @@ def follow_tcp(outgoing: SendStream, subflows: Sequence[Subflow]) -> None:
     """Let TCP's window be the only one, its FIN be DATA_FIN, and the FIN's ACK the Data ACK."""
     outgoing.leave_window_to_tcp()
     for subflow in subflows:
-        if subflow.fin_acked:
+        if subflow.phase.fin_acked:
             outgoing.end_acked()
 
 

@@ -54,7 +54,7 @@ class Probes:
 
     def begin(self, subflow: Subflow, now: int) -> None:
         """Ask on a subflow, unless it is asked there already."""
-        if subflow not in self._by_subflow and subflow.sends:
+        if subflow not in self._by_subflow and subflow.phase.sends:
             self._by_subflow[subflow] = Probe(subflow, now)
 
     def forget(self, subflow: Subflow) -> None:

@@ -53,7 +53,7 @@ class Receiver:
         """
         readable = subflow.tcp.readable
         if readable < mapping.length:
-            if readable >= self._limit or subflow.ended:
+            if readable >= self._limit or subflow.phase.ended:
                 subflow.reset(ResetReason.MPTCP)  # the rest can never come
             return False
         data = subflow.tcp.read(mapping.length)
@@ -84,7 +84,7 @@ class Receiver:
         start = inbound.mappings.start_after(position)
         if start is None or start > position + readable:
             stripped = inbound.bare and not position
-            if stripped or readable >= self._limit or subflow.ended:
+            if stripped or readable >= self._limit or subflow.phase.ended:
                 subflow.reset(ResetReason.MIDDLEBOX)
             return False
         subflow.tcp.read(start - position)

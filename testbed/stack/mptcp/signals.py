@@ -152,7 +152,7 @@ class Signals:
 
 
 def _able(subflow: Subflow) -> bool:
-    return subflow.confirmed and subflow.sends and not subflow.fallback
+    return subflow.confirmed and subflow.phase.sends and not subflow.fallback
 
 
 def _signal(subflow: Subflow, option: Option) -> None:

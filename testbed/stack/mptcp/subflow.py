@@ -1,9 +1,10 @@
 """One subflow: what MPTCP puts on, and takes from, the segments of one TCP connection.
 
 It implements the hooks of :mod:`testbed.stack.tcp.extension`, which only record.  What they record
-is in four parts, each of which owns its fields: the handshake (``opening.py``), what came
-(``inbound.py``), what was given to it (``carried.py``) and its fallback (``fallback.py``).  The
-connection acts on them in its next step.
+is in parts, each of which owns its fields: the handshake (``opening.py``), TCP's state
+(``phase.py``), what came (``inbound.py``), what was given to it (``carried.py``), data on SYN
+(``early_data.py``) and its fallback (``fallback.py``).  The connection acts on them in its next
+step.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from testbed.stack.mptcp import dss, segments
+from testbed.stack.mptcp import dss, pace, segments
 from testbed.stack.mptcp.carried import Carried
 from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.early_data import EarlyData
 from testbed.stack.mptcp.fallback import Fallback
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.inbound import Inbound
@@ -22,6 +24,7 @@ from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.opening import Opening
 from testbed.stack.mptcp.outbox import Outbox
 from testbed.stack.mptcp.path_manager.base import SubflowPath
+from testbed.stack.mptcp.phase import Phase
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.options import SocketOptions
 from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
@@ -32,13 +35,7 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.state import State
 
-_S: Final = 1_000_000_000
 DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 octets
-
-_SENDS: Final = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
-_CLOSING: Final = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
-_LEFT: Final = _CLOSING | {State.FIN_WAIT_2, State.TIME_WAIT}
-_ENDED: Final = frozenset({State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING, State.TIME_WAIT})
 
 
 class DataLevel(Protocol):
@@ -124,15 +121,12 @@ class Subflow:
         self.outbox = Outbox()
         self._fallback = Fallback()
         self._owner = owner
-        self._state = State.CLOSED  # TCP's
-        self._begun = False  # TCP has been established
+        self.phase = Phase()
+        self.early = EarlyData()
         self._stirred = True  # something was recorded since the last step
         self._outside = not initiated  # opened by the peer, and half-open
         self._stripped = False
         self._parting: tuple[Option, ...] = ()  # what its RST says
-        # Of its TCP stream, what went with SYN: the data stream begins after it (appendix B).
-        self._early_in = self._early_out = 0
-        self._may_answer = False
         self._tcp: TcpConnection | None = None
 
     @property
@@ -151,30 +145,6 @@ class Subflow:
         self._tcp = tcp
 
     # What the connection asks of it.
-
-    def take_early(self, *, answer: bool) -> bytes:
-        """Return the data that has come with SYN (appendix B).
-
-        :param answer: more may leave before the handshake is over.
-        """
-        data = self.tcp.read(self.tcp.readable)
-        self._early_in = len(data)
-        self._may_answer = answer
-        return data
-
-    def send_early(self, data: bytes) -> None:
-        """Send with SYN what of this can leave so; TCP drops what the SYN,ACK does not acknowledge.
-
-        It has no mapping (appendix B).
-        """
-        tcp = self.tcp
-        if tcp.early is not None and not tcp.closed:
-            tcp.send(data[: tcp.early.limit])
-
-    @property
-    def early_out(self) -> int:
-        """Octets that have left with SYN, and that need no mapping."""
-        return self._early_out
 
     def give(self, start: int, length: int, *, in_capable: bool) -> int:
         """Give TCP data to send, with its mapping; return how many octets it takes.
@@ -204,7 +174,7 @@ class Subflow:
         if not self._fallback.active:
             return self.inbound.data_ack
         end = self._owner.outgoing.end
-        acked = self._fallback.data_at(self.tcp.acknowledged - self._early_out)
+        acked = self._fallback.data_at(self.tcp.acknowledged - self.early.sent)
         return max(self.inbound.data_ack, min(acked, end))
 
     def reset(self, reason: ResetReason, *options: Option, transient: bool = False) -> None:
@@ -326,42 +296,22 @@ class Subflow:
     def expected_ns(self, octets: int = 0) -> int | None:
         """Return how long it takes until what it has, and so many octets more, is acknowledged.
 
-        At the rate its path has delivered of late; a smoothed round-trip time tells too late of
-        the queue that a burst makes.  ``None`` before there is a sample of the round-trip time.
+        ``None`` before there is a sample of the round-trip time.
         """
-        minimum = self.tcp.min_rtt_ns
-        if minimum is None:
-            return None
-        return max(minimum, (self._ahead + octets) * _S // self._rate)
+        return pace.expected_ns(self.tcp, octets)
 
     def sending_ns(self, octets: int) -> int:
         """Return how long so many octets take to leave, beside what it has already."""
-        return octets * _S // self._rate
+        return pace.sending_ns(self.tcp, octets)
 
     def within(self, ns: int) -> int:
         """Return how many octets more could be acknowledged in a time: at least one segment."""
-        return max(self.segment_size, self._rate * ns // _S - self._ahead)
-
-    @property
-    def _ahead(self) -> int:
-        """Octets that are before what is given next."""
-        return self.tcp.in_flight + self.tcp.queued
-
-    @property
-    def _rate(self) -> int:
-        """Octets per second; until that is measured, a congestion window per round-trip time."""
-        tcp = self.tcp
-        return tcp.delivery_rate or max(1, tcp.cwnd * _S // max(1, tcp.smoothed_rtt_ns or 0))
+        return max(self.segment_size, pace.within(self.tcp, ns))
 
     @property
     def backup(self) -> bool:
         """Whether it is to be used only when no other is there; as in Linux, either may say so."""
         return self.asks_backup or self.peer_backup
-
-    @property
-    def begun(self) -> bool:
-        """Whether TCP's handshake was done, be it over by now."""
-        return self._begun
 
     @property
     def accepted(self) -> bool:
@@ -391,7 +341,7 @@ class Subflow:
         end of its data.
         """
         inbound = self.inbound
-        ended = self.retired and not self.number and inbound.bare and inbound.unheard
+        ended = self.phase.retired and not self.number and inbound.bare and inbound.unheard
         return self._stripped or ended
 
     @property
@@ -404,38 +354,8 @@ class Subflow:
         """Whether data may be given to it: it is whole and neither side has closed it."""
         opening = self.opening
         if not opening.accepted:
-            return self._answers_early
-        return (opening.confirmed or self.number == 0) and self.sends
-
-    @property
-    def _answers_early(self) -> bool:
-        """Whether the answer to data of a SYN may leave before the handshake is over."""
-        return self._may_answer and self._state is State.SYN_RECEIVED
-
-    @property
-    def sends(self) -> bool:
-        """Whether TCP lets it send."""
-        return self._state in _SENDS
-
-    @property
-    def ended(self) -> bool:
-        """Whether everything has come that ever will: the peer has closed its side of it."""
-        return self._state in _ENDED
-
-    @property
-    def left(self) -> bool:
-        """Whether this side has closed it."""
-        return self._state in _LEFT
-
-    @property
-    def retired(self) -> bool:
-        """Whether the peer has closed its side, and this one has not."""
-        return self._state is State.CLOSE_WAIT
-
-    @property
-    def fin_acked(self) -> bool:
-        """Whether our FIN is acknowledged, as far as TCP's state tells."""
-        return self._state in (State.FIN_WAIT_2, State.TIME_WAIT)
+            return self.early.may_answer and self.phase.state is State.SYN_RECEIVED
+        return (opening.confirmed or self.number == 0) and self.phase.sends
 
     @property
     def segment_size(self) -> int:
@@ -465,7 +385,7 @@ class Subflow:
         if options is not None:
             return options
         acks = self._owner.config.data_acks
-        if self._state is State.TIME_WAIT and not acks.in_time_wait:
+        if self.phase.state is State.TIME_WAIT and not acks.in_time_wait:
             return ()
         ack = self._owner.incoming.ack
         if ext is not None:
@@ -480,7 +400,7 @@ class Subflow:
         """Record what a segment says."""
         if self._fallback.active:
             said = self._fallback.changed and self.inbound.take_plain(
-                segment, start - self._early_in, authentic=self.tcp.expects(start)
+                segment, start - self.early.received, authentic=self.tcp.expects(start)
             )
             if said or segment.payload:
                 self.stir()
@@ -492,7 +412,7 @@ class Subflow:
                 return notice
         signal = self.inbound.take(
             segment,
-            start - self._early_in,
+            start - self.early.received,
             confirmed=self.opening.confirmed,
             authentic=self._tcp is not None and self._tcp.expects(start),
         )
@@ -517,14 +437,13 @@ class Subflow:
 
     def state_changed(self, old: State, new: State) -> None:
         """Record TCP's state."""
-        self._state = new
-        self._begun |= new is State.ESTABLISHED
+        self.phase.become(new)
         if self._outside and new is State.CLOSED:
             self._owner.discard(self)
         if old is State.SYN_SENT and new is State.ESTABLISHED:
-            self._early_out = self.tcp.acknowledged
+            self.early.acknowledged(self.tcp.acknowledged)
         elif old is State.SYN_SENT and new is State.SYN_RECEIVED:
-            self._early_out = self.tcp.unsent  # TCP alone brings it there: SYNs have crossed
+            self.early.acknowledged(self.tcp.unsent)  # TCP alone brings it there: SYNs have crossed
         self.stir()
 
     def timed_out(self) -> None:
@@ -535,7 +454,7 @@ class Subflow:
     def acked(self, position: int) -> None:
         """Record progress; after a fallback this is the Data ACK."""
         self.carried.progress()
-        self._stripped |= self.inbound.bare and self.inbound.unheard and position > self._early_out
+        self._stripped |= self.inbound.bare and self.inbound.unheard and position > self.early.sent
         self.stir()
 
     # What the hooks do.
@@ -555,7 +474,7 @@ class Subflow:
         return notice
 
     def _plain_options(self, flags: int, mapping: Mapping | None) -> Sequence[Option]:
-        if mapping is None and self._state in _CLOSING and (flags & FIN or not self.outbox):
+        if mapping is None and self.phase.closing and (flags & FIN or not self.outbox):
             mapping = self._fallback.beginning
         acked = None
         if self.inbound.acks_data:

@@ -64,5 +64,5 @@ class Subflows:
     def request_acks(self) -> None:
         """Have an ACK leave on each one that works."""
         for subflow in self.there:
-            if subflow.confirmed and subflow.sends and not subflow.fallback:
+            if subflow.confirmed and subflow.phase.sends and not subflow.fallback:
                 subflow.tcp.request_ack()
