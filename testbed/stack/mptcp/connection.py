@@ -15,6 +15,7 @@ from testbed.stack.mptcp.fail import Fail
 from testbed.stack.mptcp.handshake import Handshake
 from testbed.stack.mptcp.info import describe
 from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.lifecycle import Lifecycle
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathManager, SubflowPath
 from testbed.stack.mptcp.paths import ConnectionPaths
@@ -22,7 +23,7 @@ from testbed.stack.mptcp.patience import CloseTimeout, Patience
 from testbed.stack.mptcp.receiver import Receiver
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.sender import Sender
-from testbed.stack.mptcp.state import OVER, TRANSITIONS, DataState, Step
+from testbed.stack.mptcp.state import DataState, Step
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.subflows import Subflows
@@ -76,10 +77,10 @@ class MptcpConnection:
     """
 
     __slots__ = ("_close_timeout", "_confirmed", "_detached", "_ending", "_events", "_fin", "_host",
-                 "_last_words", "_met", "_mp_fail", "_options", "_patience", "_receiver",
-                 "_stillborn", "_subflows", "_taken", "_window", "config", "controls", "failure",
+                 "_last_words", "_life", "_met", "_mp_fail", "_options", "_patience", "_receiver",
+                 "_stillborn", "_subflows", "_window", "config", "controls",
                  "fallback", "flow", "incoming", "initiator", "keys", "outgoing", "paths",
-                 "sender", "state")  # fmt: skip
+                 "sender")  # fmt: skip
 
     def __init__(
         self,
@@ -101,8 +102,7 @@ class MptcpConnection:
         self.outgoing = SendStream(config.send_buffer)
         self.incoming = ReceiveStream(config.receive_buffer, config.first_window)
         self.controls = Group()  # the subflows' congestion controls
-        self.state = DataState.OPENING
-        self.failure: ConnectionFailure | None = None
+        self._life = Lifecycle()
         self.fallback = False  # it goes on as plain TCP (section 3.7)
         self._subflows = Subflows()
         there = self._subflows.there
@@ -135,7 +135,6 @@ class MptcpConnection:
         self._window = SharedWindow(config, self.incoming, self._subflows)
         self._events = Events(self.outgoing, self.incoming, config)
         self._detached = False  # the application has gone
-        self._taken: list[Step] = []
         self._close_timeout = CloseTimeout(config.close_timeout_ns)
         self._last_words: ConnectionFailure | None = None  # of the last subflow
 
@@ -159,7 +158,17 @@ class MptcpConnection:
     @property
     def closed(self) -> bool:
         """Whether nothing more happens at the data level."""
-        return self.state in OVER
+        return self._life.over
+
+    @property
+    def state(self) -> DataState:
+        """Its state."""
+        return self._life.state
+
+    @property
+    def failure(self) -> ConnectionFailure | None:
+        """Why it ended too early, if it did."""
+        return self._life.failure
 
     def send(self, data: bytes) -> int:
         """Take octets to send and return how many there was room for.
@@ -346,8 +355,7 @@ class MptcpConnection:
         """
         self._ending.abort()
         if not self.closed:
-            self.state = DataState.CLOSED
-            self.failure = ConnectionFailure.internal(error)
+            self._life.crash(error)
             self._events.closed(self.failure)
         return self._subflows.take_all()
 
@@ -490,23 +498,12 @@ class MptcpConnection:
         """Move through the states of appendix D."""
         if self.fallback:
             plain.follow_tcp(self.outgoing, self._subflows.there)
-        if self.state is not DataState.OPENING:
-            if self.outgoing.closed:
-                self._once(Step.CLOSE)
-            if self.outgoing.fin_acked:
-                self._once(Step.FIN_ACKED)
-            if self.incoming.finished and self._once(Step.FIN_RECEIVED):
+        while (step := self._life.due(self.outgoing, self.incoming)) is not None:
+            self._transit(step)
+            if step is Step.FIN_RECEIVED:
                 self._subflows.request_acks()
         if self._detached and self.incoming.readable:
             self.abort()
-
-    def _once(self, step: Step) -> bool:
-        """Take a step if it was not taken before; tell whether it was taken now."""
-        if step in self._taken:
-            return False
-        self._taken.append(step)
-        self._transit(step)
-        return True
 
     def _finish(self, now: int) -> None:
         """Send DATA_FIN, or after a fallback FIN, once all data has been given to subflows."""
@@ -553,8 +550,7 @@ class MptcpConnection:
     def _fail(self, failure: ConnectionFailure, step: Step = Step.ABORT) -> None:
         """Give the connection up, if it has not ended already."""
         if not self.closed:
-            self.failure = failure
-            self._transit(step)
+            self._transit(step, failure)
             self.touch()
 
     def _time_out(self, detail: str) -> None:
@@ -562,12 +558,11 @@ class MptcpConnection:
         self._ending.abort()
         self._fail(_timed_out(detail))
 
-    def _transit(self, step: Step) -> None:
-        """Change the state: the only place where it is done; what is not in the table raises."""
-        new = TRANSITIONS[self.state, step]
+    def _transit(self, step: Step, failure: ConnectionFailure | None = None) -> None:
+        """Go to another state; tell the application if that is the end."""
         unborn = self.state is DataState.OPENING and not self.initiator
         over = self.closed
-        self.state = new
+        self._life.take(step, failure)
         if self.closed and not over:
             self.paths.set_open(False)
             if not unborn:
