@@ -35,8 +35,8 @@ from scipy import stats
 
 from testbed.libc import Vector
 from testbed.wire.emulator.client import Emulator, command
-from testbed.wire.model import packet_time_ns
 from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.servers import packet_time_ns
 
 FRAME: Final = 1514  # octets: 1500 and the Ethernet header
 ETHERTYPE: Final = 0x88B5  # IEEE 802 local experimental: no stack answers it

@@ -128,9 +128,8 @@ def _print(status: Status) -> None:
 def _wires(report: WireReport, topology: Topology | None) -> object:
     from rich.table import Table
 
-    table = Table(
-        "wire", "toward", "engine", "netem", "forwarded", "lost", "full", "queued", box=None
-    )
+    numbers = ("forwarded", "lost", "full", "early", "marked", "queued")
+    table = Table("wire", "toward", "engine", "netem", *numbers, box=None)
     for wire in report.wires:
         counters = wire.counters
         table.add_row(
@@ -144,6 +143,8 @@ def _wires(report: WireReport, topology: Topology | None) -> object:
                     counters.forwarded_packets,
                     counters.dropped_loss,
                     counters.dropped_limit,
+                    counters.dropped_early,
+                    counters.marked,
                     counters.queued_packets,
                 )
             ),

@@ -15,6 +15,7 @@ from testbed.topology import changes
 from testbed.topology.forwarding import host
 from testbed.topology.model import Link, Topology
 from testbed.topology.operations import AnyOperation, SetWire
+from testbed.wire import grammar
 
 _EVERYTHING: Final = "100%"
 
@@ -200,4 +201,5 @@ def _endpoints(topology: Topology) -> Iterator[tuple[str, str]]:
 
 
 def _shaping(event: EventSpec) -> str:
-    return "set " + ", ".join(f"{name} {value}" for name, value in (event.set or {}).items())
+    options = (event.set or {}).items()
+    return "set " + ", ".join(f"{name} {grammar.text_of(name, value)}" for name, value in options)

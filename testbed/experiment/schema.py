@@ -11,6 +11,7 @@ from testbed.experiment.spec import PACKETS, WIRE, ExperimentSpec
 from testbed.probe.probes import PROBES
 from testbed.results.model import STACK_PREFIX
 from testbed.topology.spec import TopologySpec
+from testbed.wire import described as described_wires
 from testbed.workload.kinds import KINDS as WORKLOADS
 from testbed.workload.stacks import described
 from testbed.workload.stacks.options import names
@@ -26,6 +27,7 @@ def topology() -> dict[str, Any]:
     """Return the schema of topology files."""
     (root,), components = msgspec.json.schema_components([TopologySpec])
     _name_boxes(components)
+    _describe_wires(components)
     return _whole("topology", root, components)
 
 
@@ -44,6 +46,7 @@ def experiment() -> dict[str, Any]:
     fields["matrix"]["properties"] = _axes()
     known = [{"const": it.name, "description": it.definition} for it in metrics().values()]
     pattern = {"type": "string", "description": "FLOW.METRIC, FLOW@LINK.METRIC, LINK>NODE.METRIC"}
+    _describe_wires(components)
     components["ExpectSpec"]["properties"]["metric"] = {"anyOf": [*known, pattern]}
     return _whole("experiment", root, components)
 
@@ -67,6 +70,20 @@ def _one_of(specs: dict[str, Any]) -> dict[str, Any]:
         "anyOf": [{"$ref": place} for place in places.values()],
         "discriminator": {"propertyName": "kind", "mapping": places},
     }
+
+
+def _describe_wires(components: dict[str, Any]) -> None:
+    """Say in the schema which options a direction of a wire has."""
+    components["Netem"] = described_wires.schema()
+    block = {"$ref": "#/$defs/Netem"}
+    for name in ("LinkSpec", "StarSpec", "LineSpec"):
+        if name in components:
+            components[name]["properties"]["netem"] = block
+    if "LinkSpec" in components:
+        components["LinkSpec"]["properties"]["toward"]["additionalProperties"] = block
+    if "EventSpec" in components:
+        mapping = components["Netem"]["anyOf"][1]
+        components["EventSpec"]["properties"]["set"]["anyOf"] = [mapping, _NOTHING]
 
 
 def _name_boxes(components: dict[str, Any]) -> None:

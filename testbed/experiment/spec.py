@@ -16,7 +16,7 @@ from testbed.document import join_path
 from testbed.errors import InputError
 from testbed.probe.probes import PROBES
 from testbed.results.model import Scalar
-from testbed.topology.spec import EndpointSpec
+from testbed.topology.spec import EndpointSpec, QueueSpec
 from testbed.units import parse_time
 from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
@@ -88,7 +88,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     link: str | None = None
     node: str | None = None
     toward: str | None = None
-    set: dict[str, str | int | float] | None = None
+    set: dict[str, str | int | float | QueueSpec] | None = None
     state: Literal["up", "down", "blackhole"] | None = None
     add_address: InterfaceAddress | None = None
     remove_address: InterfaceAddress | None = None

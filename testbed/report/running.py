@@ -210,8 +210,9 @@ def _read_back(run: RunRecord) -> Iterator[Block]:
         for wire in run.wires
     )
     if wires:
-        head = ("wire", "engine", "shaping at the end", "forwarded", "lost", "queue full", "others")
-        yield Table("The wires, read back", head, wires, frozenset(range(3, 7)))
+        numbers = ("forwarded", "lost", "queue full", "early", "marked", "others")
+        head = ("wire", "engine", "shaping at the end", *numbers)
+        yield Table("The wires, read back", head, wires, frozenset(range(3, 9)))
     events = tuple(
         (event.action, *(f"{ns / 1e9:.4f}" for ns in (event.planned_ns, event.started_ns)))
         for event in run.events
@@ -223,8 +224,14 @@ def _read_back(run: RunRecord) -> Iterator[Block]:
 
 
 def _counted(counters: WireCounters) -> tuple[str, ...]:
-    others = counters.dropped_overrun + counters.dropped_send
-    values = (counters.forwarded_packets, counters.dropped_loss, counters.dropped_limit, others)
+    values = (
+        counters.forwarded_packets,
+        counters.dropped_loss,
+        counters.dropped_limit,
+        counters.dropped_early,
+        counters.marked,
+        counters.dropped_overrun + counters.dropped_send,
+    )
     return tuple(map(str, values))
 
 

@@ -273,8 +273,7 @@ def _window(info: TcpInfo) -> float | None:
 
 
 def _dropped(record: WireRecord) -> float:
-    it = record.counters
-    return it.dropped_loss + it.dropped_limit + it.dropped_overrun + it.dropped_send
+    return record.counters.dropped
 
 
 def _panel(

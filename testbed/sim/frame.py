@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Final
 
 import msgspec
@@ -10,7 +11,7 @@ from testbed.errors import PacketError
 from testbed.sim.icmp import emit_icmp, icmp_length
 from testbed.stack.packet import codec
 from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import HOP_LIMIT, Segment
+from testbed.stack.packet.segment import CE, HOP_LIMIT, NOT_ECT, Segment
 from testbed.wire.netem import ETHERNET_HEADER
 
 _SOURCE_MAC: Final = range(6, 12)  # octets of the Ethernet header that no receiver checks
@@ -70,6 +71,21 @@ class Frames:
 
     def drop(self, handle: Frame) -> None:
         """Do nothing."""
+
+    def mark(self, handle: Frame) -> Frame | None:
+        """Set CE (RFC 3168, section 5) where the sender understands it."""
+        packet = handle.packet
+        if not isinstance(packet, Segment) or packet.ecn == NOT_ECT or handle.broken is not None:
+            return None
+        if packet.ecn == CE:
+            return handle
+        return msgspec.structs.replace(handle, packet=msgspec.structs.replace(packet, ecn=CE))
+
+    def flow(self, handle: Frame) -> int:
+        """Return a number of the addresses and ports."""
+        packet = handle.packet
+        ends = (packet.source, packet.destination) if isinstance(packet, Segment) else ()
+        return zlib.crc32(repr((handle.source, handle.destination, ends)).encode())
 
     def corrupt(self, handle: Frame, chance: float) -> Frame:
         """Invert one bit of the frame's octets.

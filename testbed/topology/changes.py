@@ -44,6 +44,7 @@ from testbed.topology.operations import (
 from testbed.topology.skeleton import middle
 from testbed.topology.spec import EndpointSpec
 from testbed.wire import grammar
+from testbed.wire.netem import Value
 
 Operations = tuple[AnyOperation, ...]
 _Named = TypeVar("_Named", Node, Link, Interface)
@@ -70,7 +71,7 @@ def link_up(topology: Topology, link: str) -> Operations:
 
 
 def shape(
-    topology: Topology, link: str, toward: str | None, options: Mapping[str, str | int | float]
+    topology: Topology, link: str, toward: str | None, options: Mapping[str, Value]
 ) -> Operations:
     """Change netem options of a link in the direction that leads ``toward`` a node, or in both.
 
@@ -85,8 +86,8 @@ def shape(
     checked: dict[str, str] = {}
     for name, value in options.items():
         option = grammar.option_name(name)
-        grammar.parse_option(option, str(value))
-        checked[option] = str(value)
+        grammar.parse_option(option, value)
+        checked[option] = grammar.text_of(option, value)
     sides = (("a", found.a.node), ("b", found.b.node))
     return tuple(
         SetWire(link=link, toward=side, options=checked)

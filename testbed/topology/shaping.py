@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import msgspec
 
@@ -10,7 +11,8 @@ from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.topology.spec import LinkSpec, NetemSpec, TopologySpec
 from testbed.wire import grammar
-from testbed.wire.netem import Netem
+from testbed.wire.netem import Netem, Value
+from testbed.wire.queues import grammar as queues
 
 
 class Shaping(msgspec.Struct, frozen=True):
@@ -44,14 +46,28 @@ def shaping(document: Document[TopologySpec], name: str, spec: LinkSpec) -> Shap
 
 def _read(document: Document[TopologySpec], base: Netem, options: NetemSpec, path: str) -> Netem:
     try:
-        written = Netem.parse(options).options() if isinstance(options, str) else options
+        written: Mapping[str, Value] = (
+            Netem.parse(options).options() if isinstance(options, str) else options
+        )
     except InputError as error:
         raise document.error(error.message, path, error.hint) from None
 
     def check(name: str, value: object) -> None:
-        with document.placing(f"{path}.{join_path(name)}"):
-            grammar.parse_option(grammar.option_name(name), str(value))
+        place = f"{path}.{join_path(name)}"
+        with document.placing(place):
+            option = grammar.option_name(name)
+            if not isinstance(value, Mapping):
+                grammar.parse_option(option, value)
+                return
+            grammar.text_of(option, value)
+        all_of(*(functools.partial(check_key, place, value, key) for key in value))
+        with document.placing(place):
+            grammar.parse_option(option, value)
+
+    def check_key(place: str, value: Mapping[str, object], key: str) -> None:
+        with document.placing(f"{place}.{join_path(key)}"):
+            queues.check(value, key)
 
     all_of(*(functools.partial(check, *option) for option in written.items()))
     with document.placing(path):  # what is still wrong is how options go together
-        return base.merge(dict(written))
+        return base.merge(written)

@@ -6,9 +6,8 @@ follow the option's keyword; the writer gives back words that read as the same v
 
 from __future__ import annotations
 
-import difflib
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from testbed.errors import InputError
@@ -29,18 +28,22 @@ from testbed.wire.options import (
     Distribution,
     Duplicate,
     GilbertElliott,
-    Limit,
-    LimitUnit,
     Loss,
     RandomLoss,
     Rate,
     Reorder,
 )
+from testbed.wire.queues import grammar as queues
+from testbed.wire.words import integer, nearest, no_more, read_limit, take_part, write_limit
 
 NONE: Final = "none"  # removes an option
 
 _ALIASES: Final = {"latency": "delay", "drop": "loss"}  # tc accepts both names
-_PARTS: Final = {"distribution": "delay", "gap": "reorder"}  # keywords that belong to an option
+_PARTS: Final = {
+    "distribution": "delay",
+    "gap": "reorder",
+    "burst": "rate",
+}  # keywords that belong to an option
 _GE_PARAMETERS: Final = ("p", "r", "one_minus_h", "one_minus_k")
 
 
@@ -53,13 +56,6 @@ def option_name(name: str) -> str:
     if option not in OPTIONS:
         raise InputError(f"unknown netem option {name!r}", hint=nearest(name, OPTIONS))
     return option
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Word a hint: the choice most like ``word``, or all of them."""
-    names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"
 
 
 def split(text: str) -> dict[str, str]:
@@ -83,6 +79,8 @@ def split(text: str) -> dict[str, str]:
             current = options.setdefault(option, [])
             if option == "trace":  # any word may be the name of a file, also a keyword
                 current.append(next(words, ""))
+            elif option == "queue":  # its own options have names that are also netem's
+                current.extend(words)
         elif word in _PARTS:
             current = options.setdefault(_PARTS[word], [])
             current.append(word)
@@ -100,12 +98,24 @@ def join(options: Mapping[str, str]) -> str:
     )
 
 
-def parse_option(option: str, text: str) -> Any:
-    """Read one option's text; ``none`` gives ``None``.
+def text_of(option: str, value: object) -> str:
+    """Return what a file says of an option as tc's words, unchecked.
+
+    :raises InputError: it is a mapping, which only queues are, or one without a kind.
+    """
+    if not isinstance(value, Mapping):
+        return str(value)
+    if option != "queue":
+        raise InputError(f"{option}: is one value, not a mapping")
+    return queues.text_of(value)
+
+
+def parse_option(option: str, value: object) -> Any:
+    """Read what a file says of one option; ``none`` gives ``None``.
 
     :raises InputError: what is wrong, after the option's name.
     """
-    text = text.strip()
+    text = text_of(option, value).strip()
     if text == NONE:
         return None
     if not text:
@@ -130,87 +140,35 @@ class _Option(NamedTuple):
     write: Callable[[Any], str]
 
 
-def _no_more(words: list[str], known: Iterable[str] = ()) -> None:
-    if words:
-        hint = nearest(words[0], known) if known else None
-        raise InputError(f"unexpected {words[0]!r}", hint=hint)
-
-
-def _integer(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise InputError(f"{text!r} is not a whole number") from None
-    if not -(2**31) <= value < 2**31:
-        raise InputError(f"{text!r} is too large")
-    return value
-
-
-def _take_part(words: list[str], keyword: str) -> str | None:
-    """Take ``keyword VALUE`` out of ``words`` and return the value."""
-    if keyword not in words:
-        return None
-    at = words.index(keyword)
-    if at + 1 == len(words):
-        raise InputError(f"{keyword}: a value is missing")
-    value = words[at + 1]
-    del words[at : at + 2]
-    return value
-
-
-def _read_limit(words: list[str]) -> Limit:
-    text, *rest = words
-    if rest == ["packets"]:
-        rest = []
-    _no_more(rest, ["packets"])
-    number = text.lower().removesuffix("packets").removesuffix("p")
-    if number.isdecimal():
-        return Limit(value=_integer(number))
-    if text.lower().endswith("bdp"):
-        return Limit(value=_thousandths(text[:-3]), unit=LimitUnit.BDP)
-    if text.lower().endswith("s"):
-        return Limit(value=parse_time(text), unit=LimitUnit.NS)
-    return Limit(value=parse_size(text), unit=LimitUnit.BYTES)
-
-
-def _thousandths(text: str) -> int:
-    whole, _, fraction = text.partition(".")
-    if not (whole + fraction).isdecimal() or len(fraction) > 3:
-        raise InputError(f"'{text}bdp' is not a number of bandwidth-delay products like 1.5bdp")
-    return _integer(whole + fraction.ljust(3, "0"))
-
-
-def _write_limit(limit: Limit) -> str:
-    if limit.unit is LimitUnit.BDP:
-        whole, thousandths = divmod(limit.value, 1000)
-        return f"{whole}.{thousandths:03}".rstrip("0").rstrip(".") + "bdp"
-    if limit.unit is LimitUnit.NS:
-        return format_time(limit.value)
-    return format_size(limit.value) if limit.unit is LimitUnit.BYTES else str(limit.value)
-
-
 def _read_rate(words: list[str]) -> Rate:
+    burst = take_part(words, "burst")
+    if not words:
+        raise InputError("a rate is missing")
     rate, *rest = words
-    _no_more(rest[3:])
+    no_more(rest[3:], ["burst"])
     fields = zip(("packet_overhead", "cell_size", "cell_overhead"), rest, strict=False)
-    return Rate(bits_per_second=parse_rate(rate), **{name: _integer(text) for name, text in fields})
+    numbers = {name: integer(text) for name, text in fields}
+    return Rate(
+        bits_per_second=parse_rate(rate), burst=parse_size(burst) if burst else 0, **numbers
+    )
 
 
 def _write_rate(rate: Rate) -> str:
     extra = [rate.packet_overhead, rate.cell_size, rate.cell_overhead]
     while extra and not extra[-1]:
         extra.pop()
-    return " ".join([format_rate(rate.bits_per_second), *map(str, extra)])
+    words = [format_rate(rate.bits_per_second), *map(str, extra)]
+    return " ".join(words + (["burst", format_size(rate.burst)] if rate.burst else []))
 
 
 def _read_delay(words: list[str]) -> Delay:
-    name = _take_part(words, "distribution") or Distribution.UNIFORM.value
+    name = take_part(words, "distribution") or Distribution.UNIFORM.value
     if name not in set(Distribution):
         raise InputError(f"unknown distribution {name!r}", hint=nearest(name, Distribution))
     if not words:
         raise InputError("a time is missing")
     delay, *rest = words
-    _no_more(rest[2:], ["distribution"])
+    no_more(rest[2:], ["distribution"])
     return Delay(
         delay_ns=parse_time(delay),
         jitter_ns=parse_time(rest[0]) if rest else 0,
@@ -233,7 +191,7 @@ def _write_delay(delay: Delay) -> str:
 def _read_loss(words: list[str]) -> Loss:
     if words[0] == "gemodel":
         values = [parse_percent(word) for word in words[1:5]]
-        _no_more(words[5:])
+        no_more(words[5:])
         if not values:
             raise InputError("gemodel: p is missing", hint="write gemodel P R [1-H [1-K]]")
         defaults = {"r": 1 - values[0]}  # Bernoulli, tc-netem(8)
@@ -241,7 +199,7 @@ def _read_loss(words: list[str]) -> Loss:
     if words[0] == "state":
         raise InputError("the 4-state model is not supported", hint="use gemodel")
     if words[0].isalpha() and words[0] != "random":
-        _no_more(words, ("random", "gemodel"))
+        no_more(words, ("random", "gemodel"))
     return RandomLoss(**_chance(words[words[0] == "random" :]))
 
 
@@ -255,7 +213,7 @@ def _write_loss(loss: Loss) -> str:
 def _chance(words: list[str]) -> dict[str, float]:
     if not words:
         raise InputError("a percentage is missing")
-    _no_more(words[2:])
+    no_more(words[2:])
     values = map(parse_percent, words)
     return dict(zip(("probability", "correlation"), values, strict=False))
 
@@ -266,8 +224,8 @@ def _write_chance(value: RandomLoss | Reorder | Duplicate | Corrupt) -> str:
 
 
 def _read_reorder(words: list[str]) -> Reorder:
-    gap = _take_part(words, "gap")
-    return Reorder(**_chance(words), gap=_integer(gap) if gap else 0)
+    gap = take_part(words, "gap")
+    return Reorder(**_chance(words), gap=integer(gap) if gap else 0)
 
 
 def _write_reorder(reorder: Reorder) -> str:
@@ -275,11 +233,12 @@ def _write_reorder(reorder: Reorder) -> str:
 
 
 _GRAMMAR: Final = {
-    "limit": _Option(_read_limit, _write_limit),
+    "limit": _Option(read_limit, write_limit),
     "delay": _Option(_read_delay, _write_delay),
     "rate": _Option(_read_rate, _write_rate),
     "loss": _Option(_read_loss, _write_loss),
     "reorder": _Option(_read_reorder, _write_reorder),
     "duplicate": _Option(lambda words: Duplicate(**_chance(words)), _write_chance),
     "corrupt": _Option(lambda words: Corrupt(**_chance(words)), _write_chance),
+    "queue": _Option(lambda words: queues.read(" ".join(words)), queues.write),
 }

@@ -18,30 +18,27 @@ takes the correlated number modulo a small range, which undoes the correlation.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from testbed.wire.distribution import LARGEST, SCALE, table
+from testbed.wire.bottleneck import Bottleneck
+from testbed.wire.chances import Chances
+from testbed.wire.distribution import LARGEST
 from testbed.wire.netem import (
     DEFAULT_LIMIT,
     ETHERNET_HEADER,
-    Corrupt,
-    Delay,
-    Duplicate,
-    GilbertElliott,
-    Loss,
     Netem,
-    RandomLoss,
     Rate,
-    Reorder,
     WireCounters,
 )
+from testbed.wire.queues.discipline import Surroundings, Waiting
+from testbed.wire.queues.kinds import Queue
+from testbed.wire.servers import Opportunities, Server, TokenBucket, packet_time_ns
 from testbed.wire.trace import TraceLink, load
-
-_NS_PER_S: Final = 10**9
 
 H = TypeVar("H")
 
@@ -57,6 +54,12 @@ class Frames(Protocol[H]):
 
     def drop(self, handle: H) -> None:
         """Forget the frame."""
+
+    def mark(self, handle: H) -> H | None:
+        """Set CE and return the frame; ``None`` if its sender does not understand ECN."""
+
+    def flow(self, handle: H) -> int:
+        """Return a number that the packets of one flow share."""
 
 
 class LinkModel(Generic[H]):
@@ -75,6 +78,7 @@ class LinkModel(Generic[H]):
     ) -> None:
         self._mtu = mtu
         self._random = random.Random(seed).random
+        self._chances = Chances(self._random)
         self._frames = frames
         self._fifo: deque[tuple[int, H, int]] = deque()  # (departure, handle, size), in order
         self._late: list[tuple[int, int, H, int]] = []  # a heap of those that came out of order
@@ -94,6 +98,16 @@ class LinkModel(Generic[H]):
         self._corrupt: Callable[[], bool] | None = None
         self._reorder: Callable[[], bool] | None = None
         self._impaired = False
+        self._accept = self._enqueue_intact
+        self._bottleneck: Bottleneck[H] | None = None  # stays, once there was a queue
+        self._around: Surroundings[H] = Surroundings(
+            random=self._random,
+            drop_full=functools.partial(self._drop_waiting, "dropped_limit"),
+            drop_early=functools.partial(self._drop_waiting, "dropped_early"),
+            mark=frames.mark,
+            flow=frames.flow,
+            frame=mtu + ETHERNET_HEADER,
+        )
         self.change(netem, now_ns)
 
     @property
@@ -117,32 +131,37 @@ class LinkModel(Generic[H]):
 
         :raises InputError: the trace cannot be used; nothing is changed.
         """
-        old = self._netem
+        old, chances = self._netem, self._chances
         if netem.trace != old.trace:
             self._trace = TraceLink(load(netem.trace), now_ns) if netem.trace else None
         if netem.delay != old.delay:
             self._delay_ns = netem.delay.delay_ns if netem.delay else 0
-            self._jitter = self._make_jitter(netem.delay)
+            self._jitter = chances.jitter(netem.delay)
         if netem.loss != old.loss:
-            self._lose = self._make_loss(netem.loss)
+            self._lose = chances.loss(netem.loss)
         if netem.duplicate != old.duplicate:
-            self._duplicate = self._make_event(netem.duplicate)
+            self._duplicate = chances.event(netem.duplicate)
         if netem.corrupt != old.corrupt:
-            self._corrupt = self._make_event(netem.corrupt)
+            self._corrupt = chances.event(netem.corrupt)
         if netem.reorder != old.reorder:
-            self._reorder = self._make_reorder(netem.reorder)
+            self._reorder = chances.reorder(netem.reorder)
         self._rate = netem.rate
         trace_rate = self._trace.bits_per_second if self._trace else None
         self._limit = netem.limit_packets(self._mtu, bits_per_second=trace_rate)
         self._impaired = any((netem.loss, netem.duplicate, netem.corrupt))
         self._netem = netem
+        if netem.queue is None:
+            self._accept = self._enqueue_intact
+        else:
+            self._accept = self._enqueue_queued
+            self._change_queue(netem.queue, now_ns)
 
     def enqueue(self, handle: H, size: int, now_ns: int) -> None:
         """Take a frame of ``size`` octets (Ethernet header included) that arrived at ``now_ns``."""
         if self._impaired:
             self._enqueue_impaired(handle, size, now_ns, may_duplicate=True)
         else:
-            self._enqueue_intact(handle, size, now_ns)
+            self._accept(handle, size, now_ns)
 
     def dequeue(self, now_ns: int) -> list[H]:
         """Return the frames that have left by ``now_ns``, in the order in which they left."""
@@ -155,6 +174,18 @@ class LinkModel(Generic[H]):
         """Return when the next frame leaves (it may be past), or ``None`` if none is held."""
         if self._ready:
             return 0
+        if self._bottleneck is not None:
+            return self._next_of_both(self._bottleneck.next_ns())
+        return self._next_fixed_ns()
+
+    def _next_of_both(self, queued_ns: int | None) -> int | None:
+        fixed_ns = self._next_fixed_ns()
+        if queued_ns is None or fixed_ns is None:
+            return fixed_ns if queued_ns is None else queued_ns
+        return min(fixed_ns, queued_ns)
+
+    def _next_fixed_ns(self) -> int | None:
+        """Return the first departure of those that were fixed on arrival."""
         if self._late and not (self._fifo and self._fifo[0][0] <= self._late[0][0]):
             return self._late[0][0]
         return self._fifo[0][0] if self._fifo else None
@@ -162,6 +193,9 @@ class LinkModel(Generic[H]):
     def counters(self) -> WireCounters:
         """Return what happened so far and what is held now."""
         held = {"queued_packets": self._packets, "queued_bytes": self._bytes}
+        if self._bottleneck is not None:
+            held["waiting_bytes"] = self._bottleneck.waiting_octets
+            held["marked"] = self._around.marked
         return WireCounters(**self._counts | held)
 
     def _settle(self, now_ns: int) -> None:
@@ -178,6 +212,10 @@ class LinkModel(Generic[H]):
                 break
             ready.append(handle)
             octets += size
+        if self._bottleneck is not None:
+            for handle, size in self._bottleneck.leaving(now_ns):
+                ready.append(handle)
+                octets += size
         packets = len(ready) - before
         self._packets -= packets
         self._bytes -= octets
@@ -210,7 +248,7 @@ class LinkModel(Generic[H]):
         if twin is not None:
             counts["duplicated"] += 1
             self._enqueue_impaired(twin, size, now_ns, may_duplicate=False)
-        self._enqueue_intact(handle, size, now_ns)
+        self._accept(handle, size, now_ns)
 
     def _enqueue_intact(self, handle: H, size: int, now_ns: int) -> None:
         if self._full(now_ns):
@@ -239,82 +277,52 @@ class LinkModel(Generic[H]):
             self._sequence += 1
             heapq.heappush(self._late, (departure_ns, self._sequence, handle, size))
 
-    def _make_uniform(self, correlation: float) -> Callable[[], float]:
-        """Return netem's ``get_crandom``: each number is partly the one before."""
-        if not correlation:
-            return self._random
-        draw = self._random
-        last = draw()
+    def _enqueue_queued(self, handle: H, size: int, now_ns: int) -> None:
+        """Take a frame that goes through a queue: only the time it is ready for it is fixed."""
+        assert self._bottleneck is not None  # noqa: S101 - made by the change that leads here
+        ready_ns = now_ns
+        if self._reorder is not None and self._reorder():
+            self._counts["reordered"] += 1
+        else:
+            ready_ns += self._delay_ns
+            if self._jitter is not None:
+                ready_ns = max(now_ns, ready_ns + self._jitter())
+        self._packets += 1
+        self._bytes += size
+        self._bottleneck.put(handle, size, ready_ns)
 
-        def correlated() -> float:
-            nonlocal last
-            last = draw() * (1 - correlation) + last * correlation
-            return last
+    def _drop_waiting(self, counter: str, item: Waiting[H]) -> None:
+        self._counts[counter] += 1
+        self._packets -= 1
+        self._bytes -= item.size
+        self._frames.drop(item.handle)
 
-        return correlated
+    def _change_queue(self, queue: Queue, now_ns: int) -> None:
+        packets = self._netem.queue_packets(self._mtu, bits_per_second=self._bits_per_second())
+        if self._bottleneck is None:
+            self._bottleneck = Bottleneck(
+                queue,
+                self._server(None, now_ns),
+                self._around,
+                packets=packets,
+                octet_ns=lambda: 8e9 / self._bits_per_second(),
+                now_ns=now_ns,
+            )
+        else:
+            self._settle(now_ns)  # by the old options
+            self._bottleneck.server = self._server(self._bottleneck.server, now_ns)
+            self._bottleneck.change(queue, packets=packets, now_ns=now_ns)
 
-    def _make_event(
-        self, option: RandomLoss | Duplicate | Corrupt | Reorder | None
-    ) -> Callable[[], bool] | None:
-        if option is None:
-            return None
-        draw = self._make_uniform(option.correlation)
-        probability = option.probability
-        return lambda: draw() < probability
+    def _server(self, old: Server | None, now_ns: int) -> Server:
+        if self._rate is None:
+            assert self._trace is not None  # noqa: S101 - Netem: a queue needs one of them
+            return Opportunities(self._trace)
+        if isinstance(old, TokenBucket):
+            old.change(self._rate, now_ns)
+            return old
+        return TokenBucket(self._rate, now_ns)
 
-    def _make_jitter(self, delay: Delay | None) -> Callable[[], int] | None:
-        """Return netem's ``tabledist``."""
-        if delay is None or not delay.jitter_ns:
-            return None
-        draw = self._make_uniform(delay.correlation)
-        jitter_ns = delay.jitter_ns
-        values = table(delay.distribution)
-        if values is None:
-            return lambda: int((2 * draw() - 1) * jitter_ns)
-        count = len(values)
-        return lambda: jitter_ns * values[int(draw() * count)] // SCALE
-
-    def _make_loss(self, loss: Loss | None) -> Callable[[], bool] | None:
-        if isinstance(loss, GilbertElliott):
-            return self._make_gilbert_elliott(loss)
-        return self._make_event(loss)
-
-    def _make_gilbert_elliott(self, loss: GilbertElliott) -> Callable[[], bool]:
-        """Return netem's ``loss_gilb_ell``: the state a packet meets decides its fate."""
-        draw = self._random
-        bad = False
-
-        def lose() -> bool:
-            nonlocal bad
-            chance = loss.one_minus_h if bad else loss.one_minus_k
-            if draw() < (loss.r if bad else loss.p):
-                bad = not bad
-            return draw() < chance
-
-        return lose
-
-    def _make_reorder(self, reorder: Reorder | None) -> Callable[[], bool] | None:
-        event = self._make_event(reorder)
-        if reorder is None or event is None:
-            return None
-        gap = max(1, reorder.gap)
-        counter = 0
-
-        def jump() -> bool:
-            nonlocal counter
-            if counter < gap - 1 or not event():
-                counter += 1
-                return False
-            counter = 0
-            return True
-
-        return jump
-
-
-def packet_time_ns(size: int, rate: Rate) -> int:
-    """Return how long a frame of ``size`` octets takes at ``rate`` (netem's ``packet_time_ns``)."""
-    octets = max(0, size + rate.packet_overhead)
-    if rate.cell_size:
-        cells = -(-octets // rate.cell_size)
-        octets = cells * (rate.cell_size + rate.cell_overhead)
-    return octets * _NS_PER_S // (rate.bits_per_second // 8)
+    def _bits_per_second(self) -> int:
+        if self._rate is not None:
+            return self._rate.bits_per_second
+        return self._trace.bits_per_second if self._trace else 0

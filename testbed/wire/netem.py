@@ -4,14 +4,15 @@
 are driven by it: the sandbox turns it into netlink attributes for the kernel's ``sch_netem``, and
 :class:`testbed.wire.model.LinkModel` carries it out in user space.
 
-Two options are not netem's: ``limit`` may also be given in octets, time or bandwidth-delay
-products, and ``trace`` replays a mahimahi trace (emulator only).
+Three things are not netem's: ``limit`` may also be given in octets, time or bandwidth-delay
+products, ``trace`` replays a mahimahi trace (emulator only), and ``queue`` is a queueing discipline
+in front of the rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -31,6 +32,7 @@ from testbed.wire.options import (
     Rate,
     Reorder,
 )
+from testbed.wire.queues.kinds import Queue, limit_of
 
 __all__ = [
     "DEFAULT_LIMIT",
@@ -53,6 +55,11 @@ __all__ = [
 
 ETHERNET_HEADER: Final = 14  # octets; netem counts frames, not IP packets (qdisc_pkt_len)
 DEFAULT_LIMIT: Final = 1000  # packets, tc-netem(8)
+UNLIMITED: Final = 1_000_000  # packets; with a queue, which has the limit
+
+
+# What a file may have for an option: words of tc's, a number, or a mapping of a queue.
+Value: TypeAlias = str | int | float | Mapping[str, str | int | float | bool]
 
 
 class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,8 +76,10 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     duplicate: Duplicate | None = None
     corrupt: Corrupt | None = None
     trace: str | None = None  # path of a mahimahi trace
+    queue: Queue | None = None
 
     def __post_init__(self) -> None:
+        self._check_queue()
         if self.rate and self.trace:
             raise InputError("trace: cannot be combined with rate", hint="set one of them to none")
         if self.reorder and not (self.delay and self.delay.delay_ns):
@@ -81,15 +90,28 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if self.limit.unit is LimitUnit.BDP and not (self.delay and self.delay.delay_ns):
                 raise InputError("limit: in bdp it needs a delay")
 
+    def _check_queue(self) -> None:
+        if self.queue is None:
+            if self.rate and self.rate.burst:
+                raise InputError("rate: a burst needs a queue", hint="write for example queue fifo")
+            return
+        if not (self.rate or self.trace):
+            raise InputError("queue: needs a rate, or nothing waits")
+        if self.limit:
+            hint = "write the limit at the queue, and set this one to none"
+            raise InputError("limit: cannot be combined with a queue", hint=hint)
+        if limit_of(self.queue).unit is LimitUnit.BDP and not (self.delay and self.delay.delay_ns):
+            raise InputError("queue: a limit in bdp needs a delay")
+
     @classmethod
-    def parse(cls, value: str | Mapping[str, str | int | float]) -> Netem:
+    def parse(cls, value: str | Mapping[str, Value]) -> Netem:
         """Read ``"delay 15ms 2ms loss 1%"`` or ``{"delay": "15ms 2ms", "loss": "1%"}``.
 
         :raises InputError: an unknown option or keyword, or an impossible value.
         """
         return cls().merge(grammar.split(value) if isinstance(value, str) else value)
 
-    def merge(self, options: Mapping[str, str | int | float]) -> Netem:
+    def merge(self, options: Mapping[str, Value]) -> Netem:
         """Replace the named options and keep the others; the value ``none`` removes an option.
 
         :raises InputError: as :meth:`parse`.
@@ -99,7 +121,7 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             option = grammar.option_name(name)
             if option in changes:
                 raise InputError(f"{option}: given twice")
-            changes[option] = grammar.parse_option(option, str(text))
+            changes[option] = grammar.parse_option(option, text)
         return msgspec.structs.replace(self, **changes)
 
     def options(self) -> dict[str, str]:
@@ -119,24 +141,43 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         :param mtu: of the link; a packet is taken to be one full frame.
         :param bits_per_second: the mean rate when a trace sets it.
         """
+        if self.queue is not None:
+            return UNLIMITED
         if self.limit is None:
             return DEFAULT_LIMIT
         if self.limit.unit is LimitUnit.PACKETS:
             return self.limit.value
         rate = self.rate.bits_per_second if self.rate else bits_per_second or 0
         delay_ns = self.delay.delay_ns if self.delay else 0
-        frame_bits = 8 * (mtu + ETHERNET_HEADER)
-        queue_bits = {
-            LimitUnit.BYTES: self.limit.value * 8,
-            LimitUnit.NS: rate * self.limit.value // 10**9,
-            LimitUnit.BDP: rate * 2 * delay_ns * self.limit.value // (1000 * 10**9),
-        }[self.limit.unit]
         in_flight_bits = rate * delay_ns // 10**9
-        return max(1, -(-queue_bits // frame_bits)) + -(-in_flight_bits // frame_bits)
+        frame_bits = 8 * (mtu + ETHERNET_HEADER)
+        return self._packets(self.limit, rate, mtu) + -(-in_flight_bits // frame_bits)
+
+    def queue_packets(self, mtu: int, *, bits_per_second: int) -> int:
+        """Return how many packets may wait in the queue; the parameters are as above."""
+        if self.queue is None:
+            return 0
+        return self._packets(limit_of(self.queue), bits_per_second, mtu)
+
+    def _packets(self, limit: Limit, rate: int, mtu: int) -> int:
+        """Return a limit of what waits for the rate in full frames."""
+        if limit.unit is LimitUnit.PACKETS:
+            return limit.value
+        delay_ns = self.delay.delay_ns if self.delay else 0
+        bits = {
+            LimitUnit.BYTES: limit.value * 8,
+            LimitUnit.NS: rate * limit.value // 10**9,
+            LimitUnit.BDP: rate * 2 * delay_ns * limit.value // (1000 * 10**9),
+        }[limit.unit]
+        return max(1, -(-bits // (8 * (mtu + ETHERNET_HEADER))))
 
 
 class WireCounters(msgspec.Struct, frozen=True, kw_only=True):
     """What one direction of a wire has done so far.
+
+    ``dropped_limit`` found no room; ``dropped_early`` and ``marked`` (CE, RFC 3168) were chosen by
+    the queue's discipline.  Of ``queued_bytes``, which are all that are held, ``waiting_bytes``
+    wait in a queue for the rate.
 
     ``dropped_overrun`` and ``dropped_send`` are losses nobody asked for: frames that came faster
     than the emulator read them, and frames the kernel refused to send (an interface that is down).
@@ -146,10 +187,19 @@ class WireCounters(msgspec.Struct, frozen=True, kw_only=True):
     forwarded_bytes: int = 0
     dropped_loss: int = 0
     dropped_limit: int = 0
+    dropped_early: int = 0
     dropped_overrun: int = 0
     dropped_send: int = 0
     duplicated: int = 0
     corrupted: int = 0
     reordered: int = 0
+    marked: int = 0
     queued_packets: int = 0
     queued_bytes: int = 0
+    waiting_bytes: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were lost, for whatever reason."""
+        asked_for = self.dropped_loss + self.dropped_limit + self.dropped_early
+        return asked_for + self.dropped_overrun + self.dropped_send

@@ -13,7 +13,17 @@ import msgspec
 
 from testbed.errors import InputError
 
-OPTIONS: Final = ("limit", "delay", "rate", "loss", "reorder", "duplicate", "corrupt", "trace")
+OPTIONS: Final = (
+    "limit",
+    "delay",
+    "rate",
+    "loss",
+    "reorder",
+    "duplicate",
+    "corrupt",
+    "trace",
+    "queue",  # the last: on tc's command line its words go on to the end
+)
 MAX_JITTER_NS: Final = 2**31 - 1  # sch_netem clamps jitter to INT_MAX
 
 
@@ -30,13 +40,15 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """``rate``: the time a frame takes is its length plus overheads over ``bits_per_second``.
 
     With a ``cell_size`` the length is first rounded up to whole cells (ATM, DSL).  Like netem's,
-    the rate is a whole number of octets per second.
+    the rate is a whole number of octets per second.  Behind a queue, ``burst`` octets can go at
+    once, if it was idle for so long (tc-htb(8)).
     """
 
     bits_per_second: int
     packet_overhead: int = 0  # octets, may be negative
     cell_size: int = 0  # octets
     cell_overhead: int = 0  # octets, may be negative
+    burst: int = 0  # octets
 
     def __post_init__(self) -> None:
         if self.bits_per_second < 8:

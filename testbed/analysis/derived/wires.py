@@ -34,6 +34,13 @@ METRICS: Final = (
     _metric("dropped_loss", "1", Better.LOWER, "frames lost because `loss` was asked for"),
     _metric("dropped_queue", "1", Better.LOWER, "frames that found the queue full"),
     _metric(
+        "dropped_early",
+        "1",
+        Better.LOWER,
+        "frames that the queue's discipline dropped before it was full",
+    ),
+    _metric("marked", "1", Better.NEITHER, "frames that the queue's discipline marked with CE"),
+    _metric(
         "queue_delay_p50",
         "s",
         Better.LOWER,
@@ -62,13 +69,14 @@ def derive(observed: Observed) -> Numbers:
     """Return what each direction of each wire did."""
     for wire in observed.record.wires:
         counters = wire.counters
-        lost, full = counters.dropped_loss, counters.dropped_limit
         counted = {
             "forwarded": counters.forwarded_bytes,
-            "dropped": lost + full + counters.dropped_overrun + counters.dropped_send,
-            "dropped_loss": lost,
-            "dropped_queue": full,
+            "dropped": counters.dropped,
+            "dropped_loss": counters.dropped_loss,
+            "dropped_queue": counters.dropped_limit,
         }
+        if _options(wire.netem).queue is not None:
+            counted |= {"dropped_early": counters.dropped_early, "marked": counters.marked}
         for name, value in counted.items():
             yield Instance(metric=name, link=wire.link, toward=wire.toward), float(value)
         seen = observed.wires.get((wire.link, wire.toward), [])
@@ -104,6 +112,8 @@ def _options(text: str) -> Netem:
 def _delay(record: WireRecord, netem: Netem) -> float:
     """Return the time that the queued frames need; those in the wire's own delay do not wait."""
     assert netem.rate is not None  # noqa: S101 - asked by the caller
+    if netem.queue is not None:
+        return record.counters.waiting_bytes * 8 / netem.rate.bits_per_second
     needed = record.counters.queued_bytes * 8 / netem.rate.bits_per_second
     own = netem.delay.delay_ns / 1e9 if netem.delay else 0.0
     return max(0.0, needed - own)

@@ -16,6 +16,8 @@ import mmap
 import struct
 from typing import Final
 
+from testbed.wire.emulator import headers
+
 VNET_HEADER: Final = 10  # octets, struct virtio_net_hdr
 CAPACITY: Final = VNET_HEADER + 14 + 4 + 65536  # the largest frame: Ethernet, VLAN, IP
 
@@ -100,6 +102,17 @@ class Pool:
     def drop(self, handle: int) -> None:
         """Free one slot."""
         self._free.append(handle)
+
+    def mark(self, handle: int) -> int | None:
+        """Set CE in the frame's IP header, if it may be set."""
+        return handle if headers.set_ce(self._ethernet(handle)) else None
+
+    def flow(self, handle: int) -> int:
+        """Return a number that is the same for all packets of a flow."""
+        return headers.flow(self._ethernet(handle))
+
+    def _ethernet(self, handle: int) -> memoryview:
+        return self._frame(handle, self.length(handle))[VNET_HEADER:]
 
     def _frame(self, handle: int, length: int) -> memoryview:
         start = handle - self._base + _IOVEC

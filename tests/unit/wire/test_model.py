@@ -37,6 +37,12 @@ class Names:
     def drop(self, handle: str) -> None:
         self.dropped.append(handle)
 
+    def mark(self, handle: str) -> str | None:
+        return None
+
+    def flow(self, handle: str) -> int:
+        return 0
+
 
 class Wire:
     """A model with a clock that stops at every departure."""

@@ -161,7 +161,7 @@ def test_loss_models(text: str | float, loss: object) -> None:
         ("trace", "trace: a value is missing"),
         ("trace 'x", "No closing quotation"),
         ({"rate": True}, "rate: 'True' is not a rate"),
-        ({"queue": 5}, "unknown netem option 'queue'"),
+        ({"buffer": 5}, "unknown netem option 'buffer'"),
     ],
 )
 def test_impossible_options_are_explained(options: object, says: str) -> None:

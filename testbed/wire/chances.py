@@ -1,0 +1,100 @@
+"""The random decisions of ``sch_netem``: each is a function that is asked once per packet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from testbed.wire.distribution import SCALE, table
+from testbed.wire.options import (
+    Corrupt,
+    Delay,
+    Duplicate,
+    GilbertElliott,
+    Loss,
+    RandomLoss,
+    Reorder,
+)
+
+
+class Chances:
+    """Makes decisions of options.
+
+    :param draw: returns numbers from 0 (inclusive) to 1.
+    """
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self._draw = draw
+
+    def uniform(self, correlation: float) -> Callable[[], float]:
+        """Return netem's ``get_crandom``: each number is partly the one before."""
+        if not correlation:
+            return self._draw
+        draw = self._draw
+        last = draw()
+
+        def correlated() -> float:
+            nonlocal last
+            last = draw() * (1 - correlation) + last * correlation
+            return last
+
+        return correlated
+
+    def event(
+        self, option: RandomLoss | Duplicate | Corrupt | Reorder | None
+    ) -> Callable[[], bool] | None:
+        """Return whether the event happens to the next packet; None: it never does."""
+        if option is None:
+            return None
+        draw = self.uniform(option.correlation)
+        probability = option.probability
+        return lambda: draw() < probability
+
+    def jitter(self, delay: Delay | None) -> Callable[[], int] | None:
+        """Return netem's ``tabledist``."""
+        if delay is None or not delay.jitter_ns:
+            return None
+        draw = self.uniform(delay.correlation)
+        jitter_ns = delay.jitter_ns
+        values = table(delay.distribution)
+        if values is None:
+            return lambda: int((2 * draw() - 1) * jitter_ns)
+        count = len(values)
+        return lambda: jitter_ns * values[int(draw() * count)] // SCALE
+
+    def loss(self, loss: Loss | None) -> Callable[[], bool] | None:
+        """Return whether the next packet is lost; None: none ever is."""
+        if isinstance(loss, GilbertElliott):
+            return self._gilbert_elliott(loss)
+        return self.event(loss)
+
+    def _gilbert_elliott(self, loss: GilbertElliott) -> Callable[[], bool]:
+        """Return netem's ``loss_gilb_ell``: the state a packet meets decides its fate."""
+        draw = self._draw
+        bad = False
+
+        def lose() -> bool:
+            nonlocal bad
+            chance = loss.one_minus_h if bad else loss.one_minus_k
+            if draw() < (loss.r if bad else loss.p):
+                bad = not bad
+            return draw() < chance
+
+        return lose
+
+    def reorder(self, reorder: Reorder | None) -> Callable[[], bool] | None:
+        """Return whether the next packet overtakes those that are delayed; None: none does."""
+        event = self.event(reorder)
+        if reorder is None or event is None:
+            return None
+        gap = max(1, reorder.gap)
+        counter = 0
+
+        def jump() -> bool:
+            nonlocal counter
+            if counter < gap - 1 or not event():
+                counter += 1
+                return False
+            counter = 0
+            return True
+
+        return jump

@@ -1,0 +1,56 @@
+"""The JSON Schema of what a file says of one direction of a wire."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from testbed.wire.options import OPTIONS
+from testbed.wire.queues import grammar as queues
+from testbed.wire.queues.kinds import KINDS
+
+_SUMMARIES: Final = {
+    "limit": "what may be held: packets, octets (64kb), time (100ms) or 1.5bdp",
+    "delay": "TIME [JITTER [CORRELATION]] [distribution uniform|normal|pareto|paretonormal]",
+    "rate": "RATE [PACKETOVERHEAD [CELLSIZE [CELLOVERHEAD]]] [burst SIZE]",
+    "loss": "[random] PERCENT [CORRELATION], or gemodel P [R [1-H [1-K]]]",
+    "reorder": "PERCENT [CORRELATION] [gap N]: packets that overtake those that are delayed",
+    "duplicate": "PERCENT [CORRELATION]: packets that arrive twice",
+    "corrupt": "PERCENT [CORRELATION]: packets of which one bit is inverted",
+    "trace": "a file of mahimahi's: when 1500 octets can be delivered",
+    "queue": "what waits for the rate, and what is dropped or marked: KIND [OPTION VALUE]...",
+}
+_VALUE: Final[dict[str, Any]] = {"type": ["string", "number"]}
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema of a block of netem options: text, or a mapping."""
+    properties: dict[str, Any] = {
+        name: {"description": _SUMMARIES[name], **_VALUE} for name in OPTIONS if name != "queue"
+    }
+    properties |= {"latency": properties["delay"], "drop": properties["loss"], "queue": _queue()}
+    mapping = {"type": "object", "properties": properties, "additionalProperties": False}
+    text = {"type": "string", "description": "options as on tc's command line"}
+    return {"anyOf": [text, mapping]}
+
+
+def _queue() -> dict[str, Any]:
+    kinds = [
+        {
+            "type": "object",
+            "description": (KINDS[kind].__doc__ or "").splitlines()[0],
+            "properties": {
+                queues.KIND: {"const": kind},
+                **{name: _option(name, text) for name, text in queues.options(kind).items()},
+            },
+            "required": [queues.KIND],
+            "additionalProperties": False,
+        }
+        for kind in KINDS
+    ]
+    text = {"type": "string", "description": "in the words of tc: fq_codel target 5ms ecn"}
+    return {"description": _SUMMARIES["queue"], "anyOf": [text, *kinds]}
+
+
+def _option(name: str, text: str) -> dict[str, Any]:
+    value = {"type": "boolean"} if queues.is_flag(name) else _VALUE
+    return {"description": text, **value}

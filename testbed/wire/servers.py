@@ -1,0 +1,72 @@
+"""What lets the frames of a wire leave one by one: a rate, or the opportunities of a trace."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from testbed.wire.netem import ETHERNET_HEADER, Rate
+from testbed.wire.trace import TraceLink
+
+_NS_PER_S: Final = 10**9
+
+
+class Server(Protocol):
+    """What lets frames leave: a rate, or a trace of opportunities."""
+
+    def begin(self, from_ns: int) -> int | None:
+        """Return the first time, not before ``from_ns``, at which a frame may leave.
+
+        None: none may leave until something changes.
+        """
+
+    def take(self, size: int, at_ns: int) -> int:
+        """Let a frame of ``size`` octets go at ``at_ns`` or later; return when it has left."""
+
+
+class TokenBucket:
+    """The rate of tc-htb(8)."""
+
+    def __init__(self, rate: Rate, free_ns: int) -> None:
+        self._rate = rate
+        self._free_ns = free_ns  # when nothing of the rate is taken up any more
+
+    def begin(self, from_ns: int) -> int:
+        """See :class:`Server`."""
+        return max(from_ns, self._free_ns)
+
+    def take(self, size: int, at_ns: int) -> int:
+        """See :class:`Server`."""
+        saved_ns = self._rate.burst * 8 * _NS_PER_S // self._rate.bits_per_second
+        self._free_ns = max(self._free_ns, at_ns - saved_ns) + packet_time_ns(size, self._rate)
+        return at_ns
+
+    def change(self, rate: Rate, now_ns: int) -> None:
+        """Let another rate hold for what is left of the frame that takes it up, too."""
+        left_ns = max(0, self._free_ns - now_ns)
+        scaled_ns = left_ns * self._rate.bits_per_second // rate.bits_per_second
+        self._free_ns = min(self._free_ns, now_ns) + scaled_ns
+        self._rate = rate
+
+
+class Opportunities:
+    """The opportunities of a trace."""
+
+    def __init__(self, trace: TraceLink) -> None:
+        self._trace = trace
+
+    def begin(self, from_ns: int) -> int:
+        """See :class:`Server`."""
+        return from_ns
+
+    def take(self, size: int, at_ns: int) -> int:
+        """See :class:`Server`."""
+        return self._trace.deliver(size - ETHERNET_HEADER, at_ns)
+
+
+def packet_time_ns(size: int, rate: Rate) -> int:
+    """Return how long a frame of ``size`` octets takes at ``rate`` (netem's ``packet_time_ns``)."""
+    octets = max(0, size + rate.packet_overhead)
+    if rate.cell_size:
+        cells = -(-octets // rate.cell_size)
+        octets = cells * (rate.cell_size + rate.cell_overhead)
+    return octets * _NS_PER_S // (rate.bits_per_second // 8)
