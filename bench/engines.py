@@ -5,7 +5,8 @@ compared::
 
     testbed machine exec uml:7.3+virtual-time -- .venv/bin/python bench/engines.py
 
-Numbered Ethernet frames go over one link at even intervals, and what arrives is put side by side.
+Numbered ECN-capable packets go over one link at even intervals, and what arrives is put side by
+side.
 The engines draw different random numbers.  So shares must agree as far as chance allows (four
 standard errors of their difference) and times to a tenth of a millisecond beside that.  At the end
 there is a Markdown table, with ``--page`` a file; the exit code is 1 if the engines disagree.
@@ -35,7 +36,8 @@ from testbed.topology.load import loads_topology
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
 
-ETHERTYPE: Final = 0x88B5  # IEEE 802 local experimental: no stack answers it
+ETH_P_IP: Final = 0x0800
+STRANGER: Final = b"\2" * 6  # a MAC address that nobody has, so that no stack answers
 FRAME: Final = 1000  # octets
 GAP_S: Final = 0.001
 COUNT: Final = 5000
@@ -52,6 +54,19 @@ OPTIONS: Final = (
     "{duplicate: 2%}",
     "{corrupt: 2%}",
     "{delay: 10ms, reorder: 25%}",
+    "{rate: 7mbit, delay: 10ms, queue: fifo limit 50}",
+    "{rate: 7mbit, delay: 10ms, queue: fifo limit 30ms}",
+    "{rate: 7mbit, delay: 10ms, queue: codel}",
+    "{rate: 7mbit, delay: 10ms, queue: codel ecn}",
+    "{rate: 7mbit, delay: 10ms, queue: codel ce_threshold 2ms}",
+    "{rate: 7mbit, delay: 10ms, queue: fq_codel noecn}",
+    "{rate: 7mbit, delay: 10ms, queue: fq_codel limit 40}",
+    "{rate: 7mbit, delay: 10ms, queue: pie tupdate 20ms}",
+    "{rate: 7mbit, delay: 10ms, queue: pie tupdate 20ms ecn}",
+    "{rate: 7mbit, delay: 10ms, queue: red limit 100kb min 10kb max 40kb probability 30%}",
+    "{rate: 7mbit, delay: 10ms, queue: red limit 100kb min 10kb max 40kb probability 30% ecn}",
+    "{rate: 7mbit burst 20kb, delay: 10ms, queue: fifo limit 50}",
+    "{rate: 9mbit, delay: 10ms 5ms, loss: 5%, queue: codel}",
 )
 _TOPOLOGY: Final = """
 nodes: {{a: {{}}, b: {{}}}}
@@ -75,9 +90,14 @@ number is corrupted counts as lost, duplicated or overtaken.
 
 {table}
 """
-_HEAD: Final = struct.Struct("!6s6sHIqI")  # Ethernet header, number, sent at, checksum of both
+_HEAD: Final = struct.Struct(
+    "!6s6sH20s8sIqI"
+)  # to, from, IPv4, UDP; number, sent at, their checksum
 _SUMMED: Final = struct.Struct("!Iq")
 _BODY: Final = bytes(FRAME - _HEAD.size)
+_IPV4: Final = struct.Struct("!BBHHHBBH4s4s")
+_ECT_0, _CE = 2, 3
+_UDP: Final = struct.pack("!HHHH", 9, 9, FRAME - 34, 0)
 
 
 class Seen(NamedTuple):
@@ -86,6 +106,7 @@ class Seen(NamedTuple):
     lost: float
     duplicated: float
     corrupted: float
+    marked: float
     overtaken: float
     delay_ms: float
     spread_ms: float
@@ -103,14 +124,15 @@ def send() -> None:
         for number in range(COUNT):
             time.sleep(max(0.0, start + number * GAP_S - time.monotonic()))
             stamp = (number, time.monotonic_ns())
-            head = _HEAD.pack(b"\2" * 6, b"\2" * 6, ETHERTYPE, *stamp, _checksum(*stamp))
+            ip = _ip(_ECT_0)
+            head = _HEAD.pack(STRANGER, STRANGER, ETH_P_IP, ip, _UDP, *stamp, _checksum(*stamp))
             out.send(head + _BODY)
 
 
 def receive() -> None:
-    """Print what arrives: number, sent at, arrived at, intact; until it is quiet."""
+    """Print what arrives: number, sent at, arrived at, intact, marked; until it is quiet."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as into:
-        into.bind((_interface(), ETHERTYPE))
+        into.bind((_interface(), ETH_P_IP))
         into.settimeout(30)
         print("ready", flush=True)
         arrivals = []
@@ -118,12 +140,26 @@ def receive() -> None:
             while True:
                 frame = into.recv(2048)
                 arrived_ns = time.monotonic_ns()
-                _, _, _, number, sent_ns, checksum = _HEAD.unpack_from(frame)
-                intact = frame[_HEAD.size :] == _BODY and checksum == _checksum(number, sent_ns)
-                arrivals.append((number, sent_ns, arrived_ns, intact))
+                _, _, _, ip, udp, number, sent_ns, checksum = _HEAD.unpack_from(frame)
+                marked = ip == _ip(_CE)  # with its checksum
+                intact = (
+                    (marked or ip == _ip(_ECT_0))
+                    and (udp, frame[_HEAD.size :]) == (_UDP, _BODY)
+                    and checksum == _checksum(number, sent_ns)
+                )
+                arrivals.append((number, sent_ns, arrived_ns, intact, marked))
                 into.settimeout(QUIET_S)
         except TimeoutError:
             print(json.dumps(arrivals), flush=True)
+
+
+def _ip(ecn: int) -> bytes:
+    """Return an IPv4 header (RFC 791) with an ECN codepoint."""
+    fields = (0x45, ecn, FRAME - 14, 0, 0, 64, socket.IPPROTO_UDP)
+    ends = (b"\xc0\0\2\1", b"\xc0\0\2\2")
+    total = sum(struct.unpack("!10H", _IPV4.pack(*fields, 0, *ends)))
+    total = (total & 0xFFFF) + (total >> 16)
+    return _IPV4.pack(*fields, ~total & 0xFFFF, *ends)
 
 
 def _checksum(number: int, sent_ns: int) -> int:
@@ -156,7 +192,7 @@ async def through(engine: str, options: str) -> Seen:
     return summed_up(arrivals)
 
 
-def summed_up(arrivals: list[tuple[int, int, int, bool]]) -> Seen:
+def summed_up(arrivals: list[tuple[int, int, int, bool, bool]]) -> Seen:
     """Turn arrivals, in their order, into shares and times."""
     numbers = [number for number, *_ in arrivals if number < COUNT]
     once = len(set(numbers))
@@ -164,12 +200,13 @@ def summed_up(arrivals: list[tuple[int, int, int, bool]]) -> Seen:
     for number in numbers:
         overtaken += number < latest
         latest = max(latest, number)
-    delays = [(arrived - sent) / 1e6 for _, sent, arrived, intact in arrivals if intact]
+    delays = [(arrived - sent) / 1e6 for _, sent, arrived, intact, _ in arrivals if intact]
     took_s = (arrivals[-1][2] - arrivals[0][2]) / 1e9
     return Seen(
         lost=1 - once / COUNT,
         duplicated=(len(numbers) - once) / COUNT,
-        corrupted=sum(not intact for *_, intact in arrivals) / COUNT,
+        corrupted=sum(not intact for *_, intact, _ in arrivals) / COUNT,
+        marked=sum(marked for *_, marked in arrivals) / COUNT,
         overtaken=overtaken / COUNT,
         delay_ms=statistics.fmean(delays),
         spread_ms=statistics.pstdev(delays),
@@ -179,7 +216,7 @@ def summed_up(arrivals: list[tuple[int, int, int, bool]]) -> Seen:
 
 def agree(left: Seen, right: Seen) -> bool:
     """Return whether chance explains the difference."""
-    for name in ("lost", "duplicated", "corrupted", "overtaken"):
+    for name in ("lost", "duplicated", "corrupted", "marked", "overtaken"):
         one, two = getattr(left, name), getattr(right, name)
         mean = (one + two) / 2
         # Losses in bursts are not independent: five a burst on average.
@@ -196,11 +233,11 @@ def agree(left: Seen, right: Seen) -> bool:
 
 def as_markdown(rows: list[tuple[str, Seen, Seen, bool]]) -> str:
     """Return the table: netem / emulator in each cell."""
-    names = ("lost", "duplicated", "corrupted", "overtaken", "delay", "spread", "rate")
+    names = ("lost", "duplicated", "corrupted", "marked", "overtaken", "delay", "spread", "rate")
     lines = [f"| options | {' | '.join(names)} | agree |", "| --- " * (len(names) + 2) + "|"]
     for options, kernel, ours, same in rows:
-        shares = [f"{a:.2%} / {b:.2%}" for a, b in zip(kernel[:4], ours[:4], strict=True)]
-        times = [f"{a:.2f} / {b:.2f} ms" for a, b in zip(kernel[4:6], ours[4:6], strict=True)]
+        shares = [f"{a:.2%} / {b:.2%}" for a, b in zip(kernel[:5], ours[:5], strict=True)]
+        times = [f"{a:.2f} / {b:.2f} ms" for a, b in zip(kernel[5:7], ours[5:7], strict=True)]
         rate = f"{kernel.mbit:.2f} / {ours.mbit:.2f} Mbit/s"
         cells = [f"`{options}`", *shares, *times, rate, "yes" if same else "no"]
         lines.append(f"| {' | '.join(cells)} |")
@@ -225,12 +262,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--role", choices=("send", "receive"), help=argparse.SUPPRESS)
     parser.add_argument("--page", type=Path, help="write a page for the documentation there")
+    parser.add_argument("--only", default="", help="just the options with this text in them")
     arguments = parser.parse_args()
     if arguments.role:
         send() if arguments.role == "send" else receive()
         return 0
     rows = []
-    for options in OPTIONS:
+    for options in (each for each in OPTIONS if arguments.only in each):
         try:
             kernel = asyncio.run(through("netem", options))
         except PlatformError as error:

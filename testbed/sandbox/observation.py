@@ -58,12 +58,14 @@ class QdiscState(msgspec.Struct, frozen=True, kw_only=True):
 
     interface: str
     kind: str
-    parent: int  # 0xffffffff: root; 0xfffffff1: ingress
+    parent: int  # 0xffffffff: root; 0xfffffff1: ingress; or a class of another qdisc
     sent_packets: int
     sent_bytes: int
     dropped: int
     queued_packets: int
     queued_bytes: int
+    overlimit: int = 0  # of those dropped, found no room: codel, fq_codel, pie, red
+    marked: int = 0  # CE
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):

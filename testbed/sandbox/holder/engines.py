@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from testbed.errors import OperationError, PlatformError, SandboxError
+from testbed.netlink.transport import Request
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.holder.queue import refusal
-from testbed.sandbox.netlink import netem, qdiscs, redirect
+from testbed.sandbox.netlink import direction, qdiscs, redirect
+from testbed.sandbox.observation import QdiscState
 from testbed.topology import operations as ops
 from testbed.wire.emulator.client import Emulator, command
-from testbed.wire.netem import WireCounters
+from testbed.wire.netem import Netem, WireCounters
 
 Counters: TypeAlias = dict[tuple[str, str], WireCounters]  # (link, toward) -> since the start
 Checks: TypeAlias = Sequence[tuple[ops.Operation, ops.AddWire]]  # who asked, and what for
@@ -26,7 +29,7 @@ class Engine(Protocol):
     def add(self, wire: ops.AddWire) -> None:
         """Start carrying; :class:`TestbedError` if it is refused."""
 
-    def set(self, wire: ops.AddWire, operation: ops.SetWire) -> None:
+    def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:
         """Put the wire's options in force for one direction, without losing what is queued."""
 
     def verify(self, checks: Checks) -> None:
@@ -54,9 +57,9 @@ class EmulatorEngine:
             offload=wire.offload,
         )
 
-    def set(self, wire: ops.AddWire, operation: ops.SetWire) -> None:
+    def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:  # noqa: ARG002 - of the protocol
         """See :class:`Engine`."""
-        options = wire.toward_a if operation.toward == "a" else wire.toward_b
+        options, _ = _toward(wire, operation.toward)
         self._started().set(wire.link, operation.toward, options)
 
     def verify(self, checks: Checks) -> None:
@@ -105,14 +108,13 @@ class NetemEngine:
         self._features = features
 
     def missing(self, wire: ops.AddWire) -> PlatformError | None:
-        """Return why this kernel's netem cannot carry a wire; None: it can."""
-        if wire.toward_a.trace or wire.toward_b.trace:
-            return PlatformError(
-                "netem cannot replay a trace",
-                why=f"link {wire.link} gives its rate as one",
-                instead="use the emulator: --wire emulator, or auto",
-            )
-        return self._features.missing("netem") or self._features.missing("redirect")
+        """Return why this kernel cannot carry a wire; None: it can."""
+        directions = (wire.toward_a, wire.toward_b)
+        for netem in directions:
+            if found := direction.impossible(netem, wire.link):
+                return found
+        names = dict.fromkeys(itertools.chain(*map(direction.needed, directions), ["redirect"]))
+        return next(filter(None, map(self._features.missing, names)), None)
 
     def add(self, wire: ops.AddWire) -> None:
         """See :class:`Engine`."""
@@ -122,32 +124,29 @@ class NetemEngine:
         way = self._features.redirect()
         a, b = (self._namespace.index(name, wire) for name in (wire.a, wire.b))
         requests = [
-            netem.new_qdisc(a, wire.toward_a, wire.mtu, seed_toward(wire, "a")),
-            netem.new_qdisc(b, wire.toward_b, wire.mtu, seed_toward(wire, "b")),
+            *direction.build(a, wire.toward_a, wire.mtu, seed_toward(wire, "a")),
+            *direction.build(b, wire.toward_b, wire.mtu, seed_toward(wire, "b")),
             *redirect.requests(way, a, b),
             *redirect.requests(way, b, a),
         ]
-        for error in self._namespace.socket().request(requests):
-            if error is not None:
-                raise refusal(wire, error)
+        self._request(requests, wire)
 
-    def set(self, wire: ops.AddWire, operation: ops.SetWire) -> None:
+    def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:
         """See :class:`Engine`."""
         toward = operation.toward
-        options, name = (wire.toward_a, wire.a) if toward == "a" else (wire.toward_b, wire.b)
-        request = netem.change_qdisc(
-            self._namespace.index(name, operation), options, wire.mtu, seed_toward(wire, toward)
-        )
-        (error,) = self._namespace.socket().request([request])
-        if error is not None:
-            raise refusal(operation, error)
+        (old, _), (new, name) = (_toward(each, toward) for each in (before, wire))
+        if found := direction.impossible(new, wire.link):
+            raise found
+        index = self._namespace.index(name, operation)
+        requests = direction.change(index, old, new, wire.mtu, seed_toward(wire, toward))
+        self._request(requests, operation)
 
     def verify(self, checks: Checks) -> None:
         """See :class:`Engine`."""
         if not checks:
             return
         netlink = self._namespace.socket()
-        seen = qdiscs.read_netem(netlink)
+        seen = direction.Seen(netlink)
         for operation, wire in checks:
             a, b = (self._namespace.index(name, operation) for name in (wire.a, wire.b))
             for source, target, options in ((a, b, wire.toward_b), (b, a, wire.toward_a)):
@@ -156,51 +155,37 @@ class NetemEngine:
                     raise OperationError(
                         str(operation), wanted=f"a redirect to {target}", seen=f"one to {found}"
                     )
-                _compare(operation, netem.parameters(options, wire.mtu), seen.get(target))
+                differs = direction.difference(target, options, wire.mtu, seen)
+                if differs is not None:
+                    wanted, is_there = differs
+                    raise OperationError(str(operation), wanted=wanted, seen=is_there)
 
     def counters(self, wires: Sequence[ops.AddWire]) -> Counters:
-        """Return what some wires have done.
-
-        netem counts neither duplicates, corruptions nor reorderings, and its lost and its
-        overflowing packets in one number: that is given as loss where a loss is configured.
-        """
+        """Return what some wires have done."""
         if not wires:
             return {}
         names = {index: name for name, index in self._namespace.indices.items()}
-        states = {
-            state.interface: state
-            for state in qdiscs.read_qdiscs(self._namespace.socket(), names)
-            if state.kind == "netem"
-        }
+        states: dict[str, list[QdiscState]] = {}
+        for state in qdiscs.read_qdiscs(self._namespace.socket(), names):
+            states.setdefault(state.interface, []).append(state)
         found: Counters = {}
         for wire in wires:
-            for toward, options, name in (
-                ("a", wire.toward_a, wire.a),
-                ("b", wire.toward_b, wire.b),
-            ):
-                state = states[name]
-                lossy = options.loss is not None
-                found[wire.link, toward] = WireCounters(
-                    forwarded_packets=state.sent_packets,
-                    forwarded_bytes=state.sent_bytes,
-                    dropped_loss=state.dropped if lossy else 0,
-                    dropped_limit=0 if lossy else state.dropped,
-                    queued_packets=state.queued_packets,
-                    queued_bytes=state.queued_bytes,
-                )
+            for toward in ("a", "b"):
+                options, name = _toward(wire, toward)
+                found[wire.link, toward] = direction.counters(options, states[name])
         return found
+
+    def _request(self, requests: Sequence[Request], operation: ops.Operation) -> None:
+        for error in self._namespace.socket().request(requests):
+            if error is not None:
+                raise refusal(operation, error)
+
+
+def _toward(wire: ops.AddWire, toward: str) -> tuple[Netem, str]:
+    """Return the options of a direction, and the interface that its frames leave by."""
+    return (wire.toward_a, wire.a) if toward == "a" else (wire.toward_b, wire.b)
 
 
 def seed_toward(wire: ops.AddWire, toward: str) -> int:
     """Give the two directions of a wire unlike randomness."""
     return wire.seed << 1 | (toward == "b")
-
-
-def _compare(
-    operation: ops.Operation, wanted: netem.Parameters, seen: netem.Parameters | None
-) -> None:
-    if seen is None:
-        raise OperationError(str(operation), wanted="a netem qdisc", seen="another or none")
-    if seen != wanted:
-        wanted_words, seen_words = netem.difference(wanted, seen)
-        raise OperationError(str(operation), wanted=wanted_words, seen=seen_words)

@@ -17,7 +17,7 @@ from testbed.errors import PlatformError
 from testbed.netlink.mptcp import family_number
 from testbed.netlink.transport import Netlink, Request
 from testbed.sandbox import model, syscalls
-from testbed.sandbox.netlink import links, mptcp, netem
+from testbed.sandbox.netlink import links, mptcp, netem, queues
 from testbed.sandbox.netlink import redirect as redirection
 from testbed.topology.model import Endpoint, EndpointFlag
 from testbed.topology.operations import VethEnd
@@ -119,6 +119,13 @@ def _probes() -> Iterable[_Probe]:
         "it shapes wires inside the kernel",
         "wires are shaped by the emulator: --wire auto or emulator; or load sch_netem",
     )
+    for name in ("htb", "pfifo", "codel", "fq_codel", "pie", "red"):
+        yield _Probe(
+            name,
+            functools.partial(_discipline, name),
+            "a queue on a wire inside the kernel needs it",
+            f"wires with such a queue are shaped by the emulator; or load sch_{name}",
+        )
     yield _Probe(
         "redirect",
         _redirect,
@@ -214,6 +221,13 @@ def _netem() -> str:
     with Netlink() as netlink:
         _pair(netlink)
         _request([netem.new_qdisc(2, Netem.parse("delay 1ms"), 1500, 0)], netlink)
+    return "made a qdisc"
+
+
+def _discipline(name: str) -> str:
+    with Netlink() as netlink:
+        _pair(netlink)
+        _request([queues.try_out(2, name)], netlink)
     return "made a qdisc"
 
 

@@ -57,7 +57,7 @@ class Wires:
         name = f"toward_{operation.toward}"
         options: Netem = getattr(wire, name).merge(operation.options)
         changed = msgspec.structs.replace(wire, **{name: options})
-        self._engines[wire.engine].set(changed, operation)
+        self._engines[wire.engine].set(wire, changed, operation)
         self._wires[wire.link] = changed
 
     def verify(self, operations: Collection[ops.Operation]) -> None:

@@ -118,14 +118,24 @@ def parameters(netem: Netem, mtu: int) -> Parameters:
     )
 
 
-def new_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> Request:
-    """Return the request that makes netem the root qdisc of an interface."""
+class Place(msgspec.Struct, frozen=True):
+    """Where a qdisc stands: below which handle, and its own handle."""
+
+    parent: int
+    handle: int
+
+
+ROOT: Final = Place(TC_H_ROOT, HANDLE)
+
+
+def new_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = ROOT) -> Request:
+    """Return the request that gives an interface netem, by default as its root qdisc."""
     table_ = None if netem.delay is None else table(netem.delay.distribution)
     options = _options(parameters(netem, mtu), table_, seed)
-    return _request(index, options, NLM_F_CREATE | NLM_F_EXCL)
+    return _request(index, options, NLM_F_CREATE | NLM_F_EXCL, place)
 
 
-def change_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> Request:
+def change_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = ROOT) -> Request:
     """Return the request that changes netem in place; what it holds stays.
 
     netem keeps some options it is not told about and forgets others, so all are told.  It never
@@ -133,7 +143,7 @@ def change_qdisc(index: int, netem: Netem, mtu: int, seed: int) -> Request:
     """
     distribution = netem.delay.distribution if netem.delay else Distribution.UNIFORM
     options = _options(parameters(netem, mtu), table(distribution) or uniform_table(), seed)
-    return _request(index, options, 0)
+    return _request(index, options, 0, place)
 
 
 def uniform_table() -> array[int]:
@@ -247,13 +257,13 @@ def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> dict[s
     }
 
 
-def _request(index: int, options: dict[str, Any], flags: int) -> Request:
+def _request(index: int, options: dict[str, Any], flags: int, place: Place) -> Request:
     return encode(
         NetemMessage(),
         RTM_NEWQDISC,
         flags,
         index=index,
-        handle=HANDLE,
-        parent=TC_H_ROOT,
+        handle=place.handle,
+        parent=place.parent,
         attrs=[("TCA_KIND", "netem"), ("TCA_OPTIONS", options)],
     )
