@@ -12,6 +12,8 @@ from tests.isolation import isolated
 
 pytestmark = pytest.mark.sandbox
 
+ETHERNET = b"\2" * 12 + b"\x08\x00"
+
 
 @isolated
 def test_frames_pass_unchanged_and_in_order_both_ways() -> None:
@@ -137,3 +139,27 @@ def test_corruption_leaves_a_checksum_that_tells() -> None:
         differing = int.from_bytes(whole) ^ int.from_bytes(seen[VNET_HEADER:])
         assert differing.bit_count() == 1
         assert wire.counters().corrupted == 1
+
+
+@isolated
+def test_a_queue_marks_frames_and_their_checksums_stay_right() -> None:
+    """The rate lets the first go; each of the others waits for more than ``ce_threshold``."""
+    capable = ETHERNET + bytes.fromhex("45020014000000004006 66e3 0a000001 0a000002")
+    with lab("rate 1mbit queue codel ce_threshold 1ns") as wire:
+        wire.send("a", *[capable] * 4)
+        first, *others = wire.receive_frames("b", 4)
+        assert first == capable
+        marked = ETHERNET + bytes.fromhex("45030014000000004006 66e2 0a000001 0a000002")
+        assert others == [marked] * 3
+        counters = wire.counters()
+        assert (counters.marked, counters.dropped, counters.waiting_bytes) == (3, 0, 0)
+
+
+@isolated
+def test_a_full_queue_drops_and_says_what_waits() -> None:
+    with lab("rate 8bit queue fifo limit 3") as wire:
+        wire.send("a", *frames(10))
+        counters = wire.wait_for(lambda counters: counters.dropped_limit == 6)
+        assert counters.forwarded_packets == 1
+        assert counters.waiting_bytes == counters.queued_bytes > 0
+        assert counters.queued_packets == 3

@@ -48,3 +48,32 @@ def test_the_schema_refuses_options_that_are_none(stack: str) -> None:
     validator = jsonschema.Draft202012Validator(schema.experiment())
     experiment["stacks"] = [yaml.safe_load(stack)]
     assert not validator.is_valid(experiment)
+
+
+@pytest.mark.parametrize(
+    ("netem", "fits"),
+    [
+        ({"rate": "1mbit", "queue": "fq_codel target 5ms"}, True),
+        ({"rate": "1mbit", "queue": {"kind": "fq_codel", "target": "5ms", "ecn": True}}, True),
+        ({"rate": "1mbit", "queue": {"kind": "fq_codel", "tupdate": "5ms"}}, False),
+        ({"rate": "1mbit", "queue": {"kind": "cake"}}, False),
+        ({"rtae": "1mbit"}, False),
+    ],
+)
+def test_the_schema_knows_the_options_of_wires(netem: dict[str, object], fits: bool) -> None:
+    links = {"x": {"between": ["a", "b"], "netem": netem}}
+    topology = jsonschema.Draft202012Validator(schema.topology())
+    assert topology.is_valid({"nodes": {"a": {}, "b": {}}, "links": links}) is fits
+    event = {"at": "1s", "link": "x", "set": netem}
+    events = jsonschema.Draft202012Validator(
+        schema.experiment()["$defs"]["EventSpec"] | {"$defs": schema.experiment()["$defs"]}
+    )
+    assert events.is_valid(event) is fits
+
+
+def test_every_option_of_a_wire_has_a_description() -> None:
+    _, block = schema.topology()["$defs"]["Netem"]["anyOf"]
+    assert all(option["description"] for option in block["properties"].values())
+    for kind in block["properties"]["queue"]["anyOf"][1:]:
+        known = {name: it for name, it in kind["properties"].items() if name != "kind"}
+        assert all(option["description"] for option in known.values())

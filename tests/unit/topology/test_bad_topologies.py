@@ -86,6 +86,25 @@ BAD = {
         TWO + "  lte: {between: [client, server], netem: {dely: 5ms}}",
         "lab.yaml:4: links.lte.netem.dely: ",
     ),
+    "unknown option of a queue": (
+        TWO + "  lte:\n    between: [client, server]\n    netem:\n      rate: 5mbit\n"
+        "      queue:\n        kind: codel\n        traget: 5ms",
+        "lab.yaml:10: links.lte.netem.queue.traget: a queue codel has no option 'traget';"
+        " did you mean 'target'?",
+    ),
+    "impossible option of a queue": (
+        TWO + "  lte:\n    between: [client, server]\n    netem:\n      rate: 5mbit\n"
+        "      queue: {kind: pie, target: 5ms,\n        alpha: 40}",
+        "lab.yaml:8: links.lte.netem.queue: queue: alpha: must be between 0 and 32",
+    ),
+    "a queue of no kind": (
+        TWO + "  lte: {between: [client, server], netem: {rate: 5mbit, queue: {target: 5ms}}}",
+        "lab.yaml:4: links.lte.netem.queue: the kind is missing",
+    ),
+    "a queue without a rate": (
+        TWO + "  lte: {between: [client, server], netem: {queue: codel}}",
+        "lab.yaml:4: links.lte.netem: queue: needs a rate, or nothing waits",
+    ),
     "toward a stranger": (
         TWO + "  lte:\n    between: [client, server]\n    toward: {clint: {delay: 5ms}}",
         "lab.yaml:6: links.lte.toward.clint: 'clint' is not at this link; did you mean 'client'?",
