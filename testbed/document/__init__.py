@@ -26,6 +26,7 @@ from testbed.document.opened import (
 )
 from testbed.document.paths import Keys, Positions, join_path, split_path
 from testbed.document.reader import MAX_BYTES, Data, parse
+from testbed.document.writer import dump
 from testbed.errors import InputError
 from testbed.hints import nearest
 
@@ -36,6 +37,7 @@ __all__ = [
     "Open",
     "Positions",
     "convert",
+    "dump",
     "is_open",
     "join_path",
     "load",

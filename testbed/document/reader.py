@@ -18,8 +18,8 @@ MAX_DEPTH: Final = 32
 Data = None | bool | int | float | str | list["Data"] | dict[str, "Data"]
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INT: Final = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
-_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+INT: Final = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
+FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -138,9 +138,9 @@ class _Builder:
             return _WORDS[text]
         if len(text) > 40:
             return text
-        if _INT.fullmatch(text):
+        if INT.fullmatch(text):
             return int(text) if text.lstrip("+-").isdecimal() else int(text, 0)
-        return float(text) if _FLOAT.fullmatch(text) else text
+        return float(text) if FLOAT.fullmatch(text) else text
 
     def _error(self, message: str, event: Any, path: str, hint: str | None = None) -> InputError:
         return InputError(message, file=self.name, line=_line(event), path=path or None, hint=hint)
