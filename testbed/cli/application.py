@@ -32,12 +32,16 @@ COMMANDS: Final = (
     "bisect",
     "report",
     "serve",
+    "import",
+    "export",
     "metrics",
     "stacks",
     "plugins",
     "machine",
     "doctor",
 )
+
+_RESERVED: Final = ("exec", "import")
 
 
 class Commands(TyperGroup):
@@ -75,8 +79,8 @@ class Commands(TyperGroup):
 
 
 def _module(command: str) -> str:
-    """Return the module of a command; ``exec_`` because ``exec`` is a builtin's name."""
-    return f"{__package__}.{'exec_' if command == 'exec' else command}"
+    """Return the module of a command; some names are Python's own and have a ``_``."""
+    return f"{__package__}.{command}{'_' if command in _RESERVED else ''}"
 
 
 def _print_version(wanted: bool) -> None:

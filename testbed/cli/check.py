@@ -75,8 +75,11 @@ def command(
 
 
 def _check(file: Path, *, sim: bool) -> Report:
+    from testbed import shipped
     from testbed.errors import InputError
 
+    for each in (shipped.EXPERIMENTS, shipped.TOPOLOGIES):
+        file = shipped.located(file, each)
     kind = "file"
     try:
         kind = _kind(file)

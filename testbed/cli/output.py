@@ -51,6 +51,19 @@ def write_file(path: Path, text: str) -> None:
         ) from error
 
 
+def write_new(path: Path, text: str, *, force: bool) -> None:
+    """Write a document to a file that the user named and that is not there yet.
+
+    :param force: overwrite it.
+    :raises InputError: it is there, or cannot be written.
+    """
+    from testbed.errors import InputError
+
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already", hint="--force overwrites it")
+    write_file(path, text)
+
+
 def console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     """Return the console for people: colours on a terminal, plain text elsewhere.
 

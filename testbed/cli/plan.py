@@ -51,7 +51,8 @@ def command(
 
 
 def _plan(file: Path, seed: int) -> Plan:
+    from testbed.shipped import TOPOLOGIES, located
     from testbed.topology.load import load_topology
     from testbed.topology.plan import planned
 
-    return planned(load_topology(file), seed=seed)
+    return planned(load_topology(located(file, TOPOLOGIES)), seed=seed)

@@ -31,12 +31,15 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
     from testbed.campaign.runner import check_jobs
     from testbed.cli.campaign import run_here
     from testbed.experiment.load import load
+    from testbed.shipped import EXPERIMENTS, located
 
     _check(request)
     if dry_run and request.resume is not None:
         raise InputError("--dry-run goes with files, not with --resume")
     # All are read before one begins.
-    experiments = [load(Path(file), request.changes) for file in request.files]
+    experiments = [
+        load(located(Path(file), EXPERIMENTS), request.changes) for file in request.files
+    ]
     end_as_ctrl_c()
     elsewhere = places(machines, _wanted(request, experiments), virtual_time=virtual_time)
     for name in elsewhere or ({it.machine for it in experiments} if experiments else ()):

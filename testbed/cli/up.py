@@ -36,11 +36,14 @@ def command(
     """
     import asyncio
 
+    from testbed import shipped
     from testbed.sandbox import Sandbox
     from testbed.topology.load import load_topology
     from testbed.topology.plan import planned
 
-    wanted = planned(load_topology(file), engine=engine, seed=seed)
+    wanted = planned(
+        load_topology(shipped.located(file, shipped.TOPOLOGIES)), engine=engine, seed=seed
+    )
 
     async def build() -> dict[str, object]:
         sandbox = await Sandbox.create(name or file.stem)

@@ -1,0 +1,119 @@
+"""``testbed import``: networks that were described for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from testbed.cli.helptext import of as help_of
+from testbed.cli.options import Json
+from testbed.cli.output import print_json, write_new
+from testbed.text import clean
+
+if TYPE_CHECKING:
+    from testbed.interchange.imports import Imported
+
+application = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="""Turn networks that were described for other programs into ours.
+
+    What has no counterpart is a note: on standard error, and at the beginning of the file.
+
+    \b
+        testbed import mininet net.py -o topology.yaml
+        testbed check topology.yaml
+    """,
+)
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write to this file; otherwise to standard output."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")]
+
+
+def mininet(
+    script: Annotated[
+        str, typer.Argument(metavar="FILE.py[:TOPO]", help="A script; a topology that it defines.")
+    ],
+    output: Output = None,
+    force: Force = False,
+    limit: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long it may run.")
+    ] = 60,
+    json: Json = False,
+) -> None:
+    """Read the network that a Mininet script builds.
+
+    The script is run in a process of its own, on modules that stand in for Mininet: Mininet need
+    not be installed. Programs that it starts are noted, not started; it writes no file and opens
+    no connection. With :TOPO the topology of that name is built, a subclass of Topo or a key of
+    `topos`. Addresses, sysctls, tc's shaping and MPTCP endpoints that the script sets by commands
+    of its hosts are taken over.
+
+    Examples:
+
+        testbed import mininet net.py > topology.yaml
+        testbed import mininet custom.py:mytopo -o topology.yaml
+    """
+    from testbed.interchange import mininet as format_
+
+    path, name = Path(script), None
+    if not path.exists():
+        file, colon, topology = script.rpartition(":")
+        path, name = (Path(file), topology or None) if colon else (path, None)
+    deliver(format_.read(path, name, limit_s=limit), output, force=force, json=json)
+
+
+def minitopo(
+    file: Annotated[Path, typer.Argument(metavar="TOPO", help="minitopo's topology file.")],
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="[XP]", help="The experiment file that goes with it.")
+    ] = None,
+    output: Output = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Read minitopo's topology and experiment files.
+
+    A topology of the type MultiIf becomes a client, a router and a server. With an experiment
+    file an experiment is written, which has the topology in it; experiments of the types nc, http,
+    https, sendfile and iperf have a counterpart.
+
+    Examples:
+
+        testbed import minitopo topo > topology.yaml
+        testbed import minitopo topo xp -o experiment.yaml
+    """
+    from testbed.interchange import minitopo as format_
+
+    deliver(format_.read(file, experiment), output, force=force, json=json)
+
+
+def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) -> None:
+    """Write what a format's reader made of a file, and say what has no counterpart.
+
+    :param output: a file; otherwise standard output is written to.
+    :param force: overwrite the file.
+    :param json: print one JSON document: the data and the notes.
+    :raises InputError: the file is there, or the topology cannot be built; then it is written
+        all the same, to be mended.
+    """
+    if output is not None:
+        write_new(output, found.text(), force=force)
+    if json:
+        print_json({"kind": found.kind, "data": found.data, "notes": found.notes})
+    elif output is None:
+        typer.echo(found.text(), nl=False)
+    for note in found.notes:
+        typer.echo(clean(f"note: {note}"), err=True)
+    found.check()
+
+
+for _function in (mininet, minitopo):
+    application.command(_function.__name__, help=help_of(_function))(_function)

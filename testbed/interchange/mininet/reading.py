@@ -1,0 +1,74 @@
+"""Reading a Mininet script: it is run in a process of its own, and what it asked for comes back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.hints import nearest
+from testbed.interchange.imports import Imported
+from testbed.interchange.mininet.model import Recorded
+from testbed.interchange.mininet.translate import translated
+
+FORMAT = "Mininet"
+
+
+def read(file: Path, topology: str | None = None, *, limit_s: float = 60) -> Imported:
+    """Run a script on stand-ins for Mininet, and translate the network that it builds.
+
+    :param topology: a subclass of Topo, or a key of ``topos``, that is built; otherwise the script
+        is run as a program.
+    :param limit_s: how long it may take.
+    :raises InputError: it cannot be run, or builds no network.
+    """
+    recorded = _recorded(file, topology, limit_s)
+    if not recorded.found:
+        raise _nothing(file, topology, recorded)
+    return translated(recorded, origin=file.name, format=FORMAT)
+
+
+def _recorded(file: Path, topology: str | None, limit_s: float) -> Recorded:
+    if not file.is_file():
+        raise InputError("cannot be read: there is no such file", file=file)
+    path = os.pathsep.join(dict.fromkeys(str(Path(it).absolute()) for it in sys.path))
+    argv = [sys.executable, "-P", "-m", "testbed.interchange.mininet.record", str(file)]
+    try:
+        done = subprocess.run(
+            [*argv, *([topology] if topology else [])],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": path},
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        hint = "name the topology: FILE.py:TOPO; or allow more by --timeout"
+        raise InputError(f"has not ended within {limit_s:g} s", file=file, hint=hint) from None
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        why = lines[-1] if lines else f"its process ended with {done.returncode}"
+        raise InputError(f"cannot be run: {why}", file=file)
+    return msgspec.json.decode(done.stdout, type=Recorded)
+
+
+def _nothing(file: Path, topology: str | None, recorded: Recorded) -> InputError:
+    """Return the error of a script that has built no network."""
+    known = recorded.choices
+    if topology is not None and topology not in known and known:
+        return InputError(f"has no topology {topology!r}", file=file, hint=nearest(topology, known))
+    if recorded.error is not None:
+        hint = None
+        if "SyntaxError" in recorded.error:
+            hint = "scripts for Python 2 are to be converted to Python 3"
+        if "ModuleNotFoundError" in recorded.error:
+            hint = "install the module beside testbed; only Mininet's own are stood in for"
+        return InputError(recorded.error, file=file, hint=hint)
+    if known:
+        hint = f"name one of its topologies: {', '.join(f'{file}:{name}' for name in known)}"
+        return InputError("builds no network", file=file, hint=hint)
+    return InputError("builds no network, and defines no topology", file=file)

@@ -1,0 +1,129 @@
+"""The topologies and experiments that come with testbed, found by name wherever it is installed.
+
+In a checkout they are the folders beside the package.  A wheel carries the same folders in
+``testbed/data`` (``pyproject.toml``, ``force-include``), so paths between them hold there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from testbed import document
+from testbed.errors import InputError
+from testbed.hints import nearest
+
+TOPOLOGIES: Final = "topologies"
+EXPERIMENTS: Final = "experiments"
+PROJECT: Final = "project"  # what ``testbed init`` copies
+_PACKAGE: Final = Path(__file__).parent
+_CHECKOUT: Final = {PROJECT: "docs/examples/regression-project"}
+_EXPERIMENT_KEYS: Final = frozenset(("workload", "flows"))
+
+
+class Shipped(msgspec.Struct, frozen=True, kw_only=True):
+    """One file.
+
+    :param name: its path below its folder without the suffix: ``quickstart``.
+    :param description: the key of that name; empty where there is none.
+    """
+
+    name: str
+    description: str
+    path: Path
+
+
+def folder(kind: str) -> Path:
+    """Return the folder of ``topologies``, ``experiments`` or ``project``."""
+    carried = _PACKAGE / "data" / kind
+    return carried if carried.is_dir() else _PACKAGE.parent / _CHECKOUT.get(kind, kind)
+
+
+def every(kind: str) -> Iterator[Shipped]:
+    """Yield all topologies or experiments in the order of their names.
+
+    Other YAML files in the folder, such as the description of a paper, are left out.
+    """
+    top = folder(kind)
+    for path in sorted(top.rglob("*.yaml")):
+        data = document.load(path, Any).raw
+        if isinstance(data, dict) and _is(kind, data):
+            name = path.relative_to(top).with_suffix("").as_posix()
+            yield Shipped(name=name, description=str(data.get("description", "")), path=path)
+
+
+def _is(kind: str, data: dict[str, Any]) -> bool:
+    if kind == EXPERIMENTS:
+        return "topology" in data and not _EXPERIMENT_KEYS.isdisjoint(data)
+    return "nodes" in data or "generate" in data
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all YAML files of a kind, without reading them."""
+    top = folder(kind)
+    return [
+        path.relative_to(top).with_suffix("").as_posix() for path in sorted(top.rglob("*.yaml"))
+    ]
+
+
+def find(kind: str, name: str) -> Path:
+    """Return the file of that name.
+
+    :raises InputError: there is none; the hint has the nearest.
+    """
+    path = folder(kind) / f"{name}.yaml"
+    if name in names(kind):
+        return path
+    raise InputError(f"there is no {_singular(kind)} {name!r}", hint=nearest(name, names(kind)))
+
+
+def located(path: Path, kind: str) -> Path:
+    """Return a file that the user named: one of theirs, or else one that comes with testbed.
+
+    Only a plain name, as in ``testbed run quickstart``, can mean the latter, and only where there
+    is no such file.
+    """
+    if path.suffix or path.is_absolute() or path.exists() or str(path) not in names(kind):
+        return path
+    return find(kind, str(path))
+
+
+def _singular(kind: str) -> str:
+    return "topology" if kind == TOPOLOGIES else "experiment"
+
+
+def bundle(path: Path) -> list[Path]:
+    """Return a shipped file and those that it names: its topology, and the traces of that.
+
+    Only files in the folders of topologies and experiments are taken.
+    """
+    tops = [folder(kind).resolve() for kind in (TOPOLOGIES, EXPERIMENTS)]
+    found: dict[Path, None] = {}
+    waiting = [path.resolve()]
+    while waiting:
+        here = waiting.pop()
+        if here in found:
+            continue
+        found[here] = None
+        if here.suffix == ".yaml":
+            named = (here.parent / text for text in _texts(document.load(here, Any).raw))
+            files = (each.resolve() for each in named if _is_file(each))
+            waiting += [each for each in files if any(map(each.is_relative_to, tops))]
+    return list(found)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # text that no name of a file can be
+        return False
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    for each in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _texts(each)

@@ -1,0 +1,191 @@
+"""Mininet's scripts become topologies, and topologies scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import InputError
+from testbed.interchange import mininet
+from testbed.interchange.mininet.commands import understood
+from testbed.topology.load import load_topology, loads_topology
+from testbed.topology.plan import plan
+from testbed.topology.resolve import resolve
+
+ROOT = Path(__file__).parents[3]
+MULTIPATH = '''\
+"""Two paths over a router, configured by commands; programs are started, files written."""
+import os
+import subprocess
+import time
+
+from mininet.cli import CLI
+from mininet.link import TCLink
+from mininet.net import Mininet
+from mininet.node import OVSController
+from mininet.wifi import Anything, at_all
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        raise SystemExit("run me as root")
+    subprocess.check_call(["sysctl", "-w", "net.mptcp.mptcp_enabled=1"])
+    os.system("mn -c")
+    net = Mininet(link=TCLink, controller=OVSController)
+    client, server, router = (net.addHost(name) for name in ("client", "server", "router"))
+    for number in range(2):
+        net.addLink(client, router, bw=10 * (number + 1), delay="5ms", jitter="1ms", loss=1)
+    net.addLink(router, server, params1={"bw": 100}, params2={"delay": 500}, enable_ecn=True)
+    net.build()
+    router.cmd("echo 1 > /proc/sys/net/ipv4/ip_forward")
+    router.cmd("sysctl -w net.mptcp.mptcp_path_manager=fullmesh")
+    for number in range(2):
+        router.cmd(f"ifconfig router-eth{number} 10.0.{number}.1 netmask 255.255.255.0")
+        client.cmd(f"ip addr add 10.0.{number}.2/24 dev client-eth{number}")
+        client.cmd(f"ip rule add from 10.0.{number}.2 table {number + 1}")
+    client.cmd("ip mptcp limits set subflow 1; ip mptcp endpoint add 10.0.1.2 backup")
+    client.cmd("sudo sysctl -w net.ipv4.tcp_sack=0 && tc qdisc add dev client-eth1 root netem "
+               "loss 3%")
+    server.setIP("10.9.0.1/16", intf="server-eth0")
+    with open("never-written", "w") as log:
+        log.write(server.cmd("iperf -s &"))
+    time.sleep(10_000)
+    CLI(net)
+    int(client.cmd("cat pid"))
+'''
+CUSTOM = """\
+from mininet.topo import LinearTopo, Topo
+
+class Star(Topo):
+    def build(self, n=3):
+        s1 = self.addSwitch("s1")
+        for number in range(n):
+            self.addLink(self.addHost(f"h{number + 1}"), s1, bw=5)
+
+topos = {"star": Star, "line": lambda: LinearTopo(k=3, n=2)}
+"""
+
+
+def read(path, text, *arguments):
+    path.write_text(text)
+    return mininet.read(path, *arguments)
+
+
+def test_a_script_that_configures_its_hosts_by_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = read(tmp_path / "net.py", MULTIPATH)
+    found.check()
+    assert found.data["nodes"] == {
+        "client": {"sysctls": {"net.ipv4.tcp_sack": "0"}, "mptcp": {"limits": {"subflows": 1}}},
+        "server": {},
+        "router": {"kind": "router"},
+    }
+    first, second, third = found.data["links"].values()
+    assert [*found.data["links"]] == ["client-router", "client-router-2", "router-server"]
+    assert first == {
+        "between": {
+            "client": {"interface": "client-eth0", "addresses": ["10.0.0.2/24"]},
+            "router": {"interface": "router-eth0", "addresses": ["10.0.0.1/24"]},
+        },
+        "netem": {"delay": "5ms 1ms", "rate": "10mbit", "loss": "1%"},
+    }
+    assert second["between"]["client"]["endpoint"] == ["backup"]
+    assert second["toward"]["router"] == {"delay": "5ms 1ms", "rate": "20mbit", "loss": "3%"}
+    assert second["toward"]["client"]["loss"] == "1%"
+    assert third["toward"] == {"server": {"rate": "100mbit"}, "router": {"delay": "500us"}}
+    assert third["between"]["server"]["addresses"] == ["10.9.0.1/16"]
+    assert not (tmp_path / "never-written").exists()
+
+
+def test_what_has_no_counterpart_is_a_note(tmp_path):
+    notes = read(tmp_path / "net.py", MULTIPATH).notes
+    assert {(note.where, note.what.partition(":")[0]) for note in notes} == {
+        ("router-server", "enable_ecn=True has no counterpart"),
+        ("router-eth2", "no address in Mininet, an automatic one here"),
+        ("", "the script failed after it had built the network"),
+        ("client", "routes and rules left out"),
+        ("client", "programs left out"),
+        ("net.mptcp.mptcp_path_manager", "sysctls of the out-of-tree MPTCP kernel left out"),
+        ("server", "programs left out"),
+        ("this machine", "commands left out, none was run"),
+    }
+    whole = "\n".join(map(str, notes))
+    last = len(MULTIPATH.splitlines())
+    assert f"line {last}: ValueError: invalid literal for int()" in whole
+    assert "`sysctl -w net.mptcp.mptcp_enabled=1`, `mn -c`" in whole
+    assert "`iperf -s`" in whole
+
+
+def test_a_topology_by_its_name(tmp_path):
+    star = read(tmp_path / "custom.py", CUSTOM, "star")
+    star.check()
+    assert star.data["nodes"]["s1"] == {"kind": "switch"}
+    assert star.data["links"]["h2-s1"] == {
+        "between": {"h2": {"interface": "h2-eth0"}, "s1": {}},
+        "netem": {"rate": "5mbit"},
+    }
+    line = read(tmp_path / "custom.py", CUSTOM, "line")
+    line.check()
+    assert [*line.data["nodes"]] == [
+        "h1s1", "h1s2", "h1s3", "h2s1", "h2s2", "h2s3", "s1", "s2", "s3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "topology", "message"),
+    [
+        (CUSTOM, None, "builds no network; name one of its topologies: "),
+        (CUSTOM, "sta", "has no topology 'sta'; did you mean 'star'?"),
+        ("x = 1\n", None, "builds no network, and defines no topology"),
+        ("print 'Python 2'\n", None, "line 1: SyntaxError"),
+        ("import nowhere_to_be_found\n", None, "ModuleNotFoundError: No module named 'nowhere_to"),
+        ("import socket\nsocket.create_connection(('127.0.0.1', 9))", None, "PermissionError"),
+    ],
+)
+def test_a_script_that_gives_no_network(tmp_path, text, topology, message):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / "net.py", text, topology)
+    assert message in str(caught.value)
+
+
+def test_a_script_that_does_not_end(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("while True: pass\n")
+    with pytest.raises(InputError, match="has not ended within 1 s"):
+        mininet.read(path, limit_s=1)
+    with pytest.raises(InputError, match="there is no such file"):
+        mininet.read(tmp_path / "nowhere.py")
+
+
+@pytest.mark.parametrize("name", ["two_paths", "multi_hop", "single_homed_server"])
+def test_what_is_exported_is_imported_as_the_same_network(tmp_path, name):
+    there = resolve(load_topology(ROOT / "topologies" / f"{name}.yaml"))
+    script = mininet.write(there, f"{name}.yaml").text
+    found = read(tmp_path / f"{name}.py", script)
+    back = resolve(loads_topology(found.text(), f"{name}.yaml"))
+    assert sorted(map(str, plan(back).operations)) == sorted(map(str, plan(there).operations))
+
+
+def test_what_tclink_has_not_is_a_note():
+    text = """\
+nodes: {a: {}, b: {}}
+links:
+  wifi: {between: [a, b], netem: {delay: 10ms 1ms distribution normal, loss: gemodel 1% 10%}}
+"""
+    exported = mininet.write(resolve(loads_topology(text)), "x.yaml")
+    said = [str(note) for note in exported.notes]
+    assert "wifi toward b: loss gemodel has no counterpart in TCLink" in said
+    assert (
+        "wifi toward a: the delay's correlation or distribution has no counterpart in TCLink"
+        in said
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ifconfig", "ip addr add x dev y", "tc qdisc add dev e root netem bogus", "echo 'unclosed",
+     "", ";;", "sysctl -w kernel.x=1", "ip mptcp limits set x y", "iptables -A INPUT -j DROP"],
+)  # fmt: skip
+def test_a_command_that_is_not_understood_changes_nothing(command):
+    found = understood(iter([("h1", command)]))
+    assert (found.addresses, found.shaping, found.sysctls, found.limits) == ({}, {}, {}, {})
