@@ -89,8 +89,10 @@ BAD = {
     "unknown option of a queue": (
         TWO + "  lte:\n    between: [client, server]\n    netem:\n      rate: 5mbit\n"
         "      queue:\n        kind: codel\n        traget: 5ms",
-        "lab.yaml:10: links.lte.netem.queue.traget: a queue codel has no option 'traget';"
-        " did you mean 'target'?",
+        (
+            "lab.yaml:10: links.lte.netem.queue.traget: a queue codel has no option 'traget';"
+            " did you mean 'target'?"
+        ),
     ),
     "impossible option of a queue": (
         TWO + "  lte:\n    between: [client, server]\n    netem:\n      rate: 5mbit\n"
