@@ -12,7 +12,8 @@ from tests.sim.test_simulated_flows import carried_out
 EXPERIMENT = """
 topology:
   nodes: {{client: {{}}, server: {{}}}}
-  links: {{wire: {{between: [client, server], netem: {{rate: 10mbit, delay: 10ms, queue: {queue}}}}}}}
+  links:
+    wire: {{between: [client, server], netem: {{rate: 10mbit, delay: 10ms, queue: {queue}}}}}
 stacks: [{stack}]
 workload: {{kind: bulk, from: client, to: server, size: 2MB}}
 probes: [wire]
