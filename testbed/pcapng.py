@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import Final
-
-from testbed.sidefile import SideFile
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 RAW: Final = 101  # LINKTYPE_RAW: IP packets, of either version, without a link layer
 ETHERNET: Final = 1  # LINKTYPE_ETHERNET
@@ -16,44 +14,81 @@ _INTERFACE: Final = 1
 _PACKET: Final = 6
 _BYTE_ORDER: Final = 0x1A2B3C4D
 _NAME, _RESOLUTION, _END = 2, 9, 0  # options: if_name, if_tsresol, opt_endofopt
+_FLAGS: Final = 2  # epb_flags
+_INBOUND, _OUTBOUND = 1, 2
 _NANOSECONDS: Final = 9  # 10**-9 s
 
 
-class PcapngWriter:
-    """A capture with one interface, in a file of its own.
+class Output(Protocol):
+    """What a capture is written to."""
 
+    def write(self, data: bytes) -> object:
+        """Write all of it, now or later."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+class PcapngWriter:
+    """A capture of one or several interfaces.
+
+    :param output: a :class:`~testbed.sidefile.SideFile`, or a binary file.
+    :param interfaces: their names, in the order of their numbers.
     :param link_type: what packets begin with: :data:`RAW` or :data:`ETHERNET`.
-    :raises InputError: the file cannot be opened.
+    :param snaplen: octets of a packet that are kept; 0: all.
     """
 
-    def __init__(self, path: Path, interface: str, link_type: int) -> None:
-        self._file = SideFile(path)
+    def __init__(
+        self, output: Output, interfaces: Sequence[str], link_type: int, snaplen: int = 0
+    ) -> None:
+        self._output = output
         # The section's length is not given (-1), as it is not known yet.
         self._block(_SECTION, struct.pack("=IHHq", _BYTE_ORDER, 1, 0, -1))
-        options = (
-            _option(_NAME, interface.encode())
-            + _option(_RESOLUTION, bytes((_NANOSECONDS,)))
-            + _option(_END, b"")
-        )
-        self._block(_INTERFACE, struct.pack("=HHI", link_type, 0, 0) + options)
+        for name in interfaces:
+            options = (
+                _option(_NAME, name.encode())
+                + _option(_RESOLUTION, bytes((_NANOSECONDS,)))
+                + _option(_END, b"")
+            )
+            self._block(_INTERFACE, struct.pack("=HHI", link_type, 0, snaplen) + options)
 
-    def record(self, packet: bytes, time_ns: int) -> None:
-        """Record a packet at a time since the epoch."""
-        length = len(packet)
-        head = struct.pack("=IIIII", 0, time_ns >> 32, time_ns & 0xFFFF_FFFF, length, length)
-        self._block(_PACKET, head + packet + bytes(-length % 4))
+    def record(
+        self,
+        packet: bytes,
+        time_ns: int,
+        *,
+        interface: int = 0,
+        length: int | None = None,
+        outgoing: bool | None = None,
+    ) -> None:
+        """Record a packet at a time since the epoch.
+
+        :param length: its octets, if more than are kept.
+        :param outgoing: the interface has sent it, or received it; None: not known.
+        """
+        size = len(packet)
+        whole = size if length is None else length
+        head = struct.pack("=IIIII", interface, time_ns >> 32, time_ns & 0xFFFF_FFFF, size, whole)
+        options = b"" if outgoing is None else _DIRECTIONS[outgoing]
+        self._block(_PACKET, head + packet + bytes(-size % 4) + options)
 
     def close(self) -> None:
         """Write what is not written yet.
 
         :raises StoreError: some packets could not be written.
         """
-        self._file.close()
+        self._output.close()
 
     def _block(self, kind: int, body: bytes) -> None:
         length = struct.pack("=I", len(body) + 12)
-        self._file.write(struct.pack("=I", kind) + length + body + length)
+        self._output.write(struct.pack("=I", kind) + length + body + length)
 
 
 def _option(code: int, value: bytes) -> bytes:
     return struct.pack("=HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+_DIRECTIONS: Final = {
+    outgoing: _option(_FLAGS, struct.pack("=I", direction)) + _option(_END, b"")
+    for outgoing, direction in ((False, _INBOUND), (True, _OUTBOUND))
+}

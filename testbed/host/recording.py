@@ -40,7 +40,7 @@ class Capture:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writer = PcapngWriter(path, "testbed", RAW)
+        self._writer = PcapngWriter(SideFile(path), ["testbed"], RAW)
 
     def segment(self, segment: Segment, now: int) -> None:
         """Record the packets a segment is cut into, or was put together from."""

@@ -126,7 +126,7 @@ class PcapRecord(Record, frozen=True, kw_only=True, tag="pcap"):
     :param file: its name in the folder.
     :param realtime_offset_ns: what to take from the packets' times, which are CLOCK_REALTIME, to
         have CLOCK_MONOTONIC.
-    :param dropped: packets that came faster than tcpdump took them, and are not in the file.
+    :param dropped: packets that came faster than they were read, and are not in the file.
     """
 
     interface: str

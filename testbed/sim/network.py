@@ -12,6 +12,7 @@ import msgspec
 
 from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.prediction import path_endpoint
+from testbed.sidefile import SideFile
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
 from testbed.sim.digest import Digest
@@ -170,7 +171,7 @@ class Network:
 
         :raises InputError: the file cannot be opened.
         """
-        writer = PcapngWriter(path, interface, ETHERNET)
+        writer = PcapngWriter(SideFile(path), [interface], ETHERNET)
 
         def record(frame: Frame, now: int) -> None:
             writer.record(octets_of(frame), now)

@@ -94,7 +94,7 @@ def records(folder):
 def test_a_second_run_gives_the_same_packets_and_results(once, again, name):
     assert {record["stack"] for record in records(once[name])} == {"tcp", "mptcp", "userspace"}
     assert {record["wires"][0]["engine"] for record in records(once[name])} == {"netem"}
-    assert len(list(once[name].glob("runs/*/*.pcap"))) == 12  # four interfaces, three stacks
+    assert len(list(once[name].glob("runs/*/*.pcapng"))) == 12  # four interfaces, three stacks
     assert differing(once[name], again[name]) == []
 
 
@@ -102,7 +102,7 @@ def test_a_second_run_gives_the_same_packets_and_results(once, again, name):
 def test_another_seed_gives_other_packets(once, run):
     other = run("loss", seed=2)["loss"]
     changed = differing(once["loss"], other)
-    assert sum(name.endswith(".pcap") for name in changed) == 12
+    assert sum(name.endswith(".pcapng") for name in changed) == 12
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import msgspec
 import pytest
 
@@ -298,12 +296,11 @@ def test_removing_a_path_leaves_a_run_valid_by_what_was_reached(until):
     assert record.counters["client"]["MPTcpExtRmAddrTx"] == 1
 
 
-@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
 def test_packets_are_captured_where_asked_for(run):
     (record,), _, path = run(bulk() + "stacks: [tcp]\nrepetitions: 1\npcap: [client.wifi]\n")
     assert (record.status, record.reason) == (Status.OK, None)
-    (capture,) = (path / "runs/0001").glob("*.pcap")
-    assert capture.name == "client-wifi.pcap"
+    (capture,) = (path / "runs/0001").glob("*.pcapng")
+    assert capture.name == "client-wifi.pcapng"
     assert capture.stat().st_size > 1000
 
 
