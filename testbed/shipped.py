@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed import document
 from testbed.errors import InputError
 from testbed.hints import nearest
 
@@ -49,7 +48,7 @@ def every(kind: str) -> Iterator[Shipped]:
     """
     top = folder(kind)
     for path in sorted(top.rglob("*.yaml")):
-        data = document.load(path, Any).raw
+        data = _read(path)
         if isinstance(data, dict) and _is(kind, data):
             name = path.relative_to(top).with_suffix("").as_posix()
             yield Shipped(name=name, description=str(data.get("description", "")), path=path)
@@ -109,10 +108,16 @@ def bundle(path: Path) -> list[Path]:
             continue
         found[here] = None
         if here.suffix == ".yaml":
-            named = (here.parent / text for text in _texts(document.load(here, Any).raw))
+            named = (here.parent / text for text in _texts(_read(here)))
             files = (each.resolve() for each in named if _is_file(each))
             waiting += [each for each in files if any(map(each.is_relative_to, tops))]
     return list(found)
+
+
+def _read(path: Path) -> Any:
+    from testbed import document  # noqa: PLC0415 - PyYAML loads slowly, and names need none of it
+
+    return document.load(path, Any).raw
 
 
 def _is_file(path: Path) -> bool:

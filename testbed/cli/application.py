@@ -14,6 +14,9 @@ from testbed.cli.helptext import of as help_of
 
 # In the order of ``testbed --help``: describe, live in, measure, find out why.
 COMMANDS: Final = (
+    "init",
+    "topologies",
+    "experiments",
     "check",
     "schema",
     "plan",
@@ -39,6 +42,7 @@ COMMANDS: Final = (
     "plugins",
     "machine",
     "doctor",
+    "man",
 )
 
 _RESERVED: Final = ("exec", "import")

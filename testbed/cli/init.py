@@ -1,0 +1,80 @@
+"""``testbed init``: a folder to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from testbed.cli.options import Json
+from testbed.cli.output import print_json
+from testbed.errors import InputError
+from testbed.text import clean
+
+SCHEMAS: Final = "schemas"
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What was written, and what was there already and is as it was."""
+
+    written: list[str]
+    kept: list[str]
+
+
+def command(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="It is made if need be.")],
+    json: Json = False,
+) -> None:
+    """Make a project folder: a topology, experiments, tests and a CI workflow.
+
+    The tests use testbed's pytest plugin. The first line of each YAML file names a JSON Schema in
+    schemas/, by which an editor with a YAML language server completes and checks it. Files that
+    are there already are kept; only the schemas are written again, for the testbed and the plugins
+    that are installed.
+
+    Examples:
+
+        testbed init my-tests
+        cd my-tests && pytest --testbed-machine sim
+    """
+    from testbed import shipped
+    from testbed.experiment import schema
+
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: is no directory")
+    files = {
+        path.relative_to(top): path.read_bytes()
+        for top in [shipped.folder(shipped.PROJECT)]
+        for path in sorted(top.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    kept = [name for name in files if (directory / name).exists()]
+    schemas = {
+        Path(SCHEMAS, "topology.schema.json"): _json(schema.topology()),
+        Path(SCHEMAS, "experiment.schema.json"): _json(schema.experiment()),
+    }
+    new = {name: text for name, text in files.items() if name not in kept} | schemas
+    for name, content in new.items():
+        _write(directory / name, content)
+    made = Made([str(directory / name) for name in new], [str(directory / name) for name in kept])
+    if json:
+        print_json(made)
+        return
+    for word, paths in (("wrote", made.written), ("kept", made.kept)):
+        for path in paths:
+            typer.echo(clean(f"{word} {path}"))
+    typer.echo(clean(f"Next: cd {directory} && pytest --testbed-machine sim"))
+
+
+def _json(schema: dict[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error

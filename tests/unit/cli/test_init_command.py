@@ -1,0 +1,66 @@
+"""``testbed init``: the folder it makes works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from testbed.cli.application import application
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(application, ["init", "project"])
+    assert result.exit_code == 0, result.output
+    return tmp_path / "project"
+
+
+def test_it_has_all_there_is_to_begin_with(project):
+    names = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
+    assert names >= {
+        ".github/workflows/mptcp.yml", "README.md", "pyproject.toml",
+        "schemas/experiment.schema.json", "schemas/topology.schema.json",
+        "tests/handover.yaml", "tests/test_my_change.py", "tests/two_paths.yaml",
+    }  # fmt: skip
+
+
+def test_each_file_is_valid_by_the_schema_it_names(project):
+    files = sorted((project / "tests").glob("*.yaml"))
+    assert files
+    for file in files:
+        first = file.read_text().splitlines()[0]
+        mark = "# yaml-language-server: $schema="
+        assert first.startswith(mark)
+        schema = file.parent / first.removeprefix(mark)
+        done = subprocess.run(
+            [sys.executable, "-m", "check_jsonschema", "--schemafile", schema, file],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+
+def test_files_that_are_there_are_kept_and_schemas_written_again(project):
+    (project / "README.md").write_text("mine")
+    (project / "schemas" / "topology.schema.json").write_text("old")
+    (project / "pyproject.toml").unlink()
+    result = CliRunner().invoke(application, ["init", "project"])
+    assert result.exit_code == 0
+    assert "kept project/README.md" in result.stdout
+    assert "wrote project/pyproject.toml" in result.stdout
+    assert (project / "README.md").read_text() == "mine"
+    assert yaml.safe_load((project / "schemas" / "topology.schema.json").read_text())["title"]
+
+
+def test_where_a_folder_cannot_be_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(application, ["init", "file"])
+    assert (result.exit_code, result.stderr) == (2, "testbed: file: is no directory\n")
+    result = CliRunner().invoke(application, ["init", "file/below"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Not a directory" in result.stderr
