@@ -1,19 +1,40 @@
-"""A comparison in words and columns, for terminals, documents and pages.  Pure."""
+"""Claims and comparisons in words and columns, for terminals, documents and pages.  Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from testbed.analysis import numbers
 from testbed.analysis.change import Change
 from testbed.analysis.comparison import Comparison
 from testbed.analysis.registry import metric_of
 from testbed.analysis.statistics import Estimate
+from testbed.analysis.verdicts import Check
+from testbed.metric import Metric
 
 
 def title(found: Comparison) -> str:
     """Return the title: the sides, and the base that they are compared with."""
     return f"{found.experiment}: {', '.join(found.news)} against {found.base}"
+
+
+def claim(check: Check, own: Mapping[str, Metric]) -> str:
+    """Return a claim with what was seen.
+
+    :param own: metrics that programs of the experiment print, or that other packages added.
+    """
+    values = [f"{name} = {value}" for name, value in check.parameters.items()]
+    unsaid = ", ".join(value for value in values if value not in check.text)
+    where = f" (with {unsaid})" if unsaid else ""
+    return f"{check.text}{where}: {seen(check, own)}"
+
+
+def seen(check: Check, own: Mapping[str, Metric]) -> str:
+    """Return what was seen of a claim's number, its interval, and why there is no verdict."""
+    value = "no run gave it"
+    if check.value is not None:
+        value = numbers.number(check.metric, check.value, check.interval, own)
+    return f"{value}; {check.why}" if check.why else value
 
 
 def heads(found: Comparison) -> list[str]:

@@ -14,6 +14,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     :param results: where result folders go.
     :param summary: sum up at the end.
     :param strict: a claim that is not decided is a failure.
+    :param format: of the kernel's test tools, in which what came out is printed.
     :param jobs: how many runs at a time.
     """
 
@@ -26,4 +27,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     summary: bool = True
     strict: bool = False
     json: bool = False
+    format: str | None = None
     jobs: int = 1
+
+    @property
+    def for_people(self) -> bool:
+        """Whether standard output is for people, and not one document for programs."""
+        return not self.json and self.format is None

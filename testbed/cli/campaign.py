@@ -37,8 +37,12 @@ def run_here(request: Request, experiments: Iterable[Experiment]) -> int:
 
 
 def print_folders(request: Request, done: Done) -> None:
-    """Print what came out as JSON, if that is wanted."""
-    if request.json:
+    """Print what came out as a document for programs, if one is wanted."""
+    if request.format is not None:
+        from testbed.cli.formats import print_tests
+
+        print_tests([(store, it) for store, it in done if it is not None], request.format)
+    elif request.json:
         print_json([{"folder": str(store.path), "summary": it} for store, it in done])
 
 
@@ -125,7 +129,7 @@ def _concluded(store: Store, done: Done, request: Request) -> Iterator[None]:
         yield
     finally:
         if not store.discard_if_empty():
-            outcome = conclude(store, json=request.json) if request.summary else None
+            outcome = conclude(store, quiet=not request.for_people) if request.summary else None
             done.append((store, outcome))
 
 

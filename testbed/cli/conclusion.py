@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from testbed.results.store import Store
 
 
-def conclude(store: Store, *, json: bool) -> Outcome:
-    """Sum up a result folder; print that for people, and store it when no run is missing."""
+def conclude(store: Store, *, quiet: bool) -> Outcome:
+    """Sum up a result folder; print that unless ``quiet``, and store it when no run is missing."""
     from testbed.campaign import runner
     from testbed.cli.tables import print_outcome
 
     outcome = runner.conclude(store, on_damage=tell)
-    if not json:
+    if not quiet:
         print_outcome(console(), outcome, store.path)
     if not outcome.missing:
         store.write_summary(outcome)

@@ -53,7 +53,7 @@ def run(errands: Sequence[Errand], request: Request) -> int:
                 found += _measured(machine, done)
             codes.append(campaign.exit_code(request, done))
     finally:
-        if request.summary:
+        if request.summary and request.format is None:
             # Imported only now, as it loads numerical libraries.
             from testbed.cli import side_by_side
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,6 +16,21 @@ Sandbox = Annotated[
 ]
 Node = Annotated[
     str, typer.Argument(help="One of its nodes, or @wire.", autocompletion=completion.nodes)
+]
+
+
+class Format(StrEnum):
+    """Formats of the kernel's test tools."""
+
+    KTAP = "ktap"
+    KERNELCI = "kernelci"
+
+
+TestFormat = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", help="Print KTAP, or a test group of KernelCI as kunit.py's --json does."
+    ),
 ]
 
 

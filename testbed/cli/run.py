@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli import completion
-from testbed.cli.options import Json
+from testbed.cli.options import Json, TestFormat
 from testbed.errors import InputError
 
 
@@ -77,6 +77,7 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and how long they take at least.")
     ] = False,
+    wanted: TestFormat = None,
     json: Json = False,
 ) -> None:
     """Run experiments and print what came out.
@@ -107,6 +108,10 @@ def command(
     With --machine all of it happens inside, on another kernel, with the same files; the results
     come to the same place. `testbed machine list` shows what there is. Instead of the machines of
     a file, if it lists some: `--machine host` runs it here.
+
+        testbed run --format ktap experiments/link_failure.yaml
+
+    prints a test for the kernel's tools at the end, with runs and expectations as its subtests.
 
     Ctrl-C stops; finished runs are kept.
     """
@@ -140,6 +145,7 @@ def command(
         summary=summary,
         strict=strict,
         json=json,
+        format=wanted,
         jobs=jobs,
     )
     sys.exit(running.start(request, machine or (), virtual_time=virtual_time, dry_run=dry_run))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli import completion
-from testbed.cli.options import Json, metric_names
+from testbed.cli.options import Json, TestFormat, metric_names
 from testbed.cli.output import console, print_json, tell
 from testbed.errors import StoreError
 
@@ -24,6 +24,7 @@ def command(
             autocompletion=completion.metrics,
         ),
     ] = None,
+    wanted: TestFormat = None,
     json: Json = False,
 ) -> None:
     """Print the results in a folder again.
@@ -36,6 +37,11 @@ def command(
         testbed show --runs DIR
 
         testbed show --metrics goodput,rtt_p95,@wifi.share DIR
+
+        testbed show --format ktap DIR
+
+    --format prints the experiment as a test of the kernel's tools, and its runs and expectations as
+    subtests: a run that failed is "not ok", an expectation that is not decided is skipped.
     """
     from testbed.campaign.runner import conclude, records
     from testbed.cli.tables import print_outcome, print_runs
@@ -46,7 +52,11 @@ def command(
     damage: list[StoreError] = []
     outcome = conclude(store, chosen, on_damage=damage.append)
     every = records(store, chosen, lambda _: None) if runs else ()
-    if json:
+    if wanted is not None:
+        from testbed.cli.formats import print_tests
+
+        print_tests([(store, outcome)], wanted)
+    elif json:
         print_json(
             {"folder": str(directory), "summary": outcome, **({"runs": every} if runs else {})}
         )

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from testbed.analysis import numbers
+from testbed.analysis import numbers, wording
 from testbed.analysis.outcome import CellOutcome, Outcome, Problem
 from testbed.analysis.samples import SATURATED
-from testbed.analysis.verdicts import Check, Verdict
+from testbed.analysis.verdicts import Verdict
 from testbed.cli.output import console
 from testbed.results.model import RunRecord, Status
 
@@ -43,7 +43,7 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     for remark in outcome.remarks:
         console.print(remark, style="dim", soft_wrap=True)
     for check in outcome.checks:
-        _print_line(console, check.verdict, _check(check, outcome.own))
+        _print_line(console, check.verdict, wording.claim(check, outcome.own))
     for claim in outcome.unjudged:
         console.print(f"left out, as its runs were: {claim}", style="dim", soft_wrap=True)
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
@@ -140,17 +140,6 @@ def _parameters(of: Sequence[CellOutcome] | Sequence[RunRecord]) -> list[str]:
 
 def _values(of: CellOutcome | RunRecord, parameters: Sequence[str]) -> list[str]:
     return [str(of.parameters[name]) if name in of.parameters else "-" for name in parameters]
-
-
-def _check(check: Check, own: Mapping[str, Metric]) -> str:
-    seen = "no run gave it"
-    if check.value is not None:
-        seen = numbers.number(check.metric, check.value, check.interval, own)
-    values = [f"{name} = {value}" for name, value in check.parameters.items()]
-    unsaid = ", ".join(value for value in values if value not in check.text)
-    where = f" (with {unsaid})" if unsaid else ""
-    why = f"; {check.why}" if check.why else ""
-    return f"{check.text}{where}: {seen}{why}"
 
 
 def _problem(problem: Problem) -> str:
