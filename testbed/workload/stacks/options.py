@@ -46,6 +46,17 @@ _LEAST: Final = {"mtu": 576, "mss": 88, "hop_limit": 1, "keepalive_probes": 1}
 _MOST: Final = {"hop_limit": 255, "traffic_class": 255}
 # Options that must not be more than another one, where both are given.
 _NOT_ABOVE: Final = (("receive_buffer_initial", "receive_buffer"), ("rto_min", "rto_max"))
+# Options that have an effect only together with another one, which has to be given then.
+_NEEDS: Final[Mapping[str, str]] = {
+    "early_answer": "fast_open",
+    "fast_open_cookies": "fast_open",
+    "fast_open_pending": "fast_open",
+    "keepalive_idle": "keepalive",
+    "keepalive_interval": "keepalive",
+    "keepalive_probes": "keepalive",
+}
+# Options that a congestion control of ours overrules: it does what they turn off.
+_OVERRULED: Final = (("dctcp", "ecn"), ("bbr", "pacing"))
 _OFF: Final = frozenset({"blackhole_timeout"})  # times of which 0 turns something off
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
@@ -138,14 +149,33 @@ def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
 def check_pairs(kind: StackKind, options: msgspec.Struct) -> None:
     """Check options that only make sense together.
 
-    :raises InputError: one is more than another that bounds it; of all such pairs.
+    One that needs another may stand where that is off, so that a matrix can turn it on and off.
+
+    :raises InputError: one is more than another that bounds it, or has no effect; of all of them.
     """
-    all_of(*(functools.partial(_check_pair, kind, given(options), *pair) for pair in _NOT_ABOVE))
+    values = given(options)
+    all_of(
+        *(functools.partial(_check_pair, kind, values, *pair) for pair in _NOT_ABOVE),
+        *(functools.partial(_check_need, kind, values, *pair) for pair in _NEEDS.items()),
+        *(functools.partial(_check_overruled, kind, values, *pair) for pair in _OVERRULED),
+    )
 
 
 def _check_pair(kind: StackKind, values: Mapping[str, Any], low: str, high: str) -> None:
     if low in values and high in values and values[low] > values[high]:
         raise InputError(f"{low} of {kind.name} is more than its {high}")
+
+
+def _check_need(kind: StackKind, values: Mapping[str, Any], name: str, needed: str) -> None:
+    if name in values and needed not in values:
+        raise InputError(
+            f"{name} of {kind.name} has no effect without {needed}", hint=f"add {needed}=true"
+        )
+
+
+def _check_overruled(kind: StackKind, values: Mapping[str, Any], control: str, name: str) -> None:
+    if not kind.in_kernel and values.get("congestion") == control and values.get(name) is False:
+        raise InputError(f"{name}=false of {kind.name} has no effect: {control} needs {name}")
 
 
 def given(options: msgspec.Struct) -> dict[str, Scalar]:

@@ -176,6 +176,14 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("userspace(congestion=nonesuch)", "no congestion control 'nonesuch'"),
         ("userspace(mtu=big)", "mtu of userspace"),
         ("tcp(send_buffer=0)", "send_buffer of tcp must be more than 0"),
+        (
+            "userspace(early_answer=true)",
+            "early_answer of userspace has no effect without fast_open",
+        ),
+        ("userspace-tcp(fast_open_pending=3)", "fast_open_pending of .* without fast_open"),
+        ("tcp(keepalive_probes=3)", "keepalive_probes of tcp has no effect without keepalive"),
+        ("userspace(congestion=dctcp, ecn=false)", "ecn=false of userspace has no effect"),
+        ("userspace-tcp(congestion=bbr, pacing=false)", "bbr needs pacing"),
         ("tcp(keepalive_idle=1500ms)", "must be whole seconds"),
         ("tcp(user_timeout=1500us)", "must be whole ms"),
         ("userspace(mss=50)", "mss of userspace must be 88 or more"),
@@ -198,6 +206,12 @@ def test_each_end_of_a_pair_has_its_own_options():
 def test_what_is_wrong_with_a_stack_is_said(written, message):
     with pytest.raises(InputError, match=message):
         read(written).check()
+
+
+def test_option_may_stand_where_what_it_needs_is_off():
+    """So an axis of a matrix can turn that on and off."""
+    read("userspace(early_answer=true, fast_open=false)").check()
+    read("userspace(congestion=dctcp, ecn=true)").check()
 
 
 def test_options_of_the_kernel_are_set_and_read_back():
