@@ -145,10 +145,9 @@ class MptcpConnection:
         """The subflows there are, those being opened too."""
         return self._subflows.there
 
-    @property
-    def aborting(self) -> bool:
-        """Whether RST carries MP_FASTCLOSE."""
-        return self._ending.aborting
+    def aborts(self, subflow: Subflow) -> bool:
+        """Tell whether the RST of a subflow carries MP_FASTCLOSE."""
+        return self._ending.aborts(subflow)
 
     @property
     def fin_due(self) -> bool:
@@ -569,8 +568,11 @@ class MptcpConnection:
                 self._events.closed(self.failure)
 
     def _end_subflows(self, now: int) -> None:
-        """Close every subflow, and let those go that are closed."""
-        if self._ending.begins():
+        """Close every subflow, and let those go that are closed.
+
+        Who was not told that the connection was created is not told that it is closed.
+        """
+        if self._ending.begins() and self._met:
             self.trace("closed", now)
         self._ending.step(now)
         for subflow in self._subflows.there[:]:

@@ -14,15 +14,12 @@ from testbed.stack.packet.mptcp import ResetReason
 
 
 class Ending:
-    """With FIN after DATA_FIN is acknowledged, with RST or MP_FASTCLOSE when it was given up.
+    """With FIN after DATA_FIN is acknowledged, with RST or MP_FASTCLOSE when it was given up."""
 
-    :ivar aborting: each RST carries MP_FASTCLOSE.
-    """
-
-    __slots__ = ("_count", "_fast_close", "_told", "aborting")
+    __slots__ = ("_aborting", "_count", "_fast_close", "_told")
 
     def __init__(self, keys: Keys, subflows: Subflows, count: Callable[[str], None]) -> None:
-        self.aborting = False
+        self._aborting = False  # each RST carries MP_FASTCLOSE
         self._count = count
         self._fast_close = FastClose(keys, subflows.there, count)
         self._told = False
@@ -33,8 +30,15 @@ class Ending:
         :param by_ack: by MP_FASTCLOSE on an ACK, if there is a subflow for that.
         """
         by_ack = by_ack and self._fast_close.begin()
-        self.aborting = not by_ack
+        self._aborting = not by_ack
         return Step.FASTCLOSE if by_ack else Step.ABORT
+
+    def aborts(self, subflow: Subflow) -> bool:
+        """Tell whether the RST of a subflow carries MP_FASTCLOSE.
+
+        So does that of a subflow which ends before the answer to MP_FASTCLOSE has come there.
+        """
+        return self._aborting or self._fast_close.unanswered(subflow)
 
     def begins(self) -> bool:
         """Tell, once, that it is over."""
@@ -48,7 +52,7 @@ class Ending:
 
     def handle_timer(self, now: int) -> None:
         """Send MP_FASTCLOSE again, or give it up and reset the subflow."""
-        self.aborting |= self._fast_close.gives_up(now)
+        self._aborting |= self._fast_close.gives_up(now)
 
     def step(self, now: int) -> None:
         """Send MP_FASTCLOSE when it is due."""
@@ -65,7 +69,7 @@ class Ending:
             subflow.reset(ResetReason.MPTCP)
         elif failure is not None:
             if not subflow.tcp.closed:  # its RST may say more already
-                if self.aborting and subflow.accepted:
+                if self.aborts(subflow) and subflow.accepted:
                     self._count("MPFastcloseTx")
                 subflow.reset(ResetReason.UNSPECIFIED)
         elif subflow.fallback:

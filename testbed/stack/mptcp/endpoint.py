@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from testbed.stack.connection import Connection, ErrorReport, Event, Randomness
+from testbed.stack.connection import Connected, Connection, ErrorReport, Event, Randomness
 from testbed.stack.counters import Counters
 from testbed.stack.deadlines import NEVER, Deadlines
 from testbed.stack.mptcp.black_holes import BlackHoles
@@ -87,6 +87,8 @@ class MptcpEndpoint:
         self._touched: dict[MptcpConnection, None] = {}
         # Accepted, and not yet attached to their TCP.
         self._new: list[tuple[MptcpConnection, Subflow, Flow]] = []
+        # Connections that TCP has put into an accept queue, and of which no program was told yet.
+        self._queued: set[Flow] = set()
         self._events: deque[tuple[Connection, Event]] = deque()
         self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
         # Exceptions where a connection cannot be ended, or that are none's.
@@ -339,7 +341,12 @@ class MptcpEndpoint:
         """Take what has become of a connection."""
         while (event := connection.next_event()) is not None:
             self._events.append((connection, event))
+            if type(event) is Connected:
+                self._queued.discard(connection.flow)
         if connection.closed and not connection.subflows:
+            if connection.flow in self._queued:  # no program will accept it
+                self._queued.remove(connection.flow)
+                self.tcp.accepted(connection)
             if self._tokens.remove(connection):
                 self._counted.add(connection.totals())
             self._timers.forget(connection)
@@ -384,6 +391,8 @@ class MptcpEndpoint:
             if isinstance(tcp.extension, Subflow):
                 if tcp.extension.number:
                     self.tcp.accepted(tcp)
+                elif type(event) is Connected and tcp.accepted and not _early(tcp):
+                    self._queued.add(tcp.flow)
                 if isinstance(event, ErrorReport):
                     continue
                 tcp.extension.enter()
@@ -398,7 +407,7 @@ class MptcpEndpoint:
             tcp = self.tcp.connection(flow)
             if tcp is not None and tcp.extension is subflow:
                 subflow.attach(tcp)
-                if tcp.early is not None and tcp.early.accepted:
+                if _early(tcp):
                     self._open_early(connection, subflow)
             else:  # an exception has left none
                 connection.discard(subflow)
@@ -428,6 +437,11 @@ class MptcpEndpoint:
         initial = connection.paths.initial
         subflow = connection.new_subflow(handshake, initial, backup=False, initiated=initiator)
         return connection, subflow
+
+
+def _early(tcp: TcpConnection) -> bool:
+    """Tell whether the program knew of a connection before its handshake was over."""
+    return tcp.early is not None and tcp.early.accepted
 
 
 def _deadline(connection: MptcpConnection) -> int:

@@ -18,7 +18,7 @@ class FastClose:
     :ivar retry_ns: when it is sent again, or given up.
     """
 
-    __slots__ = ("_count", "_due", "_keys", "_on", "_subflows", "_tries", "retry_ns")
+    __slots__ = ("_asked", "_count", "_due", "_keys", "_on", "_subflows", "_tries", "retry_ns")
 
     def __init__(
         self, keys: Keys, subflows: Sequence[Subflow], count: Callable[[str], None]
@@ -27,7 +27,8 @@ class FastClose:
         self.retry_ns: int | None = None
         self._keys = keys
         self._subflows = subflows
-        self._on: Subflow | None = None
+        self._on: Subflow | None = None  # where the answer is awaited
+        self._asked: Subflow | None = None  # likewise, and afterwards
         self._due = False
         self._tries = 0
 
@@ -36,6 +37,7 @@ class FastClose:
         usable = [one for one in self._subflows if one.usable and one.confirmed]
         usable = [one for one in usable if not one.fallback]
         self._on = min(usable, key=lambda one: one.carried.stale, default=None)
+        self._asked = self._on
         self._due = self._on is not None
         return self._due
 
@@ -48,6 +50,10 @@ class FastClose:
             self._stop()
         elif self._due:
             self._send(subflow, now)
+
+    def unanswered(self, subflow: Subflow) -> bool:
+        """Tell whether MP_FASTCLOSE was sent on a subflow, and the peer has not said the same."""
+        return subflow is self._asked and not subflow.inbound.fastclosed
 
     def keeps(self, subflow: Subflow) -> bool:
         """Tell whether a subflow has to wait for the peer's answer.  What else comes is dropped."""

@@ -58,10 +58,6 @@ class DataLevel(Protocol):
         """The peer's data."""
 
     @property
-    def aborting(self) -> bool:
-        """Whether a RST carries MP_FASTCLOSE."""
-
-    @property
     def fin_due(self) -> bool:
         """Whether DATA_FIN goes on each ACK without data."""
 
@@ -78,6 +74,9 @@ class DataLevel(Protocol):
 
     def touch(self) -> None:
         """Ask for a step: something was recorded."""
+
+    def aborts(self, subflow: Subflow) -> bool:
+        """Tell whether the RST of a subflow carries MP_FASTCLOSE."""
 
     def enter(self, subflow: Subflow) -> None:
         """Have a subflow that was half-open be one of the connection's."""
@@ -380,7 +379,7 @@ class Subflow:
         if self._fallback.active:
             return self._plain_options(flags, ext)
         if flags & RST:
-            return segments.on_reset(keys, self._parting, room, aborting=self._owner.aborting)
+            return segments.on_reset(keys, self._parting, room, aborting=self._owner.aborts(self))
         options = self.opening.options(flags, ext)
         if options is not None:
             return options

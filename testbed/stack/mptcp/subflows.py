@@ -18,12 +18,13 @@ class Subflows:
         connection are given this list, so it stays the same object.
     """
 
-    __slots__ = ("_ended", "_made", "there")
+    __slots__ = ("_ended", "_made", "_several", "there")
 
     def __init__(self) -> None:
         self.there: list[Subflow] = []
         self._ended: list[dict[str, Any]] = []
         self._made = 0
+        self._several = False  # this side has begun another one, or one of the peer was joined
 
     def next_number(self) -> int:
         """Return the number of a further subflow; 0 is the first one's."""
@@ -32,8 +33,13 @@ class Subflows:
 
     @property
     def alone(self) -> bool:
-        """Whether there never was more than one subflow."""
-        return self._made == 1
+        """Whether the first subflow is the only one there ever was.
+
+        A join of the peer counts once its HMAC has proved that it is the peer's.
+        """
+        if self._several or len(self.there) == 1:
+            return not self._several
+        return not any(one.number and one.confirmed for one in self.there)
 
     @property
     def ended(self) -> Sequence[dict[str, Any]]:
@@ -43,10 +49,12 @@ class Subflows:
     def add(self, subflow: Subflow) -> None:
         """Take a subflow in."""
         self.there.append(subflow)
+        self._several |= subflow.initiated and subflow.number > 0
 
     def remove(self, subflow: Subflow) -> None:
         """Let a subflow go that has ended."""
         self.there.remove(subflow)
+        self._several |= subflow.number > 0 and subflow.confirmed
         if joined(subflow):
             self._ended.append(describe_subflow(subflow))
             del self._ended[:-_REMEMBERED]

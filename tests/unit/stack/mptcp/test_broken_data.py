@@ -11,6 +11,7 @@ from testbed.stack.mptcp.state import DataState
 from testbed.stack.packet.mptcp import (
     Dss,
     MpCapable,
+    MpJoinAck,
     MpJoinSyn,
     MpPrio,
     MptcpOption,
@@ -203,6 +204,23 @@ def test_no_fallback_once_there_was_a_second_subflow(script: Any) -> None:
     assert not world.connection.fallback
     second.send(ACK, world.data(0, 3, 1), payload=b"abc")
     assert world.connection.read(100) == b"abc"
+
+
+@pytest.mark.parametrize("proof", [None, bytes(20)])
+def test_who_knows_the_token_alone_cannot_prevent_a_fallback(
+    script: Any, proof: bytes | None
+) -> None:
+    """A join without a right HMAC is no subflow: the first one is the only one there ever was."""
+    world = script()
+    first = world.open()
+    stranger = world.subpeer(LOCAL_2, REMOTE_2)
+    stranger.syn(MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1))
+    if proof is not None:
+        (reset,) = stranger.send(ACK, MpJoinAck(hmac=proof))
+        assert reset.flags & RST
+    first.send(ACK, payload=b"plain")
+    assert world.connection.fallback
+    assert world.connection.read(100) == b"plain"
 
 
 # Fallback.

@@ -13,7 +13,7 @@ from testbed.stack.packet.mptcp import Dss, MpFastclose, MpTcprst, ResetReason
 from testbed.stack.packet.options import find
 from testbed.stack.packet.segment import ACK, RST
 
-from .script import PEER_KEY, Script
+from .script import LOCAL, PEER_KEY, Script
 
 ANY = Address("0.0.0.0", 80)
 KEY = MpFastclose(receiver_key=PEER_KEY)
@@ -50,6 +50,18 @@ def test_rst_ends_the_wait(script: Any) -> None:
     assert world.endpoint.connections == 0
     assert world.endpoint.next_timer() is None
     assert sum(isinstance(event, Closed) for event in world.events) == 1
+
+
+def test_address_that_is_removed_meanwhile(script: Any) -> None:
+    """The RST says what the ACK has said: the peer may not have got it."""
+    world, peer = _aborted(script)
+    peer.take()
+    world.endpoint.address_removed(LOCAL.host, world.now)
+    world.pump()
+    (reset,) = peer.take()
+    assert reset.flags & RST
+    assert find(reset.options, MpFastclose) == KEY
+    assert world.endpoint.connections == 0
 
 
 def test_other_subflows_end_with_rst(script: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
@@ -293,6 +294,35 @@ def test_syn_without_the_option_is_answered_without(script: Any) -> None:
     (connection,) = world.connections
     assert isinstance(connection, TcpConnection)
     assert connection.read(100) == b"plain"
+
+
+def test_fault_before_the_program_hears_of_a_connection_frees_its_place(
+    script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TCP has put it into the accept queue, and MPTCP never tells that it is there."""
+    world = script()
+    world.endpoint.listen(LOCAL, accept_queue=0)
+
+    def fault(*_arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MptcpConnection, "_establish_once", fault)
+        world.open()
+    assert not world.connections
+    assert world.endpoint.connections == 0
+    assert world.subpeer(LOCAL, REMOTE_2).syn(MpCapable())
+
+
+def test_handshake_that_never_ends_is_no_event(script: Any) -> None:
+    """Who drives paths from outside hears of the end only of what has begun."""
+    world = script()
+    world.subpeer().syn(MpCapable())
+    world.wait(200)
+    world.dial()
+    world.wait(400)
+    assert world.endpoint.connections == 0
+    assert world.tracer.events == []
 
 
 def test_connection_whose_subflow_ends_as_soon_as_it_begins_is_told_of(script: Any) -> None:
