@@ -36,16 +36,20 @@ class BlackHoles:
         hole = self._holes.get(host)
         return hole is not None and now < hole.until_ns
 
-    def found(self, host: str, now: int) -> None:
-        """Note that a connection to a host was opened only after the option had been left out."""
+    def found(self, host: str, now: int) -> bool:
+        """Note that a connection to a host was opened only after the option had been left out.
+
+        Tell whether that is remembered.
+        """
         if not self._first_ns:
-            return
+            return False
         hole = self._holes.pop(host, None)
         times = 1 if hole is None else hole.times + 1
         period = self._first_ns << min(times - 1, _MOST_DOUBLINGS)
         self._holes[host] = _Hole(now + period, times)
         if len(self._holes) > _MOST:
             del self._holes[next(iter(self._holes))]
+        return True
 
     def disproved(self, host: str) -> None:
         """Note that MPTCP works with a host."""

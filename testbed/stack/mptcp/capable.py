@@ -59,7 +59,7 @@ class CapableInitiator:
         self._tries = tries
         self._syns = 0
         self.join_denied = self.peer_backup = self.swallowed = False
-        self.reason = ""
+        self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return MP_CAPABLE without keys, then with both until a Data ACK has come.
@@ -134,7 +134,7 @@ class CapableResponder:
         agree_on_checksums(keys, syn)
         self.join_denied = bool(syn.flags & DENY_JOIN_INITIAL)
         self.peer_backup = self.swallowed = False
-        self.reason = ""
+        self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:
         """Return MP_CAPABLE with our key for the SYN/ACK.

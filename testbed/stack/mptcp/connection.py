@@ -130,7 +130,7 @@ class MptcpConnection:
         self._fin = DataFin(self.outgoing, there)
         self._mp_fail = Fail(keys, self.outgoing, self.incoming, there, self.count)
         self._ending = Ending(keys, self._subflows, self.count)
-        self._receiver = Receiver(self.incoming, keys, config.receive_buffer)
+        self._receiver = Receiver(self.incoming, keys, config.receive_buffer, self.count)
         self._host = host
         self._window = SharedWindow(config, self.incoming, self._subflows)
         self._events = Events(self.outgoing, self.incoming, config)
@@ -446,7 +446,8 @@ class MptcpConnection:
             return
         in_order = self._subflows.alone and subflow.carried.given == self.outgoing.next
         if subflow.stripped and not subflow.fallback:
-            plain.without_data_acks(subflow, self.incoming, plain=in_order)
+            fell_back = plain.without_data_acks(subflow, self.incoming, plain=in_order)
+            self.count("DssFallback" if fell_back else "FallbackFailed")
         self._receiver.move(subflow, plain=in_order)
         if subflow.fallback:
             plain.drop_others(subflow, self._subflows.there)

@@ -122,8 +122,7 @@ class MptcpEndpoint:
         self._tokens.add(connection)
         if data:
             subflow.early.send(subflow.tcp, data[: connection.send(data)])
-        if tries:
-            self.count("MPCapableSYNTX")
+        self.count("MPCapableSYNTX" if tries else "MPCapableSYNTXDisabled")
         return connection
 
     @property
@@ -312,7 +311,9 @@ class MptcpEndpoint:
         """Learn from how the first subflow was opened whether MPTCP works with the peer."""
         host = connection.flow.remote.host
         if connection.initiator and subflow.opening.swallowed:
-            self._black_holes.found(host, now)
+            self.count("MPCapableSYNTXDrop")
+            if self._black_holes.found(host, now):
+                self.count("Blackhole")
         elif connection.initiator and not subflow.fallback:
             self._black_holes.disproved(host)
 

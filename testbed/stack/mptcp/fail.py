@@ -103,6 +103,8 @@ class Fail:
         if not self._can_fall_back(subflow):
             self._reset(subflow)
             return
+        if self._infinite(subflow):
+            self._count("InfiniteMapRx")
         asked = self.waiting
         self.retry_ns = None
         self._incoming.forget_end()

@@ -26,6 +26,7 @@ class Handshake(Protocol):
     """One side of one of the two."""
 
     reason: str  # why the outcome was not good
+    counter: str  # of that, if MPTcpExt has one for it
     peer_backup: bool  # the peer asks not to use the subflow while there are others
     join_denied: bool  # the peer takes no join to the address of its end of the subflow
     swallowed: bool  # SYNs with its option had no answer, and the first one without it had

@@ -31,7 +31,7 @@ class JoinInitiator:
         self._offer = offer
         self._proof: bytes | None = None  # what the third ACK carries
         self.peer_backup = self.join_denied = self.swallowed = False
-        self.reason = ""
+        self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
         """Return MP_JOIN of the SYN or of the third ACK."""
@@ -61,6 +61,7 @@ class JoinInitiator:
         theirs = crypto.join_hmac(remote, local, option.nonce, self._offer.nonce)
         if not crypto.same(crypto.syn_ack_hmac(theirs), option.hmac):
             self.reason = "the SYN/ACK's HMAC is wrong"
+            self.counter = "MPJoinSynAckHMacFailure"
             return Outcome.REFUSED
         ours = crypto.join_hmac(local, remote, self._offer.nonce, option.nonce)
         self._proof = crypto.ack_hmac(ours)
@@ -87,7 +88,7 @@ class JoinResponder:
         self._expected = crypto.ack_hmac(theirs)
         self.peer_backup = syn.backup
         self.join_denied = self.swallowed = False
-        self.reason = ""
+        self.reason = self.counter = ""
 
     def options(self, flags: int, mapping: Mapping | None) -> Sequence[Option] | None:  # noqa: ARG002
         """Return MP_JOIN of the SYN/ACK."""
@@ -103,5 +104,6 @@ class JoinResponder:
             return Outcome.REFUSED
         if not crypto.same(option.hmac, self._expected):
             self.reason = "the third ACK's HMAC is wrong"
+            self.counter = "MPJoinAckHMacFailure"
             return Outcome.REFUSED
         return Outcome.CONFIRMED

@@ -64,6 +64,7 @@ class Joins:
         try:
             port = self._network.port_for(command.local_host, remote.address)
         except OSError:  # none is free
+            self._host.count("MPJoinSynTxBindErr")
             return
         path = SubflowPath(
             local_host=command.local_host,
@@ -80,6 +81,7 @@ class Joins:
             self.release(flow.local)
             if not isinstance(error, OSError):  # there is such a connection already
                 raise
+            self._host.count("MPJoinSynTxConnectErr")
 
     def release(self, local: Address) -> None:
         """Give back the port of a subflow that joined and has ended."""
@@ -105,6 +107,8 @@ class Joins:
         :raises Refuse: nobody here has its token, or it is one too many.
         """
         self._host.count("MPJoinSynRx")
+        if join.backup:
+            self._host.count("MPJoinSynBackupRx")
         connection = self._tokens.find(join.token)
         if connection is None or connection.closed or connection.keys.remote is None:
             self._host.count("MPJoinNoTokenFound")

@@ -19,7 +19,7 @@ class Opening:
 
     :ivar accepted: the peer has answered the handshake.
     :ivar confirmed: ... and knows that we have; only now may data be scheduled on a join.
-    :ivar refusal: why the subflow must be reset.
+    :ivar refusal: why the subflow must be reset; ``counter`` counts that, if it has a name.
     :ivar join_denied: the peer takes no join to its end's address.
     :ivar swallowed: SYNs with the handshake's option vanish on the way.
     :ivar peer_backup: ... and wants it to be used only while there is no other.
@@ -28,13 +28,14 @@ class Opening:
     """
 
     __slots__ = ("_fin_first", "_handshake", "_introduced", "accepted", "confirmed",
-                 "join_denied", "peer_backup", "refusal", "retry_ns", "swallowed",
+                 "counter", "join_denied", "peer_backup", "refusal", "retry_ns", "swallowed",
                  "tries")  # fmt: skip
 
     def __init__(self, handshake: Handshake) -> None:
         self.accepted = False
         self.confirmed = False
         self.refusal: str | None = None
+        self.counter = ""
         self.join_denied = False
         self.swallowed = False
         self.peer_backup = False
@@ -67,7 +68,7 @@ class Opening:
                 self.swallowed = handshake.swallowed
                 return outcome, Notice.PLAIN
             case Outcome.REFUSED:
-                self.refusal = handshake.reason
+                self.refusal, self.counter = handshake.reason, handshake.counter
                 # After a SYN/ACK TCP has to know the peer's numbers for a RST that it will obey.
                 return outcome, Notice.PLAIN if segment.flags & SYN else Notice.REFUSED
             case Outcome.IGNORED:

@@ -357,6 +357,8 @@ class ConnectionPaths:
         An id must be withdrawn before another address may have it.
         """
         self._owner.count("AddAddr")
+        if option.port:
+            self._owner.count("PortAdd")
         if not self.signals.authentic(option):
             return
         port = option.port or self.initial.remote.port  # nobody has port 0: as in Linux

@@ -14,15 +14,16 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.packet.mptcp import ResetReason
 
 
-def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool) -> None:
-    """Fall back where the peer's Data ACKs do not arrive, or end the subflow.
+def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool) -> bool:
+    """Fall back where the peer's Data ACKs do not arrive, or end the subflow; tell which.
 
     :param plain: it may fall back, as far as what was sent is concerned.
     """
     if plain and subflow.inbound.position == incoming.next:
         subflow.fall_back_unheard()
-    else:
-        subflow.reset(ResetReason.MIDDLEBOX)
+        return True
+    subflow.reset(ResetReason.MIDDLEBOX)
+    return False
 
 
 def drop_others(subflow: Subflow, subflows: Sequence[Subflow]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from testbed.stack.mptcp import checksum
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
@@ -14,11 +16,15 @@ class Receiver:
     """Puts what arrived in order on each subflow where its mapping says.
 
     :param limit: octets without a mapping that a subflow may hold.
+    :param count: counts an event; its name is one of MPTcpExt.
     """
 
-    __slots__ = ("_keys", "_limit", "_stream")
+    __slots__ = ("_count", "_keys", "_limit", "_stream")
 
-    def __init__(self, stream: ReceiveStream, keys: Keys, limit: int) -> None:
+    def __init__(
+        self, stream: ReceiveStream, keys: Keys, limit: int, count: Callable[[str], None]
+    ) -> None:
+        self._count = count
         self._stream = stream
         self._keys = keys
         self._limit = limit
@@ -38,7 +44,7 @@ class Receiver:
                     break
             elif mapping is not None:
                 data = tcp.read(min(tcp.readable, mapping.subflow_end - position))
-                self._stream.insert(mapping.data_at(position), data)
+                self._insert(mapping.data_at(position), data)
                 inbound.read(len(data))
             elif not self._skip_unmapped(subflow, plain=plain):
                 break
@@ -54,13 +60,14 @@ class Receiver:
         readable = subflow.tcp.readable
         if readable < mapping.length:
             if readable >= self._limit or subflow.phase.ended:
+                self._count("DSSCorruptionReset")
                 subflow.reset(ResetReason.MPTCP)  # the rest can never come
             return False
         data = subflow.tcp.read(mapping.length)
         if not checksum.covers(mapping, data, self._keys.incoming):
             subflow.inbound.damage(mapping, data)
             return False
-        self._stream.insert(mapping.data, data)
+        self._insert(mapping.data, data)
         subflow.inbound.read(len(data))
         return True
 
@@ -78,6 +85,7 @@ class Receiver:
         inbound = subflow.inbound
         position = inbound.position
         if plain and inbound.bare and position == self._stream.next:
+            self._count("DssFallback")
             subflow.fall_back()
             return False
         readable = subflow.tcp.readable
@@ -85,11 +93,23 @@ class Receiver:
         if start is None or start > position + readable:
             stripped = inbound.bare and not position
             if stripped or readable >= self._limit or subflow.phase.ended:
+                self._count("FallbackFailed" if inbound.bare else "DSSCorruptionReset")
                 subflow.reset(ResetReason.MIDDLEBOX)
             return False
         subflow.tcp.read(start - position)
         inbound.read(start - position)
         return True
+
+    def _insert(self, position: int, data: bytes) -> None:
+        """Put octets into the stream."""
+        stream = self._stream
+        if position > stream.next:
+            self._count("OFOQueue")
+            if stream.has_gaps and position >= stream.latest:
+                self._count("OFOQueueTail")
+        elif position + len(data) <= stream.next:
+            self._count("DuplicateData")
+        stream.insert(position, data)
 
     def _move_plain(self, subflow: Subflow) -> None:
         """Move what there is room for: after a fallback TCP's window is the only one."""

@@ -263,6 +263,11 @@ class ReceiveStream:
         return self._data.has_gaps
 
     @property
+    def latest(self) -> int:
+        """The position after the last octet that is there."""
+        return self._data.end
+
+    @property
     def finished(self) -> bool:
         """Whether everything up to DATA_FIN has arrived."""
         return self.fin == self.next

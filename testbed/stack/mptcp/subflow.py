@@ -466,6 +466,10 @@ class Subflow:
         if outcome in (Outcome.ACCEPTED, Outcome.CONFIRMED):
             self.peer_backup |= self.opening.peer_backup
             self.inbound.owe_ack()
+            if outcome is Outcome.ACCEPTED and self.opening.peer_backup:
+                self._owner.count("MPJoinSynAckBackupRx")
+        elif outcome is Outcome.REFUSED and self.opening.counter:
+            self._owner.count(self.opening.counter)
         elif outcome is Outcome.FALLBACK and self.carried.given:
             self.fall_back_unheard()
         elif outcome is Outcome.FALLBACK:
@@ -487,6 +491,8 @@ class Subflow:
     def _mapping(self, start: int, data: bytes, *, in_capable: bool) -> Mapping | None:
         """Return the mapping of octets that are its next ones; one without meaning in plain TCP."""
         if self._fallback.active:
+            if self._fallback.beginning is not None:
+                self._owner.count("InfiniteMapTx")
             return self._fallback.next_mapping()
         given = self.carried.given
         return dss.new_mapping(self._owner.keys, data, start, given, in_capable=in_capable)

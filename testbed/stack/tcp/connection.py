@@ -99,9 +99,11 @@ class TcpConnection(Tcb):
             return
         self.reading_closed = self.orphaned = True
         if self.config.reset_on_close:
+            self.owner.count("TcpExtTCPAbortOnData")
             self.abort()
             return
         if self.receiver.buffer.readable:
+            self.owner.count("TcpExtTCPAbortOnClose")
             self.abort_with(ConnectionFailure(ErrorKind.ABORTED, "closed with octets unread"))
             return
         self.shutdown()

@@ -231,6 +231,7 @@ class TcpEndpoint:
         """Note a connection in TIME-WAIT; end the oldest if there are too many."""
         self._waiting[connection] = None
         if len(self._waiting) > MOST_TIME_WAIT:
+            self.count("TcpExtTCPTimeWaitOverflow")
             oldest = next(iter(self._waiting))
             self._end_time_wait(oldest)
             self._awake[oldest] = None
@@ -371,7 +372,10 @@ class TcpEndpoint:
         servers.answered(flow, option, sender.segment_limit)
         if not sender.next:
             return  # there was no data
+        if not sender.una:
+            self.count("TcpExtTCPFastOpenActiveFail")
         if sender.una:
+            self.count("TcpExtTCPFastOpenActive")
             servers.accepted(flow)
         elif sender.total_resent:
             servers.lost(flow, now)

@@ -142,11 +142,18 @@ def _totals(tcb: Tcb, mss: int) -> dict[str, Any]:
 def totals(tcb: Tcb) -> dict[str, int]:
     """Return what a connection adds to the MIB counters of its host."""
     sender = tcb.sender
+    recovery, probe = sender.recovery, sender.probe
     return {
         "TcpCurrEstab": int(tcb.state in (State.ESTABLISHED, State.CLOSE_WAIT)),
         "TcpInSegs": tcb.segments_received,
         "TcpOutSegs": tcb.segments_sent,
         "TcpRetransSegs": sender.total_resent,
         "TcpExtTCPTimeouts": sender.timer.timeouts,
-        "TcpExtTCPDSACKRecv": sender.recovery.spurious,
+        "TcpExtTCPDSACKRecv": recovery.spurious,
+        "TcpExtTCPLossProbes": probe.probes,
+        "TcpExtTCPLossProbeRecovery": probe.repaired,
+        "TcpExtTCPLostRetransmit": sender.board.lost_again,
+        "TcpExtTCPSackRecovery": recovery.recoveries if tcb.sack else 0,
+        "TcpExtTCPRenoRecovery": 0 if tcb.sack else recovery.recoveries,
+        **(recovery.undone or {}),
     }

@@ -144,6 +144,7 @@ def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps, now: int) -> bool:
         return True
     if not tcb.timestamps.outdated(timestamps, now - tcb.keepalive.heard_ns):
         return True
+    tcb.owner.count("TcpExtPAWSEstab")
     _answer_unacceptable(tcb, segment, tcb.position_of(segment), now)
     return False
 
@@ -180,6 +181,7 @@ def _answer_unacceptable(tcb: Tcb, segment: Segment, start: int, now: int) -> No
 def _challenge(tcb: Tcb, now: int) -> None:
     """Send a challenge ACK (RFC 5961, section 3.2)."""
     if tcb.challenges.allows(now):
+        tcb.owner.count("TcpExtTCPChallengeACK")
         tcb.receiver.must_ack()
 
 
@@ -282,11 +284,14 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         end = start + len(payload)
         receiver.must_ack()
     if tcb.reading_closed and end > buffer.next:
+        tcb.owner.count("TcpExtTCPAbortOnData")
         tcb.abort_with(ConnectionFailure(ErrorKind.RESET, "data came after close"))
         return
     before = buffer.next
     in_order = start <= before and not buffer.has_gaps
     new = buffer.add(start, payload) if payload else []
+    if start > before:
+        _count_out_of_order(tcb, start, new)
     if new or start < before or buffer.around(start) is not None:
         known = _first_known(start, end, new)
         _note_duplicate(tcb, *known)
@@ -297,6 +302,16 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         receiver.size_window(None if sent_ns is None else now - sent_ns, now)
     if buffer.next > before:
         tcb.report_readable()
+
+
+def _count_out_of_order(tcb: Tcb, start: int, new: list[tuple[int, int]]) -> None:
+    """Count a segment that waits for others before it, and what becomes of it."""
+    tcb.owner.count("TcpExtTCPOFOQueue")
+    if not new:
+        known = tcb.receiver.buffer.around(start) is not None
+        tcb.owner.count("TcpExtTCPOFOMerge" if known else "TcpExtTCPOFODrop")
+    elif len(new) > 1:  # it covers what was there
+        tcb.owner.count("TcpExtTCPOFOMerge")
 
 
 def _first_known(start: int, end: int, new: list[tuple[int, int]]) -> tuple[int, int]:

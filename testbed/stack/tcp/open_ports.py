@@ -172,6 +172,7 @@ class OpenPorts:
             flags, seq, ack = RST, segment.ack, 0
         else:
             flags, seq, ack = RST | ACK, 0, (segment.seq + segment.length) & BITS_32
+        self._host.count("TcpOutRsts")
         self._host.answer(
             Segment(
                 source=segment.destination,
@@ -237,9 +238,15 @@ class OpenPorts:
         if option is None and not trusting:
             return None
         admitted = bool(syn.payload) and listener.admits_early(config.fast_open_pending, now)
+        if syn.payload and not admitted:
+            self._host.count("TcpExtTCPFastOpenListenOverflow")
         if option is None or trusting:
             return Early(None, accepted=admitted)
         verdict = self._grants.judge(flow, option)
+        if not option.cookie:
+            self._host.count("TcpExtTCPFastOpenCookieReqd")
+        elif verdict is Verdict.WRONG:
+            self._host.count("TcpExtTCPFastOpenPassiveFail")
         return Early(
             None if verdict is Verdict.CURRENT else self._grants.grant(flow),
             accepted=admitted and verdict is not Verdict.WRONG,
@@ -261,6 +268,7 @@ class OpenPorts:
         self._handshakes[connection] = listener
         if early is not None and early.accepted:
             listener.hold_early()
+            self._host.count("TcpExtTCPFastOpenPassive")
             self.early[connection] = listener
         try:
             listen_accept(connection, syn, early, now)

@@ -18,6 +18,7 @@ from testbed.stack.packet.options import (
 )
 from testbed.stack.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32
+from testbed.stack.tcp.recovery import Phase
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.sent import Fate, Sent
 from testbed.stack.tcp.state import HANDSHAKE, State
@@ -30,6 +31,7 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
     """Return what can leave now."""
     out: list[Segment] = []
     if tcb.take_reset():
+        tcb.owner.count("TcpOutRsts")
         out.append(_control(tcb, RST | ACK, now))
     elif tcb.state in HANDSHAKE:
         _handshake(tcb, now, out)
@@ -176,6 +178,8 @@ def _sack_blocks(tcb: Tcb, limit: int) -> tuple[tuple[int, int], ...]:
     duplicate = receiver.take_duplicate()
     if duplicate is not None:
         blocks.append(duplicate)
+        old = duplicate[1] <= receiver.buffer.next
+        tcb.owner.count("TcpExtTCPDSACKOldSent" if old else "TcpExtTCPDSACKOfoSent")
         around = receiver.buffer.around(duplicate[0])
         if around is not None:
             blocks.append(around)
@@ -190,6 +194,8 @@ def _handshake(tcb: Tcb, now: int, out: list[Segment]) -> None:
     """Send SYN or SYN,ACK: the first time, or again."""
     receiver = tcb.receiver
     if tcb.sender.send_syn(now):
+        if tcb.sender.timer.backoffs:
+            tcb.owner.count("TcpExtTCPSynRetrans")
         out.append(_syn(tcb, now))
     elif tcb.state is State.SYN_RECEIVED and (receiver.take_request() or receiver.ack_now):
         out.append(pure_ack(tcb, now))
@@ -247,7 +253,17 @@ def _retransmissions(tcb: Tcb, now: int, out: list[Segment]) -> None:
         if recovery.held_back(min(record.end - record.start, sender.mss), now):
             recovery.window_used(sender.una, sender.next, used_up=True)
             return
+        _count_retransmission(tcb, record)
         out.append(retransmit(tcb, record, recovery.room, now))
+
+
+def _count_retransmission(tcb: Tcb, record: Sent) -> None:
+    """Count it as Linux does: what the RTO sends itself is neither of these."""
+    sender = tcb.sender
+    if sender.recovery.phase != Phase.LOSS:
+        tcb.owner.count("TcpExtTCPFastRetrans")
+    elif not sender.timer.backoffs or record.start > sender.una:
+        tcb.owner.count("TcpExtTCPSlowStartRetrans")
 
 
 def retransmit(tcb: Tcb, record: Sent, room: int, now: int) -> Segment:

@@ -60,12 +60,15 @@ class Recovery:
 
     :ivar window: octets that may be in flight now.
     :ivar point: the recovery ends when all before it is acknowledged (RFC 6675's RecoveryPoint).
+    :ivar recoveries: fast recoveries there were.
+    :ivar undone: reductions that were taken back, by the name of the MIB counter.
     :ivar look_at: when to look again for losses (RACK's reordering timer).
     """
 
     __slots__ = ("_duplicate_acks", "_lost_before", "_paced", "_prr", "_rate", "_undo_after",
                  "_undo_ends", "_use", "board", "control", "ecn", "look_at", "mss", "pacer",
-                 "phase", "point", "rack", "rate", "rtt", "sack", "spurious", "window")  # fmt: skip
+                 "phase", "point", "rack", "rate", "recoveries", "rtt", "sack", "spurious",
+                 "undone", "window")  # fmt: skip
 
     def __init__(
         self,
@@ -91,6 +94,8 @@ class Recovery:
         self.window = 0
         self.look_at = NEVER
         self.spurious = 0
+        self.recoveries = 0
+        self.undone: dict[str, int] | None = None  # none is the usual case
         self._paced = paced  # whatever the control says
         self._rate = 0  # at which segments leave then
         self._use = WindowUse()
@@ -269,7 +274,7 @@ class Recovery:
             self.rack.duplicate_reported()
             self._undo_ends.discard(end)
             if not self._undo_ends and self._undo_after >= 0:
-                self._undo()
+                self._undo("TcpExtTCPDSACKUndo")
 
     def _sample(self, ack: Acknowledgment, octets: int, now: int, *, growable: bool) -> Sample:
         """Return what an ACK tells the congestion control."""
@@ -339,6 +344,7 @@ class Recovery:
             self._begin_reduction(position, end, now, delivered)
         self.point = end
         self.phase = Phase.RECOVERY
+        self.recoveries += 1
 
     def _begin_reduction(self, position: int, end: int, now: int, delivered: int = 0) -> None:
         self._remember_for_undo(now)
@@ -364,12 +370,16 @@ class Recovery:
         again are on their way: as in Linux, that is waited for.
         """
         if echo_sent_ns < self._undo_after - MILLISECOND and self._undo_ends:
-            if self.phase == Phase.LOSS or not self.board.resent_in_flight:
-                self._undo()
+            if self.phase == Phase.LOSS:
+                self._undo("TcpExtTCPLossUndo")
+            elif not self.board.resent_in_flight:
+                self._undo("TcpExtTCPFullUndo")
         elif self.phase == Phase.LOSS:
             self._undo_after = -1  # the first ACK after a timeout decides
 
-    def _undo(self) -> None:
+    def _undo(self, counter: str) -> None:
+        self.undone = self.undone or {}
+        self.undone[counter] = self.undone.get(counter, 0) + 1
         self._undo_after = -1
         self.control.on_undo()
         self.ecn.withdraw()

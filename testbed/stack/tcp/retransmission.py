@@ -82,14 +82,16 @@ class TailProbe:
     :ivar at: when a probe is due; while one is out, when it has gone unanswered for as long.
     :ivar end: TLP.end_seq while a probe is out.
     :ivar resent: TLP.is_retrans.
+    :ivar probes: how many were sent; ``repaired`` a loss that nothing else had found.
     """
 
-    __slots__ = ("at", "end", "resent")
+    __slots__ = ("at", "end", "probes", "repaired", "resent")
 
     def __init__(self) -> None:
         self.at = NEVER
         self.end: int | None = None
         self.resent = False
+        self.probes = self.repaired = 0
 
     def arm(self, now: int, rtt: RttEstimator, flight: int, mss: int, latest: int) -> None:
         """Start or restart the timer, unless a probe is out (section 7.2).
@@ -110,6 +112,7 @@ class TailProbe:
         :param resent: it was no new data.
         """
         self.end, self.at, self.resent = end, unanswered_at, resent
+        self.probes += 1
 
     def acknowledged(self, una: int) -> bool:
         """Take an ACK; tell whether it says that the probe has repaired a loss (section 7.4.2).
@@ -123,6 +126,7 @@ class TailProbe:
         if una < self.end or (self.resent and una == self.end):
             return False
         self.end = None
+        self.repaired += self.resent
         return self.resent
 
     def duplicate(self, end: int) -> None:

@@ -34,10 +34,11 @@ class Scoreboard:
     """
 
     __slots__ = ("_losses", "_lost_starts", "_ring", "_sacked_ranges", "in_flight", "lost",
-                 "records", "resent_in_flight", "sacked", "total_lost")  # fmt: skip
+                 "lost_again", "records", "resent_in_flight", "sacked", "total_lost")  # fmt: skip
 
     def __init__(self) -> None:
         self.records: list[Sent] = []
+        self.lost_again = 0
         self.in_flight = 0
         self.lost = 0
         self.sacked = 0
@@ -108,6 +109,7 @@ class Scoreboard:
         length = record.end - record.start
         self.lost += length
         self.total_lost += length
+        self.lost_again += record.resent
         heapq.heappush(self._lost_starts, record.start)
         self._note_loss(record)
 

@@ -6,7 +6,7 @@ it; applications see it as :class:`~testbed.stack.tcp.connection.TcpConnection`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from testbed.stack.connection import (
     Closed,
@@ -60,6 +60,15 @@ _TIMESTAMPS_LENGTH = 12
 _MAX_SHIFT = 14  # RFC 7323, section 2.3
 
 
+# Ends that RFC 4022 has counters for.
+_COUNTED_ENDS: Final = {
+    State.SYN_SENT: "TcpAttemptFails",
+    State.SYN_RECEIVED: "TcpAttemptFails",
+    State.ESTABLISHED: "TcpEstabResets",
+    State.CLOSE_WAIT: "TcpEstabResets",
+}
+
+
 class Owner(Protocol):
     """What a connection asks of its endpoint."""
 
@@ -68,6 +77,9 @@ class Owner(Protocol):
 
     def report(self, connection: Any, event: Event) -> None:
         """Tell the application."""
+
+    def count(self, name: str) -> None:
+        """Count an event, by the name of its MIB counter."""
 
     def fast_open_told(self, connection: Any, syn_ack: Segment, now: int) -> None:
         """Learn from the answer to a SYN what the server knows of TCP Fast Open."""
@@ -227,6 +239,8 @@ class Tcb:
         """Go where the table says."""
         old = self.state
         self.state = new = TRANSITIONS[old, trigger]
+        if new is State.CLOSED and old in _COUNTED_ENDS:
+            self.owner.count(_COUNTED_ENDS[old])
         if self.extension is not None:
             self.extension.state_changed(old, new)
 
@@ -262,6 +276,7 @@ class Tcb:
 
     def give_up(self, detail: str) -> None:
         """End: the peer does not answer any more."""
+        self.owner.count("TcpExtTCPAbortOnTimeout")
         failure = self.soft_error or ConnectionFailure(ErrorKind.TIMED_OUT, detail)
         self.end(failure)
 

@@ -21,6 +21,7 @@ def handle_timers(tcb: Tcb, now: int) -> list[Segment]:
     if tcb.user_timeout.at <= now:
         tcb.give_up("the user timeout has expired")
     if tcb.receiver.ack_at <= now:
+        tcb.owner.count("TcpExtDelayedACKs")
         tcb.receiver.ack_timer_expired()
     if sender.recovery.look_at <= now:
         sender.recovery.look(sender.una, sender.next, now)
@@ -127,6 +128,7 @@ def _persist_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
     if unanswered >= retry_limit(tcb):
         tcb.give_up(f"no answer to {unanswered} probes of a closed window")
         return
+    tcb.owner.count("TcpExtTCPWinProbe")
     out.append(output.window_probe(tcb, now))
     if not sender.board.records:
         tcb.keepalive.probed()
@@ -142,4 +144,5 @@ def _keepalive_timeout(tcb: Tcb, now: int, out: list[Segment]) -> None:
         tcb.give_up(f"no answer to {keepalive.probes} keep-alive probes")
         return
     keepalive.probed()
+    tcb.owner.count("TcpExtTCPKeepAlive")
     out.append(output.probe(tcb, now))
