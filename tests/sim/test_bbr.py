@@ -16,6 +16,8 @@ from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import Assignment, venue
 from testbed.results.model import RunRecord, Status
 from testbed.stack.tcp.config import TcpConfig
+from testbed.stack.tcp.congestion.bbr import machine
+from testbed.stack.tcp.congestion.bbr.bounds import ShortTerm
 from testbed.stack.tcp.congestion.bbr.cycle import State
 from tests.bottleneck import GOODPUT, MBIT, MS, SECOND, Bottleneck
 
@@ -65,6 +67,25 @@ def test_random_losses_below_the_threshold_do_not_slow_it_down() -> None:
     network.fill(2)
     (goodput,) = network.fill(6)
     assert goodput > 0.9 * 5 * MBIT * GOODPUT
+
+
+def test_what_random_losses_cost_on_a_short_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """34 segments fill the path.  Two rules of the draft cost more than a tenth at 1 %.
+
+    A single loss ends a probe (section 5.5.10.2), and each round trip with a loss lowers the rate
+    until the next one (section 5.5.10.3).  Without either the path is full.
+    """
+    goodputs = []
+    for follows in (True, False):
+        if not follows:
+            monkeypatch.setattr(machine, "too_high", lambda lost, *_, **__: lost > 1448)
+            monkeypatch.setattr(ShortTerm, "adapt", lambda *_: None)
+        network = Bottleneck(BBR, rate=20 * MBIT, rtt=20 * MS, loss=0.01)
+        network.start()
+        network.fill(1)
+        goodputs.append(network.fill(5)[0] / (20 * MBIT * GOODPUT))
+    assert 0.8 < goodputs[0] < 0.9
+    assert goodputs[1] > 0.94
 
 
 def test_two_flows_share_a_bottleneck() -> None:

@@ -119,6 +119,12 @@ def test_more_than_2_percent_lost_is_too_much() -> None:
     assert too_high(MSS, 100 * MSS, selective=False)
 
 
+def test_one_loss_is_too_many_where_fewer_than_fifty_segments_are_in_flight() -> None:
+    """2 % of less than 50 segments is less than one: IsInflightTooHigh of the draft has no floor."""
+    assert too_high(MSS, 49 * MSS, selective=True)
+    assert not too_high(MSS, 50 * MSS, selective=True)
+
+
 def test_of_a_burst_only_the_end_may_have_been_too_much() -> None:
     """InflightAtLoss: 40 segments behind 60, of which none was lost before."""
     found = inflight_at_loss(lost(0, 40 * MSS, 100 * MSS, 40 * MSS))
