@@ -12,7 +12,7 @@ from typing import Final
 
 from testbed.errors import PlatformError
 from testbed.workload.stacks.model import OnConnection, Scalar, Streams
-from testbed.workload.stacks.options import SocketOptions, given
+from testbed.workload.stacks.options import KernelOptions, given
 
 READ_LIMIT: Final = 1024 * 1024  # octets; asyncio stops reading a socket at twice as many unread
 _SYSCTLS: Final = Path("/proc/sys/net/ipv4")
@@ -38,7 +38,7 @@ _SWITCHES: Final = ("nodelay", "keepalive")
 
 
 async def connect(
-    sock: socket.socket, options: SocketOptions, remote: tuple[str, int], data: bytes
+    sock: socket.socket, options: KernelOptions, remote: tuple[str, int], data: bytes
 ) -> Streams:
     """Connect a fresh socket, and write to it; it is closed if that fails."""
     try:
@@ -71,7 +71,7 @@ async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
 
 async def listen(
     sock: socket.socket,
-    options: SocketOptions,
+    options: KernelOptions,
     on_connection: OnConnection,
     local: tuple[str, int],
 ) -> asyncio.Server:
@@ -103,7 +103,7 @@ def socket_of(writer: asyncio.StreamWriter) -> socket.socket:
     return sock
 
 
-def used(sock: socket.socket, options: SocketOptions) -> dict[str, Scalar]:
+def used(sock: socket.socket, options: KernelOptions) -> dict[str, Scalar]:
     """Return what an open socket says of its congestion control and of the options asked for."""
     name = sock.getsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, _NAME)
     found: dict[str, Scalar] = {"congestion": name.rstrip(b"\0").decode()}
@@ -118,7 +118,7 @@ def used(sock: socket.socket, options: SocketOptions) -> dict[str, Scalar]:
     return found
 
 
-def in_kernel_units(options: SocketOptions) -> Iterator[tuple[str, int, int, int]]:
+def in_kernel_units(options: KernelOptions) -> Iterator[tuple[str, int, int, int]]:
     """Yield the name, level, number and value of each socket option that is to be set."""
     values: Mapping[str, Scalar] = {"nodelay": True} | given(options)
     for name, value in values.items():
@@ -127,7 +127,7 @@ def in_kernel_units(options: SocketOptions) -> Iterator[tuple[str, int, int, int
             yield name, level, number, int(value or 0) // unit
 
 
-def _apply(sock: socket.socket, options: SocketOptions) -> None:
+def _apply(sock: socket.socket, options: KernelOptions) -> None:
     """Set what was chosen.  asyncio turns Nagle's algorithm off for IPPROTO_TCP only.
 
     :raises PlatformError: the kernel refuses.

@@ -14,10 +14,10 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.tcp.config import TcpConfig
 from testbed.workload.stacks import options
 from testbed.workload.stacks.model import StackKind
-from testbed.workload.stacks.options import KernelMptcpOptions, SocketOptions
+from testbed.workload.stacks.options import KernelMptcpOptions, KernelOptions
 
 # Where options are described, first the structs that say most of their own stacks.
-_KERNEL: Final = (KernelMptcpOptions, SocketOptions)
+_KERNEL: Final = (KernelMptcpOptions, KernelOptions)
 _OURS: Final = (MptcpConfig, TcpConfig)
 _PARAM: Final = re.compile(r":param (\w+): (.*?)(?=^:param |\Z)", re.DOTALL | re.MULTILINE)
 _TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}

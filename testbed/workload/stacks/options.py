@@ -67,8 +67,8 @@ _OUR_TIMES: Final = frozenset(
 )
 
 
-class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of one socket, see tcp(7) and socket(7); ``None`` leaves what the kernel has.
+class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a socket of the kernel, see tcp(7) and socket(7); ``None`` leaves what it has.
 
     :param congestion: TCP_CONGESTION.
     :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it; ``receive_buffer``
@@ -92,7 +92,7 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     user_timeout: int | None = None
 
 
-class KernelMptcpOptions(SocketOptions, frozen=True, kw_only=True):
+class KernelMptcpOptions(KernelOptions, frozen=True, kw_only=True):
     """Options of the kernel's MPTCP: those of its sockets, and three sysctls of the node.
 
     :param scheduler: ``net.mptcp.scheduler`` (Linux 6.8).

@@ -10,7 +10,7 @@ from typing import Any, Final
 from testbed import sockinfo
 from testbed.workload.stacks import _kernel
 from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, StackKind, Streams
-from testbed.workload.stacks.options import SocketOptions
+from testbed.workload.stacks.options import KernelOptions
 
 
 class Tcp:
@@ -18,7 +18,7 @@ class Tcp:
 
     program_option = None
 
-    def __init__(self, options: SocketOptions) -> None:
+    def __init__(self, options: KernelOptions) -> None:
         self._options = options
 
     async def prepare(self) -> None:
@@ -60,6 +60,6 @@ TCP: Final = StackKind(
     protocol="tcp",
     in_kernel=True,
     summary="the kernel's TCP",
-    options=SocketOptions,
+    options=KernelOptions,
     make=Tcp,
 )

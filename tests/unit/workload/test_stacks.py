@@ -17,7 +17,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.workload.stacks import mptcp, sysctls
 from testbed.workload.stacks import registry as stacks
 from testbed.workload.stacks.choice import pairs, parse, read
-from testbed.workload.stacks.options import SocketOptions, names
+from testbed.workload.stacks.options import KernelOptions, names
 from testbed.workload.stacks.userspace import mptcp_config, tcp_config
 
 
@@ -240,7 +240,7 @@ def test_options_of_the_kernel_are_set_and_read_back():
 
 @pytest.mark.parametrize("name", ["userspace", "userspace-tcp"])
 def test_options_of_sockets_are_options_of_ours_too(name):
-    assert set(SocketOptions.__struct_fields__) <= set(names(stacks.kind(name)))
+    assert set(KernelOptions.__struct_fields__) <= set(names(stacks.kind(name)))
     chosen = parse(f"{name}(user_timeout=2500ms, notsent_lowat=16KiB)").source.decoded
     if name == "userspace":
         config = mptcp_config(MptcpConfig(), chosen).tcp
