@@ -16,7 +16,7 @@ _AT_FIRST: Final = ("congestion", "mss")
 # What MPTCP's connection does itself, so that its subflows do not.
 _OF_CONNECTION: Final = ("nodelay", "user_timeout_ns", "notsent_lowat", "reset_on_close")
 # What Linux's MPTCP has not, or ours has not.
-_NOT_OF_MPTCP: Final = ("cork", "mss")
+_NOT_OF_MPTCP: Final = ("advertised_timeout_ns", "cork", "mss")
 
 _MANY: Final = 1 << 62
 _BOUNDS: Final = {
@@ -29,6 +29,7 @@ _BOUNDS: Final = {
     "traffic_class": (0, 255),
     "hop_limit": (1, 255),
     "user_timeout_ns": (0, _MANY),
+    "advertised_timeout_ns": (0, 0x7FFF * 60 * 1_000_000_000),  # RFC 5482: 15 bits of minutes
     "notsent_lowat": (0, _MANY),
 }
 
@@ -53,6 +54,8 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param traffic_class: IP_TOS or IPV6_TCLASS; ECN's bits are TCP's own.
     :param hop_limit: IP_TTL or IPV6_UNICAST_HOPS.
     :param user_timeout_ns: TCP_USER_TIMEOUT.
+    :param advertised_timeout_ns: the user timeout that the peer is told of (RFC 5482); the peer's
+        counts then, too.  Not of MPTCP.  Linux does not have it.
     :param notsent_lowat: TCP_NOTSENT_LOWAT, octets.
     """
 
@@ -70,6 +73,7 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     traffic_class: int | None = None
     hop_limit: int | None = None
     user_timeout_ns: int | None = None
+    advertised_timeout_ns: int | None = None
     notsent_lowat: int | None = None
 
     def given(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from testbed.stack.packet.options import (
     SackPermitted,
     Timestamps,
     UnknownOption,
+    UserTimeout,
     WindowScale,
 )
 from testbed.stack.packet.segment import Segment
@@ -49,6 +50,7 @@ def tcp_option(rng: Random) -> Option:
             SackPermitted(),
             Sack(blocks),
             Timestamps(number(rng, 32), number(rng, 32)),
+            UserTimeout(number(rng, 15), minutes=bool(kind & 1)),
             UnknownOption(kind if kind > 1 else 2 + kind, rng.randbytes(rng.randrange(12))),
         )
     )

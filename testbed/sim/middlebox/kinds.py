@@ -42,6 +42,7 @@ _OPTIONS: Final[dict[str, type[options.Option]]] = {
     "sack": options.Sack,
     "window_scale": options.WindowScale,
     "mss": options.MaximumSegmentSize,
+    "user_timeout": options.UserTimeout,
 }
 
 

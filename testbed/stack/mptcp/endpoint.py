@@ -459,4 +459,6 @@ def _subflow_config(plain: TcpConfig) -> TcpConfig:
 
     :param plain: of connections without MPTCP.
     """
-    return msgspec.structs.replace(plain, nagle=False, user_timeout_ns=0, notsent_lowat=0)
+    return msgspec.structs.replace(
+        plain, nagle=False, user_timeout_ns=0, advertised_timeout_ns=0, notsent_lowat=0
+    )

@@ -1,4 +1,6 @@
-"""TCP options (RFC 9293, section 3.1; RFC 7323; RFC 2018; RFC 7413).  MPTCP's are in ``mptcp.py``.
+"""TCP options (RFC 9293, section 3.1; RFC 7323; RFC 2018; RFC 5482; RFC 7413).
+
+MPTCP's are in ``mptcp.py``.
 
 Padding (NOP and end of list) is not kept: it is made anew when options are emitted.
 """
@@ -106,6 +108,26 @@ class Timestamps(Option, frozen=True):
         return 10
 
 
+class UserTimeout(Option, frozen=True):
+    """How long its sender lets data wait for an acknowledgment (RFC 5482, section 2).
+
+    :param minutes: ``value``, 15 bits, is in minutes; otherwise in seconds.
+    """
+
+    kind = 28
+    value: int
+    minutes: bool = False
+
+    def encode(self) -> bytes:
+        """Return 4 octets."""
+        return struct.pack("!BBH", 28, 4, self.minutes << 15 | self.value)
+
+    @property
+    def seconds(self) -> int:
+        """The timeout; 0 means nothing."""
+        return self.value * 60 if self.minutes else self.value
+
+
 class FastOpen(Option, frozen=True):
     """A cookie of TCP Fast Open, or without one a request for it (RFC 7413, section 4.1.1)."""
 
@@ -136,6 +158,13 @@ def _timestamps(data: bytes) -> Option | None:
     return Timestamps(*struct.unpack("!II", data)) if len(data) == 8 else None
 
 
+def _user_timeout(data: bytes) -> Option | None:
+    if len(data) != 2:
+        return None
+    number = int.from_bytes(data, "big")
+    return UserTimeout(number & 0x7FFF, minutes=bool(number >> 15))
+
+
 def _fast_open(data: bytes) -> Option | None:
     """Read a cookie: 4 to 16 octets, an even number."""
     return FastOpen(data) if len(data) in _COOKIES else None
@@ -148,6 +177,7 @@ DECODERS: Final[dict[int, Decoder]] = {
     4: lambda data: None if data else SackPermitted(),
     5: _sack,
     8: _timestamps,
+    28: _user_timeout,
     34: _fast_open,
 }
 

@@ -53,6 +53,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param user_timeout_ns: end the connection when data stays unacknowledged, cannot be sent, or
         keep-alives stay unanswered for so long (TCP_USER_TIMEOUT of tcp(7); ``keepalive_probes``
         then does not count).  0: for ever, as far as this is concerned.
+    :param advertised_timeout_ns: tell the peer by an option that this is our user timeout, and
+        heed what it tells (RFC 5482): where ``user_timeout_ns`` is 0, the greater of both is it,
+        from 100 s to a day.  0: neither.
     :param notsent_lowat: ``send`` takes data while fewer octets than that have not been sent once
         (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond; 0: only
         ``send_buffer`` limits it.
@@ -101,6 +104,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_interval_ns: int = 75 * SECOND
     keepalive_probes: int = 9
     user_timeout_ns: int = 0
+    advertised_timeout_ns: int = 0
     notsent_lowat: int = 0
     reset_on_close: bool = False
     traffic_class: int = 0

@@ -218,6 +218,11 @@ class TcpConnection(Tcb):
         return self.sender.unsent
 
     @property
+    def user_timeout_ns(self) -> int:
+        """How long data may wait now, by the program's choice or the peer's; 0: for ever."""
+        return self.user_timeout.limit_ns
+
+    @property
     def queued(self) -> int:
         """Octets taken by ``send`` that have not been transmitted once."""
         return self.sender.queue.octets

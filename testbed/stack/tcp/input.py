@@ -104,6 +104,8 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     if timestamps is not None and start <= tcb.receiver.acknowledged:
         tcb.timestamps.take(timestamps)  # RFC 7323, section 4.3
     tcb.keepalive.heard(now)
+    if tcb.limited:
+        tcb.user_timeout_heard(segment)
     notice = _looked_at(tcb, segment, start, now)
     if notice is Notice.REFUSED:
         return

@@ -160,6 +160,9 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
         if more:
             options += more
             taken += options_size(more)
+    if tcb.limited and (said := tcb.user_timeout.announce(MAX_LENGTH - taken)) is not None:
+        options += (said,)
+        taken += 4
     receiver = tcb.receiver
     if tcb.sack and (receiver.duplicate is not None or receiver.buffer.has_gaps):
         blocks = _sack_blocks(tcb, (MAX_LENGTH - taken - 4) // 8)
@@ -219,6 +222,9 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         taken += 12
     if tcb.window_scaling:
         options.append(WindowScale(tcb.config.window_shift))
+        taken += 4
+    if (said := tcb.user_timeout.on_syn()) is not None:
+        options.append(said)
         taken += 4
     if tcb.extension is not None:
         options += tcb.extension.options(flags, None, MAX_LENGTH - taken)

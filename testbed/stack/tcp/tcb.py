@@ -28,6 +28,7 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
+from testbed.stack.packet.options import UserTimeout as UserTimeoutOption
 from testbed.stack.packet.segment import ACK, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.black_hole import BlackHole
@@ -153,7 +154,7 @@ class Tcb:
         self.sack = config.sack
         self.window_scaling = config.window_scaling
         self.keepalive = KeepAlive(config)
-        self.user_timeout = UserTimeout(config.user_timeout_ns)
+        self.user_timeout = UserTimeout(config.user_timeout_ns, config.advertised_timeout_ns)
         self.black_hole = BlackHole() if config.mtu_probing else None
         self.limited = _limited(config)
         self.challenges = AckLimit(config.challenge_acks_per_second)
@@ -204,6 +205,7 @@ class Tcb:
         self.receiver.synchronize(syn.seq, self.config.window_shift if self.window_scaling else 0)
         self.sack = self.config.sack and find(syn.options, SackPermitted) is not None
         mss = find(syn.options, MaximumSegmentSize)
+        self.user_timeout_heard(syn)
         self.negotiated_mss(None if mss is None else mss.mss)
         self.ecn.negotiate(syn, answer=bool(syn.flags & ACK))
 
@@ -222,6 +224,12 @@ class Tcb:
         sender.recovery.start(sender.mss, sack=self.sack, small=sender.total_resent > 1)
         self.owner.report(self, Connected())
 
+    def user_timeout_heard(self, segment: Segment) -> None:
+        """Take what a segment says of the peer's user timeout (RFC 5482), if that counts."""
+        if self.config.advertised_timeout_ns:
+            option = find(segment.options, UserTimeoutOption)
+            self.user_timeout.take(option, self.config.rto_max_ns)
+
     def go_by(self, config: TcpConfig) -> None:
         """Take another configuration; what was negotiated stays."""
         old, self.config = self.config, config
@@ -229,7 +237,7 @@ class Tcb:
             self.receiver.resize(config.receive_buffer)
         begun = self.state not in HANDSHAKE and self.state not in OVER
         self.keepalive.configure(config, established=begun)
-        self.user_timeout.limit(config.user_timeout_ns)
+        self.user_timeout.limit(config.user_timeout_ns, config.advertised_timeout_ns)
         self.limited = _limited(config)
         self.owner.wake(self)
 
@@ -441,4 +449,9 @@ def _buffer(config: TcpConfig) -> tuple[int, int]:
 
 
 def _limited(config: TcpConfig) -> bool:
-    return bool(config.user_timeout_ns or config.notsent_lowat or config.mtu_probing)
+    return bool(
+        config.user_timeout_ns
+        or config.advertised_timeout_ns
+        or config.notsent_lowat
+        or config.mtu_probing
+    )

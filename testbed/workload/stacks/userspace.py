@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NOT_CHOSEN: Final = frozenset({"gso", "cork", "reset_on_close"})
 
 UserspaceOptions: Final = options.of_configurations(
-    "UserspaceOptions", MptcpConfig, TcpConfig, without=_NOT_CHOSEN
+    "UserspaceOptions", MptcpConfig, TcpConfig, without=_NOT_CHOSEN | {"advertised_timeout_ns"}
 )
 UserspaceTcpOptions: Final = options.of_configurations(
     "UserspaceTcpOptions", TcpConfig, without=_NOT_CHOSEN

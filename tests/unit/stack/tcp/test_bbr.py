@@ -120,7 +120,7 @@ def test_more_than_2_percent_lost_is_too_much() -> None:
 
 
 def test_one_loss_is_too_many_where_fewer_than_fifty_segments_are_in_flight() -> None:
-    """2 % of less than 50 segments is less than one: IsInflightTooHigh of the draft has no floor."""
+    """2 % of less than 50 segments is less than one: the draft's IsInflightTooHigh has no floor."""
     assert too_high(MSS, 49 * MSS, selective=True)
     assert not too_high(MSS, 50 * MSS, selective=True)
 
