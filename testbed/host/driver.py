@@ -14,7 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
 from testbed.host import frames
-from testbed.host.gro import merge
+from testbed.host.gro import Merger
 from testbed.host.network import Change, Network
 from testbed.host.path_manager import AnnouncedPorts, KernelEndpoints
 from testbed.host.ports import Ports
@@ -27,7 +27,6 @@ from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow, unmapped
-from testbed.stack.packet.codec import parse
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
 from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
@@ -87,6 +86,7 @@ class Host:
         self._ports = Ports(rng or random.SystemRandom())
         self._blocks: frozenset[int] = frozenset()
         self._receiver = Receiver()
+        self._merger = Merger()
         self._inputs = tuple(Input(family) for family in (socket.AF_INET, socket.AF_INET6))
         self._timer = Timer()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -309,31 +309,35 @@ class Host:
 
     def _receive(self, fd: int) -> None:
         now = self.now()
-        segments: list[Segment] = []
         for received in self._receiver.receive(fd):
             try:
-                self._take(received, segments, now)
+                self._take_packet(received, now)
             except PacketError:
                 continue  # as RFC 9293 has it: damaged segments are dropped silently
             except Exception as error:
                 self._report("a packet from the network", error)
-        for segment in merge(segments):
-            self.endpoint.receive(segment, now)
+        for segment in self._merger.segments():
+            try:
+                self._take_segment(segment, now)
+            except Exception as error:
+                self._report("a segment from the network", error)
         self._step()
 
-    def _take(self, received: frames.Received, segments: list[Segment], now: int) -> None:
+    def _take_packet(self, received: frames.Received, now: int) -> None:
         packet = received.packet
-        if packet[9 if packet[0] >> 4 == 4 else 6] != _TCP:
-            error = parse_icmp(packet)
-            if error is not None and error.flow.local.port in self._ports:
-                self.endpoint.receive_icmp(error, now)
+        if packet[9 if packet[0] >> 4 == 4 else 6] == _TCP:
+            self._merger.take(received)
             return
-        segment = parse(packet, verify=not received.verified, gso_size=received.gso_size)
+        error = parse_icmp(bytes(packet))
+        if error is not None and error.flow.local.port in self._ports:
+            self.endpoint.receive_icmp(error, now)
+
+    def _take_segment(self, segment: Segment, now: int) -> None:
         # The kernel's own connections, and those it forwards, are none of our business.
         host, port = segment.destination
         if port in self._ports and self.network.is_local(host):
             self._tap.segment(segment, now)
-            segments.append(segment)
+            self.endpoint.receive(segment, now)
 
     def _timer_expired(self) -> None:
         self._armed = None

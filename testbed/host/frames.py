@@ -26,12 +26,13 @@ _CWR: Final = 0x80
 class Received(NamedTuple):
     """An IP packet.
 
+    :param packet: a view of the memory it was received into, which the next batch overwrites.
     :param verified: its TCP checksum need not be looked at: it was checked already, or the packet
         comes from this machine and has none yet.
     :param gso_size: if it was put together from pieces, the octets of a piece; else 0.
     """
 
-    packet: bytes
+    packet: memoryview
     verified: bool
     gso_size: int
 
@@ -39,6 +40,7 @@ class Received(NamedTuple):
 def head(ethernet: bytes, packet: bytes, gso_size: int) -> bytes:
     """Return the headers for an IP packet of TCP whose checksum has only the pseudo-header in it.
 
+    :param packet: it, or its headers alone.
     :param gso_size: payload octets of each piece that the kernel makes of it; 0: it cuts nothing.
     """
     six = packet[0] >> 4 == 6
@@ -57,7 +59,7 @@ def unpack(frame: memoryview) -> Received:
     """Take the headers off a frame; ``struct.error`` if it is too short to have them."""
     flags, kind, _, gso_size, _, _ = _HEADER.unpack_from(frame)
     return Received(
-        packet=bytes(frame[VNET_HEADER + ETHERNET_HEADER :]),
+        packet=frame[VNET_HEADER + ETHERNET_HEADER :],
         verified=bool(flags & (_NEEDS_CSUM | _DATA_VALID)),
         gso_size=gso_size if kind else 0,
     )

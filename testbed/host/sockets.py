@@ -47,7 +47,10 @@ class Receiver:
         self._vector.point_to([first + 16 * index for index in range(BATCH)])
 
     def receive(self, fd: int) -> list[frames.Received]:
-        """Return the frames that wait at a socket, at most :data:`~testbed.libc.BATCH`."""
+        """Return the frames that wait at a socket, at most :data:`~testbed.libc.BATCH`.
+
+        They are views of the buffers, which the next call fills again.
+        """
         try:
             lengths = self._vector.receive(fd)
         except OSError as error:
@@ -110,20 +113,20 @@ class Output:
         """Return the descriptor, which is writable when :meth:`flush` can go on."""
         return self._socket.fileno()
 
-    def send(self, head: bytes, packet: bytes) -> bool:
-        """Send a frame; return ``False`` if it waits until there is room.
+    def send(self, head: bytes, payload: bytes) -> bool:
+        """Send a frame, which the kernel puts together; ``False``: it waits until there is room.
 
         What the kernel refuses (the interface is down, its queue is full) is lost, as packets
         are on a network.
         """
         if self._waiting:
             if len(self._waiting) < _MOST_WAITING:
-                self._waiting.append((head, packet))
+                self._waiting.append((head, payload))
             return False
         try:
-            self._socket.sendmsg((head, packet))
+            self._socket.sendmsg((head, payload))
         except BlockingIOError:
-            self._waiting.append((head, packet))
+            self._waiting.append((head, payload))
             return False
         except OSError:
             return True

@@ -10,7 +10,7 @@ from testbed.host import frames
 from testbed.host.network import Network, Path
 from testbed.host.sockets import Output
 from testbed.stack.packet.address import Flow
-from testbed.stack.packet.codec import emit, header_length
+from testbed.stack.packet.codec import emit_header, header_length
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.packet.segment import Segment
 
@@ -54,9 +54,9 @@ class Transmitter:
             self._tell(IcmpKind.TOO_BIG, segment, path.mtu)
             return
         output = self._output(path)
-        packet = emit(segment, partial_checksum=True)
-        head = frames.head(path.header, packet, gso_size)
-        if output is not None and not output.send(head, packet):
+        header = emit_header(segment, partial_checksum=True)
+        head = frames.head(path.header, header, gso_size)
+        if output is not None and not output.send(head + header, segment.payload):
             self._loop.add_writer(output, self._flush, output)
 
     def take_parked(self) -> list[Segment]:

@@ -11,7 +11,7 @@ import msgspec
 from testbed.errors import PacketError
 from testbed.stack.packet import mptcp  # noqa: F401 - registers the decoder of option kind 30
 from testbed.stack.packet.address import Address, pack, unpack
-from testbed.stack.packet.checksum import checksum, total
+from testbed.stack.packet.checksum import Octets, checksum, total
 from testbed.stack.packet.options import emit_options, options_size, parse_options
 from testbed.stack.packet.segment import CWR, FIN, PSH, URG, Segment
 
@@ -32,6 +32,15 @@ def header_length(segment: Segment) -> int:
 
 def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:
     """Return the IP packet of a segment.
+
+    :param partial_checksum: see :func:`emit_header`.
+    :raises PacketError: the options or the payload do not fit.
+    """
+    return emit_header(segment, partial_checksum=partial_checksum) + segment.payload
+
+
+def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
+    """Return the IP and TCP header of a segment: what comes before its payload.
 
     :param partial_checksum: leave the TCP checksum to the kernel: only the pseudo-header is in
         it, as ``VIRTIO_NET_HDR_F_NEEDS_CSUM`` wants.
@@ -57,8 +66,7 @@ def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:
     else:
         sum_ = checksum(pseudo, total(header), total(options), total(segment.payload))
     ip = _ip_header(segment, source, destination, length)
-    return b"".join((ip, header[:16], sum_.to_bytes(2, "big"), header[18:], options,
-                     segment.payload))  # fmt: skip
+    return b"".join((ip, header[:16], sum_.to_bytes(2, "big"), header[18:], options))
 
 
 def _ip_header(segment: Segment, source: bytes, destination: bytes, length: int) -> bytes:
@@ -76,8 +84,8 @@ def _ip_header(segment: Segment, source: bytes, destination: bytes, length: int)
     return _IPV4.pack(*fields, sum_, source, destination)
 
 
-def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
-    """Read an IP packet.
+def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
+    """Read an IP packet; its payload is copied, once.
 
     :param verify: check the TCP checksum; a kernel that has checked it already, or that has left
         it unfinished between two hosts of one machine, says so in the virtio header.
@@ -85,7 +93,7 @@ def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
     :raises PacketError: it is not a whole, correct TCP segment.
     """
     try:
-        source, destination, octet, hops, tcp = _parse_ip(packet)
+        source, destination, octet, hops, start, end = _parse_ip(packet)
         (
             source_port,
             destination_port,
@@ -96,14 +104,17 @@ def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
             window,
             _,
             urgent,
-        ) = _TCP.unpack_from(tcp)
+        ) = _TCP.unpack_from(packet, start)
     except (struct.error, IndexError) as error:
         raise PacketError(f"{len(packet)} octets are no whole TCP segment") from error
-    header = (offset >> 4) * 4
-    if not _TCP.size <= header <= len(tcp):
-        raise PacketError(f"a TCP header of {header} octets in a segment of {len(tcp)}")
-    if verify and (total(source) + total(destination) + TCP + len(tcp) + total(tcp)) % 0xFFFF:
-        raise PacketError("the TCP checksum is wrong")
+    header, length = (offset >> 4) * 4, end - start
+    if not _TCP.size <= header <= length:
+        raise PacketError(f"a TCP header of {header} octets in a segment of {length}")
+    if verify:
+        pseudo = total(source) + total(destination) + TCP + length
+        if (pseudo + total(packet[start:end])) % 0xFFFF:
+            raise PacketError("the TCP checksum is wrong")
+    options, body = start + _TCP.size, start + header
     return Segment(
         source=Address(unpack(source), source_port),
         destination=Address(unpack(destination), destination_port),
@@ -111,8 +122,8 @@ def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
         ack=ack,
         flags=flags,
         window=window,
-        options=parse_options(tcp[_TCP.size : header]) if header > _TCP.size else (),
-        payload=tcp[header:],
+        options=parse_options(bytes(packet[options:body])) if body > options else (),
+        payload=bytes(packet[body:end]),
         gso_size=gso_size,
         ecn=octet & _ECN,
         traffic_class=octet & ~_ECN,
@@ -121,8 +132,8 @@ def parse(packet: bytes, *, verify: bool = True, gso_size: int = 0) -> Segment:
     )
 
 
-def _parse_ip(packet: bytes) -> tuple[bytes, bytes, int, int, bytes]:
-    """Return source, destination, traffic class, hop limit and what IP carries."""
+def _parse_ip(packet: Octets) -> tuple[bytes, bytes, int, int, int, int]:
+    """Return source, destination, traffic class, hop limit; where what IP carries starts, ends."""
     version = packet[0] >> 4
     if version == 4:
         header = (packet[0] & 0x0F) * 4
@@ -134,15 +145,14 @@ def _parse_ip(packet: bytes) -> tuple[bytes, bytes, int, int, bytes]:
             raise PacketError("an IPv4 packet that is a fragment or not TCP")
         if total(packet[:header]):
             raise PacketError("the IPv4 header checksum is wrong")
-        return source, destination, octet, hops, packet[header:length]
+        return source, destination, octet, hops, header, length
     if version == 6:
         word, length, protocol, hops, source, destination = _IPV6.unpack_from(packet)
         if protocol != TCP:
             raise PacketError(f"an IPv6 packet whose next header is {protocol}, not TCP")
         if _IPV6.size + length > len(packet):
             raise PacketError(f"an IPv6 packet of {len(packet)} octets says {length}")
-        payload = packet[_IPV6.size : _IPV6.size + length]
-        return source, destination, word >> 20 & 0xFF, hops, payload
+        return source, destination, word >> 20 & 0xFF, hops, _IPV6.size, _IPV6.size + length
     raise PacketError(f"IP version {version}")
 
 
