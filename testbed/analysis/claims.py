@@ -12,7 +12,7 @@ from testbed.analysis.registry import NONE, metric_of
 from testbed.errors import InputError
 from testbed.metric import Metric
 from testbed.results.model import Scalar
-from testbed.units import parse_rate, parse_size, parse_time
+from testbed.units import parse_percent, parse_rate, parse_size, parse_time
 
 Quantity = str | int | float  # "45mbit", "20ms" or a bare number in the metric's own unit
 
@@ -32,6 +32,10 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ``LINK>NODE``.
     :param relative_to: compare with the same cell of another stack, or with the sum over several
         selectors; without it the bounds are absolute.
+    :param best: compare with the best of these, not with their sum.
+    :param in_at_least: the bounds hold in this share of the cells, ``90%`` or 0.9; without it and
+        ``in_at_most`` each cell is checked for itself.
+    :param claim: the claim of a publication that this is a part of (:mod:`testbed.papers`).
     """
 
     metric: str
@@ -41,12 +45,25 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     relative_to: str | Selector | Annotated[list[Selector], msgspec.Meta(min_length=1)] | None = (
         None
     )
+    best: bool = False
     at_least: Quantity | None = None
     at_most: Quantity | None = None
+    in_at_least: Quantity | None = None
+    in_at_most: Quantity | None = None
+    claim: str | None = None
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
             raise InputError("an expectation has 'at_least' or 'at_most', or both")
+        if self.best and len(self.selectors) < 2:
+            raise InputError("the best of what? 'relative_to' lists two or more", path="best")
+        for name in ("in_at_least", "in_at_most"):
+            share(getattr(self, name), name)
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether it is about the share of cells in which the bounds hold."""
+        return self.in_at_least is not None or self.in_at_most is not None
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
@@ -105,14 +122,37 @@ def bound(
     return float(_PARSERS[unit](quantity))
 
 
+def share(quantity: Quantity | None, path: str = "") -> float | None:
+    """Return a share of cells, from 0 to 1.
+
+    :raises InputError: it is none; ``path`` says where it stands.
+    """
+    if quantity is None:
+        return None
+    try:
+        value = parse_percent(quantity) if isinstance(quantity, str) else float(quantity)
+    except InputError as error:
+        raise InputError(error.message, path=path, hint="write 90% or 0.9") from None
+    if not 0 <= value <= 1:
+        raise InputError(f"{quantity} is no share", path=path, hint="write 90% or 0.9")
+    return value
+
+
 def text(expect: ExpectSpec) -> str:
     """Return the claim in words."""
     subject = f"{expect.name} of {_selected(expect.stack, expect.where)}"
-    others = " + ".join(_selected(each.stack, each.where) for each in expect.selectors)
-    relation = f", relative to {others}," if others else ""
-    bounds = [("at least", expect.at_least), ("at most", expect.at_most)]
-    limits = " and ".join(f"{word} {value}" for word, value in bounds if value is not None)
-    return f"{subject}{relation} is {limits}"
+    joint = " and " if expect.best else " + "
+    others = joint.join(_selected(each.stack, each.where) for each in expect.selectors)
+    best = "the best of " if expect.best else ""
+    relation = f", relative to {best}{others}," if others else ""
+    limits = _limits(expect.at_least, expect.at_most)
+    cells = _limits(expect.in_at_least, expect.in_at_most)
+    return f"{subject}{relation} is {limits}" + (f" in {cells} of the cells" if cells else "")
+
+
+def _limits(at_least: Quantity | None, at_most: Quantity | None) -> str:
+    bounds = [("at least", at_least), ("at most", at_most)]
+    return " and ".join(f"{word} {value}" for word, value in bounds if value is not None)
 
 
 def _selected(stack: str, where: Mapping[str, Scalar]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from testbed.analysis.asked import Asked
-from testbed.analysis.claims import ExpectSpec, bound, text
+from testbed.analysis.claims import ExpectSpec, bound, share, text
 from testbed.analysis.registry import metric_of
 from testbed.analysis.samples import SATURATED, Samples
 from testbed.analysis.statistics import Interval, Ratio, ratio
@@ -33,6 +34,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     :param metric: whose unit ``value`` and the bounds have; ``None``: they are ratios.
     :param value: the mean, or the ratio of means; ``None`` where no run gave one.
     :param why: why there is no verdict, where more repetitions would not help.
+    :param claim: the claim of a publication that it is a part of.
     """
 
     text: str
@@ -44,6 +46,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     at_most: float | None
     verdict: Verdict
     why: str | None = None
+    claim: str | None = None
 
 
 # A mean over the sum of others, with an interval: testbed.analysis.statistics.ratio.
@@ -59,18 +62,57 @@ def evaluate(asked: Asked, samples: Samples, over: Over = ratio) -> tuple[Check,
     :func:`unjudged`.
     """
     return tuple(
+        check for expect in asked.claims for check in _checks(asked, expect, samples, over)
+    )
+
+
+def _checks(asked: Asked, expect: ExpectSpec, samples: Samples, over: Over) -> Iterator[Check]:
+    checks = [
         _evaluate(asked, expect, cell, others, samples, over)
-        for expect in asked.claims
-        for cell, others in _subjects(expect, asked.cells)
+        for cell, others in subjects(expect, asked.cells)
+    ]
+    if checks and expect.of_cells:
+        yield _together(expect, checks, over)
+    else:
+        yield from checks
+
+
+def _together(expect: ExpectSpec, checks: Sequence[Check], over: Over) -> Check:
+    """Return the claim about the share of cells in which the bounds hold.
+
+    A cell counts by its mean.  The interval is that of cells which are drawn like these.
+    """
+    holds = [float(_holds(check)) for check in checks if check.value is not None]
+    found = over(holds, ()) if holds else None
+    at_least, at_most = share(expect.in_at_least), share(expect.in_at_most)
+    part = "" if len(holds) == len(checks) else f" (of {len(holds)} of {len(checks)})"
+    interval = None if found is None else found.interval
+    return Check(
+        text=f"{text(expect)}{part}",
+        metric=None,
+        parameters={},
+        value=None if found is None else found.value,
+        interval=interval,
+        at_least=at_least,
+        at_most=at_most,
+        verdict=_verdict(interval, at_least, at_most),
+        claim=expect.claim,
+    )
+
+
+def _holds(check: Check) -> bool:
+    value = check.value or 0.0
+    return (check.at_least is None or value >= check.at_least) and (
+        check.at_most is None or value <= check.at_most
     )
 
 
 def unjudged(asked: Asked) -> tuple[str, ...]:
     """Return the claims about runs that were left out, in words."""
-    return tuple(text(expect) for expect in asked.claims if not any(_subjects(expect, asked.cells)))
+    return tuple(text(expect) for expect in asked.claims if not any(subjects(expect, asked.cells)))
 
 
-def _subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
+def subjects(expect: ExpectSpec, cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Cell, ...]]]:
     """Yield each cell the claim is about, with the cells it is relative to; never to itself."""
     by_identity = {cell.identity: cell for cell in cells}
     axes = {cell.stack: set(cell.parameters) for cell in cells}
@@ -109,6 +151,8 @@ def _evaluate(
     )
     value, interval = None, None
     if numerator and all(any(sample) for sample in denominators):
+        if expect.best:
+            denominators = [_best(denominators, metric_of(expect.name, asked.own).better)]
         result = over(numerator, denominators)
         value, interval = result.value, result.interval
     verdict = _verdict(interval, at_least, at_most)
@@ -123,7 +167,12 @@ def _evaluate(
         at_most=at_most,
         verdict=Verdict.INCONCLUSIVE if why else verdict,
         why=why,
+        claim=expect.claim,
     )
+
+
+def _best(samples: Sequence[Sequence[float]], better: Better) -> Sequence[float]:
+    return (min if better is Better.LOWER else max)(samples, key=statistics.fmean)
 
 
 def _certain(values: Sequence[float], *, certain: bool) -> Sequence[float]:

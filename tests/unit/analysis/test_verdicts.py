@@ -8,6 +8,7 @@ import pytest
 from testbed import document
 from testbed.analysis.samples import Samples
 from testbed.analysis.verdicts import Verdict, evaluate, unjudged
+from testbed.errors import InputError
 from testbed.experiment.asked import asked
 from testbed.experiment.spec import ExperimentSpec
 
@@ -245,3 +246,74 @@ def test_the_claim_reads_as_a_sentence():
         "goodput of mptcp, relative to tcp (workload.via = wifi) + tcp (workload.via = lte), "
         "is at least 0.9"
     )
+
+
+MATRIX = "{links.wifi.delay: [1ms, 2ms, 3ms, 4ms]}"
+SHARE = "{metric: goodput, stack: mptcp, relative_to: tcp, at_least: 1.0, %s}"
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [
+        ("in_at_least: 0.25", Verdict.INCONCLUSIVE),
+        ("in_at_least: 1%", Verdict.INCONCLUSIVE),
+        ("in_at_most: 100%", Verdict.PASS),
+        ("in_at_least: 0%, in_at_most: 1.0", Verdict.PASS),
+    ],
+)
+def test_the_share_of_cells_in_which_bounds_hold(share, verdict):
+    """Of four cells three are as expected; from so few not much follows."""
+    asked = experiment(SHARE % share, MATRIX)
+    values = [x for mptcp in (2.0, 2.0, 2.0, 0.5) for x in ([1.0] * 2, [mptcp] * 2)]
+    (check,) = evaluate(asked, goodputs(asked, *values))
+    assert check.value == 0.75
+    assert check.verdict == verdict
+    assert check.metric is None
+
+
+def test_a_share_of_all_cells_is_certain():
+    asked = experiment(SHARE % "in_at_least: 90%", MATRIX)
+    (check,) = evaluate(asked, goodputs(asked, *([[1.0] * 2, [2.0] * 2] * 4)))
+    assert (check.value, check.verdict) == (1.0, Verdict.PASS)
+
+
+def test_the_best_of_several_is_compared_with():
+    matrix = "{workload.via: [one, two]}"
+    best = (
+        "{metric: goodput, stack: mptcp, where: {workload.via: one}, best: true, relative_to: "
+        "[{stack: tcp, where: {workload.via: one}}, {stack: tcp, where: {workload.via: two}}],"
+        " at_least: 1.0}"
+    )
+    asked = experiment(best, matrix)
+    (check,) = evaluate(asked, goodputs(asked, [4.0] * 2, [9.0] * 2, [6.0] * 2, [1.0] * 2))
+    assert check.value == 1.5
+    assert "relative to the best of tcp (workload.via = one) and tcp" in check.text
+
+
+def test_the_best_of_times_is_the_shortest():
+    matrix = "{workload.via: [one, two]}"
+    best = (
+        "{metric: duration, stack: mptcp, where: {workload.via: one}, best: true, relative_to: "
+        "[{stack: tcp, where: {workload.via: one}}, {stack: tcp, where: {workload.via: two}}],"
+        " at_most: 1.0}"
+    )
+    asked = experiment(best, matrix)
+    values = ([4.0] * 2, [3.0] * 2, [6.0] * 2, [1.0] * 2)
+    samples = Samples(
+        {it.identity: {"duration": v} for it, v in zip(asked.cells, values, strict=True)}
+    )
+    assert evaluate(asked, samples)[0].value == 0.75
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("best: true, at_least: 1", "the best of what?"),
+        ("at_least: 1, in_at_least: 110%", "is not between 0% and 100%"),
+        ("at_least: 1, in_at_least: 2", "2 is no share"),
+        ("at_least: 1, in_at_most: many", "write 90% or 0.9"),
+    ],
+)
+def test_what_no_claim_can_say(text, message):
+    with pytest.raises(InputError, match=message):
+        experiment(f"{{metric: goodput, stack: mptcp, {text}}}")
