@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from testbed.sandbox import Description, NamespaceState, Sandbox
+    from testbed.topology.model import Link
+
+T = TypeVar("T")
+
+CHANGED_FLAGS: Final = ("backup", "nobackup", "fullmesh", "nofullmesh")  # of endpoints that live
 
 
 def sandboxes(incomplete: str) -> Iterator[str]:
@@ -15,23 +23,112 @@ def sandboxes(incomplete: str) -> Iterator[str]:
 
 def nodes(ctx: Any, incomplete: str) -> Iterator[str]:
     """Yield the nodes of the sandbox that the command line names before."""
+    found = _described(ctx)
+    yield from _beginning(found.namespaces if found else (), incomplete)
+
+
+def hosts(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the hosts and routers of the sandbox that the command line names before."""
+    yield from (name for name in nodes(ctx, incomplete) if not name.startswith("@"))
+
+
+def links(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the links of the sandbox that the command line names before."""
+    yield from _beginning((link.name for link in _links(ctx)), incomplete)
+
+
+def ends(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the two nodes of the link that the command line names before."""
+    chosen = (link for link in _links(ctx) if link.name == ctx.params.get("link"))
+    names = (end.node for link in chosen for end in (link.a, link.b))
+    yield from _beginning(names, incomplete)
+
+
+def interfaces(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the interfaces of the node that the command line names before."""
+    state = _observed(ctx)
+    names = (link.name for link in state.links if link.name != "lo") if state else ()
+    yield from _beginning(names, incomplete)
+
+
+def places(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the nodes of the sandbox, and NODE.INTERFACE of each end of a link."""
+    names = (f"{end.node}.{end.name}" for link in _links(ctx) for end in (link.a, link.b))
+    yield from hosts(ctx, incomplete)
+    yield from _beginning(names, incomplete)
+
+
+def addresses(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the addresses of the node that the command line names before."""
+    state = _observed(ctx)
+    found = (each.address for each in state.addresses if each.interface != "lo") if state else ()
+    yield from _beginning(found, incomplete)
+
+
+def endpoints(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield what endpoints of a node are named by: interfaces, addresses and ids."""
+    yield from interfaces(ctx, incomplete)
+    state = _observed(ctx)
+    if state and ctx.params.get("verb") != "add":
+        names = (name for each in state.endpoints for name in (each.address, str(each.id)))
+        yield from _beginning(names, incomplete)
+
+
+def endpoint_flags(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the flags that an endpoint can be added with, or that can be changed."""
+    from typing import get_args
+
+    from testbed.topology.spec import FlagName
+
+    known = get_args(FlagName) if ctx.params.get("verb") == "add" else CHANGED_FLAGS
+    yield from _beginning(known, incomplete)
+
+
+def wire_options(incomplete: str) -> Iterator[str]:
+    """Yield the options of a wire, each with its equals sign."""
+    from testbed.wire.netem import OPTIONS
+
+    yield from _beginning((f"{option}=" for option in OPTIONS), incomplete)
+
+
+def _beginning(names: Iterable[str], incomplete: str) -> Iterator[str]:
+    yield from (name for name in names if name.startswith(incomplete))
+
+
+def _links(ctx: Any) -> tuple[Link, ...]:
+    found = _described(ctx)
+    return found.topology.links if found and found.topology else ()
+
+
+def _described(ctx: Any) -> Description | None:
+    """Return what the sandbox says that the command line names; None if it says nothing."""
+    return _ask(ctx, lambda sandbox: sandbox.describe())
+
+
+def _observed(ctx: Any) -> NamespaceState | None:
+    """Return the state of the node that the command line names; None if there is none."""
+    node = ctx.params.get("node")
+    seen = _ask(ctx, lambda sandbox: sandbox.observe([node])) if node else None
+    return seen.namespaces.get(node) if seen else None
+
+
+def _ask(ctx: Any, question: Callable[[Sandbox], Awaitable[T]]) -> T | None:
     import asyncio
 
     from testbed.errors import TestbedError
     from testbed.sandbox import Sandbox
 
-    async def found(name: str) -> tuple[str, ...]:
+    async def asked(name: str) -> T:
         async with await Sandbox.connect(name) as sandbox:
-            return (await sandbox.describe()).namespaces
+            return await question(sandbox)
 
     name = ctx.params.get("name")
     if not name:
-        return
+        return None
     try:
-        names = asyncio.run(found(name))
+        return asyncio.run(asked(name))
     except (TestbedError, OSError):
-        return  # a shell that completes has no place for errors
-    yield from (node for node in names if node.startswith(incomplete))
+        return None  # a shell that completes has no place for errors
 
 
 def stacks(incomplete: str) -> Iterator[tuple[str, str]]:

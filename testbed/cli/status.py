@@ -13,6 +13,8 @@ from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from testbed.sandbox import Description, Observation
     from testbed.topology.model import Topology
     from testbed.wire.report import Wire, WireReport
@@ -37,8 +39,8 @@ def command(
 ) -> None:
     """List the running sandboxes, or show one of them.
 
-    Of one: nodes, interfaces, addresses, wires and their counters. What is shown is read from
-    the kernel, not from the topology file.
+    Of one: nodes, interfaces, addresses, MPTCP endpoints, wires and their counters, as they are
+    now, whatever changed them: all is read from the kernel, not from the topology file.
 
     Examples:
 
@@ -121,20 +123,43 @@ def _print(status: Status) -> None:
                 f"{link.tx_packets} packets",
             )
     console().print(table)
+    endpoints = _endpoints(status.observation)
+    if endpoints.row_count:
+        console().print(endpoints)
     if status.wires is not None and status.wires.wires:
-        console().print(_wires(status.wires, description.topology))
+        console().print(_wires(status.wires, description))
 
 
-def _wires(report: WireReport, topology: Topology | None) -> object:
+def _endpoints(observation: Observation) -> Table:
+    from rich.table import Table
+
+    table = Table("node", "endpoint", "id", "flags", "subflows", "accepts", box=None)
+    for state in observation.namespaces.values():
+        for each in state.endpoints:
+            limits = state.limits
+            port = "" if each.port is None else f" port {each.port}"
+            table.add_row(
+                state.name,
+                each.address + port,
+                str(each.id),
+                " ".join(each.flags),
+                str(limits.subflows) if limits else "",
+                str(limits.add_addr_accepted) if limits else "",
+            )
+    return table
+
+
+def _wires(report: WireReport, description: Description) -> Table:
     from rich.table import Table
 
     numbers = ("forwarded", "lost", "full", "early", "marked", "queued")
-    table = Table("wire", "toward", "engine", "netem", *numbers, box=None)
+    table = Table("wire", "toward", "state", "engine", "netem", *numbers, box=None)
     for wire in report.wires:
         counters = wire.counters
         table.add_row(
             wire.link,
-            _node_toward(wire, topology),
+            _node_toward(wire, description.topology),
+            description.states.get(wire.link, "up"),
             wire.engine,
             wire.netem.to_tc(),
             *(

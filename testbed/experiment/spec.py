@@ -47,11 +47,24 @@ class InterfaceAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     address: str
 
 
-class EndpointPriority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether the endpoints of an interface, which the topology has, are backups."""
+class EndpointFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Flags of the endpoints of an interface; one that is not named stays as it is.
+
+    :param backup: peers are asked to leave the subflows for last, or to use them again (MP_PRIO).
+    :param fullmesh: subflows to each address of the peer, or to one.
+    """
 
     interface: str
-    backup: bool = True
+    backup: bool | None = None
+    fullmesh: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not str(self):
+            raise InputError("no flag is named", hint="write backup: true, or fullmesh: false")
+
+    def __str__(self) -> str:
+        named = (("backup", self.backup), ("fullmesh", self.fullmesh))
+        return " ".join(f"{'' if on else 'no'}{name}" for name, on in named if on is not None)
 
 
 ACTIONS: Final = {
@@ -61,7 +74,7 @@ ACTIONS: Final = {
         "remove_address",
         "add_endpoint",
         "remove_endpoint",
-        "set_backup",
+        "set_endpoint",
         "run",
     ),
 }
@@ -79,8 +92,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Of a node:
 
     :param add_endpoint: as in a topology's ``mptcp.endpoints``.
-    :param set_backup: what ``ip mptcp endpoint change`` does: peers are asked to leave the
-        subflows for last, or to use them again (MP_PRIO).
+    :param set_endpoint: what ``ip mptcp endpoint change`` does to the endpoints of an interface.
     :param run: a program; it is killed at the end of the run if it is still there.
     """
 
@@ -94,7 +106,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     remove_address: InterfaceAddress | None = None
     add_endpoint: EndpointSpec | None = None
     remove_endpoint: EndpointAddress | None = None
-    set_backup: EndpointPriority | None = None
+    set_endpoint: EndpointFlags | None = None
     run: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:

@@ -5,10 +5,11 @@ Nothing outside is touched, and when the holder ends, however it ends, the kerne
 """
 
 from testbed.sandbox.client import Process, Sandbox, ahead
-from testbed.sandbox.model import Description, Execution, Exit, Feature
+from testbed.sandbox.model import Changed, Description, Execution, Exit, Feature
 from testbed.sandbox.observation import NamespaceState, Observation
 
 __all__ = [
+    "Changed",
     "Description",
     "Execution",
     "Exit",

@@ -23,6 +23,7 @@ from testbed.sandbox.attach import Entrance
 from testbed.sandbox.channel import Channel
 from testbed.sandbox.observation import Observation
 from testbed.topology.operations import AnyOperation, Plan
+from testbed.topology.present import AnyChange
 from testbed.wire.report import WireReport
 
 T = TypeVar("T")
@@ -153,6 +154,17 @@ class Sandbox:
             topology=topology,
             verify=verify,
         )
+
+    async def change(self, *changes: AnyChange, dry_run: bool = False) -> model.Changed:
+        """Change the network that a plan has built, from how it is at the moment.
+
+        All changes are carried out and verified, or none: after an error the network is as before.
+
+        :param dry_run: only say what would be done.
+        :raises InputError: one of them names what the network does not have.
+        :raises OperationError: the kernel refused something, or shows something else.
+        """
+        return await self._ask(protocol.Change, model.Changed, changes=changes, dry_run=dry_run)
 
     async def spawn(
         self,

@@ -5,12 +5,26 @@ from __future__ import annotations
 import msgspec
 
 from testbed.topology.model import Topology
+from testbed.topology.operations import AnyOperation
+from testbed.topology.present import LinkState
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """What carrying out some operations came to."""
 
     engine: dict[str, str]  # of each wire added: "netem" or "emulator"
+    seconds: float  # in the holder, reading back included
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes of a running network came to.
+
+    :param operations: what was done, or would be.
+    :param commands: the same as commands of iproute2.
+    """
+
+    operations: tuple[AnyOperation, ...]
+    commands: tuple[str, ...]
     seconds: float  # in the holder, reading back included
 
 
@@ -26,11 +40,13 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """What a sandbox is.
 
-    :param topology: what was built in it, before events changed it.
+    :param topology: what was built in it, before anything changed it.
+    :param states: of the links that were taken down or made blackholes: ``down``, ``blackhole``.
     """
 
     name: str
     topology: Topology | None
+    states: dict[str, LinkState]
     namespaces: tuple[str, ...]
     engine: dict[str, str]
     background: bool

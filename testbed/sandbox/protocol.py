@@ -18,6 +18,7 @@ import msgspec
 from testbed.failure import Failure
 from testbed.topology.model import Topology
 from testbed.topology.operations import AnyOperation
+from testbed.topology.present import AnyChange
 
 MAX_FRAME: Final = 256 * 1024 * 1024  # octets: a plan of 100,000 operations needs a tenth of it
 _CHUNK: Final = 256 * 1024
@@ -41,6 +42,16 @@ class Execute(Request, frozen=True, kw_only=True):
     operations: tuple[AnyOperation, ...]
     topology: Topology | None = None
     verify: bool = True
+
+
+class Change(Request, frozen=True, kw_only=True):
+    """Change what a plan has built; answered by :class:`~testbed.sandbox.model.Changed`.
+
+    :param dry_run: only say what would be done.
+    """
+
+    changes: tuple[AnyChange, ...]
+    dry_run: bool = False
 
 
 class Spawn(Request, frozen=True, kw_only=True):
@@ -94,6 +105,7 @@ class Stop(Request, frozen=True, kw_only=True):
 
 AnyRequest = (
     Execute
+    | Change
     | Spawn
     | Signal
     | Observe

@@ -196,6 +196,13 @@ def _(operation: ops.AddNeighbour) -> Wanted:
 
 
 @_wanted.register
+def _(operation: ops.RemoveNeighbour) -> Wanted:
+    it = operation.neighbour
+    key = ("neighbours", it.interface, str(ipaddress.ip_address(it.address)))
+    yield operation.namespace, key, None
+
+
+@_wanted.register
 def _(operation: ops.AddRule) -> Wanted:
     rule = _replace(operation.rule, source=_network(operation.rule.source))
     yield operation.namespace, ("rules", rule.source, rule.priority), rule
@@ -217,6 +224,12 @@ def _(operation: ops.AddRoute) -> Wanted:
         source=_canonical(it.source),
     )
     yield operation.namespace, ("routes", route.destination, route.table), route
+
+
+@_wanted.register
+def _(operation: ops.RemoveRoute) -> Wanted:
+    key = ("routes", _network(operation.route.destination), operation.route.table)
+    yield operation.namespace, key, None
 
 
 @_wanted.register

@@ -9,7 +9,7 @@ import msgspec
 
 from testbed.errors import SimulationError
 from testbed.topology.forwarding import host
-from testbed.topology.model import Kind, Node, Route, Topology
+from testbed.topology.model import Endpoint, Kind, Node, Route, Topology
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -21,6 +21,8 @@ from testbed.topology.operations import (
     ChangeEndpoint,
     RemoveAddress,
     RemoveEndpoint,
+    RemoveNeighbour,
+    RemoveRoute,
     RemoveRule,
     SetLink,
 )
@@ -120,18 +122,26 @@ def _changed(node: Node, operation: AnyOperation) -> Node:
             return _replace(node, rules=_without(node.rules, rule))
         case AddRoute(route=route):
             return _replace(node, routes=_with_route(node.routes, route))
-        case AddEndpoint(endpoint=endpoint):
-            return _replace(node, endpoints=_with(node.endpoints, endpoint))
-        case ChangeEndpoint(endpoint=changed):
-            found = tuple(changed if one.id == changed.id else one for one in node.endpoints)
-            return _replace(node, endpoints=found)
-        case RemoveEndpoint(id=number):
-            left = tuple(each for each in node.endpoints if each.id != number)
-            return _replace(node, endpoints=left)
-        case AddNeighbour():  # neighbours are known without asking
+        case RemoveRoute(route=route):
+            return _replace(node, routes=_without(node.routes, route))
+        case AddEndpoint() | ChangeEndpoint() | RemoveEndpoint():
+            return _replace(node, endpoints=_endpoints(node.endpoints, operation))
+        case AddNeighbour() | RemoveNeighbour():  # neighbours are known without asking
             return node
         case _:
             raise SimulationError(f"cannot be simulated: {operation}")
+
+
+def _endpoints(
+    have: tuple[Endpoint, ...], operation: AddEndpoint | ChangeEndpoint | RemoveEndpoint
+) -> tuple[Endpoint, ...]:
+    match operation:
+        case AddEndpoint(endpoint=endpoint):
+            return _with(have, endpoint)
+        case ChangeEndpoint(endpoint=changed):
+            return tuple(changed if one.id == changed.id else one for one in have)
+        case RemoveEndpoint(id=number):
+            return tuple(each for each in have if each.id != number)
 
 
 def _with(have: tuple[T, ...], value: T) -> tuple[T, ...]:

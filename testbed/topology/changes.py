@@ -6,7 +6,7 @@ All of these are pure: they know the topology as it was built, not what earlier 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -29,14 +29,11 @@ from testbed.topology.model import (
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
-    AddEndpoint,
     AddNeighbour,
     AddRoute,
     AddRule,
     AnyOperation,
-    ChangeEndpoint,
     RemoveAddress,
-    RemoveEndpoint,
     RemoveRule,
     SetLink,
     SetWire,
@@ -60,13 +57,19 @@ def link_down(topology: Topology, link: str) -> Operations:
     return tuple(_set_links(topology, link, up=False))
 
 
-def link_up(topology: Topology, link: str) -> Operations:
-    """Bring a link up again, with the addresses, neighbours and routes the kernel had flushed."""
+def link_up(topology: Topology, link: str, present: Topology | None = None) -> Operations:
+    """Bring a link up again, with the addresses, neighbours and routes the kernel had flushed.
+
+    :param present: with the addresses that interfaces had before; by default the topology's.
+    """
     found = _find(topology.links, link, "link")
     operations = list(_set_links(topology, link, up=True))
     if not found.wire:
         for end in (found.a, found.b):
-            operations += _restore(topology.node(end.node), end, {Family.IPV4, Family.IPV6})
+            owner = topology.node(end.node)
+            if owner.kind is not Kind.SWITCH:
+                now = (present or topology).node(end.node).interface(end.name)
+                operations += _restore(owner, end, now.addresses)
     return tuple(operations)
 
 
@@ -82,7 +85,7 @@ def shape(
         hint = f"write 'netem: {{}}' at link {link!r} in the topology"
         raise InputError(f"link {link!r} has no wire that could be shaped", hint=hint)
     if toward is not None:
-        _find_name([found.a.node, found.b.node], toward, f"end of link {link!r}")
+        check_name([found.a.node, found.b.node], toward, f"end of link {link!r}")
     checked: dict[str, str] = {}
     for name, value in options.items():
         option = grammar.option_name(name)
@@ -111,22 +114,22 @@ def add_address(
 
     :param present: the addresses that the interface has at the moment; by default the topology's.
     """
-    owner, found = _interface(topology, node, interface)
-    text = _address(address)
+    owner, found = find_interface(topology, node, interface)
+    value = canonical(address)
     here = found.addresses if present is None else present
-    if text in found.addresses:
-        family = family_of(text)
-        add = AddAddress(namespace=node, interface=interface, address=text)
-        only = [a for a in found.addresses if family_of(a) is family] == [text]
+    add = AddAddress(namespace=node, interface=interface, address=value)
+    if value in found.addresses:
+        family = family_of(value)
+        only = [a for a in found.addresses if family_of(a) is family] == [value]
         # With the last IPv4 address the kernel flushes what the family had on the interface.
         flushed = only and family is Family.IPV4
         rest = _routes_and_neighbours(owner, found, {family}) if flushed else ()
         return (add, *rest)
-    alone = all(family_of(each) is not family_of(text) for each in here)
+    alone = all(family_of(each) is not family_of(value) for each in here)
     return (
-        AddAddress(namespace=node, interface=interface, address=text),
-        *_rule_for(owner, found, text, AddRule),
-        *(_inherited(owner, found, text) if alone else _route_for(owner, found, text)),
+        add,
+        *_rule_for(owner, found, value, AddRule),
+        *(_inherited(owner, found, value) if alone else _route_for(owner, found, value)),
     )
 
 
@@ -135,65 +138,50 @@ def remove_address(topology: Topology, node: str, interface: str, address: str) 
 
     The rule of an address of the topology's own stays; that of another one goes with it.
     """
-    owner, found = _interface(topology, node, interface)
-    text = _address(address)
-    remove = RemoveAddress(namespace=node, interface=interface, address=text)
-    own = text in found.addresses
-    return (remove, *(() if own else _rule_for(owner, found, text, RemoveRule)))
+    owner, found = find_interface(topology, node, interface)
+    value = canonical(address)
+    remove = RemoveAddress(namespace=node, interface=interface, address=value)
+    own = value in found.addresses
+    return (remove, *(() if own else _rule_for(owner, found, value, RemoveRule)))
 
 
-def add_endpoint(topology: Topology, node: str, wanted: EndpointSpec) -> Operations:
-    """Add an endpoint for each address of an interface, of the families the topology's are of."""
-    owner, found = _interface(topology, node, wanted.interface)
-    ids = _endpoint_ids(owner)
-    addresses = [host(a) for a in found.addresses if family_of(a) in _families(topology, found)]
-    if not addresses:
-        raise InputError(f"interface {wanted.interface!r} at {node!r} has no address")
+def new_endpoints(
+    topology: Topology, present: Topology, node: str, wanted: EndpointSpec
+) -> tuple[Endpoint, ...]:
+    """Return an endpoint for each address of an interface, of the families the topology's are of.
+
+    Addresses that are endpoints are left out, unless all of them are.  An endpoint of an address
+    is one, whether or not the node has the address.
+
+    :param present: with the addresses and endpoints of this moment.
+    """
+    owner = find_node(present, node)
+    flags = tuple(map(EndpointFlag, wanted.flags))
+    device = ""
+    if wanted.interface is not None:
+        _, found = find_interface(present, node, wanted.interface)
+        device = "" if owner.rules else found.name
+    if wanted.address is not None:
+        addresses = [wanted.address]
+    else:
+        _, found = find_interface(present, node, wanted.interface or "")
+        families = _families(topology, found)
+        every = [host(each) for each in found.addresses if family_of(each) in families]
+        taken = {each.address for each in owner.endpoints}
+        addresses = [each for each in every if each not in taken] or every
+        if not addresses:
+            raise InputError(f"interface {wanted.interface!r} at {node!r} has no address")
+    ids = _endpoint_ids(topology.node(node), owner, addresses)
     return tuple(
-        AddEndpoint(
-            namespace=node,
-            endpoint=Endpoint(
-                address=address,
-                id=wanted.id if wanted.id is not None and not index else ids[address],
-                interface="" if owner.rules else found.name,
-                flags=tuple(map(EndpointFlag, wanted.flags)),
-                port=wanted.port,
-            ),
+        Endpoint(
+            address=each,
+            id=wanted.id if wanted.id is not None and not index else ids[each],
+            interface=device,
+            flags=flags,
+            port=wanted.port,
         )
-        for index, address in enumerate(addresses)
+        for index, each in enumerate(addresses)
     )
-
-
-def remove_endpoint(topology: Topology, node: str, interface: str) -> Operations:
-    """Remove the endpoints of an interface: the topology's, or those add_endpoint gave it."""
-    owner, found = _interface(topology, node, interface)
-    ids = _endpoint_ids(owner)
-    return tuple(
-        RemoveEndpoint(namespace=node, id=ids[host(address)])
-        for address in found.addresses
-        if family_of(address) in _families(topology, found)
-    )
-
-
-def set_backup(topology: Topology, node: str, interface: str, *, backup: bool) -> Operations:
-    """Make the endpoints of an interface that the topology has backups, or not any more."""
-    owner, found = _interface(topology, node, interface)
-    here = {host(address) for address in found.addresses}
-    changed = [
-        msgspec.structs.replace(
-            one,
-            flags=tuple(
-                flag
-                for flag in EndpointFlag
-                if (backup if flag is EndpointFlag.BACKUP else flag in one.flags)
-            ),
-        )
-        for one in owner.endpoints
-        if one.address in here
-    ]
-    if not changed:
-        raise InputError(f"{interface!r} at {node!r} has no endpoint in the topology")
-    return tuple(ChangeEndpoint(namespace=node, endpoint=one) for one in changed)
 
 
 def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperation]:
@@ -208,12 +196,23 @@ def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperat
             yield SetLink(namespace=namespace, interface=end.name, up=up)
 
 
-def _restore(node: Node, interface: Interface, families: set[Family]) -> Iterator[AnyOperation]:
-    """What is gone once an interface was down.  Its IPv4 addresses are not."""
-    for address in interface.addresses:
-        if family_of(address) is Family.IPV6:
-            yield AddAddress(namespace=node.name, interface=interface.name, address=address)
-    yield from _routes_and_neighbours(node, interface, families)
+def _restore(
+    node: Node, interface: Interface, addresses: Collection[str]
+) -> Iterator[AnyOperation]:
+    """What is gone once an interface was down.  Its IPv4 addresses are not.
+
+    :param addresses: those it had.
+    """
+    for each in addresses:
+        if family_of(each) is Family.IPV6:
+            yield AddAddress(namespace=node.name, interface=interface.name, address=each)
+    done = {family_of(each) for each in addresses if each in interface.addresses}
+    yield from _routes_and_neighbours(node, interface, done)
+    for each in addresses:
+        if each not in interface.addresses:
+            moved = _route_for if family_of(each) in done else _inherited
+            done.add(family_of(each))
+            yield from moved(node, interface, each)
 
 
 def _routes_and_neighbours(
@@ -282,15 +281,20 @@ def _source_table(node: Node, interface: Interface) -> int | None:
     return next((r.table for r in node.rules if r.source.partition("/")[0] in own), None)
 
 
-def _endpoint_ids(node: Node) -> dict[str, int]:
-    """Return the id of the endpoint that each address has or would get."""
-    ids = {endpoint.address: endpoint.id for endpoint in node.endpoints}
+def _endpoint_ids(built: Node, present: Node, further: Collection[str]) -> dict[str, int]:
+    """Return the id of the endpoint that each address has or would get.
+
+    An address that had an endpoint when the network was built gets the same id again.
+
+    :param further: addresses that the node need not have.
+    """
+    ids = {endpoint.address: endpoint.id for endpoint in (*built.endpoints, *present.endpoints)}
     used = set(ids.values())
     free = (number for number in range(1, 256) if number not in used)
-    for interface in node.interfaces:
-        for address in map(host, interface.addresses):
-            if address not in ids:
-                ids[address] = next(free)
+    own = (each.addresses for each in (*built.interfaces, *present.interfaces))
+    for address in (*(host(each) for addresses in own for each in addresses), *further):
+        if address not in ids:
+            ids[address] = next(free)
     return ids
 
 
@@ -302,7 +306,8 @@ def _families(topology: Topology, interface: Interface) -> set[Family]:
     return {Family.IPV4} if Family.IPV4 in own else own
 
 
-def _address(text: str) -> str:
+def canonical(text: str) -> str:
+    """Return an address with prefix length as the kernel writes it.  Raises InputError."""
     try:
         value = ipaddress.ip_interface(text)
     except ValueError:
@@ -312,16 +317,28 @@ def _address(text: str) -> str:
     return str(value)
 
 
-def _interface(topology: Topology, node: str, name: str) -> tuple[Node, Interface]:
-    owner = _find(topology.nodes, node, "node")
+def hosts(*interfaces: Interface) -> set[str]:
+    """Return the addresses of interfaces, without prefix lengths."""
+    return {host(each) for interface in interfaces for each in interface.addresses}
+
+
+def find_node(topology: Topology, name: str) -> Node:
+    """Return a node by its name.  Raises InputError."""
+    return _find(topology.nodes, name, "node")
+
+
+def find_interface(topology: Topology, node: str, name: str) -> tuple[Node, Interface]:
+    """Return an interface and its node by their names.  Raises InputError."""
+    owner = find_node(topology, node)
     return owner, _find(owner.interfaces, name, f"interface of {node!r}")
 
 
-def _find(among: tuple[_Named, ...], name: str, what: str) -> _Named:
-    _find_name([each.name for each in among], name, what)
-    return next(each for each in among if each.name == name)
-
-
-def _find_name(names: list[str], name: str, what: str) -> None:
+def check_name(names: Sequence[str], name: str, what: str) -> None:
+    """Refuse a name that is not among others, with the nearest one.  Raises InputError."""
     if name not in names:
         raise InputError(f"{name!r} is no {what}", hint=nearest(name, names))
+
+
+def _find(among: tuple[_Named, ...], name: str, what: str) -> _Named:
+    check_name([each.name for each in among], name, what)
+    return next(each for each in among if each.name == name)

@@ -7,6 +7,7 @@ Endpoints are of one family, as a connection over IPv6 would take up the IPv4 on
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -33,9 +34,12 @@ _SETS: Final[dict[str, list[FlagName]]] = {
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """Flags for the addresses of one end, and where the file says so; None: it does not."""
+    """Flags for the addresses of one end, and where the file says so; None: it does not.
 
-    end: End
+    Without an end, and perhaps with one, they are for the address in ``spec``.
+    """
+
+    end: End | None
     spec: EndpointSpec
     path: str | None
 
@@ -70,41 +74,53 @@ def endpoints(
     if spec.kind is not Kind.HOST or spec.mptcp is False:
         return ()
     found: list[Endpoint] = []
-    by_source = spec.policy_routing and len(skeleton.ends[node]) > 1
-    used = {item.spec.id for item in _per_end(skeleton, node)}
+    used = {item.spec.id for item in _wanted(skeleton, node)}
     free = (number for number in range(1, 256) if number not in used)
-    for item in _per_end(skeleton, node):
+    for item in _wanted(skeleton, node):
         if item.path is not None:
             _check(skeleton, item.spec, item.path)
         if not item.spec.flags:
             continue
-        own = [a for a in addressing.of[item.end] if a.family in wanted]
-        for index, address in enumerate(own):
+        for index, address in enumerate(_addresses(addressing, item, wanted)):
             if len(found) == MAX_SUBFLOWS:
                 if item.path is None:
                     return tuple(found)
                 message = f"{node!r} has more than {MAX_SUBFLOWS} endpoints"
                 raise skeleton.document.error(message, item.path, "older kernels take no more")
             number = item.spec.id if item.spec.id is not None and index == 0 else next(free)
-            found.append(
-                Endpoint(
-                    address=address.host,
-                    id=number,
-                    interface="" if by_source else item.end.name,
-                    flags=tuple(EndpointFlag(flag) for flag in item.spec.flags),
-                    port=item.spec.port,
-                )
-            )
-    _check_ids(skeleton, node, found)
+            found.append(_endpoint(skeleton, node, item, address, number))
+    _check_distinct(skeleton, node, found)
     return tuple(found)
 
 
-def _per_end(skeleton: Skeleton, node: str) -> Iterator[_Wanted]:
-    """Yield the flags for each end: its own, else those of its node, else the default."""
+def _addresses(addressing: Addressing, item: _Wanted, wanted: Sequence[Family]) -> list[str]:
+    if item.spec.address is not None:
+        return [str(ipaddress.ip_address(item.spec.address))]
+    found = addressing.of[item.end] if item.end is not None else ()
+    return [each.host for each in found if each.family in wanted]
+
+
+def _endpoint(skeleton: Skeleton, node: str, item: _Wanted, address: str, number: int) -> Endpoint:
+    by_source = skeleton.nodes[node].policy_routing and len(skeleton.ends[node]) > 1
+    return Endpoint(
+        address=address,
+        id=number,
+        interface="" if by_source or item.end is None else item.end.name,
+        flags=tuple(EndpointFlag(flag) for flag in item.spec.flags),
+        port=item.spec.port,
+    )
+
+
+def _wanted(skeleton: Skeleton, node: str) -> Iterator[_Wanted]:
+    """Yield the flags for each end: its own, else those of its node, else the default.
+
+    Then come the endpoints of addresses.
+    """
     spec = skeleton.nodes[node].mptcp
     entries = spec.endpoints if isinstance(spec, NodeMptcpSpec) else []
     path = join_path("nodes", node, "mptcp", "endpoints")
-    named = _named(skeleton, node, entries, path)
+    written = _written(skeleton, node, entries, path)
+    named = {it.end.name: it for it in written if it.end is not None and it.spec.address is None}
     flags = _flags(entries)
     for end in skeleton.ends[node]:
         own = end.spec.endpoint
@@ -114,27 +130,32 @@ def _per_end(skeleton: Skeleton, node: str) -> Iterator[_Wanted]:
             yield named[end.name]
         elif flags is not None:
             yield _Wanted(end, _spec(end, flags), path)
-        elif not named:
+        elif not written:
             yield _Wanted(end, _spec(end, _default(skeleton, node)), None)
+    yield from (it for it in written if it.spec.address is not None)
 
 
-def _named(
+def _written(
     skeleton: Skeleton, node: str, entries: str | list[FlagName | EndpointSpec], path: str
-) -> dict[str, _Wanted]:
+) -> list[_Wanted]:
+    """Return the entries that name an interface or an address."""
     ends = {end.name: end for end in skeleton.ends[node]}
-    named: dict[str, _Wanted] = {}
+    found: list[_Wanted] = []
+    seen: set[str] = set()
     for index, entry in enumerate(entries):
         if not isinstance(entry, EndpointSpec):
             continue
         where = f"{path}[{index}]"
-        if entry.interface not in ends:
-            message = f"{node!r} has no interface {entry.interface!r}"
-            hint = nearest(entry.interface, ends)
-            raise skeleton.document.error(message, f"{where}.interface", hint)
-        if entry.interface in named:
-            raise skeleton.document.error(f"{entry.interface!r} stands here twice", where)
-        named[entry.interface] = _Wanted(ends[entry.interface], entry, where)
-    return named
+        name = entry.interface
+        if name is not None and name not in ends:
+            message = f"{node!r} has no interface {name!r}"
+            raise skeleton.document.error(message, f"{where}.interface", nearest(name, ends))
+        key = entry.address or name
+        if key is not None and key in seen:
+            raise skeleton.document.error(f"{key!r} stands here twice", where)
+        seen.add(key or "")
+        found.append(_Wanted(None if name is None else ends[name], entry, where))
+    return found
 
 
 def _flags(entries: str | list[FlagName | EndpointSpec]) -> list[FlagName] | None:
@@ -157,24 +178,43 @@ def _spec(end: End, flags: list[FlagName]) -> EndpointSpec:
 
 
 def _check(skeleton: Skeleton, spec: EndpointSpec, path: str) -> None:
-    """Refuse what ``mptcp_pm_nl_add_addr_doit`` refuses, and what could have no effect."""
-    flags = set(spec.flags)
-    message = None
-    if {"signal", "fullmesh"} <= flags:
-        message = "signal and fullmesh exclude each other"
-    elif "fullmesh" in flags and "subflow" not in flags:
-        message = "fullmesh has no effect without subflow"
-    elif spec.port is not None and not ("signal" in flags and "subflow" not in flags):
-        message = "a port needs signal and excludes subflow: it is announced with the address"
-    elif len(flags) < len(spec.flags):
-        message = "a flag stands here twice"
+    message = problem(spec)
     if message:
         raise skeleton.document.error(message, path)
 
 
-def _check_ids(skeleton: Skeleton, node: str, found: list[Endpoint]) -> None:
+def problem(spec: EndpointSpec) -> str | None:
+    """Return what ``mptcp_pm_nl_add_addr_doit`` would refuse, or what could have no effect."""
+    flags = set(spec.flags)
+    if spec.interface is None and spec.address is None:
+        return "an endpoint has an interface, an address, or both"
+    if spec.address is not None and not _is_address(spec.address):
+        return f"{spec.address!r} is no address"
+    if {"signal", "fullmesh"} <= flags:
+        return "signal and fullmesh exclude each other"
+    if "fullmesh" in flags and "subflow" not in flags:
+        return "fullmesh has no effect without subflow"
+    if spec.port is not None and not ("signal" in flags and "subflow" not in flags):
+        return "a port needs signal and excludes subflow: it is announced with the address"
+    if len(flags) < len(spec.flags):
+        return "a flag stands here twice"
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_distinct(skeleton: Skeleton, node: str, found: list[Endpoint]) -> None:
+    path = join_path("nodes", node, "mptcp", "endpoints")
     ids = [endpoint.id for endpoint in found]
-    for number in ids:
-        if ids.count(number) > 1:
-            path = join_path("nodes", node, "mptcp", "endpoints")
-            raise skeleton.document.error(f"two endpoints have the id {number}", path)
+    places = [(endpoint.address, endpoint.port) for endpoint in found]
+    for endpoint in found:
+        if ids.count(endpoint.id) > 1:
+            raise skeleton.document.error(f"two endpoints have the id {endpoint.id}", path)
+        if places.count((endpoint.address, endpoint.port)) > 1:
+            raise skeleton.document.error(f"two endpoints have {endpoint.address}", path)

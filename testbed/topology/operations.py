@@ -140,6 +140,17 @@ class AddNeighbour(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} neighbour replace {words} nud permanent"
 
 
+class RemoveNeighbour(Operation, frozen=True, kw_only=True):
+    """``ip neighbour del``."""
+
+    namespace: str
+    neighbour: Neighbour
+
+    def __str__(self) -> str:
+        it = self.neighbour
+        return f"{_ip(self)} neighbour del {it.address} dev {it.interface}"
+
+
 class _OfRule(Operation, frozen=True, kw_only=True):
     """What is done with a rule of routing by source."""
 
@@ -167,15 +178,17 @@ class RemoveRule(_OfRule, frozen=True, kw_only=True):
     verb = "del"
 
 
-class AddRoute(Operation, frozen=True, kw_only=True):
-    """``ip route replace``."""
+class _OfRoute(Operation, frozen=True, kw_only=True):
+    """What is done with a route."""
+
+    verb: ClassVar[str]
 
     namespace: str
     route: Route
 
     def __str__(self) -> str:
         it = self.route
-        words = [_ip(self), "route replace"]
+        words = [_ip(self), f"route {self.verb}"]
         if it.kind != "unicast":
             words.append(it.kind)
         words.append(it.destination)
@@ -185,6 +198,18 @@ class AddRoute(Operation, frozen=True, kw_only=True):
         if it.table != MAIN_TABLE:
             words.append(f"table {it.table}")
         return " ".join(words)
+
+
+class AddRoute(_OfRoute, frozen=True, kw_only=True):
+    """``ip route replace``."""
+
+    verb = "replace"
+
+
+class RemoveRoute(_OfRoute, frozen=True, kw_only=True):
+    """``ip route del``."""
+
+    verb = "del"
 
 
 class SetLimits(Operation, frozen=True, kw_only=True):
@@ -224,18 +249,21 @@ class RemoveEndpoint(Operation, frozen=True, kw_only=True):
 
 
 class ChangeEndpoint(Operation, frozen=True, kw_only=True):
-    """``ip mptcp endpoint change``: whether an endpoint is a backup.
+    """``ip mptcp endpoint change``: whether an endpoint is a backup, and whether ``fullmesh``.
 
-    Hosts tell the peers of its subflows (MP_PRIO of RFC 8684, section 3.3.8).
+    Hosts tell the peers of its subflows that they are backups (MP_PRIO of RFC 8684, section 3.3.8).
+    With ``fullmesh`` there are subflows to each address of the peer, and without it to one.
     """
 
     namespace: str
     endpoint: Endpoint
 
     def __str__(self) -> str:
-        backup = EndpointFlag.BACKUP in self.endpoint.flags
-        word = "backup" if backup else "nobackup"
-        return f"{_ip(self)} mptcp endpoint change id {self.endpoint.id} {word}"
+        flags = self.endpoint.flags
+        words = "backup" if EndpointFlag.BACKUP in flags else "nobackup"
+        if EndpointFlag.FULLMESH in flags:
+            words += " fullmesh"
+        return f"{_ip(self)} mptcp endpoint change id {self.endpoint.id} {words}"
 
 
 class AddWire(Operation, frozen=True, kw_only=True):
@@ -299,9 +327,11 @@ AnyOperation = (
     | AddAddress
     | RemoveAddress
     | AddNeighbour
+    | RemoveNeighbour
     | AddRule
     | RemoveRule
     | AddRoute
+    | RemoveRoute
     | SetLimits
     | AddEndpoint
     | RemoveEndpoint

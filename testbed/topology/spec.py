@@ -35,9 +35,14 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EndpointSpec(Spec, frozen=True, kw_only=True):
-    """One MPTCP endpoint of a node, as in ip-mptcp(8): the addresses of one interface."""
+    """MPTCP endpoints of a node, as in ip-mptcp(8): the addresses of one interface, or one address.
 
-    interface: str
+    The node need not have the ``address``: so it announces one that leads nowhere, or the one that
+    a NAT gives it.
+    """
+
+    interface: str | None = None
+    address: str | None = None
     flags: list[FlagName]
     port: Port | None = None  # announced with the address; needs ``signal``
     id: EndpointId | None = None

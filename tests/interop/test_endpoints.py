@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from testbed.topology import changes
 from testbed.topology.load import loads_topology
 from testbed.topology.model import Family
+from testbed.topology.present import GiveEndpoint, SetEndpoint, TakeEndpoint
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import EndpointSpec
 
@@ -79,7 +79,7 @@ def test_endpoints_come_and_go(lab, pair):
     async def test(lab):
         async def during(sandbox):
             spec = EndpointSpec(interface="path1", flags=["signal"])
-            await sandbox.execute(changes.add_endpoint(wanted, "server", spec))
+            await sandbox.change(GiveEndpoint(node="server", endpoint=spec))
 
         client, server = await lab.transfer(*pair, 8 * MIB, subflows=2, during=during)
         assert client["received"] == server["sent"]
@@ -96,7 +96,7 @@ def test_a_removed_endpoint_ends_its_subflow(lab, pair):
     async def test(lab):
         async def during(sandbox):
             await asyncio.sleep(0.2)
-            await sandbox.execute(changes.remove_endpoint(wanted, "server", "path1"))
+            await sandbox.change(TakeEndpoint(node="server", which="path1"))
 
         client, server = await lab.transfer(*pair, 8 * MIB, subflows=0, during=during)
         assert client["received"] == server["sent"]
@@ -171,7 +171,7 @@ def test_an_endpoint_becomes_a_backup(lab, pair):
 
     async def test(lab):
         async def during(sandbox):
-            await sandbox.execute(changes.set_backup(wanted, "server", "path1", backup=True))
+            await sandbox.change(SetEndpoint(node="server", which="path1", backup=True))
             await asyncio.sleep(0.2)
 
         client, server = await lab.transfer(*pair, 16 * MIB, subflows=2, during=during)

@@ -16,9 +16,10 @@ from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.holder.queue import Queue
 from testbed.sandbox.holder.wires import Wires
 from testbed.sandbox.netlink import addresses, links, mptcp
-from testbed.sandbox.observation import Observation
+from testbed.sandbox.observation import NamespaceState, Observation
 from testbed.topology import operations as ops
 from testbed.topology.model import Topology
+from testbed.topology.present import Present
 from testbed.wire.report import WireReport
 
 _SETTLING_S: Final = 10.0  # a carrier comes on in a work queue of the kernel, which may be busy
@@ -35,7 +36,7 @@ class Network:
 
     def __init__(self, features: Features) -> None:
         wire = Namespace.current(ops.WIRE)
-        self.topology: Topology | None = None
+        self.present: Present | None = None  # of what a plan has built
         self._features = features
         self._wire = wire
         self._wires = Wires(wire, features)
@@ -76,7 +77,8 @@ class Network:
     ) -> model.Execution:
         """Carry out and verify; see :meth:`testbed.sandbox.Sandbox.execute`."""
         started = time.monotonic()
-        self.topology = topology or self.topology
+        if topology is not None:
+            self.present = Present.at_first(topology)
         with self._sockets():
             self._refresh(operations)
             for operation in operations:
@@ -100,6 +102,22 @@ class Network:
                 for name in chosen
             }
         return Observation(namespaces=states, time_ns=time.monotonic_ns())
+
+    def configuration(self, names: Iterable[str]) -> dict[str, NamespaceState]:
+        """Read what changes can be about in namespaces."""
+        with self._sockets():
+            return {
+                name: read.configuration(self._namespace(name), self._features.path_manager)
+                for name in names
+            }
+
+    def shapings(self) -> tuple[ops.SetWire, ...]:
+        """Every direction of every wire with all of its options, as what would set them."""
+        return self._wires.shapings()
+
+    def commands(self, operations: Iterable[ops.AnyOperation]) -> tuple[str, ...]:
+        """Operations as commands of iproute2 that do the same, shaping included."""
+        return self._wires.commands(operations)
 
     @contextlib.contextmanager
     def _sockets(self) -> Iterator[None]:
@@ -251,6 +269,12 @@ class Network:
         self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
+    def _remove_neighbour(self, operation: ops.RemoveNeighbour) -> None:
+        index = self._namespace(operation.namespace).index(operation.neighbour.interface, operation)
+        message = addresses.remove_neighbour(operation.neighbour, index)
+        self._queue(operation.namespace).route(operation, message)
+
+    @_prepare.register
     def _add_rule(self, operation: ops.AddRule) -> None:
         self._queue(operation.namespace).route(operation, addresses.add_rule(operation.rule))
 
@@ -260,14 +284,20 @@ class Network:
 
     @_prepare.register
     def _add_route(self, operation: ops.AddRoute) -> None:
-        interface = operation.route.interface
-        index = (
-            None
-            if interface is None
-            else self._namespace(operation.namespace).index(interface, operation)
-        )
-        message = addresses.add_route(operation.route, index)
+        message = addresses.add_route(operation.route, self._way_out(operation))
         self._queue(operation.namespace).route(operation, message)
+
+    @_prepare.register
+    def _remove_route(self, operation: ops.RemoveRoute) -> None:
+        message = addresses.remove_route(operation.route, self._way_out(operation))
+        self._queue(operation.namespace).route(operation, message)
+
+    def _way_out(self, operation: ops.AddRoute | ops.RemoveRoute) -> int | None:
+        """Return the index of a route's interface, if it has one."""
+        interface = operation.route.interface
+        if interface is None:
+            return None
+        return self._namespace(operation.namespace).index(interface, operation)
 
     @_prepare.register
     def _set_limits(self, operation: ops.SetLimits) -> None:

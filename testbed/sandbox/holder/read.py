@@ -11,7 +11,7 @@ from typing import Any, Final
 from pyroute2.netlink import NETLINK_GENERIC, NETLINK_SOCK_DIAG
 
 from testbed import mib, sysctls
-from testbed.sandbox import verify
+from testbed.sandbox import undo, verify
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs
 from testbed.sandbox.observation import NamespaceState
@@ -47,6 +47,12 @@ def everything(namespace: Namespace, path_manager: int | None) -> NamespaceState
     filters = [f"net.ipv4.conf.{name}.rp_filter" for name in namespace.indices if "." not in name]
     parts = [part for part in NamespaceState.__struct_fields__ if part not in ("name", "sysctls")]
     return _read(namespace, parts, (*SYSCTLS, *filters), path_manager)
+
+
+def configuration(namespace: Namespace, path_manager: int | None) -> NamespaceState:
+    """Read what changes of a network can be about."""
+    namespace.refresh()
+    return _read(namespace, undo.PARTS, (), path_manager)
 
 
 def facts(

@@ -15,7 +15,7 @@ import msgspec
 from testbed.errors import SandboxError, TestbedError
 from testbed.failure import Failure
 from testbed.sandbox import model, protocol, registry
-from testbed.sandbox.holder import processes
+from testbed.sandbox.holder import changing, processes
 from testbed.sandbox.holder.connection import Connection
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.network import Network
@@ -162,6 +162,11 @@ class Server:
         )
 
     @_do.register
+    def _change(self, request: protocol.Change, _: Connection) -> model.Changed:
+        self._require_health()
+        return changing.change(self._network, request.changes, dry_run=request.dry_run)
+
+    @_do.register
     def _spawn(self, request: protocol.Spawn, connection: Connection) -> int:
         descriptors = connection.take_descriptors(len(request.targets))
         try:
@@ -218,9 +223,11 @@ class Server:
 
     @_do.register
     def _describe(self, _request: protocol.Describe, _: Connection) -> model.Description:
+        present = self._network.present
         return model.Description(
             name=self._name,
-            topology=self._network.topology,
+            topology=None if present is None else present.built,
+            states={} if present is None else present.states(),
             namespaces=tuple(self._network.names()),
             engine=self._network.engines(),
             background=self._background,

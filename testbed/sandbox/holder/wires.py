@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -12,7 +12,8 @@ from testbed.sandbox.holder.engines import EmulatorEngine, Engine, NetemEngine
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.topology import operations as ops
-from testbed.wire.netem import Netem
+from testbed.wire import grammar
+from testbed.wire.netem import OPTIONS, Netem
 from testbed.wire.report import Wire, WireReport
 
 ENDS: Final = ("a", "b")
@@ -55,7 +56,7 @@ class Wires:
                 seen="wires " + ", ".join(self._wires),
             )
         name = f"toward_{operation.toward}"
-        options: Netem = getattr(wire, name).merge(operation.options)
+        options = _toward(wire, operation.toward).merge(operation.options)
         changed = msgspec.structs.replace(wire, **{name: options})
         self._engines[wire.engine].set(wire, changed, operation)
         self._wires[wire.link] = changed
@@ -74,6 +75,32 @@ class Wires:
                 ]
             )
 
+    def shapings(self) -> tuple[ops.SetWire, ...]:
+        """Every direction with all of its options, as what would set them."""
+        return tuple(
+            ops.SetWire(
+                link=link,
+                toward=toward,
+                options=dict.fromkeys(OPTIONS, "none") | _toward(wire, toward).options(),
+            )
+            for link, wire in self._wires.items()
+            for toward in ENDS
+        )
+
+    def commands(self, operations: Iterable[ops.AnyOperation]) -> tuple[str, ...]:
+        """Operations as commands of iproute2 that do the same; tc(8) names every option."""
+        wires = dict(self._wires)
+        found = []
+        for each in operations:
+            if isinstance(each, ops.SetWire) and each.link in wires:
+                name = f"toward_{each.toward}"
+                options = _toward(wires[each.link], each.toward).merge(each.options)
+                wires[each.link] = msgspec.structs.replace(wires[each.link], **{name: options})
+                found.append(_command(wires[each.link], each.toward))
+            else:
+                found.append(str(each))
+        return tuple(found)
+
     def report(self) -> WireReport:
         """Options and counters of every direction of every wire."""
         counters = self._kernel.counters(
@@ -86,7 +113,7 @@ class Wires:
                     link=link,
                     toward=toward,
                     engine=wire.engine,
-                    netem=getattr(wire, f"toward_{toward}"),
+                    netem=_toward(wire, toward),
                     counters=counters[link, toward],
                 )
                 for link, wire in self._wires.items()
@@ -94,3 +121,18 @@ class Wires:
             ),
             emulator_cpu_s=self._emulated.cpu_seconds(),
         )
+
+
+def _toward(wire: ops.AddWire, toward: str) -> Netem:
+    return wire.toward_a if toward == "a" else wire.toward_b
+
+
+def _command(wire: ops.AddWire, toward: str) -> str:
+    """Return the tc(8) command that shapes one direction as it is."""
+    netem = _toward(wire, toward)
+    options = netem.options()
+    if netem.limit is not None and netem.trace is None:
+        options["limit"] = str(netem.limit_packets(wire.mtu))  # tc knows packets only
+    device = wire.a if toward == "a" else wire.b
+    words = f"tc -n {ops.WIRE} qdisc change dev {device} root netem {grammar.join(options)}".strip()
+    return words if wire.engine == "netem" else f"{words}  # {wire.engine}"

@@ -11,6 +11,8 @@ import msgspec
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import (
     RTM_DELADDR,
+    RTM_DELNEIGH,
+    RTM_DELROUTE,
     RTM_DELRULE,
     RTM_GETADDR,
     RTM_GETNEIGH,
@@ -117,10 +119,19 @@ def add_neighbour(neighbour: Neighbour, index: int) -> Request:
 
     :param index: that of its interface.
     """
+    return _neighbour_request(RTM_NEWNEIGH, neighbour, index, NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def remove_neighbour(neighbour: Neighbour, index: int) -> Request:
+    """Return the request that forgets a neighbour; ``index`` is that of its interface."""
+    return _neighbour_request(RTM_DELNEIGH, neighbour, index, 0)
+
+
+def _neighbour_request(kind: int, neighbour: Neighbour, index: int, header: int) -> Request:
     return encode(
         NeighbourMessage(),
-        RTM_NEWNEIGH,
-        NLM_F_CREATE | NLM_F_REPLACE,
+        kind,
+        header,
         family=_FAMILIES[ipaddress.ip_address(neighbour.address).version],
         ifindex=index,
         state=NUD_PERMANENT,
@@ -158,6 +169,15 @@ def _rule_request(kind: int, rule: Rule, header: int) -> Request:
 
 def add_route(route: Route, index: int | None) -> Request:
     """Return the request for a route; ``index`` is that of its interface."""
+    return _route_request(RTM_NEWROUTE, route, index, NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def remove_route(route: Route, index: int | None) -> Request:
+    """Return the request that takes a route away; ``index`` is that of its interface."""
+    return _route_request(RTM_DELROUTE, route, index, 0)
+
+
+def _route_request(kind: int, route: Route, index: int | None, header: int) -> Request:
     destination = ipaddress.ip_network(route.destination)
     attrs: list[tuple[str, object]] = [("RTA_TABLE", route.table)]
     if destination.prefixlen:
@@ -171,11 +191,11 @@ def add_route(route: Route, index: int | None) -> Request:
     on_link = route.via is None and route.kind == "unicast"
     return encode(
         RouteMessage(),
-        RTM_NEWROUTE,
-        NLM_F_CREATE | NLM_F_REPLACE,
+        kind,
+        header,
         family=_FAMILIES[destination.version],
         dst_len=destination.prefixlen,
-        proto=rt_proto["static"],
+        proto=rt_proto["static" if kind == RTM_NEWROUTE else "unspec"],
         scope=rt_scope["link" if on_link and destination.version == 4 else "universe"],
         type=rt_type[route.kind],
         attrs=attrs,

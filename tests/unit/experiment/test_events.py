@@ -95,7 +95,8 @@ def test_the_loss_of_a_blackhole_cannot_be_changed():
 
 def test_endpoints_and_addresses():
     address = TOPOLOGY.node("client").interface("lte").addresses[0]
-    add, remove, gone = actions(
+    _, add, remove, gone = actions(
+        "{at: 500ms, node: client, remove_endpoint: {interface: lte}}",
         "{at: 1s, node: client, add_endpoint: {interface: lte, flags: [subflow, backup]}}",
         "{at: 2s, node: client, remove_endpoint: {interface: lte}}",
         f"{{at: 3s, node: client, remove_address: {{interface: lte, address: {address}}}}}",
@@ -112,12 +113,33 @@ def test_a_program_runs_on_its_node():
     assert (action.node, action.argv, action.operations) == ("client", ("ip", "link"), ())
 
 
-def test_an_endpoint_becomes_a_backup_and_none_again():
-    for backup in (True, False):
-        (action,) = actions(
-            f"{{at: 1s, node: client, set_backup: {{interface: lte, backup: {backup}}}}}"
-        )
-        (change,) = action.operations
-        assert isinstance(change, ChangeEndpoint)
-        assert (EndpointFlag.BACKUP in change.endpoint.flags) == backup
-        assert EndpointFlag.SUBFLOW in change.endpoint.flags
+def test_flags_of_an_endpoint_change_and_the_others_stay():
+    first, second = actions(
+        "{at: 1s, node: client, set_endpoint: {interface: lte, backup: true}}",
+        "{at: 2s, node: client, set_endpoint: {interface: lte, fullmesh: true}}",
+    )
+    assert [str(operation) for operation in (*first.operations, *second.operations)] == [
+        "ip -n client mptcp endpoint change id 2 backup",
+        "ip -n client mptcp endpoint change id 2 backup fullmesh",
+    ]
+    assert first.text == "node client: set endpoint lte backup"
+    (change,) = second.operations
+    assert isinstance(change, ChangeEndpoint)
+    assert EndpointFlag.SUBFLOW in change.endpoint.flags
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("set_endpoint: {interface: lte}", "no flag is named; write backup: true"),
+        (
+            "add_endpoint: {interface: lte, flags: [subflow]}",
+            "10.0.2.1 at 'client' is an endpoint at that time; its id is 2",
+        ),
+        ("set_endpoint: {interface: lt, backup: true}", "'lt' is no interface of 'client'"),
+    ],
+)
+def test_endpoints_that_cannot_change_so(event, message):
+    with pytest.raises(InputError, match=r"try\.yaml:4: events") as caught:
+        actions(f"{{at: 1s, node: client, {event}}}")
+    assert message in str(caught.value)

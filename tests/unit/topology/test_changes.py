@@ -9,7 +9,6 @@ from testbed.topology import changes
 from testbed.topology.load import loads_topology
 from testbed.topology.operations import AnyOperation
 from testbed.topology.resolve import resolve
-from testbed.topology.spec import EndpointSpec
 
 LAB = resolve(
     loads_topology(
@@ -111,20 +110,6 @@ def test_a_new_address_is_routed_by_source_too() -> None:
     ]
     assert lines(changes.add_address(LAB, "server", "down", "10.0.3.9/24")) == [
         "ip -n server address add 10.0.3.9/24 dev down"
-    ]
-
-
-def test_endpoints_come_and_go_by_interface() -> None:
-    assert lines(changes.remove_endpoint(LAB, "client", "lte")) == [
-        "ip -n client mptcp endpoint delete id 2"
-    ]
-    backup = EndpointSpec(interface="lte", flags=["subflow", "backup"])
-    assert lines(changes.add_endpoint(LAB, "client", backup)) == [
-        "ip -n client mptcp endpoint add 10.0.2.1 id 2 subflow backup"
-    ]
-    signal = EndpointSpec(interface="down", flags=["signal"], port=6000, id=9)
-    assert lines(changes.add_endpoint(LAB, "server", signal)) == [
-        "ip -n server mptcp endpoint add 10.0.3.2 port 6000 dev down id 9 signal"
     ]
 
 
