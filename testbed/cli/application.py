@@ -29,6 +29,8 @@ COMMANDS: Final = (
     "link",
     "address",
     "endpoint",
+    "capture",
+    "watch",
     "nc",
     "packetdrill",
     "run",

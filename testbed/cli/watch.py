@@ -1,0 +1,139 @@
+"""``testbed watch``: a running sandbox, live."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from testbed.cli.options import Sandbox
+from testbed.cli.output import console
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rich.console import RenderableType
+
+    from testbed.experiment.watching import Snapshot
+
+_MILLION = 1e6
+
+
+def command(
+    name: Sandbox,
+    interval: Annotated[
+        str, typer.Option("--interval", "-i", metavar="TIME", help="From one look to the next.")
+    ] = "1s",
+    once: Annotated[bool, typer.Option("--once", help="Print one look, and end.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each look.")
+    ] = False,
+) -> None:
+    """Show the wires and connections of a running sandbox, live.
+
+    Of each direction of a wire: its state, its shaping, what it lets through and loses, and its
+    queue. Of each TCP connection and subflow of programs that use the kernel's sockets: round-trip
+    time, window and throughput since the last look. Connections of our own stack are not seen:
+    they live inside their programs. Ctrl-C ends it.
+
+    Examples:
+
+        testbed watch lab
+        testbed watch lab --interval 200ms
+        testbed watch lab --once --json
+        testbed watch lab --json > looks.jsonl
+    """
+    import asyncio
+    import contextlib
+
+    from testbed.errors import InputError
+    from testbed.units import parse_time
+
+    interval_ns = parse_time(interval)
+    if interval_ns < 10_000_000:
+        raise InputError(f"an interval of {interval} is too short", hint="10ms is the least")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_watch(name, interval_ns, once=once, json=json))
+
+
+async def _watch(name: str, interval_ns: int, *, once: bool, json: bool) -> None:
+    import contextlib
+
+    from testbed.experiment.watching import snapshots
+    from testbed.sandbox import Sandbox as Running
+
+    async with (
+        await Running.connect(name) as sandbox,
+        contextlib.aclosing(snapshots(sandbox, interval_ns)) as looks,
+    ):
+        first = await anext(looks)  # rates need a look before
+        if json:
+            await _print_lines(looks, once=once)
+        elif once or not sys.stdout.isatty():
+            await _print_tables(name, looks, once=once)
+        else:
+            await _live(name, first, looks)
+
+
+async def _print_tables(name: str, looks: AsyncIterator[Snapshot], *, once: bool) -> None:
+    async for look in looks:
+        console().print(_tables(name, look))
+        if once:
+            return
+
+
+async def _print_lines(looks: AsyncIterator[Snapshot], *, once: bool) -> None:
+    import msgspec
+
+    async for look in looks:
+        sys.stdout.write(msgspec.json.encode(look).decode() + "\n")
+        sys.stdout.flush()
+        if once:
+            return
+
+
+async def _live(name: str, first: Snapshot, looks: AsyncIterator[Snapshot]) -> None:
+    from rich.live import Live
+
+    with Live(_tables(name, first), console=console(), auto_refresh=False, screen=True) as live:
+        async for look in looks:
+            live.update(_tables(name, look), refresh=True)
+
+
+def _tables(name: str, look: Snapshot) -> RenderableType:
+    from datetime import UTC, datetime
+
+    from rich.console import Group
+    from rich.table import Table
+
+    moment = datetime.fromtimestamp(look.time, UTC).astimezone()
+    wires = Table("wire", "toward", "state", "Mbit/s", "lost", "queue", "shaping", box=None)
+    for wire in look.wires:
+        wires.add_row(
+            wire.link,
+            wire.toward,
+            wire.state,
+            _mbit(wire.throughput),
+            str(wire.lost),
+            f"{wire.queued_packets} ({wire.queued_bytes} B)",
+            wire.netem,
+        )
+    flows = Table("node", "local", "remote", "what", "RTT", "cwnd", "sent", "received", box=None)
+    for flow in look.flows:
+        token = "" if flow.token is None else f" {flow.token:08x}"
+        flows.add_row(
+            flow.node,
+            flow.local,
+            flow.remote,
+            f"{flow.protocol}{token} {flow.process}",
+            "" if flow.rtt is None else f"{flow.rtt * 1000:.1f} ms",
+            "" if flow.cwnd is None else str(flow.cwnd),
+            f"{_mbit(flow.sent)} Mbit/s",
+            f"{_mbit(flow.received)} Mbit/s",
+        )
+    return Group(f"{name}, {moment:%H:%M:%S}", wires, flows)
+
+
+def _mbit(rate: float) -> str:
+    return f"{rate / _MILLION:.2f}"
