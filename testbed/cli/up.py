@@ -37,7 +37,7 @@ def command(
     import asyncio
 
     from testbed import shipped
-    from testbed.sandbox import Sandbox
+    from testbed.sandbox import Sandbox, hooks
     from testbed.topology.load import load_topology
     from testbed.topology.plan import planned
 
@@ -49,6 +49,7 @@ def command(
         sandbox = await Sandbox.create(name or file.stem)
         try:
             execution = await sandbox.execute(wanted)
+            await hooks.set_up(sandbox, wanted.topology, [])
             await sandbox.detach()
         finally:
             await sandbox.close()

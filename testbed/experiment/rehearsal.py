@@ -82,6 +82,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         there = venue(self.machine).stacks
         found = scenario(self.written, self.network, self.choices, cell, there).topology
         _check_boxes(self.machine, found, self.network)
+        _check_commands(self.machine, found, self.network)
         if self.here and not self.written.value.machines:
             self._ask_kernel(found, place)
 
@@ -148,6 +149,13 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
             if str(sets.get(key)) == value:
                 raise self.network.error(wrong.message, join_path(*where), wrong.hint)
         raise self.written.error(wrong.message, place, wrong.hint)
+
+
+def _check_commands(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
+    """Refuse commands of nodes in simulated networks, which have no processes."""
+    for node in topology.nodes:
+        if node.run and machine == SIMULATION:
+            raise written.error("cannot be simulated", join_path("nodes", node.name, "run"))
 
 
 def _check_boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:

@@ -8,7 +8,7 @@ import shutil
 from typing import Final
 
 from testbed.document import Document, join_path
-from testbed.errors import TestbedError, WorkloadError
+from testbed.errors import SandboxError, TestbedError, WorkloadError
 from testbed.experiment import evidence
 from testbed.experiment.alike import common, with_congestion
 from testbed.experiment.evidence import Seen
@@ -22,7 +22,8 @@ from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
 from testbed.experiment.venue import Assignment
 from testbed.probe.job import Job
-from testbed.sandbox import Sandbox
+from testbed.sandbox import Sandbox, hooks
+from testbed.topology.model import Topology
 from testbed.topology.plan import plan
 from testbed.units import format_time
 from testbed.workload.flow import WORKLOAD
@@ -91,6 +92,8 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
         topology = with_congestion(scenario.topology, common())
         await sandbox.execute(plan(topology, engine=spec.wire, seed=planned.seed))
+        if not await _set_up(sandbox, topology, seen):
+            return
         programs = Programs(sandbox)
         processors = Processors()
         timeline = Timeline(scenario.timeline, programs.carry_out, on_zero=processors.begin)
@@ -118,7 +121,18 @@ async def _observe(run: Assignment, seen: Seen) -> None:
             seen.wires = await sandbox.wires()
             note_events(seen, await programs.judged(timeline.records), timeline.unplayed)
             await _finish(sampling, seen)
-            seen.logs = launcher.logs | programs.logs
+            seen.logs |= launcher.logs | programs.logs
+
+
+async def _set_up(sandbox: Sandbox, topology: Topology, seen: Seen) -> bool:
+    """Have nodes run what they shall run first; one that fails makes the run failed."""
+    outputs: list[hooks.Output] = []
+    try:
+        await hooks.set_up(sandbox, topology, outputs)
+    except SandboxError as error:
+        seen.failure = str(error)
+    seen.logs = {f"{each.node}-run.log": each.text for each in outputs}
+    return seen.failure is None
 
 
 async def _finish(sampling: Sampling, seen: Seen) -> None:

@@ -117,6 +117,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     sysctls: tuple[tuple[str, str], ...] = ()  # in the order they are written
     limits: Limits | None = None  # None: the kernel's own
     endpoints: tuple[Endpoint, ...] = ()
+    run: tuple[tuple[str, ...], ...] = ()  # commands, once the network is built
 
     def interface(self, name: str) -> Interface:
         """Return the interface of that name; ``KeyError`` if there is none."""

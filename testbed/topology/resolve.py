@@ -97,7 +97,12 @@ def _node(
         sysctls=hosts.sysctls(bones, addressing, name),
         limits=endpoints.limits(bones, name),
         endpoints=endpoints.endpoints(bones, addressing, name, wanted),
+        run=tuple(map(_command, bones.nodes[name].run)),
     )
+
+
+def _command(written: str | list[str]) -> tuple[str, ...]:
+    return ("sh", "-c", written) if isinstance(written, str) else tuple(written)
 
 
 def _link(name: str, spec: LinkSpec, a: Interface, b: Interface, shape: Shaping) -> Link:

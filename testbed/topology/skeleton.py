@@ -127,7 +127,7 @@ def _check_node(document: Document[TopologySpec], name: str, node: NodeSpec) -> 
         message = f"{name!r} is no name for a switch"
         hint = f"a bridge is called so: at most {MAX_NAME} characters, not lo, w0a, p0b"
         raise document.error(message, path, hint)
-    for key in ("sysctls", "routes", "mptcp", "policy_routing"):
+    for key in ("sysctls", "routes", "mptcp", "policy_routing", "run"):
         if getattr(node, key) != getattr(NodeSpec(), key):
             raise document.error(f"a switch has no {key}", f"{path}.{key}")
 

@@ -75,13 +75,18 @@ class RouteSpec(Spec, frozen=True, kw_only=True):
 
 
 class NodeSpec(Spec, frozen=True, kw_only=True):
-    """A host, router or switch."""
+    """A host, router or switch.
+
+    ``run`` names commands that the node runs once the network is built, in their order: each a
+    program with its arguments, or a line for the shell.  One that fails ends everything.
+    """
 
     kind: Kind = Kind.HOST
     sysctls: dict[str, Value] = {}
     policy_routing: bool = True
     routes: list[RouteSpec] = []
     mptcp: bool | NodeMptcpSpec = True
+    run: list[str | Annotated[list[str], msgspec.Meta(min_length=1)]] = []
 
 
 class EndSpec(Spec, frozen=True, kw_only=True):

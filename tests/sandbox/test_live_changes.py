@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -171,6 +172,28 @@ def in_sandbox(scenario) -> None:  # type: ignore[no-untyped-def]
             await scenario(sandbox)
 
     asyncio.run(asyncio.wait_for(whole(), 30))
+
+
+def test_names_of_hosts_follow_their_addresses() -> None:
+    ask = "import socket; print(sorted({it[4][0] for it in socket.getaddrinfo('server', None)}))"
+
+    async def known(sandbox: Sandbox) -> str:
+        reading, writing = os.pipe()
+        argv = [sys.executable, "-c", ask]
+        process = await sandbox.spawn("client", argv, stdout=writing)
+        os.close(writing)
+        assert (await process.wait(20)).returncode == 0
+        with os.fdopen(reading) as pipe:
+            return pipe.read()
+
+    async def scenario(sandbox: Sandbox) -> None:
+        before = Path("/etc/hosts").read_text()
+        assert "10.0.1.2" in await known(sandbox)
+        await sandbox.change(TakeAddress(node="server", interface="wifi", address="10.0.1.2/24"))
+        assert "10.0.1.2" not in await known(sandbox)
+        assert Path("/etc/hosts").read_text() == before
+
+    in_sandbox(scenario)
 
 
 async def state_of(sandbox: Sandbox):  # type: ignore[no-untyped-def]

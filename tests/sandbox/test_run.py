@@ -296,6 +296,31 @@ def test_removing_a_path_leaves_a_run_valid_by_what_was_reached(until):
     assert record.counters["client"]["MPTcpExtRmAddrTx"] == 1
 
 
+COMMANDS = """
+  nodes:
+    client: {run: ["sysctl -q -w net.ipv4.tcp_slow_start_after_idle=0", [COMMAND]]}
+    server: {}
+  links: {wifi: {between: [client, server], netem: {rate: 20mbit}}}
+"""
+
+
+def test_commands_of_nodes_are_run_first_and_what_they_print_is_kept(run):
+    topology = COMMANDS.replace("COMMAND", "echo, done")
+    (record,), _, path = run(bulk() + "stacks: [tcp]\nrepetitions: 1\n", topology=topology)
+    assert (record.status, record.reason) == (Status.OK, None)
+    assert record.sysctls["client"]["net.ipv4.tcp_slow_start_after_idle"] == "0"
+    log = (path / "runs/0001/client-run.log").read_text()
+    assert log.endswith("$ echo done\ndone\n")
+
+
+def test_a_command_that_fails_makes_the_run_failed(run):
+    topology = COMMANDS.replace("COMMAND", "ls, /no/such/file")
+    (record,), _, path = run(bulk() + "stacks: [tcp]\nrepetitions: 1\n", topology=topology)
+    assert record.status is Status.FAILED
+    assert record.reason.startswith("node client: run: ls /no/such/file: ended with status 2: ls:")
+    assert "$ ls /no/such/file" in (path / "runs/0001/client-run.log").read_text()
+
+
 def test_packets_are_captured_where_asked_for(run):
     (record,), _, path = run(bulk() + "stacks: [tcp]\nrepetitions: 1\npcap: [client.wifi]\n")
     assert (record.status, record.reason) == (Status.OK, None)

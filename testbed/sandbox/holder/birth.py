@@ -10,8 +10,10 @@ from typing import Final
 
 from testbed.errors import PlatformError
 from testbed.sandbox import syscalls
+from testbed.topology.names import LOCALHOST
 
 NETNS_FOLDER: Final = Path("/run/netns")  # where ip-netns(8) looks names up
+HOSTS: Final = Path("/etc/hosts")  # hosts(5)
 
 _CAP_NET_ADMIN: Final = 12
 _CAP_SYS_ADMIN: Final = 21
@@ -80,6 +82,8 @@ def furnish() -> None:
             syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC,
         )
         _make_netns_folder()
+        _cover_hosts()
+        _cover_netns_folder()
     except OSError as error:
         raise _refused(error) from error
     silence_ipv6()
@@ -116,7 +120,7 @@ def silence_ipv6() -> None:
 
 
 def _make_netns_folder() -> None:
-    """Put a private tmpfs at /run/netns, even where the host has no such folder.
+    """Have a directory /run/netns, even where the host has none.
 
     It cannot be made there (that would be the host's disk), so /run itself is then rebuilt in a
     tmpfs from bind mounts of what it holds.
@@ -124,6 +128,20 @@ def _make_netns_folder() -> None:
     if not NETNS_FOLDER.is_dir():
         _rebuild(NETNS_FOLDER.parent)
         NETNS_FOLDER.mkdir()
+
+
+def _cover_hosts() -> None:
+    """Put a file of our own in the place of /etc/hosts; its tmpfs is covered by the next one."""
+    _cover_netns_folder()
+    ours = NETNS_FOLDER / HOSTS.name
+    ours.write_text(LOCALHOST)
+    if not HOSTS.exists():
+        _rebuild(HOSTS.parent)
+        HOSTS.touch()
+    syscalls.mount(str(ours), str(HOSTS), flags=syscalls.MS_BIND)
+
+
+def _cover_netns_folder() -> None:
     syscalls.mount("tmpfs", str(NETNS_FOLDER), "tmpfs", syscalls.MS_NOSUID, "mode=755")
 
 

@@ -44,7 +44,7 @@ def change(network: Network, changes: Sequence[AnyChange], *, dry_run: bool) -> 
     commands = network.commands(operations)
     if not dry_run:
         _carry_out(network, operations, before)
-        network.present = present
+        network.become(present)
     return model.Changed(
         operations=tuple(operations),
         commands=commands,

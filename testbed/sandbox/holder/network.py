@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatchmethod
@@ -11,6 +12,7 @@ from typing import Final
 from testbed.errors import SandboxError
 from testbed.sandbox import model, syscalls, verify
 from testbed.sandbox.holder import read
+from testbed.sandbox.holder.birth import HOSTS
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.holder.queue import Queue
@@ -19,6 +21,7 @@ from testbed.sandbox.netlink import addresses, links, mptcp
 from testbed.sandbox.observation import NamespaceState, Observation
 from testbed.topology import operations as ops
 from testbed.topology.model import Topology
+from testbed.topology.names import hosts_file
 from testbed.topology.present import Present
 from testbed.wire.report import WireReport
 
@@ -78,7 +81,7 @@ class Network:
         """Carry out and verify; see :meth:`testbed.sandbox.Sandbox.execute`."""
         started = time.monotonic()
         if topology is not None:
-            self.present = Present.at_first(topology)
+            self.become(Present.at_first(topology))
         with self._sockets():
             self._refresh(operations)
             for operation in operations:
@@ -102,6 +105,11 @@ class Network:
                 for name in chosen
             }
         return Observation(namespaces=states, time_ns=time.monotonic_ns())
+
+    def become(self, present: Present) -> None:
+        """Note what the network is now, and have the names of hosts mean it."""
+        self.present = present
+        HOSTS.write_text(hosts_file(present.topology, socket.gethostname()))
 
     def configuration(self, names: Iterable[str]) -> dict[str, NamespaceState]:
         """Read what changes can be about in namespaces."""
