@@ -14,7 +14,7 @@ import msgspec
 from testbed import document
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError, all_of
-from testbed.experiment import checks, traces
+from testbed.experiment import checks, table, traces
 from testbed.experiment.blame import blaming
 from testbed.experiment.matrix import expand
 from testbed.experiment.overrides import NO_OVERRIDES, Overrides, chosen, overridden
@@ -194,10 +194,11 @@ def glance(path: Path, stacks: Sequence[str] = ()) -> ExperimentSpec:
 
 def _written(path: Path) -> Document[ExperimentSpec]:
     """Read the file, and say what it is if it is a topology."""
+    read = table.filled(document.load(path, Any), path.parent)
     try:
-        return document.load(path, ExperimentSpec)
+        return document.convert(read.raw, ExperimentSpec, read.positions, read.name)
     except InputError:
-        raw = document.load(path, Any).raw
+        raw = read.raw
         if isinstance(raw, dict) and {"nodes", "links"} & raw.keys() and "topology" not in raw:
             raise InputError(
                 "is a topology, not an experiment",
@@ -209,7 +210,10 @@ def _written(path: Path) -> Document[ExperimentSpec]:
 
 def _wrong_besides(path: Path, error: InputError, overrides: Overrides) -> Iterator[InputError]:
     """Yield the mistakes in the rest of a file in which some values do not fit their types."""
-    read = document.load(path, Any)
+    try:
+        read = table.filled(document.load(path, Any), path.parent)
+    except InputError:
+        return  # it is the very error that was found
     fields = [field.encode_name for field in msgspec.structs.fields(ExperimentSpec)]
     patch = Patch(read, error, fields)
     try:

@@ -28,7 +28,7 @@ def topology() -> dict[str, Any]:
     (root,), components = msgspec.json.schema_components([TopologySpec])
     _name_boxes(components)
     _describe_wires(components)
-    return _whole("topology", root, components)
+    return whole("topology", root, components)
 
 
 def experiment() -> dict[str, Any]:
@@ -42,19 +42,22 @@ def experiment() -> dict[str, Any]:
     fields["stacks"]["items"] = stack
     for spec in specs.values():
         components[spec.__name__]["properties"]["stack"] |= {"anyOf": [*stack["anyOf"], _NOTHING]}
+    table = {"type": "string", "description": "a CSV file: the column case, then paths"}
+    fields["cases"] = {"anyOf": [fields["cases"], table]}
     fields["probes"]["items"] = {"anyOf": _probes()}
     fields["matrix"]["properties"] = _axes()
     known = [{"const": it.name, "description": it.definition} for it in metrics().values()]
     pattern = {"type": "string", "description": "FLOW.METRIC, FLOW@LINK.METRIC, LINK>NODE.METRIC"}
     _describe_wires(components)
     components["ExpectSpec"]["properties"]["metric"] = {"anyOf": [*known, pattern]}
-    return _whole("experiment", root, components)
+    return whole("experiment", root, components)
 
 
 _NOTHING = {"type": "null"}
 
 
-def _whole(document: str, root: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+def whole(document: str, root: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a kind of document."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"testbed {document}",

@@ -147,7 +147,8 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     :param matrix: paths of the topology (``links.wifi.delay``), of a flow (``workload.size``,
         ``flows.video.rate``) or of the stacks under test (``stack.scheduler``), each with the
         values it takes; every combination is a cell.
-    :param cases: values that go together, by name; the parameter ``case`` of the matrix.
+    :param cases: values that go together, by name; the parameter ``case`` of the matrix.  A file
+        may name a table of them instead (:mod:`testbed.experiment.table`).
     :param probes: what is measured while a run lasts; by default all that cost little.
     :param pcap: record packets: of every interface of the workload's two nodes, or of the
         interfaces listed as ``NODE.INTERFACE``.

@@ -1,0 +1,90 @@
+"""Cases that a table holds: a CSV file, one case a line.
+
+The first line names the columns: ``case``, then the paths that the cases set.  Lines that begin
+with ``#`` are comments, and empty ones are passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+from testbed.document import MAX_BYTES, Data, Document, convert
+from testbed.errors import InputError
+from testbed.results.model import Scalar
+
+KEY: Final = "cases"
+NAME: Final = "case"
+
+
+def filled(read: Document[Any], folder: Path) -> Document[Any]:
+    """Return a file with its cases in it, where it names a table of them.
+
+    :param folder: where the file lies.
+    :raises InputError: the table cannot be read, with the line in it.
+    """
+    raw = read.raw
+    name = raw.get(KEY) if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not isinstance(name, str):
+        return read
+    with read.placing(KEY):
+        content = _text(folder / name)
+    cases = cast("Data", _cases(content, folder / name))
+    return convert(raw | {KEY: cases}, Any, read.positions, read.name)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise InputError(f"{path} is longer than {MAX_BYTES} octets")
+        return content.decode()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8") from error
+
+
+def _cases(content: str, path: Path) -> dict[str, dict[str, Scalar]]:
+    rows = _rows(content, path)
+    line, head = next(rows, (1, []))
+    if len(head) < 2 or head[0] != NAME:
+        message = f"the first column is {NAME!r}, the others are paths"
+        raise InputError(
+            message, file=path, line=line, hint="case,links.wifi.rate,links.wifi.delay"
+        )
+    found: dict[str, dict[str, Scalar]] = {}
+    for line, row in rows:
+        if len(row) != len(head):
+            message = f"has {len(row)} columns, the first line {len(head)}"
+            raise InputError(message, file=path, line=line)
+        if row[0] in found:
+            raise InputError(f"there is a case {row[0]!r} already", file=path, line=line)
+        found[row[0]] = {
+            name: _scalar(value) for name, value in zip(head[1:], row[1:], strict=True)
+        }
+    return found
+
+
+def _rows(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the number of its line."""
+    reader = csv.reader(content.splitlines(), strict=True)
+    try:
+        for row in reader:
+            if row and not row[0].startswith("#"):
+                yield reader.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise InputError(f"{error}", file=path, line=reader.line_num) from error
+
+
+def _scalar(text: str) -> Scalar:
+    """Return a number for one that is written as such, else the text."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
