@@ -125,11 +125,17 @@ def _decoded(kind: StackKind, name: str, value: Scalar) -> Any:
     """Return the value of one option, in its own unit."""
     number = _value(name, value)
     _check(kind, name, number)
-    wanted, _ = typing.get_args(typing.get_type_hints(kind.options)[name])  # it, or None
+    wanted, _ = typing.get_args(_types(kind.options)[name])  # it, or None
     try:
         return None if number is None else msgspec.convert(number, wanted)
     except msgspec.ValidationError:
         raise InputError(f"{name} of {kind.name} must be {_WORDS[wanted]}, not {value!r}") from None
+
+
+@functools.cache
+def _types(options: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the types of options; to evaluate them takes a millisecond."""
+    return typing.get_type_hints(options)
 
 
 def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
