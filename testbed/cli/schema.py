@@ -15,12 +15,13 @@ class Document(StrEnum):
 
     TOPOLOGY = "topology"
     EXPERIMENT = "experiment"
+    PAPER = "paper"
 
 
 def command(
     document: Annotated[Document, typer.Argument(help="Which file.")] = Document.TOPOLOGY,
 ) -> None:
-    """Print the JSON Schema of topologies or experiments.
+    """Print the JSON Schema of topologies, of experiments, or of what was published.
 
     Editors use it to complete and check YAML: with the YAML language server, begin a file with
     ``# yaml-language-server: $schema=topology.schema.json``.
@@ -29,7 +30,14 @@ def command(
 
         testbed schema > topology.schema.json
         testbed schema experiment > experiment.schema.json
+        testbed schema paper > paper.schema.json
     """
     from testbed.experiment import schema
+    from testbed.papers.schema import paper
 
-    print_json(schema.topology() if document is Document.TOPOLOGY else schema.experiment())
+    schemas = {
+        Document.TOPOLOGY: schema.topology,
+        Document.EXPERIMENT: schema.experiment,
+        Document.PAPER: paper,
+    }
+    print_json(schemas[document]())

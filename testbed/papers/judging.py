@@ -1,0 +1,236 @@
+"""A verdict for each claim of a publication, from what was measured.  Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from testbed.analysis.asked import Asked
+from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
+from testbed.analysis.verdicts import Check, Verdict, evaluate, subjects
+from testbed.errors import InputError
+from testbed.experiment.asked import asked, is_deterministic
+from testbed.papers.load import Paper, PaperExperiment, cell_of, number
+from testbed.papers.measured import Measured, MeasuredSide
+from testbed.papers.spec import ClaimSpec, Side, ValueSpec
+from testbed.results.model import Cell
+
+
+class Word(enum.StrEnum):
+    """What became of a claim."""
+
+    REPRODUCED = "reproduced"
+    NOT = "not reproduced"
+    CANNOT = "cannot be judged here"
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim on one side.
+
+    :param checks: what was expected, and what was seen.
+    :param why: why it was not reproduced, or cannot be judged; empty if nobody says.
+    :param where: the machines that it was measured in.
+    """
+
+    word: Word
+    checks: tuple[Check, ...] = ()
+    why: str = ""
+    where: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> int:
+        """How many expectations are met."""
+        return sum(check.verdict is Verdict.PASS for check in self.checks)
+
+
+class JudgedValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A published number, and what was measured here.
+
+    :param number: in the metric's unit, or a ratio.
+    :param seen: by stack; ``None`` where it was not measured.
+    """
+
+    value: ValueSpec
+    number: float
+    seen: dict[Side, dict[str, Estimate | Ratio | None]]
+
+
+class JudgedClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim on both sides."""
+
+    name: str
+    claim: ClaimSpec
+    sides: dict[Side, Judgement]
+    values: tuple[JudgedValue, ...]
+
+
+class JudgedPaper(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication with a verdict for each claim."""
+
+    name: str
+    title: str
+    claims: tuple[JudgedClaim, ...]
+
+    @property
+    def surprises(self) -> tuple[str, ...]:
+        """Results that nothing explains, and explanations of what is not so."""
+        return tuple(
+            text
+            for claim in self.claims
+            for side, found in claim.sides.items()
+            for text in _surprises(claim, side, found)
+        )
+
+
+def _surprises(claim: JudgedClaim, side: Side, found: Judgement) -> Iterator[str]:
+    explained = side in claim.claim.because
+    if found.word is Word.NOT and not explained:
+        yield f"{claim.name} was not reproduced by the {side} side, and 'because' does not say why"
+    if found.word is Word.REPRODUCED and explained:
+        yield f"{claim.name} was reproduced by the {side} side, but 'because' says why it was not"
+
+
+def judged(
+    paper: Paper, values: Measured, claims: Iterable[str] = (), *, partly: bool = False
+) -> JudgedPaper:
+    """Judge a publication.
+
+    :param claims: only these, instead of all.
+    :param partly: by the cells that were measured, though others are missing.
+    """
+    wanted = tuple(claims) or tuple(paper.published.claims)
+    return JudgedPaper(
+        name=paper.name,
+        title=paper.published.title,
+        claims=tuple(_claim(paper, values, name, partly=partly) for name in wanted),
+    )
+
+
+def _claim(paper: Paper, values: Measured, name: str, *, partly: bool) -> JudgedClaim:
+    claim = paper.published.claims[name]
+    published = [each for each in paper.published.values if each.claim == name]
+    return JudgedClaim(
+        name=name,
+        claim=claim,
+        sides={side: _judgement(paper, values, name, side, partly=partly) for side in Side},
+        values=tuple(_value(paper, values, each) for each in published),
+    )
+
+
+def _judgement(paper: Paper, values: Measured, name: str, side: Side, *, partly: bool) -> Judgement:
+    claim = paper.published.claims[name]
+    if side in claim.cannot:
+        return Judgement(word=Word.CANNOT, why=claim.cannot[side])
+    checks: list[Check] = []
+    where: dict[str, None] = {}
+    for experiment in paper.experiments.values():
+        if experiment.expects(name, side):
+            known = values.of(experiment.name, side)
+            checks += _checks(experiment, name, side, known, partly=partly)
+            if known is not None:
+                where[known.machine] = None
+    word, why = _word(checks, claim.because.get(side, ""))
+    return Judgement(word=word, checks=tuple(checks), why=why, where=tuple(where))
+
+
+def _checks(
+    experiment: PaperExperiment,
+    name: str,
+    side: Side,
+    known: MeasuredSide | None,
+    *,
+    partly: bool,
+) -> Sequence[Check]:
+    if known is None or known.digest != experiment.digest:
+        known = _nothing(experiment, side)
+    what = about(experiment, name, side, known.machine)
+    if partly:
+        there = {cell.identity for cell in known.cells}
+        cells = tuple(cell for cell in what.cells if cell.identity in there)
+        what = msgspec.structs.replace(what, cells=cells)
+    return evaluate(what, known.samples)
+
+
+def _nothing(experiment: PaperExperiment, side: Side) -> MeasuredSide:
+    return MeasuredSide(
+        experiment=experiment.name,
+        side=side,
+        machine=experiment.machine(side),
+        digest=experiment.digest,
+        cells=(),
+    )
+
+
+def about(experiment: PaperExperiment, claim: str, side: Side, machine: str) -> Asked:
+    """Return what an experiment asks for, as far as one claim on one side goes.
+
+    :param machine: where its runs happened.
+    """
+    whole = asked(experiment.name, experiment.spec, machine)
+    return msgspec.structs.replace(
+        whole,
+        claims=experiment.expects(claim, side),
+        deterministic=is_deterministic(machine),
+    )
+
+
+def _word(checks: Sequence[Check], because: str) -> tuple[Word, str]:
+    verdicts = [check.verdict for check in checks]
+    if Verdict.REGRESSED in verdicts:
+        return Word.NOT, because
+    if verdicts and all(verdict is Verdict.PASS for verdict in verdicts):
+        return Word.REPRODUCED, ""
+    if all(check.value is None for check in checks):
+        return Word.CANNOT, "it has not been measured"
+    if any(check.value is None for check in checks):
+        return Word.CANNOT, "some of its runs are missing or do not count"
+    said = next((check.why for check in checks if check.why), None)
+    return Word.CANNOT, said or "the interval reaches across the bound: more repetitions would tell"
+
+
+def _value(paper: Paper, values: Measured, value: ValueSpec) -> JudgedValue:
+    seen: dict[Side, dict[str, Estimate | Ratio | None]] = {side: {} for side in Side}
+    if value.experiment is not None:
+        experiment = paper.experiments[value.experiment]
+        for stack in value.stacks:
+            side = experiment.sides[stack]
+            if side is not None:
+                known = values.of(experiment.name, side)
+                seen[side][stack] = _seen(experiment, value, stack, known)
+    return JudgedValue(value=value, number=number(value), seen=seen)
+
+
+def _seen(
+    experiment: PaperExperiment, value: ValueSpec, stack: str, known: MeasuredSide | None
+) -> Estimate | Ratio | None:
+    if known is None or known.digest != experiment.digest:
+        return None
+    cell = cell_of(experiment, stack, value.parameters)
+    mine = known.samples.values(cell, value.metric)
+    if not mine:
+        return None
+    if value.relative_to is None:
+        return estimate(mine)
+    other = _beside(experiment, value, cell)
+    base = known.samples.values(other, value.metric)
+    return ratio(mine, [base]) if any(base) else None
+
+
+def _beside(experiment: PaperExperiment, value: ValueSpec, cell: Cell) -> Cell:
+    """Return the cell that a ratio is relative to: of the other stack, with the same parameters."""
+    for other in experiment.cells:
+        if other.stack == value.relative_to and other.point == cell.point:
+            return other
+    raise InputError(f"no cell of {value.relative_to!r} has the parameters of {cell.stack!r}")
+
+
+def needed(paper: Paper, claim: str, side: Side) -> dict[str, frozenset[str]]:
+    """Return the cells that decide a claim: by experiment, the identities of its cells."""
+    found: dict[str, set[str]] = {}
+    for experiment, expect in paper.expects(claim, side):
+        wanted = found.setdefault(experiment.name, set())
+        for cell, others in subjects(expect, experiment.cells):
+            wanted |= {cell.identity, *(other.identity for other in others)}
+    return {name: frozenset(cells) for name, cells in found.items()}

@@ -1,0 +1,319 @@
+"""Reading the folder of a publication."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from testbed import document
+from testbed.analysis.claims import ExpectSpec, bound
+from testbed.analysis.registry import metric_of
+from testbed.document import Document, join_path, nearest
+from testbed.errors import InputError, all_of
+from testbed.experiment import table
+from testbed.experiment.load import glance
+from testbed.experiment.matrix import expand
+from testbed.experiment.spec import ExperimentSpec
+from testbed.machine.model import VIRTUAL_TIME
+from testbed.papers.spec import PublishedSpec, Side, ValueSpec
+from testbed.results.model import Cell, Scalar
+from testbed.workload.stacks.choice import StackChoice
+
+ROOT: Final = Path("experiments/papers")
+PUBLISHED: Final = "published.yaml"
+SOURCE: Final = "source.md"
+# Of source.md, what one must know to trust the numbers.
+SECTIONS: Final = ("As published", "What we changed")
+_SAID: Final = "description"
+KERNEL_MACHINE: Final = f"uml:7.3{VIRTUAL_TIME}"
+
+
+class PaperExperiment(msgspec.Struct, frozen=True, kw_only=True):
+    """One experiment file of a publication.
+
+    :param sides: the side of each stack under test, by its label; ``None`` where its two ends are
+        of different sides.
+    :param digest: of what is run: the file and its topology, without what is expected of it.
+    :param cells: all of them.
+    """
+
+    name: str
+    path: Path
+    spec: ExperimentSpec
+    sides: dict[str, Side | None]
+    digest: str
+    cells: tuple[Cell, ...]
+
+    def stacks(self, side: Side) -> tuple[str, ...]:
+        """Return the labels of the stacks of one side."""
+        return tuple(label for label, of in self.sides.items() if of is side)
+
+    def expects(self, claim: str, side: Side) -> tuple[ExpectSpec, ...]:
+        """Return what a claim expects of one side."""
+        return tuple(
+            each
+            for each in self.spec.expect
+            if each.claim == claim and self.sides[each.stack] is side
+        )
+
+    def machine(self, side: Side) -> str:
+        """Return where the stacks of one side are judged: ours in a simulation."""
+        if side is Side.OURS:
+            return "sim"
+        return (*self.spec.machines, KERNEL_MACHINE)[0]
+
+
+class Paper(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication, checked.
+
+    :param name: of its folder.
+    :param source: ``source.md``.
+    """
+
+    name: str
+    folder: Path
+    published: PublishedSpec
+    source: str
+    experiments: dict[str, PaperExperiment]
+
+    def expects(self, claim: str, side: Side) -> Iterator[tuple[PaperExperiment, ExpectSpec]]:
+        """Yield what a claim expects of one side, each with its experiment."""
+        for experiment in self.experiments.values():
+            for expect in experiment.expects(claim, side):
+                yield experiment, expect
+
+
+def papers(root: Path = ROOT) -> list[Paper]:
+    """Return all publications below a folder, by name.
+
+    :raises InputError: there is none, or with all that is wrong in any of them.
+    """
+    folders = sorted(path.parent for path in root.glob(f"*/{PUBLISHED}"))
+    if not folders:
+        raise InputError(f"there is no publication in {root}", hint="run it where the clone is")
+    return all_of(*(functools.partial(load, folder) for folder in folders))
+
+
+def find(name: str, root: Path = ROOT) -> Paper:
+    """Return a publication by the name of its folder, or by its path.
+
+    :raises InputError: there is none, or with all that is wrong in it.
+    """
+    for folder in (root / name, Path(name)):
+        if (folder / PUBLISHED).is_file():
+            return load(folder)
+    known = [path.parent.name for path in sorted(root.glob(f"*/{PUBLISHED}"))]
+    raise InputError(f"there is no publication {name!r}", hint=nearest(name, known))
+
+
+def load(folder: Path) -> Paper:
+    """Read the folder of a publication.
+
+    :raises InputError: with file and line; all that is wrong.
+    """
+    written = document.load(folder / PUBLISHED, PublishedSpec)
+    experiments = {each.name: each for each in _experiments(written, folder)}
+    paper = Paper(
+        name=folder.resolve().name,
+        folder=folder,
+        published=written.value,
+        source=_source(folder / SOURCE),
+        experiments=experiments,
+    )
+    all_of(*(functools.partial(_check_expects, paper, each) for each in experiments.values()))
+    every = (
+        (_check_claim, written.value.claims),
+        (_check_value, range(len(written.value.values))),
+        (_check_figure, range(len(written.value.figures))),
+    )
+    all_of(
+        *(
+            functools.partial(check, written, paper, each)
+            for check, of in every
+            for each in cast("Iterable[Any]", of)
+        )
+    )
+    return paper
+
+
+def _experiments(written: Document[PublishedSpec], folder: Path) -> list[PaperExperiment]:
+    own = [path for path in sorted(folder.glob("*.yaml")) if path.name != PUBLISHED]
+    own = [path for path in own if _is_experiment(path)]
+    others = [folder / name for name in written.value.experiments]
+    for index, path in enumerate(others):
+        if not path.is_file():
+            raise written.error(f"there is no file {path}", join_path("experiments", index))
+    if not own and not others:
+        raise InputError(
+            "has no experiment", file=folder, hint="add one, or list it in 'experiments'"
+        )
+    return all_of(*(functools.partial(_experiment, path) for path in (*own, *others)))
+
+
+def _is_experiment(path: Path) -> bool:
+    raw = document.load(path, Any).raw
+    return isinstance(raw, Mapping) and not {"workload", "flows"}.isdisjoint(raw)
+
+
+def _experiment(path: Path) -> PaperExperiment:
+    spec = glance(path)
+    choices = spec.choices
+    return PaperExperiment(
+        name=path.stem,
+        path=path,
+        spec=spec,
+        sides={choice.label: _side(choice) for choice in choices},
+        digest=_digest(path),
+        cells=expand(spec.parameters, choices),
+    )
+
+
+def _digest(path: Path) -> str:
+    """Return what tells one state of what is run from another."""
+    raw = cast("dict[str, Any]", table.filled(document.load(path, Any), path.parent).raw)
+    network = raw.get("topology")
+    if isinstance(network, str):
+        network = cast("dict[str, Any]", document.load(path.parent / network, Any).raw)
+    raw = dict(raw)
+    raw["topology"] = {key: value for key, value in (network or {}).items() if key != _SAID}
+    said = (_SAID, "expect", "machines")
+    plain = {key: value for key, value in raw.items() if key not in said}
+    return hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:16]
+
+
+def _side(choice: StackChoice) -> Side | None:
+    in_kernel = {end.kind.in_kernel for end in choice.ends}
+    if len(in_kernel) > 1:
+        return None
+    return Side.KERNEL if in_kernel.pop() else Side.OURS
+
+
+def _source(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise InputError(f"cannot be read: {reason}", file=path) from error
+    heads = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    for section in SECTIONS:
+        if section not in heads:
+            line = len(text.splitlines()) or 1
+            raise InputError(f"has no section '## {section}'", file=path, line=line)
+    return text
+
+
+def _check_claim(written: Document[PublishedSpec], paper: Paper, name: str) -> None:
+    """Refuse a claim about which nothing is expected on a side, and nobody says why."""
+    claim, place = written.value.claims[name], join_path("claims", name)
+    for side in Side:
+        expected = any(paper.expects(name, side))
+        if expected and side in claim.cannot:
+            message = f"an expectation of the {side} side names this claim, so it can be judged"
+            raise written.error(message, join_path("claims", name, "cannot"))
+        if not expected and side not in claim.cannot:
+            raise written.error(
+                f"no expectation of the {side} side names this claim",
+                place,
+                f"add 'claim: {name}' to one in 'expect', or say why: 'cannot: {{{side}: ...}}'",
+            )
+        if not expected and side in claim.because:
+            raise written.error(
+                f"what the {side} side cannot be judged by is not explained by its result",
+                join_path("claims", name, "because"),
+            )
+
+
+def _check_expects(paper: Paper, experiment: PaperExperiment) -> None:
+    """Refuse expectations that belong to no claim, or to stacks of two sides."""
+    read = document.load(experiment.path, Any)
+    known = paper.published.claims
+    for index, expect in enumerate(experiment.spec.expect):
+        place = join_path("expect", index)
+        elsewhere = experiment.path.parent != paper.folder
+        if expect.claim is None or (elsewhere and expect.claim not in known):
+            continue
+        if expect.claim not in known:
+            message = f"{paper.name} makes no claim {expect.claim!r}"
+            raise read.error(message, place, nearest(expect.claim, known))
+        stacks = [expect.stack, *(each.stack for each in expect.selectors)]
+        unknown = [stack for stack in stacks if stack not in experiment.sides]
+        if unknown:
+            hint = nearest(unknown[0], experiment.sides)
+            raise read.error(f"stack {unknown[0]!r} does not run here", place, hint)
+        sides = {experiment.sides[stack] for stack in stacks}
+        if len(sides) > 1 or None in sides:
+            raise read.error(
+                "a claim is judged for each side alone: these stacks are of two", place
+            )
+
+
+def _check_value(written: Document[PublishedSpec], paper: Paper, index: int) -> None:
+    value, place = written.value.values[index], join_path("values", index)
+    with written.placing(place):
+        if value.claim not in written.value.claims:
+            hint = nearest(value.claim, written.value.claims)
+            raise InputError(f"there is no claim {value.claim!r}", hint=hint)
+        number(value)
+        if value.experiment is not None:
+            experiment = _named(paper, value.experiment)
+            for stack in value.stacks:
+                cell_of(experiment, stack, value.parameters)
+
+
+def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) -> None:
+    figure = written.value.figures[index]
+    with written.placing(join_path("figures", index)):
+        experiment = _named(paper, figure.experiment)
+        metric_of(figure.metric)
+        axes = [name for name in (figure.x, figure.y, *figure.where) if name is not None]
+        for name in axes:
+            if name not in experiment.spec.parameters:
+                hint = nearest(name, experiment.spec.parameters)
+                raise InputError(f"{name!r} is no parameter of {experiment.name}", hint=hint)
+        for stack in figure.stacks:
+            if stack not in experiment.sides:
+                raise InputError(f"no stack {stack!r}", hint=nearest(stack, experiment.sides))
+
+
+def _named(paper: Paper, name: str) -> PaperExperiment:
+    if name not in paper.experiments:
+        raise InputError(f"there is no experiment {name!r}", hint=nearest(name, paper.experiments))
+    return paper.experiments[name]
+
+
+def number(value: ValueSpec) -> float:
+    """Return a published value in the unit of its metric, or as a ratio.
+
+    :raises InputError: it is none.
+    """
+    relative = None if value.relative_to is None else value.relative_to
+    expect = ExpectSpec(metric=value.metric, stack="", relative_to=relative, at_least=value.value)
+    found = bound(expect, value.value)
+    if found is None:
+        raise InputError("has no value")
+    return found
+
+
+def cell_of(experiment: PaperExperiment, stack: str, parameters: Mapping[str, Scalar]) -> Cell:
+    """Return the cell of a stack that has these parameters.
+
+    :raises InputError: there is none, or several.
+    """
+    if stack not in experiment.sides:
+        raise InputError(f"no stack {stack!r}", hint=nearest(stack, experiment.sides))
+    fitting: Sequence[Cell] = [
+        cell
+        for cell in experiment.cells
+        if cell.stack == stack and parameters.items() <= cell.parameters.items()
+    ]
+    if len(fitting) != 1:
+        count = len(fitting) or "no"
+        hint = f"its parameters: {', '.join(experiment.spec.parameters) or 'none'}"
+        raise InputError(f"{count} cells of {stack!r} have these parameters", hint=hint)
+    return fitting[0]

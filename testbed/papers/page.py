@@ -1,0 +1,146 @@
+"""docs/papers.md: the tables of all publications, and how to add one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from testbed.papers import measured, tables
+from testbed.papers.judging import JudgedPaper, Word, judged
+from testbed.papers.load import Paper
+from testbed.papers.measured import Measured
+from testbed.papers.spec import Side
+
+PAGE: Final = Path("docs/papers.md")
+HEAD: Final = """\
+# Publications
+
+`experiments/papers` holds published results of Multipath TCP as experiments: what a paper, an RFC
+or a report says, the experiment files that ask for the same, and a verdict for each claim.
+`scripts/papers-page` writes this page from them and from what was measured; a test holds them
+together.
+
+```console
+$ testbed papers list
+$ testbed papers run --quick                # the first claim of each
+$ testbed papers run rfc6356 --jobs 2       # one of them, with all claims
+$ testbed papers show rfc6356 --page rfc6356.html
+```
+
+`testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`.
+
+Each claim is judged twice. *ours* is the stack of this project in a [simulation](simulation.md).
+*kernel* is Linux in user-mode Linux on a [virtual clock](virtual-time.md), or in the machine that
+the experiment names. Both give the same numbers each time. An interval, in brackets or after ±, is
+of 95 %, over repetitions with different seeds.
+
+| verdict | when |
+| --- | --- |
+| reproduced | every expectation of the claim is met |
+| not reproduced | one is surely not met; the reason is given below |
+| cannot be judged here | a stack or this laboratory lacks something, or nothing was measured |
+
+A published number was read *literally*, in the publication itself, unless the table says
+*secondary*: then the publication was not at hand, and the number is from others who cite it.
+
+"""
+FOOT: Final = """\
+## How to add one
+
+```console
+$ testbed papers new lim2017
+$ testbed schema paper > paper.schema.json     # for your editor
+$ testbed papers run lim2017
+$ testbed papers run lim2017 --keep            # what came out goes to measured.json
+$ scripts/papers-page
+```
+
+The first command writes a folder that runs as it is:
+
+| file | what it says |
+| --- | --- |
+| `source.md` | the full reference, the parameters as published, and what we changed and why |
+| `published.yaml` | the claims, the published numbers, and the figures to draw |
+| `*.yaml` | [experiments](experiments.md); an expectation names the `claim:` it is a part of |
+| `measured.json` | the values of each cell, written by `--keep` |
+
+A claim is an ordering or a ratio, such as "at least as much as the best path alone". Absolute
+numbers of another machine are no claims. For each side a claim has expectations about stacks of
+that side, or `cannot:` says why there are none. `because:` explains a claim that was not
+reproduced, by what a reader can check. `testbed papers run` ends with exit code 3 if a claim is not
+reproduced and nothing explains it, and also if something explains it but it is reproduced.
+
+In an expectation about a table of cases, `in_at_least: 45%` says in which share of the cells the
+bounds must hold, and with `best: true` it is relative to the best of several selectors, not to
+their sum. `cases: FILE.csv` takes the cases from a table whose columns are `case` and the paths
+that it sets.
+"""
+
+
+def page(papers: Sequence[Paper], root: Path) -> str:
+    """Return the page.
+
+    :param root: of the clone.
+    """
+    found = [(paper, measured.read(paper.folder)) for paper in papers]
+    every = [judged(paper, values) for paper, values in found]
+    parts = [HEAD, *_summary(every)]
+    for (paper, values), verdicts in zip(found, every, strict=True):
+        parts += _paper(paper, values, verdicts, root)
+    return "".join([*parts, FOOT])
+
+
+def _summary(every: Sequence[JudgedPaper]) -> Iterator[str]:
+    count = sum(len(paper.claims) for paper in every)
+    yield f"## {count} claims of {len(every)} publications\n\n"
+    rows = [
+        (str(side), *(str(words[word]) for word in Word))
+        for side, words in tables.counts(every).items()
+    ]
+    yield table(("side", *map(str, Word)), rows)
+    yield "\n"
+    yield table(tables.CLAIMS, tables.claim_rows(every))
+    yield "\n"
+
+
+def _paper(paper: Paper, values: Measured, found: JudgedPaper, root: Path) -> Iterator[str]:
+    published = paper.published
+    place = os.path.relpath(paper.folder.resolve(), root.resolve() / PAGE.parent)
+    yield f"## {paper.name}\n\n"
+    yield f"{published.authors}: [{published.title}]({published.link}). {published.venue}.\n"
+    yield f"[What it says, and what we changed]({place}/source.md).\n\n"
+    where = [
+        f"{it.experiment}, {it.side}: `{it.machine}`"
+        + (f", Linux {it.kernel}" if it.kernel else "")
+        for it in values.sides
+    ]
+    yield f"Measured: {'; '.join(where) or 'nothing yet'}.\n\n"
+    rows = [*tables.value_rows(found)]
+    if rows:
+        yield table(tables.VALUES, rows) + "\n"
+    yield from _explanations(found)
+
+
+def _explanations(found: JudgedPaper) -> Iterator[str]:
+    for claim in found.claims:
+        for side in Side:
+            what = claim.sides[side]
+            if what.word is Word.NOT:
+                why = what.why or "Nobody says why."
+                yield f"**{claim.name}, {side}: not reproduced.** {why}\n\n"
+                failed = [check for check in what.checks if check.verdict != "pass"]
+                yield "".join(f"- {tables.check_line(check)}\n" for check in failed[:8])
+                more = len(failed) - 8
+                yield (f"- and {more} more\n" if more > 0 else "") + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

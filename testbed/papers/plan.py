@@ -1,0 +1,96 @@
+"""Which runs a publication needs.  Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from testbed.experiment.spec import CASE
+from testbed.papers.judging import needed
+from testbed.papers.load import Paper, PaperExperiment
+from testbed.papers.spec import Side
+
+ALL: Final = None
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """The stacks of one side in one experiment.
+
+    :param cells: the identities of the cells to run; ``None``: all.
+    :param repetitions: of each cell, instead of what the file asks for.
+    """
+
+    paper: Paper
+    experiment: PaperExperiment
+    side: Side
+    cells: frozenset[str] | None = ALL
+    repetitions: int | None = None
+
+
+def errands(
+    papers: Iterable[Paper],
+    sides: Sequence[Side],
+    *,
+    quick: bool,
+    sample: int | None = None,
+    repetitions: int | None = None,
+) -> list[Errand]:
+    """Return what is to be run, in the order of the publications.
+
+    :param quick: the first claim of each, with one run of each cell that decides it.
+    :param sample: of experiments with more cases only so many.
+    :param repetitions: of each cell, instead of what the files ask for.
+    """
+    found = [
+        errand
+        for paper in papers
+        for side in sides
+        for errand in (_quick(paper, side) if quick else _whole(paper, side, sample))
+    ]
+    if repetitions is None:
+        return found
+    return [msgspec.structs.replace(errand, repetitions=repetitions) for errand in found]
+
+
+def _whole(paper: Paper, side: Side, sample: int | None) -> list[Errand]:
+    return [
+        Errand(paper=paper, experiment=experiment, side=side, cells=_some(experiment, sample))
+        for experiment in paper.experiments.values()
+        if experiment.stacks(side)
+    ]
+
+
+def _some(experiment: PaperExperiment, sample: int | None) -> frozenset[str] | None:
+    if sample is None or sample >= len(experiment.spec.cases):
+        return ALL
+    return _sample(experiment, frozenset(cell.identity for cell in experiment.cells), sample)
+
+
+def _quick(paper: Paper, side: Side) -> list[Errand]:
+    first = next(iter(paper.published.claims))
+    return [
+        Errand(
+            paper=paper,
+            experiment=paper.experiments[name],
+            side=side,
+            cells=_sample(paper.experiments[name], cells, paper.published.quick),
+            repetitions=1,
+        )
+        for name, cells in needed(paper, first, side).items()
+    ]
+
+
+def _sample(experiment: PaperExperiment, cells: frozenset[str], size: int | None) -> frozenset[str]:
+    """Return the cells of so many of the cases, which the experiment's seed chooses."""
+    cases = [*experiment.spec.cases]
+    if size is None or size >= len(cases):
+        return cells
+    chosen = set(random.Random(experiment.spec.seed).sample(cases, size))
+    return frozenset(
+        cell.identity
+        for cell in experiment.cells
+        if cell.identity in cells and cell.parameters.get(CASE) in chosen
+    )

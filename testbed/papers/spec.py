@@ -1,0 +1,125 @@
+"""What ``published.yaml`` may say, as types."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from testbed.analysis.claims import Quantity
+from testbed.errors import InputError
+from testbed.results.model import Scalar
+
+ClaimName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+_NEEDS: Final = {"bars": (), "cdf": (), "lines": ("x",), "heatmap": ("x", "y")}
+
+
+class Side(enum.StrEnum):
+    """Whose stacks a number is of."""
+
+    KERNEL = "kernel"
+    OURS = "ours"
+
+
+class Read(enum.StrEnum):
+    """How sure a number is."""
+
+    LITERALLY = "literally"  # in the publication itself
+    SECONDARY = "secondary"  # in what others say of it; the text itself was not at hand
+
+
+class ClaimSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One claim of a publication.
+
+    The experiments' ``expect`` blocks that name it say what must be measured.
+
+    :param says: the claim, in a sentence of our own.
+    :param where: the section, figure or table.
+    :param cannot: why it cannot be judged here, for a side that no expectation is about.
+    :param because: why it was not reproduced, where it was not, in words that can be checked.
+    """
+
+    says: Text
+    where: Text
+    read: Read = Read.LITERALLY
+    cannot: dict[Side, Text] = {}
+    because: dict[Side, Text] = {}
+
+
+class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One published number.
+
+    :param claim: the claim that it belongs to.
+    :param label: what it is of, in the words of the publication.
+    :param metric: in whose unit ``value`` is: ``1.66mbit``, ``68ms`` or a bare number.
+    :param where: the table or figure.
+    :param experiment: the file, without ``.yaml``, whose numbers stand beside it.
+    :param stacks: the stacks whose numbers these are; none if nothing here can be compared.
+    :param parameters: the values of the matrix that tell which cell it is.
+    :param relative_to: the value is a ratio, of ``stacks`` to this stack.
+    """
+
+    claim: ClaimName
+    label: Text
+    metric: Text
+    value: Quantity
+    where: Text
+    read: Read
+    experiment: str | None = None
+    stacks: tuple[str, ...] = ()
+    parameters: dict[str, Scalar] = {}
+    relative_to: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.stacks and self.experiment is None:
+            raise InputError("'stacks' are of an experiment: which?", path="experiment")
+        if self.relative_to is not None and isinstance(self.value, str):
+            raise InputError(f"{self.value!r} is not a number", path="value", hint="write 1.12")
+
+
+class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One figure, in the form in which the publication has it.
+
+    :param form: ``bars``: a bar for each stack, in groups by ``x``; ``cdf``: distribution over
+        the cells; ``lines``: over the numbers of ``x``; ``heatmap``: over ``x`` and ``y``.
+    :param metric: what is drawn; published values of this metric and experiment are marked.
+    :param x: a parameter of the matrix; ``y`` likewise.
+    :param where: only cells with these parameters.
+    :param stacks: only these.
+    """
+
+    title: Text
+    form: Literal["bars", "cdf", "lines", "heatmap"]
+    experiment: str
+    metric: Text
+    x: str | None = None
+    y: str | None = None
+    where: dict[str, Scalar] = {}
+    stacks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in _NEEDS[self.form]:
+            if getattr(self, name) is None:
+                raise InputError(f"a figure of form {self.form!r} has {name!r}", path=name)
+
+
+class PublishedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A publication.
+
+    :param link: where it can be read.
+    :param claims: the first one is what ``--quick`` tries.
+    :param experiments: files that belong to it and lie elsewhere, relative to the folder.
+    :param quick: how many cases, chosen by the seed of the experiment, ``--quick`` takes of more.
+    """
+
+    title: Text
+    authors: Text
+    venue: Text
+    link: Annotated[str, msgspec.Meta(pattern=r"^https?://")]
+    claims: Annotated[dict[ClaimName, ClaimSpec], msgspec.Meta(min_length=1)]
+    values: tuple[ValueSpec, ...] = ()
+    figures: tuple[FigureSpec, ...] = ()
+    experiments: tuple[str, ...] = ()
+    quick: Annotated[int, msgspec.Meta(ge=1)] | None = None
