@@ -1,0 +1,271 @@
+"""Figures of publications, in the form in which these have them, with what was published marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from testbed.analysis.numbers import number
+from testbed.analysis.registry import metric_of
+from testbed.analysis.statistics import Estimate, estimate
+from testbed.metric import Unit
+from testbed.papers import load
+from testbed.papers.load import Paper
+from testbed.papers.measured import Measured, MeasuredCell
+from testbed.papers.spec import FigureSpec
+from testbed.report.axes import Axis, axis
+from testbed.report.blocks import Figure
+from testbed.report.svg import Drawing, Point, steps, style, width_of
+from testbed.results.model import Scalar
+
+_WIDTH: Final = 640.0
+_LEFT: Final = 64.0
+_RIGHT: Final = 12.0
+_BOTTOM: Final = 44.0
+_ROW: Final = 16.0  # of a legend
+_HEIGHT: Final = 220.0
+_SHADES: Final = 10  # of heat maps: assets/page.css
+
+
+class Datum(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of an experiment in a figure.
+
+    :param x: its place, as text; likewise ``y``.
+    :param published: labels and numbers.
+    """
+
+    stack: str
+    x: str
+    y: str
+    value: Estimate
+    published: tuple[tuple[str, float], ...]
+
+
+def data(paper: Paper, values: Measured, figure: FigureSpec) -> list[Datum]:
+    """Return what a figure shows, of both sides."""
+    return [
+        Datum(
+            stack=cell.stack,
+            x=_text(cell, figure.x),
+            y=_text(cell, figure.y),
+            value=estimate(cell.values[figure.metric]),
+            published=tuple(_published(paper, figure, cell)),
+        )
+        for side in values.sides
+        if side.experiment == figure.experiment
+        for cell in side.cells
+        if figure.where.items() <= cell.parameters.items()
+        and (not figure.stacks or cell.stack in figure.stacks)
+        and figure.metric in cell.values
+    ]
+
+
+def _text(cell: MeasuredCell, name: str | None) -> str:
+    value: Scalar = "" if name is None else cell.parameters.get(name, "")
+    return str(value)
+
+
+def _published(paper: Paper, figure: FigureSpec, cell: MeasuredCell) -> Iterator[tuple[str, float]]:
+    for value in paper.published.values:
+        if (
+            value.experiment == figure.experiment
+            and value.metric == figure.metric
+            and value.relative_to is None
+            and cell.stack in value.stacks
+            and value.parameters.items() <= cell.parameters.items()
+        ):
+            yield value.label, load.number(value)
+
+
+def drawn(paper: Paper, values: Measured, figure: FigureSpec) -> Figure:
+    """Return a figure as a drawing."""
+    found = data(paper, values, figure)
+    if not found:
+        empty = Drawing.sized(_WIDTH, 40, figure.title)
+        empty.text(0, 24, "nothing was measured", "tick")
+        return Figure(figure.title, str(empty))
+    draw = {"bars": _bars, "cdf": _cdf, "lines": _lines, "heatmap": _heatmap}[figure.form]
+    marked = any(datum.published for datum in found)
+    marks = ("the black lines and diamonds are what was published",) if marked else ()
+    return Figure(figure.title, draw(figure, found), marks)
+
+
+class _Frame:
+    """A drawing with axes and a legend of stacks."""
+
+    def __init__(
+        self, figure: FigureSpec, found: Sequence[Datum], *, up: Axis | None = None
+    ) -> None:
+        self.stacks = [*dict.fromkeys(datum.stack for datum in found)]
+        self.top = 22 + _ROW * len(self.stacks)
+        self.span = _WIDTH - _LEFT - _RIGHT
+        self.drawing = Drawing.sized(_WIDTH, self.top + _HEIGHT + _BOTTOM, figure.title)
+        self.unit: Unit = metric_of(figure.metric).unit
+        heights = [edge for datum in found for edge in _edges(datum)]
+        self.up = up or axis(max(heights), self.unit, low=min(0.0, *heights), count=5)
+        name = figure.metric if up is None else "share of the cells"
+        self.drawing.text(0, 12, f"{name}{_in(self.up)}", "title")
+        for index, stack in enumerate(self.stacks):
+            y = 22 + index * _ROW
+            self.drawing.rectangle((_LEFT, y), (12, 8), f"area {style(index)}")
+            self.drawing.text(_LEFT + 18, y + 8, stack, "tick")
+        for tick, text in self.up.ticks:
+            self.drawing.line((_LEFT, self.y(tick)), (_LEFT + self.span, self.y(tick)), "grid")
+            self.drawing.text(_LEFT - 6, self.y(tick) + 3.5, text, "tick", "end")
+
+    @property
+    def bottom(self) -> float:
+        """Where the horizontal axis is."""
+        return self.top + _HEIGHT
+
+    def y(self, value: float) -> float:
+        """Return the place of a value."""
+        return self.top + (1 - self.up.place(value)) * _HEIGHT
+
+    def below(self, x: float, text: str, row: int = 0) -> None:
+        """Write below the axis."""
+        self.drawing.text(x, self.bottom + 15 + 15 * row, text, "tick", "middle")
+
+    def mark(self, at: Point, text: str) -> None:
+        """Mark a published value."""
+        of = self.drawing.group(f"published: {text}")
+        x, y = at
+        of.path(f"M{x - 5:.1f} {y:.1f}l5 -5l5 5l-5 5z", "published")
+
+
+def _edges(datum: Datum) -> list[float]:
+    ends = datum.value.interval
+    spread = [] if ends is None else [ends.low, ends.high]
+    return [datum.value.mean, *spread, *(value for _, value in datum.published)]
+
+
+def _in(of: Axis) -> str:
+    return f", {of.unit}" if of.unit else ""
+
+
+def _bars(figure: FigureSpec, found: Sequence[Datum]) -> str:
+    frame = _Frame(figure, found)
+    groups = [*dict.fromkeys(datum.x for datum in found)]
+    wide = frame.span / len(groups)
+    bar = wide * 0.8 / len(frame.stacks)
+    for index, group in enumerate(groups):
+        start = _LEFT + index * wide + wide * 0.1
+        frame.below(start + wide * 0.4, _cut(group, wide))
+        for datum in (it for it in found if it.x == group):
+            place = frame.stacks.index(datum.stack)
+            _bar(frame, datum, (start + place * bar, bar * 0.9), style(place))
+    if figure.x is not None:
+        frame.below(_LEFT + frame.span / 2, figure.x, 1)
+    return str(frame.drawing)
+
+
+def _bar(frame: _Frame, datum: Datum, across: tuple[float, float], classes: str) -> None:
+    left, wide = across
+    zero, height = frame.y(0.0), frame.y(datum.value.mean)
+    metric = f"{datum.stack} {datum.x}: {datum.value.mean:.4g}"
+    of = frame.drawing.group(metric)
+    of.rectangle((left, min(zero, height)), (wide, abs(zero - height)), f"area {classes}")
+    ends = datum.value.interval
+    if ends is not None and ends.low != ends.high:
+        middle = left + wide / 2
+        of.line((middle, frame.y(ends.low)), (middle, frame.y(ends.high)), "mean")
+    for text, value in datum.published:
+        inner = frame.drawing.group(f"published: {text}")
+        inner.line((left - 2, frame.y(value)), (left + wide + 2, frame.y(value)), "mean")
+        frame.mark((left + wide / 2, frame.y(value)), text)
+
+
+def _cdf(figure: FigureSpec, found: Sequence[Datum]) -> str:
+    share = axis(1.0, "1", count=4)
+    frame = _Frame(figure, found, up=share)
+    values = [datum.value.mean for datum in found]
+    published = [value for datum in found for _, value in datum.published]
+    low, high = min(values + published), max(values + published)
+    across = axis(high, frame.unit, low=low if low < 0 else 0.0, count=6)
+
+    def x(value: float) -> float:
+        return _LEFT + across.place(value) * frame.span
+
+    _ticks(frame, across, x, figure.metric)
+    for index, stack in enumerate(frame.stacks):
+        ordered = sorted(datum.value.mean for datum in found if datum.stack == stack)
+        corners = [(across.low, 0.0)]
+        corners += [(value, (n + 1) / len(ordered)) for n, value in enumerate(ordered)]
+        corners.append((across.high, 1.0))
+        points = [(x(value), frame.y(part)) for value, part in corners]
+        frame.drawing.lines(steps(points), f"line {style(index)}")
+    for datum in found:
+        for text, value in datum.published:
+            frame.mark((x(value), frame.y(0.5)), text)
+    return str(frame.drawing)
+
+
+def _lines(figure: FigureSpec, found: Sequence[Datum]) -> str:
+    frame = _Frame(figure, found)
+    places = [*dict.fromkeys(datum.x for datum in found)]
+
+    def x(text: str) -> float:
+        return _LEFT + (places.index(text) + 0.5) / len(places) * frame.span
+
+    for text in places:
+        frame.below(x(text), _cut(text, frame.span / len(places)))
+    frame.below(_LEFT + frame.span / 2, figure.x or "", 1)
+    for index, stack in enumerate(frame.stacks):
+        mine = [datum for datum in found if datum.stack == stack]
+        points = [(x(datum.x), frame.y(datum.value.mean)) for datum in mine]
+        frame.drawing.lines(points, f"line {style(index)}")
+        for datum, at in zip(mine, points, strict=True):
+            frame.drawing.dot(at, 3, f"dot {style(index)}")
+            ends = datum.value.interval
+            if ends is not None and ends.low != ends.high:
+                frame.drawing.line((at[0], frame.y(ends.low)), (at[0], frame.y(ends.high)), "mean")
+            for text, value in datum.published:
+                frame.mark((at[0], frame.y(value)), text)
+    return str(frame.drawing)
+
+
+def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
+    """Draw one map for each stack, below one another, in common shades."""
+    stacks = [*dict.fromkeys(datum.stack for datum in found)]
+    xs = [*dict.fromkeys(datum.x for datum in found)]
+    ys = [*dict.fromkeys(datum.y for datum in found)]
+    label = 20 + max(width_of(text) for text in ys)
+    wide, high, head = min(90.0, (_WIDTH - label) / len(xs)), 24.0, 40.0
+    each = head + high * len(ys) + 8
+    drawing = Drawing.sized(label + wide * len(xs), each * len(stacks), figure.title)
+    values = [datum.value.mean for datum in found]
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    for index, stack in enumerate(stacks):
+        top = index * each
+        drawing.text(
+            0, top + 14, f"{stack}: {figure.metric}, {figure.y} down, {figure.x} across", "title"
+        )
+        for place, text in enumerate(xs):
+            middle = label + (place + 0.5) * wide
+            drawing.text(middle, top + head - 6, _cut(text, wide), "tick", "middle")
+        for place, text in enumerate(ys):
+            drawing.text(label - 6, top + head + (place + 0.65) * high, text, "tick", "end")
+        for datum in (it for it in found if it.stack == stack):
+            left, down = label + xs.index(datum.x) * wide, top + head + ys.index(datum.y) * high
+            shade = min(_SHADES - 1, int((datum.value.mean - low) / span * _SHADES))
+            of = drawing.group(
+                "; ".join(f"published {text}: {v:.4g}" for text, v in datum.published)
+            )
+            of.rectangle((left, down), (wide - 1, high - 1), f"heat h{shade}")
+            said = number(figure.metric, datum.value.mean, None)
+            of.text(left + wide / 2, down + high * 0.65, said, "tick", "middle")
+    return str(drawing)
+
+
+def _ticks(frame: _Frame, across: Axis, x: Callable[[float], float], metric: str) -> None:
+    for tick, text in across.ticks:
+        frame.drawing.line((x(tick), frame.top), (x(tick), frame.bottom), "grid")
+        frame.below(x(tick), text)
+    frame.below(_LEFT + frame.span / 2, f"{metric}{_in(across)}", 1)
+
+
+def _cut(text: str, width: float) -> str:
+    most = max(1, int(width / width_of("x")))
+    return text if len(text) <= most else text[: most - 1] + "…"
