@@ -39,6 +39,7 @@ COMMANDS: Final = (
     "baseline",
     "history",
     "bisect",
+    "papers",
     "report",
     "serve",
     "import",

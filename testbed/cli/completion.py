@@ -211,3 +211,12 @@ def ip_versions(incomplete: str) -> Iterator[str]:
     from testbed.interchange.packetdrill import VERSIONS
 
     yield from (name for name in VERSIONS if name.startswith(incomplete))
+
+
+def papers(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Yield the publications whose name begins so, in the folder that the command line names."""
+    from pathlib import Path
+
+    root = Path(ctx.params.get("root") or "experiments/papers")
+    found = sorted(root.glob(f"{incomplete}*/published.yaml"))
+    yield from (path.parent.name for path in found)

@@ -15,7 +15,8 @@ from testbed.errors import InputError
 
 def command(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE...", help="Experiment files.")
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="Experiment files, or folders of publications."),
     ] = None,
     stack: Annotated[
         list[str] | None,
@@ -94,6 +95,10 @@ def command(
 
         testbed run --sim experiments/quickstart.yaml
 
+        testbed run experiments/papers/rfc6356
+
+    runs a publication, as `testbed papers run` does.
+
         testbed run --until-decided --max-repetitions 40 experiments/quickstart.yaml
 
     adds a block of repetitions, as many as the file asks for, until each expectation is decided or
@@ -121,6 +126,10 @@ def command(
     from testbed.experiment.venue import SIMULATION
     from testbed.machine.model import HOST
 
+    folders = [file for file in files or () if file.is_dir()]
+    if folders:
+        _refuse_for_publications(folders, files or [], stack, set_, machine, sim=sim)
+        sys.exit(_publications(folders, jobs, results, json=json))
     _check_places(sim, machine, wire, virtual_time, until_decided)
     if max_repetitions is not None and not until_decided:
         raise InputError("--max-repetitions goes with --until-decided")
@@ -149,6 +158,34 @@ def command(
         jobs=jobs,
     )
     sys.exit(running.start(request, machine or (), virtual_time=virtual_time, dry_run=dry_run))
+
+
+def _refuse_for_publications(
+    folders: list[Path],
+    files: list[Path],
+    stack: list[str] | None,
+    set_: list[str] | None,
+    machine: list[str] | None,
+    *,
+    sim: bool,
+) -> None:
+    """Refuse what would make other experiments of those of a publication."""
+    if len(folders) < len(files):
+        raise InputError("experiment files and folders of publications: run one after the other")
+    if stack or set_ or machine or sim:
+        raise InputError(
+            f"{folders[0]} says itself what is run, and where",
+            hint="name one of its experiment files to change that",
+        )
+
+
+def _publications(folders: list[Path], jobs: int, results: Path, *, json: bool) -> int:
+    from testbed.cli import papers
+    from testbed.papers.load import find
+    from testbed.papers.spec import Side
+
+    found = [find(str(folder)) for folder in folders]
+    return papers.carry_out(found, [*Side], jobs=jobs, results=results / "papers", json=json)
 
 
 def _check_places(

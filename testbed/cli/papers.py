@@ -1,0 +1,308 @@
+"""`testbed papers`: published results as experiments, and what came out here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from testbed.cli import completion
+from testbed.cli.helptext import of as help_of
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json, write_file
+from testbed.errors import InputError
+
+if TYPE_CHECKING:
+    from testbed.papers.judging import JudgedPaper
+    from testbed.papers.load import Paper
+    from testbed.papers.spec import Side
+
+application = typer.Typer(
+    no_args_is_help=True,
+    help="Published results of Multipath TCP as experiments, with a verdict for each claim.\n\n"
+    "\b\n    testbed papers list\n\n"
+    "\b\n    testbed papers run --quick\n\n"
+    "\b\n    testbed papers show rfc6356",
+)
+_ROOT: Final = Path("experiments/papers")
+_RESULTS: Final = Path("results/papers")
+Root = Annotated[Path, typer.Option("--folder", help="Where publications lie.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME...]", help="Only these.", autocompletion=completion.papers),
+]
+
+
+def list_(root: Root = _ROOT, json: Json = False) -> None:
+    """List the publications, with their claims and what became of them.
+
+    testbed papers list
+    """
+    from testbed.papers import measured
+    from testbed.papers.judging import judged
+    from testbed.papers.load import papers
+
+    found = papers(root)
+    every = [judged(paper, measured.read(paper.folder)) for paper in found]
+    if json:
+        print_json(every)
+    else:
+        _print_list(found, every)
+
+
+def run(
+    names: Names = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The first claim of each, one run of each cell.")
+    ] = False,
+    only: Annotated[
+        str | None, typer.Option(metavar="[kernel|ours]", help="Only the stacks of this side.")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of experiments with more cases so many, chosen by their seed."),
+    ] = None,
+    repetitions: Annotated[
+        int | None, typer.Option(min=1, help="Runs of each cell, instead of what files say.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="So many runs at a time.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the newest result folders.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --resume: also runs that do not count.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write what came out to measured.json, to be committed.")
+    ] = False,
+    results: Annotated[Path, typer.Option(help="Where result folders go.")] = _RESULTS,
+    root: Root = _ROOT,
+    json: Json = False,
+) -> None:
+    """Run the experiments of publications, and judge their claims.
+
+    Our stacks are simulated; the kernel's run in the machine that an experiment names, or in
+    user-mode Linux on a virtual clock. Exit code 3: a claim is not reproduced and `because` does
+    not say why, or the other way round. Exit code 4: a machine does not work here; the rest was
+    run.
+
+        testbed papers run --quick --jobs 2
+
+        testbed papers run rfc6356 --only ours
+
+        testbed papers run --resume --jobs 2
+
+        testbed papers run rfc6356 --keep
+
+        testbed papers run deconinck2017 --sample 20 --jobs 2
+    """
+    from testbed.papers.load import find, papers
+
+    chosen = [find(name, root) for name in names] if names else papers(root)
+    sides = _sides(only)
+    if again and not resume:
+        raise InputError("--again goes with --resume")
+    if keep and quick:
+        raise InputError(
+            "--keep and --quick contradict one another: a part of the cells is no result"
+        )
+    sys.exit(
+        carry_out(
+            chosen,
+            sides,
+            quick=quick,
+            sample=sample,
+            repetitions=repetitions,
+            jobs=jobs,
+            resume=resume,
+            again=again,
+            keep=keep,
+            results=results,
+            json=json,
+        )
+    )
+
+
+def carry_out(
+    papers: Sequence[Paper],
+    sides: Sequence[Side],
+    *,
+    quick: bool = False,
+    sample: int | None = None,
+    repetitions: int | None = None,
+    jobs: int = 1,
+    resume: bool = False,
+    again: bool = False,
+    keep: bool = False,
+    results: Path = _RESULTS,
+    json: bool = False,
+) -> int:
+    """Run publications, print what became of their claims, and return the exit code."""
+    from testbed.cli import publications
+    from testbed.cli.ending import end_as_ctrl_c
+    from testbed.papers.judging import judged
+    from testbed.papers.measured import Measured
+    from testbed.papers.plan import errands
+
+    end_as_ctrl_c()
+    options = publications.Options(results=results, jobs=jobs, resume=resume, again=again)
+    work = errands(papers, sides, quick=quick, sample=sample, repetitions=repetitions)
+    found = publications.carry_out(work, options)
+    every = [
+        judged(
+            paper,
+            found.measured.get(paper.name, Measured()),
+            claims=[next(iter(paper.published.claims))] if quick else (),
+            partly=quick,
+        )
+        for paper in papers
+    ]
+    if keep:
+        publications.keep(papers, found)
+    if json:
+        print_json(every)
+    else:
+        _print_claims(every)
+    surprises = [f"{paper.name}: {text}" for paper in every for text in paper.surprises]
+    for text in surprises:
+        console(stderr=True).print(f"testbed: {text}", soft_wrap=True)
+    wrong = any(cell.wrong for it in found.measured.values() for s in it.sides for cell in s.cells)
+    return 1 if wrong else 3 if surprises else 4 if found.lacking else 0
+
+
+def show(
+    name: Annotated[
+        str, typer.Argument(help="Of a publication.", autocompletion=completion.papers)
+    ],
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page with its figures, in the paper's own form."
+        ),
+    ] = None,
+    root: Root = _ROOT,
+    json: Json = False,
+) -> None:
+    """Show a publication: claims, published numbers, and what came out here.
+
+    testbed papers show rfc6356
+
+    testbed papers show rfc6356 --page rfc6356.html
+    """
+    from testbed.papers import measured
+    from testbed.papers.judging import judged
+    from testbed.papers.load import find
+
+    paper = find(name, root)
+    values = measured.read(paper.folder)
+    found = judged(paper, values)
+    if page is not None:
+        from testbed.report.publication import page_of
+
+        write_file(page, page_of(paper, values, found))
+    if json:
+        print_json(found)
+        return
+    _print_claims([found])
+    _print_paper(found)
+    if page is not None:
+        console().print(f"Page: {page}", soft_wrap=True)
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Of the folder, for example lim2017.")],
+    root: Root = _ROOT,
+    json: Json = False,
+) -> None:
+    """Write a folder for another publication; it runs as it is.
+
+    testbed papers new lim2017
+    """
+    from testbed.papers.template import new as write
+
+    files = write(name, root)
+    if json:
+        print_json([str(file) for file in files])
+        return
+    for file in files:
+        console().print(str(file), soft_wrap=True)
+
+
+def _sides(only: str | None) -> list[Side]:
+    from testbed.document import nearest
+    from testbed.papers.spec import Side
+
+    if only is None:
+        return [*Side]
+    if only not in [*Side]:
+        hint = nearest(only, [*Side]) or "kernel or ours"
+        raise InputError(f"--only {only}: there is no such side", hint=hint)
+    return [Side(only)]
+
+
+def _print_list(papers: Sequence[Paper], every: Sequence[JudgedPaper]) -> None:
+    from rich.table import Table
+
+    from testbed.papers.judging import Word
+    from testbed.papers.spec import Side
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("publication", "claims", *(f"{it}: reproduced" for it in Side), "what it is"):
+        table.add_column(column)
+    for paper, found in zip(papers, every, strict=True):
+        counts = [
+            f"{sum(claim.sides[side].word is Word.REPRODUCED for claim in found.claims)} of "
+            f"{sum(claim.sides[side].word is not Word.CANNOT for claim in found.claims)}"
+            for side in Side
+        ]
+        published = paper.published
+        what = f"{published.authors}: {published.title}, {published.venue}"
+        table.add_row(paper.name, str(len(found.claims)), *counts, what)
+    console().print(table)
+
+
+def _print_claims(every: Sequence[JudgedPaper]) -> None:
+    from rich.table import Table
+
+    from testbed.papers import tables
+
+    table = Table(box=None, pad_edge=False)
+    for column in tables.CLAIMS:
+        table.add_column(column)
+    for row in tables.claim_rows(every):
+        table.add_row(*row)
+    console().print(table)
+
+
+def _print_paper(found: JudgedPaper) -> None:
+    from rich.table import Table
+
+    from testbed.papers import tables
+    from testbed.papers.judging import Word
+    from testbed.papers.spec import Side
+
+    rows = [*tables.value_rows(found)]
+    if rows:
+        table = Table(box=None, pad_edge=False)
+        for column in tables.VALUES:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*row)
+        console().print()
+        console().print(table)
+    for claim in found.claims:
+        for side in Side:
+            what = claim.sides[side]
+            console().print()
+            console().print(f"{claim.name}, {side}: {what.word}", soft_wrap=True)
+            if what.why and what.word is not Word.REPRODUCED:
+                console().print(f"  {what.why}", soft_wrap=True)
+            for check in what.checks:
+                console().print(f"  {check.verdict}: {tables.check_line(check)}", soft_wrap=True)
+
+
+for _name, _command in (("list", list_), ("run", run), ("show", show), ("new", new)):
+    application.command(_name, help=help_of(_command))(_command)

@@ -1,0 +1,191 @@
+"""Carrying out what publications need: folders are made or gone on with, runs done, values read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from testbed.cli.output import console, tell
+from testbed.errors import InputError, PlatformError, StoreError
+
+if TYPE_CHECKING:
+    from testbed.experiment.load import Experiment
+    from testbed.machine import Machine
+    from testbed.papers.load import Paper
+    from testbed.papers.measured import Measured, MeasuredSide
+    from testbed.papers.plan import Errand
+    from testbed.results.environment import Software
+    from testbed.results.store import Store
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How publications are run.
+
+    :param results: where result folders go: ``PUBLICATION/SIDE/EXPERIMENT`` below it.
+    :param resume: go on with the newest folder of the same experiment, if there is one.
+    :param again: with it, also the runs that do not count.
+    """
+
+    results: Path
+    jobs: int = 1
+    resume: bool = False
+    again: bool = False
+
+
+class Results(msgspec.Struct, kw_only=True):
+    """What came out.
+
+    :ivar measured: by publication.
+    :ivar lacking: what this machine cannot do.
+    """
+
+    measured: dict[str, Measured]
+    lacking: list[PlatformError]
+
+
+def carry_out(errands: Sequence[Errand], options: Options) -> Results:
+    """Run all errands; one that this machine cannot do is left out and told."""
+    from testbed.papers.measured import Measured
+
+    found = Results(measured={}, lacking=[])
+    for errand in errands:
+        try:
+            side = _side(errand, options)
+        except PlatformError as error:
+            if str(error) not in map(str, found.lacking):
+                tell(error)
+            found.lacking.append(error)
+            continue
+        name = errand.paper.name
+        found.measured[name] = found.measured.get(name, Measured()).joined([side])
+    return found
+
+
+def keep(papers: Sequence[Paper], found: Results) -> None:
+    """Write what came out beside what was there.  Raises StoreError."""
+    from testbed.papers import measured
+
+    for paper in papers:
+        if paper.name in found.measured:
+            new = measured.read(paper.folder).joined(found.measured[paper.name].sides)
+            path = measured.write(paper.folder, new)
+            console(stderr=True).print(f"Kept: {path}", soft_wrap=True)
+
+
+def _side(errand: Errand, options: Options) -> MeasuredSide:
+    """Run one errand, and return what its folder holds of it."""
+    from testbed.papers.measured import measured
+
+    machine, known = _place(errand)
+    experiment = _experiment(errand, machine)
+    store = _store(errand, experiment, options, machine, known)
+    with store.writing():
+        _runs(errand, experiment, store, options, machine, known)
+    return measured(
+        errand.paper,
+        errand.experiment,
+        errand.side,
+        store.experiment(),
+        store.environment(),
+        store.runs(),
+    )
+
+
+def _place(errand: Errand) -> tuple[Machine | None, Software | None]:
+    """Return the machine of an errand, if it is another one than this, and our software."""
+    from testbed.cli import elsewhere
+    from testbed.experiment.venue import SIMULATION
+    from testbed.machine import machine
+    from testbed.machine.model import HOST
+
+    name = errand.experiment.machine(errand.side)
+    if name in (SIMULATION, HOST):
+        return None, None
+    guest = machine(name)
+    elsewhere.check(guest)
+    return guest, elsewhere.prepared()
+
+
+def _experiment(errand: Errand, machine: Machine | None) -> Experiment:
+    from testbed.experiment.asked import is_deterministic
+    from testbed.experiment.load import load
+    from testbed.experiment.overrides import Overrides
+    from testbed.experiment.venue import SIMULATION
+    from testbed.machine.model import HOST
+
+    name = errand.experiment.machine(errand.side)
+    changes = Overrides(
+        machine=SIMULATION if name == SIMULATION else HOST,
+        elsewhere=machine is not None,
+        virtual_time=is_deterministic(name),
+        stacks=errand.experiment.stacks(errand.side),
+        repetitions=errand.repetitions,
+    )
+    return load(errand.experiment.path, changes)
+
+
+def _store(
+    errand: Errand,
+    experiment: Experiment,
+    options: Options,
+    machine: Machine | None,
+    known: Software | None,
+) -> Store:
+    """Return the newest folder of the same experiment, or a new one."""
+    from testbed.campaign import runner
+
+    root = options.results / errand.paper.name / errand.side
+    old = _newest(root, experiment) if options.resume else None
+    if old is not None:
+        try:
+            runner.resume(old, known, machine=machine)
+        except InputError as error:
+            tell(error)
+        else:
+            return old
+    return runner.create(experiment, root, known, machine=machine)
+
+
+def _newest(root: Path, experiment: Experiment) -> Store | None:
+    from testbed.campaign.jobs import Definition
+    from testbed.results.store import Store
+
+    digest = Definition.of(experiment).record(created_at="").digest
+    for folder in sorted((root / experiment.name).glob("*/experiment.json"), reverse=True):
+        try:
+            store = Store.open(folder.parent)
+            if store.experiment().digest == digest and store.described:
+                return store
+        except StoreError as error:
+            tell(error)
+    return None
+
+
+def _runs(
+    errand: Errand,
+    experiment: Experiment,
+    store: Store,
+    options: Options,
+    machine: Machine | None,
+    known: Software | None,
+) -> None:
+    from testbed.campaign import runner
+    from testbed.cli.progress import watcher
+
+    missing = runner.missing(experiment, store, again=options.again, on_damage=tell)
+    runs = [run for run in missing if errand.cells is None or run.cell.identity in errand.cells]
+    title = f"{errand.paper.name}, {experiment.name}, {errand.side}"
+    with watcher(title, len(runs), options.jobs) as watching:
+        runner.carry_out(
+            experiment,
+            store,
+            runs,
+            watching,
+            fail_fast=False,
+            jobs=options.jobs,
+            machine=machine,
+            known=known,
+        )
