@@ -61,6 +61,10 @@ def run(
     only: Annotated[
         str | None, typer.Option(metavar="[kernel|ours]", help="Only the stacks of this side.")
     ] = None,
+    experiment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="E", help="Only this experiment; may be given again."),
+    ] = None,
     sample: Annotated[
         int | None,
         typer.Option(min=1, help="Of experiments with more cases so many, chosen by their seed."),
@@ -98,6 +102,8 @@ def run(
         testbed papers run rfc6356 --keep
 
         testbed papers run deconinck2017 --sample 20 --jobs 2
+
+        testbed papers run rfc6356 --experiment idle
     """
     from testbed.papers.load import find, papers
 
@@ -114,6 +120,7 @@ def run(
             chosen,
             sides,
             quick=quick,
+            only=tuple(experiment or ()),
             sample=sample,
             repetitions=repetitions,
             jobs=jobs,
@@ -131,6 +138,7 @@ def carry_out(
     sides: Sequence[Side],
     *,
     quick: bool = False,
+    only: Sequence[str] = (),
     sample: int | None = None,
     repetitions: int | None = None,
     jobs: int = 1,
@@ -140,21 +148,27 @@ def carry_out(
     results: Path = _RESULTS,
     json: bool = False,
 ) -> int:
-    """Run publications, print what became of their claims, and return the exit code."""
+    """Run publications, print what became of their claims, and return the exit code.
+
+    :param only: the names of the experiments to run; for the others what was kept counts.
+    """
     from testbed.cli import publications
     from testbed.cli.ending import end_as_ctrl_c
+    from testbed.papers import measured
     from testbed.papers.judging import judged
     from testbed.papers.measured import Measured
     from testbed.papers.plan import errands
 
     end_as_ctrl_c()
     options = publications.Options(results=results, jobs=jobs, resume=resume, again=again)
-    work = errands(papers, sides, quick=quick, sample=sample, repetitions=repetitions)
+    work = errands(papers, sides, quick=quick, only=only, sample=sample, repetitions=repetitions)
     found = publications.carry_out(work, options)
     every = [
         judged(
             paper,
-            found.measured.get(paper.name, Measured()),
+            (measured.read(paper.folder) if only else Measured()).joined(
+                found.measured.get(paper.name, Measured()).sides
+            ),
             claims=[next(iter(paper.published.claims))] if quick else (),
             partly=quick,
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from testbed.errors import InputError
 from testbed.experiment.spec import CASE
+from testbed.hints import nearest
 from testbed.papers.judging import needed
 from testbed.papers.load import Paper, PaperExperiment
 from testbed.papers.spec import Side
@@ -31,24 +33,32 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def errands(
-    papers: Iterable[Paper],
+    papers: Sequence[Paper],
     sides: Sequence[Side],
     *,
     quick: bool,
+    only: Sequence[str] = (),
     sample: int | None = None,
     repetitions: int | None = None,
 ) -> list[Errand]:
     """Return what is to be run, in the order of the publications.
 
     :param quick: the first claim of each, with one run of each cell that decides it.
+    :param only: the names of experiments, instead of all.
     :param sample: of experiments with more cases only so many.
     :param repetitions: of each cell, instead of what the files ask for.
+    :raises InputError: there is no such experiment.
     """
+    names = [name for paper in papers for name in paper.experiments]
+    for name in only:
+        if name not in names:
+            raise InputError(f"there is no experiment {name!r}", hint=nearest(name, names))
     found = [
         errand
         for paper in papers
         for side in sides
         for errand in (_quick(paper, side) if quick else _whole(paper, side, sample))
+        if not only or errand.experiment.name in only
     ]
     if repetitions is None:
         return found

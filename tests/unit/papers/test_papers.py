@@ -176,8 +176,10 @@ def test_quick_takes_the_cells_of_the_first_claim(folder):
     (ours,) = errands([load(folder)], [Side.OURS], quick=True)
     assert len(ours.cells) == 2
     assert ours.repetitions == 1
-    (whole,) = errands([load(folder)], [Side.OURS], quick=False)
-    assert whole.cells is None
+    (whole,) = errands([load(folder)], [Side.OURS], quick=False, only=["example"], repetitions=3)
+    assert (whole.cells, whole.repetitions) == (None, 3)
+    with pytest.raises(InputError, match=r"no experiment 'exampel'.*example"):
+        errands([load(folder)], [Side.OURS], quick=False, only=["exampel"])
 
 
 def test_quick_takes_a_sample_of_many_cases(folder):
