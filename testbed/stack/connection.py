@@ -130,6 +130,9 @@ class Connection(Protocol):
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
 
+    def take(self, limit: int) -> bytes:
+        """Return some of what ``read`` would: a large piece alone, as it came, without a copy."""
+
     @property
     def at_eof(self) -> bool:
         """Whether the peer has closed its side and all it sent has been read."""

@@ -107,9 +107,10 @@ class Reassembly:
         ready = self._ready
         if not ready or limit <= 0:
             return b""
-        if not self._offset and len(ready[0]) <= limit and len(ready) == 1:
-            self.readable = 0
-            return bytes(ready.pop())
+        size = len(ready[0])
+        if not self._offset and (size == limit or (size < limit and len(ready) == 1)):
+            self.readable -= size
+            return bytes(ready.pop(0))
         parts = []
         missing = limit
         gone = 0
@@ -124,6 +125,16 @@ class Reassembly:
         del ready[:gone]
         self.readable -= limit - missing
         return b"".join(parts)
+
+    def take(self, limit: int) -> bytes:
+        """Remove and return some of at most ``limit`` octets: a large piece alone, as it came.
+
+        So it is not copied.
+        """
+        ready = self._ready
+        if ready and not self._offset and _JOINED <= len(ready[0]) < limit:
+            limit = len(ready[0])
+        return self.read(limit)
 
     def clear(self) -> None:
         """Throw everything away."""

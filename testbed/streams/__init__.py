@@ -1,8 +1,8 @@
 """asyncio's streams over an :class:`~testbed.stack.connection.Endpoint`, for every kind of driver.
 
 A driver has an endpoint, a clock and an event loop; it carries segments and timers.  What happens
-to connections it hands to :meth:`Streams.dispatch`, and gets asyncio's own ``StreamReader`` and
-``StreamWriter`` for that.
+to connections it hands to :meth:`Streams.dispatch`, and gets a ``StreamReader`` (ours:
+:mod:`testbed.streams.reader`) and asyncio's ``StreamWriter`` for that.
 
 Closing is as it is with sockets: ``wait_closed`` of a writer returns when the stack has taken
 everything, and the stack then goes on by itself.  :meth:`Streams.finished` waits for that too.
@@ -28,11 +28,13 @@ from testbed.stack.connection import (
 )
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow
+from testbed.streams.reader import PieceReader
 from testbed.streams.transport import Driver, StreamTransport, error_of
 
 __all__ = [
     "Driver",
     "OnConnection",
+    "PieceReader",
     "Server",
     "StreamPair",
     "StreamTransport",
@@ -164,7 +166,7 @@ class Streams:
             self._driver.wake()
         else:
             loop = asyncio.get_running_loop()
-            reader = asyncio.StreamReader(limit=self._limit, loop=loop)
+            reader = PieceReader(self._limit, loop)
             # The protocol makes the writer.
             self._attach(
                 connection, asyncio.StreamReaderProtocol(reader, server.on_connection, loop=loop)
@@ -172,7 +174,7 @@ class Streams:
 
     def _opened(self, connection: Connection) -> StreamPair:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=self._limit, loop=loop)
+        reader = PieceReader(self._limit, loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport = self._attach(connection, protocol)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -116,7 +116,7 @@ class StreamTransport(asyncio.Transport):
     def read_ready(self) -> None:
         """Pass on what there is to read."""
         taken = False
-        while self.is_reading() and (data := self._connection.read(_READ)):
+        while self.is_reading() and (data := self._connection.take(_READ)):
             taken = True
             self._protocol.data_received(data)  # type: ignore[attr-defined]
         if taken:
@@ -135,7 +135,7 @@ class StreamTransport(asyncio.Transport):
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._closing or not data:
             return
-        self._buffer.append(memoryview(bytes(data)))
+        self._buffer.append(_lasting(data))
         self._buffered += len(data)
         if len(self._buffer) == 1:
             self._flush()
@@ -238,3 +238,10 @@ class StreamTransport(asyncio.Transport):
         self._buffer.clear()
         self._buffered = 0
         self._loop.call_soon(self._protocol.connection_lost, error)
+
+
+def _lasting(data: bytes | bytearray | memoryview) -> memoryview:
+    """Return a view of octets that stay as they are: a copy, unless they cannot change."""
+    if isinstance(data, memoryview) and type(data.obj) is bytes and data.format == "B":
+        return data
+    return memoryview(bytes(data))

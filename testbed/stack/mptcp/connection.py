@@ -184,7 +184,13 @@ class MptcpConnection:
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived."""
-        data = self.incoming.read(limit)
+        return self._was_read(self.incoming.read(limit))
+
+    def take(self, limit: int) -> bytes:
+        """Return some of what :meth:`read` would: a large piece alone, as it came."""
+        return self._was_read(self.incoming.take(limit))
+
+    def _was_read(self, data: bytes) -> bytes:
         self._events.read(len(data))
         if self._window.worth_telling:
             self.touch()

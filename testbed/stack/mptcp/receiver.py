@@ -43,7 +43,7 @@ class Receiver:
                 if not self._take_checked(subflow, mapping):
                     break
             elif mapping is not None:
-                data = tcp.read(min(tcp.readable, mapping.subflow_end - position))
+                data = tcp.take(mapping.subflow_end - position)
                 self._insert(mapping.data_at(position), data)
                 inbound.read(len(data))
             elif not self._skip_unmapped(subflow, plain=plain):

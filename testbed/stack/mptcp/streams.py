@@ -311,3 +311,7 @@ class ReceiveStream:
             return self._data.read(limit)
         data, self._early = self._early[:limit], self._early[limit:]
         return data + self._data.read(limit - len(data))
+
+    def take(self, limit: int) -> bytes:
+        """Return some of what :meth:`read` would: a large piece alone, as it came."""
+        return self.read(limit) if self._early else self._data.take(limit)

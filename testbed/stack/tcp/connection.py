@@ -73,12 +73,21 @@ class TcpConnection(Tcb):
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
+        data = self.receiver.buffer.read(limit)
+        self._window_opened(data)
+        return data
+
+    def take(self, limit: int) -> bytes:
+        """Return some of what :meth:`read` would: a large piece alone, as it came."""
+        data = self.receiver.buffer.take(limit)
+        self._window_opened(data)
+        return data
+
+    def _window_opened(self, data: bytes) -> None:
         receiver = self.receiver
-        data = receiver.buffer.read(limit)
         if data and self.receiving and receiver.window_update_due() and self._own_window:
             receiver.must_ack()
             self.owner.wake(self)
-        return data
 
     def shutdown(self) -> None:
         """Close the sending side, after what was sent (RFC 9293, section 3.10.4)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from testbed.errors import PlatformError
+from testbed.streams import PieceReader
 from testbed.workload.stacks.model import OnConnection, Scalar, Streams
 from testbed.workload.stacks.options import KernelOptions, given
 
@@ -45,12 +46,21 @@ async def connect(
         sock.settimeout(0)
         _apply(sock, options)
         await _connected(sock, remote)
-        reader, writer = await asyncio.open_connection(sock=sock, limit=READ_LIMIT)
+        reader, writer = await _streams(sock)
     except BaseException:
         sock.close()
         raise
     writer.write(data)
     return reader, writer
+
+
+async def _streams(sock: socket.socket) -> Streams:
+    """Do what ``asyncio.open_connection`` does, with the reader that our own stacks have."""
+    loop = asyncio.get_running_loop()
+    reader = PieceReader(READ_LIMIT, loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
@@ -81,12 +91,17 @@ async def listen(
         _apply(socket_of(writer), options)
         on_connection(reader, writer)
 
+    def protocol() -> asyncio.StreamReaderProtocol:
+        reader = PieceReader(READ_LIMIT, loop)
+        return asyncio.StreamReaderProtocol(reader, accepted, loop=loop)
+
+    loop = asyncio.get_running_loop()
     try:
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _apply(sock, options)  # buffers must be set before a connection's window is offered
         sock.bind(local)
-        return await asyncio.start_server(accepted, sock=sock, limit=READ_LIMIT)
+        return await loop.create_server(protocol, sock=sock)
     except BaseException:
         sock.close()
         raise
