@@ -25,7 +25,7 @@ import msgspec
 
 from testbed.errors import WorkloadError
 from testbed.records import View
-from testbed.workload.payload import Digest, Flow, Payload
+from testbed.workload.payload import Flow, Payload, Received
 from testbed.workload.stacks.model import Scalar, Streams, Transport
 
 T = TypeVar("T")
@@ -188,6 +188,8 @@ class Pauses:
 class Transfer:
     """Both directions of one half, over one connection or several after one another.
 
+    ``seed`` is that of what this half sends, and ends with its role: ``"... client"``.
+
     ``with Transfer(...)``: a connection that is still open when the half fails is aborted, so that
     the peer hears of it.
     """
@@ -196,8 +198,7 @@ class Transfer:
         self._stack = stack
         self._activity = activity
         self._payload = Payload(seed, session)
-        self._sent = Digest()
-        self._received = Digest()
+        self._received = Received(_peers(seed), session)
         self._bins: Counter[int] = Counter()
         self._last_read_ns: int | None = None
         self._pauses = Pauses()
@@ -224,7 +225,6 @@ class Transfer:
         if self._activity.started_ns is None:
             self._activity.start(self.started_ns)
         data = bytes(self._payload.take(octets))
-        self._sent.update(data)
         with self._activity.waiting(f"a connection to {remote[0]} port {remote[1]}"):
             return self._opened(await self._stack.connect(remote, data))
 
@@ -247,9 +247,8 @@ class Transfer:
         """Send a number of octets; without a number until cancelled, or told to finish."""
         while octets > 0 if octets is not None else not self._activity.over.is_set():
             data = self._payload.take(CHUNK if octets is None else min(octets, CHUNK))
-            self._sent.update(data)
             writer.write(data)
-            with self._activity.waiting(f"room to send after {self._sent.octets} octets"):
+            with self._activity.waiting(f"room to send after {self._payload.octets} octets"):
                 await writer.drain()
             await asyncio.sleep(0)  # drain() does not when there is room: let timers and reads run
             if octets is not None:
@@ -338,7 +337,7 @@ class Transfer:
             started_ns=self.started_ns,
             connected_ns=self._connected_ns,
             finished_ns=self._last_read_ns or self._connected_ns,
-            sent=self._sent.flow(),
+            sent=self._payload.flow(),
             received=self._received.flow(),
             longest_gap_ns=self._pauses.longest_ns,
             pauses=self._pauses.in_order(),
@@ -362,6 +361,14 @@ class Transfer:
             if now - self._looked_ns >= LOOK_NS:
                 self._look()
         return data
+
+
+def _peers(seed: str) -> str:
+    """Return the seed of what the peer sends: the halves' end with their roles."""
+    for role, other in (("client", "server"), ("server", "client")):
+        if seed.endswith(role):
+            return seed.removesuffix(role) + other
+    return seed
 
 
 def _weight(view: Mapping[str, Any]) -> tuple[bool, int]:
