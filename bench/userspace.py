@@ -3,9 +3,12 @@
 Run it with ``python bench/userspace.py``: it prints what it measured beside what is required and
 exits with 1 if a requirement was missed.  ``--json`` prints one JSON document.
 
-*Goodput* is that of one connection over a link without a wire, whose frames are MTU-sized, with one
-process at each end.  *Connections* are open at the same time in one process, whose peer is the
-kernel's MPTCP.  Each figure is the median of several rounds.
+Each *case* is one connection with one process at each end, over links of its own: *MTU-sized* over
+a link without a wire whose frames are as large as its MTU, *large segments* over one whose frames
+may be segments of 64 KiB (``offload: true``), *two paths* over 20 and 30 Mbit/s.  The stacks take
+turns, all with the same congestion control, so each figure has its anchor in the same minute.
+*Connections* are open at the same time in one process, whose peer is the kernel's MPTCP.  Each
+figure is the median of several rounds.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import asyncio
 import json
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from testbed.document import structured
 from testbed.experiment.launcher import Launcher, Program
@@ -27,39 +31,66 @@ from testbed.topology.resolve import resolve
 from testbed.workload.base import Workload
 from testbed.workload.run import run
 
-STACKS: Final = ("tcp", "userspace-tcp", "mptcp", "userspace")
+STACKS: Final = ("tcp", "mptcp", "userspace-tcp", "userspace")
+ANCHORS: Final = {"userspace": "mptcp", "userspace-tcp": "tcp"}
+CONGESTION: Final = "reno"
 ROUNDS: Final = 3
-OCTETS: Final = "200MB"
 COUNT: Final = 1000
-REQUIRED_BITS: Final = 200e6  # per second
+REQUIRED_BITS: Final = 200e6  # per second, MTU-sized
 REQUIRED_EACH: Final = 50 * 1024  # octets
 ADDRESS: Final = "10.0.1.2"
 CONNECTIONS: Final = str(Path(__file__).with_name("_connections.py"))
-TOPOLOGY: Final = """
-nodes: {client: {}, server: {}}
-links: {path: {between: [client, server]}}
+NODES: Final = "nodes: {client: {}, server: {}}\n"
+UNSHAPED: Final = NODES + "links: {path: {between: [client, server]}}"
+OFFLOADED: Final = NODES + "links: {path: {between: [client, server], offload: true}}"
+TWO_PATHS: Final = f"""{NODES}
+links:
+  wifi: {{between: [client, server], netem: {{rate: 20mbit, delay: 10ms}}}}
+  lte: {{between: [client, server], netem: {{rate: 30mbit, delay: 30ms}}}}
 """
 
 
-async def lab(work: Any) -> Any:
+class Case(NamedTuple):
+    """What one connection is measured in.
+
+    :param goal: of the ratio of ours to the kernel's MPTCP, in ``metric``.
+    :param metric: goodput (bit/s), or CPU seconds of both ends.
+    """
+
+    topology: str
+    size: str
+    stacks: tuple[str, ...]
+    metric: str
+    goal: float
+
+
+CASES: Final = {
+    "MTU-sized": Case(UNSHAPED, "200MB", STACKS, "goodput", 0.3),
+    "large segments": Case(OFFLOADED, "600MB", STACKS, "goodput", 0.4),
+    "two paths": Case(TWO_PATHS, "20MB", ("mptcp", "userspace"), "cpu", 1.0 / 0.46),
+}
+
+
+async def lab(topology: str, work: Any) -> Any:
     """Do something with a launcher of a client and a server."""
     async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
-        await sandbox.execute(plan(resolve(loads_topology(TOPOLOGY))))
+        await sandbox.execute(plan(resolve(loads_topology(topology))))
         return await work(launcher)
 
 
-async def goodput(launcher: Launcher, stack: str) -> float:
-    """Return bit/s of one transfer."""
-    bulk = {"kind": "bulk", "from": "client", "to": "server", "size": OCTETS}
+async def transfer(launcher: Launcher, stack: str, size: str) -> dict[str, float]:
+    """Return goodput (bit/s) and CPU seconds of both ends of one transfer."""
+    bulk = {"kind": "bulk", "from": "client", "to": "server", "size": size}
     result = await run(
         structured(bulk, Workload),  # type: ignore[arg-type]
-        stack=stack,
+        stack=f"{stack}(congestion={CONGESTION})",
         address=ADDRESS,
         launcher=launcher,
         seed=1,
         timeout_ns=120 * 10**9,
     )
-    return result.metrics["goodput"]
+    found = result.metrics
+    return {"goodput": found["goodput"], "cpu": found["cpu_source"] + found["cpu_target"]}
 
 
 async def connections(launcher: Launcher, client: str, server: str) -> dict[str, Any]:
@@ -84,50 +115,92 @@ async def connections(launcher: Launcher, client: str, server: str) -> dict[str,
     return found
 
 
-def measure() -> dict[str, Any]:
-    """Measure everything; rounds of the stacks are interleaved."""
-    speeds: dict[str, list[float]] = {stack: [] for stack in STACKS}
-    for _ in range(ROUNDS):
-        for stack in STACKS:
-            speeds[stack].append(asyncio.run(lab(lambda it, stack=stack: goodput(it, stack))))
+def transfers(case: Case, rounds: int) -> dict[str, dict[str, float]]:
+    """Return the medians of each stack; they take turns."""
+    found: dict[str, list[dict[str, float]]] = {stack: [] for stack in case.stacks}
+    for _ in range(rounds):
+        for stack, each in found.items():
+
+            async def work(launcher: Launcher, stack: str = stack) -> dict[str, float]:
+                return await transfer(launcher, stack, case.size)
+
+            each.append(asyncio.run(lab(case.topology, work)))
+    return {
+        stack: {name: statistics.median(one[name] for one in each) for name in each[0]}
+        for stack, each in found.items()
+    }
+
+
+def many() -> dict[str, Any]:
+    """Return what many connections take, by the role of our end."""
     roles = {"client": ("userspace", "mptcp"), "server": ("mptcp", "userspace")}
-    many = {
-        role: asyncio.run(lab(lambda it, pair=pair: connections(it, *pair)))
+    return {
+        role: asyncio.run(lab(UNSHAPED, lambda it, pair=pair: connections(it, *pair)))
         for role, pair in roles.items()
     }
-    return {
-        "goodput": {stack: statistics.median(values) for stack, values in speeds.items()},
-        "connections": many,
-    }
+
+
+def figures(measured: dict[str, dict[str, dict[str, float]]]) -> Iterator[dict[str, Any]]:
+    """Yield what docs/performance.md shows: each figure of ours beside its anchor."""
+    for name, stacks in measured.items():
+        case = CASES[name]
+        speed = case.metric == "goodput"
+        scale, unit = (1e9, "Gbit/s") if speed else (1.0, "CPU s of both ends")
+        for ours, theirs in ANCHORS.items():
+            if ours in stacks:
+                yield {
+                    "what": f"{ours}, {name} ({case.size}, {CONGESTION})",
+                    "value": stacks[ours][case.metric] / scale,
+                    "unit": unit,
+                    "better": "higher" if speed else "lower",
+                    "beside": {
+                        "what": f"kernel {theirs}",
+                        "value": stacks[theirs][case.metric] / scale,
+                    },
+                    "goal": case.goal if theirs == "mptcp" else None,
+                    "build": "interpreted",
+                }
 
 
 def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
+    parser.add_argument("--case", action="append", choices=tuple(CASES), metavar="CASE",
+                        help=f"one of {', '.join(CASES)}; others are left out")  # fmt: skip
     arguments = parser.parse_args()
-    measured = measure()
+    chosen = arguments.case or tuple(CASES)
+    measured = {name: transfers(CASES[name], arguments.rounds) for name in chosen}
+    crowds = {} if arguments.case else many()
     if arguments.json:
-        print(json.dumps(measured, indent=2))
+        found = {"transfers": measured, "connections": crowds, "figures": [*figures(measured)]}
+        print(json.dumps(found, indent=2))
     else:
-        report(measured)
-    fast = all(
-        measured["goodput"][stack] >= REQUIRED_BITS for stack in ("userspace", "userspace-tcp")
-    )
-    small = all(each["each"] < REQUIRED_EACH for each in measured["connections"].values())
+        report(measured, crowds)
+    ours = [measured.get("MTU-sized", {}).get(stack) for stack in ANCHORS]
+    fast = all(one["goodput"] >= REQUIRED_BITS for one in ours if one)
+    small = all(each["each"] < REQUIRED_EACH for each in crowds.values())
     return 0 if fast and small else 1
 
 
-def report(measured: dict[str, Any]) -> None:
-    """Print a table."""
-    print("one connection, one process an end, MTU-sized frames:")
-    for stack, speed in measured["goodput"].items():
-        required = f"  (required {REQUIRED_BITS / 1e6:g})" if stack.startswith("user") else ""
-        print(f"  {stack:14} {speed / 1e6:7.0f} Mbit/s{required}")
-    print(f"{COUNT} connections at a time with the kernel's MPTCP:")
-    for role, found in measured["connections"].items():
+def report(measured: dict[str, dict[str, dict[str, float]]], crowds: dict[str, Any]) -> None:
+    """Print tables."""
+    for name, stacks in measured.items():
+        case = CASES[name]
+        print(f"{name}, {case.size}, one connection, one process an end, {CONGESTION}:")
+        for stack, found in stacks.items():
+            anchor = stacks.get(ANCHORS.get(stack, ""))
+            ratio = anchor and found[case.metric] / anchor[case.metric]
+            beside = f"  {ratio:.3f} of {ANCHORS[stack]} in {case.metric}" if ratio else ""
+            print(
+                f"  {stack:14} {found['goodput'] / 1e6:7.0f} Mbit/s "
+                f"{found['cpu']:6.2f} CPU s{beside}"
+            )
+    for role, found in crowds.items():
         print(
-            f"  as the {role}: all open after {found['seconds']:.1f} s, "
+            f"{COUNT} connections with the kernel's MPTCP as the {role}: "
+            f"all open after {found['seconds']:.1f} s, "
             f"{found['each'] / 1024:.1f} KiB each (required {REQUIRED_EACH // 1024})"
         )
 
