@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from testbed.errors import PacketError
 from testbed.stack.packet import mptcp
 from testbed.stack.packet.address import Address, unpack
+from testbed.stack.packet.option_list import DECODERS, emit_options
 from testbed.stack.packet.options import (
-    DECODERS,
     FastOpen,
     MaximumSegmentSize,
     Option,
@@ -19,7 +19,6 @@ from testbed.stack.packet.options import (
     Timestamps,
     UnknownOption,
     WindowScale,
-    emit_options,
 )
 from testbed.stack.packet.segment import Segment
 

@@ -21,7 +21,7 @@ from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
-from testbed.stack.mptcp.mapping import MOST_MAPPINGS
+from testbed.stack.mptcp.received_mappings import MOST_MAPPINGS
 from testbed.stack.packet import mptcp
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.options import MaximumSegmentSize, Option, Sack, SackPermitted

@@ -17,7 +17,7 @@ from testbed.host.frames import Received
 from testbed.host.gro import Merger
 from testbed.stack.packet.codec import emit, parse, split
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
-from testbed.stack.packet.options import emit_options, parse_options
+from testbed.stack.packet.option_list import emit_options, parse_options
 from testbed.stack.packet.segment import ACK, PSH
 from tests.fuzz import octets
 from tests.fuzz.finding import Finding

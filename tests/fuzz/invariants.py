@@ -7,7 +7,7 @@ from typing import Any, Final
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
-from testbed.stack.mptcp.mapping import MOST_MAPPINGS
+from testbed.stack.mptcp.received_mappings import MOST_MAPPINGS
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE

@@ -14,6 +14,7 @@ from testbed.interchange.packetdrill.names import Addresses, Cookie, Keys
 from testbed.stack.mptcp import crypto
 from testbed.stack.packet import mptcp
 from testbed.stack.packet import options as tcp
+from testbed.stack.packet.option_list import parse_options
 from testbed.stack.packet.segment import (
     ACK,
     CE,
@@ -95,7 +96,7 @@ def _options(context: Context) -> tuple[tcp.Option, ...]:
         for one in context.packet.options or ()
         if one.name not in ("nop", "eol")
     ]
-    return tcp.parse_options(b"".join(option.encode() for option in made))
+    return parse_options(b"".join(option.encode() for option in made))
 
 
 def _sack(option: ScriptOption, context: Context) -> tcp.Option:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.stack.mptcp.mapping import Run
+from testbed.stack.mptcp.run import Run
 from testbed.stack.ranges import Ranges
 
 

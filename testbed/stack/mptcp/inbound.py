@@ -6,7 +6,8 @@ from typing import Final
 
 from testbed.stack.mptcp import dss
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.received_mappings import ReceivedMappings
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.packet.mptcp import (
     AddAddr,

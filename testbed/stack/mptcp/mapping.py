@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 MAX_LENGTH: Final = 0xFFFF  # the data-level length has 16 bits
-MOST_MAPPINGS: Final = 1 << 14  # kept of one subflow: a bound for what a peer can make us hold
-_MOST_OVERLAPPED: Final = 64  # by one that comes late: no sender has a reason for more
 
 
 class Mapping(msgspec.Struct, frozen=True, eq=False):
@@ -47,117 +43,3 @@ class Mapping(msgspec.Struct, frozen=True, eq=False):
     def subflow_end(self) -> int:
         """Position after its last octet in the subflow's stream."""
         return self.subflow + self.length
-
-
-_start: Final = attrgetter("subflow")
-
-
-class ReceivedMappings:
-    """What the peer has said of its octets on one subflow.
-
-    A mapping may span segments, and may arrive before or after the octets it covers.  It is
-    immutable: where two disagree, the one that came first stays.  Of too many the last are
-    forgotten, and so is one that overlaps very many: their octets count as unmapped, and the peer
-    has to send that data again.  A checksum is that of a whole mapping, so of one that overlaps
-    another nothing can be kept.
-    """
-
-    __slots__ = ("_mappings", "_passed")
-
-    def __init__(self) -> None:
-        self._mappings: list[Mapping] = []  # by their place in the subflow, disjoint
-        self._passed = 0  # position in the subflow before which nothing is needed any more
-
-    def __len__(self) -> int:
-        return len(self._mappings)
-
-    def start_after(self, position: int) -> int | None:
-        """Return where the first mapping after a position of the subflow starts."""
-        index = bisect_right(self._mappings, position, key=_start)
-        return self._mappings[index].subflow if index < len(self._mappings) else None
-
-    def add(self, mapping: Mapping) -> None:
-        """Note a mapping; what is known already of its octets stays as it is."""
-        last = self._mappings[-1] if self._mappings else None
-        if last is not None and last.subflow <= mapping.subflow < last.subflow_end:
-            if mapping.subflow_end <= last.subflow_end:
-                return  # each segment of a long mapping repeats it
-        elif mapping.subflow_end <= self._passed:
-            return
-        if len(self._mappings) >= MOST_MAPPINGS:
-            return
-        if mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
-            self._mappings.append(mapping)
-        else:
-            self._insert(mapping)
-
-    def at(self, position: int) -> Mapping | None:
-        """Return the mapping of the octet at a position of the subflow, in order."""
-        mappings = self._mappings
-        if mappings and mappings[0].subflow_end <= position:
-            gone = bisect_right(mappings, position, key=_start)
-            if mappings[gone - 1].subflow_end > position:
-                gone -= 1
-            del mappings[:gone]
-        self._passed = max(self._passed, position)
-        if mappings and mappings[0].subflow <= position:
-            return mappings[0]
-        return None
-
-    def all_have(self, shift: int) -> bool:
-        """Tell whether each mapping has this difference between its positions."""
-        return all(each.data - each.subflow == shift for each in self._mappings)
-
-    def _insert(self, new: Mapping) -> None:
-        """Put what is new of a mapping between those that are there."""
-        start = max(new.subflow, self._passed)
-        first = bisect_right(self._mappings, start, key=_start)
-        if first and self._mappings[first - 1].subflow_end > start:
-            first -= 1
-        end = bisect_left(self._mappings, new.subflow_end, first, key=_start)
-        if new.checksum is not None and (start > new.subflow or first < end):
-            return
-        if end - first > _MOST_OVERLAPPED:
-            return
-        found = []
-        for old in self._mappings[first:end]:
-            if start < old.subflow:
-                found.append(_part(new, start, old.subflow))
-            found.append(old)
-            start = max(start, old.subflow_end)
-        if start < new.subflow_end:
-            found.append(_part(new, start, new.subflow_end))
-        self._mappings[first:end] = found
-
-
-def _part(mapping: Mapping, start: int, end: int) -> Mapping:
-    """Return what a mapping says of the subflow's positions from ``start`` up to ``end``."""
-    if (start, end) == (mapping.subflow, mapping.subflow_end):
-        return mapping
-    return Mapping(data=mapping.data_at(start), subflow=start, length=end - start)
-
-
-class Run:
-    """The last octets that were given to a subflow whose data is in one piece.
-
-    Of data that was given before, some may be on its way twice, or on other subflows: what is not
-    acknowledged is all there, once and in order, when that lies in one piece and is not older.
-    """
-
-    __slots__ = ("_end", "_most", "_start")
-
-    def __init__(self) -> None:
-        self._start = 0  # position in the data stream from which on nothing else is on its way
-        self._end = 0
-        self._most = 0  # position before which all that was ever given lies
-
-    def give(self, start: int, length: int) -> None:
-        """Take that the subflow was given the data from a position on."""
-        if start != self._end:
-            self._start = max(self._most, start)
-        self._end = start + length
-        self._most = max(self._most, self._end)
-
-    def covers(self, start: int, end: int) -> bool:
-        """Tell whether all data between two positions is on its way here, and only here."""
-        return start == end or (self._start <= start and end == self._end)

@@ -9,10 +9,9 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
-from testbed.stack.packet import mptcp  # noqa: F401 - registers the decoder of option kind 30
 from testbed.stack.packet.address import Address, pack, unpack
 from testbed.stack.packet.checksum import Octets, checksum, total
-from testbed.stack.packet.options import emit_options, options_size, parse_options
+from testbed.stack.packet.option_list import emit_options, options_size, parse_options
 from testbed.stack.packet.segment import CWR, FIN, PSH, URG, Segment
 
 TCP: Final = 6  # IP protocol number

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable
 from typing import ClassVar, Final
 
-from testbed.stack.packet.address import pack, unpack
-from testbed.stack.packet.options import DECODERS, Option, UnknownOption
+from testbed.stack.packet.address import pack
+from testbed.stack.packet.options import Option
 
 KIND: Final = 30
 VERSION: Final = 1
@@ -22,6 +21,21 @@ CHECKSUM_REQUIRED: Final = 0x80  # A
 EXTENSIBILITY: Final = 0x40  # B
 DENY_JOIN_INITIAL: Final = 0x20  # C: no further subflow to this address and port
 HMAC_SHA256: Final = 0x01  # H
+
+# Flags of DSS (section 3.3).  What follows them depends on the last four alone.
+DSS_DATA_FIN: Final = 0x10  # F
+DSS_WIDE_DSN: Final = 0x08  # m
+DSS_MAP: Final = 0x04  # M
+DSS_WIDE_ACK: Final = 0x02  # a
+DSS_ACK: Final = 0x01  # A
+DSS_FORMS: Final = tuple(
+    struct.Struct(
+        "!BB"
+        + (("Q" if flags & DSS_WIDE_ACK else "I") if flags & DSS_ACK else "")
+        + (("QIH" if flags & DSS_WIDE_DSN else "IIH") if flags & DSS_MAP else "")
+    )
+    for flags in range(16)
+)
 
 
 class ResetReason(enum.IntEnum):
@@ -145,15 +159,15 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
 
     def encode(self) -> bytes:
         """Return 4 to 28 octets."""
-        flags = _DATA_FIN if self.data_fin else 0
+        flags = DSS_DATA_FIN if self.data_fin else 0
         values: list[int] = []
         if self.data_ack is not None:
-            flags |= _ACK | _WIDE_ACK if self.wide_ack else _ACK
+            flags |= DSS_ACK | DSS_WIDE_ACK if self.wide_ack else DSS_ACK
             values.append(self.data_ack)
         if self.dsn is not None:
-            flags |= _MAP | _WIDE_DSN if self.wide_dsn else _MAP
+            flags |= DSS_MAP | DSS_WIDE_DSN if self.wide_dsn else DSS_MAP
             values += (self.dsn, self.subflow_seq, self.length)
-        body = _DSS_FORMS[flags & 0x0F].pack(0x20, flags, *values)
+        body = DSS_FORMS[flags & 0x0F].pack(0x20, flags, *values)
         if self.checksum is not None and self.dsn is not None:
             body += self.checksum.to_bytes(2, "big")
         return _with_header(body)
@@ -253,134 +267,5 @@ class MpTcprst(MptcpOption, frozen=True, kw_only=True):
         return bytes((KIND, 4, 0x80 | (self.flags & 0x0E) | self.transient, self.reason))
 
 
-# Flags of DSS (section 3.3).  What follows them depends on the last four alone.
-_DATA_FIN: Final = 0x10  # F
-_WIDE_DSN: Final = 0x08  # m
-_MAP: Final = 0x04  # M
-_WIDE_ACK: Final = 0x02  # a
-_ACK: Final = 0x01  # A
-_DSS_FORMS: Final = tuple(
-    struct.Struct(
-        "!BB"
-        + (("Q" if flags & _WIDE_ACK else "I") if flags & _ACK else "")
-        + (("QIH" if flags & _WIDE_DSN else "IIH") if flags & _MAP else "")
-    )
-    for flags in range(16)
-)
-_FAMILIES: Final = {4: 4, 6: 4, 12: 4, 14: 4, 16: 16, 18: 16, 24: 16, 26: 16}  # octets -> address
-
-
 def _with_header(body: bytes) -> bytes:
     return bytes((KIND, 2 + len(body))) + body
-
-
-def _capable(data: bytes) -> Option | None:
-    values: list[int] = []
-    if len(data) not in (2, 10, 18, 20, 22):
-        return None
-    at = 2
-    for octets in (8, 8, 2, 2):
-        if at < len(data):
-            values.append(int.from_bytes(data[at : at + octets], "big"))
-            at += octets
-    names = ("sender_key", "receiver_key", "data_length", "checksum")
-    return MpCapable(
-        version=data[0] & 0x0F, flags=data[1], **dict(zip(names, values, strict=False))
-    )
-
-
-def _join(data: bytes) -> Option | None:
-    backup = bool(data[0] & 0x01)
-    if len(data) == 10:
-        token, nonce = struct.unpack("!II", data[2:])
-        return MpJoinSyn(backup=backup, address_id=data[1], token=token, nonce=nonce)
-    if len(data) == 14:
-        (nonce,) = struct.unpack("!I", data[10:])
-        return MpJoinSynAck(backup=backup, address_id=data[1], hmac=data[2:10], nonce=nonce)
-    if len(data) == 22:
-        return MpJoinAck(hmac=data[2:])
-    return None
-
-
-def _dss(data: bytes) -> Option | None:
-    if len(data) < 2:
-        return None
-    flags = data[1]
-    has_ack, has_map = flags & _ACK, flags & _MAP
-    form = _DSS_FORMS[flags & 0x0F]
-    checksum = None
-    if len(data) != form.size:
-        if not has_map or len(data) != form.size + 2:
-            return None
-        checksum = int.from_bytes(data[-2:], "big")
-    values = form.unpack_from(data)
-    dsn, subflow_seq, length = values[-3:] if has_map else (None, 0, 0)
-    return Dss(
-        data_ack=values[2] if has_ack else None,
-        wide_ack=not has_ack or bool(flags & _WIDE_ACK),
-        dsn=dsn,
-        wide_dsn=not has_map or bool(flags & _WIDE_DSN),
-        subflow_seq=subflow_seq,
-        length=length,
-        checksum=checksum,
-        data_fin=bool(flags & _DATA_FIN),
-    )
-
-
-def _add_addr(data: bytes) -> Option | None:
-    size = _FAMILIES.get(len(data) - 2)
-    if size is None:
-        return None
-    echo = bool(data[0] & 0x01)
-    rest = data[2 + size :]
-    hmac = None
-    if len(rest) >= 8:
-        rest, hmac = rest[:-8], rest[-8:]
-    if echo != (hmac is None):
-        return None
-    port = int.from_bytes(rest, "big") if rest else None
-    return AddAddr(address_id=data[1], address=unpack(data[2 : 2 + size]), port=port, hmac=hmac)
-
-
-def _remove_addr(data: bytes) -> Option | None:
-    return RemoveAddr(address_ids=tuple(data[1:])) if len(data) > 1 else None
-
-
-def _prio(data: bytes) -> Option | None:
-    return MpPrio(backup=bool(data[0] & 0x01)) if len(data) == 1 else None
-
-
-def _fail(data: bytes) -> Option | None:
-    return MpFail(dsn=int.from_bytes(data[2:], "big")) if len(data) == 10 else None
-
-
-def _fastclose(data: bytes) -> Option | None:
-    return MpFastclose(receiver_key=int.from_bytes(data[2:], "big")) if len(data) == 10 else None
-
-
-def _tcprst(data: bytes) -> Option | None:
-    if len(data) != 2:
-        return None
-    return MpTcprst(reason=data[1], transient=bool(data[0] & 0x01), flags=data[0] & 0x0E)
-
-
-_SUBTYPES: Final[dict[int, Callable[[bytes], Option | None]]] = {
-    0: _capable,
-    1: _join,
-    2: _dss,
-    3: _add_addr,
-    4: _remove_addr,
-    5: _prio,
-    6: _fail,
-    7: _fastclose,
-    8: _tcprst,
-}
-
-
-def decode(data: bytes) -> Option:
-    """Read an MPTCP option, given what follows its kind and length."""
-    decoder = _SUBTYPES.get(data[0] >> 4) if data else None
-    return (decoder and decoder(data)) or UnknownOption(KIND, data)
-
-
-DECODERS[KIND] = decode

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any, Final
 
 from testbed.stack.deadlines import NEVER
+from testbed.stack.packet.option_list import options_size
 from testbed.stack.packet.options import (
     MAX_LENGTH,
     MaximumSegmentSize,
@@ -14,7 +15,6 @@ from testbed.stack.packet.options import (
     SackPermitted,
     Timestamps,
     WindowScale,
-    options_size,
 )
 from testbed.stack.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import enum
 
-import msgspec
-
 from testbed.stack.deadlines import NEVER
+from testbed.stack.tcp.ack import Acknowledgment
 from testbed.stack.tcp.config import MILLISECOND
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, CongestionControl, Sample
 from testbed.stack.tcp.ecn import Ecn
@@ -33,26 +32,6 @@ class Phase(enum.IntEnum):
     REDUCING = 2  # because of ECN; Linux' CWR
     RECOVERY = 3
     LOSS = 4  # after an RTO
-
-
-class Acknowledgment(msgspec.Struct, gc=False):
-    """What an ACK has told.
-
-    :param una: SND.UNA from now on; ``advanced`` by so many octets.
-    :param end: SND.NXT.
-    :param delivered: what it acknowledges for the first time; ``sacked`` selectively.
-    :param echo_sent_ns: the segment that the peer's timestamp answers left then, not earlier, in
-        the clock's coarse ticks; ``None`` if there is no telling.
-    :param marked: it has ECN-Echo.
-    """
-
-    una: int
-    advanced: int
-    end: int
-    delivered: list[Sent]
-    sacked: list[Sent]
-    echo_sent_ns: int | None
-    marked: bool
 
 
 class Recovery:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from testbed.stack.packet.segment import FIN, PSH, SYN
+from testbed.stack.tcp.ack import Acknowledgment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.ecn import Ecn
 from testbed.stack.tcp.rack import probe_timeout
 from testbed.stack.tcp.rate import DeliveryRate
-from testbed.stack.tcp.recovery import Acknowledgment, Phase, Recovery
+from testbed.stack.tcp.recovery import Phase, Recovery
 from testbed.stack.tcp.retransmission import RetransmissionTimer, TailProbe
 from testbed.stack.tcp.rtt import RttEstimator
 from testbed.stack.tcp.scoreboard import Scoreboard

@@ -36,6 +36,7 @@ class Sent:
 
     __slots__ = ("end", "ext", "fate", "flags", "newer", "older", "payload", "piece", "progress",
                  "resent", "sent_ns", "start")  # fmt: skip
+    __deletable__ = ("newer", "older")  # what mypyc is to let go; Python lets go of anything
     older: Sent
     newer: Sent
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.received_mappings import ReceivedMappings
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.packet.mptcp import (
     Dss,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.stack.mptcp.checksum import covers, dss_checksum
-from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.received_mappings import ReceivedMappings
 from testbed.stack.mptcp.streams import DataSequence
 from testbed.stack.packet.mptcp import Dss, MpCapable
 from testbed.stack.packet.options import find

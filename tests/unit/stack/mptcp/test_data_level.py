@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from testbed.stack.mptcp.config import MptcpConfig
-from testbed.stack.mptcp.mapping import Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.received_mappings import ReceivedMappings
 from testbed.stack.mptcp.streams import DataSequence, ReceiveStream, SendStream
 from testbed.stack.ranges import Ranges
 

@@ -10,8 +10,9 @@ import pytest
 from testbed.stack.connection import Closed, ErrorKind
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
-from testbed.stack.mptcp.mapping import MOST_MAPPINGS, Mapping, ReceivedMappings
+from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.path_manager.base import PathLimits
+from testbed.stack.mptcp.received_mappings import MOST_MAPPINGS, ReceivedMappings
 from testbed.stack.packet.address import Address
 from testbed.stack.packet.mptcp import (
     AddAddr,

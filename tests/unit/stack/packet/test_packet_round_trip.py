@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from testbed.errors import PacketError
 from testbed.stack.packet.codec import emit, header_length, parse
-from testbed.stack.packet.options import Option, UnknownOption, emit_options, parse_options
+from testbed.stack.packet.option_list import emit_options, parse_options
+from testbed.stack.packet.options import Option, UnknownOption
 from testbed.stack.packet.segment import Segment
 from tests import segments
 

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from testbed.errors import PacketError
 from testbed.stack.packet.mptcp import AddAddr, Dss, MpJoinSyn, MpJoinSynAck, MpPrio, RemoveAddr
+from testbed.stack.packet.option_list import emit_options, options_size, parse_options
 from testbed.stack.packet.options import (
     MAX_LENGTH,
     MaximumSegmentSize,
@@ -16,10 +17,7 @@ from testbed.stack.packet.options import (
     Timestamps,
     UnknownOption,
     WindowScale,
-    emit_options,
     find,
-    options_size,
-    parse_options,
 )
 from testbed.stack.packet.segment import Segment
 from tests.segments import segments

@@ -6,7 +6,8 @@ import pytest
 
 from testbed.stack.connection import ErrorKind
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.options import MaximumSegmentSize, UserTimeout, find, parse_options
+from testbed.stack.packet.option_list import parse_options
+from testbed.stack.packet.options import MaximumSegmentSize, UserTimeout, find
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import State

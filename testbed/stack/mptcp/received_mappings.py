@@ -1,0 +1,98 @@
+"""What the peer says of the octets of one subflow (RFC 8684, section 3.3.1)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+from typing import Final
+
+from testbed.stack.mptcp.mapping import Mapping
+
+MOST_MAPPINGS: Final = 1 << 14  # kept of one subflow: a bound for what a peer can make us hold
+_MOST_OVERLAPPED: Final = 64  # by one that comes late: no sender has a reason for more
+_start: Final = attrgetter("subflow")
+
+
+class ReceivedMappings:
+    """What the peer has said of its octets on one subflow.
+
+    A mapping may span segments, and may arrive before or after the octets it covers.  It is
+    immutable: where two disagree, the one that came first stays.  Of too many the last are
+    forgotten, and so is one that overlaps very many: their octets count as unmapped, and the peer
+    has to send that data again.  A checksum is that of a whole mapping, so of one that overlaps
+    another nothing can be kept.
+    """
+
+    __slots__ = ("_mappings", "_passed")
+
+    def __init__(self) -> None:
+        self._mappings: list[Mapping] = []  # by their place in the subflow, disjoint
+        self._passed = 0  # position in the subflow before which nothing is needed any more
+
+    def __len__(self) -> int:
+        return len(self._mappings)
+
+    def start_after(self, position: int) -> int | None:
+        """Return where the first mapping after a position of the subflow starts."""
+        index = bisect_right(self._mappings, position, key=_start)
+        return self._mappings[index].subflow if index < len(self._mappings) else None
+
+    def add(self, mapping: Mapping) -> None:
+        """Note a mapping; what is known already of its octets stays as it is."""
+        last = self._mappings[-1] if self._mappings else None
+        if last is not None and last.subflow <= mapping.subflow < last.subflow_end:
+            if mapping.subflow_end <= last.subflow_end:
+                return  # each segment of a long mapping repeats it
+        elif mapping.subflow_end <= self._passed:
+            return
+        if len(self._mappings) >= MOST_MAPPINGS:
+            return
+        if mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
+            self._mappings.append(mapping)
+        else:
+            self._insert(mapping)
+
+    def at(self, position: int) -> Mapping | None:
+        """Return the mapping of the octet at a position of the subflow, in order."""
+        mappings = self._mappings
+        if mappings and mappings[0].subflow_end <= position:
+            gone = bisect_right(mappings, position, key=_start)
+            if mappings[gone - 1].subflow_end > position:
+                gone -= 1
+            del mappings[:gone]
+        self._passed = max(self._passed, position)
+        if mappings and mappings[0].subflow <= position:
+            return mappings[0]
+        return None
+
+    def all_have(self, shift: int) -> bool:
+        """Tell whether each mapping has this difference between its positions."""
+        return all(each.data - each.subflow == shift for each in self._mappings)
+
+    def _insert(self, new: Mapping) -> None:
+        """Put what is new of a mapping between those that are there."""
+        start = max(new.subflow, self._passed)
+        first = bisect_right(self._mappings, start, key=_start)
+        if first and self._mappings[first - 1].subflow_end > start:
+            first -= 1
+        end = bisect_left(self._mappings, new.subflow_end, first, key=_start)
+        if new.checksum is not None and (start > new.subflow or first < end):
+            return
+        if end - first > _MOST_OVERLAPPED:
+            return
+        found = []
+        for old in self._mappings[first:end]:
+            if start < old.subflow:
+                found.append(_part(new, start, old.subflow))
+            found.append(old)
+            start = max(start, old.subflow_end)
+        if start < new.subflow_end:
+            found.append(_part(new, start, new.subflow_end))
+        self._mappings[first:end] = found
+
+
+def _part(mapping: Mapping, start: int, end: int) -> Mapping:
+    """Return what a mapping says of the subflow's positions from ``start`` up to ``end``."""
+    if (start, end) == (mapping.subflow, mapping.subflow_end):
+        return mapping
+    return Mapping(data=mapping.data_at(start), subflow=start, length=end - start)
