@@ -19,6 +19,9 @@ class DataState(enum.Enum):
     FASTCLOSE_WAIT = "M_FASTCLOSE_WAIT"  # section 3.5
     CLOSED = "M_CLOSED"
 
+    # By identity, in C: states are looked up in each step.
+    __hash__ = object.__hash__
+
 
 class Step(enum.Enum):
     """What moves a connection from one state to another."""

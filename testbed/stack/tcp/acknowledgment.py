@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.options import Sack, Timestamps, find
+from testbed.stack.packet.options import Sack
 from testbed.stack.packet.segment import ECE, FIN, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.extension import Notice
@@ -22,7 +22,7 @@ def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, 
     blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
     marked = bool(segment.flags & ECE and tcb.ecn.used)
     if ack > una or blocks:
-        echo = echoed(tcb, segment, now)
+        echo = tcb.timestamps.answered_ns(now)
         sender.acknowledge(max(ack, una), blocks, now, echo, marked=marked)
     elif not (tcb.sack or changed) and ack == una and notice is Notice.PLAIN:
         _duplicate_ack(tcb, segment, now)
@@ -41,9 +41,13 @@ def _duplicate_ack(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def _sack_blocks(tcb: Tcb, segment: Segment, una: int) -> list[tuple[int, int]]:
     """Return a segment's SACK blocks as positions; note a first one that is a DSACK."""
-    option: Sack | None = find(segment.options, Sack)
-    if option is None:
-        return []
+    for option in segment.options:
+        if type(option) is Sack:
+            return _positions(tcb, option, una)
+    return []
+
+
+def _positions(tcb: Tcb, option: Sack, una: int) -> list[tuple[int, int]]:
     sender = tcb.sender
     blocks = []
     for index, (left, right) in enumerate(option.blocks):
@@ -94,11 +98,3 @@ def _fin_acknowledged(tcb: Tcb, now: int) -> None:
         tcb.enter_time_wait(Trigger.ACK_OF_FIN, now)
     elif tcb.state is State.LAST_ACK:
         tcb.end(None, Trigger.ACK_OF_FIN)
-
-
-def echoed(tcb: Tcb, segment: Segment, now: int) -> int | None:
-    """Return when the segment left that this one answers, by its timestamp."""
-    if not tcb.timestamps.used:
-        return None
-    timestamps = find(segment.options, Timestamps)
-    return None if timestamps is None else tcb.timestamps.sent_at(timestamps.echo, now)

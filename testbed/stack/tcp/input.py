@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from testbed.stack.connection import ConnectionFailure, ErrorKind
-from testbed.stack.packet.options import Timestamps, find
+from testbed.stack.packet.options import Timestamps
 from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 from testbed.stack.packet.sequence import BITS_32, expand
-from testbed.stack.tcp.acknowledgment import echoed, fifth_ack
+from testbed.stack.tcp.acknowledgment import fifth_ack
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.state import HANDSHAKE, State, Trigger
@@ -15,6 +15,7 @@ from testbed.stack.tcp.tcb import Tcb
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEGMENT ARRIVES, for a connection that exists."""
+    tcb.timestamps.look(segment.options)
     if tcb.state is State.SYN_SENT:
         _syn_sent(tcb, segment, now)
     elif tcb.state is not State.CLOSED:
@@ -23,6 +24,7 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def listen_accept(tcb: Tcb, syn: Segment, early: Early | None, now: int) -> None:
     """3.10.7.2, third: a SYN for a listener has made this connection."""
+    tcb.timestamps.look(syn.options)
     tcb.accept(syn, early, now)
     _text_of_syn(tcb, syn, now)
 
@@ -60,7 +62,7 @@ def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-SENT."""
     sender = tcb.sender
     sender.window.begin(syn_ack.window, -1)  # never scaled
-    sender.syn_acknowledged(acked, now, echoed(tcb, syn_ack, now))
+    sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns(now))
     if tcb.early is not None:
         _early_answered(tcb, tcb.early, syn_ack, now)
     tcb.establish(Trigger.SYN_ACK, now)
@@ -90,7 +92,7 @@ def _text_of_syn(tcb: Tcb, syn: Segment, now: int) -> None:
 def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     flags = segment.flags
     start = tcb.position_of(segment)
-    timestamps = _new_timestamps(tcb, segment) if tcb.timestamps.used else None
+    timestamps = tcb.timestamps.news
     if timestamps is not None and not _paws(tcb, segment, timestamps, now):
         return
     if not _first_sequence_number(tcb, segment, start, now):
@@ -121,8 +123,7 @@ def _looked_at(tcb: Tcb, segment: Segment, start: int, now: int) -> Notice:
     """Let the extension look at a segment."""
     if tcb.extension is None:
         return Notice.PLAIN
-    timestamps = find(segment.options, Timestamps) if tcb.timestamps.used else None
-    tcb.timestamps.judge(timestamps, now)
+    tcb.timestamps.judge(now)
     return tcb.extension.received(segment, start)
 
 
@@ -132,12 +133,6 @@ def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         _second_rst(tcb, segment, start, now)
     elif segment.flags & SYN:
         _fourth_syn(tcb, segment, now)
-
-
-def _new_timestamps(tcb: Tcb, segment: Segment) -> Timestamps | None:
-    """Return the timestamps of a segment, unless its value is known."""
-    found: Timestamps | None = find(segment.options, Timestamps)
-    return found if found is not None and found.value != tcb.timestamps.recent else None
 
 
 def _paws(tcb: Tcb, segment: Segment, timestamps: Timestamps, now: int) -> bool:
@@ -223,7 +218,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window.begin(segment.window, -1)
-        sender.syn_acknowledged(acked, now, echoed(tcb, segment, now))
+        sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns(now))
         tcb.establish(Trigger.ACK_OF_SYN, now)
         tcb.receiver.must_ack()
     else:
@@ -245,7 +240,7 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-RECEIVED."""
     sender = tcb.sender
     sender.window.begin(segment.window << sender.window.shift, start)
-    sender.syn_acknowledged(0, now, echoed(tcb, segment, now))
+    sender.syn_acknowledged(0, now, tcb.timestamps.answered_ns(now))
     tcb.establish(Trigger.ACK_OF_SYN, now)
 
 
@@ -300,7 +295,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         in_order &= known[0] == known[1]
     receiver.data_arrived(size, octets, in_order=in_order, now=now)
     if receiver.rtt is not None:
-        sent_ns = echoed(tcb, segment, now)
+        sent_ns = tcb.timestamps.answered_ns(now)
         receiver.size_window(None if sent_ns is None else now - sent_ns, now)
     if buffer.next > before:
         tcb.report_readable()

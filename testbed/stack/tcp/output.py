@@ -153,7 +153,7 @@ def _options(tcb: Tcb, flags: int, ext: Any, now: int) -> tuple[tuple[Option, ..
     options: tuple[Option, ...] = ()
     taken = 0
     if tcb.timestamps.used:
-        options = (Timestamps(tcb.timestamps.value(now), tcb.timestamps.recent),)
+        options = (tcb.timestamps.option(now),)
         taken = 12
     if tcb.extension is not None:
         more = tuple(tcb.extension.options(flags, ext, MAX_LENGTH - taken))

@@ -428,16 +428,9 @@ class Tcb:
     def next_timer(self) -> int:
         """Return the earliest deadline."""
         sender = self.sender
-        due = min(
-            sender.timer.at,
-            sender.probe.at,
-            sender.recovery.look_at,
-            sender.recovery.pacer.at,
-            sender.timer.persist_at,
-            self.receiver.ack_at,
-            self.keepalive.at,
-            self.close_at,
-        )
+        timer, recovery = sender.timer, sender.recovery
+        due = min(timer.at, sender.probe.at, recovery.look_at, recovery.pacer.at, timer.persist_at,
+                  self.receiver.ack_at, self.keepalive.at, self.close_at)  # fmt: skip
         if not self.limited:
             return due
         black_hole = self.black_hole

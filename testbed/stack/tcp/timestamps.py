@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from testbed.stack.packet.options import Timestamps
+from testbed.stack.packet.options import Option, Timestamps
 from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import MILLISECOND, SECOND
 
@@ -17,10 +18,11 @@ class Timestamping:
 
     :ivar used: both sides have the option; until the handshake is over, this side offers it.
     :ivar recent: TS.Recent.
-    :ivar echo_fresh: the last segment answers one that left within the last minute.
+    :ivar came: the option of the segment at hand, ``None`` if it has none, or none is used.
+    :ivar echo_fresh: that segment answers one that left within the last minute.
     """
 
-    __slots__ = ("_offset", "echo_fresh", "recent", "used")
+    __slots__ = ("_leaving", "_offset", "came", "echo_fresh", "recent", "used")
 
     def __init__(self, offset: int, *, offered: bool) -> None:
         """Begin.
@@ -30,7 +32,9 @@ class Timestamping:
         self.used = offered
         self.recent = 0
         self.echo_fresh = False
+        self.came: Timestamps | None = None
         self._offset = offset
+        self._leaving: Timestamps | None = None  # the option that left last
 
     def leave_out(self) -> None:
         """Do without them: other options need the room."""
@@ -46,14 +50,41 @@ class Timestamping:
         """Note the timestamp of a segment that is the next to be acknowledged (section 4.3)."""
         self.recent = option.value
 
-    def judge(self, option: Timestamps | None, now: int) -> None:
-        """Note whether a segment's option answers what left this side of late."""
-        sent_ns = None if option is None else self.sent_at(option.echo, now)
+    def look(self, options: Iterable[Option]) -> None:
+        """Note the option of a segment that has come: it is the one at hand from now on."""
+        self.came = None
+        if self.used:
+            for option in options:
+                if type(option) is Timestamps:
+                    self.came = option
+                    return
+
+    @property
+    def news(self) -> Timestamps | None:
+        """The option of the segment at hand, unless its value is known."""
+        came = self.came
+        return came if came is not None and came.value != self.recent else None
+
+    def answered_ns(self, now: int) -> int | None:
+        """Return when the segment left that the one at hand answers, if that can be told."""
+        came = self.came
+        return None if came is None or not self.used else self.sent_at(came.echo, now)
+
+    def judge(self, now: int) -> None:
+        """Note whether the segment at hand answers what left this side of late."""
+        sent_ns = self.answered_ns(now)
         self.echo_fresh = sent_ns is not None and now - sent_ns <= _FRESH_NS
 
     def value(self, now: int) -> int:
         """Return TSval: milliseconds, from an offset of the connection's own."""
         return (now // MILLISECOND + self._offset) & BITS_32
+
+    def option(self, now: int) -> Timestamps:
+        """Return the option of a segment that leaves; those of a millisecond share one."""
+        value, leaving = self.value(now), self._leaving
+        if leaving is None or leaving.value != value or leaving.echo != self.recent:
+            leaving = self._leaving = Timestamps(value, self.recent)
+        return leaving
 
     def outdated(self, option: Timestamps, idle_ns: int) -> bool:
         """Tell whether a segment is an old duplicate (PAWS, section 5.3, R1).
