@@ -67,7 +67,7 @@ class Transfer:
             network.insert(link, *boxes)
         for at_s, link, what in self._happen:
             change = _operations(self._topology, link, what)
-            loop.at(round(at_s * 1e9), functools.partial(_apply, network, change))
+            loop.agenda.at(round(at_s * 1e9), functools.partial(_apply, network, change))
         client, server = network.hosts["client"], network.hosts["server"]
         serving: list[asyncio.Task[None]] = []
 

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from testbed.sim.channel import Channel
-from testbed.sim.frame import Frame, mac_octets
+from testbed.sim.frame import Frame
+from testbed.sim.frames import mac_octets
 from testbed.topology.model import Interface, Kind, Topology
 from testbed.wire.netem import ETHERNET_HEADER
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
-from testbed.sim.frame import Frame, Frames
-from testbed.sim.loop import VirtualLoop
+from testbed.sim.agenda import Agenda
+from testbed.sim.frame import Frame
+from testbed.sim.frames import Frames
 from testbed.wire.model import LinkModel
 from testbed.wire.netem import Delay, Limit, LimitUnit, Netem, Rate, WireCounters
 
@@ -32,7 +33,7 @@ class Channel:
 
     def __init__(
         self,
-        loop: VirtualLoop,
+        agenda: Agenda,
         netem: Netem,
         *,
         mtu: int,
@@ -43,12 +44,12 @@ class Channel:
         self.mtu = mtu
         self.offload = offload
         self.up = True
-        self._loop = loop
+        self._agenda = agenda
         self._model: LinkModel[Frame] = LinkModel(
-            netem, mtu=mtu, seed=seed, frames=Frames(), now_ns=loop.now
+            netem, mtu=mtu, seed=seed, frames=Frames(), now_ns=agenda.now
         )
         self._arrive = arrive
-        self._due: int | None = None  # the earliest departure that the loop knows of
+        self._due: int | None = None  # the earliest departure that the agenda has
         self._refused = 0  # frames that found the far interface down
         self.taps_in: list[Tap] = []  # see frames at the near interface
         self.taps_out: list[Tap] = []  # ... and at the far one
@@ -87,7 +88,7 @@ class Channel:
         due = max(due, now)
         if self._due is None or due < self._due:
             self._due = due
-            self._loop.at(due, self._depart)
+            self._agenda.at(due, self._depart)
 
     def _depart(self, now: int) -> None:
         if self._due != now:  # an earlier departure came in between and armed anew

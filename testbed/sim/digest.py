@@ -7,7 +7,8 @@ import hashlib
 from typing import Any
 
 from testbed.sim.channel import Channel
-from testbed.sim.frame import Frame, octets_of
+from testbed.sim.frame import Frame
+from testbed.sim.frames import octets_of
 
 
 class Digest:

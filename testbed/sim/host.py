@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from testbed.sim.agenda import Agenda
 from testbed.sim.frame import Packet
-from testbed.sim.loop import VirtualLoop
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.local_network import LocalNetwork
@@ -38,7 +38,7 @@ class Host:
 
     def __init__(
         self,
-        loop: VirtualLoop,
+        agenda: Agenda,
         node: Node,
         endpoint_of: EndpointFactory,
         random: Random,
@@ -52,10 +52,10 @@ class Host:
         ]
         self._silent: Sequence[str] = ()
         self.source_for = source_of
-        self._loop = loop
+        self._agenda = agenda
         self._send = send
         self._woken = False
-        self._armed: int | None = None  # when the loop calls for the endpoint's timer
+        self._armed: int | None = None  # when the agenda has the endpoint's timer
         self._stacks = stacks
         self.endpoint = endpoint_of(node, random, self)
         self.streams = Streams(self)
@@ -69,13 +69,13 @@ class Host:
 
     def now(self) -> int:
         """Return the virtual time in nanoseconds."""
-        return self._loop.now
+        return self._agenda.now
 
     def wake(self) -> None:
         """Drive the endpoint once the caller is done."""
         if not self._woken:
             self._woken = True
-            self._loop.at(self._loop.now, self._drive)
+            self._agenda.at(self._agenda.now, self._drive)
 
     def take(self, packet: Packet, now: int) -> None:
         """Take a packet from the network."""
@@ -134,13 +134,13 @@ class Host:
         tell = getattr(self.endpoint, name, None)
         if tell is not None and addresses:
             for address in addresses:
-                tell(address, self._loop.now)
+                tell(address, self._agenda.now)
             self.wake()
 
     def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
         """Tell the endpoint of the stack, if it wants to know, what MPTCP may use."""
         if isinstance(self.endpoint, MptcpEndpoint):
-            self.endpoint.paths.become(now, self._loop.now)
+            self.endpoint.paths.become(now, self._agenda.now)
             self.wake()
 
     def _drive(self, now: int) -> None:
@@ -175,7 +175,7 @@ class Host:
         due = self.endpoint.next_timer()
         if due is not None and (self._armed is None or due < self._armed):
             self._armed = due
-            self._loop.at(due, self._timer)
+            self._agenda.at(due, self._timer)
 
     def _timer(self, now: int) -> None:
         if self._armed is not None and self._armed <= now:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import msgspec
 
 from testbed.sim.channel import Channel
-from testbed.sim.frame import Frame, Packet, size_of
+from testbed.sim.frame import Frame, Packet
+from testbed.sim.frames import size_of
 from testbed.stack.packet import codec
 from testbed.stack.packet.address import Flow
 from testbed.stack.packet.icmp import IcmpError, IcmpKind
@@ -138,8 +139,8 @@ class Ip:
             return way
 
 
-def _pieces(packet: Packet, channel: Channel) -> Iterator[Packet]:
+def _pieces(packet: Packet, channel: Channel) -> Iterable[Packet]:
     """Cut what a link without offload cannot carry whole."""
     if isinstance(packet, Segment) and packet.gso_size and not channel.offload:
         return codec.split(packet)
-    return iter((packet,))
+    return (packet,)

@@ -6,9 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.prediction import path_endpoint
@@ -16,7 +14,8 @@ from testbed.sidefile import SideFile
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
 from testbed.sim.digest import Digest
-from testbed.sim.frame import Frame, mac_octets, octets_of
+from testbed.sim.frame import Frame
+from testbed.sim.frames import mac_octets, octets_of
 from testbed.sim.host import EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
@@ -42,7 +41,7 @@ _IPV6: Final = b"\x86\xdd"
 Place = tuple[str, str]  # an interface: node and name
 
 
-class Way(msgspec.Struct, frozen=True):
+class Way(NamedTuple):
     """Out by ``channel``, in frames with this header."""
 
     channel: Channel
@@ -60,7 +59,7 @@ class Network:
     def __init__(
         self, topology: Topology, endpoint_of: EndpointFactory, *, loop: VirtualLoop, seed: int = 0
     ) -> None:
-        self._loop = loop
+        self._agenda = loop.agenda
         self._state = NetworkState(topology)
         self._links = {link.name: link for link in topology.links}
         self._channels: dict[tuple[str, str], Channel] = {}  # (link, toward)
@@ -124,7 +123,7 @@ class Network:
         :raises InputError: a wire cannot take an option.
         :raises SimulationError: it is no operation that happens to a running network.
         """
-        now = self._loop.now
+        now = self._agenda.now
         for operation in operations:
             if isinstance(operation, SetWire):
                 channel = self._channels[operation.link, operation.toward]
@@ -161,7 +160,7 @@ class Network:
     def insert(self, link: str, *boxes: Middlebox) -> None:
         """Put middleboxes on a link, the first one nearest to its end ``a``."""
         ends = {toward: self._channels[link, toward] for toward in "ab"}
-        chain = Chain(boxes, ends, self._loop)
+        chain = Chain(boxes, ends, self._agenda)
         for toward, channel in ends.items():
             channel.through = functools.partial(chain.enter, toward)
         self._guarded.add(link)
@@ -193,7 +192,7 @@ class Network:
     def _add_stack(self, node: Node, endpoint_of: EndpointFactory, random: Random) -> None:
         stacks = self._stacks[node.name]
         stack = Host(
-            self._loop,
+            self._agenda,
             node,
             endpoint_of,
             random,
@@ -216,7 +215,7 @@ class Network:
         ):
             station = self._bridges.get(far.node) or self._ips[far.node]
             channel = Channel(
-                self._loop,
+                self._agenda,
                 netem if link.wire else UNSHAPED,
                 mtu=link.mtu,
                 # Of names, so that adding a link leaves the randomness of the others alone.

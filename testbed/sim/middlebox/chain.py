@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from testbed.sim.agenda import Agenda
 from testbed.sim.channel import Channel
-from testbed.sim.frame import Frame, size_of
-from testbed.sim.loop import VirtualLoop
+from testbed.sim.frame import Frame
+from testbed.sim.frames import size_of
 from testbed.sim.middlebox.base import Middlebox
 from testbed.stack.packet.segment import Segment
 
@@ -24,11 +25,11 @@ class Chain:
     """
 
     def __init__(
-        self, boxes: Sequence[Middlebox], channels: Mapping[str, Channel], loop: VirtualLoop
+        self, boxes: Sequence[Middlebox], channels: Mapping[str, Channel], agenda: Agenda
     ) -> None:
         self._boxes = tuple(boxes)
         self._channels = channels
-        self._loop = loop
+        self._agenda = agenda
         self._last: dict[tuple[str, str], Frame] = {}  # seen toward an end, to a destination
         self._armed: int | None = None
 
@@ -68,7 +69,7 @@ class Chain:
         due = min((at for box in self._boxes if (at := box.next_timer()) is not None), default=None)
         if due is not None and (self._armed is None or due < self._armed):
             self._armed = due
-            self._loop.at(due, self._timer)
+            self._agenda.at(due, self._timer)
 
     def _timer(self, now: int) -> None:
         if self._armed is not None and self._armed <= now:

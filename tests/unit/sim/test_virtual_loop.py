@@ -33,10 +33,10 @@ def test_a_week_passes_at_once() -> None:
 def test_timers_and_actions_happen_in_the_order_of_their_times() -> None:
     async def main() -> list[tuple[str, int]]:
         seen: list[tuple[str, int]] = []
-        loop().at(3_000, lambda now: seen.append(("third", now)))
-        loop().at(1_000, lambda now: seen.append(("first", now)))
-        loop().at(1_000, lambda now: seen.append(("second", now)))
-        loop().call_later(0.000002, lambda: seen.append(("timer", loop().now)))
+        loop().agenda.at(3_000, lambda now: seen.append(("third", now)))
+        loop().agenda.at(1_000, lambda now: seen.append(("first", now)))
+        loop().agenda.at(1_000, lambda now: seen.append(("second", now)))
+        loop().call_later(0.000002, lambda: seen.append(("timer", loop().agenda.now)))
         await asyncio.sleep(0.000004)
         return seen
 
@@ -46,10 +46,10 @@ def test_timers_and_actions_happen_in_the_order_of_their_times() -> None:
 def test_an_action_wakes_a_task_at_its_time() -> None:
     async def main() -> int:
         event = asyncio.Event()
-        loop().at(5, lambda now: event.set())
-        loop().at(6, lambda now: pytest.fail("too far"))
+        loop().agenda.at(5, lambda now: event.set())
+        loop().agenda.at(6, lambda now: pytest.fail("too far"))
         await event.wait()
-        return loop().now
+        return loop().agenda.now
 
     assert run(main()) == 5
 
@@ -58,7 +58,7 @@ def test_an_action_for_the_past_happens_now() -> None:
     async def main() -> list[int]:
         await asyncio.sleep(1)
         seen: list[int] = []
-        loop().at(5, seen.append)
+        loop().agenda.at(5, seen.append)
         await asyncio.sleep(1)
         return seen
 
@@ -77,9 +77,9 @@ def test_a_wait_without_end_is_an_error() -> None:
 def test_time_that_stands_still_is_an_error() -> None:
     async def main() -> None:
         def again(now: int) -> None:
-            loop().at(now, again)
+            loop().agenda.at(now, again)
 
-        loop().at(0, again)
+        loop().agenda.at(0, again)
         await asyncio.sleep(1)
 
     with pytest.raises(SimulationError, match="stands still"):

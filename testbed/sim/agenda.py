@@ -1,0 +1,69 @@
+"""What happens when, in virtual time: one heap of actions for all links and stacks.
+
+It knows no tasks.  :class:`~testbed.sim.loop.VirtualLoop` lets it go on whenever no task can.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+from testbed.errors import SimulationError
+
+Action = Callable[[int], object]
+
+FOREVER: Final = 1 << 62  # nanoseconds: a time that does not come
+_AT_ONCE: Final = 1_000_000  # actions at one moment: many more than packets can meet in one
+_NS: Final = 1_000_000_000
+
+
+class Agenda:
+    """A clock, and the actions that are due.
+
+    An action is neither cancelled nor awaited, as the departure of a packet: it costs an entry of a
+    heap and no more.
+
+    :ivar now: the time in nanoseconds.
+    """
+
+    __slots__ = ("_actions", "_order", "_stirred", "now")
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._actions: list[tuple[int, int, Action]] = []  # a heap
+        self._order = 0  # of actions of the same moment: first come, first served
+        self._stirred = False
+
+    def at(self, when: int, action: Action) -> None:
+        """Call ``action`` with the time at ``when`` (nanoseconds), or now if that has passed."""
+        self._order += 1
+        heapq.heappush(self._actions, (when, self._order, action))
+
+    def stir(self) -> None:
+        """Have :meth:`advance` return after the action at hand: some task can go on."""
+        self._stirred = True
+
+    def advance(self, until: int) -> bool:
+        """Let time pass until some task can go on, or until a time.
+
+        :return: whether a task can go on.
+        :raises SimulationError: too much happens at one moment.
+        """
+        actions = self._actions
+        self._stirred = False
+        left = _AT_ONCE
+        while actions and actions[0][0] <= until:
+            when, _, action = heapq.heappop(actions)
+            if when > self.now:
+                self.now = when
+                left = _AT_ONCE
+            action(self.now)
+            if self._stirred:
+                return True
+            left -= 1
+            if not left:
+                raise SimulationError(f"time stands still at {self.now / _NS:.9f} s")
+        if until < FOREVER and until > self.now:
+            self.now = until
+        return False
