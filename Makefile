@@ -5,7 +5,11 @@
 # make machines all that needs machines: QEMU, a new Debian, user-mode Linux of three versions
 # make kernels docs/kernels.md: what each kernel makes of the experiments, some ten minutes
 # make engines docs/engines.md: the emulator held against the newest kernel's netem
+# make compile let mypyc compile the stack and the simulator, in some minutes; from then on they are used
+# make test-compiled the tests, with the compiled modules
+# make wheel   a wheel with the compiled modules, for this Python, in dist
 # make check   the static checks alone: format, lint, types, layers
+# make profile a flame graph of a simulated transfer, build/profile.svg
 # make bench   measure the wire's precision and the sandbox's scale
 # make clean   remove what make made
 
@@ -14,10 +18,12 @@ BIN := $(VENV)/bin
 # User-mode Linux: built once, in minutes, and kept in the user's cache. An interrupted build goes on.
 NEWEST := 7.3
 KERNELS := 6.1 6.12 $(NEWEST)
+PROFILE := -m testbed run --sim experiments/quickstart.yaml --stack userspace --repetitions 1 \
+	--results build/profile
 BUILD_KERNELS = @for version in $(KERNELS); do \
 	$(BIN)/testbed machine build uml --source debian:$$version || exit; done
 
-.PHONY: demo test kernel interop machines kernels engines check bench clean
+.PHONY: demo test compile test-compiled wheel kernel interop machines kernels engines check profile bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -25,7 +31,17 @@ demo: $(VENV)/.installed
 
 test: check
 	@scripts/system-packages test
-	$(BIN)/pytest -n auto
+	TESTBED_COMPILED=no $(BIN)/pytest -n auto
+
+compile: $(VENV)/.installed-dev
+	$(BIN)/python scripts/compile
+
+test-compiled: compile
+	@scripts/system-packages test
+	TESTBED_COMPILED=require $(BIN)/pytest -n auto
+
+wheel: $(VENV)/.installed-dev
+	TESTBED_COMPILE=1 $(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 kernel: $(VENV)/.installed-dev
 	@scripts/system-packages kernel
@@ -56,6 +72,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+profile: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --group profile
+	@mkdir -p build
+	$(BIN)/py-spy record --native --rate 500 --output build/profile.svg -- $(BIN)/python $(PROFILE)
+
 bench: $(VENV)/.installed-dev
 	@scripts/system-packages bench
 	$(BIN)/python -m bench
@@ -72,5 +93,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist build testbed/_compiled .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

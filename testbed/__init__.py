@@ -8,8 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from testbed import compiled
+
 __version__ = "0.1.0"
 __all__ = ["HOST", "SIMULATION", "Experiment", "Results", "__version__", "load", "read", "run"]
+
+compiled.install()
 
 
 def __getattr__(name: str) -> Any:

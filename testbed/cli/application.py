@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Annotated, Any, Final, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from testbed import __version__
+from testbed import __version__, compiled
 from testbed.cli.ending import told
 from testbed.cli.helptext import of as help_of
+from testbed.errors import PlatformError
 
 # In the order of ``testbed --help``: describe, live in, measure, find out why.
 COMMANDS: Final = (
@@ -100,6 +102,23 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _look_at_build() -> None:
+    """Say it where compiled modules are there and not used, as their sources have changed.
+
+    :raises PlatformError: TESTBED_COMPILED wants what cannot be had.
+    """
+    try:
+        status = compiled.status()
+    except ImportError as error:
+        raise PlatformError(
+            "the compiled modules are not there",
+            why=str(error),
+            instead=f"unset {compiled.VARIABLE} to run the sources",
+        ) from None
+    if status.stale:
+        print(f"testbed: {status.why}", file=sys.stderr)
+
+
 application = typer.Typer(
     name="testbed",
     cls=Commands,
@@ -127,3 +146,4 @@ def _testbed(
     Exit codes: 0 ok, 1 failed, 2 bad input, 3 an expectation is not met or something regressed, 4
     this machine cannot do it, 130 interrupted.
     """
+    _look_at_build()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from testbed import compiled
 from testbed.cli import completion
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json, yes_or_no
@@ -35,7 +36,8 @@ def command(
     """Say what this machine can do, or what keeps MPTCP from it.
 
     Without arguments each feature the testbed uses is tried out in scratch namespaces, with what
-    it is for and what happens without it; then come the machines runs could happen in.
+    it is for and what happens without it. Then it says whether our own stack is compiled, and which
+    machines runs could happen in.
 
     With the name of a running sandbox its observed state (endpoints, limits, routes by source,
     listeners, sysctls, MIB counters) is held against what the kernel's path manager needs for a
@@ -54,11 +56,12 @@ def command(
     if name is None:
         from testbed.cli.machine import print_rows, rows
 
-        features = asyncio.run(_features())
+        features, build = asyncio.run(_features()), compiled.status()
         if json:
-            print_json({"features": features, "machines": rows()})
+            print_json({"build": build._asdict(), "features": features, "machines": rows()})
         else:
             _print_features(features)
+            console().print(f"\nour own stack: {build.build}: {build.why}", soft_wrap=True)
             console().print()
             print_rows(rows())
         return

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed import __version__
+from testbed import __version__, compiled
 from testbed.results.model import SCHEMA
 
 _PACKAGES: Final = ("pyroute2", "msgspec", "pyyaml", "networkx", "numpy", "scipy")
@@ -81,6 +81,7 @@ class Environment(Software, frozen=True, kw_only=True):
         virtual machine, ``sim`` a simulated network, for which the rest says what computed it.
     :param memory: octets, in whole :data:`MEMORY_STEP`: what a kernel takes of it at its start is
         not always the same.
+    :param build: of our own stack and simulator: ``compiled``, or ``interpreted`` from the sources.
     :param plugins: what other packages added that the runs used: the distribution and version of
         each, as in ``{"testbed.schedulers:mine": "package 1.0"}``.
     """
@@ -91,6 +92,7 @@ class Environment(Software, frozen=True, kw_only=True):
     cpu: Cpu
     memory: int
     root: bool
+    build: str = compiled.INTERPRETED
     plugins: dict[str, str] = {}
 
     def differences(self, other: Environment) -> list[str]:
@@ -151,6 +153,7 @@ def gather(
         cpu=Cpu(model=_cpu_model(), count=_cpu_count()),
         memory=_memory(),
         root=os.geteuid() == 0,
+        build=compiled.status().build,
         plugins=dict(plugins),
         **msgspec.structs.asdict(known or software()),
     )

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
 
 _STEP: Final = 0.01
 _LEAST, _MOST = 1.0, 1.3
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Blest:
     """Keeps a slow subflow from taking the room in the peer's window that a fast one will need."""
 

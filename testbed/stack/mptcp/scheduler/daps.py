@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Daps:
     """Gives a slow subflow data that lies behind what faster ones deliver before it does."""
 

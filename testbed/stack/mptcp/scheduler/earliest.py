@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Earliest:
     """A subflow without a sample counts as the fastest, so that it gets one."""
 

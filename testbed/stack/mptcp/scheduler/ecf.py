@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import NO_LIMIT, C, Grant, View, fastest
 
 _BETA: Final = 0.25
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Ecf:
     """Takes the fastest subflow, and waits for it while all that is left is done earlier there."""
 

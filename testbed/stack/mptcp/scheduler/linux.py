@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import C, Candidate, Grant, View
 
 _BURST: Final = 65_428  # MPTCP_SEND_BURST_SIZE
 _S: Final = 1_000_000_000
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Linux:
     """Remembers whose burst it is, and each subflow's rate, averaged over what it was given."""
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import C, Grant, View
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Otias:
     """Looks at all subflows, whether or not they have room."""
 

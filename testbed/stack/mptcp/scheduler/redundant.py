@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.mptcp.scheduler.base import C, Grant, View, fastest
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Redundant:
     """Needs no memory: a subflow knows what it carries."""
 

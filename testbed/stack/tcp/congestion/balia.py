@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Self
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.coupled import Coupled
 
 _MOST: Final = 1.5
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Balia(Coupled):
     """Between LIA and OLIA: friendly to TCP, and quick to take what becomes free.
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final, Self
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.control import Group, Sample
 from testbed.stack.tcp.congestion.reno import Reno
 
 _QUIET_NS: Final = 1_000_000_000
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Coupled(Reno):
     """Grows by what :meth:`gain` says.
 

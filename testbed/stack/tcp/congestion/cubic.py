@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.control import NO_THRESHOLD, Group, Sample
 from testbed.stack.tcp.congestion.hystart import HyStart
 from testbed.stack.tcp.congestion.reno import Reno
@@ -14,6 +16,7 @@ _ALPHA: Final = 3 * (1 - _BETA) / (1 + _BETA)  # section 4.3
 _NS: Final = 1e9
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Cubic(Reno):
     """Window growth as a cubic function of the time since the last reduction.
 

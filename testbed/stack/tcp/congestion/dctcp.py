@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.control import Group, Sample
 from testbed.stack.tcp.congestion.reno import Reno
 
 _GAIN: Final = 1 / 16  # section 4.2
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Dctcp(Reno):
     """Reno that reduces by how much of a round trip's data was marked, not by a half.
 

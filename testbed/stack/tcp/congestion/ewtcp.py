@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.coupled import Coupled
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Ewtcp(Coupled):
     """Each of n subflows takes 1/n of what a TCP would: fair, but it moves no traffic.
 

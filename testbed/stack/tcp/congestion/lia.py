@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.coupled import Coupled
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Lia(Coupled):
     """All subflows together are as fast as one TCP on the best path.
 

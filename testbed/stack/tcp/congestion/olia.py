@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.control import Group, Sample
 from testbed.stack.tcp.congestion.coupled import Coupled
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Olia(Coupled):
     """Balances congestion as the fully coupled control does, and still probes every path.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.control import INITIAL_SEGMENTS, NO_THRESHOLD, Group, Sample
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Reno:
     """Slow start, congestion avoidance, halving."""
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from testbed.stack.tcp.congestion.control import Group, Sample
 from testbed.stack.tcp.congestion.coupled import Coupled
 
 _TOTAL_SEGMENTS: Final = 10  # total_alpha: what the connection keeps in all queues together
-_LEAST_ALPHA: Final = 2
+_LEAST_ALPHA: Final = 2.0
 _GAMMA_SEGMENTS: Final = 1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WVegas(Coupled):
     """Moves traffic away from a path when its queue grows, which is before anything is lost.
 

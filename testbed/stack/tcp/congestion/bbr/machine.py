@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from testbed.stack.tcp.congestion.bbr.bounds import BETA, inflight_at_loss, too_high
 from testbed.stack.tcp.congestion.bbr.cycle import Feedback, Memory, ProbeWait, State
@@ -39,6 +40,7 @@ _ACCELERATING: Final = frozenset({State.STARTUP, State.REFILL, State.UP})
 _LEAVING_ROOM: Final = frozenset({State.CRUISE, State.PROBE_RTT})
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Bbr:
     """Sends at the rate that the path delivers, with about as much in flight as fills it.
 
