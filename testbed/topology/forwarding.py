@@ -39,6 +39,12 @@ class Hop(msgspec.Struct, frozen=True):
     source: str | None  # the preferred source of the route
 
 
+# To read an address takes longer than what is done with it, and few are read again and again.
+_address: Final = functools.lru_cache(maxsize=1024)(ipaddress.ip_address)
+_network: Final = functools.lru_cache(maxsize=1024)(ipaddress.ip_network)
+_interface: Final = functools.lru_cache(maxsize=1024)(ipaddress.ip_interface)
+
+
 def host(address: str) -> str:
     """Return an address without its prefix length."""
     return address.partition("/")[0]
@@ -111,7 +117,7 @@ class Forwarding:
     def _route(
         self, node: str, destination: str, source: str | None, interface: str | None
     ) -> Route | None:
-        wanted = ipaddress.ip_address(destination)
+        wanted = _address(destination)
         tables = self._tables(node)
         for number in self._table_order(node, source):
             for network, route in tables.get(number, ()):
@@ -192,9 +198,9 @@ class Forwarding:
 
     def _table_order(self, node: str, source: str | None) -> Iterator[int]:
         if source is not None:
-            address = ipaddress.ip_address(source)
+            address = _address(source)
             for rule in sorted(self._nodes[node].rules, key=lambda rule: rule.priority):
-                if address in ipaddress.ip_network(rule.source):
+                if address in _network(rule.source):
                     yield rule.table
         yield MAIN_TABLE
 
@@ -214,7 +220,7 @@ class Forwarding:
             if ":" in route.destination or route.destination not in written
         )
         for route in (*connected, *routes):
-            network = ipaddress.ip_network(route.destination)
+            network = _network(route.destination)
             tables.setdefault(route.table, []).append((network, route))
         for entries in tables.values():
             entries.sort(key=lambda entry: -entry[0].prefixlen)
@@ -224,13 +230,13 @@ class Forwarding:
 def _values(interface: Interface, family: Family) -> list[IpInterface]:
     """Return the addresses of one family at an interface."""
     own = interface.addresses
-    return [ipaddress.ip_interface(address) for address in own if family_of(address) is family]
+    return [_interface(address) for address in own if family_of(address) is family]
 
 
 def _nearest(interface: Interface, gateway: str) -> str | None:
     """Return the first IPv4 address on the network of a gateway, or else the first one."""
     own = _values(interface, Family.IPV4)
-    near = (value for value in own if ipaddress.ip_address(gateway) in value.network)
+    near = (value for value in own if _address(gateway) in value.network)
     found = next(near, own[0] if own else None)
     return None if found is None else str(found.ip)
 
@@ -259,7 +265,7 @@ def _connected(node: Node) -> Iterator[Route]:
     """Yield the routes that the kernel adds for the addresses of a node."""
     for interface in () if node.all_routes else node.interfaces:
         for address in interface.addresses:
-            network = str(ipaddress.ip_interface(address).network)
+            network = str(_interface(address).network)
             # Of IPv6 the kernel chooses the source when it is needed.
             source = None if ":" in address else host(address)
             yield Route(destination=network, interface=interface.name, source=source)
