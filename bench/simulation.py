@@ -1,19 +1,27 @@
-"""What a packet costs the simulated network: from one host to the other, without their stacks.
+"""What a simulation costs: a packet of the network alone, a minute of MPTCP, the start of a run.
 
-Run it with ``python bench/simulation.py``: a host sends full-sized segments at the link's rate,
-another one takes them, and neither does more.  ``--json`` prints one JSON document.
+Run it with ``python bench/simulation.py``.  For the network alone a host sends full-sized segments
+at the link's rate, another one takes them, and neither does more.  The rest are runs as
+``testbed run --sim`` makes them, over two paths of 20 and 30 Mbit/s.  ``--json`` prints one JSON
+document.  ``TESTBED_COMPILED`` says whether the compiled modules run (docs/performance.md).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from _figures import Figure
+
+import testbed
+from testbed import compiled
 from testbed.prediction import address_of
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
@@ -31,6 +39,11 @@ WIRES: Final = {
     "rate and delay": "rate: 1gbit, delay: 10ms",
     "and loss and jitter": "rate: 1gbit, delay: 10ms 1ms, loss: 1%",
 }
+EXPERIMENT: Final = Path(__file__).parents[1] / "experiments" / "quickstart.yaml"
+SECONDS: Final = (1, 6)  # the difference is that of so many seconds of transfer
+RUNS: Final = 20
+MINUTE_GOALS: Final = {compiled.COMPILED: 8.0, compiled.INTERPRETED: 20.0}  # CPU seconds
+START_GOAL_MS: Final = 5.0
 TOPOLOGY: Final = """
 nodes: {{client: {{}}, server: {{}}}}
 links:
@@ -100,17 +113,60 @@ def microseconds(netem: str) -> float:
     return seconds * 1e6 / PACKETS
 
 
+def run(workload: dict[str, Any], repetitions: int = 1, stack: str = "userspace") -> float:
+    """Return the CPU time of simulated runs over two paths, in seconds."""
+    whole = {"from": "client", "to": "server", "kind": "bulk", **workload}
+    experiment = testbed.load(
+        EXPERIMENT,
+        machine=testbed.SIMULATION,
+        stacks=[stack],
+        repetitions=repetitions,
+        values={"workload": whole, "expect": []},
+    )
+    with tempfile.TemporaryDirectory() as results:
+        began = time.process_time()
+        found = testbed.run(experiment, results)
+        took = time.process_time() - began
+        bad = [each.reason for each in found.runs if each.status != "ok"]
+    if bad:
+        raise AssertionError(bad[0])
+    return took
+
+
+def minute() -> float:
+    """Return the CPU seconds of a simulated minute of transfer."""
+    short, long = (run({"duration": f"{seconds}s"}) for seconds in SECONDS)
+    return (long - short) * 60 / (SECONDS[1] - SECONDS[0])
+
+
+def start_ms() -> float:
+    """Return the CPU time of a run of next to no packets, one of many, in milliseconds."""
+    tiny, stack = {"size": "1KB"}, "userspace-tcp"  # MPTCP would want time for a second subflow
+    return (run(tiny, RUNS + 1, stack) - run(tiny, 1, stack)) * 1e3 / RUNS
+
+
 def main() -> int:
     """Print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
-    results = {name: microseconds(netem) for name, netem in WIRES.items()}
+    build = compiled.status().build
+    figures = [
+        *(
+            Figure(what=f"a packet of the simulated network: {name}", value=microseconds(netem),
+                   unit="us", better="lower", build=build)
+            for name, netem in WIRES.items()
+        ),
+        Figure(what="a simulated minute of 20 + 30 Mbit/s: CPU", value=minute(), unit="s",
+               better="lower", goal=MINUTE_GOALS[build], build=build),
+        Figure(what="start and end of a simulated run: CPU", value=start_ms(), unit="ms",
+               better="lower", goal=START_GOAL_MS, build=build),
+    ]  # fmt: skip
     if arguments.json:
-        print(json.dumps({"us_per_packet": results}))
+        print(msgspec.json.encode({"figures": figures}).decode())
     else:
-        for name, figure in results.items():
-            print(f"{name}: {figure:.1f} us per packet")
+        for each in figures:
+            print(f"{each.what}, {each.build}: {each.value:.1f} {each.unit}")
     return 0
 
 

@@ -1,13 +1,13 @@
 """What a data segment costs the userspace TCP on each side, codec excluded and included.
 
 Run it with ``python bench/stack.py``: two endpoints in one process hand each other segments; time
-does not pass on a wire.  ``--json`` prints one JSON document.
+does not pass on a wire.  ``--json`` prints one JSON document.  ``TESTBED_COMPILED`` says whether
+the compiled modules run (docs/performance.md).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -15,6 +15,10 @@ import tracemalloc
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+from _figures import Beside, Figure
+
+from testbed import compiled
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
@@ -35,6 +39,8 @@ OCTETS: Final = 64 << 20
 BATCH: Final = 1 << 20
 CONNECTIONS: Final = 1000
 JOINS: Final = 20_000
+GOALS: Final = {compiled.COMPILED: 5.0, compiled.INTERPRETED: 12.0}  # us, codec included
+NO_OP: Final = 1.02  # what an extension that does nothing may cost
 REQUIRED_US: Final = 40.0  # both sides, codec excluded
 REQUIRED_KIB: Final = 12.0  # of an idle connection at one end, of TCP and of MPTCP
 
@@ -204,6 +210,26 @@ def memory(pair: Pair, connections: int) -> float:
     return (after - before) / connections / 2 / 1024
 
 
+def as_figures(transfers: dict[str, dict[str, float]], kib: dict[str, float]) -> list[Figure]:
+    """Return what docs/performance.md shows."""
+    us = {name: each["us_per_segment"] for name, each in transfers.items()}
+    build = compiled.status().build
+    plain = Beside("none", us["segments"])
+    return [
+        Figure(what="one data segment through TCP, both sides", value=us["segments"], unit="us",
+               better="lower", build=build),
+        Figure(what="... and codec", value=us["segments and codec"], unit="us", better="lower",
+               goal=GOALS[build], build=build),
+        Figure(what="... of 64 KiB, and codec", value=us["large segments and codec"], unit="us",
+               better="lower", build=build),
+        Figure(what="... with an extension that does nothing",
+               value=us["segments, an extension that does nothing"], unit="us", better="lower",
+               beside=plain, goal=NO_OP, build=build),
+        *(Figure(what=f"idle connection, {name}", value=each, unit="KiB", better="lower",
+                 goal=4.0, build=build) for name, each in kib.items()),
+    ]  # fmt: skip
+
+
 def look_ups(counts: Sequence[int]) -> dict[int, float]:
     """Return the microseconds of a join with an unknown token, RST included, among connections.
 
@@ -267,7 +293,10 @@ def main() -> int:
         }
     )
     if arguments.json:
-        print(json.dumps({"transfer": results, "idle_connection_kib": kib}))
+        told = {"transfer": results, "idle_connection_kib": kib}
+        if results:
+            told["figures"] = as_figures(results, kib)
+        print(msgspec.json.encode(told).decode())
     else:
         for name, figures in results.items():
             print(

@@ -1,0 +1,60 @@
+"""What a benchmark measured, as other programs read it: ``figures`` in its JSON document."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Literal
+
+import msgspec
+
+LOOPS: Final = 200_000
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """The anchor of a figure: something else, measured in the same interleaved run."""
+
+    what: str
+    value: float
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One number.
+
+    :param beside: its anchor; the figure of merit is then the ratio of both.
+    :param goal: of the ratio where there is an anchor, else of the value.
+    :param build: which modules ran: ``compiled`` or ``interpreted``.
+    """
+
+    what: str
+    value: float
+    unit: str
+    better: Literal["lower", "higher"]
+    beside: Beside | None = None
+    goal: float | None = None
+    build: str
+
+    @property
+    def merit(self) -> float:
+        """What the goal is about."""
+        return self.value if self.beside is None else self.value / self.beside.value
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is measured of, whenever that is done."""
+        return self.what, self.build
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """The part of a benchmark's JSON document that others read."""
+
+    figures: list[Figure]
+
+
+def anchor_us() -> float:
+    """Return the CPU time of a fixed piece of interpreted Python: how fast this machine is now."""
+    began = time.process_time()
+    found: dict[int, int] = {}
+    for number in range(LOOPS):
+        key = number & 1023
+        found[key] = found.get(key, 0) + len(found)
+    return (time.process_time() - began) * 1e6
