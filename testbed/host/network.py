@@ -12,19 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
-from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_NEWNEIGH, RTM_NEWROUTE, RTM_NEWRULE
 
 from testbed.host import rtnetlink
 from testbed.host.rtnetlink import Interface, Neighbour
-from testbed.netlink.transport import Netlink
+from testbed.netlink.transport import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Netlink
 from testbed.stack.packet.address import Address
 
 # linux/rtnetlink.h: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
 # IPV6_RULE
 _GROUPS: Final = (1, 3, 5, 7, 8, 9, 11, 19)
-_NEIGHBOUR: Final = (RTM_NEWNEIGH, RTM_DELNEIGH)
-_ROUTES: Final = (RTM_NEWROUTE, RTM_NEWROUTE + 1, RTM_NEWRULE, RTM_NEWRULE + 1)  # new, deleted
+_DELNEIGH: Final = 29
+_NEIGHBOUR: Final = (28, _DELNEIGH)  # RTM_NEWNEIGH
+_ROUTES: Final = (24, 25, 32, 33)  # RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE
 _HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr
 _RECEIVE: Final = 1 << 16
 _MOST_PATHS: Final = 4096
@@ -187,7 +186,7 @@ class Network:
         while offset < len(datagram):
             length, kind, _, _, _ = _HEADER.unpack_from(datagram, offset)
             if kind in _NEIGHBOUR:
-                self._note(datagram[offset : offset + length], gone=kind == RTM_DELNEIGH)
+                self._note(datagram[offset : offset + length], gone=kind == _DELNEIGH)
                 resolved = True
             else:
                 changed = changed or kind not in _ROUTES

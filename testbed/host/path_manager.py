@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import PlatformError
 from testbed.host.ports import Ports
 from testbed.netlink import mptcp as kernel
+from testbed.netlink.codec import NETLINK_GENERIC
 from testbed.netlink.mptcp import KernelEndpoint
 from testbed.netlink.transport import Netlink
 from testbed.stack.mptcp.path_manager.base import PathEndpoint

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from pyroute2.netlink import NLM_F_CREATE
-from pyroute2.netlink.rtnl import (
-    RTM_GETADDR,
-    RTM_GETLINK,
-    RTM_GETNEIGH,
-    RTM_GETROUTE,
-    RTM_NEWNEIGH,
-)
-from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_DADFAILED, IFA_F_TENTATIVE, ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import (
-    NTF_USE,
-    NUD_DELAY,
-    NUD_FAILED,
-    NUD_NOARP,
-    NUD_PERMANENT,
-    NUD_PROBE,
-    NUD_REACHABLE,
-    NUD_STALE,
-    ndmsg,
-)
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.netlink.attributes import Only, attributes
-from testbed.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink import codec
+from testbed.netlink.codec import NLM_F_CREATE, Request
+from testbed.netlink.transport import Netlink
 
+# linux/rtnetlink.h: RTM_*
+_GETLINK, _GETADDR, _GETROUTE, _NEWNEIGH, _GETNEIGH = 18, 22, 26, 28, 30
+_LINK: Final = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_ADDRESS: Final = struct.Struct("=BBBBI")  # struct ifaddrmsg: ..., index
+_NEIGHBOUR: Final = struct.Struct("=B3xiHBB")  # struct ndmsg: family, index, state, flags, type
+_ROUTE: Final = struct.Struct("=BBB9x")  # struct rtmsg: family, length of destination and source
+_IFF_UP, _IFF_RUNNING, _IFF_NOARP = 1, 0x40, 0x80  # linux/if.h
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_DADFAILED, _IFA_F_TENTATIVE = 0x08, 0x40
+_NDA_DST, _NDA_LLADDR = 1, 2
+_NTF_USE: Final = 1
+_NUD_REACHABLE, _NUD_STALE, _NUD_DELAY, _NUD_PROBE = 0x02, 0x04, 0x08, 0x10
+_NUD_FAILED, _NUD_NOARP, _NUD_PERMANENT = 0x20, 0x40, 0x80
+_RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_METRICS, _RTA_VIA = (
+    1, 2, 4, 5, 7, 8, 18
+)  # fmt: skip
+_RTAX_MTU: Final = 2
+_VIA_FAMILY: Final = 2  # octets of the family before the address in struct rtvia
 _ETHERNET: Final = 1  # linux/if_arp.h
 _LOOPBACK: Final = 772
 # Its link-layer address may be used (include/net/neighbour.h, NUD_VALID).
-_VALID: Final = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY
+_VALID: Final = _NUD_PERMANENT | _NUD_NOARP | _NUD_REACHABLE | _NUD_PROBE | _NUD_STALE | _NUD_DELAY
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,45 +82,9 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
 
 
-class LinkMessage(Only, ifinfmsg):  # type: ignore[misc]
-    """An interface (linux/if_link.h)."""
-
-    nla_map = (
-        (1, "IFLA_ADDRESS", "lladdr"),
-        (3, "IFLA_IFNAME", "asciiz"),
-        (4, "IFLA_MTU", "uint32"),
-    )
-
-
-class AddressMessage(Only, ifaddrmsg):  # type: ignore[misc]
-    """An address (linux/if_addr.h)."""
-
-    nla_map = ((1, "IFA_ADDRESS", "ipaddr"), (2, "IFA_LOCAL", "ipaddr"), (8, "IFA_FLAGS", "uint32"))
-
-
-class RouteMessage(Only, rtmsg):  # type: ignore[misc]
-    """A route (linux/rtnetlink.h)."""
-
-    nla_map = (
-        (1, "RTA_DST", "target"),
-        (2, "RTA_SRC", "target"),
-        (4, "RTA_OIF", "uint32"),
-        (5, "RTA_GATEWAY", "target"),
-        (7, "RTA_PREFSRC", "target"),
-        (8, "RTA_METRICS", "metrics"),
-        (18, "RTA_VIA", "rtvia"),
-    )
-
-
-class NeighbourMessage(Only, ndmsg):  # type: ignore[misc]
-    """A neighbour (linux/neighbour.h)."""
-
-    nla_map = ((1, "NDA_DST", "ipaddr"), (2, "NDA_LLADDR", "lladdr"))
-
-
-_GET_LINKS: Final = encode(ifinfmsg(), RTM_GETLINK)
-_GET_ADDRESSES: Final = encode(AddressMessage(), RTM_GETADDR)
-_GET_NEIGHBOURS: Final = encode(NeighbourMessage(), RTM_GETNEIGH)
+_GET_LINKS: Final = codec.request(_GETLINK, 0, bytes(_LINK.size))
+_GET_ADDRESSES: Final = codec.request(_GETADDR, 0, bytes(_ADDRESS.size))
+_GET_NEIGHBOURS: Final = codec.request(_GETNEIGH, 0, bytes(_NEIGHBOUR.size))
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -131,33 +94,29 @@ def family_of(host: str) -> socket.AddressFamily:
 
 def read_interfaces(netlink: Netlink) -> dict[int, Interface]:
     """Return the interfaces with Ethernet frames, by index."""
-    found = (decode(LinkMessage, body) for body in netlink.dump(_GET_LINKS))
-    return {
-        message["index"]: _interface(message)
-        for message in found
-        if message["ifi_type"] in (_ETHERNET, _LOOPBACK)
-    }
-
-
-def _interface(message: LinkMessage) -> Interface:
-    attrs, flags = attributes(message), message["flags"]
-    return Interface(
-        index=message["index"],
-        name=attrs["IFLA_IFNAME"],
-        mac=_octets(attrs["IFLA_ADDRESS"]),
-        mtu=attrs["IFLA_MTU"],
-        running=bool(flags & IFF_UP and flags & IFF_RUNNING),
-        resolves=not flags & IFF_NOARP and message["ifi_type"] == _ETHERNET,
-    )
+    found = {}
+    for body in netlink.dump(_GET_LINKS):
+        _, kind, index, flags, _ = _LINK.unpack_from(body, codec.HEADER.size)
+        if kind in (_ETHERNET, _LOOPBACK):
+            attrs = codec.attributes(body, codec.HEADER.size + _LINK.size)
+            found[index] = Interface(
+                index=index,
+                name=attrs.text(_IFLA_IFNAME) or "",
+                mac=attrs[_IFLA_ADDRESS],
+                mtu=attrs.number(_IFLA_MTU),
+                running=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
+                resolves=not flags & _IFF_NOARP and kind == _ETHERNET,
+            )
+    return found
 
 
 def read_addresses(netlink: Netlink) -> Iterator[tuple[int, str]]:
     """Yield interface and address of each address that may be used."""
     for body in netlink.dump(_GET_ADDRESSES):
-        message = decode(AddressMessage, body)
-        attrs = attributes(message)
-        if not attrs["IFA_FLAGS"] & (IFA_F_TENTATIVE | IFA_F_DADFAILED):
-            yield message["index"], attrs.get("IFA_LOCAL", attrs["IFA_ADDRESS"])
+        *_, index = _ADDRESS.unpack_from(body, codec.HEADER.size)
+        attrs = codec.attributes(body, codec.HEADER.size + _ADDRESS.size)
+        if not attrs.number(_IFA_FLAGS) & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
+            yield index, codec.host(attrs.get(_IFA_LOCAL) or attrs[_IFA_ADDRESS])
 
 
 def read_neighbours(netlink: Netlink) -> Iterator[Neighbour]:
@@ -170,31 +129,24 @@ def read_neighbours(netlink: Netlink) -> Iterator[Neighbour]:
 
 def read_neighbour(body: bytes) -> Neighbour | None:
     """Return the neighbour of a message; ``None`` if it is none of IP (bridges have such)."""
-    message = decode(NeighbourMessage, body)
-    attrs: dict[str, Any] = attributes(message)
-    if message["family"] not in (socket.AF_INET, socket.AF_INET6) or "NDA_DST" not in attrs:
+    family, index, state, _, _ = _NEIGHBOUR.unpack_from(body, codec.HEADER.size)
+    attrs = codec.attributes(body, codec.HEADER.size + _NEIGHBOUR.size)
+    host = attrs.host(_NDA_DST) if family in (socket.AF_INET, socket.AF_INET6) else None
+    if host is None:
         return None
-    state, mac = message["state"], attrs.get("NDA_LLADDR")
     return Neighbour(
-        interface=message["ifindex"],
-        host=attrs["NDA_DST"],
-        mac=_octets(mac) if mac and state & _VALID else None,
-        stale=bool(state & NUD_STALE),
-        failed=bool(state & NUD_FAILED),
+        interface=index,
+        host=host,
+        mac=attrs.get(_NDA_LLADDR) if state & _VALID else None,
+        stale=bool(state & _NUD_STALE),
+        failed=bool(state & _NUD_FAILED),
     )
 
 
 def use_neighbour(interface: int, host: str) -> Request:
     """Return the request that makes the kernel resolve or confirm a neighbour, as if it used it."""
-    return encode(
-        NeighbourMessage(),
-        RTM_NEWNEIGH,
-        NLM_F_CREATE,
-        family=family_of(host),
-        ifindex=interface,
-        flags=NTF_USE,
-        attrs=[("NDA_DST", host)],
-    )
+    fixed = _NEIGHBOUR.pack(family_of(host), interface, 0, _NTF_USE, 0)
+    return codec.request(_NEWNEIGH, NLM_F_CREATE, fixed, codec.address(_NDA_DST, host))
 
 
 def find_route(netlink: Netlink, source: str | None, destination: str, interface: int = 0) -> Route:
@@ -206,29 +158,20 @@ def find_route(netlink: Netlink, source: str | None, destination: str, interface
     """
     family = family_of(destination)
     bits = 128 if family == socket.AF_INET6 else 32
-    attrs: list[tuple[str, object]] = [("RTA_DST", destination)]
-    if source is not None:
-        attrs.append(("RTA_SRC", source))
-    if interface:
-        attrs.append(("RTA_OIF", interface))
-    request = encode(
-        RouteMessage(),
-        RTM_GETROUTE,
-        family=family,
-        dst_len=bits,
-        src_len=bits if source is not None else 0,
-        attrs=attrs,
+    request = codec.request(
+        _GETROUTE,
+        0,
+        _ROUTE.pack(family, bits, bits if source is not None else 0),
+        codec.address(_RTA_DST, destination),
+        b"" if source is None else codec.address(_RTA_SRC, source),
+        codec.u32(_RTA_OIF, interface) if interface else b"",
     )
-    found = attributes(decode(RouteMessage, netlink.get(request)))
-    metrics = found.get("RTA_METRICS")
-    via = found.get("RTA_VIA")  # an IPv6 gateway of an IPv4 route
+    found = codec.attributes(netlink.get(request), codec.HEADER.size + _ROUTE.size)
+    via = found.get(_RTA_VIA)  # an IPv6 gateway of an IPv4 route
+    gateway = found.host(_RTA_GATEWAY) or (codec.host(via[_VIA_FAMILY:]) if via else None)
     return Route(
-        interface=found["RTA_OIF"],
-        next_hop=found.get("RTA_GATEWAY") or (via["addr"] if via else destination),
-        source=source or found.get("RTA_PREFSRC") or destination,
-        mtu=0 if metrics is None else metrics.get_attr("RTAX_MTU") or 0,
+        interface=found.number(_RTA_OIF),
+        next_hop=gateway or destination,
+        source=source or found.host(_RTA_PREFSRC) or destination,
+        mtu=found.nested(_RTA_METRICS).number(_RTAX_MTU),
     )
-
-
-def _octets(mac: str) -> bytes:
-    return bytes.fromhex(mac.replace(":", ""))

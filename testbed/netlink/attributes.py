@@ -1,12 +1,19 @@
-"""Reading attributes out of decoded messages without decoding those nobody asked for."""
+"""pyroute2's classes, for messages that are rare: see :mod:`testbed.netlink.codec` for others.
+
+Attributes are read out of decoded messages without decoding those nobody asked for.
+"""
 
 from __future__ import annotations
 
 import struct
 import types
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from pyroute2.netlink import NLA_F_NESTED, NLA_F_NET_BYTEORDER, nla_slot
+from pyroute2.netlink import NLA_F_NESTED, NLA_F_NET_BYTEORDER, nla_slot, nlmsg
+
+from testbed.netlink.codec import Request
+
+Message = TypeVar("Message", bound=nlmsg)
 
 _HEADER = struct.Struct("=HH")  # struct nlattr: length, type
 _TYPE = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
@@ -57,3 +64,23 @@ class Only(OwnMap):
 def attributes(message: Any) -> dict[str, Any]:
     """Return name -> value of a message's attributes."""
     return {slot.name: slot.value for slot in message["attrs"]}
+
+
+def encode(message: nlmsg, kind: int, flags: int = 0, /, **fields: object) -> Request:
+    """Fill a message of pyroute2's and return it encoded.
+
+    :param kind: the type of the message (``RTM_*``, or a generic netlink family's number).
+    :param flags: ``NLM_F_*`` of the request beyond those the transport adds.
+    :param fields: of the message, ``attrs`` among them.
+    """
+    message.update(fields)
+    message["header"] = {"type": kind, "flags": flags}
+    message.encode()
+    return bytes(message.data)
+
+
+def decode(kind: type[Message], body: bytes) -> Message:
+    """Return what the kernel sent as a ``kind``."""
+    message: Message = kind(body)
+    message.decode()
+    return message

@@ -1,7 +1,6 @@
-"""A netlink socket on which many requests travel in one send.
+"""A netlink socket on which many requests travel in one send (netlink(7)).
 
-pyroute2 encodes and decodes every message; its own sockets take one request at a time, at 1.4 ms
-each, where the kernel needs 0.1.  See netlink(7).
+pyroute2's sockets take one request at a time, at 1.4 ms each, where the kernel needs 0.1.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final
 
 import msgspec
-from pyroute2.netlink import (
-    NETLINK_EXT_ACK,
-    NETLINK_GET_STRICT_CHK,
+
+from testbed.netlink import codec
+from testbed.netlink.codec import HEADER as _HEADER
+from testbed.netlink.codec import (
     NLM_F_ACK,
     NLM_F_ACK_TLVS,
     NLM_F_DUMP,
@@ -24,19 +24,17 @@ from pyroute2.netlink import (
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
-    SOL_NETLINK,
-    nlmsg,
-    nlmsgerr,
+    Request,
 )
 
 BATCH: Final = 64  # requests a send: more gain nothing, and their answers fit any receive buffer
-_NETLINK_CAP_ACK: Final = 10  # linux/netlink.h: answers do not repeat the request
+SOL_NETLINK: Final = 270
+NETLINK_ADD_MEMBERSHIP: Final = 1
+# linux/netlink.h: answers do not repeat the request, and explain themselves; dumps are checked.
+_OPTIONS: Final = (11, 10, 12)  # NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK
 _RECEIVE: Final = 1 << 18
-_HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _INT: Final = struct.Struct("=i")
-
-Request: TypeAlias = bytes  # an encoded message, see :func:`encode`
-Message = TypeVar("Message", bound=nlmsg)
+_EXPLANATION: Final = 1  # NLMSGERR_ATTR_MSG
 
 
 class KernelError(msgspec.Struct, frozen=True):
@@ -55,7 +53,7 @@ class Netlink:
 
     def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
-        for option in (NETLINK_EXT_ACK, _NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK):
+        for option in _OPTIONS:
             self._sock.setsockopt(SOL_NETLINK, option, 1)
         self._sequence = 0
 
@@ -81,7 +79,7 @@ class Netlink:
         return answers
 
     def dump(self, request: Request) -> list[bytes]:
-        """Return all objects a dump request yields, for :func:`decode`.
+        """Return all objects a dump request yields, each as a whole message.
 
         :raises OSError: the kernel refused the request.
         """
@@ -146,26 +144,6 @@ class Netlink:
             offset += (length + 3) & ~3
 
 
-def encode(message: nlmsg, kind: int, flags: int = 0, /, **fields: object) -> Request:
-    """Fill a message of pyroute2's and return it encoded.
-
-    :param kind: the type of the message (``RTM_*``, or a generic netlink family's number).
-    :param flags: ``NLM_F_*`` of the request beyond those the transport adds.
-    :param fields: of the message, ``attrs`` among them.
-    """
-    message.update(fields)
-    message["header"] = {"type": kind, "flags": flags}
-    message.encode()
-    return bytes(message.data)
-
-
-def decode(kind: type[Message], body: bytes) -> Message:
-    """Return what the kernel sent as a ``kind``."""
-    message: Message = kind(body)
-    message.decode()
-    return message
-
-
 def _anonymous(body: memoryview) -> bytes:
     """Return a message without sequence number and port: equal objects are then equal bytes."""
     length, kind, flags, _, _ = _HEADER.unpack_from(body)
@@ -182,13 +160,8 @@ def _raise(body: memoryview) -> None:
 def _explanation(flags: int, body: memoryview) -> str | None:
     """Return the text of an extended acknowledgement.
 
-    With NETLINK_CAP_ACK the attributes follow the header of the failed request; pyroute2's class
-    expects them right after the error number, so that header is cut out.
+    With NETLINK_CAP_ACK the attributes follow the error number and the header of the request.
     """
     if not flags & NLM_F_ACK_TLVS:
         return None
-    start = _HEADER.size + _INT.size
-    data = bytearray(body[:start]) + body[start + _HEADER.size :]
-    struct.pack_into("=I", data, 0, len(data))
-    text = decode(nlmsgerr, bytes(data)).get_attr("NLMSGERR_ATTR_MSG")
-    return None if text is None else str(text)
+    return codec.attributes(bytes(body), 2 * _HEADER.size + _INT.size).text(_EXPLANATION)

@@ -19,8 +19,8 @@ import msgspec
 from pyroute2.netlink.rtnl import RTM_GETROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.netlink.attributes import Only, attributes
-from testbed.netlink.transport import Netlink, decode, encode
+from testbed.netlink.attributes import Only, attributes, decode, encode
+from testbed.netlink.transport import Netlink
 from testbed.sandbox import syscalls
 
 PORT: Final = 7000

@@ -25,7 +25,8 @@ from pyroute2.netlink.generic.mptcp import MPTCP_GENL_NAME
 
 from testbed import sockinfo
 from testbed.errors import PlatformError, SandboxError
-from testbed.netlink.transport import Netlink, decode, encode
+from testbed.netlink.attributes import decode, encode
+from testbed.netlink.transport import Netlink
 from testbed.probe.nodes import Nodes
 from testbed.probe.probes import Probe
 from testbed.records import PmEventRecord, Record

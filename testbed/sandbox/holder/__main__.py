@@ -24,7 +24,10 @@ DETACHED = b"detached"
 
 
 def main(name: str, creator: int, control: socket.socket) -> None:
-    """Run the stem; never returns in the holder."""
+    """Run the stem; never returns in the holder, nor once there was one.
+
+    Whoever ends the sandbox waits for the stem, so it does not take its interpreter apart.
+    """
     die_with(creator)
     control.set_inheritable(False)
     try:
@@ -45,6 +48,7 @@ def main(name: str, creator: int, control: socket.socket) -> None:
     theirs.close()
     if ours.recv(len(DETACHED)) != DETACHED:
         os.waitpid(child, 0)  # returns when the whole PID namespace is empty
+    os._exit(0)
 
 
 def die_with(creator: int) -> None:

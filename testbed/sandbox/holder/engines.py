@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from testbed.errors import OperationError, PlatformError, SandboxError
-from testbed.netlink.transport import Request
+from testbed.netlink.codec import Request
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.holder.queue import refusal

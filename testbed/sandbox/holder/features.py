@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed.errors import PlatformError
+from testbed.netlink.codec import NETLINK_GENERIC, Request
 from testbed.netlink.mptcp import family_number
-from testbed.netlink.transport import Netlink, Request
+from testbed.netlink.transport import Netlink
 from testbed.sandbox import model, syscalls
 from testbed.sandbox.netlink import links, mptcp, netem, queues
 from testbed.sandbox.netlink import redirect as redirection

@@ -8,11 +8,11 @@ import socket
 from collections.abc import Callable, Sequence
 
 import msgspec
-from pyroute2.netlink import NETLINK_GENERIC
 
 from testbed import sysctls
 from testbed.errors import OperationError
-from testbed.netlink.transport import KernelError, Request
+from testbed.netlink.codec import NETLINK_GENERIC, Request
+from testbed.netlink.transport import KernelError
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.netlink import links
 from testbed.topology.operations import Operation

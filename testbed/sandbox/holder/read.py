@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pyroute2.netlink import NETLINK_GENERIC, NETLINK_SOCK_DIAG
-
 from testbed import mib, sysctls
+from testbed.netlink.codec import NETLINK_GENERIC, NETLINK_SOCK_DIAG
 from testbed.sandbox import undo, verify
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs

@@ -1,1 +1,1 @@
-"""Netlink, spoken fast: pyroute2's message classes over a transport that sends many at once."""
+"""Netlink, spoken fast: messages packed by hand, and sent many at a time."""

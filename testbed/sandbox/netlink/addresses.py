@@ -5,112 +5,85 @@ from __future__ import annotations
 import functools
 import ipaddress
 import socket
+import struct
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
-from pyroute2.netlink.rtnl import (
-    RTM_DELADDR,
-    RTM_DELNEIGH,
-    RTM_DELROUTE,
-    RTM_DELRULE,
-    RTM_GETADDR,
-    RTM_GETNEIGH,
-    RTM_GETROUTE,
-    RTM_GETRULE,
-    RTM_NEWADDR,
-    RTM_NEWNEIGH,
-    RTM_NEWROUTE,
-    RTM_NEWRULE,
-    rt_proto,
-    rt_scope,
-    rt_type,
-)
-from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
-from pyroute2.netlink.rtnl.ifaddrmsg import (
-    IFA_F_DADFAILED,
-    IFA_F_NODAD,
-    IFA_F_TENTATIVE,
-    ifaddrmsg,
-)
-from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.netlink.attributes import Only, attributes
-from testbed.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink import codec
+from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request
+from testbed.netlink.transport import Netlink
 from testbed.sandbox.observation import Address
 from testbed.topology.model import Neighbour, Route, Rule
+
+# linux/rtnetlink.h: RTM_*
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+_NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
+_NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
+# struct ifaddrmsg: family, prefix length, flags, scope, index
+_ADDRESS: Final = struct.Struct("=BBBBI")
+# struct rtmsg, and fib_rule_hdr, whose last octet but the flags is the action: family, lengths of
+# destination and source, TOS, table, protocol, scope, type, flags
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+_NEIGHBOUR: Final = struct.Struct("=B3xiHBB")  # struct ndmsg: family, index, state, flags, type
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_NODAD, _IFA_F_DADFAILED, _IFA_F_TENTATIVE = 0x02, 0x08, 0x40
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
+_RTPROT_STATIC: Final = 4
+_RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK = 0, 253
+_RT_TYPES: Final = (
+    "unspec",
+    "unicast",
+    "local",
+    "broadcast",
+    "anycast",
+    "multicast",
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "throw",
+    "nat",
+    "xresolve",
+)
+_NDA_DST, _NDA_LLADDR = 1, 2
+_NUD_PERMANENT: Final = 0x80
+_FRA_SRC, _FRA_PRIORITY, _FRA_TABLE, _FRA_PROTOCOL = 2, 6, 15, 21
+_FR_ACT_TO_TBL: Final = 1
 
 _LOCAL_TABLE: Final = 255
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - not bound to
 _REMEMBERED: Final = 4096  # decoded objects: most are the same in every namespace
-_KINDS: Final = {number: name for name, number in rt_type.items()}
 _ADD: Final = NLM_F_CREATE | NLM_F_EXCL
 
 
-class AddressMessage(Only, ifaddrmsg):  # type: ignore[misc]
-    """An address (linux/if_addr.h)."""
-
-    nla_map = ((1, "IFA_ADDRESS", "ipaddr"), (2, "IFA_LOCAL", "ipaddr"), (8, "IFA_FLAGS", "uint32"))
-
-
-class RouteMessage(Only, rtmsg):  # type: ignore[misc]
-    """A route (linux/rtnetlink.h)."""
-
-    nla_map = (
-        (1, "RTA_DST", "target"),
-        (4, "RTA_OIF", "uint32"),
-        (5, "RTA_GATEWAY", "target"),
-        (7, "RTA_PREFSRC", "target"),
-        (15, "RTA_TABLE", "uint32"),
-    )
-
-
-class NeighbourMessage(Only, ndmsg):  # type: ignore[misc]
-    """A neighbour (linux/neighbour.h)."""
-
-    nla_map = ((1, "NDA_DST", "ipaddr"), (2, "NDA_LLADDR", "lladdr"))
-
-
-class RuleMessage(Only, fibmsg):  # type: ignore[misc]
-    """A routing rule (linux/fib_rules.h)."""
-
-    nla_map = (
-        (2, "FRA_SRC", "ipaddr"),
-        (6, "FRA_PRIORITY", "uint32"),
-        (15, "FRA_TABLE", "uint32"),
-        (21, "FRA_PROTOCOL", "uint8"),
-    )
-
-
-_GET_ADDRESSES: Final = encode(AddressMessage(), RTM_GETADDR)
-_GET_NEIGHBOURS: Final = encode(NeighbourMessage(), RTM_GETNEIGH)
-_GET_RULES: Final = encode(RuleMessage(), RTM_GETRULE)
+_GET_ADDRESSES: Final = codec.request(_GETADDR, 0, bytes(_ADDRESS.size))
+_GET_NEIGHBOURS: Final = codec.request(_GETNEIGH, 0, bytes(_NEIGHBOUR.size))
+_GET_RULES: Final = codec.request(_GETRULE, 0, bytes(_ROUTE.size))
 
 
 def add_address(index: int, address: str) -> Request:
     """Return the request that gives an interface an address, without duplicate detection."""
-    return _address(RTM_NEWADDR, index, address, _ADD)
+    return _address(_NEWADDR, index, address, _ADD)
 
 
 def remove_address(index: int, address: str) -> Request:
     """Return the request that takes an address away."""
-    return _address(RTM_DELADDR, index, address, 0)
+    return _address(_DELADDR, index, address, 0)
 
 
 def _address(kind: int, index: int, text: str, header: int) -> Request:
     interface = ipaddress.ip_interface(text)
-    address = str(interface.ip)
-    return encode(
-        AddressMessage(),
+    address = interface.ip.packed
+    flags = _IFA_F_NODAD if interface.version == 6 else 0
+    prefix = interface.network.prefixlen
+    return codec.request(
         kind,
         header,
-        family=_FAMILIES[interface.version],
-        prefixlen=interface.network.prefixlen,
-        flags=IFA_F_NODAD if interface.version == 6 else 0,
-        index=index,
-        attrs=[("IFA_LOCAL", address), ("IFA_ADDRESS", address)],
+        _ADDRESS.pack(_FAMILIES[interface.version], prefix, flags, 0, index),
+        codec.attribute(_IFA_LOCAL, address),
+        codec.attribute(_IFA_ADDRESS, address),
     )
 
 
@@ -119,101 +92,91 @@ def add_neighbour(neighbour: Neighbour, index: int) -> Request:
 
     :param index: that of its interface.
     """
-    return _neighbour_request(RTM_NEWNEIGH, neighbour, index, NLM_F_CREATE | NLM_F_REPLACE)
+    return _neighbour_request(_NEWNEIGH, neighbour, index, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def remove_neighbour(neighbour: Neighbour, index: int) -> Request:
     """Return the request that forgets a neighbour; ``index`` is that of its interface."""
-    return _neighbour_request(RTM_DELNEIGH, neighbour, index, 0)
+    return _neighbour_request(_DELNEIGH, neighbour, index, 0)
 
 
 def _neighbour_request(kind: int, neighbour: Neighbour, index: int, header: int) -> Request:
-    return encode(
-        NeighbourMessage(),
+    family = codec.family(neighbour.address)
+    return codec.request(
         kind,
         header,
-        family=_FAMILIES[ipaddress.ip_address(neighbour.address).version],
-        ifindex=index,
-        state=NUD_PERMANENT,
-        attrs=[("NDA_DST", neighbour.address), ("NDA_LLADDR", neighbour.mac)],
+        _NEIGHBOUR.pack(family, index, _NUD_PERMANENT, 0, 0),
+        codec.address(_NDA_DST, neighbour.address),
+        codec.attribute(_NDA_LLADDR, codec.mac_octets(neighbour.mac)),
     )
 
 
 def add_rule(rule: Rule) -> Request:
     """Return the request for a rule that sends packets from a source to a table."""
-    return _rule_request(RTM_NEWRULE, rule, _ADD)
+    return _rule_request(_NEWRULE, rule, _ADD)
 
 
 def remove_rule(rule: Rule) -> Request:
     """Return the request that takes a rule away."""
-    return _rule_request(RTM_DELRULE, rule, 0)
+    return _rule_request(_DELRULE, rule, 0)
 
 
 def _rule_request(kind: int, rule: Rule, header: int) -> Request:
     source = ipaddress.ip_network(rule.source)
-    return encode(
-        RuleMessage(),
+    family = _FAMILIES[source.version]
+    return codec.request(
         kind,
         header,
-        family=_FAMILIES[source.version],
-        src_len=source.prefixlen,
-        action=FR_ACT_TO_TBL,
-        attrs=[
-            ("FRA_SRC", str(source.network_address)),
-            ("FRA_PRIORITY", rule.priority),
-            ("FRA_TABLE", rule.table),
-            ("FRA_PROTOCOL", rt_proto["static"]),
-        ],
+        _ROUTE.pack(family, 0, source.prefixlen, 0, 0, 0, 0, _FR_ACT_TO_TBL, 0),
+        codec.attribute(_FRA_SRC, source.network_address.packed),
+        codec.u32(_FRA_PRIORITY, rule.priority),
+        codec.u32(_FRA_TABLE, rule.table),
+        codec.u8(_FRA_PROTOCOL, _RTPROT_STATIC),
     )
 
 
 def add_route(route: Route, index: int | None) -> Request:
     """Return the request for a route; ``index`` is that of its interface."""
-    return _route_request(RTM_NEWROUTE, route, index, NLM_F_CREATE | NLM_F_REPLACE)
+    return _route_request(_NEWROUTE, route, index, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def remove_route(route: Route, index: int | None) -> Request:
     """Return the request that takes a route away; ``index`` is that of its interface."""
-    return _route_request(RTM_DELROUTE, route, index, 0)
+    return _route_request(_DELROUTE, route, index, 0)
 
 
 def _route_request(kind: int, route: Route, index: int | None, header: int) -> Request:
     destination = ipaddress.ip_network(route.destination)
-    attrs: list[tuple[str, object]] = [("RTA_TABLE", route.table)]
-    if destination.prefixlen:
-        attrs.append(("RTA_DST", str(destination.network_address)))
+    length = destination.prefixlen
+    attrs = [codec.u32(_RTA_TABLE, route.table)]
+    if length:
+        attrs.append(codec.attribute(_RTA_DST, destination.network_address.packed))
     if route.via is not None:
-        attrs.append(("RTA_GATEWAY", route.via))
+        attrs.append(codec.address(_RTA_GATEWAY, route.via))
     if index is not None:
-        attrs.append(("RTA_OIF", index))
+        attrs.append(codec.u32(_RTA_OIF, index))
     if route.source is not None:
-        attrs.append(("RTA_PREFSRC", route.source))
-    on_link = route.via is None and route.kind == "unicast"
-    return encode(
-        RouteMessage(),
-        kind,
-        header,
-        family=_FAMILIES[destination.version],
-        dst_len=destination.prefixlen,
-        proto=rt_proto["static" if kind == RTM_NEWROUTE else "unspec"],
-        scope=rt_scope["link" if on_link and destination.version == 4 else "universe"],
-        type=rt_type[route.kind],
-        attrs=attrs,
-    )
+        attrs.append(codec.address(_RTA_PREFSRC, route.source))
+    on_link = route.via is None and route.kind == "unicast" and destination.version == 4
+    scope = _RT_SCOPE_LINK if on_link else _RT_SCOPE_UNIVERSE
+    number, family = _RT_TYPES.index(route.kind), _FAMILIES[destination.version]
+    protocol = _RTPROT_STATIC if kind == _NEWROUTE else 0
+    fixed = _ROUTE.pack(family, length, 0, 0, 0, protocol, scope, number, 0)
+    return codec.request(kind, header, fixed, *attrs)
 
 
 def read_addresses(netlink: Netlink, names: dict[int, str]) -> tuple[Address, ...]:
     """Return all addresses; ``names`` are the interfaces' by index."""
     found = []
     for body in netlink.dump(_GET_ADDRESSES):
-        message = decode(AddressMessage, body)
-        attrs = attributes(message)
-        address = attrs.get("IFA_LOCAL", attrs["IFA_ADDRESS"])
+        _, prefix, _, _, index = _ADDRESS.unpack_from(body, codec.HEADER.size)
+        attrs = codec.attributes(body, codec.HEADER.size + _ADDRESS.size)
+        address = attrs.host(_IFA_LOCAL) or attrs.host(_IFA_ADDRESS)
         found.append(
             Address(
-                interface=names[message["index"]],
-                address=f"{address}/{message['prefixlen']}",
-                usable=not attrs["IFA_FLAGS"] & (IFA_F_TENTATIVE | IFA_F_DADFAILED),
+                interface=names[index],
+                address=f"{address}/{prefix}",
+                usable=not attrs.number(_IFA_FLAGS) & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED),
             )
         )
     return tuple(found)
@@ -223,14 +186,14 @@ def read_neighbours(netlink: Netlink, names: dict[int, str]) -> tuple[Neighbour,
     """Return the permanent neighbours."""
     found = []
     for body in netlink.dump(_GET_NEIGHBOURS):
-        message = decode(NeighbourMessage, body)
-        if message["state"] & NUD_PERMANENT and message["family"] in _ANY:
-            attrs = attributes(message)
+        family, index, state, _, _ = _NEIGHBOUR.unpack_from(body, codec.HEADER.size)
+        if state & _NUD_PERMANENT and family in _ANY:
+            attrs = codec.attributes(body, codec.HEADER.size + _NEIGHBOUR.size)
             found.append(
                 Neighbour(
-                    interface=names[message["ifindex"]],
-                    address=attrs["NDA_DST"],
-                    mac=attrs["NDA_LLADDR"],
+                    interface=names[index],
+                    address=codec.host(attrs[_NDA_DST]),
+                    mac=codec.mac(attrs[_NDA_LLADDR]),
                 )
             )
     return tuple(found)
@@ -244,14 +207,14 @@ def read_rules(netlink: Netlink) -> tuple[Rule, ...]:
 
 @functools.lru_cache(_REMEMBERED)
 def _rule(body: bytes) -> Rule | None:
-    message = decode(RuleMessage, body)
-    if message["family"] not in _ANY:
+    family, _, length, *_ = _ROUTE.unpack_from(body, codec.HEADER.size)
+    if family not in _ANY:
         return None  # multicast routing has rules too
-    attrs = attributes(message)
+    attrs = codec.attributes(body, codec.HEADER.size + _ROUTE.size)
     return Rule(
-        source=f"{attrs.get('FRA_SRC', _ANY[message['family']])}/{message['src_len']}",
-        table=attrs["FRA_TABLE"],
-        priority=attrs.get("FRA_PRIORITY", 0),
+        source=f"{attrs.host(_FRA_SRC) or _ANY[family]}/{length}",
+        table=attrs.number(_FRA_TABLE),
+        priority=attrs.number(_FRA_PRIORITY),
     )
 
 
@@ -263,10 +226,10 @@ def read_routes(
     :param ours: only those that :func:`add_route` made; the kernel leaves the others out.
     """
     found = []
-    protocol = rt_proto["static" if ours else "unspec"]
+    protocol = _RTPROT_STATIC if ours else 0
     for family in _ANY:  # a request for any family yields IPv4 only
-        request = encode(RouteMessage(), RTM_GETROUTE, family=family, proto=protocol)
-        for body in netlink.dump(request):
+        fixed = _ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
+        for body in netlink.dump(codec.request(_GETROUTE, 0, fixed)):
             route, index = _route(body)
             if route.table != _LOCAL_TABLE:
                 interface = None if index is None else names[index]
@@ -277,14 +240,16 @@ def read_routes(
 @functools.lru_cache(_REMEMBERED)
 def _route(body: bytes) -> tuple[Route, int | None]:
     """Return a route and the index of its interface."""
-    message = decode(RouteMessage, body)
-    attrs = attributes(message)
-    kind = _KINDS[message["type"]]
+    family, length, _, _, table, _, _, number, _ = _ROUTE.unpack_from(body, codec.HEADER.size)
+    attrs = codec.attributes(body, codec.HEADER.size + _ROUTE.size)
+    kind = _RT_TYPES[number]
     route = Route(
-        destination=f"{attrs.get('RTA_DST', _ANY[message['family']])}/{message['dst_len']}",
-        via=attrs.get("RTA_GATEWAY"),
-        source=attrs.get("RTA_PREFSRC"),
-        table=attrs.get("RTA_TABLE", message["table"]),
+        destination=f"{attrs.host(_RTA_DST) or _ANY[family]}/{length}",
+        via=attrs.host(_RTA_GATEWAY),
+        source=attrs.host(_RTA_PREFSRC),
+        table=attrs.number(_RTA_TABLE, table),
         kind=kind,
     )
-    return route, attrs.get("RTA_OIF") if kind == "unicast" else None  # IPv6 names lo otherwise
+    # IPv6 names lo otherwise
+    index = attrs.number(_RTA_OIF) if kind == "unicast" and _RTA_OIF in attrs else None
+    return route, index

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from testbed.errors import PlatformError
-from testbed.netlink.transport import Netlink, Request
+from testbed.netlink.codec import Request
+from testbed.netlink.transport import Netlink
 from testbed.sandbox.netlink import netem as kernel
 from testbed.sandbox.netlink import qdiscs, queues
 from testbed.sandbox.observation import QdiscState

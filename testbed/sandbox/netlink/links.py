@@ -2,65 +2,56 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
-import functools
-from typing import Any, Final
+import struct
+from array import array
+from typing import Final
 
-from pyroute2.ethtool.ioctl import (
-    ETHTOOL_GTXCSUM,
-    ETHTOOL_STXCSUM,
-    IFNAMSIZ,
-    SIOCETHTOOL,
-    EthtoolValue,
-    IfReq,
-)
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP, ifinfmsg
-
-from testbed.netlink.attributes import Only, OwnMap, attributes
-from testbed.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink import codec
+from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Attributes, Request
+from testbed.netlink.transport import Netlink
 from testbed.sandbox.observation import LinkState
 from testbed.topology.operations import VethEnd
 
-_RTEXT_FILTER_SKIP_STATS: Final = 1 << 3  # linux/rtnetlink.h
+# linux/rtnetlink.h, linux/if.h
+_NEWLINK, _GETLINK = 16, 18
+_IFF_UP, _IFF_RUNNING = 1, 0x40
+_INFO: Final = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_ATTRIBUTES: Final = codec.HEADER.size + _INFO.size  # where they start
+# linux/if_link.h: IFLA_*
+_ADDRESS, _NAME, _MTU, _MASTER, _LINKINFO, _STATS64, _NET_NS_FD, _EXT_MASK = (
+    1, 3, 4, 10, 18, 23, 28, 29
+)  # fmt: skip
+_INFO_KIND, _INFO_DATA = 1, 2
+_VETH_INFO_PEER: Final = 1
+_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
+_RTEXT_FILTER_SKIP_STATS: Final = 1 << 3
+# The first members of struct rtnl_link_stats64, in its order.
 _COUNTERS: Final = (
     "rx_packets",
-    "rx_bytes",
-    "rx_dropped",
     "tx_packets",
+    "rx_bytes",
     "tx_bytes",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
     "tx_dropped",
 )
+_STATISTICS: Final = struct.Struct(f"={len(_COUNTERS)}Q")
+# linux/ethtool.h, linux/sockios.h
+_SIOCETHTOOL: Final = 0x8946
+_GET_TX_CHECKSUM, _SET_TX_CHECKSUM = 0x16, 0x17
+_NAME_SIZE: Final = 16  # IFNAMSIZ
+_POINTER: Final = struct.Struct("@P16x")  # the rest of struct ifreq: a union of 24 octets
 LOOPBACK: Final = 1  # the index of lo in every namespace
 
 
-class LinkMessage(Only, ifinfmsg):  # type: ignore[misc]
-    """A link, with the attributes a :class:`LinkState` is made of (linux/if_link.h)."""
-
-    nla_map = (
-        (1, "IFLA_ADDRESS", "lladdr"),
-        (3, "IFLA_IFNAME", "asciiz"),
-        (4, "IFLA_MTU", "uint32"),
-        (10, "IFLA_MASTER", "uint32"),
-        (18, "IFLA_LINKINFO", "information"),
-        (23, "IFLA_STATS64", "ifstats64"),
-    )
-
-    class information(Only, ifinfmsg.ifinfo):  # type: ignore[misc] # noqa: N801 - pyroute2 looks it up by this name
-        """IFLA_LINKINFO."""
-
-        nla_map = ((1, "IFLA_INFO_KIND", "asciiz"),)
-
-
-class LinkRequest(OwnMap, ifinfmsg):  # type: ignore[misc]
-    """A link as pyroute2 encodes it."""
-
-
-_GET_LINKS: Final = encode(LinkRequest(), RTM_GETLINK)
-_GET_LINKS_ONLY: Final = encode(
-    LinkRequest(), RTM_GETLINK, attrs=[("IFLA_EXT_MASK", _RTEXT_FILTER_SKIP_STATS)]
+_GET_LINKS: Final = codec.request(_GETLINK, 0, _INFO.pack(0, 0, 0, 0, 0))
+_GET_LINKS_ONLY: Final = codec.request(
+    _GETLINK,
+    0,
+    _INFO.pack(0, 0, 0, 0, 0),
+    codec.u32(_EXT_MASK, _RTEXT_FILTER_SKIP_STATS),
 )
 
 
@@ -72,38 +63,37 @@ def new_veth(
     ``b`` cannot be born up: a veth comes up only when it has a peer.  The kernel takes the indices
     we choose, so nothing has to be read back to go on.
     """
-    peer = _end(b, indices[1], namespaces[1])
-    message = _end(a, indices[0], namespaces[0])
-    message["flags"] = message["change"] = IFF_UP
-    if master:
-        message["attrs"].append(("IFLA_MASTER", master))
-    data = {"attrs": [("VETH_INFO_PEER", peer)]}
-    information = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]
-    message["attrs"].append(("IFLA_LINKINFO", {"attrs": information}))
-    return _request(message, NLM_F_CREATE | NLM_F_EXCL)
+    peer = _INFO.pack(0, 0, indices[1], 0, 0) + _end(b, namespaces[1])
+    return codec.request(
+        _NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _INFO.pack(0, 0, indices[0], _IFF_UP, _IFF_UP),
+        _end(a, namespaces[0]),
+        codec.u32(_MASTER, master) if master else b"",
+        _kind("veth", codec.attribute(_VETH_INFO_PEER, peer)),
+    )
 
 
 def new_bridge(name: str, index: int) -> Request:
     """Return the request for a bridge, down, that neither waits (STP) nor snoops on multicast."""
-    data = [
-        ("IFLA_BR_FORWARD_DELAY", 0),
-        ("IFLA_BR_STP_STATE", 0),
-        ("IFLA_BR_MCAST_SNOOPING", 0),
-    ]
-    information = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", {"attrs": data})]
-    message = {
-        "index": index,
-        "attrs": [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": information})],
-    }
-    return _request(message, NLM_F_CREATE | NLM_F_EXCL)
+    return codec.request(
+        _NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _INFO.pack(0, 0, index, 0, 0),
+        codec.text(_NAME, name),
+        _kind(
+            "bridge",
+            codec.u32(_BR_FORWARD_DELAY, 0),
+            codec.u32(_BR_STP_STATE, 0),
+            codec.u8(_BR_MCAST_SNOOPING, 0),
+        ),
+    )
 
 
-@functools.cache
 def set_link(index: int, *, up: bool, master: int = 0) -> Request:
     """Return the request that sets an interface up or down, and makes it a port of a bridge."""
-    attrs = [("IFLA_MASTER", master)] if master else []
-    message = {"index": index, "flags": IFF_UP if up else 0, "change": IFF_UP, "attrs": attrs}
-    return _request(message, 0)
+    fixed = _INFO.pack(0, 0, index, _IFF_UP if up else 0, _IFF_UP)
+    return codec.request(_NEWLINK, 0, fixed, codec.u32(_MASTER, master) if master else b"")
 
 
 def disable_offload(netlink: Netlink, interface: str) -> None:
@@ -112,57 +102,60 @@ def disable_offload(netlink: Netlink, interface: str) -> None:
     Without transmit checksums the kernel also withdraws scatter-gather and with it TSO and GSO
     (netdev_fix_features), so frames leave at most MTU-sized.  :class:`OSError` if refused.
     """
-    _ethtool(netlink, interface, ETHTOOL_STXCSUM, 0)
+    _ethtool(netlink, interface, _SET_TX_CHECKSUM)
 
 
 def read_links(netlink: Netlink, *, counters: bool = True) -> tuple[LinkState, ...]:
     """Return all interfaces of the socket's namespace; without counters these stay 0."""
-    request = _GET_LINKS if counters else _GET_LINKS_ONLY
-    messages = [decode(LinkMessage, body) for body in netlink.dump(request)]
-    found = [(message, attributes(message)) for message in messages]
-    names = {message["index"]: attrs["IFLA_IFNAME"] for message, attrs in found}
-    return tuple(_state(netlink, message, attrs, names) for message, attrs in found)
-
-
-def _state(
-    netlink: Netlink, message: LinkMessage, attrs: dict[str, Any], names: dict[int, str]
-) -> LinkState:
-    statistics = attrs.get("IFLA_STATS64", {})
-    information = attrs.get("IFLA_LINKINFO")
-    return LinkState(
-        index=message["index"],
-        name=attrs["IFLA_IFNAME"],
-        kind=None if information is None else attributes(information).get("IFLA_INFO_KIND"),
-        up=bool(message["flags"] & IFF_UP),
-        carrier=bool(message["flags"] & IFF_RUNNING),
-        mtu=attrs["IFLA_MTU"],
-        mac=attrs["IFLA_ADDRESS"],
-        master=names.get(attrs.get("IFLA_MASTER", 0)),
-        offload=bool(_ethtool(netlink, attrs["IFLA_IFNAME"], ETHTOOL_GTXCSUM, 0)),
-        **{name: statistics[name] for name in _COUNTERS if statistics},
+    found = [
+        (_INFO.unpack_from(body, codec.HEADER.size), codec.attributes(body, _ATTRIBUTES))
+        for body in netlink.dump(_GET_LINKS if counters else _GET_LINKS_ONLY)
+    ]
+    names = {index: attrs.text(_NAME) for (_, _, index, _, _), attrs in found}
+    return tuple(
+        _state(netlink, index, flags, attrs, names) for (_, _, index, flags, _), attrs in found
     )
 
 
-def _end(end: VethEnd, index: int, namespace: int) -> dict[str, Any]:
-    return {
-        "index": index,
-        "attrs": [
-            ("IFLA_IFNAME", end.interface),
-            ("IFLA_ADDRESS", end.mac),
-            ("IFLA_MTU", end.mtu),
-            ("IFLA_NET_NS_FD", namespace),
-        ],
-    }
+def _state(
+    netlink: Netlink, index: int, flags: int, attrs: Attributes, names: dict[int, str | None]
+) -> LinkState:
+    name = attrs.text(_NAME) or ""
+    statistics = attrs.get(_STATS64)
+    counted = (
+        {} if statistics is None
+        else dict(zip(_COUNTERS, _STATISTICS.unpack_from(statistics), strict=True))
+    )  # fmt: skip
+    return LinkState(
+        index=index,
+        name=name,
+        kind=attrs.nested(_LINKINFO).text(_INFO_KIND),
+        up=bool(flags & _IFF_UP),
+        carrier=bool(flags & _IFF_RUNNING),
+        mtu=attrs.number(_MTU),
+        mac=codec.mac(attrs[_ADDRESS]),
+        master=names.get(attrs.number(_MASTER)),
+        offload=bool(_ethtool(netlink, name, _GET_TX_CHECKSUM)),
+        **{key: value for key, value in counted.items() if key in LinkState.__struct_fields__},
+    )
 
 
-def _request(fields: dict[str, Any], flags: int) -> Request:
-    return encode(LinkRequest(), RTM_NEWLINK, flags, **fields)
+def _end(end: VethEnd, namespace: int) -> bytes:
+    return b"".join((
+        codec.text(_NAME, end.interface),
+        codec.attribute(_ADDRESS, codec.mac_octets(end.mac)),
+        codec.u32(_MTU, end.mtu),
+        codec.u32(_NET_NS_FD, namespace),
+    ))  # fmt: skip
 
 
-def _ethtool(netlink: Netlink, interface: str, command: int, value: int) -> int:
+def _kind(kind: str, *data: bytes) -> bytes:
+    return codec.nested(_LINKINFO, codec.text(_INFO_KIND, kind), codec.nested(_INFO_DATA, *data))
+
+
+def _ethtool(netlink: Netlink, interface: str, command: int, value: int = 0) -> int:
     """Do one SIOCETHTOOL with a ``struct ethtool_value`` (linux/ethtool.h); return its value."""
-    data = EthtoolValue(command, value)
-    request = IfReq(ifr_name=(ctypes.c_uint8 * IFNAMSIZ)(*interface.encode()))
-    request.value = ctypes.pointer(data)
-    fcntl.ioctl(netlink.fileno(), SIOCETHTOOL, request)
-    return int(data.data)
+    data = array("I", (command, value))
+    name = interface.encode().ljust(_NAME_SIZE, b"\0")
+    fcntl.ioctl(netlink.fileno(), _SIOCETHTOOL, name + _POINTER.pack(data.buffer_info()[0]))
+    return data[1]

@@ -1,58 +1,43 @@
-"""Listening TCP and MPTCP sockets, by sock_diag(7)."""
+"""Listening TCP and MPTCP sockets, by sock_diag(7) (linux/inet_diag.h)."""
 
 from __future__ import annotations
 
 import socket
+import struct
 from typing import Final
 
-from pyroute2.netlink.diag import (
-    SOCK_DIAG_BY_FAMILY,
-    SS_LISTEN,
-    inet_diag_msg,
-    inet_diag_req,
-)
-
-from testbed.netlink.attributes import Only, attributes
-from testbed.netlink.transport import Netlink, decode, encode
+from testbed.netlink import codec
+from testbed.netlink.transport import Netlink
 from testbed.sandbox.observation import Listener
 
+_BY_FAMILY: Final = 20  # SOCK_DIAG_BY_FAMILY
+_LISTEN: Final = 10  # TCP_LISTEN
 _INFO: Final = 1 << 1  # INET_DIAG_INFO: with it the upper layer protocol comes as well
-_ULP_NAME: Final = "INET_ULP_INFO_NAME"  # all a listening socket tells of its protocol
-
-
-class SocketMessage(Only, inet_diag_msg):  # type: ignore[misc]
-    """A socket; its upper layer protocol tells an MPTCP listener (linux/inet_diag.h)."""
-
-    nla_map = ((19, "INET_DIAG_ULP_INFO", "upper_layer"),)
-
-    class upper_layer(Only, inet_diag_msg.inet_diag_meminfo):  # type: ignore[misc] # noqa: N801 - found by this name
-        """INET_DIAG_ULP_INFO."""
-
-        fields = ()
-        nla_map = ((1, _ULP_NAME, "asciiz"),)
+_ULP_INFO: Final = 19  # INET_DIAG_ULP_INFO
+_ULP_NAME: Final = 1  # INET_ULP_INFO_NAME: all a listening socket tells of its protocol
+# struct inet_diag_req_v2: family, protocol, extensions, states; then the socket, which is any
+_REQUEST: Final = struct.Struct("=BBBxI48x")
+# struct inet_diag_msg up to the source address: family, state, timer, retransmissions; the ports
+# and addresses of struct inet_diag_sockid are in network order
+_MESSAGE: Final = struct.Struct("!BBBBHH16s")
+_SIZE: Final = 72  # octets of all of it
 
 
 def read_listeners(netlink: Netlink) -> tuple[Listener, ...]:
     """Return the listening sockets of a NETLINK_SOCK_DIAG socket's namespace."""
     found = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        request = encode(
-            inet_diag_req(),
-            SOCK_DIAG_BY_FAMILY,
-            sdiag_family=family,
-            sdiag_protocol=socket.IPPROTO_TCP,
-            idiag_ext=_INFO,
-            idiag_states=1 << SS_LISTEN,
-        )
-        found += [_read(decode(SocketMessage, body)) for body in netlink.dump(request)]
+        fixed = _REQUEST.pack(family, socket.IPPROTO_TCP, _INFO, 1 << _LISTEN)
+        found += [_read(body) for body in netlink.dump(codec.request(_BY_FAMILY, 0, fixed))]
     return tuple(found)
 
 
-def _read(message: SocketMessage) -> Listener:
-    upper = attributes(message).get("INET_DIAG_ULP_INFO")
-    mptcp = upper is not None and attributes(upper).get(_ULP_NAME) == "mptcp"
+def _read(body: bytes) -> Listener:
+    family, _, _, _, port, _, address = _MESSAGE.unpack_from(body, codec.HEADER.size)
+    attrs = codec.attributes(body, codec.HEADER.size + _SIZE)
+    mptcp = attrs.nested(_ULP_INFO).text(_ULP_NAME) == "mptcp"
     return Listener(
         protocol="mptcp" if mptcp else "tcp",
-        address=message["idiag_src"],
-        port=message["idiag_sport"],
+        address=codec.host(address if family == socket.AF_INET6 else address[:4]),
+        port=port,
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyroute2.netlink.generic.mptcp import MPTCP_PM_CMD_SET_LIMITS
-
-from testbed.netlink import mptcp
-from testbed.netlink.mptcp import message
-from testbed.netlink.transport import Netlink, Request
+from testbed.netlink import codec, mptcp
+from testbed.netlink.codec import Request
+from testbed.netlink.transport import Netlink
 from testbed.topology.model import Endpoint, EndpointFlag, Limits
 
 _FLAGS: Final = {
@@ -22,13 +20,11 @@ _FLAGS: Final = {
 
 def set_limits(family: int, limits: Limits) -> Request:
     """Return the request that sets both limits."""
-    return message(
+    return mptcp.message(
         family,
-        MPTCP_PM_CMD_SET_LIMITS,
-        [
-            ("MPTCP_PM_ATTR_RCV_ADD_ADDRS", limits.add_addr_accepted),
-            ("MPTCP_PM_ATTR_SUBFLOWS", limits.subflows),
-        ],
+        mptcp.SET_LIMITS,
+        codec.u32(mptcp.RCV_ADD_ADDRS, limits.add_addr_accepted),
+        codec.u32(mptcp.SUBFLOWS, limits.subflows),
     )
 
 

@@ -5,22 +5,32 @@ Formats: linux/pkt_sched.h; meaning: net/sched/sch_netem.c and tc-netem(8).
 
 from __future__ import annotations
 
+import struct
 from array import array
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, nla
-from pyroute2.netlink.rtnl import RTM_NEWQDISC, TC_H_ROOT
-from pyroute2.netlink.rtnl.tcmsg import sched_netem, tcmsg
 
-from testbed.netlink.attributes import OwnMap, attributes
-from testbed.netlink.transport import Request, encode
+from testbed.netlink import codec
+from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Request
+from testbed.sandbox.netlink import tc
 from testbed.wire.distribution import SCALE, SIZE, table
 from testbed.wire.netem import Distribution, GilbertElliott, Netem, RandomLoss
 
 HANDLE: Final = 0x0001_0000  # "1:"
 _CERTAIN: Final = 0xFFFF_FFFF  # probability 1
 _MAX_RATE32: Final = 0xFFFF_FFFF  # octets per second; more goes into RATE64
+
+# struct tc_netem_qopt: latency and jitter (in ticks, at the ends), limit, loss, gap, duplicate
+_QOPT: Final = struct.Struct("=6I")
+# TCA_NETEM_*: numbers, and formats of struct tc_netem_corr and so on.
+_CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE = 1, 2, 3, 4, 5, 6
+_RATE64, _LATENCY64, _JITTER64 = 8, 10, 11
+_PRNG_SEED: Final = 14  # Linux 6.6; older kernels skip it
+_LOSS_GE: Final = 2  # NETEM_LOSS_GE
+_THREE, _TWO, _FOUR = struct.Struct("=3I"), struct.Struct("=2I"), struct.Struct("=4I")
+_RATES: Final = struct.Struct("=IiIi")  # rate, packet overhead, cell size, cell overhead
+_SIGNED64, _UNSIGNED64 = struct.Struct("=q"), struct.Struct("=Q")
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,46 +54,6 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     packet_overhead: int = 0
     cell_size: int = 0
     cell_overhead: int = 0
-
-
-class NetemMessage(OwnMap, tcmsg):  # type: ignore[misc]
-    """A qdisc message whose options are netem's, with the attributes pyroute2 leaves out."""
-
-    nla_map = tuple(
-        (name, "netem" if name == "TCA_OPTIONS" else kind) for name, kind in tcmsg.nla_map
-    )
-
-    class netem(OwnMap, sched_netem.options):  # type: ignore[misc] # noqa: N801 - pyroute2 looks it up by this name
-        """TCA_OPTIONS of netem."""
-
-        nla_map = (
-            (0, "TCA_NETEM_UNSPEC", "none"),
-            (1, "TCA_NETEM_CORR", "netem_corr"),
-            (2, "TCA_NETEM_DELAY_DIST", "cdata"),
-            (3, "TCA_NETEM_REORDER", "netem_reorder"),
-            (4, "TCA_NETEM_CORRUPT", "netem_corrupt"),
-            (5, "TCA_NETEM_LOSS", "netem_loss"),
-            (6, "TCA_NETEM_RATE", "netem_rate"),
-            (7, "TCA_NETEM_ECN", "uint32"),
-            (8, "TCA_NETEM_RATE64", "uint64"),
-            (9, "TCA_NETEM_PAD", "none"),
-            (10, "TCA_NETEM_LATENCY64", "int64"),
-            (11, "TCA_NETEM_JITTER64", "int64"),
-            (12, "TCA_NETEM_SLOT", "none"),
-            (13, "TCA_NETEM_SLOT_DIST", "none"),
-            (14, "TCA_NETEM_PRNG_SEED", "uint64"),  # Linux 6.6; older kernels skip it
-        )
-
-        class netem_loss(OwnMap, nla):  # type: ignore[misc] # noqa: N801
-            """TCA_NETEM_LOSS."""
-
-            nla_flags = NLA_F_NESTED
-            nla_map = ((2, "NETEM_LOSS_GE", "gemodel"),)
-
-            class gemodel(OwnMap, nla):  # type: ignore[misc] # noqa: N801
-                """``struct tc_netem_gemodel``; the kernel wants h where tc(8) takes 1-h."""
-
-                fields = (("p", "I"), ("r", "I"), ("h", "I"), ("k1", "I"))
 
 
 def parameters(netem: Netem, mtu: int) -> Parameters:
@@ -125,7 +95,7 @@ class Place(msgspec.Struct, frozen=True):
     handle: int
 
 
-ROOT: Final = Place(TC_H_ROOT, HANDLE)
+ROOT: Final = Place(tc.ROOT, HANDLE)
 
 
 def new_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = ROOT) -> Request:
@@ -151,32 +121,34 @@ def uniform_table() -> array[int]:
     return array("h", ((2 * i + 1) * SCALE // SIZE - SCALE for i in range(SIZE)))
 
 
-def read_parameters(message: NetemMessage) -> Parameters:
-    """Return what a dumped netem qdisc (a :class:`NetemMessage`) holds."""
-    options = message.get_attr("TCA_OPTIONS")
-    attrs = attributes(options)
-    correlation = attrs["TCA_NETEM_CORR"]
-    reorder, corrupt = attrs["TCA_NETEM_REORDER"], attrs["TCA_NETEM_CORRUPT"]
-    rate = attrs["TCA_NETEM_RATE"]
+def read_parameters(options: bytes) -> Parameters:
+    """Return what the options (TCA_OPTIONS) of a netem qdisc hold."""
+    _, limit, loss, gap, duplicate, _ = _QOPT.unpack_from(options)
+    attrs = codec.attributes(options, _QOPT.size)
+    delay_corr, loss_corr, dup_corr = _THREE.unpack_from(attrs[_CORR])
+    reorder, reorder_corr = _TWO.unpack_from(attrs[_REORDER])
+    corrupt, corrupt_corr = _TWO.unpack_from(attrs[_CORRUPT])
+    rate, packet_overhead, cell_size, cell_overhead = _RATES.unpack_from(attrs[_RATE])
+    model = attrs.nested(_LOSS).get(_LOSS_GE)
     return Parameters(
-        limit=options["limit"],
-        delay_ns=attrs["TCA_NETEM_LATENCY64"],
-        jitter_ns=attrs["TCA_NETEM_JITTER64"],
-        delay_correlation=correlation["delay_corr"],
-        loss=options["loss"],
-        loss_correlation=correlation["loss_corr"],
-        gilbert_elliott=_read_gilbert_elliott(attrs.get("TCA_NETEM_LOSS")),
-        duplicate=options["duplicate"],
-        duplicate_correlation=correlation["dup_corr"],
-        reorder=reorder["prob_reorder"],
-        reorder_correlation=reorder["corr_reorder"],
-        gap=options["gap"],
-        corrupt=corrupt["prob_corrupt"],
-        corrupt_correlation=corrupt["corr_corrupt"],
-        rate=attrs.get("TCA_NETEM_RATE64", rate["rate"]),
-        packet_overhead=rate["packet_overhead"],
-        cell_size=rate["cell_size"],
-        cell_overhead=rate["cell_overhead"],
+        limit=limit,
+        delay_ns=_SIGNED64.unpack(attrs[_LATENCY64])[0],
+        jitter_ns=_SIGNED64.unpack(attrs[_JITTER64])[0],
+        delay_correlation=delay_corr,
+        loss=loss,
+        loss_correlation=loss_corr,
+        gilbert_elliott=None if model is None else _FOUR.unpack(model),
+        duplicate=duplicate,
+        duplicate_correlation=dup_corr,
+        reorder=reorder,
+        reorder_correlation=reorder_corr,
+        gap=gap,
+        corrupt=corrupt,
+        corrupt_correlation=corrupt_corr,
+        rate=attrs.number(_RATE64, rate),
+        packet_overhead=packet_overhead,
+        cell_size=cell_size,
+        cell_overhead=cell_overhead,
     )
 
 
@@ -205,65 +177,45 @@ def _gilbert_elliott(netem: Netem) -> tuple[int, int, int, int] | None:
     return _chance(loss.p), _chance(loss.r), h, _chance(loss.one_minus_k)
 
 
-def _read_gilbert_elliott(loss: Any) -> tuple[int, int, int, int] | None:
-    model = None if loss is None else attributes(loss).get("NETEM_LOSS_GE")
-    return None if model is None else (model["p"], model["r"], model["h"], model["k1"])
-
-
-def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> dict[str, Any]:
+def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> bytes:
     """Return TCA_OPTIONS in tc(8)'s order, naming every option that is on or off."""
-    attrs: list[tuple[str, object]] = [
-        (
-            "TCA_NETEM_CORR",
-            {
-                "delay_corr": wanted.delay_correlation,
-                "loss_corr": wanted.loss_correlation,
-                "dup_corr": wanted.duplicate_correlation,
-            },
-        ),
-        (
-            "TCA_NETEM_REORDER",
-            {"prob_reorder": wanted.reorder, "corr_reorder": wanted.reorder_correlation},
-        ),
-        (
-            "TCA_NETEM_CORRUPT",
-            {"prob_corrupt": wanted.corrupt, "corr_corrupt": wanted.corrupt_correlation},
-        ),
-        ("TCA_NETEM_LATENCY64", wanted.delay_ns),
-        ("TCA_NETEM_JITTER64", wanted.jitter_ns),
+    # LATENCY64 and JITTER64 replace the times in here, which count in ticks.
+    parts = [_QOPT.pack(0, wanted.limit, wanted.loss, wanted.gap, wanted.duplicate, 0)]
+    correlations = (
+        wanted.delay_correlation,
+        wanted.loss_correlation,
+        wanted.duplicate_correlation,
+    )
+    parts += [
+        codec.attribute(_CORR, _THREE.pack(*correlations)),
+        codec.attribute(_REORDER, _TWO.pack(wanted.reorder, wanted.reorder_correlation)),
+        codec.attribute(_CORRUPT, _TWO.pack(wanted.corrupt, wanted.corrupt_correlation)),
+        codec.attribute(_LATENCY64, _SIGNED64.pack(wanted.delay_ns)),
+        codec.attribute(_JITTER64, _SIGNED64.pack(wanted.jitter_ns)),
     ]
     if wanted.gilbert_elliott is not None:
-        model = dict(zip(("p", "r", "h", "k1"), wanted.gilbert_elliott, strict=True))
-        attrs.append(("TCA_NETEM_LOSS", {"attrs": [("NETEM_LOSS_GE", model)]}))
+        model = codec.attribute(_LOSS_GE, _FOUR.pack(*wanted.gilbert_elliott))
+        parts.append(codec.nested(_LOSS | codec.NESTED, model))
     if wanted.rate >= _MAX_RATE32:
-        attrs.append(("TCA_NETEM_RATE64", wanted.rate))
-    rate = {
-        "rate": min(wanted.rate, _MAX_RATE32),
-        "packet_overhead": wanted.packet_overhead,
-        "cell_size": wanted.cell_size,
-        "cell_overhead": wanted.cell_overhead,
-    }
-    attrs += [("TCA_NETEM_RATE", rate), ("TCA_NETEM_PRNG_SEED", seed)]
+        parts.append(codec.attribute(_RATE64, _UNSIGNED64.pack(wanted.rate)))
+    rate = min(wanted.rate, _MAX_RATE32)
+    sizes = wanted.packet_overhead, wanted.cell_size, wanted.cell_overhead
+    parts += [
+        codec.attribute(_RATE, _RATES.pack(rate, *sizes)),
+        codec.attribute(_PRNG_SEED, _UNSIGNED64.pack(seed)),
+    ]
     if delays is not None:
-        attrs.append(("TCA_NETEM_DELAY_DIST", delays.tobytes()))
-    return {
-        "delay": 0,  # LATENCY64 and JITTER64 replace these, which count in ticks
-        "jitter": 0,
-        "limit": wanted.limit,
-        "loss": wanted.loss,
-        "gap": wanted.gap,
-        "duplicate": wanted.duplicate,
-        "attrs": attrs,
-    }
+        parts.append(codec.attribute(_DELAY_DIST, delays.tobytes()))
+    return b"".join(parts)
 
 
-def _request(index: int, options: dict[str, Any], flags: int, place: Place) -> Request:
-    return encode(
-        NetemMessage(),
-        RTM_NEWQDISC,
+def _request(index: int, options: bytes, flags: int, place: Place) -> Request:
+    return tc.request(
+        tc.NEWQDISC,
         flags,
+        codec.text(tc.KIND, "netem"),
+        codec.attribute(tc.OPTIONS, options),
         index=index,
         handle=place.handle,
         parent=place.parent,
-        attrs=[("TCA_KIND", "netem"), ("TCA_OPTIONS", options)],
     )

@@ -1,64 +1,57 @@
-"""Queueing disciplines and filters of the wire namespace (linux/rtnetlink.h, tc(8))."""
+"""Queueing disciplines of the wire namespace (linux/rtnetlink.h, tc(8))."""
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
-from pyroute2.netlink.rtnl import RTM_GETQDISC
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
-
-from testbed.netlink.attributes import Only, attributes
-from testbed.netlink.transport import Netlink, decode, encode
-from testbed.sandbox.netlink.netem import NetemMessage, Parameters, read_parameters
-from testbed.sandbox.netlink.queues import QueueMessage
-from testbed.sandbox.netlink.queues import read_parameters as read_parameters_of_queue
+from testbed.netlink.transport import Netlink
+from testbed.sandbox.netlink import queues, tc
+from testbed.sandbox.netlink.netem import Parameters, read_parameters
 from testbed.sandbox.observation import QdiscState
 
-
-class QdiscMessage(Only, tcmsg):  # type: ignore[misc]
-    """A qdisc with its counters."""
-
-    nla_map = ((1, "TCA_KIND", "asciiz"), (3, "TCA_STATS", "stats"), (4, "TCA_XSTATS", "cdata"))
-
-
-_GET_QDISCS: Final = encode(tcmsg(), RTM_GETQDISC)
+_GET_QDISCS: Final = tc.request(tc.GETQDISC, 0)
+# struct tc_stats: octets, packets, drops, overlimits, rates of octets and packets, length of the
+# queue in packets, and in octets
+_STATISTICS: Final = struct.Struct("=QIIIIIII")
 
 
 def read_qdiscs(netlink: Netlink, names: dict[int, str]) -> tuple[QdiscState, ...]:
     """Return all qdiscs of the socket's namespace."""
-    return tuple(_read(decode(QdiscMessage, body), names) for body in netlink.dump(_GET_QDISCS))
+    return tuple(_read(body, names) for body in netlink.dump(_GET_QDISCS))
 
 
 def read_netem(netlink: Netlink) -> dict[int, Parameters]:
     """Return the options of every netem qdisc, by the index of its interface."""
-    messages = (decode(NetemMessage, body) for body in netlink.dump(_GET_QDISCS))
+    found = (tc.read(body) for body in netlink.dump(_GET_QDISCS))
     return {
-        message["index"]: read_parameters(message)
-        for message in messages
-        if message.get_attr("TCA_KIND") == "netem"
+        each.index: read_parameters(each.attributes[tc.OPTIONS])
+        for each in found
+        if each.kind == "netem"
     }
 
 
 def read_queues(netlink: Netlink) -> dict[int, tuple[str, dict[str, int]]]:
     """Return kind and options of the queues in front of a rate, by the index of their interface."""
-    messages = (decode(QueueMessage, body) for body in netlink.dump(_GET_QDISCS))
-    found = ((message["index"], read_parameters_of_queue(message)) for message in messages)
-    return {index: queue for index, queue in found if queue is not None}
+    found = (tc.read(body) for body in netlink.dump(_GET_QDISCS))
+    read = ((each.index, queues.read_parameters(each)) for each in found)
+    return {index: queue for index, queue in read if queue is not None}
 
 
-def _read(message: QdiscMessage, names: dict[int, str]) -> QdiscState:
-    attrs = attributes(message)
-    counters = attrs["TCA_STATS"]
+def _read(body: bytes, names: dict[int, str]) -> QdiscState:
+    found = tc.read(body)
+    attrs, kind = found.attributes, found.kind
+    octets, packets, drops, _, _, _, length, backlog = _STATISTICS.unpack_from(attrs[tc.STATS])
     return QdiscState(
-        interface=names[message["index"]],
-        kind=attrs["TCA_KIND"],
-        parent=message["parent"],
-        sent_packets=counters["packets"],
-        sent_bytes=counters["bytes"],
-        dropped=counters["drop"],
-        queued_packets=counters["qlen"],
-        queued_bytes=counters["backlog"],
-        **_of_queue(attrs["TCA_KIND"], attrs.get("TCA_XSTATS")),
+        interface=names[found.index],
+        kind=kind,
+        parent=found.parent,
+        sent_packets=packets,
+        sent_bytes=octets,
+        dropped=drops,
+        queued_packets=length,
+        queued_bytes=backlog,
+        **_of_queue(kind, attrs.get(tc.XSTATS)),
     )
 
 

@@ -10,21 +10,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import (
-    RTM_GETTCLASS,
-    RTM_NEWQDISC,
-    RTM_NEWTCLASS,
-    TC_H_ROOT,
-)
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-from testbed.netlink.attributes import Only
-from testbed.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink import codec
+from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Request, attribute
+from testbed.netlink.transport import Netlink
+from testbed.sandbox.netlink import tc
 from testbed.wire.netem import ETHERNET_HEADER, UNLIMITED, Limit, Netem, Rate
 from testbed.wire.queues import grammar
 from testbed.wire.queues.kinds import Codel, FqCodel, Pie, Queue, Red, kind_of
@@ -61,12 +55,6 @@ _FQ_CODEL: Final = (
 _PIE: Final = ("target", "limit", "tupdate", "alpha", "beta", "ecn", "bytemode")
 _RED_PARMS, _RED_STAB, _RED_MAX_P = 1, 2, 3
 _HTB_PARMS, _HTB_INIT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 6, 7
-
-
-class QueueMessage(Only, tcmsg):  # type: ignore[misc]
-    """A qdisc or class with its options as octets."""
-
-    nla_map = ((1, "TCA_KIND", "asciiz"), (2, "TCA_OPTIONS", "cdata"))
 
 
 class Shaper(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,9 +95,7 @@ def new_shaper(index: int, rate: Rate, mtu: int) -> list[Request]:
     """Return the requests that make htb the root qdisc of an interface."""
     glob = struct.pack("=IIIII", 3, 10, CLASS & 0xFFFF, 0, 0)  # all packets to the one class
     return [
-        _qdisc(
-            index, "htb", HTB, TC_H_ROOT, _attribute(_HTB_INIT, glob), NLM_F_CREATE | NLM_F_EXCL
-        ),
+        _qdisc(index, "htb", HTB, tc.ROOT, attribute(_HTB_INIT, glob), NLM_F_CREATE | NLM_F_EXCL),
         change_shaper(index, rate, mtu, NLM_F_CREATE | NLM_F_EXCL),
     ]
 
@@ -121,27 +107,27 @@ def change_shaper(index: int, rate: Rate, mtu: int, flags: int = 0) -> Request:
     spec = (0, it.link_layer, it.overhead, 0, 0, low)
     # A quantum matters between classes only; left out, the kernel would warn of the one it finds.
     options = _HTB_OPT.pack(*spec, *spec, it.buffer, it.buffer, mtu + ETHERNET_HEADER, 0, 0)
-    data = _attribute(_HTB_PARMS, options)
+    data = attribute(_HTB_PARMS, options)
     if it.rate >= _MAX_RATE32:
         octets = struct.pack("=Q", it.rate)
-        data += _attribute(_HTB_RATE64, octets) + _attribute(_HTB_CEIL64, octets)
-    return encode(
-        QueueMessage(),
-        RTM_NEWTCLASS,
+        data += attribute(_HTB_RATE64, octets) + attribute(_HTB_CEIL64, octets)
+    return tc.request(
+        tc.NEWTCLASS,
         flags,
+        codec.text(tc.KIND, "htb"),
+        attribute(tc.OPTIONS, data),
         index=index,
         handle=CLASS,
         parent=HTB,
-        attrs=[("TCA_KIND", "htb"), ("TCA_OPTIONS", data)],
     )
 
 
 def read_shaper(netlink: Netlink, index: int) -> Shaper | None:
     """Return the class of htb of an interface; None: there is none."""
-    for body in netlink.dump(encode(tcmsg(), RTM_GETTCLASS, index=index)):
-        message = decode(QueueMessage, body)
-        if message["handle"] == CLASS and message.get_attr("TCA_KIND") == "htb":
-            found = dict(_attributes(bytes(message.get_attr("TCA_OPTIONS"))))
+    for body in netlink.dump(tc.request(tc.GETTCLASS, 0, index=index)):
+        each = tc.read(body)
+        if each.handle == CLASS and each.kind == "htb":
+            found = each.attributes.nested(tc.OPTIONS)
             fields = _HTB_OPT.unpack(found[_HTB_PARMS][: _HTB_OPT.size])
             _, link_layer, overhead, _, _, rate = fields[:6]
             if _HTB_RATE64 in found:
@@ -155,13 +141,13 @@ def read_shaper(netlink: Netlink, index: int) -> Shaper | None:
 def try_out(index: int, qdisc: str) -> Request:
     """Return the request that makes some qdisc the root of an interface, to see if it exists."""
     if qdisc == "htb":
-        data = _attribute(_HTB_INIT, struct.pack("=IIIII", 3, 10, 1, 0, 0))
+        data = attribute(_HTB_INIT, struct.pack("=IIIII", 3, 10, 1, 0, 0))
     else:
         kind = next(kind for kind, name in QDISCS.items() if name == qdisc)
         queue = grammar.read("red limit 100kb" if kind == "red" else kind)
         netem = Netem(queue=queue, rate=Rate(bits_per_second=10**6))
         data = _packed(queue, parameters(netem, 1500), netem.rate)
-    return _qdisc(index, qdisc, QUEUE, TC_H_ROOT, data, NLM_F_CREATE | NLM_F_EXCL)
+    return _qdisc(index, qdisc, QUEUE, tc.ROOT, data, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def new_queue(index: int, netem: Netem, mtu: int) -> Request:
@@ -204,14 +190,14 @@ def parameters(netem: Netem, mtu: int) -> dict[str, int]:
     return {"limit": netem.queue_packets(mtu, bits_per_second=rate)}
 
 
-def read_parameters(message: QueueMessage) -> tuple[str, dict[str, int]] | None:
-    """Return the kind and the options of a dumped discipline; None: it is none of ours."""
+def read_parameters(found: tc.Found) -> tuple[str, dict[str, int]] | None:
+    """Return the kind and the options of a discipline; None: it is none of ours."""
     names = {qdisc: kind for kind, qdisc in QDISCS.items()}
-    kind = names.get(message.get_attr("TCA_KIND"))
-    data = message.get_attr("TCA_OPTIONS")
-    if kind is None or data is None or message["handle"] != QUEUE:
+    kind = names.get(found.kind)
+    data = found.attributes.get(tc.OPTIONS)
+    if kind is None or data is None or found.handle != QUEUE:
         return None
-    return kind, _parsed(kind, bytes(data))
+    return kind, _parsed(kind, data)
 
 
 def agree(wanted: Mapping[str, int], seen: Mapping[str, int], kind: str) -> bool:
@@ -254,9 +240,9 @@ def _packed(queue: Queue, wanted: Mapping[str, int], rate: Rate | None) -> bytes
         order = ("limit", "min", "max", "weight")
         options = _RED_QOPT.pack(*(wanted[name] for name in order), 0, damping_log, wanted["flags"])
         return (
-            _attribute(_RED_PARMS, options)
-            + _attribute(_RED_STAB, damping)
-            + _attribute(_RED_MAX_P, _U32.pack(wanted["probability"]))
+            attribute(_RED_PARMS, options)
+            + attribute(_RED_STAB, damping)
+            + attribute(_RED_MAX_P, _U32.pack(wanted["probability"]))
         )
     names = {"codel": _CODEL, "fq_codel": _FQ_CODEL, "pie": _PIE}.get(kind_of(queue))
     if names is None:
@@ -265,7 +251,7 @@ def _packed(queue: Queue, wanted: Mapping[str, int], rate: Rate | None) -> bytes
     if not wanted.get("ce_threshold", 1):
         values = {**wanted, "ce_threshold": _NEVER_US}  # left out, it would keep its value
     return b"".join(
-        _attribute(number, _U32.pack(values[name]))
+        attribute(number, _U32.pack(values[name]))
         for number, name in enumerate(names, 1)
         if name in values
     )
@@ -274,7 +260,7 @@ def _packed(queue: Queue, wanted: Mapping[str, int], rate: Rate | None) -> bytes
 def _parsed(kind: str, data: bytes) -> dict[str, int]:
     if kind == "fifo":
         return {"limit": _U32.unpack_from(data)[0]}
-    found = dict(_attributes(data))
+    found = codec.attributes(data, 0)
     if kind == "red":
         limit, least, most, weight, _, _, flags = _RED_QOPT.unpack(found[_RED_PARMS])
         (chance,) = _U32.unpack(found[_RED_MAX_P])
@@ -308,25 +294,12 @@ def _idle_damping(queue: Red, rate: Rate | None) -> tuple[int, bytes]:
 
 
 def _qdisc(index: int, kind: str, handle: int, parent: int, options: bytes, flags: int) -> Request:
-    return encode(
-        QueueMessage(),
-        RTM_NEWQDISC,
+    return tc.request(
+        tc.NEWQDISC,
         flags,
+        codec.text(tc.KIND, kind),
+        attribute(tc.OPTIONS, options),
         index=index,
         handle=handle,
         parent=parent,
-        attrs=[("TCA_KIND", kind), ("TCA_OPTIONS", options)],
     )
-
-
-def _attribute(number: int, data: bytes) -> bytes:
-    """Return a ``struct nlattr`` with its data, padded."""
-    return struct.pack("=HH", 4 + len(data), number) + data + bytes(-len(data) % 4)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + 4 <= len(data):
-        length, number = struct.unpack_from("=HH", data, at)
-        yield number & 0x3FFF, data[at + 4 : at + length]
-        at += (max(length, 4) + 3) & ~3

@@ -5,14 +5,12 @@ from __future__ import annotations
 import enum
 import socket
 import struct
-from typing import Any, Final
+from typing import Final
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS
-from pyroute2.netlink.rtnl.tcmsg import act_mirred, sched_bpf, tcmsg
-
-from testbed.netlink.attributes import Only, OwnMap, attributes
-from testbed.netlink.transport import Netlink, Request, decode, encode
+from testbed.netlink import codec
+from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Request
+from testbed.netlink.transport import Netlink
+from testbed.sandbox.netlink import tc
 
 _INGRESS_HANDLE: Final = 0xFFFF_0000  # "ffff:"
 _ETH_P_ALL: Final = 3
@@ -29,92 +27,70 @@ class Redirect(enum.StrEnum):
     BPF = "bpf"
 
 
-class _BpfOptions(OwnMap, sched_bpf.options):  # type: ignore[misc]
-    """pyroute2's, with room for a program in classic BPF."""
-
-    nla_map = tuple(
-        (
-            name,
-            {"TCA_BPF_OPS_LEN": "uint16", "TCA_BPF_OPS": "cdata"}.get(name, kind),
-        )
-        for name, kind in sched_bpf.options.nla_map
-    )
-
-
-class FilterMessage(Only, tcmsg):  # type: ignore[misc]
-    """A filter, with as much of it as says where it sends packets."""
-
-    nla_map = ((1, "TCA_KIND", "asciiz"), (2, "TCA_OPTIONS", "options"))
-
-    @staticmethod
-    def options(message: Any, *_: object, **__: object) -> Any:
-        """Choose the class of TCA_OPTIONS by TCA_KIND, for encoding and for decoding."""
-        if message.get_attr("TCA_KIND") == Redirect.BPF:
-            return _BpfOptions
-        return tcmsg.get_options(message)
+# Of each classifier, the number of its attribute for actions (linux/pkt_cls.h).
+_ACTIONS: Final = {Redirect.MATCHALL: 2, Redirect.U32: 7, Redirect.BPF: 1}
+_U32_SEL: Final = 5
+# struct tc_u32_sel: terminal (TC_U32_TERMINAL), one key, which matches all
+_ONE_KEY: Final = struct.pack("=BBB13x4I", 1, 0, 1, 0, 0, 0, 0)
+_BPF_OPS_LEN, _BPF_OPS = 4, 5
+_FIRST: Final = 1  # TCA_ACT_MAX_PRIO counts from it
+_ACT_KIND, _ACT_OPTIONS = 1, 2
+_MIRRED_PARMS: Final = 2
+# struct tc_mirred: index, capabilities, action, counters of references, what to do, interface
+_MIRRED: Final = struct.Struct("=IIiiiiI")
+_STOLEN, _EGRESS_REDIRECT = 4, 1  # TC_ACT_STOLEN, TCA_EGRESS_REDIR
 
 
 def requests(way: Redirect, source: int, target: int) -> list[Request]:
     """Return the requests after which what arrives at ``source`` leaves through ``target``."""
-    ingress = encode(
-        tcmsg(),
-        RTM_NEWQDISC,
+    ingress = tc.request(
+        tc.NEWQDISC,
         NLM_F_CREATE | NLM_F_EXCL,
+        codec.text(tc.KIND, "ingress"),
         index=source,
         handle=_INGRESS_HANDLE,
-        parent=TC_H_INGRESS,
-        attrs=[("TCA_KIND", "ingress")],
+        parent=tc.INGRESS,
     )
     return [ingress, _filter(way, source, target)]
 
 
 def target_of(netlink: Netlink, source: int) -> int | None:
     """Return the index of the interface ``source`` is redirected to; None: it is not."""
-    request = encode(tcmsg(), RTM_GETTFILTER, index=source, parent=_INGRESS_HANDLE)
+    request = tc.request(tc.GETTFILTER, 0, index=source, parent=_INGRESS_HANDLE)
     for body in netlink.dump(request):
-        attrs = attributes(decode(FilterMessage, body))
-        action = _action_of(attrs.get("TCA_OPTIONS"))
-        if action is not None:
-            return action
+        found = tc.read(body)
+        if found.kind in _ACTIONS:
+            actions = _ACTIONS[Redirect(found.kind)]
+            options = found.attributes.nested(tc.OPTIONS).nested(actions)
+            mirred = options.nested(_FIRST).nested(_ACT_OPTIONS).get(_MIRRED_PARMS)
+            if mirred is not None:
+                return int(_MIRRED.unpack_from(mirred)[-1])
     return None
 
 
 def _filter(way: Redirect, source: int, target: int) -> Request:
-    mirred = act_mirred.get_parameters(
-        {"direction": "egress", "action": "redirect", "ifindex": target}
+    mirred = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, target)
+    action = codec.nested(
+        _FIRST,
+        codec.text(_ACT_KIND, "mirred"),
+        codec.nested(_ACT_OPTIONS | codec.NESTED, codec.attribute(_MIRRED_PARMS, mirred)),
     )
-    action = {"attrs": [("TCA_ACT_KIND", "mirred"), ("TCA_ACT_OPTIONS", mirred)]}
-    actions = {"attrs": [("TCA_ACT_PRIO_1", action)]}
-    options: list[tuple[str, object]]
+    number = _ACTIONS[way]
     match way:
         case Redirect.MATCHALL:
-            options = [("TCA_MATCHALL_ACT", actions)]
+            options = codec.nested(number, action)
         case Redirect.U32:
-            options = [("TCA_U32_ACT", actions), ("TCA_U32_SEL", {"keys": ["0x0/0x0+0"]})]
+            options = codec.nested(number, action) + codec.attribute(_U32_SEL, _ONE_KEY)
         case Redirect.BPF:
-            options = [
-                ("TCA_BPF_ACT", actions),
-                ("TCA_BPF_OPS_LEN", len(_MATCH) // 8),
-                ("TCA_BPF_OPS", _MATCH),
-            ]
-    return encode(
-        FilterMessage(),
-        RTM_NEWTFILTER,
+            options = codec.nested(number | codec.NESTED, action)
+            options += codec.u16(_BPF_OPS_LEN, len(_MATCH) // 8)
+            options += codec.attribute(_BPF_OPS, _MATCH)
+    return tc.request(
+        tc.NEWTFILTER,
         NLM_F_CREATE | NLM_F_EXCL,
+        codec.text(tc.KIND, str(way)),
+        codec.nested(tc.OPTIONS, options),
         index=source,
         parent=_INGRESS_HANDLE,
         info=_PRIORITY << 16 | socket.htons(_ETH_P_ALL),
-        attrs=[("TCA_KIND", str(way)), ("TCA_OPTIONS", {"attrs": options})],
     )
-
-
-def _action_of(options: Any) -> int | None:
-    """Return the interface the first action of a filter redirects to."""
-    if options is None:
-        return None
-    for name, value in attributes(options).items():
-        if name.endswith("_ACT"):
-            action = value.get_attr("TCA_ACT_PRIO_1")
-            parameters = action.get_attr("TCA_ACT_OPTIONS").get_attr("TCA_MIRRED_PARMS")
-            return int(parameters["ifindex"])
-    return None
