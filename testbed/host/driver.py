@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
-from testbed.host import frames
 from testbed.host.gro import Merger
 from testbed.host.network import Change, Network
 from testbed.host.path_manager import AnnouncedPorts, KernelEndpoints
@@ -310,8 +309,12 @@ class Host:
     def _receive(self, fd: int) -> None:
         now = self.now()
         for received in self._receiver.receive(fd):
+            packet = received.packet
             try:
-                self._take_packet(received, now)
+                if packet[9 if packet[0] >> 4 == 4 else 6] == _TCP:
+                    self._merger.take(received)
+                else:
+                    self._take_icmp(bytes(packet), now)
             except PacketError:
                 continue  # as RFC 9293 has it: damaged segments are dropped silently
             except Exception as error:
@@ -323,12 +326,8 @@ class Host:
                 self._report("a segment from the network", error)
         self._step()
 
-    def _take_packet(self, received: frames.Received, now: int) -> None:
-        packet = received.packet
-        if packet[9 if packet[0] >> 4 == 4 else 6] == _TCP:
-            self._merger.take(received)
-            return
-        error = parse_icmp(bytes(packet))
+    def _take_icmp(self, packet: bytes, now: int) -> None:
+        error = parse_icmp(packet)
         if error is not None and error.flow.local.port in self._ports:
             self.endpoint.receive_icmp(error, now)
 

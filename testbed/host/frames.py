@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 VNET_HEADER: Final = 10  # octets
 ETHERNET_HEADER: Final = 14
+_PACKET: Final = VNET_HEADER + ETHERNET_HEADER  # where it starts
 LARGEST: Final = VNET_HEADER + ETHERNET_HEADER + 4 + 65_536 + 40  # with VLAN tag, any IP packet
 
 _HEADER: Final = struct.Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum start, offset
@@ -58,8 +59,5 @@ def head(ethernet: bytes, packet: bytes, gso_size: int) -> bytes:
 def unpack(frame: memoryview) -> Received:
     """Take the headers off a frame; ``struct.error`` if it is too short to have them."""
     flags, kind, _, gso_size, _, _ = _HEADER.unpack_from(frame)
-    return Received(
-        packet=frame[VNET_HEADER + ETHERNET_HEADER :],
-        verified=bool(flags & (_NEEDS_CSUM | _DATA_VALID)),
-        gso_size=gso_size if kind else 0,
-    )
+    verified = flags & (_NEEDS_CSUM | _DATA_VALID) != 0
+    return Received(frame[_PACKET:], verified, gso_size if kind else 0)

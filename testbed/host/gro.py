@@ -11,12 +11,13 @@ copied once, out of the memory that packets are received into.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from testbed.errors import PacketError
 from testbed.host.frames import Received
+from testbed.stack.packet.address import pack
 from testbed.stack.packet.checksum import total
 from testbed.stack.packet.codec import TCP, parse
 from testbed.stack.packet.segment import ACK, CWR, ECE, FIN, PSH, Segment
@@ -32,22 +33,11 @@ _IPV6: Final = struct.Struct("!4sHBB36sIIBBHxxH")
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
 _NO_OPTIONS: Final = 0x45  # the first octet of IPv4 without options
 _FRAGMENT: Final = 0x3FFF
-_PORTS: Final = 4  # octets of both, which follow the addresses
 
 
-class _Header(NamedTuple):
-    """What decides whether a packet goes on where another one ends.
-
-    :param flow: addresses and ports.
-    :param body: where its payload starts, and where it ends.
-    :param common: all else that packets of one run have in common.
-    """
-
-    flow: bytes
-    seq: int
-    flags: int
-    body: tuple[int, int]
-    common: tuple[object, ...]
+# Of a packet: addresses and ports; sequence number; flags; where its payload starts, and ends; all
+# else that packets of one run have in common.
+_Header = tuple[bytes, int, int, int, int, tuple[object, ...]]
 
 
 class Merger:
@@ -64,18 +54,19 @@ class Merger:
         """
         packet, verified, gso_size = received
         header = _header(packet)
-        run = None if header is None else self._last.get(header.flow)
-        if header is not None and run is not None and not gso_size and run.goes_on(header):
-            _check(packet, header, verified=verified)
-            start, end = header.body
-            run.add(packet[start:end], header.flags)
-            return
-        run = _Run(parse(packet, verify=not verified, gso_size=gso_size), header)
-        self._runs.append(run)
         if header is None:
+            self._runs.append(_Run(parse(packet, verify=not verified, gso_size=gso_size), None))
             self._last.clear()  # it may be of any flow, and nothing may pass it
-        else:
-            self._last[header.flow] = run
+            return
+        run = self._last.get(header[0])
+        if run is None or gso_size or not run.goes_on(header):
+            run = _Run(parse(packet, verify=not verified, gso_size=gso_size), header[-1])
+            self._runs.append(run)
+            self._last[header[0]] = run
+            return
+        _, _, flags, body, end, _ = header
+        run.check(packet, end, verified=verified)
+        run.add(packet[body:end], flags)
 
     def segments(self) -> list[Segment]:
         """Return the segments, and begin with the next batch."""
@@ -90,31 +81,53 @@ class _Run:
     :param first: the segment of the first one.
     """
 
-    __slots__ = ("_common", "_first", "_flags", "_next_seq", "_octets", "_open", "_pieces", "_size")
+    __slots__ = ("_common", "_first", "_flags", "_next_seq", "_octets", "_open", "_pieces",
+                 "_pseudo", "_size", "_start")  # fmt: skip
 
-    def __init__(self, first: Segment, header: _Header | None) -> None:
+    def __init__(self, first: Segment, common: tuple[object, ...] | None) -> None:
         flags, size = first.flags, len(first.payload)
         self._first = first
-        self._common = header and header.common
+        self._common = common
         self._size = self._octets = size
         self._pieces: list[bytes | memoryview] = [first.payload]
         self._flags = flags
         self._next_seq = (first.seq + size) & 0xFFFF_FFFF
-        self._open = bool(size and header) and not (
+        self._open = bool(size and common) and not (
             flags & _ENDING or flags & ~_MERGEABLE or first.gso_size
         )
+        # For the checksums of those that follow.
+        source, destination = first.source.host, first.destination.host
+        self._start = _IPV6_HEADER if ":" in source else _IPV4_HEADER
+        self._pseudo = total(pack(source)) + total(pack(destination)) + TCP - self._start
 
     def goes_on(self, header: _Header) -> bool:
         """Tell whether a packet begins where the run ends, and differs in nothing else."""
-        start, end = header.body
+        _, seq, flags, body, end, common = header
+        size = end - body
         return (
             self._open
-            and header.seq == self._next_seq
-            and 0 < end - start <= self._size
-            and self._octets + end - start <= MOST
-            and header.flags & ~_ENDING == self._first.flags & ~CWR
-            and header.common == self._common
+            and seq == self._next_seq
+            and 0 < size <= self._size
+            and self._octets + size <= MOST
+            and flags & ~_ENDING == self._first.flags & ~CWR
+            and common == self._common
         )
+
+    def check(self, packet: memoryview, end: int, *, verified: bool) -> None:
+        """Raise PacketError if a checksum of a packet that goes on here is wrong.
+
+        A header of IPv4 adds up to 0, so one sum over the packet shows both.
+
+        :param verified: TCP's is not to be looked at.
+        """
+        start = self._start
+        if verified:
+            wrong = start == _IPV4_HEADER and total(packet[:start])
+        else:
+            covered = packet[:end] if start == _IPV4_HEADER else packet[start:end]
+            wrong = (self._pseudo + end + total(covered)) % 0xFFFF
+        if wrong:
+            raise PacketError("the checksum of IPv4 or that of TCP is wrong")
 
     def add(self, payload: memoryview, flags: int) -> None:
         """Add the payload of a packet that goes on here."""
@@ -138,34 +151,20 @@ def _header(packet: memoryview) -> _Header | None:
     """Return what is to be compared; ``None`` if the packet is damaged, no TCP, or unusual."""
     try:
         if packet[0] >> 4 == 6:
-            kind, length, protocol, hops, flow, *tcp = _IPV6.unpack_from(packet)
+            fields = _IPV6.unpack_from(packet)
+            kind, length, protocol, hops, flow, seq, ack, offset, flags, window, urgent = fields
             start, end = _IPV6_HEADER, _IPV6_HEADER + length
         else:
-            first, kind, end, fragment, hops, protocol, flow, *tcp = _IPV4.unpack_from(packet)
+            fields = _IPV4.unpack_from(packet)
+            first, kind, end, fragment, hops, protocol, flow = fields[:7]
+            seq, ack, offset, flags, window, urgent = fields[7:]
             start = _IPV4_HEADER
             if first != _NO_OPTIONS or fragment & _FRAGMENT:
                 return None
     except (struct.error, IndexError):
         return None
-    seq, ack, offset, flags, window, urgent = tcp
     options, body = start + 20, start + (offset >> 4) * 4
     if protocol != TCP or not options <= body <= end <= len(packet):
         return None
     common = kind, hops, ack, offset, window, urgent, bytes(packet[options:body])
-    return _Header(flow, seq, flags, (body, end), common)
-
-
-def _check(packet: memoryview, header: _Header, *, verified: bool) -> None:
-    """Raise PacketError if a checksum is wrong.
-
-    :param verified: TCP's is not to be looked at.
-    """
-    start, end = _IPV6_HEADER, header.body[1]
-    if packet[0] >> 4 == 4:
-        start = _IPV4_HEADER
-        if total(packet[:start]):
-            raise PacketError("the IPv4 header checksum is wrong")
-    if not verified:
-        pseudo = total(header.flow[:-_PORTS]) + TCP + end - start
-        if (pseudo + total(packet[start:end])) % 0xFFFF:
-            raise PacketError("the TCP checksum is wrong")
+    return flow, seq, flags, body, end, common
