@@ -47,10 +47,6 @@ class ScriptedConnection:
         self.room -= len(taken)
         return len(taken)
 
-    def take(self, limit: int) -> bytes:
-        """Return the same."""
-        return self.read(limit)
-
     def read(self, limit: int) -> bytes:
         data = bytes(self.arrived[:limit])
         del self.arrived[:limit]

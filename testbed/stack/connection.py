@@ -121,17 +121,15 @@ class Connection(Protocol):
     def closed(self) -> bool:
         """Whether nothing more happens."""
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Take octets to send and return how many there was room for.
 
+        :param data: octets that never change; a large view is kept as it is, not copied.
         :raises BrokenPipeError: the sending side is closed, or the connection is.
         """
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
-
-    def take(self, limit: int) -> bytes:
-        """Return some of what ``read`` would: a large piece alone, as it came, without a copy."""
 
     @property
     def at_eof(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-WHOLE: Final = 16 * 1024  # octets: a piece as large as that is read by itself, as it is
+WHOLE: Final = 128 * 1024  # octets: a piece as large as that is read by itself, as it is
 
 
 class PieceReader(asyncio.StreamReader):

@@ -12,7 +12,6 @@ from typing import Final, Protocol
 from testbed.stack.connection import Connection, ConnectionFailure, Endpoint, ErrorKind
 
 HIGH_WATER: Final = 64 * 1024  # octets; of what the stack has not taken: asyncio's own default
-_PIECE: Final = 64 * 1024  # octets offered to the stack at once
 _READ: Final = 256 * 1024  # octets taken from the stack at once: asyncio's size of recv(2)
 
 
@@ -116,7 +115,7 @@ class StreamTransport(asyncio.Transport):
     def read_ready(self) -> None:
         """Pass on what there is to read."""
         taken = False
-        while self.is_reading() and (data := self._connection.take(_READ)):
+        while self.is_reading() and (data := self._connection.read(_READ)):
             taken = True
             self._protocol.data_received(data)  # type: ignore[attr-defined]
         if taken:
@@ -214,14 +213,12 @@ class StreamTransport(asyncio.Transport):
         with contextlib.suppress(BrokenPipeError):
             while buffer:
                 view = buffer[0]
-                taken = self._connection.send(bytes(view[:_PIECE]))
+                taken = self._connection.send(view)
                 self._buffered -= taken
-                if taken == len(view):
-                    buffer.popleft()
-                else:
+                if taken < len(view):
                     buffer[0] = view[taken:]
-                if taken < min(_PIECE, len(view)):
                     break
+                buffer.popleft()
         self._end_output()
 
     def _end_output(self) -> None:

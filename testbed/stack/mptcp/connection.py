@@ -169,9 +169,10 @@ class MptcpConnection:
         """Why it ended too early, if it did."""
         return self._life.failure
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Take octets to send and return how many there was room for.
 
+        :param data: see :meth:`testbed.stack.connection.Connection.send`.
         :raises BrokenPipeError: the sending side is closed.
         """
         if self.outgoing.closed or self.closed:
@@ -184,13 +185,7 @@ class MptcpConnection:
 
     def read(self, limit: int) -> bytes:
         """Return at most ``limit`` octets that have arrived."""
-        return self._was_read(self.incoming.read(limit))
-
-    def take(self, limit: int) -> bytes:
-        """Return some of what :meth:`read` would: a large piece alone, as it came."""
-        return self._was_read(self.incoming.take(limit))
-
-    def _was_read(self, data: bytes) -> bytes:
+        data = self.incoming.read(limit)
         self._events.read(len(data))
         if self._window.worth_telling:
             self.touch()

@@ -70,7 +70,7 @@ class SendStream:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._starts: list[int] = []
-        self._chunks: list[bytes | bytearray] = []
+        self._chunks: list[bytes | bytearray | memoryview] = []
         self.una = 0  # everything before is acknowledged
         self.next = 0  # everything before, but for ``gaps``, was given to a subflow at least once
         self.gaps = Ranges()  # what a scheduler left out
@@ -144,8 +144,8 @@ class SendStream:
         """Take that TCP has acknowledged the end of the stream, after a fallback."""
         self.fin_acked = self.closed
 
-    def write(self, data: bytes) -> int:
-        """Take octets, as many as there is room for."""
+    def write(self, data: bytes | memoryview) -> int:
+        """Take octets, as many as there is room for; a view is kept, so they must not change."""
         data = data[: self.room]
         if data:
             last = self._chunks[-1] if self._chunks else None
@@ -311,7 +311,3 @@ class ReceiveStream:
             return self._data.read(limit)
         data, self._early = self._early[:limit], self._early[limit:]
         return data + self._data.read(limit - len(data))
-
-    def take(self, limit: int) -> bytes:
-        """Return some of what :meth:`read` would: a large piece alone, as it came."""
-        return self.read(limit) if self._early else self._data.take(limit)

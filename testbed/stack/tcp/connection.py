@@ -39,9 +39,10 @@ class TcpConnection(Tcb):
 
     # The application's calls (RFC 9293, section 3.9.1).
 
-    def send(self, data: bytes, ext: Any = None) -> int:
+    def send(self, data: bytes | memoryview, ext: Any = None) -> int:
         """Take octets to send and return how many there was room for.
 
+        :param data: see :meth:`testbed.stack.connection.Connection.send`.
         :param ext: goes to the extension with each segment that has some of these octets.  No
             segment has octets with another one besides.
         :raises BrokenPipeError: the sending side is closed, or the connection is.
@@ -54,7 +55,7 @@ class TcpConnection(Tcb):
             self.wants_room = True
             data = data[:room]
         if data:
-            sender.queue.append(bytes(data), ext)
+            sender.queue.append(data, ext)
             self.owner.wake(self)
         return len(data)
 

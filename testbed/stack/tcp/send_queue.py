@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 _SMALL: Final = 2048  # chunks are put together up to here, so that there are not too many
+_LARGE: Final = 16 * 1024  # views of so many octets are kept instead of copied
 
 
 class SendQueue:
@@ -13,17 +14,19 @@ class SendQueue:
     __slots__ = ("_chunks", "_offset", "octets")
 
     def __init__(self) -> None:
-        self._chunks: list[tuple[bytes, Any]] = []
+        self._chunks: list[tuple[bytes | memoryview, Any]] = []
         self._offset = 0  # octets of the first chunk that have been taken
         self.octets = 0
 
-    def append(self, data: bytes, ext: Any) -> None:
-        """Add octets at the end."""
+    def append(self, data: bytes | memoryview, ext: Any) -> None:
+        """Add octets at the end; those of a large view must not change."""
         chunks = self._chunks
+        if len(data) < _LARGE:
+            data = bytes(data)
         if chunks and len(data) < _SMALL and chunks[-1][1] is ext:
             last = chunks[-1][0]
             if len(last) + len(data) <= _SMALL:
-                data = last + data
+                data = b"".join((last, data))
                 self.octets -= len(last)
                 chunks.pop()
         chunks.append((data, ext))
@@ -62,7 +65,7 @@ class SendQueue:
         if len(data) - offset > limit:
             self._offset = offset + limit
             self.octets -= limit
-            return data[offset : offset + limit]
+            return bytes(data[offset : offset + limit])
         parts = []
         missing = limit
         done = 0
