@@ -21,11 +21,11 @@ class WireChanges:
         if before == wire:
             return None
         self._last[wire.link, toward] = wire
-        changed = before is None or before.netem != wire.netem
+        changed = before is None or before.now != wire.now
         return WireRecord(
             t_ns=t_ns,
             link=wire.link,
             toward=toward,
             counters=wire.counters,
-            netem=wire.netem.to_tc() if changed else None,
+            netem=wire.now.to_tc() if changed else None,
         )

@@ -38,6 +38,7 @@ class Channel:
         *,
         mtu: int,
         seed: str,
+        wire_seed: int,
         offload: bool,
         arrive: Callable[[Frame, int], None],
     ) -> None:
@@ -46,7 +47,7 @@ class Channel:
         self.up = True
         self._agenda = agenda
         self._model: LinkModel[Frame] = LinkModel(
-            netem, mtu=mtu, seed=seed, frames=Frames(), now_ns=agenda.now
+            netem, mtu=mtu, seed=seed, frames=Frames(), now_ns=agenda.now, wire_seed=wire_seed
         )
         self._arrive = arrive
         self._due: int | None = None  # the earliest departure that the agenda has
@@ -59,6 +60,12 @@ class Channel:
     def netem(self) -> Netem:
         """The options in force."""
         return self._model.netem
+
+    @property
+    def in_force(self) -> Netem:
+        """What is in force now of options that change by themselves."""
+        self._model.catch_up(self._loop.now)
+        return self._model.in_force
 
     def change(self, options: dict[str, str], now: int) -> None:
         """Change some options and keep the others.  Raises InputError."""

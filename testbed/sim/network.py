@@ -31,6 +31,7 @@ from testbed.topology.operations import (
     RemoveEndpoint,
     SetWire,
 )
+from testbed.topology.plan import wire_seed
 from testbed.wire.report import Wire, WireReport
 
 ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
@@ -145,6 +146,7 @@ class Network:
                     toward=toward,
                     engine=ENGINE,
                     netem=channel.netem,
+                    in_force=channel.in_force,
                     counters=channel.counters(),
                 )
                 for (link, toward), channel in self._channels.items()
@@ -220,6 +222,7 @@ class Network:
                 mtu=link.mtu,
                 # Of names, so that adding a link leaves the randomness of the others alone.
                 seed=f"{seed} {link.name} {toward}",
+                wire_seed=wire_seed(seed, link.name),
                 offload=link.offload,
                 arrive=station.arrive,
             )

@@ -138,6 +138,14 @@ def _node(node: Node) -> Iterator[AnyOperation]:
         yield AddEndpoint(namespace=name, endpoint=endpoint)
 
 
+def wire_seed(seed: int, link: str) -> int:
+    """Return the seed of a wire's randomness.
+
+    It is of the link's name, so that adding a link leaves the randomness of the others alone.
+    """
+    return zlib.crc32(f"{seed} {link}".encode())
+
+
 def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
     return AddWire(
         link=link.name,
@@ -147,7 +155,6 @@ def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
         toward_b=link.toward_b,
         toward_a=link.toward_a,
         engine=engine,
-        # Of the link's name, so that adding a link leaves the randomness of the others alone.
-        seed=zlib.crc32(f"{seed} {link.name}".encode()),
+        seed=wire_seed(seed, link.name),
         offload=link.offload,
     )

@@ -16,7 +16,8 @@ _SUMMARIES: Final = {
     "reorder": "PERCENT [CORRELATION] [gap N]: packets that overtake those that are delayed",
     "duplicate": "PERCENT [CORRELATION]: packets that arrive twice",
     "corrupt": "PERCENT [CORRELATION]: packets of which one bit is inverted",
-    "trace": "a file of mahimahi's: when 1500 octets can be delivered",
+    "trace": "a file: of mahimahi's, or CSV with time and any of rate, delay, loss, limit",
+    "flap": "UP DOWN [seed N]: mean times for which the wire is there, and loses all that comes",
     "queue": "what waits for the rate, and what is dropped or marked: KIND [OPTION VALUE]...",
 }
 _VALUE: Final[dict[str, Any]] = {"type": ["string", "number"]}

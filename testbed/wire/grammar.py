@@ -27,6 +27,7 @@ from testbed.wire.options import (
     Delay,
     Distribution,
     Duplicate,
+    Flap,
     GilbertElliott,
     Loss,
     RandomLoss,
@@ -43,6 +44,7 @@ _PARTS: Final = {
     "distribution": "delay",
     "gap": "reorder",
     "burst": "rate",
+    "seed": "flap",
 }  # keywords that belong to an option
 _GE_PARAMETERS: Final = ("p", "r", "one_minus_h", "one_minus_k")
 
@@ -232,6 +234,20 @@ def _write_reorder(reorder: Reorder) -> str:
     return _write_chance(reorder) + (f" gap {reorder.gap}" if reorder.gap else "")
 
 
+def _read_flap(words: list[str]) -> Flap:
+    seed = take_part(words, "seed")
+    if len(words) < 2:
+        raise InputError("two times are missing", hint="write UP DOWN, for example 20s 2s")
+    no_more(words[2:], ["seed"])
+    up_ns, down_ns = map(parse_time, words)
+    return Flap(up_ns=up_ns, down_ns=down_ns, seed=None if seed is None else integer(seed))
+
+
+def _write_flap(flap: Flap) -> str:
+    words = [format_time(flap.up_ns), format_time(flap.down_ns)]
+    return " ".join(words + ([] if flap.seed is None else ["seed", str(flap.seed)]))
+
+
 _GRAMMAR: Final = {
     "limit": _Option(read_limit, write_limit),
     "delay": _Option(_read_delay, _write_delay),
@@ -240,5 +256,6 @@ _GRAMMAR: Final = {
     "reorder": _Option(_read_reorder, _write_reorder),
     "duplicate": _Option(lambda words: Duplicate(**_chance(words)), _write_chance),
     "corrupt": _Option(lambda words: Corrupt(**_chance(words)), _write_chance),
+    "flap": _Option(_read_flap, _write_flap),
     "queue": _Option(lambda words: queues.read(" ".join(words)), queues.write),
 }

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from testbed.wire import schedule
 from testbed.wire.bottleneck import Bottleneck
 from testbed.wire.chances import Chances
 from testbed.wire.distribution import LARGEST
@@ -37,8 +38,9 @@ from testbed.wire.netem import (
 )
 from testbed.wire.queues.discipline import Surroundings, Waiting
 from testbed.wire.queues.kinds import Queue
+from testbed.wire.schedule import Schedule
 from testbed.wire.servers import Opportunities, Server, TokenBucket, packet_time_ns
-from testbed.wire.trace import TraceLink, load
+from testbed.wire.trace import Trace, TraceLink, load
 
 H = TypeVar("H")
 
@@ -70,13 +72,23 @@ class LinkModel(Generic[H]):
     :param seed: equal seeds and equal input give equal output.
     :param frames: owner of the frames behind the handles.
     :param now_ns: when the model starts; a trace begins then.
+    :param wire_seed: of what both directions of a wire have in common.
     :raises InputError: the trace of ``netem`` cannot be used.
     """
 
     def __init__(
-        self, netem: Netem, *, mtu: int, seed: int | str, frames: Frames[H], now_ns: int = 0
+        self,
+        netem: Netem,
+        *,
+        mtu: int,
+        seed: int | str,
+        frames: Frames[H],
+        now_ns: int = 0,
+        wire_seed: int = 0,
     ) -> None:
         self._mtu = mtu
+        self._wire_seed = wire_seed
+        self._schedule: Schedule | None = None
         self._random = random.Random(seed).random
         self._chances = Chances(self._random)
         self._frames = frames
@@ -87,7 +99,7 @@ class LinkModel(Generic[H]):
         self._packets = self._bytes = 0  # held
         self._last_ns = 0  # latest departure given so far
         self._counts = dict.fromkeys(WireCounters.__struct_fields__, 0)
-        self._netem = Netem()
+        self._netem = self.in_force = Netem()
         self._limit = DEFAULT_LIMIT
         self._delay_ns = 0
         self._jitter: Callable[[], int] | None = None
@@ -112,7 +124,7 @@ class LinkModel(Generic[H]):
 
     @property
     def netem(self) -> Netem:
-        """The options in force."""
+        """The options; what is in force of those that change by themselves is ``in_force``."""
         return self._netem
 
     @property
@@ -131,9 +143,41 @@ class LinkModel(Generic[H]):
 
         :raises InputError: the trace cannot be used; nothing is changed.
         """
-        old, chances = self._netem, self._chances
+        if (netem.trace, netem.flap) != (self._netem.trace, self._netem.flap):
+            self._schedule = schedule.of(netem, seed=self._wire_seed, epoch_ns=now_ns)
+        elif self._schedule is not None:
+            self._schedule.change(netem)
+        if self._schedule is None:
+            self._apply(netem, now_ns)
+        else:
+            self._play(now_ns)
+            self._apply_schedule(self._schedule, now_ns)
+        self._netem = netem
+
+    def catch_up(self, now_ns: int) -> None:
+        """Let everything happen that happens until now, so that counters and options tell of it."""
+        self._play(now_ns)
+        self._settle(now_ns)
+
+    def _play(self, now_ns: int) -> None:
+        """Put in force, one after the other, what the schedule has until now."""
+        plan = self._schedule
+        while plan is not None and plan.next_ns <= now_ns:
+            at_ns = plan.next_ns
+            self._settle(at_ns)
+            plan.advance()
+            self._apply_schedule(plan, at_ns)
+
+    def _apply_schedule(self, plan: Schedule, now_ns: int) -> None:
+        self._apply(plan.in_force, now_ns)
+        self._impaired = True  # every frame asks for the time
+        if self._bottleneck is not None and isinstance(self._bottleneck.server, TokenBucket):
+            self._bottleneck.server.hold(now_ns, held=plan.held)
+
+    def _apply(self, netem: Netem, now_ns: int) -> None:
+        old, chances = self.in_force, self._chances
         if netem.trace != old.trace:
-            self._trace = TraceLink(load(netem.trace), now_ns) if netem.trace else None
+            self._trace = _opportunities(netem.trace, now_ns)
         if netem.delay != old.delay:
             self._delay_ns = netem.delay.delay_ns if netem.delay else 0
             self._jitter = chances.jitter(netem.delay)
@@ -149,7 +193,7 @@ class LinkModel(Generic[H]):
         trace_rate = self._trace.bits_per_second if self._trace else None
         self._limit = netem.limit_packets(self._mtu, bits_per_second=trace_rate)
         self._impaired = any((netem.loss, netem.duplicate, netem.corrupt))
-        self._netem = netem
+        self.in_force = netem
         if netem.queue is None:
             self._accept = self._enqueue_intact
         else:
@@ -165,6 +209,8 @@ class LinkModel(Generic[H]):
 
     def dequeue(self, now_ns: int) -> list[H]:
         """Return the frames that have left by ``now_ns``, in the order in which they left."""
+        if self._schedule is not None:
+            self._play(now_ns)
         self._settle(now_ns)
         ready = self._ready
         self._ready = []
@@ -174,15 +220,12 @@ class LinkModel(Generic[H]):
         """Return when the next frame leaves (it may be past), or ``None`` if none is held."""
         if self._ready:
             return 0
-        if self._bottleneck is not None:
-            return self._next_of_both(self._bottleneck.next_ns())
-        return self._next_fixed_ns()
-
-    def _next_of_both(self, queued_ns: int | None) -> int | None:
-        fixed_ns = self._next_fixed_ns()
-        if queued_ns is None or fixed_ns is None:
-            return fixed_ns if queued_ns is None else queued_ns
-        return min(fixed_ns, queued_ns)
+        if self._bottleneck is None:
+            return self._next_fixed_ns()
+        times = [self._next_fixed_ns(), self._bottleneck.next_ns()]
+        if self._packets and self._schedule is not None:
+            times.append(self._schedule.next_ns)  # what waits may leave sooner or later from then
+        return min((at_ns for at_ns in times if at_ns is not None), default=None)
 
     def _next_fixed_ns(self) -> int | None:
         """Return the first departure of those that were fixed on arrival."""
@@ -232,6 +275,8 @@ class LinkModel(Generic[H]):
         return self._packets >= self._limit
 
     def _enqueue_impaired(self, handle: H, size: int, now_ns: int, *, may_duplicate: bool) -> None:
+        if self._schedule is not None:
+            self._play(now_ns)
         counts = self._counts
         twice = may_duplicate and self._duplicate is not None and self._duplicate()
         if self._lose is not None and self._lose():
@@ -298,7 +343,7 @@ class LinkModel(Generic[H]):
         self._frames.drop(item.handle)
 
     def _change_queue(self, queue: Queue, now_ns: int) -> None:
-        packets = self._netem.queue_packets(self._mtu, bits_per_second=self._bits_per_second())
+        packets = self.in_force.queue_packets(self._mtu, bits_per_second=self._bits_per_second())
         if self._bottleneck is None:
             self._bottleneck = Bottleneck(
                 queue,
@@ -326,3 +371,11 @@ class LinkModel(Generic[H]):
         if self._rate is not None:
             return self._rate.bits_per_second
         return self._trace.bits_per_second if self._trace else 0
+
+
+def _opportunities(path: str | None, now_ns: int) -> TraceLink | None:
+    """Return a trace of opportunities that begins now."""
+    if path is None:
+        return None
+    loaded = load(path)
+    return TraceLink(loaded, now_ns) if isinstance(loaded, Trace) else None

@@ -24,6 +24,7 @@ from testbed.wire.options import (
     Delay,
     Distribution,
     Duplicate,
+    Flap,
     GilbertElliott,
     Limit,
     LimitUnit,
@@ -42,6 +43,7 @@ __all__ = [
     "Delay",
     "Distribution",
     "Duplicate",
+    "Flap",
     "GilbertElliott",
     "Limit",
     "LimitUnit",
@@ -75,13 +77,12 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reorder: Reorder | None = None
     duplicate: Duplicate | None = None
     corrupt: Corrupt | None = None
-    trace: str | None = None  # path of a mahimahi trace
+    trace: str | None = None  # path of a file, see testbed.wire.trace
+    flap: Flap | None = None
     queue: Queue | None = None
 
     def __post_init__(self) -> None:
         self._check_queue()
-        if self.rate and self.trace:
-            raise InputError("trace: cannot be combined with rate", hint="set one of them to none")
         if self.reorder and not (self.delay and self.delay.delay_ns):
             raise InputError("reorder: needs a delay, or there is nothing to overtake")
         if self.limit and self.limit.unit is not LimitUnit.PACKETS:

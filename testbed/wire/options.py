@@ -22,8 +22,10 @@ OPTIONS: Final = (
     "duplicate",
     "corrupt",
     "trace",
+    "flap",
     "queue",  # the last: on tc's command line its words go on to the end
 )
+MIN_FLAP_NS: Final = 10**6
 MAX_JITTER_NS: Final = 2**31 - 1  # sch_netem clamps jitter to INT_MAX
 
 
@@ -142,6 +144,23 @@ class Corrupt(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_probabilities("corrupt", self.probability, self.correlation)
+
+
+class Flap(msgspec.Struct, frozen=True, kw_only=True):
+    """``flap``: the wire comes and goes; while it is away, what arrives is lost.
+
+    How long it is there and away is exponentially distributed with these means.
+
+    :param seed: wires with equal numbers come and go together; None: each wire by itself.
+    """
+
+    up_ns: int
+    down_ns: int
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.up_ns < MIN_FLAP_NS or self.down_ns < MIN_FLAP_NS:
+            raise InputError("flap: times must be at least 1ms")
 
 
 class LimitUnit(enum.StrEnum):

@@ -11,6 +11,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     """One direction of one wire; ``toward`` is ``a`` or ``b``.
 
     :param engine: what shapes it: ``netem``, ``emulator`` or ``simulator``.
+    :param in_force: what is in force of options that change by themselves (a trace, ``flap``).
     """
 
     link: str
@@ -18,6 +19,12 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     netem: Netem
     counters: WireCounters
+    in_force: Netem | None = None
+
+    @property
+    def now(self) -> Netem:
+        """The options in force."""
+        return self.netem if self.in_force is None else self.in_force
 
 
 class WireReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from testbed.wire.netem import ETHERNET_HEADER, Rate
-from testbed.wire.trace import TraceLink
+from testbed.wire.opportunities import TraceLink
 
 _NS_PER_S: Final = 10**9
 
@@ -29,10 +29,11 @@ class TokenBucket:
     def __init__(self, rate: Rate, free_ns: int) -> None:
         self._rate = rate
         self._free_ns = free_ns  # when nothing of the rate is taken up any more
+        self._held_ns: int | None = None  # since when nothing may leave
 
-    def begin(self, from_ns: int) -> int:
+    def begin(self, from_ns: int) -> int | None:
         """See :class:`Server`."""
-        return max(from_ns, self._free_ns)
+        return None if self._held_ns is not None else max(from_ns, self._free_ns)
 
     def take(self, size: int, at_ns: int) -> int:
         """See :class:`Server`."""
@@ -40,11 +41,20 @@ class TokenBucket:
         self._free_ns = max(self._free_ns, at_ns - saved_ns) + packet_time_ns(size, self._rate)
         return at_ns
 
+    def hold(self, now_ns: int, *, held: bool) -> None:
+        """Stop the rate, or let it go on where it stopped."""
+        if held and self._held_ns is None:
+            self._held_ns = now_ns
+        elif not held and self._held_ns is not None:
+            self._free_ns = max(self._free_ns, self._held_ns) + now_ns - self._held_ns
+            self._held_ns = None
+
     def change(self, rate: Rate, now_ns: int) -> None:
         """Let another rate hold for what is left of the frame that takes it up, too."""
-        left_ns = max(0, self._free_ns - now_ns)
+        since_ns = now_ns if self._held_ns is None else self._held_ns
+        left_ns = max(0, self._free_ns - since_ns)
         scaled_ns = left_ns * self._rate.bits_per_second // rate.bits_per_second
-        self._free_ns = min(self._free_ns, now_ns) + scaled_ns
+        self._free_ns = min(self._free_ns, since_ns) + scaled_ns
         self._rate = rate
 
 

@@ -1,46 +1,73 @@
-"""Mahimahi's packet-delivery traces (Netravali et al., USENIX ATC 2015; mm-link(1)).
+"""Traces: what a link was like from moment to moment, in a file.
 
-A trace is a text file with one whole number per line: a time in milliseconds at which the link can
-deliver 1500 octets of IP packets.  Times may repeat and never go down; after the last one the
-trace starts again.  Octets that the queued packets do not use are lost with their opportunity.
+Two formats are read.  *Opportunities* are mahimahi's (Netravali et al., USENIX ATC 2015;
+mm-link(1)): one whole number per line, a time in milliseconds at which the link can deliver 1500
+octets of IP packets.  Times may repeat and never go down; octets that the queued packets do not use
+are lost with their opportunity.
+
+*Changes* are CSV (RFC 4180) with a header: ``time`` and any of ``rate``, ``delay``, ``loss`` and
+``limit``.  A row holds from its time to that of the next, the last as long as the one before it.
+The name of a column may have a unit for all its values: ``time_s,rate_mbit,delay_ms,loss_percent``.
+
+Both begin again when they are over.
 """
 
 from __future__ import annotations
 
-import bisect
+import csv
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from testbed.errors import InputError
+from testbed.wire import grammar
+from testbed.wire.opportunities import OPPORTUNITY, Trace, TraceLink
+from testbed.wire.words import nearest
 
-OPPORTUNITY: Final = 1500  # octets of IP packet
-MAX_BYTES: Final = 64 * 2**20  # a trace of over an hour at 10 Gbit/s
+__all__ = ["OPPORTUNITY", "Changes", "Step", "Trace", "TraceLink", "load", "loads"]
+
+MAX_BYTES: Final = 64 * 2**20  # opportunities of over an hour at 10 Gbit/s
+COLUMNS: Final = ("rate", "delay", "loss", "limit")
+TIME: Final = "time"
+HELD: Final = 0  # a rate of nothing: frames wait
 
 _NS_PER_MS: Final = 10**6
+_UNITS: Final = {"percent": "%", "packets": ""}  # how units of a header are written at a value
 
 
-class Trace(msgspec.Struct, frozen=True):
-    """Times of delivery within one period, in nanoseconds; the last one is the period."""
+class Step(msgspec.Struct, frozen=True):
+    """What holds from a time on.
 
-    times_ns: tuple[int, ...]
+    :param options: by name, as :class:`testbed.wire.netem.Netem` has them.
+    :param held: the rate is 0.
+    """
 
-    @property
-    def period_ns(self) -> int:
-        """How long the trace lasts before it repeats."""
-        return self.times_ns[-1]
-
-    @property
-    def bits_per_second(self) -> int:
-        """The mean rate."""
-        return len(self.times_ns) * OPPORTUNITY * 8 * 10**9 // self.period_ns
+    at_ns: int
+    options: dict[str, Any]
+    held: bool = False
 
 
-def load(path: str | Path) -> Trace:
+class Changes(msgspec.Struct, frozen=True):
+    """The rows of a CSV trace; a period of 0 means that there is just one, for ever.
+
+    :param lines: of the file, of each step.
+    """
+
+    columns: tuple[str, ...]
+    steps: tuple[Step, ...]
+    period_ns: int
+    lines: tuple[int, ...]
+
+
+Loaded: TypeAlias = Trace | Changes
+
+
+def load(path: str | Path) -> Loaded:
     """Read a trace file.
 
-    :raises InputError: it cannot be read, or a line of it is not a time that can follow the last.
+    :raises InputError: it cannot be read, or what is wrong with which line of it.
     """
     try:
         with Path(path).open("rb") as file:
@@ -49,6 +76,17 @@ def load(path: str | Path) -> Trace:
         raise InputError(f"the trace cannot be read: {error.strerror}", file=path) from None
     if len(data) > MAX_BYTES:
         raise InputError("the trace is larger than 64 MiB", file=path)
+    return loads(data, path)
+
+
+def loads(data: bytes, name: str | Path) -> Loaded:
+    """Read a trace from octets; ``name`` stands for the file."""
+    first = data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+    is_csv = b"," in first or first.startswith((b"#", TIME.encode()))
+    return _changes(data, name) if is_csv else _opportunities(data, name)
+
+
+def _opportunities(data: bytes, path: str | Path) -> Trace:
     times: list[int] = []
     last = 0
     for number, line in enumerate(data.splitlines(), 1):
@@ -65,45 +103,93 @@ def load(path: str | Path) -> Trace:
     return Trace(tuple(times))
 
 
-class TraceLink:
-    """A link that delivers when a trace says so.
+def _changes(data: bytes, path: str | Path) -> Changes:
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError("the trace is neither numbers nor CSV in UTF-8", file=path) from None
+    rows = _rows(lines)
+    number, header = next(rows, (1, []))
+    columns = [_column(name, path, number) for name in header]
+    names = [name for name, _ in columns]
+    if TIME not in names or len(set(names)) != len(names) or len(names) < 2:
+        known = f"{TIME} and one or more of {', '.join(COLUMNS)}"
+        raise InputError(f"the header must have {known}, each once", file=path, line=number)
+    steps: list[Step] = []
+    numbers: list[int] = []
+    first_ns: int | None = None
+    for number, row in rows:
+        if len(row) != len(names):
+            message = f"{len(row)} values for {len(names)} columns"
+            raise InputError(message, file=path, line=number)
+        step = _step(columns, row, path, number)
+        first_ns = step.at_ns if first_ns is None else first_ns
+        step = msgspec.structs.replace(step, at_ns=step.at_ns - first_ns)
+        if steps and step.at_ns <= steps[-1].at_ns:
+            raise InputError("times must go up", file=path, line=number)
+        steps.append(step)
+        numbers.append(number)
+    if not steps:
+        raise InputError("the trace has no rows", file=path, line=number)
+    last = steps[-1].at_ns - steps[-2].at_ns if steps[1:] else 0
+    return Changes(
+        columns=tuple(name for name in names if name != TIME),
+        steps=tuple(steps),
+        period_ns=steps[-1].at_ns + last,
+        lines=tuple(numbers),
+    )
 
-    :param start_ns: the time at which the trace begins.
-    """
 
-    def __init__(self, trace: Trace, start_ns: int) -> None:
-        self.bits_per_second = trace.bits_per_second
-        self._times = trace.times_ns
-        self._period_ns = trace.period_ns
-        self._start_ns = start_ns  # of the current round through the trace
-        self._next = 0  # the first opportunity that no packet has begun to use
-        self._current_ns = start_ns  # the opportunity in use, and what is left of it
-        self._left = 0
+def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the values of each line but comments (``#``) and empty ones."""
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, [value.strip() for value in next(csv.reader([line]))]
 
-    def deliver(self, octets: int, ready_ns: int) -> int:
-        """Return when a packet leaves that is ready at ``ready_ns``, behind all earlier ones."""
-        if self._current_ns <= ready_ns or not self._left:
-            self._skip_to(ready_ns)
-            self._take()
-        while octets > self._left:
-            octets -= self._left
-            self._take()
-        self._left -= octets
-        return self._current_ns
 
-    def _skip_to(self, ready_ns: int) -> None:
-        """Let all opportunities up to and including ``ready_ns`` pass unused."""
-        rounds, within_ns = divmod(ready_ns - self._start_ns, self._period_ns)
-        if rounds > 0:
-            self._start_ns += rounds * self._period_ns
-            self._next = 0
-        if rounds >= 0:
-            self._next = max(self._next, bisect.bisect_right(self._times, within_ns))
+def _column(name: str, path: str | Path, line: int) -> tuple[str, str]:
+    """Return the option of a column, and the unit of its values."""
+    option, _, unit = name.lower().partition("_")
+    if option not in (TIME, *COLUMNS):
+        hint = nearest(option, (TIME, *COLUMNS))
+        raise InputError(f"there is no column {name!r}", file=path, line=line, hint=hint)
+    return option, _UNITS.get(unit, unit)
 
-    def _take(self) -> None:
-        if self._next == len(self._times):
-            self._start_ns += self._period_ns
-            self._next = 0
-        self._current_ns = self._start_ns + self._times[self._next]
-        self._next += 1
-        self._left = OPPORTUNITY
+
+def _step(
+    columns: Sequence[tuple[str, str]], row: Sequence[str], path: str | Path, line: int
+) -> Step:
+    values: dict[str, Any] = {}
+    held = False
+    at_ns = 0
+    for (name, unit), text in zip(columns, row, strict=True):
+        written = text + unit
+        try:
+            if name == TIME:
+                at_ns = _time(written)
+            elif name == "rate" and _is_nothing(text):
+                held = True
+            else:
+                values[name] = grammar.parse_option(name, written)
+        except InputError as error:
+            raise InputError(error.message, file=path, line=line, hint=error.hint) from None
+    return Step(at_ns=at_ns, options=values, held=held)
+
+
+def _time(text: str) -> int:
+    if text.startswith("-"):
+        raise InputError(f"time: {text!r} is negative")
+    try:
+        delay = grammar.parse_option("delay", text)
+    except InputError as error:
+        hint = "write the unit at the value, 0.5s, or for all of them in the header, time_s"
+        raise InputError(error.message.replace("delay: ", "time: "), hint=hint) from None
+    return int(delay.delay_ns)
+
+
+def _is_nothing(text: str) -> bool:
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    try:
+        return float(number) == 0
+    except ValueError:
+        return False

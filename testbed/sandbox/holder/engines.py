@@ -12,12 +12,15 @@ from testbed.errors import OperationError, PlatformError, SandboxError
 from testbed.netlink.codec import Request
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
+from testbed.sandbox.holder.playing import Played
 from testbed.sandbox.holder.queue import refusal
 from testbed.sandbox.netlink import direction, qdiscs, redirect
 from testbed.sandbox.observation import QdiscState
 from testbed.topology import operations as ops
 from testbed.wire.emulator.client import Emulator, command
+from testbed.wire.emulator.messages import Direction
 from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.schedule import NEVER
 
 Counters: TypeAlias = dict[tuple[str, str], WireCounters]  # (link, toward) -> since the start
 Checks: TypeAlias = Sequence[tuple[ops.Operation, ops.AddWire]]  # who asked, and what for
@@ -78,9 +81,9 @@ class EmulatorEngine:
                         seen="no such wire" if found is None else found.to_tc() or "no option",
                     )
 
-    def counters(self) -> Counters:
-        """Return what its wires have done."""
-        return self._emulator.counters() if self._emulator else {}
+    def report(self) -> tuple[Direction, ...]:
+        """Return the state of all directions of its wires."""
+        return self._emulator.report().directions if self._emulator else ()
 
     def cpu_seconds(self) -> float:
         """Return what the process has used of the CPU."""
@@ -106,6 +109,28 @@ class NetemEngine:
     def __init__(self, namespace: Namespace, features: Features) -> None:
         self._namespace = namespace
         self._features = features
+        self._played: dict[tuple[str, str], Played] = {}
+
+    @property
+    def next_ns(self) -> int:
+        """When something changes by itself."""
+        return min((it.next_ns for it in self._played.values()), default=NEVER)
+
+    def play(self, now_ns: int) -> None:
+        """Change what changes by itself until now; :class:`OperationError` if it is refused."""
+        requests = [
+            request
+            for played in self._played.values()
+            if played.next_ns <= now_ns
+            for request in played.until(now_ns)
+        ]
+        for error in self._namespace.socket().request(requests) if requests else ():
+            if error is not None:
+                raise OperationError("play a trace", wanted="a change in place", seen=str(error))
+
+    def in_force(self) -> dict[tuple[str, str], Netem]:
+        """Return the options of the directions that change by themselves."""
+        return {place: played.in_force for place, played in self._played.items()}
 
     def missing(self, wire: ops.AddWire) -> PlatformError | None:
         """Return why this kernel cannot carry a wire; None: it can."""
@@ -113,7 +138,8 @@ class NetemEngine:
         for netem in directions:
             if found := direction.impossible(netem, wire.link):
                 return found
-        names = dict.fromkeys(itertools.chain(*map(direction.needed, directions), ["redirect"]))
+        needed = itertools.chain(*map(direction.needed, directions), ["redirect"])
+        names = dict.fromkeys(needed)
         return next(filter(None, map(self._features.missing, names)), None)
 
     def add(self, wire: ops.AddWire) -> None:
@@ -124,8 +150,8 @@ class NetemEngine:
         way = self._features.redirect()
         a, b = (self._namespace.index(name, wire) for name in (wire.a, wire.b))
         requests = [
-            *direction.build(a, wire.toward_a, wire.mtu, seed_toward(wire, "a")),
-            *direction.build(b, wire.toward_b, wire.mtu, seed_toward(wire, "b")),
+            *self._build(wire, "a", a),
+            *self._build(wire, "b", b),
             *redirect.requests(way, a, b),
             *redirect.requests(way, b, a),
         ]
@@ -138,8 +164,23 @@ class NetemEngine:
         if found := direction.impossible(new, wire.link):
             raise found
         index = self._namespace.index(name, operation)
-        requests = direction.change(index, old, new, wire.mtu, seed_toward(wire, toward))
+        place, seed = (wire.link, toward), seed_toward(wire, toward)
+        played = self._played.get(place)
+        if played is not None and (old.trace, old.flap) == (new.trace, new.flap):
+            self._request(played.change(new), operation)
+            return
+        following = Played.of(new, index, wire.mtu, seed, wire.seed)
+        requests = direction.change(
+            index,
+            old if played is None else played.in_force,
+            new if following is None else following.in_force,
+            wire.mtu,
+            seed,
+        )
         self._request(requests, operation)
+        self._played.pop(place, None)
+        if following is not None:
+            self._played[place] = following
 
     def verify(self, checks: Checks) -> None:
         """See :class:`Engine`."""
@@ -149,7 +190,8 @@ class NetemEngine:
         seen = direction.Seen(netlink)
         for operation, wire in checks:
             a, b = (self._namespace.index(name, operation) for name in (wire.a, wire.b))
-            for source, target, options in ((a, b, wire.toward_b), (b, a, wire.toward_a)):
+            for source, target, toward in ((a, b, "b"), (b, a, "a")):
+                options = self._options(wire, toward)
                 found = redirect.target_of(netlink, source)
                 if found != target:
                     raise OperationError(
@@ -171,9 +213,24 @@ class NetemEngine:
         found: Counters = {}
         for wire in wires:
             for toward in ("a", "b"):
-                options, name = _toward(wire, toward)
+                _, name = _toward(wire, toward)
+                options = self._options(wire, toward)
                 found[wire.link, toward] = direction.counters(options, states[name])
         return found
+
+    def _build(self, wire: ops.AddWire, toward: str, index: int) -> list[Request]:
+        options, _ = _toward(wire, toward)
+        seed = seed_toward(wire, toward)
+        played = Played.of(options, index, wire.mtu, seed, wire.seed)
+        if played is not None:
+            self._played[wire.link, toward] = played
+            options = played.in_force
+        return direction.build(index, options, wire.mtu, seed)
+
+    def _options(self, wire: ops.AddWire, toward: str) -> Netem:
+        """Return what is in force now."""
+        played = self._played.get((wire.link, toward))
+        return _toward(wire, toward)[0] if played is None else played.in_force
 
     def _request(self, requests: Sequence[Request], operation: ops.Operation) -> None:
         for error in self._namespace.socket().request(requests):

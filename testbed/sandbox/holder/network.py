@@ -62,6 +62,16 @@ class Network:
         """Which engine shapes each wire."""
         return self._wires.engines()
 
+    @property
+    def next_ns(self) -> int:
+        """When something changes by itself (CLOCK_MONOTONIC)."""
+        return self._wires.next_ns
+
+    def play(self, now_ns: int) -> None:
+        """Change what changes by itself until now; :class:`TestbedError` if it is refused."""
+        with self._sockets():
+            self._wires.play(now_ns)
+
     def wires(self) -> WireReport:
         """Shaping and counters of every wire."""
         with self._sockets():

@@ -20,6 +20,7 @@ from testbed.sandbox.holder.connection import Connection
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.network import Network
 from testbed.wire.report import WireReport
+from testbed.wire.schedule import NEVER
 
 _ENTRANCE = ("user", "mnt", "pid")
 
@@ -65,10 +66,30 @@ class Server:
         """Serve until asked to stop or until the creator has gone."""
         try:
             while True:
-                for key, events in self._selector.select():
+                for key, events in self._selector.select(self._until_change_s()):
                     key.data(events)
+                if self._fault is None and self._network.next_ns <= time.monotonic_ns():
+                    self._play()
         except Stopped:
             return
+
+    def _until_change_s(self) -> float | None:
+        """Return how long nothing changes by itself."""
+        if self._network.next_ns == NEVER or self._fault is not None:
+            return None
+        return max(0.0, (self._network.next_ns - time.monotonic_ns()) / 1e9)
+
+    def _play(self) -> None:
+        try:
+            self._network.play(time.monotonic_ns())
+        except TestbedError as error:
+            self._fail(f"a wire does not change as it should: {error}")
+
+    def _fail(self, fault: str) -> None:
+        """Fail closed: from now on everybody is told."""
+        self._fault = fault
+        for connection in self._connections:
+            connection.send(protocol.Fault(Failure.of(SandboxError(fault))))
 
     def _watch_children(self) -> None:
         """Have signals wake the loop: a child's end, and SIGTERM, which ends the sandbox."""
@@ -94,13 +115,11 @@ class Server:
                 self._check_emulator(ended)
 
     def _check_emulator(self, ended: processes.Ended) -> None:
-        """Fail closed: wires without their emulator carry nothing, and everybody must know."""
+        """Wires without their emulator carry nothing, and everybody must know."""
         if ended.pid != self._network.emulator_pid:
             return
         status = os.waitstatus_to_exitcode(ended.status)
-        self._fault = f"the emulator ended (status {status}): its wires carry nothing any more"
-        for connection in self._connections:
-            connection.send(protocol.Fault(Failure.of(SandboxError(self._fault))))
+        self._fail(f"the emulator ended (status {status}): its wires carry nothing any more")
 
     def _accept(self, _: int) -> None:
         sock, _address = self._listener.accept()

@@ -61,6 +61,15 @@ class Wires:
         self._engines[wire.engine].set(wire, changed, operation)
         self._wires[wire.link] = changed
 
+    @property
+    def next_ns(self) -> int:
+        """When something on a wire of the kernel changes by itself."""
+        return self._kernel.next_ns
+
+    def play(self, now_ns: int) -> None:
+        """Change what changes by itself until now; :class:`TestbedError` if it is refused."""
+        self._kernel.play(now_ns)
+
     def verify(self, operations: Collection[ops.Operation]) -> None:
         """Read the wires these operations are about back; :class:`OperationError`: they differ."""
         about = {
@@ -106,7 +115,9 @@ class Wires:
         counters = self._kernel.counters(
             [wire for wire in self._wires.values() if wire.engine == "netem"]
         )
-        counters.update(self._emulated.counters())
+        emulated = self._emulated.report()
+        counters.update({(it.link, it.toward): it.counters for it in emulated})
+        in_force = self._kernel.in_force() | {(it.link, it.toward): it.in_force for it in emulated}
         return WireReport(
             wires=tuple(
                 Wire(
@@ -114,6 +125,7 @@ class Wires:
                     toward=toward,
                     engine=wire.engine,
                     netem=_toward(wire, toward),
+                    in_force=in_force.get((link, toward)),
                     counters=counters[link, toward],
                 )
                 for link, wire in self._wires.items()

@@ -16,6 +16,7 @@ from testbed.sandbox.netlink import qdiscs, queues
 from testbed.sandbox.observation import QdiscState
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.queues.kinds import kind_of
+from testbed.wire.schedule import every
 
 _BELOW_HTB: Final = kernel.Place(queues.CLASS, queues.NETEM)
 
@@ -35,20 +36,24 @@ class Seen:
 
 def needed(netem: Netem) -> tuple[str, ...]:
     """Return the names of the qdiscs that a direction needs."""
-    if netem.queue is None:
-        return ("netem",)
-    return ("netem", "htb", queues.QDISCS[kind_of(netem.queue)])
+    names = [queues.QDISCS[kind_of(each.queue)] for each in every(netem) if each.queue]
+    return ("netem", "htb", *names) if names else ("netem",)
 
 
 def impossible(netem: Netem, link: str) -> PlatformError | None:
     """Return why no kernel can carry a direction; None: one can."""
-    if netem.trace:
-        what, why = "netem cannot replay a trace", f"link {link} gives its rate as one"
-    elif netem.queue and netem.rate and (because := queues.cannot_shape(netem.rate)):
+    options = every(netem)
+    if any(each.trace for each in options):
+        what, why = "netem cannot replay opportunities", f"link {link} gives its rate so"
+    elif because := next(filter(None, map(_not_shaped, options)), None):
         what, why = f"htb knows no {because}", f"link {link} has a queue in front of such a rate"
     else:
         return None
     return PlatformError(what, why=why, instead="use the emulator: --wire emulator, or auto")
+
+
+def _not_shaped(netem: Netem) -> str | None:
+    return queues.cannot_shape(netem.rate) if netem.queue and netem.rate else None
 
 
 def build(index: int, netem: Netem, mtu: int, seed: int) -> list[Request]:

@@ -116,8 +116,17 @@ class Loop:
 
     def report(self) -> tuple[Direction, ...]:
         """Return the state of every direction."""
+        now_ns = time.monotonic_ns()
+        for lane in self._lanes.values():
+            lane.model.catch_up(now_ns)
         return tuple(
-            Direction(link=link, toward=toward, netem=lane.model.netem, counters=lane.counters())
+            Direction(
+                link=link,
+                toward=toward,
+                netem=lane.model.netem,
+                in_force=lane.model.in_force,
+                counters=lane.counters(),
+            )
             for (link, toward), lane in self._lanes.items()
         )
 
@@ -205,6 +214,7 @@ class Loop:
             seed=f"{wire.seed} {wire.link} {toward}",  # each direction has its own luck
             frames=self._pool,
             now_ns=time.monotonic_ns(),
+            wire_seed=wire.seed,
         )
 
 

@@ -42,11 +42,12 @@ Request: TypeAlias = Add | Set | Read
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one direction of a wire."""
+    """The state of one direction of a wire; ``in_force``: of options that change by themselves."""
 
     link: str
     toward: str
     netem: Netem
+    in_force: Netem
     counters: WireCounters
 
 

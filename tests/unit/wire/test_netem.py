@@ -157,7 +157,6 @@ def test_loss_models(text: str | float, loss: object) -> None:
         ("limit 64kb", "needs a rate"),
         ("limit 1bdp rate 1mbit", "needs a delay"),
         ("limit 1.5555bdp rate 1mbit delay 1ms", "like 1.5bdp"),
-        ("rate 1mbit trace x", "cannot be combined with rate"),
         ("trace", "trace: a value is missing"),
         ("trace 'x", "No closing quotation"),
         ({"rate": True}, "rate: 'True' is not a rate"),

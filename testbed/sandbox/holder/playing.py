@@ -1,0 +1,81 @@
+"""Directions of wires in the kernel that change by themselves: traces and flapping, in place."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from testbed.netlink.transport import Request
+from testbed.sandbox.netlink import direction
+from testbed.wire import schedule
+from testbed.wire.netem import ETHERNET_HEADER, Netem
+
+_NS_PER_S = 10**9
+
+
+class Played:
+    """One direction.  The kernel's qdiscs are told of each change when it is due.
+
+    :param index: of the interface that frames leave by.
+    """
+
+    def __init__(self, plan: schedule.Schedule, index: int, mtu: int, seed: int) -> None:
+        self._plan = plan
+        self._index, self._mtu, self._seed = index, mtu, seed
+        self._requests: dict[tuple[Netem, Netem], list[Request]] = {}  # a trace comes again
+        self.in_force = self._now()
+
+    @classmethod
+    def of(cls, netem: Netem, index: int, mtu: int, seed: int, wire_seed: int) -> Played | None:
+        """Return the player of a direction; None: nothing changes by itself.
+
+        :raises InputError: the trace cannot be used.
+        """
+        plan = schedule.of(netem, seed=wire_seed, epoch_ns=time.monotonic_ns())
+        return None if plan is None else cls(plan, index, mtu, seed)
+
+    @property
+    def next_ns(self) -> int:
+        """When something changes."""
+        return self._plan.next_ns
+
+    def until(self, now_ns: int) -> list[Request]:
+        """Return the requests that change what has changed until now."""
+        while self._plan.next_ns <= now_ns:
+            self._plan.advance()
+        return self._changed()
+
+    def change(self, netem: Netem) -> list[Request]:
+        """Return the requests that put other options in force, with the same trace and flapping.
+
+        :raises InputError: the trace does not go with them.
+        """
+        self._plan.change(netem)
+        return self._changed()
+
+    def _changed(self) -> list[Request]:
+        before, self.in_force = self.in_force, self._now()
+        if before == self.in_force:
+            return []
+        key = before, self.in_force
+        if key not in self._requests:
+            self._requests[key] = direction.change(
+                self._index, before, self.in_force, self._mtu, self._seed
+            )
+        return self._requests[key]
+
+    def _now(self) -> Netem:
+        """Return the options as the kernel can have them.
+
+        A class of htb has no rate of 0.  With a rate at which one frame takes until the next
+        change, one frame passes and the others wait.
+        """
+        found = self._plan.in_force
+        if not self._plan.held or found.rate is None:
+            return found
+        frame_bits = 8 * (self._mtu + ETHERNET_HEADER)
+        left_ns = max(1, self._plan.next_ns - time.monotonic_ns())
+        slowest = max(8, min(found.rate.bits_per_second, frame_bits * _NS_PER_S // left_ns))
+        rate = msgspec.structs.replace(found.rate, bits_per_second=slowest // 8 * 8)
+        return msgspec.structs.replace(found, rate=rate)

@@ -1,0 +1,172 @@
+"""What is in force on a wire when it changes by itself: the rows of a CSV trace, and flapping.
+
+The same schedule is played by the emulator, the simulator and for the kernel's netem.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.wire import trace as traces
+from testbed.wire.netem import Netem
+from testbed.wire.options import Flap, RandomLoss
+from testbed.wire.queues.kinds import Fifo
+
+NEVER: Final = 2**63 - 1
+
+_LOST: Final = RandomLoss(probability=1.0)
+
+
+class Schedule:
+    """The options of one direction from moment to moment.
+
+    :param netem: what the file says of the direction.
+    :param changes: the trace that ``netem`` names, if it is one of changes.
+    :param seed: of a wire's own flapping.
+    :param epoch_ns: when it begins.
+    :raises InputError: the trace cannot be read, or has a column for what ``netem`` has, too.
+    """
+
+    def __init__(
+        self, netem: Netem, changes: traces.Changes | None, *, seed: int, epoch_ns: int
+    ) -> None:
+        self.next_ns = NEVER  # when something changes
+        self.held = False  # the rate is 0
+        self._flapping = _Flapping(netem.flap, seed, epoch_ns) if netem.flap else None
+        self._changes = changes
+        self._epoch_ns = epoch_ns  # of the round through the trace
+        self._step = 0
+        self._options = _combined(netem, changes)
+        self.in_force = self._options[0]
+        self._settle()
+
+    def change(self, netem: Netem) -> None:
+        """Let other options of the direction hold, with the same trace and flapping.
+
+        :raises InputError: the trace does not go with them.
+        """
+        self._options = _combined(netem, self._changes)
+        self._settle()
+
+    def advance(self) -> None:
+        """Go on to :attr:`next_ns`, where something changes."""
+        if self._flapping is not None and self._flapping.next_ns == self.next_ns:
+            self._flapping.advance()
+        if self._changes is not None and self._step_ns == self.next_ns:
+            self._step += 1
+            if self._step == len(self._changes.steps):
+                self._step = 0
+                self._epoch_ns += self._changes.period_ns
+        self._settle()
+
+    @property
+    def _step_ns(self) -> int:
+        """When the next row begins."""
+        if self._changes is None or not self._changes.period_ns:
+            return NEVER
+        following = self._step + 1
+        steps = self._changes.steps
+        within = steps[following].at_ns if following < len(steps) else self._changes.period_ns
+        return self._epoch_ns + within
+
+    def _settle(self) -> None:
+        self.in_force = self._options[self._step]
+        self.held = self._changes is not None and self._changes.steps[self._step].held
+        self.next_ns = self._step_ns
+        if self._flapping is not None:
+            self.next_ns = min(self.next_ns, self._flapping.next_ns)
+            if self._flapping.away:
+                self.in_force = msgspec.structs.replace(self.in_force, loss=_LOST)
+
+
+class _Flapping:
+    """An on/off process with exponentially distributed times."""
+
+    def __init__(self, flap: Flap, seed: int, epoch_ns: int) -> None:
+        own = flap.seed is None
+        self._draw = Random(f"flap {'wire' if own else 'all'} {seed if own else flap.seed}")
+        self._flap = flap
+        self.away = False
+        self.next_ns = epoch_ns + self._lasts(flap.up_ns)
+
+    def advance(self) -> None:
+        """Come or go."""
+        self.away = not self.away
+        self.next_ns += self._lasts(self._flap.down_ns if self.away else self._flap.up_ns)
+
+    def _lasts(self, mean_ns: int) -> int:
+        return max(1, round(self._draw.expovariate(1 / mean_ns)))
+
+
+def of(netem: Netem, *, seed: int, epoch_ns: int) -> Schedule | None:
+    """Return the schedule of a direction; None: it does not change by itself.
+
+    :raises InputError: as :class:`Schedule`, and for a trace of opportunities beside a rate.
+    """
+    changes = _changes(netem)
+    if changes is None and netem.flap is None:
+        return None
+    return Schedule(netem, changes, seed=seed, epoch_ns=epoch_ns)
+
+
+def checked(netem: Netem) -> None:
+    """Read the trace of a direction, and see whether it goes with the other options.
+
+    :raises InputError: the trace cannot be read, or does not.
+    """
+    every(netem)
+
+
+def every(netem: Netem) -> list[Netem]:
+    """Return the options that are in force at some time.
+
+    :raises InputError: the trace cannot be read, or does not go with the options.
+    """
+    return _combined(netem, _changes(netem))
+
+
+def _changes(netem: Netem) -> traces.Changes | None:
+    if netem.trace is None:
+        return None
+    loaded = traces.load(netem.trace)
+    if isinstance(loaded, traces.Changes):
+        return loaded
+    if netem.rate is not None:
+        raise InputError("trace: cannot be combined with rate", hint="set one of them to none")
+    return None
+
+
+def _combined(netem: Netem, changes: traces.Changes | None) -> list[Netem]:
+    """Return what is in force at each step of a trace; without one, at all times."""
+    if changes is None:
+        return [msgspec.structs.replace(netem, flap=None)]
+    for name in changes.columns:
+        if getattr(netem, name) is not None:
+            hint = f"set {name} to none, or leave the column out"
+            raise InputError(f"trace: has a column {name}, so {name} cannot be given", hint=hint)
+    if "rate" not in changes.columns:
+        base = msgspec.structs.replace(netem, trace=None, flap=None)
+        return [msgspec.structs.replace(base, **step.options) for step in changes.steps]
+    return _with_rates(netem, changes)
+
+
+def _with_rates(netem: Netem, changes: traces.Changes) -> list[Netem]:
+    """Return what is in force at each step.  Frames wait in a queue for a rate that changes."""
+    rate = next((it.options["rate"] for it in changes.steps if not it.held), None)
+    if rate is None:
+        raise InputError("trace: its rate is always 0", hint="to stop all packets: loss 100%")
+    found = []
+    for step in changes.steps:
+        options = dict(step.options)
+        rate = options.setdefault("rate", rate)  # if it is held, of what goes on afterwards
+        limit = options.pop("limit", netem.limit)
+        if netem.queue is not None and limit is not None:
+            raise InputError("limit: cannot be combined with a queue", hint="leave one of them out")
+        queue = netem.queue or (Fifo() if limit is None else Fifo(limit=limit))
+        base = msgspec.structs.replace(netem, trace=None, flap=None, limit=None, queue=None)
+        found.append(msgspec.structs.replace(base, **options, queue=queue))
+    return found
