@@ -17,6 +17,7 @@ from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
 from testbed.document import nearest
 from testbed.errors import InputError, StoreError
+from testbed.experiment import traces
 from testbed.experiment.asked import asked, is_deterministic
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
@@ -45,7 +46,7 @@ def create(
     record = Definition.of(experiment).record(now())
     record = msgspec.structs.replace(record, metrics=added())
     here = gather(experiment.machine, known, used(experiment)) if machine is None else None
-    return Store.create(root, record, here)
+    return Store.create(root, record, here, traces=traces.named(record.spec))
 
 
 def resume(

@@ -50,6 +50,7 @@ COMMANDS: Final = (
     "stacks",
     "plugins",
     "machine",
+    "trace",
     "doctor",
     "man",
 )

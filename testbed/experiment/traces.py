@@ -74,6 +74,34 @@ def absolute(name: Any, folder: Path) -> Any:
     return str(path)
 
 
+def named(data: Any) -> list[str]:
+    """Return the files of all traces that plain data names, each once."""
+    found: dict[str, None] = {}
+
+    def walk(value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, each in value.items():
+                if isinstance(key, str) and _names_trace(key):
+                    found.update(dict.fromkeys(_files(each)))
+                else:
+                    walk(each)
+        elif isinstance(value, list | tuple):
+            for each in value:
+                walk(each)
+
+    walk(data)
+    return list(found)
+
+
+def _files(value: Any) -> list[str]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [each for each in values if isinstance(each, str) and each != "none"]
+
+
+def _names_trace(key: str) -> bool:
+    return key == _KEY or key.endswith(f".{_KEY}")
+
+
 def is_trace(path: str) -> bool:
     """Tell whether what stands at a path names a trace."""
     return bool(path) and document.split_path(path)[-1] == _KEY

@@ -5,6 +5,7 @@
     experiment.json          what was asked for, complete
     environment.json         where it ran
     manifest.jsonl           which runs are over
+    traces/01-link.csv       copies of the traces of links that it names
     runs/0001/run.json       one run; a run without this file did not finish
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
     runs/0001/samples.json   single latencies or delays, where the workload has them
@@ -27,7 +28,7 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -46,6 +47,7 @@ FLUSH_S: Final = 1.0  # a flush takes milliseconds, as much as all else that is 
 _NO_NAMES: Final = ("", ".", "..")
 RUNS: Final = "runs"
 RUN: Final = "run.json"
+TRACES: Final = "traces"
 CONSOLE: Final = "console.log"
 
 T = TypeVar("T")
@@ -64,11 +66,16 @@ class Store:
 
     @classmethod
     def create(
-        cls, root: Path, experiment: ExperimentRecord, environment: Environment | None = None
+        cls,
+        root: Path,
+        experiment: ExperimentRecord,
+        environment: Environment | None = None,
+        traces: Collection[str] = (),
     ) -> Store:
         """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
 
         :param environment: where it runs; ``None``: :meth:`describe` will say it.
+        :param traces: files of which the folder keeps a copy, numbered in this order.
         :raises InputError: it cannot be written, for example without permission, or the
             experiment has a name that would lead elsewhere.
         """
@@ -84,6 +91,7 @@ class Store:
                 store = cls(new_directory(root / experiment.name, name))
                 undoing.callback(store._discard)
                 store._write("experiment.json", _pretty(experiment))
+                store._keep(traces)
                 if environment is not None:
                     store.describe(environment)
                 store._manifest.create()
@@ -338,6 +346,13 @@ class Store:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
+
+    def _keep(self, traces: Collection[str]) -> None:
+        if traces:
+            (self.path / TRACES).mkdir()
+        for number, name in enumerate(traces, 1):
+            file = Path(name)
+            self._write(f"{TRACES}/{number:02}-{file.name}", file.read_bytes())
 
     def _write(self, name: str, content: bytes) -> None:
         """Write to a temporary name and rename: POSIX makes that atomic."""

@@ -13,7 +13,7 @@ from testbed import document
 from testbed.document import Data, Document
 from testbed.errors import InputError
 from testbed.topology.spec import LinkSpec, NetemSpec, NodeSpec, Spec, TopologySpec
-from testbed.wire import schedule
+from testbed.wire import steps
 from testbed.wire.netem import OPTIONS, Netem
 
 
@@ -56,7 +56,7 @@ def located(written: Document[TopologySpec], folder: Path) -> Document[TopologyS
             both = written.value.links[place[1]].netem
             shared = both if place[2] == "toward" and isinstance(both, str | dict) else {}
             around = Netem.parse(shared).merge(netem.options())
-            schedule.checked(around.merge({"trace": str(file)}))
+            steps.checked(around.merge({"trace": str(file)}))
         except InputError as error:
             raise written.error(str(error), where, error.hint) from None
         raw = _replace(raw, (*place, "trace"), 0, str(file))

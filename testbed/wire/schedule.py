@@ -10,11 +10,10 @@ from typing import Final
 
 import msgspec
 
-from testbed.errors import InputError
 from testbed.wire import trace as traces
 from testbed.wire.netem import Netem
 from testbed.wire.options import Flap, RandomLoss
-from testbed.wire.queues.kinds import Fifo
+from testbed.wire.steps import changes_of, combined
 
 NEVER: Final = 2**63 - 1
 
@@ -40,7 +39,7 @@ class Schedule:
         self._changes = changes
         self._epoch_ns = epoch_ns  # of the round through the trace
         self._step = 0
-        self._options = _combined(netem, changes)
+        self._options = combined(netem, changes)
         self.in_force = self._options[0]
         self._settle()
 
@@ -49,7 +48,7 @@ class Schedule:
 
         :raises InputError: the trace does not go with them.
         """
-        self._options = _combined(netem, self._changes)
+        self._options = combined(netem, self._changes)
         self._settle()
 
     def advance(self) -> None:
@@ -107,66 +106,7 @@ def of(netem: Netem, *, seed: int, epoch_ns: int) -> Schedule | None:
 
     :raises InputError: as :class:`Schedule`, and for a trace of opportunities beside a rate.
     """
-    changes = _changes(netem)
+    changes = changes_of(netem)
     if changes is None and netem.flap is None:
         return None
     return Schedule(netem, changes, seed=seed, epoch_ns=epoch_ns)
-
-
-def checked(netem: Netem) -> None:
-    """Read the trace of a direction, and see whether it goes with the other options.
-
-    :raises InputError: the trace cannot be read, or does not.
-    """
-    every(netem)
-
-
-def every(netem: Netem) -> list[Netem]:
-    """Return the options that are in force at some time.
-
-    :raises InputError: the trace cannot be read, or does not go with the options.
-    """
-    return _combined(netem, _changes(netem))
-
-
-def _changes(netem: Netem) -> traces.Changes | None:
-    if netem.trace is None:
-        return None
-    loaded = traces.load(netem.trace)
-    if isinstance(loaded, traces.Changes):
-        return loaded
-    if netem.rate is not None:
-        raise InputError("trace: cannot be combined with rate", hint="set one of them to none")
-    return None
-
-
-def _combined(netem: Netem, changes: traces.Changes | None) -> list[Netem]:
-    """Return what is in force at each step of a trace; without one, at all times."""
-    if changes is None:
-        return [msgspec.structs.replace(netem, flap=None)]
-    for name in changes.columns:
-        if getattr(netem, name) is not None:
-            hint = f"set {name} to none, or leave the column out"
-            raise InputError(f"trace: has a column {name}, so {name} cannot be given", hint=hint)
-    if "rate" not in changes.columns:
-        base = msgspec.structs.replace(netem, trace=None, flap=None)
-        return [msgspec.structs.replace(base, **step.options) for step in changes.steps]
-    return _with_rates(netem, changes)
-
-
-def _with_rates(netem: Netem, changes: traces.Changes) -> list[Netem]:
-    """Return what is in force at each step.  Frames wait in a queue for a rate that changes."""
-    rate = next((it.options["rate"] for it in changes.steps if not it.held), None)
-    if rate is None:
-        raise InputError("trace: its rate is always 0", hint="to stop all packets: loss 100%")
-    found = []
-    for step in changes.steps:
-        options = dict(step.options)
-        rate = options.setdefault("rate", rate)  # if it is held, of what goes on afterwards
-        limit = options.pop("limit", netem.limit)
-        if netem.queue is not None and limit is not None:
-            raise InputError("limit: cannot be combined with a queue", hint="leave one of them out")
-        queue = netem.queue or (Fifo() if limit is None else Fifo(limit=limit))
-        base = msgspec.structs.replace(netem, trace=None, flap=None, limit=None, queue=None)
-        found.append(msgspec.structs.replace(base, **options, queue=queue))
-    return found

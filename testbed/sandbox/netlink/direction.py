@@ -16,7 +16,7 @@ from testbed.sandbox.netlink import qdiscs, queues
 from testbed.sandbox.observation import QdiscState
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.queues.kinds import kind_of
-from testbed.wire.schedule import every
+from testbed.wire.steps import every
 
 _BELOW_HTB: Final = kernel.Place(queues.CLASS, queues.NETEM)
 

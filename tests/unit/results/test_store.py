@@ -59,6 +59,18 @@ def store(tmp_path):
     return Store.create(tmp_path / "results", EXPERIMENT, gather())
 
 
+def test_the_folder_keeps_the_traces(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "ab"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "link.csv").write_text(f"time_s,delay_ms\n0,{number + 1}\n")
+    traces = [str(folder / "link.csv") for folder in folders]
+    store = Store.create(tmp_path / "results", EXPERIMENT, gather(), traces=traces)
+    kept = sorted((store.path / "traces").iterdir())
+    assert [file.name for file in kept] == ["01-link.csv", "02-link.csv"]
+    assert [file.read_text() for file in kept] == [Path(name).read_text() for name in traces]
+
+
 def test_a_folder_is_named_by_experiment_time_and_specification(store, tmp_path):
     assert store.path.parent == tmp_path / "results" / "quick"
     assert store.path.name.startswith("20260314T150926Z-")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InputError
-from testbed.wire import schedule
+from testbed.wire import steps
 from testbed.wire.model import LinkModel
 from testbed.wire.netem import Netem
 from testbed.wire.trace import Changes, load
@@ -136,14 +136,14 @@ def test_what_does_not_go_with_a_trace(
     values = ",".join("5" for _ in columns.split(","))
     path = written(tmp_path, f"time_s,{columns}\n0,{values}\n")
     with pytest.raises(InputError) as caught:
-        schedule.checked(Netem.parse(f"trace {path} {options}"))
+        steps.checked(Netem.parse(f"trace {path} {options}"))
     assert says in str(caught.value)
 
 
 def test_opportunities_take_the_place_of_a_rate(tmp_path: Path) -> None:
     path = written(tmp_path, "1\n2\n")
     with pytest.raises(InputError, match="cannot be combined with rate"):
-        schedule.checked(Netem.parse(f"rate 1mbit trace {path}"))
+        steps.checked(Netem.parse(f"rate 1mbit trace {path}"))
 
 
 def test_flapping_loses_what_arrives_while_the_wire_is_away() -> None:
