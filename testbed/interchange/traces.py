@@ -299,4 +299,5 @@ def _number(value: float) -> str:
 
 
 def _first(rows: list[Row], name: str) -> float:
-    return next(value for row in rows if (value := getattr(row, name)) is not None)
+    found: float = next(value for row in rows if (value := getattr(row, name)) is not None)
+    return found
