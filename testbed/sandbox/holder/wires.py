@@ -11,6 +11,7 @@ from testbed.errors import OperationError
 from testbed.sandbox.holder.engines import EmulatorEngine, Engine, NetemEngine
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
+from testbed.sandbox.netlink import direction
 from testbed.topology import operations as ops
 from testbed.wire import grammar
 from testbed.wire.netem import OPTIONS, Netem
@@ -142,9 +143,14 @@ def _toward(wire: ops.AddWire, toward: str) -> Netem:
 def _command(wire: ops.AddWire, toward: str) -> str:
     """Return the tc(8) command that shapes one direction as it is."""
     netem = _toward(wire, toward)
+    if netem.trace is not None or netem.flap is not None:  # tc(8) has nothing of the kind
+        return f"wire change {wire.link} toward {toward} {netem.to_tc()}"
     options = netem.options()
     if netem.limit is not None and netem.trace is None:
         options["limit"] = str(netem.limit_packets(wire.mtu))  # tc knows packets only
     device = wire.a if toward == "a" else wire.b
+    if netem.queue is not None and netem.rate is not None:
+        commands = direction.commands(netem, wire.mtu)
+        return "; ".join(each.format(f"tc -n {ops.WIRE}", f"dev {device}") for each in commands)
     words = f"tc -n {ops.WIRE} qdisc change dev {device} root netem {grammar.join(options)}".strip()
     return words if wire.engine == "netem" else f"{words}  # {wire.engine}"

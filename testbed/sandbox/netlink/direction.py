@@ -14,7 +14,9 @@ from testbed.netlink.transport import Netlink
 from testbed.sandbox.netlink import netem as kernel
 from testbed.sandbox.netlink import qdiscs, queues
 from testbed.sandbox.observation import QdiscState
+from testbed.units import format_rate
 from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.queues import grammar
 from testbed.wire.queues.kinds import kind_of
 from testbed.wire.steps import every
 
@@ -90,6 +92,23 @@ def change(index: int, old: Netem, new: Netem, mtu: int, seed: int) -> list[Requ
     if queues.parameters(old, mtu) != queues.parameters(new, mtu):
         requests.append(queues.change_queue(index, new, mtu))
     return requests
+
+
+def commands(netem: Netem, mtu: int) -> tuple[str, ...]:
+    """Return the tc(8) commands that change a queue, with places for tc and the device."""
+    assert netem.queue is not None  # noqa: S101 - asked by the caller
+    assert netem.rate is not None  # noqa: S101 - as Netem has it
+    kind = kind_of(netem.queue)
+    rate = format_rate(netem.rate.bits_per_second)
+    _, _, options = grammar.write(netem.queue).partition(" ")
+    if kind == "fifo":
+        options = f"limit {queues.parameters(netem, mtu)['limit']}"
+    below = queues.without_queue(netem).to_tc()
+    return (
+        f"{{0}} class change {{1}} parent 1: classid 1:1 htb rate {rate} burst {netem.rate.burst}b",
+        f"{{0}} qdisc change {{1}} parent 1:1 handle 10: netem {below}",
+        f"{{0}} qdisc change {{1}} parent 10:1 handle 20: {queues.QDISCS[kind]} {options}".strip(),
+    )
 
 
 def difference(index: int, netem: Netem, mtu: int, seen: Seen) -> tuple[str, str] | None:

@@ -273,11 +273,14 @@ def _parsed(kind: str, data: bytes) -> dict[str, int]:
             "probability": chance,
         }
     names = {"codel": _CODEL, "fq_codel": _FQ_CODEL, "pie": _PIE}[kind]
-    return {"ce_threshold": 0} | {
+    values = {
         name: _U32.unpack(found[number])[0]
         for number, name in enumerate(names, 1)
         if number in found
     }
+    if values.get("ce_threshold", _NEVER_US) == _NEVER_US:
+        values["ce_threshold"] = 0
+    return values
 
 
 def _idle_damping(queue: Red, rate: Rate | None) -> tuple[int, bytes]:
