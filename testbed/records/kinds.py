@@ -57,10 +57,13 @@ class NstatRecord(Record, frozen=True, kw_only=True, tag="nstat"):
     :param span: what ``values`` are: ``absolute`` for the counters themselves, at the start;
         ``sample`` for what changed since the record before; ``total`` for what changed since
         the start, at the end.  What did not change is left out.
+    :param own: a program's own stack has counted them, beside what the kernel has; there is a
+        ``total`` alone then.  In simulations all are of our stacks, and this is not set.
     """
 
     span: str
     values: dict[str, int]
+    own: bool = False
 
 
 class CpuRecord(Record, frozen=True, kw_only=True, tag="cpu"):

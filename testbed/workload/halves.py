@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import WorkloadError
-from testbed.records import MptcpInfoRecord, Record, TcpInfoRecord
+from testbed.records import MptcpInfoRecord, NstatRecord, Record, TcpInfoRecord
 from testbed.topology.model import Family
 from testbed.workload.base import PairedSpec
 from testbed.workload.kinds import kind_of
@@ -101,25 +101,35 @@ def result(
     sessions: Sequence[Both],
     cpu: Mapping[str, float],
     looks: Mapping[str, Sequence[Look]] | None = None,
+    counters: Mapping[str, dict[str, int]] | None = None,
 ) -> WorkloadResult:
     """Put together what the two ends report.
 
     :param cpu: CPU seconds, by the name of the metric; empty where they say nothing of a stack.
     :param looks: how the connections of each end, ``source`` and ``target``, were.
+    :param counters: what the stack of each end has counted, if the kernel has not.
     """
     nodes = {"source": workload.source, "target": workload.target}
     findings = kind_of(sessions[0].job).evaluate(sessions)
+    finished_ns = max(both.finished_ns for both in sessions)
     return WorkloadResult(
         started_ns=_started_ns(sessions),
-        finished_ns=max(both.finished_ns for both in sessions),
+        finished_ns=finished_ns,
         metrics=_common(sessions) | dict(cpu) | findings.metrics,
         series=tuple(_series(nodes, sessions)),
         pauses=tuple(_pauses(nodes, sessions)),
-        records=tuple(
-            record
-            for end, seen in (looks or {}).items()
-            for look in seen
-            for record in _records(nodes[end], look)
+        records=(
+            *(
+                record
+                for end, seen in (looks or {}).items()
+                for look in seen
+                for record in _records(nodes[end], look)
+            ),
+            *(
+                NstatRecord(t_ns=finished_ns, node=nodes[end], span="total", values=moved, own=True)
+                for end, moved in (counters or {}).items()
+                if moved
+            ),
         ),
         samples_ns=findings.samples_ns,
         details={

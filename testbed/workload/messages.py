@@ -75,11 +75,13 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
     """Its half is finished.
 
     :param looks: how its connections were, where no probe can see them.
+    :param counters: what its stack has counted, where the kernel has not.
     :param cpu_s: user and system time since it was given the task.
     """
 
     reports: tuple[Report, ...]
     looks: tuple[Look, ...] = ()
+    counters: dict[str, int] = {}
     cpu_s: float
 
 

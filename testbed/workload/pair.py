@@ -112,7 +112,8 @@ class Pair:
         sessions = paired(self._sessions, client.reports, server.reports)
         cpu = {"cpu_source": client.cpu_s, "cpu_target": server.cpu_s}
         looks = {"source": client.looks, "target": server.looks}
-        return result(self._workload, sessions, cpu, looks)
+        counters = {"source": client.counters, "target": server.counters}
+        return result(self._workload, sessions, cpu, looks, counters)
 
     async def finish(self) -> None:
         """End the flow, if it has no end of its own."""

@@ -34,7 +34,6 @@ from testbed.workload.messages import (
 )
 from testbed.workload.stacks.model import Look, Stack
 from testbed.workload.stacks.registry import stack
-from testbed.workload.transfer import Report
 
 PROGRESS_S: Final = 0.2
 LOOK_NS: Final = 100_000_000
@@ -48,14 +47,14 @@ def main() -> None:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task, dec_hook=open_hook)
     began = time.process_time()
     try:
-        reports, looks = asyncio.run(_work(task))
+        done = asyncio.run(_work(task))
     except TestbedError as error:
         _say(Failed(failure=Failure.of(error)))
     else:
-        _say(Done(reports=reports, looks=looks, cpu_s=time.process_time() - began))
+        _say(msgspec.structs.replace(done, cpu_s=time.process_time() - began))
 
 
-async def _work(task: Task) -> tuple[tuple[Report, ...], tuple[Look, ...]]:
+async def _work(task: Task) -> Done:
     transport = stack(task.stack.name, task.stack.decoded)
     await transport.prepare()
     orders = _Orders()
@@ -81,7 +80,8 @@ async def _work(task: Task) -> tuple[tuple[Report, ...], tuple[Look, ...]]:
     try:
         reports = await work
         await transport.finish()
-        return reports, tuple(looks)
+        counters = dict(transport.counters())
+        return Done(reports=reports, looks=tuple(looks), counters=counters, cpu_s=0)
     finally:
         for other in beside:
             other.cancel()

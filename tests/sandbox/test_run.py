@@ -110,13 +110,18 @@ def test_a_run_of_each_stack_is_proved_and_recorded(until):
 def test_another_stack_at_each_end(until):
     stacks = ("userspace", "userspace/mptcp", "mptcp/userspace", "tcp/userspace-tcp")
     rest = f"repetitions: 1\nstacks: [{', '.join(stacks)}]\n"
-    records, _, _ = until(counts, lambda times: bulk(times) + rest)
+    records, _, path = until(counts, lambda times: bulk(times) + rest)
     assert {record.stack: record.reason for record in records} == dict.fromkeys(stacks)
     by_stack = {record.stack: record for record in records}
     assert [by_stack[stack].flows[WORKLOAD].proof.subflows for stack in stacks] == [2, 2, 2, None]
     counters = by_stack["userspace/mptcp"].flows[WORKLOAD].proof.counters
     assert counters["server"]["MPTcpExtMPJoinAckRx"] == 1
     assert not counters["client"]
+    # What the kernel does not count there, the stack in the program has counted.
+    number = by_stack["userspace/mptcp"].number
+    own = [line for line in series(path, number) if line["probe"] == "nstat" and line.get("own")]
+    assert [(line["node"], line["span"]) for line in own] == [("client", "total")]
+    assert own[0]["values"]["MPTcpExtMPJoinSynAckRx"] == 1
 
 
 def test_all_probes_write_on_one_time_axis(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,6 +36,7 @@ class Userspace:
         self._name = name
         self._options = options
         self._make = host
+        self._counters: Mapping[str, int] = {}
         self._hosts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Host] = (
             weakref.WeakKeyDictionary()
         )
@@ -92,11 +93,16 @@ class Userspace:
             for connection in (host.streams.connections if host else ())
         ]
 
+    def counters(self) -> Mapping[str, int]:
+        """Return the MIB counters that its endpoint had in the end."""
+        return self._counters
+
     async def finish(self) -> None:
         """Wait until all connections are closed at both ends, and leave the network."""
         host = self._hosts.pop(asyncio.get_running_loop(), None)
         if host is not None:
             await host.finish()
+            self._counters = host.endpoint.counters
 
     def _host(self) -> Host:
         loop = asyncio.get_running_loop()

@@ -78,6 +78,12 @@ class Stack(Transport, Protocol):
     def connections(self) -> Sequence[Look]:
         """Return how the connections are that no probe can see from outside."""
 
+    def counters(self) -> Mapping[str, int]:
+        """Return what it has counted itself, by the names of nstat(8), once it has finished.
+
+        The kernel's are counted by the kernel: of those there is nothing here.
+        """
+
     async def finish(self) -> None:
         """Return when this process is needed for no connection any more; all are closed."""
 

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +78,10 @@ class Mptcp:
                 value = (_FOLDER / _SYSCTLS[option]).read_text().strip()
                 found[option] = value == "1" if option == "checksum" else value
         return found
+
+    def counters(self) -> Mapping[str, int]:
+        """Return nothing: the probe nstat asks the kernel."""
+        return {}
 
     def connections(self) -> Sequence[Look]:
         """Return nothing: probes see the kernel's sockets."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from testbed import sockinfo
@@ -43,6 +43,10 @@ class Tcp:
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
         """Return what the socket says of its options."""
         return _kernel.used(_kernel.socket_of(writer), self._options)
+
+    def counters(self) -> Mapping[str, int]:
+        """Return nothing: the probe nstat asks the kernel."""
+        return {}
 
     def connections(self) -> Sequence[Look]:
         """Return nothing: probes see the kernel's sockets."""
