@@ -14,9 +14,9 @@ import msgspec
 # What counts in the handshake or from the beginning, and cannot be set later.
 _AT_FIRST: Final = ("congestion", "mss")
 # What MPTCP's connection does itself, so that its subflows do not.
-_OF_CONNECTION: Final = ("nodelay", "user_timeout_ns", "notsent_lowat", "reset_on_close")
-# What Linux's MPTCP has not, or ours has not.
-_NOT_OF_MPTCP: Final = ("advertised_timeout_ns", "cork", "mss")
+_OF_CONNECTION: Final = ("nodelay", "cork", "user_timeout_ns", "notsent_lowat", "reset_on_close")
+# What MPTCP has no room or no use for.
+_NOT_OF_MPTCP: Final = ("advertised_timeout_ns",)
 
 _MANY: Final = 1 << 62
 _BOUNDS: Final = {
@@ -46,9 +46,10 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param send_buffer: SO_SNDBUF, octets; not doubled as in Linux.
     :param receive_buffer: SO_RCVBUF, octets; the window field limits what is set later.
     :param mss: TCP_MAXSEG: the MSS that is offered, and the most that is sent; from the beginning
-        only.  Not of MPTCP.
+        only.  Of MPTCP it is that of each subflow.
     :param nodelay: TCP_NODELAY: no Nagle's algorithm.
-    :param cork: TCP_CORK: hold small segments back, for 200 ms at most.  Not of MPTCP.
+    :param cork: TCP_CORK: hold small segments back, for a retransmission timeout at most where
+        nothing is in flight; of MPTCP, for twice as long.
     :param keepalive: SO_KEEPALIVE; the others are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
     :param reset_on_close: SO_LINGER with a time of 0: ``close`` sends RST.
     :param traffic_class: IP_TOS or IPV6_TCLASS; ECN's bits are TCP's own.

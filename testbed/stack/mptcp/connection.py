@@ -115,6 +115,7 @@ class MptcpConnection:
             SCHEDULERS[config.scheduler](),
             opportunistic=config.opportunistic_retransmission,
             penalising=config.penalisation,
+            corked=config.tcp.cork,
         )
         initial = SubflowPath(
             local_host=flow.local.host,
@@ -222,6 +223,7 @@ class MptcpConnection:
         self._patience.go_by(self.config.tcp)
         self._events.go_by(self.config)
         self._window.go_by(self.config)
+        self.sender.cork(corked=self.config.tcp.cork)
         for subflow in self._subflows.there:
             subflow.tcp.set_options(options.of_subflows())
         self.touch()

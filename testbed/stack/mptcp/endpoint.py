@@ -460,5 +460,5 @@ def _subflow_config(plain: TcpConfig) -> TcpConfig:
     :param plain: of connections without MPTCP.
     """
     return msgspec.structs.replace(
-        plain, nagle=False, user_timeout_ns=0, advertised_timeout_ns=0, notsent_lowat=0
+        plain, nagle=False, cork=False, user_timeout_ns=0, advertised_timeout_ns=0, notsent_lowat=0
     )

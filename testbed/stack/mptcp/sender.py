@@ -27,6 +27,7 @@ class Sender:
     :param opportunistic: see ``opportunistic_retransmission`` of
         :class:`testbed.stack.mptcp.config.MptcpConfig`.
     :param penalising: see ``penalisation`` there.
+    :param corked: hold less than a segment back while more may be written (TCP_CORK).
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Sender:
         *,
         opportunistic: bool,
         penalising: bool,
+        corked: bool,
     ) -> None:
         self._stream = stream
         self._subflows = subflows
         self._scheduler = scheduler
         self._opportunistic = opportunistic
         self._penalising = penalising
+        self._corked = corked
         self._hurried = 0  # before this position, what held the window up was dealt with
         self._una = 0
         self._largest = 0  # window there was
@@ -69,6 +72,10 @@ class Sender:
             self._probing = False
             self._probe()
         self._watch(now)
+
+    def cork(self, *, corked: bool) -> None:
+        """Hold less than a segment back from now on, or no longer."""
+        self._corked = corked
 
     @property
     def blocked(self) -> bool:
@@ -206,6 +213,8 @@ class Sender:
         length = _fitting(
             chosen.segment_size, ready.get(chosen) or chosen.tcp.room, most, end - start
         )
+        if self._corked and self._may_become_more(start + length):
+            length -= length % chosen.segment_size
         if length <= 0 or not self._worth_sending(chosen, length, end - start):
             return False
         small = length < chosen.segment_size and start >= stream.next and not chosen.fallback
@@ -238,6 +247,10 @@ class Sender:
         waits for the window to open, or for the timer.
         """
         return length >= subflow.segment_size or length == left or length * 2 >= self._largest
+
+    def _may_become_more(self, end: int) -> bool:
+        """Tell whether what ends at a position may yet be followed by more."""
+        return end == self._stream.end and not self._stream.closed
 
     def _bearable(self, length: int) -> bool:
         """Tell whether the peer has memory for one more small piece, by the window it offers.

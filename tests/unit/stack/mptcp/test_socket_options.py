@@ -10,7 +10,7 @@ from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import SocketOptions
 from testbed.stack.packet.address import Address, Flow
 from testbed.stack.packet.mptcp import MpCapable, MpFastclose, MpJoinSyn
-from testbed.stack.packet.options import find
+from testbed.stack.packet.options import MaximumSegmentSize, find
 from testbed.stack.packet.segment import ACK, HOP_LIMIT
 
 from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE, REMOTE_2
@@ -94,7 +94,55 @@ def test_close_may_reset_the_connection(network: Any) -> None:
     assert peer.closed
 
 
-@pytest.mark.parametrize("options", [SocketOptions(cork=True), SocketOptions(mss=500)])
+def test_mss_is_of_each_subflow(network: Any) -> None:
+    """It is offered by each of this side, and no segment of either side is larger."""
+    world = network(2)
+    connection, _ = connect(world, SocketOptions(mss=600), SocketOptions())
+    world.client.send(connection, bytes(20_000), close=False)
+    world.run(1)
+    offered = [find(one.options, MaximumSegmentSize) for one in world.sent]
+    hosts = set(world.client.hosts)
+    there = zip(offered, world.sent, strict=True)
+    mine = [option.mss for option, one in there if option is not None and one.source.host in hosts]
+    assert set(mine) == {600}
+    assert len({one.source for one in world.sent if one.payload}) == 2
+    assert max(len(one.payload) for one in world.sent) == 600 - 12 - 28
+
+
+def test_cork_holds_less_than_a_segment_back(script: Any) -> None:
+    """Until there is a segment, the cork is taken off, or nothing more is written."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    world.connection.set_options(SocketOptions(cork=True))
+    world.write(bytes(100))
+    assert peer.take() == []
+    world.write(bytes(1500))
+    assert [len(one.payload) for one in peer.take()] == [1432]
+    peer.send(ACK, world.ack(1432))
+    world.connection.set_options(SocketOptions(cork=False))
+    world.pump()
+    assert [len(one.payload) for one in peer.take()] == [168]
+    peer.send(ACK, world.ack(1600))
+    world.connection.set_options(SocketOptions(cork=True))
+    world.write(b"last")
+    world.connection.shutdown()
+    world.pump()
+    assert [one.payload for one in peer.take() if one.payload] == [b"last"]
+
+
+def test_cork_does_not_hold_for_ever(script: Any) -> None:
+    """Where nothing is in flight, whatever there is leaves after a while, as in Linux."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    world.connection.set_options(SocketOptions(cork=True))
+    world.write(b"small")
+    world.wait(5)
+    assert b"small" in [one.payload for one in peer.take()]
+
+
+@pytest.mark.parametrize("options", [SocketOptions(advertised_timeout_ns=500)])
 def test_what_is_no_option_of_mptcp(network: Any, options: SocketOptions) -> None:
     world = network(1)
     connection, _ = connect(world, SocketOptions(), SocketOptions())
