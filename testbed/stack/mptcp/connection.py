@@ -105,6 +105,7 @@ class MptcpConnection:
         self._life = Lifecycle()
         self.fallback = False  # it goes on as plain TCP (section 3.7)
         self._subflows = Subflows()
+        count = self.count  # one object for all parts
         there = self._subflows.there
         self._met = False  # the handshake of its first subflow is done
         self._confirmed = False  # joins are possible
@@ -129,9 +130,9 @@ class MptcpConnection:
         )
         self._patience = Patience(config.tcp, self.outgoing, there)
         self._fin = DataFin(self.outgoing, there)
-        self._mp_fail = Fail(keys, self.outgoing, self.incoming, there, self.count)
-        self._ending = Ending(keys, self._subflows, self.count)
-        self._receiver = Receiver(self.incoming, keys, config.receive_buffer, self.count)
+        self._mp_fail = Fail(keys, self.outgoing, self.incoming, there, count)
+        self._ending = Ending(keys, self._subflows, count)
+        self._receiver = Receiver(self.incoming, keys, config.receive_buffer, count)
         self._host = host
         self._window = SharedWindow(config, self.incoming, self._subflows)
         self._events = Events(self.outgoing, self.incoming, config)

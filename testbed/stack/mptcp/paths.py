@@ -75,12 +75,13 @@ class ConnectionPaths:
         self.initiator = initiator
         self.initial = initial
         self.local_ids = LocalIds(initial.local_host, config.endpoints)
-        self.signals = Signals(keys, subflows, config.announce_ns, owner.count)
+        count = owner.count
+        self.signals = Signals(keys, subflows, config.announce_ns, count)
         self._owner = owner
         self._subflows = subflows
         self._joins = PendingJoins(subflows, owner.join, config.join_retries)
         self._commands = PathCommands(
-            subflows, self.local_ids, self.signals, self._joins, network, owner.count
+            subflows, self.local_ids, self.signals, self._joins, network, count
         )
         self._manager = manager
         self._network = network

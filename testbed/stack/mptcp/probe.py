@@ -50,16 +50,18 @@ class Probes:
     __slots__ = ("_by_subflow",)
 
     def __init__(self) -> None:
-        self._by_subflow: dict[Subflow, Probe] = {}
+        self._by_subflow: dict[Subflow, Probe] | None = None  # none is the usual case
 
     def begin(self, subflow: Subflow, now: int) -> None:
         """Ask on a subflow, unless it is asked there already."""
-        if subflow not in self._by_subflow and subflow.phase.sends:
-            self._by_subflow[subflow] = Probe(subflow, now)
+        known = self._by_subflow = self._by_subflow or {}
+        if subflow not in known and subflow.phase.sends:
+            known[subflow] = Probe(subflow, now)
 
     def forget(self, subflow: Subflow) -> None:
         """Take that a subflow is no more."""
-        self._by_subflow.pop(subflow, None)
+        if self._by_subflow:
+            self._by_subflow.pop(subflow, None)
 
     def next_timer(self) -> int | None:
         """Return when :meth:`handle_timer` has something to do."""
@@ -69,6 +71,7 @@ class Probes:
 
     def handle_timer(self, now: int) -> None:
         """Look for answers."""
-        for subflow, probe in list(self._by_subflow.items()):
+        known = self._by_subflow or {}
+        for subflow, probe in list(known.items()):
             if probe.due_ns <= now and probe.expired(now):
-                del self._by_subflow[subflow]
+                del known[subflow]
