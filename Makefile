@@ -8,6 +8,7 @@
 # make compile let mypyc compile the stack and the simulator, in some minutes; from then on they are used
 # make test-compiled the tests, with the compiled modules
 # make wheel   a wheel with the compiled modules, for this Python, in dist
+# make docs    the documentation site, into build/docs
 # make check   the static checks alone: format, lint, types, layers
 # make profile a flame graph of a simulated transfer, build/profile.svg
 # make bench   measure the wire's precision and the sandbox's scale
@@ -23,7 +24,7 @@ PROFILE := -m testbed run --sim experiments/quickstart.yaml --stack userspace --
 BUILD_KERNELS = @for version in $(KERNELS); do \
 	$(BIN)/testbed machine build uml --source debian:$$version || exit; done
 
-.PHONY: demo test compile test-compiled wheel kernel interop machines kernels engines check profile bench clean
+.PHONY: demo test compile test-compiled wheel kernel interop machines kernels engines docs check profile bench clean
 
 demo: $(VENV)/.installed
 	@scripts/system-packages demo
@@ -66,6 +67,10 @@ engines: $(VENV)/.installed-dev
 	$(BIN)/testbed machine exec --writable docs uml:$(NEWEST)+virtual-time -- \
 		$(BIN)/python bench/engines.py --page docs/engines.md
 
+docs: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
+	@echo "The site: build/docs/index.html"
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -89,7 +94,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[report,figures,serve]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[report,figures,serve,docs]'
 	@touch $@
 
 clean:
