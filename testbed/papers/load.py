@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from testbed import document
+from testbed import document, shipped
 from testbed.analysis.claims import ExpectSpec, bound
 from testbed.analysis.registry import metric_of
 from testbed.document import Document, join_path, nearest
@@ -89,14 +89,22 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True):
                 yield experiment, expect
 
 
+def _located(root: Path) -> Path:
+    """Return a folder of publications; outside of a checkout those that came with testbed."""
+    if root != ROOT or root.is_dir():
+        return root
+    return shipped.folder(shipped.EXPERIMENTS) / ROOT.name
+
+
 def papers(root: Path = ROOT) -> list[Paper]:
     """Return all publications below a folder, by name.
 
     :raises InputError: there is none, or with all that is wrong in any of them.
     """
+    root = _located(root)
     folders = sorted(path.parent for path in root.glob(f"*/{PUBLISHED}"))
     if not folders:
-        raise InputError(f"there is no publication in {root}", hint="run it where the clone is")
+        raise InputError(f"there is no publication in {root}", hint="name another one by --folder")
     return all_of(*(functools.partial(load, folder) for folder in folders))
 
 
@@ -105,6 +113,7 @@ def find(name: str, root: Path = ROOT) -> Paper:
 
     :raises InputError: there is none, or with all that is wrong in it.
     """
+    root = _located(root)
     for folder in (root / name, Path(name)):
         if (folder / PUBLISHED).is_file():
             return load(folder)

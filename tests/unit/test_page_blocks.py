@@ -21,7 +21,7 @@ from testbed.cli.application import application
 from testbed.experiment.spec import ExperimentSpec
 from testbed.topology.load import load_topology
 from testbed.topology.resolve import resolve
-from testbed.topology.spec import TopologySpec
+from testbed.topology.spec import LinkSpec, TopologySpec
 from testbed.workload.command import Program
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +60,10 @@ def test_a_block_of_yaml_has_the_right_keys(text):
         return
     if raw.keys() <= set(TopologySpec.__struct_fields__) and "kind" not in raw:
         document.loads(document.dump(TOPOLOGY | raw), TopologySpec, "block")
+        return
+    if raw.keys() <= set(LinkSpec.__struct_fields__):
+        link = {"between": ["client", "server"], **raw}
+        document.loads(document.dump(TOPOLOGY | {"links": {"wifi": link}}), TopologySpec, "block")
         return
     whole = {**EXPERIMENT, **raw}
     if "flows" in raw:

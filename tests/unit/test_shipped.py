@@ -85,3 +85,8 @@ def test_a_file_of_that_name_goes_before(tmp_path, monkeypatch):
 def test_a_name_that_is_none_leads_nowhere(name):
     with pytest.raises(InputError, match="there is no topology"):
         shipped.find("topologies", name)
+
+
+def test_publications_are_there_outside_of_a_checkout(run):
+    found = json.loads(run("papers", "list", "--json").stdout)
+    assert {it["name"] for it in found} >= {"rfc6356", "simult_flows"}
