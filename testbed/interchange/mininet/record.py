@@ -67,7 +67,11 @@ def _names() -> dict[str, dict[str, Any]]:
         "mininet.link": link,
         "mininet.topo": topo,
         "mininet.topolib": {"TreeTopo": topologies.TreeTopo, "TreeNet": _tree_net},
-        "mininet.net": {"Mininet": standins.Mininet, "MininetWithControlNet": standins.Mininet},
+        "mininet.net": {
+            "Mininet": standins.Mininet,
+            "MininetWithControlNet": standins.Mininet,
+            "VERSION": "2.3.0",
+        },
         "mininet.util": util,
         "mininet.log": log,
     }
@@ -102,9 +106,10 @@ class _Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _missing(module: str, name: str) -> Any:
+    """Return what stands for a name that is not here: a class, or else an object."""
     if name.startswith("__"):
         raise AttributeError(name)
-    return type(name, (standins.Anything,), {})
+    return type(name, (standins.Anything,), {}) if name[0].isupper() else standins.Anything()
 
 
 def _machine_runs(words: Any, *_: Any, **__: Any) -> str:
@@ -223,6 +228,9 @@ def _build(found: model.Recorded, space: dict[str, Any], topology: str | None) -
 def _take(found: model.Recorded, net: standins.Mininet) -> None:
     """Copy what a network is made of into values."""
     for node in (*net.hosts, *net.switches):
+        if isinstance(node, standins.NAT):
+            found.notes.append(f"{node.name}: a NAT to the network outside is left out")
+            continue
         notes = [f"{key}={node.params[key]}" for key in ("cpu", "cores", "sched")
                  if node.params.get(key) is not None]  # fmt: skip
         if node.params.get("privateDirs"):
@@ -232,7 +240,9 @@ def _take(found: model.Recorded, net: standins.Mininet) -> None:
             model.Node(name=str(node.name), kind="switch" if is_switch else "host", notes=notes)
         )
     names = {node.name for node in found.nodes}
-    for link in net.links:
+    if net.begun and net.begun != net.links:
+        found.notes.append("links that change after the start: write events of an experiment")
+    for link in dict.fromkeys([*net.begun, *net.links]):
         if not isinstance(link, standins.Link):
             continue
         first, second = _interface(link.intf1), _interface(link.intf2)
@@ -240,7 +250,7 @@ def _take(found: model.Recorded, net: standins.Mininet) -> None:
             shaped = link.intf1.shaped or link.intf2.shaped
             found.links.append(model.Link(ends=(first, second), shaped=shaped))
     found.commands = [model.Command(node, text) for node, text in standins.COMMANDS]
-    found.notes = list(standins.NOTES)
+    found.notes += standins.NOTES
 
 
 def _interface(intf: Any) -> model.Interface:

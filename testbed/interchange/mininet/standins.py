@@ -16,7 +16,16 @@ COMMANDS: list[tuple[str | None, str]] = []  # of a node, or of the machine itse
 NOTES: dict[str, None] = {}
 
 
-class Anything:
+class _AnyAttribute(type):
+    """The class of classes that have any attribute."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything()
+
+
+class Anything(metaclass=_AnyAttribute):
     """Takes any arguments, has any attribute, holds nothing and is false."""
 
     def __init__(self, *_arguments: Any, **_parameters: Any) -> None:
@@ -37,6 +46,15 @@ class Anything:
         return False
 
     def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, key: Any) -> Any:
+        return Anything()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def __int__(self) -> int:
         return 0
 
     def __enter__(self) -> Anything:
@@ -341,6 +359,7 @@ class Mininet(Anything):
         super().__init__()
         self.topo, self.switch, self.host, self.link, self.intf = topo, switch, host, link, intf
         self.controller, self.built = controller, False
+        self.begun: list[Any] = []  # the links when it was started
         self.nameToNode: dict[str, Node] = {}
         self.hosts: list[Node] = []
         self.switches: list[Node] = []
@@ -436,6 +455,7 @@ class Mininet(Anything):
 
     def start(self) -> None:
         self.build()
+        self.begun = self.begun or list(self.links)
 
     def get(self, *names: str) -> Any:
         found = [self[name] for name in names]

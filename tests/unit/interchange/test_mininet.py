@@ -131,6 +131,29 @@ def test_a_topology_by_its_name(tmp_path):
     ]  # fmt: skip
 
 
+def test_links_are_those_of_the_start(tmp_path):
+    text = """\
+from mininet.log import lg
+from mininet.net import Mininet
+from mininet.node import UserSwitch
+from mininet.topolib import TreeNet
+
+lg.setLogLevel("info")
+UserSwitch.setup()
+net = TreeNet(depth=1, fanout=3)
+net.addNAT().configDefault()
+net.start()
+net.delLinkBetween(net["s1"], net["h2"])
+net.addLink(net.addHost("h4"), net["s1"])
+"""
+    found = read(tmp_path / "net.py", text)
+    found.check()
+    assert [*found.data["links"]] == ["s1-h1", "s1-h2", "s1-h3", "h4-s1"]
+    said = {str(note) for note in found.notes}
+    assert "links that change after the start: write events of an experiment" in said
+    assert "nat0: a NAT to the network outside is left out" in said
+
+
 @pytest.mark.parametrize(
     ("text", "topology", "message"),
     [
