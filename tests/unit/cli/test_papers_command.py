@@ -1,0 +1,92 @@
+"""`testbed papers`, and `testbed run` of the folder of a publication; our stacks are simulated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from testbed.cli import elsewhere
+from testbed.cli.application import application
+from testbed.errors import PlatformError
+from testbed.papers.template import new
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """Be in a clone that has one publication, a quick one."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "experiments" / "papers" / "trial"
+    new("trial", folder.parent)
+    change(folder / "example.yaml", "size: 2MB", "size: 200KB")
+    change(folder / "example.yaml", "at_least: 1.5", "at_least: 1.2")
+    return folder
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def said(*command, code=0):
+    done = CliRunner().invoke(application, [*map(str, command)])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def test_a_publication_is_run_kept_shown_and_gone_on_with(there):
+    said("papers", "run", "trial", "--only", "ours", "--keep")
+    (listed,) = json.loads(said("papers", "list", "--json").stdout)
+    assert listed["claims"][0]["sides"]["ours"]["word"] == "reproduced"
+    assert listed["claims"][0]["sides"]["kernel"]["why"] == "it has not been measured"
+    done = said("papers", "show", "trial", "--page", "trial.html")
+    assert "adds_up, ours: reproduced" in done.stdout
+    assert "The title of the publication" in (there.parents[2] / "trial.html").read_text()
+    again = said("papers", "run", "--only", "ours", "--resume", "--json")
+    assert "1/2" not in again.stderr  # nothing was left to do
+    assert json.loads(again.stdout)[0]["claims"][0]["sides"]["ours"]["word"] == "reproduced"
+
+
+def test_quick_runs_what_the_first_claim_needs(there):
+    text = (there / "example.yaml").read_text().replace("repetitions: 1", "repetitions: 5")
+    (there / "example.yaml").write_text(text)
+    done = said("papers", "run", "--quick", "--only", "ours")
+    assert "2/2" in done.stderr
+
+
+def test_a_claim_that_fails_without_a_reason_is_exit_code_3(there):
+    change(there / "example.yaml", "at_least: 1.2", "at_least: 5")
+    done = said("papers", "run", "--only", "ours", code=3)
+    assert "adds_up was not reproduced by the ours side" in done.stderr
+
+
+def test_a_machine_that_does_not_work_is_exit_code_4(there, monkeypatch):
+    def refuse(machine, others=()):
+        raise PlatformError(
+            f"the machine {machine.name}", why="it is not built", instead="build it"
+        )
+
+    monkeypatch.setattr(elsewhere, "check", refuse)
+    done = said("run", there, code=4)
+    assert "uml:7.3+virtual-time: it is not built; build it" in done.stderr
+    assert "reproduced" in done.stdout  # by ours
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (("papers", "run", "--only", "theirs"), "no such side"),
+        (("papers", "run", "--again"), "--again goes with --resume"),
+        (("papers", "run", "--quick", "--keep"), "contradict one another"),
+        (("papers", "run", "trail"), "did you mean 'trial'"),
+        (("papers", "run", "--experiment", "exampel"), "did you mean 'example'"),
+        (("papers", "new", "trial"), "is there already"),
+        (("papers", "new", "A B"), "no name of a publication"),
+        (("run", "--sim", "experiments/papers/trial"), "says itself what is run"),
+        (("run", "experiments/papers"), "no publication 'experiments/papers'"),
+    ],
+)
+def test_what_makes_no_sense_is_exit_code_2(there, command, text):
+    assert text in said(*command, code=2).stderr.replace("\n", " ")
