@@ -72,21 +72,25 @@ def _checks(asked: Asked, expect: ExpectSpec, samples: Samples, over: Over) -> I
         for cell, others in subjects(expect, asked.cells)
     ]
     if checks and expect.of_cells:
-        yield _together(expect, checks, over)
+        yield _together(expect, checks, over, exact=asked.deterministic)
     else:
         yield from checks
 
 
-def _together(expect: ExpectSpec, checks: Sequence[Check], over: Over) -> Check:
+def _together(expect: ExpectSpec, checks: Sequence[Check], over: Over, *, exact: bool) -> Check:
     """Return the claim about the share of cells in which the bounds hold.
 
     A cell counts by its mean.  The interval is that of cells which are drawn like these.
+
+    :param exact: a run would be the same again: if no cell is missing, the share is what it is.
     """
     holds = [float(_holds(check)) for check in checks if check.value is not None]
     found = over(holds, ()) if holds else None
     at_least, at_most = share(expect.in_at_least), share(expect.in_at_most)
     part = "" if len(holds) == len(checks) else f" (of {len(holds)} of {len(checks)})"
     interval = None if found is None else found.interval
+    if exact and found is not None and not part:
+        interval = Interval(found.value, found.value)
     return Check(
         text=f"{text(expect)}{part}",
         metric=None,

@@ -32,7 +32,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was found out about one file."""
 
     file: str
-    kind: str  # topology or experiment
+    kind: str  # topology, experiment or publication
     ok: bool
     summary: str = ""
     mistakes: tuple[Mistake, ...] = ()
@@ -40,15 +40,17 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(help="Topologies or experiments, as YAML.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Topologies, experiments or publications, as YAML.")
+    ],
     sim: Annotated[
         bool, typer.Option("--sim", help="Check experiments as `testbed run --sim` would.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check topologies and experiments without running anything.
+    """Check topologies, experiments and publications without running anything.
 
-    Whether a file is an experiment is told by its keys. Prints one line for each file that is
+    What a file is is told by its keys. Prints one line for each file that is
     right, and one for each mistake that was found; the exit code is 2 if there is one. A mistake
     can hide others, which are found when it is mended. What may mean something else than was
     meant is a warning.
@@ -83,7 +85,7 @@ def _check(file: Path, *, sim: bool) -> Report:
     kind = "file"
     try:
         kind = _kind(file)
-        summary, doubts = _experiment(file, sim=sim) if kind == "experiment" else _topology(file)
+        summary, doubts = _looked_at(file, kind, sim=sim)
     except InputError as error:
         mistakes = tuple(map(_mistake, error.every))
         return Report(file=str(file), kind=kind, ok=False, mistakes=mistakes)
@@ -93,6 +95,21 @@ def _check(file: Path, *, sim: bool) -> Report:
         ok=True,
         summary=summary,
         warnings=tuple(map(_mistake, doubts)),
+    )
+
+
+def _looked_at(file: Path, kind: str, *, sim: bool) -> tuple[str, list[InputError]]:
+    if kind == "publication":
+        return _publication(file), []
+    return _experiment(file, sim=sim) if kind == "experiment" else _topology(file)
+
+
+def _publication(file: Path) -> str:
+    from testbed.papers.load import load
+
+    paper = load(file.parent)
+    return (
+        f"publication, {len(paper.published.claims)} claims, {len(paper.experiments)} experiments"
     )
 
 
@@ -106,6 +123,8 @@ def _kind(file: Path) -> str:
     from testbed import document
 
     raw = document.load(file, Any).raw
+    if isinstance(raw, dict) and "claims" in raw:
+        return "publication"
     keys = {"topology", "stacks", "workload", "flows"}
     is_experiment = isinstance(raw, dict) and not keys.isdisjoint(raw)
     return "experiment" if is_experiment else "topology"

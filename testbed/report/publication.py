@@ -37,7 +37,7 @@ def article(paper: Paper, values: Measured, found: JudgedPaper) -> Article:
                 published_figures.drawn(paper, values, each) for each in published.figures
             ),
         ),
-        Section(id="x1-values", title="Published numbers", blocks=(_values(found),)),
+        Section(id="x1-values", title="Published numbers", blocks=tuple(_values(found))),
         Section(id="x1-source", title="What it is", blocks=tuple(_prose(paper.source))),
         Section(id="x1-measured", title="What was measured", blocks=tuple(_measured(values))),
     ]
@@ -69,11 +69,13 @@ def _claims(found: JudgedPaper) -> Iterator[Block]:
                 lines = tuple(
                     Line(check.verdict, tables.check_line(check)) for check in what.checks
                 )
-                yield Fold(f"{claim.name}, {side}: {len(lines)} expectations", lines)
+                yield Fold(f"{claim.name}, {side}: what was expected, and what was seen", lines)
 
 
-def _values(found: JudgedPaper) -> Table:
-    return Table("Published, and measured here", tables.VALUES, tuple(tables.value_rows(found)))
+def _values(found: JudgedPaper) -> Iterator[Block]:
+    rows = tuple(tables.value_rows(found))
+    if rows:
+        yield Table("Published, and measured here", tables.VALUES, rows)
 
 
 def _prose(source: str) -> Iterator[Block]:

@@ -277,6 +277,15 @@ def test_a_share_of_all_cells_is_certain():
     assert (check.value, check.verdict) == (1.0, Verdict.PASS)
 
 
+def test_where_runs_are_the_same_again_the_share_of_all_cells_is_exact():
+    asked = experiment(SHARE % "in_at_least: 70%", MATRIX)
+    asked = msgspec.structs.replace(asked, deterministic=True)
+    values = [x for mptcp in (2.0, 2.0, 2.0, 0.5) for x in ([1.0], [mptcp])]
+    assert verdicts(asked, goodputs(asked, *values)) == [Verdict.PASS]
+    (part,) = evaluate(asked, goodputs(asked, *values[:6]))
+    assert part.text.endswith("of the cells (of 3 of 4)")
+
+
 def test_the_best_of_several_is_compared_with():
     matrix = "{workload.via: [one, two]}"
     best = (

@@ -74,6 +74,13 @@ def test_a_machine_that_does_not_work_is_exit_code_4(there, monkeypatch):
     assert "reproduced" in done.stdout  # by ours
 
 
+def test_check_knows_a_publication(there):
+    done = said("check", there / "published.yaml")
+    assert done.stdout.endswith("published.yaml: publication, 1 claims, 1 experiments\n")
+    change(there / "published.yaml", "claim: adds_up", "claim: adds")
+    assert "there is no claim 'adds'" in said("check", there / "published.yaml", code=2).stdout
+
+
 @pytest.mark.parametrize(
     ("command", "text"),
     [
