@@ -10,12 +10,10 @@ import msgspec
 from testbed.analysis.asked import Asked
 from testbed.analysis.statistics import Estimate, Ratio, estimate, ratio
 from testbed.analysis.verdicts import Check, Verdict, evaluate, subjects
-from testbed.errors import InputError
 from testbed.experiment.asked import asked, is_deterministic
-from testbed.papers.load import Paper, PaperExperiment, cell_of, number
+from testbed.papers.load import Paper, PaperExperiment, base_of, cell_of, number
 from testbed.papers.measured import Measured, MeasuredSide
 from testbed.papers.spec import ClaimSpec, Side, ValueSpec
-from testbed.results.model import Cell
 
 
 class Word(enum.StrEnum):
@@ -211,19 +209,10 @@ def _seen(
     mine = known.samples.values(cell, value.metric)
     if not mine:
         return None
-    if value.relative_to is None:
+    if not value.bases:
         return estimate(mine)
-    other = _beside(experiment, value, cell)
-    base = known.samples.values(other, value.metric)
+    base = known.samples.values(base_of(experiment, stack, value), value.metric)
     return ratio(mine, [base]) if any(base) else None
-
-
-def _beside(experiment: PaperExperiment, value: ValueSpec, cell: Cell) -> Cell:
-    """Return the cell that a ratio is relative to: of the other stack, with the same parameters."""
-    for other in experiment.cells:
-        if other.stack == value.relative_to and other.point == cell.point:
-            return other
-    raise InputError(f"no cell of {value.relative_to!r} has the parameters of {cell.stack!r}")
 
 
 def needed(paper: Paper, claim: str, side: Side) -> dict[str, frozenset[str]]:

@@ -273,6 +273,8 @@ def _check_value(written: Document[PublishedSpec], paper: Paper, index: int) -> 
             experiment = _named(paper, value.experiment)
             for stack in value.stacks:
                 cell_of(experiment, stack, value.parameters)
+                if value.bases:
+                    base_of(experiment, stack, value)
 
 
 def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) -> None:
@@ -301,7 +303,7 @@ def number(value: ValueSpec) -> float:
 
     :raises InputError: it is none.
     """
-    relative = None if value.relative_to is None else value.relative_to
+    relative = value.bases[0] if value.bases else None
     expect = ExpectSpec(metric=value.metric, stack="", relative_to=relative, at_least=value.value)
     found = bound(expect, value.value)
     if found is None:
@@ -326,3 +328,17 @@ def cell_of(experiment: PaperExperiment, stack: str, parameters: Mapping[str, Sc
         hint = f"its parameters: {', '.join(experiment.spec.parameters) or 'none'}"
         raise InputError(f"{count} cells of {stack!r} have these parameters", hint=hint)
     return fitting[0]
+
+
+def base_of(experiment: PaperExperiment, stack: str, value: ValueSpec) -> Cell:
+    """Return the cell that a ratio is relative to: of the same side, with the same parameters.
+
+    :raises InputError: there is none.
+    """
+    mine = cell_of(experiment, stack, value.parameters)
+    for other in experiment.cells:
+        same = experiment.sides.get(other.stack) is experiment.sides[stack]
+        if other.stack in value.bases and same and other.point == mine.point:
+            return other
+    message = f"nothing of the side of {stack!r} is relative_to {' or '.join(value.bases)}"
+    raise InputError(message, path="relative_to", hint=nearest(value.bases[0], experiment.sides))

@@ -58,7 +58,8 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     :param experiment: the file, without ``.yaml``, whose numbers stand beside it.
     :param stacks: the stacks whose numbers these are; none if nothing here can be compared.
     :param parameters: the values of the matrix that tell which cell it is.
-    :param relative_to: the value is a ratio, of ``stacks`` to this stack.
+    :param relative_to: the value is a ratio, of ``stacks`` to this stack; of several to that of
+        the same side.
     """
 
     claim: ClaimName
@@ -70,7 +71,14 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     experiment: str | None = None
     stacks: tuple[str, ...] = ()
     parameters: dict[str, Scalar] = {}
-    relative_to: str | None = None
+    relative_to: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """What it is relative to; nothing if it is no ratio."""
+        if self.relative_to is None or isinstance(self.relative_to, tuple):
+            return self.relative_to or ()
+        return (self.relative_to,)
 
     def __post_init__(self) -> None:
         if self.stacks and self.experiment is None:

@@ -36,7 +36,7 @@ def value_rows(paper: JudgedPaper) -> Iterator[tuple[str, ...]]:
         for value in claim.values:
             spec = value.value
             how = "" if spec.read is Read.LITERALLY else " (secondary)"
-            relative = "" if spec.relative_to is None else f" relative to {spec.relative_to}"
+            relative = f" relative to {' or '.join(spec.bases)}" if spec.bases else ""
             yield (
                 claim.name,
                 _number(value),

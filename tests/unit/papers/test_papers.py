@@ -80,6 +80,7 @@ def test_a_new_folder_is_right(folder):
         ),
         ("published.yaml", "value: 1.9", "value: 1.9mbit", r"values\[0\]: .*not a number"),
         ("published.yaml", "stacks: [mptcp]", "stacks: [mptpc]", "no stack 'mptpc'.*mptcp"),
+        ("published.yaml", "stacks: [mptcp]", "stacks: [userspace]", r"values\[0\].* of the side"),
         ("published.yaml", "experiment: example\n", "experiment: exampel\n", "'exampel'"),
         ("published.yaml", "form: bars", "form: heatmap", "has 'x'"),
         ("published.yaml", "form: bars", "form: lines, x: links.one.rate", "no parameter"),
@@ -170,6 +171,14 @@ def test_numbers_stand_side_by_side(folder):
     assert row[5].startswith("1.95 ±")
     assert row[6] == "-"
     assert tables.counts([found])[Side.OURS] == {Word.REPRODUCED: 0, Word.NOT: 0, Word.CANNOT: 1}
+
+
+def test_a_ratio_is_to_the_stack_of_the_same_side(folder):
+    changed(folder, "published.yaml", "relative_to: tcp", "relative_to: [tcp, userspace-tcp]")
+    changed(folder, "published.yaml", "stacks: [mptcp]", "stacks: [mptcp, userspace]")
+    found = values(folder, tcp=[10], mptcp=[19], userspace_tcp=[20], userspace=[30])
+    (row,) = tables.value_rows(judged(load(folder), found))
+    assert row[5:] == ("1.90", "1.50")
 
 
 def test_quick_takes_the_cells_of_the_first_claim(folder):
