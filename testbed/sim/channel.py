@@ -64,7 +64,7 @@ class Channel:
     @property
     def in_force(self) -> Netem:
         """What is in force now of options that change by themselves."""
-        self._model.catch_up(self._loop.now)
+        self._model.catch_up(self._agenda.now)
         return self._model.in_force
 
     def change(self, options: dict[str, str], now: int) -> None:

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from testbed.netlink.transport import Request
+from testbed.netlink.codec import Request
 from testbed.sandbox.netlink import direction
 from testbed.wire import schedule
 from testbed.wire.netem import ETHERNET_HEADER, Netem
