@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.netlink.transport import decode
-from testbed.sandbox.netlink import direction, queues
+from testbed.sandbox.netlink import direction, queues, tc
 from testbed.sandbox.observation import QdiscState
 from testbed.wire.netem import Netem
 
@@ -27,7 +26,7 @@ def wire(queue: str, rate: str = "10mbit") -> Netem:
 @pytest.mark.parametrize("queue", KINDS)
 def test_a_discipline_reads_back_as_it_was_sent(queue: str) -> None:
     netem = wire(queue)
-    message = decode(queues.QueueMessage, queues.new_queue(3, netem, 1500))
+    message = tc.read(queues.new_queue(3, netem, 1500))
     found = queues.read_parameters(message)
     assert found is not None
     kind, options = found
