@@ -13,8 +13,14 @@ from testbed.stack.tcp.endpoint import TcpEndpoint
 MS = 1_000_000  # nanoseconds
 SHOWN = (
     "backup", "address_id", "address_ids", "address", "data_ack", "dsn", "length", "data_fin",
-    "reason", "blocks", "mss", "shift",
+    "reason", "blocks",
 )  # fmt: skip
+SHORT = {
+    "MaximumSegmentSize": "Mss",
+    "SackPermitted": "SackOk",
+    "Timestamps": "Ts",
+    "WindowScale": "Wscale",
+}
 FLAGS = {2: "S", 1: "F", 4: "R", 8: "P", 16: "."}
 SECRET = b"sixteen octets.."
 
@@ -133,7 +139,7 @@ class Lab:
 
     def brief(self, option, segment):
         """Return an option with what is worth reading of it."""
-        name = type(option).__name__
+        name = SHORT.get(type(option).__name__, type(option).__name__)
         forth = segment.destination.port == 80
         if name == "MpCapable" and option.sender_key is not None:
             self.data[forth] = initial_dsn(option.sender_key)
