@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed import document
@@ -22,6 +22,7 @@ DATA = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(TEXTS, DATA, max_size=3))
 def test_every_value_survives(data):
     assert document.parse(document.dump(data), "x")[0] == data
