@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import sys
 from collections.abc import Iterable
 
 
@@ -21,3 +23,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def alike(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most like ``word``; None: none is like it."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), None)
+
+
+def extra(name: str) -> str:
+    """Return the command that adds the libraries of an extra to the environment we run in.
+
+    It names this interpreter: where testbed is not installed, pip would take the package of that
+    name on the index, which is another project's.
+    """
+    return f"{shlex.quote(sys.executable)} -m pip install 'testbed[{name}]'"

@@ -27,6 +27,7 @@ from testbed.analysis.sides import CellSamples, Side, matched
 from testbed.analysis.statistics import Estimate, estimate
 from testbed.analysis.verdicts import Verdict
 from testbed.errors import InputError, PlatformError
+from testbed.hints import extra
 from testbed.results.model import SCHEMA, Scalar
 
 _SCATTER: Final = 5  # folders, from which on steps between them say how far their means scatter
@@ -199,7 +200,7 @@ def _breaks(values: Sequence[Sequence[float]]) -> list[int]:
         raise PlatformError(
             f"{error.name} is not installed",
             why="it finds where numbers changed",
-            instead="pip install 'testbed[history]'",
+            instead=extra("history"),
         ) from error
     signal = np.array(means) / scatter
     search = ruptures.Pelt(model="l2", min_size=1, jump=1).fit(signal)

@@ -29,7 +29,7 @@ application = typer.Typer(
 
 
 def mininet(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A topology, as YAML.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A topology: a file, or a name.")],
     output: Output = None,
     force: Force = False,
     json: Json = False,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A topology, as YAML.")],
+    file: Annotated[Path, typer.Argument(help="A topology: a file, or a name.")],
     other: Annotated[
         Path | None, typer.Option("--diff", help="Show what building this one does differently.")
     ] = None,

@@ -16,7 +16,9 @@ from testbed.errors import InputError
 def command(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE...", help="Experiment files, or folders of publications."),
+        typer.Argument(
+            metavar="FILE...", help="Experiments: files, names, folders of publications."
+        ),
     ] = None,
     stack: Annotated[
         list[str] | None,

@@ -10,6 +10,7 @@ import typer
 
 from testbed.cli.output import console
 from testbed.errors import InputError, PlatformError
+from testbed.hints import extra
 
 
 def command(
@@ -38,7 +39,7 @@ def command(
         raise PlatformError(
             "Starlette or uvicorn is not installed",
             why="pages are served with them",
-            instead="pip install 'testbed[serve]'",
+            instead=extra("serve"),
         ) from None
     if not directory.is_dir():
         raise InputError(f"{directory} is no directory")

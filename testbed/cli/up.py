@@ -12,7 +12,7 @@ from testbed.cli.output import console, print_json
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="The topology, a YAML file.")],
+    file: Annotated[Path, typer.Argument(help="A topology: a file, or a name.")],
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="What to call it; default: the file's name.")
     ] = None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import PlatformError
+from testbed.hints import extra
 from testbed.report.figures import Distribution, Sweep, Timeline
 
 Columns = dict[str, list[Any]]
@@ -73,7 +74,7 @@ def save(columns: Columns, path: Path) -> list[Path]:
         raise PlatformError(
             "pyarrow is not installed",
             why="Parquet files are written with it",
-            instead="pip install 'testbed[figures]'",
+            instead=extra("figures"),
         ) from None
     files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("csv", "parquet")]
     text = io.StringIO()

@@ -18,6 +18,7 @@ import msgspec
 
 from testbed import __version__
 from testbed.errors import PlatformError
+from testbed.hints import extra
 from testbed.report import blocks
 from testbed.report.blocks import Article
 from testbed.report.figures import Timeline
@@ -120,7 +121,7 @@ def _template(name: str) -> jinja2.Template:
         raise PlatformError(
             "Jinja2 is not installed",
             why="report pages are made with it",
-            instead="pip install 'testbed[report]'",
+            instead=extra("report"),
         ) from None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testbed.analysis.numbers import scale, short
 from testbed.errors import PlatformError
+from testbed.hints import extra
 from testbed.report.axes import Axis, axis, parameter, seconds
 from testbed.report.figures import INK, Curve, Distribution, Panel, Sweep, Timeline
 from testbed.report.plots import NO_RUN, shares
@@ -183,7 +184,7 @@ def styled(style: Style) -> Iterator[None]:
         raise PlatformError(
             "matplotlib is not installed",
             why="figures for papers are drawn with it",
-            instead="pip install 'testbed[figures]'",
+            instead=extra("figures"),
         ) from None
     settings: Any = {
         "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.analysis.history import History, Line
 from testbed.errors import PlatformError
+from testbed.hints import extra
 from testbed.text import clean
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def svg(found: History) -> str:
         raise PlatformError(
             f"{error.name} is not installed",
             why="it draws",
-            instead="pip install 'testbed[history]'",
+            instead=extra("history"),
         ) from error
     figure = Figure(figsize=(7, 2.2 * len(found.lines)), layout="constrained")
     panels = figure.subplots(len(found.lines), 1, squeeze=False, sharex=True)
