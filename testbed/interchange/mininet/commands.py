@@ -176,7 +176,7 @@ def _set(found: Meaning, node: str, name: str, value: str) -> bool:
 def _tc(found: Meaning, node: str, words: list[str]) -> bool:
     if words[1:3] == ["qdisc", "del"] or words[1:3] == ["qdisc", "show"]:
         return True
-    if words[1] not in ("qdisc", "class") or "dev" not in words[:-1]:
+    if words[1:2] not in (["qdisc"], ["class"]) or "dev" not in words[:-1]:
         return False
     interface = words[words.index("dev") + 1]
     for kind in ("netem", "tbf", "htb"):

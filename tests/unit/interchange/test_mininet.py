@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.errors import InputError
 from testbed.interchange import mininet
@@ -206,9 +208,63 @@ links:
 
 @pytest.mark.parametrize(
     "command",
-    ["ifconfig", "ip addr add x dev y", "tc qdisc add dev e root netem bogus", "echo 'unclosed",
+    ["ifconfig", "tc", "tc qdisc", "ip addr add x dev y", "tc qdisc add dev e root netem bogus",
+     "echo 'unclosed",
      "", ";;", "sysctl -w kernel.x=1", "ip mptcp limits set x y", "iptables -A INPUT -j DROP"],
 )  # fmt: skip
 def test_a_command_that_is_not_understood_changes_nothing(command):
     found = understood(iter([("h1", command)]))
     assert (found.addresses, found.shaping, found.sysctls, found.limits) == ({}, {}, {}, {})
+
+
+WORDS = [
+    "ifconfig",
+    "ip",
+    "addr",
+    "add",
+    "del",
+    "dev",
+    "h1-eth0",
+    "10.0.0.1/24",
+    "netmask",
+    "255.0.255.0",
+    "::1/64",
+    "mptcp",
+    "endpoint",
+    "limits",
+    "set",
+    "subflow",
+    "1",
+    "x",
+    "route",
+    "rule",
+    "-6",
+    "sysctl",
+    "-w",
+    "net.a=1",
+    "=",
+    "echo",
+    ">",
+    "/proc/sys/net/a",
+    "tc",
+    "qdisc",
+    "root",
+    "netem",
+    "delay",
+    "5ms",
+    "tbf",
+    "rate",
+    "&&",
+    ";",
+    "|",
+    "'",
+    '"',
+    "\\",
+    "sudo",
+    "flush",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=8))
+def test_whatever_a_host_is_told_is_read(words):
+    understood(iter([("h1", " ".join(words))]))
