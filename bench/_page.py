@@ -42,7 +42,7 @@ class Part(msgspec.Struct, frozen=True):
     builds: bool = True
 
 
-PARTS: Final = (Part("stack.py"), Part("simulation.py"))
+PARTS: Final = (Part("stack.py"), Part("simulation.py"), Part("userspace.py", ("--rounds", "1")))
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from testbed import compiled
 from testbed.document import structured
 from testbed.experiment.launcher import Launcher, Program
 from testbed.sandbox import Sandbox
@@ -158,7 +159,7 @@ def figures(measured: dict[str, dict[str, dict[str, float]]]) -> Iterator[dict[s
                         "value": stacks[theirs][case.metric] / scale,
                     },
                     "goal": case.goal if theirs == "mptcp" else None,
-                    "build": "interpreted",
+                    "build": compiled.status().build,
                 }
 
 
