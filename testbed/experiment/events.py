@@ -12,7 +12,7 @@ from testbed.errors import all_of
 from testbed.experiment.spec import EventSpec, ExperimentSpec
 from testbed.topology import changes
 from testbed.topology.model import Topology
-from testbed.topology.operations import AnyOperation
+from testbed.topology.operations import AnyOperation, BeginTraces
 from testbed.topology.present import (
     AnyChange,
     GiveAddress,
@@ -49,6 +49,10 @@ def timeline(document: Document[ExperimentSpec], topology: Topology) -> tuple[Ac
     """
     present = Present.at_first(topology, when="at that time")
     found: list[Action] = []
+    if any(netem.trace or netem.flap for it in topology.links for netem in it.directions):
+        # They began when the wires were made, and that was at no particular time.
+        text = "traces and flapping begin"
+        found.append(Action(at_ns=0, text=text, operations=(BeginTraces(),)))
 
     def play(index: int, event: EventSpec) -> None:
         nonlocal present

@@ -48,7 +48,7 @@ def namespaces(operation: ops.AnyOperation) -> Iterable[str]:
     match operation:
         case ops.AddVeth(a=a, b=b):
             return (a.namespace, b.namespace)
-        case ops.AddWire() | ops.SetWire():
+        case ops.AddWire() | ops.SetWire() | ops.BeginTraces():
             return (ops.WIRE,)
         case _:
             return (operation.namespace,)
@@ -256,7 +256,8 @@ def _(operation: ops.RemoveEndpoint) -> Wanted:
 
 @_wanted.register(ops.AddWire)
 @_wanted.register(ops.SetWire)
-def _(_operation: ops.AddWire | ops.SetWire) -> Wanted:
+@_wanted.register(ops.BeginTraces)
+def _(_operation: ops.AddWire | ops.SetWire | ops.BeginTraces) -> Wanted:
     """A wire is verified by its engine, as it is set."""
     yield from ()
 

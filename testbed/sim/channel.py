@@ -71,6 +71,11 @@ class Channel:
         """Change some options and keep the others.  Raises InputError."""
         self._model.change(self._model.netem.merge(options), now)
 
+    def begin_traces(self, now: int) -> None:
+        """Let a trace and flapping begin anew.  Raises InputError."""
+        self._model.begin_traces(now)
+        self._arm(now)
+
     def counters(self) -> WireCounters:
         """Return what happened so far and what is held now."""
         return msgspec.structs.replace(self._model.counters(), dropped_send=self._refused)

@@ -27,6 +27,7 @@ from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (
     AddEndpoint,
     AnyOperation,
+    BeginTraces,
     ChangeEndpoint,
     RemoveEndpoint,
     SetWire,
@@ -129,6 +130,9 @@ class Network:
             if isinstance(operation, SetWire):
                 channel = self._channels[operation.link, operation.toward]
                 channel.change(operation.options, now)
+            elif isinstance(operation, BeginTraces):
+                for each in self._channels.values():
+                    each.begin_traces(now)
             else:
                 self._state.apply(operation)
         self._configure()

@@ -154,6 +154,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     offload: bool = False  # True: segments larger than the MTU may cross the link
     middlebox: tuple[Box, ...] = ()  # the first one nearest to a
 
+    @property
+    def directions(self) -> tuple[Netem, Netem]:
+        """What shapes it toward ``a``, and toward ``b``."""
+        return self.toward_a, self.toward_b
+
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     """A whole network.  Nodes and links keep the order of the file."""

@@ -308,6 +308,13 @@ class SetWire(Operation, frozen=True, kw_only=True):
         return f"wire change {self.link} toward {self.toward} {options}"
 
 
+class BeginTraces(Operation, frozen=True, kw_only=True):
+    """Let what changes by itself, traces and flapping, begin anew on all wires at one moment."""
+
+    def __str__(self) -> str:
+        return "wire begin traces"
+
+
 class SetLink(Operation, frozen=True, kw_only=True):
     """``ip link set IFACE up|down`` in one namespace."""
 
@@ -338,6 +345,7 @@ AnyOperation = (
     | ChangeEndpoint
     | AddWire
     | SetWire
+    | BeginTraces
     | SetLink
 )
 

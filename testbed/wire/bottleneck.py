@@ -62,6 +62,11 @@ class Bottleneck(Generic[H]):
         sending = self._sending[1].size if self._sending else 0
         return self._discipline.octets + sending
 
+    @property
+    def depends_on_rate(self) -> bool:
+        """Whether another rate could let a frame leave before :meth:`next_ns`."""
+        return len(self._discipline) > 0 or self.next_ns() is None
+
     def next_ns(self) -> int | None:
         """Return when there is something to do next; None: nothing is held."""
         if self._sending is not None:

@@ -143,6 +143,8 @@ class LinkModel(Generic[H]):
 
         :raises InputError: the trace cannot be used; nothing is changed.
         """
+        if self._bottleneck is not None:
+            self._settle(now_ns)  # by the old options
         if (netem.trace, netem.flap) != (self._netem.trace, self._netem.flap):
             self._schedule = schedule.of(netem, seed=self._wire_seed, epoch_ns=now_ns)
         elif self._schedule is not None:
@@ -153,6 +155,22 @@ class LinkModel(Generic[H]):
             self._play(now_ns)
             self._apply_schedule(self._schedule, now_ns)
         self._netem = netem
+
+    def begin_traces(self, now_ns: int) -> None:
+        """Let a trace and flapping begin anew.
+
+        :raises InputError: the trace cannot be read any more.
+        """
+        netem = self._netem
+        if netem.trace is None and netem.flap is None:
+            return
+        self.catch_up(now_ns)
+        self._schedule = schedule.of(netem, seed=self._wire_seed, epoch_ns=now_ns)
+        if self._schedule is None:
+            self._trace = _opportunities(netem.trace, now_ns)
+            self._apply(netem, now_ns)
+        else:
+            self._apply_schedule(self._schedule, now_ns)
 
     def catch_up(self, now_ns: int) -> None:
         """Let everything happen that happens until now, so that counters and options tell of it."""
@@ -223,8 +241,8 @@ class LinkModel(Generic[H]):
         if self._bottleneck is None:
             return self._next_fixed_ns()
         times = [self._next_fixed_ns(), self._bottleneck.next_ns()]
-        if self._packets and self._schedule is not None:
-            times.append(self._schedule.next_ns)  # what waits may leave sooner or later from then
+        if self._schedule is not None and self._packets and self._bottleneck.depends_on_rate:
+            times.append(self._schedule.next_ns)  # what waits may leave sooner from then on
         return min((at_ns for at_ns in times if at_ns is not None), default=None)
 
     def _next_fixed_ns(self) -> int | None:
@@ -354,7 +372,6 @@ class LinkModel(Generic[H]):
                 now_ns=now_ns,
             )
         else:
-            self._settle(now_ns)  # by the old options
             self._bottleneck.server = self._server(self._bottleneck.server, now_ns)
             self._bottleneck.change(queue, packets=packets, now_ns=now_ns)
 

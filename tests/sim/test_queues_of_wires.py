@@ -50,3 +50,31 @@ def test_what_codel_drops_is_a_metric(tmp_path: Path) -> None:
     metrics = measured(tmp_path, "codel")
     assert metrics["wire>server.dropped_early"] == metrics["wire>server.dropped"] > 0
     assert metrics["wire>server.marked"] == 0
+
+
+TRACE = """\
+time_s,rate_mbit,delay_ms
+0,10,10
+0.5,0,10
+1.5,10,10
+100,10,10
+"""
+CHANGING = """
+topology:
+  nodes: {client: {}, server: {}}
+  links: {wire: {between: [client, server], netem: {trace: link.csv}}}
+stacks: [userspace]
+workload: {kind: bulk, from: client, to: server, size: 1MB}
+probes: [wire]
+repetitions: 1
+"""
+
+
+def test_a_trace_begins_with_the_run_and_holds_everything_up_at_its_time(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").write_text(TRACE)
+    record, files = carried_out(tmp_path, CHANGING)
+    assert record.status is Status.OK, record.reason
+    (event,) = record.events
+    assert (event.action, event.planned_ns) == ("traces and flapping begin", 0)
+    assert record.metrics["longest_gap"] == pytest.approx(1, abs=0.1)
+    assert b"rate 10mbit queue fifo" in files["series.jsonl"]  # what was in force

@@ -12,7 +12,14 @@ import msgspec
 
 from testbed.interchange.imports import Note
 from testbed.topology.model import Interface, Kind, Link, Topology
-from testbed.topology.operations import AddBridge, AddNamespace, AddVeth, AddWire, SetWire
+from testbed.topology.operations import (
+    AddBridge,
+    AddNamespace,
+    AddVeth,
+    AddWire,
+    BeginTraces,
+    SetWire,
+)
 from testbed.topology.plan import plan
 from testbed.units import format_percent, format_time
 from testbed.wire.netem import Netem
@@ -139,7 +146,9 @@ def _commands(topology: Topology) -> dict[str, list[str]]:
                 text = f"ip link set dev {end.name} mtu {end.mtu}"
                 found.setdefault(end.node, []).append(text)
     for operation in plan(topology).operations:
-        if isinstance(operation, AddNamespace | AddBridge | AddVeth | AddWire | SetWire):
+        if isinstance(operation, AddNamespace | AddBridge | AddVeth | AddWire):
+            continue
+        if isinstance(operation, SetWire | BeginTraces):
             continue
         node = operation.namespace
         text = str(operation).replace(f"ip netns exec {node} ", "", 1)

@@ -81,6 +81,11 @@ class EmulatorEngine:
                         seen="no such wire" if found is None else found.to_tc() or "no option",
                     )
 
+    def begin_traces(self) -> None:
+        """Let what changes by itself begin anew."""
+        if self._emulator is not None:
+            self._emulator.begin_traces()
+
     def report(self) -> tuple[Direction, ...]:
         """Return the state of all directions of its wires."""
         return self._emulator.report().directions if self._emulator else ()
@@ -124,9 +129,12 @@ class NetemEngine:
             if played.next_ns <= now_ns
             for request in played.until(now_ns)
         ]
-        for error in self._namespace.socket().request(requests) if requests else ():
-            if error is not None:
-                raise OperationError("play a trace", wanted="a change in place", seen=str(error))
+        self._request(requests, "play a trace")
+
+    def begin_traces(self) -> None:
+        """Let what changes by itself begin anew; :class:`OperationError` if it is refused."""
+        requests = [request for played in self._played.values() for request in played.begin()]
+        self._request(requests, ops.BeginTraces())
 
     def in_force(self) -> dict[tuple[str, str], Netem]:
         """Return the options of the directions that change by themselves."""
@@ -232,8 +240,8 @@ class NetemEngine:
         played = self._played.get((wire.link, toward))
         return _toward(wire, toward)[0] if played is None else played.in_force
 
-    def _request(self, requests: Sequence[Request], operation: ops.Operation) -> None:
-        for error in self._namespace.socket().request(requests):
+    def _request(self, requests: Sequence[Request], operation: ops.Operation | str) -> None:
+        for error in self._namespace.socket().request(requests) if requests else ():
             if error is not None:
                 raise refusal(operation, error)
 

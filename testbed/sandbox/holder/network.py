@@ -353,6 +353,11 @@ class Network:
         self._flush()
         self._wires.set(operation)
 
+    @_prepare.register
+    def _begin_traces(self, _operation: ops.BeginTraces) -> None:
+        self._flush()
+        self._wires.begin_traces()
+
     def _new_index(self, namespace: str, interface: str) -> int:
         """Choose the index of an interface about to be made; the kernel takes it.
 

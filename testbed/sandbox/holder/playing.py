@@ -20,8 +20,12 @@ class Played:
     :param index: of the interface that frames leave by.
     """
 
-    def __init__(self, plan: schedule.Schedule, index: int, mtu: int, seed: int) -> None:
+    def __init__(
+        self, netem: Netem, plan: schedule.Schedule, index: int, mtu: int, seed: int, wire_seed: int
+    ) -> None:
+        self._netem = netem
         self._plan = plan
+        self._wire_seed = wire_seed
         self._index, self._mtu, self._seed = index, mtu, seed
         self._requests: dict[tuple[Netem, Netem], list[Request]] = {}  # a trace comes again
         self.in_force = self._now()
@@ -33,7 +37,7 @@ class Played:
         :raises InputError: the trace cannot be used.
         """
         plan = schedule.of(netem, seed=wire_seed, epoch_ns=time.monotonic_ns())
-        return None if plan is None else cls(plan, index, mtu, seed)
+        return None if plan is None else cls(netem, plan, index, mtu, seed, wire_seed)
 
     @property
     def next_ns(self) -> int:
@@ -52,6 +56,14 @@ class Played:
         :raises InputError: the trace does not go with them.
         """
         self._plan.change(netem)
+        self._netem = netem
+        return self._changed()
+
+    def begin(self) -> list[Request]:
+        """Return the requests that put in force what is so at the beginning, which is now."""
+        now_ns = time.monotonic_ns()
+        plan = schedule.of(self._netem, seed=self._wire_seed, epoch_ns=now_ns)
+        self._plan = plan or self._plan
         return self._changed()
 
     def _changed(self) -> list[Request]:

@@ -73,7 +73,9 @@ class Queue:
                 raise refusal(each.operation, error)
 
 
-def refusal(operation: Operation, error: KernelError, hint: str | None = None) -> OperationError:
+def refusal(
+    operation: Operation | str, error: KernelError, hint: str | None = None
+) -> OperationError:
     """Return the error for an operation the kernel refused."""
     return OperationError(str(operation), wanted="it done", seen=f"answered {error}", hint=hint)
 

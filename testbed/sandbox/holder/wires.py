@@ -62,6 +62,11 @@ class Wires:
         self._engines[wire.engine].set(wire, changed, operation)
         self._wires[wire.link] = changed
 
+    def begin_traces(self) -> None:
+        """Let what changes by itself begin anew."""
+        self._emulated.begin_traces()
+        self._kernel.begin_traces()
+
     @property
     def next_ns(self) -> int:
         """When something on a wire of the kernel changes by itself."""

@@ -16,6 +16,7 @@ from testbed.wire.emulator.loop import Loop
 from testbed.wire.emulator.messages import (
     END,
     Add,
+    Begin,
     Done,
     Failed,
     Read,
@@ -62,14 +63,17 @@ class Server:
         except InputError as error:
             return Failed(failure=Failure.of(error))
         except (OSError, SandboxError) as error:
-            refusal = SandboxError(f"wire {request.link!r}: {error}")
+            about = "the wires" if isinstance(request, Begin) else f"wire {request.link!r}"
+            refusal = SandboxError(f"{about}: {error}")
             return Failed(failure=Failure.of(refusal))
         gc.collect()
         return Done()
 
-    def _change(self, request: Add | Set) -> None:
+    def _change(self, request: Add | Set | Begin) -> None:
         if isinstance(request, Add):
             self.loop.add(request)
+        elif isinstance(request, Begin):
+            self.loop.begin_traces()
         else:
             self.loop.change(request.link, request.toward, request.netem)
 

@@ -10,6 +10,7 @@ from testbed.errors import SandboxError
 from testbed.wire.emulator.messages import (
     END,
     Add,
+    Begin,
     Done,
     Failed,
     Read,
@@ -75,6 +76,13 @@ class Emulator:
         :raises SandboxError: there is no such link.
         """
         self._do(Set(link=link, toward=toward, netem=netem))
+
+    def begin_traces(self) -> None:
+        """Let traces and flapping begin anew.
+
+        :raises InputError: a trace cannot be read any more.
+        """
+        self._do(Begin())
 
     def report(self) -> Report:
         """Return the options and counters of all wires, and the emulator's own cost."""

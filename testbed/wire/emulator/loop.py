@@ -114,6 +114,16 @@ class Loop:
         lane.model.change(netem, time.monotonic_ns())
         self._watch(lane)
 
+    def begin_traces(self) -> None:
+        """Let traces and flapping begin anew, in all directions at one moment.
+
+        :raises InputError: a trace cannot be read any more.
+        """
+        now_ns = time.monotonic_ns()
+        for lane in self._lanes.values():
+            lane.model.begin_traces(now_ns)
+            self._forward(lane, now_ns)
+
     def report(self) -> tuple[Direction, ...]:
         """Return the state of every direction."""
         now_ns = time.monotonic_ns()

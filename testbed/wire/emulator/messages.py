@@ -34,11 +34,15 @@ class Set(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     netem: Netem
 
 
+class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let traces and flapping begin anew, in all directions at one moment."""
+
+
 class Read(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Ask for a :class:`Report`."""
 
 
-Request: TypeAlias = Add | Set | Read
+Request: TypeAlias = Add | Set | Begin | Read
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,6 +121,16 @@ def test_other_options_may_change_while_a_trace_is_played(tmp_path: Path) -> Non
     assert wire.model.in_force == Netem.parse("delay 20ms duplicate 100%")
 
 
+@pytest.mark.parametrize("text", ["time_s,delay_ms\n0,10\n5,20\n", "5010\n10000\n"])
+def test_a_trace_can_begin_anew(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    wire = Wire(f"trace {path}").send([])
+    wire.run_until(4 * SECOND)
+    wire.model.begin_traces(4 * SECOND)
+    wire.send([4 * SECOND, 9 * SECOND])
+    assert wire.finish() in ([4010 * MS, 9020 * MS], [9010 * MS, 14 * SECOND])
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "says"),
     [
