@@ -51,6 +51,7 @@ OPTIONS: Final = (
     "{rate: 5mbit, limit: 20}",
     "{loss: 2%}",
     "{loss: gemodel 1% 20%}",
+    "{loss: state 1% 30% 20% 60% 1%}",
     "{duplicate: 2%}",
     "{corrupt: 2%}",
     "{delay: 10ms, reorder: 25%}",

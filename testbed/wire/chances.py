@@ -9,6 +9,7 @@ from testbed.wire.options import (
     Corrupt,
     Delay,
     Duplicate,
+    FourStates,
     GilbertElliott,
     Loss,
     RandomLoss,
@@ -65,6 +66,8 @@ class Chances:
         """Return whether the next packet is lost; None: none ever is."""
         if isinstance(loss, GilbertElliott):
             return self._gilbert_elliott(loss)
+        if isinstance(loss, FourStates):
+            return self._four_states(loss)
         return self.event(loss)
 
     def _gilbert_elliott(self, loss: GilbertElliott) -> Callable[[], bool]:
@@ -78,6 +81,27 @@ class Chances:
             if draw() < (loss.r if bad else loss.p):
                 bad = not bad
             return draw() < chance
+
+        return lose
+
+    def _four_states(self, loss: FourStates) -> Callable[[], bool]:
+        """Return netem's ``loss_4state``: the state a packet is led to decides its fate."""
+        draw = self._draw
+        state = 1
+
+        def lose() -> bool:
+            nonlocal state
+            chance = draw()
+            if state == 1:
+                away = loss.p14 + loss.p13
+                state = 4 if chance < loss.p14 else 3 if chance < away else 1
+            elif state == 2:
+                state = 3 if chance < loss.p23 else 2
+            elif state == 3:
+                state = 2 if chance < loss.p32 else 1 if chance < loss.p32 + loss.p31 else 3
+            else:
+                state = 1
+            return state > 2
 
         return lose
 

@@ -12,7 +12,10 @@ _SUMMARIES: Final = {
     "limit": "what may be held: packets, octets (64kb), time (100ms) or 1.5bdp",
     "delay": "TIME [JITTER [CORRELATION]] [distribution uniform|normal|pareto|paretonormal]",
     "rate": "RATE [PACKETOVERHEAD [CELLSIZE [CELLOVERHEAD]]] [burst SIZE]",
-    "loss": "[random] PERCENT [CORRELATION], or gemodel P [R [1-H [1-K]]]",
+    "loss": (
+        "[random] PERCENT [CORRELATION], gemodel P [R [1-H [1-K]]],"
+        " or state P13 [P31 [P32 [P23 [P14]]]]"
+    ),
     "reorder": "PERCENT [CORRELATION] [gap N]: packets that overtake those that are delayed",
     "duplicate": "PERCENT [CORRELATION]: packets that arrive twice",
     "corrupt": "PERCENT [CORRELATION]: packets of which one bit is inverted",

@@ -28,6 +28,7 @@ from testbed.wire.options import (
     Distribution,
     Duplicate,
     Flap,
+    FourStates,
     GilbertElliott,
     Loss,
     RandomLoss,
@@ -46,6 +47,7 @@ _PARTS: Final = {
     "burst": "rate",
     "seed": "flap",
 }  # keywords that belong to an option
+_FOUR_STATES: Final = ("p13", "p31", "p32", "p23", "p14")
 _GE_PARAMETERS: Final = ("p", "r", "one_minus_h", "one_minus_k")
 
 
@@ -199,9 +201,14 @@ def _read_loss(words: list[str]) -> Loss:
         defaults = {"r": 1 - values[0]}  # Bernoulli, tc-netem(8)
         return GilbertElliott(**defaults | dict(zip(_GE_PARAMETERS, values, strict=False)))
     if words[0] == "state":
-        raise InputError("the 4-state model is not supported", hint="use gemodel")
+        values = [parse_percent(word) for word in words[1:6]]
+        no_more(words[6:])
+        if not values:
+            raise InputError("state: p13 is missing", hint="state P13 [P31 [P32 [P23 [P14]]]]")
+        defaults = {"p31": 1 - values[0]}  # a loss is alone, tc-netem(8)
+        return FourStates(**defaults | dict(zip(_FOUR_STATES, values, strict=False)))
     if words[0].isalpha() and words[0] != "random":
-        no_more(words, ("random", "gemodel"))
+        no_more(words, ("random", "gemodel", "state"))
     return RandomLoss(**_chance(words[words[0] == "random" :]))
 
 
@@ -209,6 +216,9 @@ def _write_loss(loss: Loss) -> str:
     if isinstance(loss, GilbertElliott):
         values = [getattr(loss, name) for name in _GE_PARAMETERS]
         return " ".join(["gemodel", *map(format_percent, values)])
+    if isinstance(loss, FourStates):
+        values = [getattr(loss, name) for name in _FOUR_STATES]
+        return " ".join(["state", *map(format_percent, values)])
     return _write_chance(loss)
 
 

@@ -107,7 +107,26 @@ class GilbertElliott(msgspec.Struct, frozen=True, kw_only=True, tag_field="model
         _check_probabilities("loss", self.p, self.r, self.one_minus_h, self.one_minus_k)
 
 
-Loss: TypeAlias = RandomLoss | GilbertElliott
+class FourStates(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="state"):
+    """``loss state``: a Markov chain of four states (Salsano, Ludovici and Ordine 2009).
+
+    1: received, 2: received within a burst of losses, 3: lost within a burst, 4: a single loss.
+    ``p13`` is the chance per packet to go from 1 to 3; the others are named alike.
+    """
+
+    p13: float
+    p31: float
+    p32: float = 0.0
+    p23: float = 1.0
+    p14: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_probabilities("loss", self.p13, self.p31, self.p32, self.p23, self.p14)
+        if self.p13 + self.p14 > 1 or self.p31 + self.p32 > 1:
+            raise InputError("loss: the chances to leave a state add up to more than 100%")
+
+
+Loss: TypeAlias = RandomLoss | GilbertElliott | FourStates
 
 
 class Reorder(msgspec.Struct, frozen=True, kw_only=True):

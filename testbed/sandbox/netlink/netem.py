@@ -15,9 +15,10 @@ from testbed.netlink import codec
 from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Request
 from testbed.sandbox.netlink import tc
 from testbed.wire.distribution import SCALE, SIZE, table
-from testbed.wire.netem import Distribution, GilbertElliott, Netem, RandomLoss
+from testbed.wire.netem import Distribution, FourStates, GilbertElliott, Netem, RandomLoss
 
 HANDLE: Final = 0x0001_0000  # "1:"
+_FOUR_STATES: Final = ("p13", "p31", "p32", "p14", "p23")  # in the order of the struct
 _CERTAIN: Final = 0xFFFF_FFFF  # probability 1
 _MAX_RATE32: Final = 0xFFFF_FFFF  # octets per second; more goes into RATE64
 
@@ -27,7 +28,8 @@ _QOPT: Final = struct.Struct("=6I")
 _CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE = 1, 2, 3, 4, 5, 6
 _RATE64, _LATENCY64, _JITTER64 = 8, 10, 11
 _PRNG_SEED: Final = 14  # Linux 6.6; older kernels skip it
-_LOSS_GE: Final = 2  # NETEM_LOSS_GE
+_LOSS_GI, _LOSS_GE = 1, 2  # NETEM_LOSS_GI: four states, NETEM_LOSS_GE: Gilbert and Elliott
+_FIVE: Final = struct.Struct("=5I")
 _THREE, _TWO, _FOUR = struct.Struct("=3I"), struct.Struct("=2I"), struct.Struct("=4I")
 _RATES: Final = struct.Struct("=IiIi")  # rate, packet overhead, cell size, cell overhead
 _SIGNED64, _UNSIGNED64 = struct.Struct("=q"), struct.Struct("=Q")
@@ -43,6 +45,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     loss: int = 0
     loss_correlation: int = 0
     gilbert_elliott: tuple[int, int, int, int] | None = None  # p, r, h, 1-k
+    four_states: tuple[int, ...] | None = None  # p13, p31, p32, p14, p23
     duplicate: int = 0
     duplicate_correlation: int = 0
     reorder: int = 0
@@ -84,7 +87,10 @@ def parameters(netem: Netem, mtu: int) -> Parameters:
             found[name] = _chance(option.probability)
             found[f"{name}_correlation"] = _chance(option.correlation)
     return Parameters(
-        limit=netem.limit_packets(mtu), gilbert_elliott=_gilbert_elliott(netem), **found
+        limit=netem.limit_packets(mtu),
+        gilbert_elliott=_gilbert_elliott(netem),
+        four_states=_four_states(netem),
+        **found,
     )
 
 
@@ -129,7 +135,8 @@ def read_parameters(options: bytes) -> Parameters:
     reorder, reorder_corr = _TWO.unpack_from(attrs[_REORDER])
     corrupt, corrupt_corr = _TWO.unpack_from(attrs[_CORRUPT])
     rate, packet_overhead, cell_size, cell_overhead = _RATES.unpack_from(attrs[_RATE])
-    model = attrs.nested(_LOSS).get(_LOSS_GE)
+    models = attrs.nested(_LOSS)
+    model, states = models.get(_LOSS_GE), models.get(_LOSS_GI)
     return Parameters(
         limit=limit,
         delay_ns=_SIGNED64.unpack(attrs[_LATENCY64])[0],
@@ -138,6 +145,7 @@ def read_parameters(options: bytes) -> Parameters:
         loss=loss,
         loss_correlation=loss_corr,
         gilbert_elliott=None if model is None else _FOUR.unpack(model),
+        four_states=None if states is None else _FIVE.unpack(states),
         duplicate=duplicate,
         duplicate_correlation=dup_corr,
         reorder=reorder,
@@ -177,6 +185,13 @@ def _gilbert_elliott(netem: Netem) -> tuple[int, int, int, int] | None:
     return _chance(loss.p), _chance(loss.r), h, _chance(loss.one_minus_k)
 
 
+def _four_states(netem: Netem) -> tuple[int, ...] | None:
+    loss = netem.loss
+    if not isinstance(loss, FourStates):
+        return None
+    return tuple(_chance(getattr(loss, name)) for name in _FOUR_STATES)
+
+
 def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> bytes:
     """Return TCA_OPTIONS in tc(8)'s order, naming every option that is on or off."""
     # LATENCY64 and JITTER64 replace the times in here, which count in ticks.
@@ -196,6 +211,9 @@ def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> bytes:
     if wanted.gilbert_elliott is not None:
         model = codec.attribute(_LOSS_GE, _FOUR.pack(*wanted.gilbert_elliott))
         parts.append(codec.nested(_LOSS | codec.NESTED, model))
+    if wanted.four_states is not None:
+        states = codec.attribute(_LOSS_GI, _FIVE.pack(*wanted.four_states))
+        parts.append(codec.nested(_LOSS | codec.NESTED, states))
     if wanted.rate >= _MAX_RATE32:
         parts.append(codec.attribute(_RATE64, _UNSIGNED64.pack(wanted.rate)))
     rate = min(wanted.rate, _MAX_RATE32)

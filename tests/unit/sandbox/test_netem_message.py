@@ -121,6 +121,7 @@ def test_uniform_table_is_even_and_centred() -> None:
         "",
         TC_ALL,
         "loss gemodel 1% 10% 70% 0.1%",
+        "loss state 1% 30% 20% 60% 2%",
         "rate 50gbit",
         "delay 100ms",
         "rate 10mbit delay 20ms limit 2bdp",

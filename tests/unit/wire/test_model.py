@@ -203,6 +203,20 @@ def test_gilbert_elliott_loses_what_its_stationary_state_says() -> None:
     assert lost == pytest.approx(bad * 0.7 + (1 - bad) * 0.01, rel=0.05)
 
 
+def test_four_states_lose_single_packets_and_bursts() -> None:
+    """Of tc-netem(8)'s chain: state 4 loses one packet, state 3 a burst that state 2 interrupts."""
+    single = Wire("loss state 0% 0% 0% 0% 10%").send(range(50_000))
+    left = [int(name) for name in single.names_left]
+    assert 50_000 - len(left) == pytest.approx(50_000 / 11, rel=0.05)  # 1 of 1 + 1/p14 packets
+    assert max(b - a for a, b in pairwise(left)) == 2
+    bursts = [int(name) for name in Wire("loss state 1% 25%").send(range(50_000)).names_left]
+    lengths = [b - a - 1 for a, b in pairwise(bursts) if b - a > 1]
+    assert statistics.fmean(lengths) == pytest.approx(4, rel=0.15)
+    inside = Wire("loss state 1% 0% 50% 50%").send(range(20_000))
+    lost = 20_000 - len(inside.names_left)  # once in a burst it alternates between 2 and 3
+    assert lost == pytest.approx(10_000, rel=0.1)
+
+
 def test_gilbert_elliott_bursts_last_as_long_as_the_bad_state() -> None:
     left = [int(name) for name in Wire("loss gemodel 1% 20%").send(range(100_000)).names_left]
     gaps = [later - earlier - 1 for earlier, later in pairwise(left)]

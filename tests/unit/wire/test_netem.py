@@ -16,6 +16,7 @@ from testbed.wire.netem import (
     Delay,
     Distribution,
     Duplicate,
+    FourStates,
     GilbertElliott,
     Limit,
     LimitUnit,
@@ -45,6 +46,8 @@ rates = st.builds(
 losses = st.builds(RandomLoss, probability=chances, correlation=chances) | st.builds(
     GilbertElliott, p=chances, r=chances, one_minus_h=chances, one_minus_k=chances
 )
+halves = st.integers(0, 5 * 10**5).map(lambda n: n / 10**6)
+losses |= st.builds(FourStates, p13=halves, p31=halves, p32=halves, p23=chances, p14=halves)
 limits = st.builds(Limit, value=st.integers(1, 2**31 - 1), unit=st.sampled_from(LimitUnit))
 netems = st.builds(
     Netem,
@@ -150,7 +153,8 @@ def test_loss_models(text: str | float, loss: object) -> None:
         ("rate 1mbit 0 48 -48", "leaves nothing of a cell"),
         ("loss 101%", "loss: '101%' is not between"),
         ("loss gemodle 1%", "did you mean 'gemodel'?"),
-        ("loss state 1%", "use gemodel"),
+        ("loss state", "state: p13 is missing"),
+        ("loss state 60% 10% 0% 0% 50%", "add up to more than 100%"),
         ("reorder 5%", "reorder: needs a delay"),
         ("gap 5 delay 10ms", "reorder: a percentage is missing"),
         ("limit 0", "limit: must be more than 0"),
