@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.path_manager.base import SetBackup
 from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import MpCapable, MpFail, MpJoinSyn
+from testbed.stack.packet.mptcp import MpCapable, MpFail, MpJoinAck, MpJoinSyn
 from testbed.stack.packet.segment import ACK
 
 from .network import Network
+from .script import LOCAL_2, REMOTE_2, Script
 
 
 def mptcp(endpoint: Any) -> dict[str, int]:
@@ -135,3 +138,36 @@ def test_plain_tcp_counts_opens_and_timeouts() -> None:
     counters = network.client.endpoint.counters
     assert counters["TcpActiveOpens"] == counters["TcpCurrEstab"] == 1
     assert counters["TcpRetransSegs"] >= counters["TcpExtTCPTimeouts"] >= 1
+
+
+def test_joins_whose_proof_is_wrong() -> None:
+    world = Script()
+    world.open()
+    stranger = world.subpeer(LOCAL_2, REMOTE_2)
+    stranger.syn(MpJoinSyn(address_id=2, token=world.keys.remote_token, nonce=1, backup=True))
+    stranger.send(ACK, MpJoinAck(hmac=bytes(20)))
+    found = mptcp(world.endpoint)
+    assert (found["MPJoinAckHMacFailure"], found["MPJoinSynBackupRx"]) == (1, 1)
+    assert "MPJoinAckRx" not in found
+
+
+def test_data_in_another_order_and_twice() -> None:
+    world = Script()
+    peer = world.open()
+    second = world.joined()
+    peer.send(ACK, world.data(10, 5, 1), payload=b"later")
+    peer.send(ACK, world.data(20, 5, 6), payload=b"later")
+    second.send(ACK, world.data(0, 10, 1), payload=b"0123456789")
+    second.send(ACK, world.data(0, 10, 11), payload=b"0123456789")
+    found = mptcp(world.endpoint)
+    assert (found["OFOQueue"], found["OFOQueueTail"], found["DuplicateData"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(("joins", "name"), [(False, "DssFallback"), (True, "FallbackFailed")])
+def test_data_without_options(joins: bool, name: str) -> None:
+    world = Script()
+    peer = world.open()
+    if joins:
+        world.joined()
+    peer.send(ACK, payload=b"plain")
+    assert mptcp(world.endpoint)[name] == 1
