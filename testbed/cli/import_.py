@@ -19,7 +19,7 @@ application = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="""Turn networks that were described for other programs into ours.
+    help="""Turn networks that were described for other programs, or published, into ours.
 
     What has no counterpart is a note: on standard error, and at the beginning of the file.
 
@@ -95,6 +95,91 @@ def minitopo(
     deliver(format_.read(file, experiment), output, force=force, json=json)
 
 
+Hosts = Annotated[
+    str | None,
+    typer.Option(metavar="PLACE,...", help="Where hosts are; by default at every place."),
+]
+Rate = Annotated[str | None, typer.Option(help="Of links whose speed the file does not say.")]
+Graphml = Annotated[Path, typer.Argument(metavar="FILE.graphml", help="The network.")]
+Matrix = Annotated[
+    Path,
+    typer.Argument(metavar="FILE.csv", help="Names in the first row and column, times in ms."),
+]
+
+
+def topology_zoo(
+    file: Graphml,
+    output: Output = None,
+    force: Force = False,
+    hosts: Hosts = None,
+    rate: Rate = None,
+    divide: Annotated[
+        float, typer.Option(min=1e-6, help="Divide the speeds in the file by this.")
+    ] = 1.0,
+    delay: Annotated[str, typer.Option(help="Of links without coordinates, one way.")] = "1ms",
+    json: Json = False,
+) -> None:
+    """Read a network of the Internet Topology Zoo.
+
+    Each place becomes a router, with a host h-PLACE. The delay of a link is that of light in fibre
+    along the great circle.
+
+    Examples:
+
+        testbed import topology-zoo Abilene.graphml --divide 1000 -o abilene.yaml
+        testbed import topology-zoo Kdl.graphml --hosts Lexington,Louisville --rate 100mbit
+    """
+    from testbed.interchange import public_topologies as format_
+    from testbed.units import parse_rate, parse_time
+
+    choices = format_.Choices(
+        hosts=tuple(filter(None, (hosts or "").split(","))),
+        rate=None if rate is None else parse_rate(rate),
+        divide=divide,
+        delay_ns=parse_time(delay),
+    )
+    graph = format_.read_topology_zoo(_text(file), str(file))
+    made = format_.imported(graph, choices, file.name, "Topology Zoo")
+    deliver(made, output, force=force, json=json)
+
+
+def rtt_matrix(
+    file: Matrix,
+    output: Output = None,
+    force: Force = False,
+    hosts: Hosts = None,
+    rate: Rate = None,
+    json: Json = False,
+) -> None:
+    """Read a matrix of round-trip times between places.
+
+    Each place becomes a router, with a host h-PLACE, and each pair a link with half the time each
+    way. Of two times for a pair the mean is taken.
+
+    Examples:
+
+        testbed import rtt-matrix cities.csv --rate 50mbit -o cities.yaml
+    """
+    from testbed.interchange import public_topologies as format_
+    from testbed.units import parse_rate
+
+    choices = format_.Choices(
+        hosts=tuple(filter(None, (hosts or "").split(","))),
+        rate=None if rate is None else parse_rate(rate),
+    )
+    graph = format_.read_rtt_matrix(_text(file), str(file))
+    deliver(format_.imported(graph, choices, file.name, "RTT"), output, force=force, json=json)
+
+
+def _text(file: Path) -> str:
+    from testbed.errors import InputError
+
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+
+
 def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) -> None:
     """Write what a format's reader made of a file, and say what has no counterpart.
 
@@ -115,5 +200,5 @@ def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) ->
     found.check()
 
 
-for _function in (mininet, minitopo):
-    application.command(_function.__name__, help=help_of(_function))(_function)
+for _function in (mininet, minitopo, topology_zoo, rtt_matrix):
+    application.command(_function.__name__.replace("_", "-"), help=help_of(_function))(_function)

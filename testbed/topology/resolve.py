@@ -39,7 +39,8 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
     routes.check_size(bones)
     addressing = assign(bones)
     interfaces = {end: _interface(end, addressing) for pair in bones.links.values() for end in pair}
-    routers = [routes.Router(bones, addressing, each) for each in Family]
+    ipv4 = routes.Router(bones, addressing, Family.IPV4)
+    routers = [ipv4, routes.Router(bones, addressing, Family.IPV6, like=ipv4)]
     wanted = endpoints.families(bones, addressing, family)
     nodes: list[Node] = []
     links: list[Link] = []

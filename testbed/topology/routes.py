@@ -11,10 +11,10 @@ default``: a packet never leaves through another interface than its source addre
 
 from __future__ import annotations
 
-import functools
 import ipaddress
+from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -24,19 +24,29 @@ from testbed.topology.model import MAIN_TABLE, Family, Kind, Route, Rule
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import RouteSpec
 
-if TYPE_CHECKING:
-    import networkx as nx
-
 FIRST_TABLE: Final = 1001  # of a node's first interface; above 255, which the kernel names
 FIRST_PRIORITY: Final = 1001  # of its rules; the kernel's own are 0, 32766 and 32767
 DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 MAX_ROUTES: Final = 200_000  # routers times subnets
 
 
-class Router:
-    """Computes the routes of one family for all nodes."""
+_Way = tuple[int, End, End]  # a segment, and the end and the gateway that begin the way to it
 
-    def __init__(self, skeleton: Skeleton, addressing: Addressing, family: Family) -> None:
+
+class Router:
+    """Computes the routes of one family for all nodes.
+
+    :param like: that of another family; where the same routers have addresses of both, the ways
+        are the same.
+    """
+
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        addressing: Addressing,
+        family: Family,
+        like: Router | None = None,
+    ) -> None:
         self._skeleton = skeleton
         self._family = family
         self._of = {
@@ -44,29 +54,32 @@ class Router:
             for end, addresses in addressing.of.items()
         }
         self._subnets = [subnets[family] for subnets in addressing.subnets]
+        self._wanted = wanted_segments(skeleton)
         # A segment that only one router stands in has one gateway, whatever the destination.
-        self._gateways = [
+        self.gateways = [
             [e for e in s.ends if self._of[e] and skeleton.nodes[e.node].kind is Kind.ROUTER]
             for s in skeleton.segments
         ]
-        self._distances: dict[int, dict[str | int, int]] = {}
+        # Where each router stands, and the gateways beside it there.
+        self._beside: dict[str, list[tuple[int, list[End]]]] = {}
+        for index, gateways in enumerate(self.gateways):
+            for gateway in gateways:
+                self._beside.setdefault(gateway.node, []).append((index, gateways))
+        self._addresses: dict[End, str] = {}
+        self.known: dict[tuple[End, ...], list[_Way]] = {}
+        if like is not None and like.gateways == self.gateways:
+            self.known = like.known
 
     def routes(self, node: str) -> list[Route]:
         """Return what goes into the main table of a node."""
         ends = [end for end in self._skeleton.ends[node] if self._of.get(end)]
-        if not ends or not self._any_router:
+        if not ends or not self._beside:
             return []
         if len(self._skeleton.ends[node]) == 1:
             return self._single_homed(ends[0])
-        own = {self._segment(end) for end in ends}
-        best: dict[int, tuple[int, End, End]] = {}
-        for end in ends:
-            for target, (distance, gateway) in self._hops(end).items():
-                if target not in own and (target not in best or distance < best[target][0]):
-                    best[target] = distance, end, gateway
         return [
             route
-            for target, (_, end, gateway) in sorted(best.items())
+            for target, end, gateway in self._ways(ends)
             for route in self._toward(target, end, gateway, MAIN_TABLE)
         ]
 
@@ -80,7 +93,7 @@ class Router:
             Route(destination=network, interface=end.name, source=source, table=table)
             for network, source in reversed(connected.items())
         ]
-        for target, (_, gateway) in sorted(self._hops(end).items()):
+        for target, _, gateway in self._ways([end]):
             routes += self._toward(target, end, gateway, table)
         routes.append(Route(destination=DEFAULT[self._family], table=table, kind="unreachable"))
         return routes
@@ -91,87 +104,93 @@ class Router:
             return []
         default = DEFAULT[self._family]
         first = gateways[0]
-        via = self._address(first).host
+        via = self._address(first)
         routes = [Route(destination=default, via=via, interface=end.name)]
         if len(gateways) > 1:
-            for target, (_, gateway) in sorted(self._hops(end).items()):
+            for target, _, gateway in self._ways([end]):
                 if gateway is not first:
                     routes += self._toward(target, end, gateway, MAIN_TABLE)
         return routes
 
     def _toward(self, target: int, end: End, gateway: End, table: int) -> list[Route]:
-        via = self._address(gateway).host
+        via = self._address(gateway)
         return [
             Route(destination=subnet, via=via, interface=end.name, table=table)
             for subnet in self._subnets[target]
         ]
 
-    def _hops(self, end: End) -> dict[int, tuple[int, End]]:
-        """Return, for each other segment, the nearest gateway beside ``end`` and its distance."""
-        own = self._segment(end)
-        found: dict[int, tuple[int, End]] = {}
-        gateways = self._others(end)
-        if not gateways:
-            return found
-        for target, subnets in enumerate(self._subnets):
-            if target == own or not subnets:
-                continue
-            distances = self._distances_to(target)
-            near = [(distances[g.node], i) for i, g in enumerate(gateways) if g.node in distances]
-            if near:
-                distance, index = min(near)
-                found[target] = distance, gateways[index]
-        return found
+    def _ways(self, ends: list[End]) -> list[_Way]:
+        key = tuple(ends)
+        if key not in self.known:
+            self.known[key] = self._shortest(ends)
+        return self.known[key]
+
+    def _shortest(self, ends: list[End]) -> list[_Way]:
+        """Return, for each other segment, the end and the gateway that begin the shortest way.
+
+        Breadth first, from the gateways beside the ends in their order.  A queue keeps that order
+        on every level, so of equally short ways the one of the first end and gateway is found.
+        """
+        found: dict[int, tuple[End, End]] = {}
+        missing = len(self._wanted)
+        seen = {self._segment(end) for end in ends}
+        queue: deque[tuple[str, tuple[End, End]]] = deque()
+        reached: set[str] = set()
+        for end in ends:
+            for gateway in self._others(end):
+                if gateway.node not in reached:
+                    reached.add(gateway.node)
+                    queue.append((gateway.node, (end, gateway)))
+        while queue and missing:
+            router, first = queue.popleft()
+            for segment, gateways in self._beside[router]:
+                if segment in seen:
+                    continue
+                seen.add(segment)
+                found[segment] = first
+                missing -= segment in self._wanted
+                for gateway in gateways:
+                    if gateway.node not in reached:
+                        reached.add(gateway.node)
+                        queue.append((gateway.node, first))
+        return [(segment, *found[segment]) for segment in self._wanted if segment in found]
 
     def _others(self, end: End) -> list[End]:
         """Return the gateways on the segment of ``end``, itself left out."""
-        return [g for g in self._gateways[self._segment(end)] if g.node != end.node]
+        return [g for g in self.gateways[self._segment(end)] if g.node != end.node]
 
     def _segment(self, end: End) -> int:
         return self._skeleton.segment_of[end].index
 
-    def _address(self, gateway: End) -> Address:
+    def _address(self, gateway: End) -> str:
         """Return the address of a gateway on the subnet that everyone on the segment has."""
-        main = self._subnets[self._segment(gateway)][0]
-        return next(a for a in self._of[gateway] if a.network == main)
+        if gateway not in self._addresses:
+            main = self._subnets[self._segment(gateway)][0]
+            own = self._of[gateway]
+            self._addresses[gateway] = next(a.host for a in own if a.network == main)
+        return self._addresses[gateway]
 
-    def _distances_to(self, segment: int) -> dict[str | int, int]:
-        if segment not in self._distances:
-            import networkx as nx  # noqa: PLC0415  (150 ms, and most topologies have no router)
 
-            self._distances[segment] = dict(
-                nx.single_source_shortest_path_length(self._graph, segment)
-            )
-        return self._distances[segment]
-
-    @functools.cached_property
-    def _any_router(self) -> bool:
-        return any(self._gateways)
-
-    @functools.cached_property
-    def _graph(self) -> nx.Graph[str | int]:
-        """Segments (numbers) and routers (names): an edge where a router has an address."""
-        import networkx as nx  # noqa: PLC0415
-
-        graph: nx.Graph[str | int] = nx.Graph()
-        graph.add_nodes_from(range(len(self._gateways)))
-        for index, gateways in enumerate(self._gateways):
-            graph.add_edges_from((index, gateway.node) for gateway in gateways)
-        return graph
+def wanted_segments(skeleton: Skeleton) -> dict[int, None]:
+    """Return the segments that routes lead to, in order: all, or those with hosts on them."""
+    return {
+        segment.index: None
+        for segment in skeleton.segments
+        if skeleton.spec.routing == "all"
+        or any(skeleton.nodes[end.node].kind is Kind.HOST for end in segment.ends)
+    }
 
 
 def check_size(skeleton: Skeleton) -> None:
     """Refuse a topology whose routing tables would never end.  Raises InputError."""
-    routers = sum(node.kind is Kind.ROUTER for node in skeleton.nodes.values())
-    connected = sum(
-        len(skeleton.ends[name])
-        for name, node in skeleton.nodes.items()
-        if node.kind is Kind.ROUTER
-    )
-    count = routers * len(skeleton.segments) - connected
+    wanted = len(wanted_segments(skeleton))
+    routers = [name for name, node in skeleton.nodes.items() if node.kind is Kind.ROUTER]
+    connected = sum(len(skeleton.ends[name]) for name in routers)
+    count = len(routers) * wanted - min(connected, len(routers) * wanted)
     if count > MAX_ROUTES:
-        message = f"{routers} routers and {len(skeleton.segments)} subnets need {count} routes"
-        raise skeleton.document.error(f"{message}; {MAX_ROUTES} is the most", "nodes")
+        message = f"{len(routers)} routers and {wanted} subnets need {count} routes"
+        hint = "`routing: hosts` gives routes to the subnets of hosts only"
+        raise skeleton.document.error(f"{message}; {MAX_ROUTES} is the most", "nodes", hint)
 
 
 def node_routes(

@@ -77,9 +77,12 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
     )
     ends: dict[str, list[End]] = {name: [] for name in nodes}
 
+    names: dict[str, set[str]] = {name: set() for name in nodes}
+
     def add_end(end: End) -> None:
         ends[end.node].append(end)
-        _check_interface(document, end, ends[end.node][:-1])
+        _check_interface(document, end, names[end.node])
+        names[end.node].add(end.name)
 
     all_of(*(functools.partial(add_end, end) for pair in links.values() for end in pair))
     for name, node in nodes.items():
@@ -172,7 +175,7 @@ def _ends(
     return ends[0], ends[1]
 
 
-def _check_interface(document: Document[TopologySpec], end: End, others: list[End]) -> None:
+def _check_interface(document: Document[TopologySpec], end: End, others: set[str]) -> None:
     hint = f"set links.{end.link}.between.{end.node}.interface"
     problem: str | None = None
     if not 1 <= len(end.name) <= MAX_NAME:
@@ -181,7 +184,7 @@ def _check_interface(document: Document[TopologySpec], end: End, others: list[En
         problem = "holds a character that no interface name may hold"
     elif end.name in ("lo", "all", "default"):
         problem = "is taken by Linux itself"
-    elif any(end.name == other.name for other in others):
+    elif end.name in others:
         problem = "is used twice"
     if problem:
         path = f"{end.path}.interface" if end.spec.interface else join_path("links", end.link)

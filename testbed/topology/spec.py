@@ -155,12 +155,17 @@ class TopologyMptcpSpec(Spec, frozen=True, kw_only=True):
 
 
 class TopologySpec(Spec, frozen=True, kw_only=True):
-    """A topology file."""
+    """A topology file.
+
+    ``routing`` says where computed routes lead: to ``all`` subnets, or to those of ``hosts`` only,
+    which a network of many routers needs.
+    """
 
     description: str = ""
     nodes: dict[str, NodeSpec | None] = {}
     links: dict[str, LinkSpec] = {}
     addressing: AddressingSpec = AddressingSpec()
+    routing: Literal["all", "hosts"] = "all"
     sysctls: dict[str, Value] = {}
     mptcp: TopologyMptcpSpec = TopologyMptcpSpec()
     generate: GenerateSpec = GenerateSpec()
