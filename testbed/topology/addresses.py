@@ -1,8 +1,9 @@
 """Addresses: checks the explicit ones and gives the others out of the pools.
 
-Every segment has one subnet per family: that of its first explicit address, or else the next free
-/24 (larger where it has more members) or /64 of the pool.  Members are numbered from 1 in the
-order of the file.
+Every segment has a subnet per family for automatic addresses: that of its first explicit address,
+or else the next free /24 (larger where it has more members) or /64 of the pool.  Members are
+numbered from 1 in the order of the file.  Explicit addresses may be of further subnets, which two
+ends share.
 """
 
 from __future__ import annotations
@@ -137,7 +138,6 @@ def _check_explicit(skeleton: Skeleton, explicit: _Explicit) -> None:
     holder: dict[IpAddress, End] = {}
     uses: list[_Use] = []
     for segment in skeleton.segments:
-        main: dict[Family, IpNetwork] = {}
         for end in segment.ends:
             for given in explicit[end]:
                 if given.ip in holder:
@@ -145,7 +145,8 @@ def _check_explicit(skeleton: Skeleton, explicit: _Explicit) -> None:
                     raise skeleton.document.error(message, given.path)
                 holder[given.ip] = end
                 uses.append(_Use(len(uses), given.network, segment, given.path))
-            _check_shared(skeleton, end, explicit[end], main)
+        for family in Family:
+            _check_shared(skeleton, segment, family, explicit)
     _check_overlap(skeleton, uses)
 
 
@@ -166,16 +167,19 @@ def _check_overlap(skeleton: Skeleton, uses: list[_Use]) -> None:
 
 
 def _check_shared(
-    skeleton: Skeleton, end: End, values: list[_Given], main: dict[Family, IpNetwork]
+    skeleton: Skeleton, segment: Segment, family: Family, explicit: _Explicit
 ) -> None:
-    """The first explicit address of a segment decides its subnet; the other ends must have one."""
-    for family in Family:
-        networks = [value.network for value in values if value.family is family]
-        if not networks:
-            continue
-        wanted = main.setdefault(family, networks[0])
-        if wanted not in networks:
-            message = f"{networks[0]} is not the subnet of the other end, {wanted}"
+    """Each end shares a subnet with another: with one that is written, or the first of all."""
+    networks = {
+        end: {value.network for value in explicit[end] if value.family is family}
+        for end in segment.ends
+    }
+    first = next((v.network for end in networks for v in explicit[end] if v.family is family), None)
+    for end, own in networks.items():
+        others = set().union(*(each for other, each in networks.items() if other is not end))
+        if own and first not in own and not own & others:
+            network = next(v.network for v in explicit[end] if v.family is family)
+            message = f"{network} is not the subnet of the other end, {first}"
             raise skeleton.document.error(message, f"{end.path}.addresses")
 
 

@@ -19,6 +19,7 @@ from testbed.topology.model import Endpoint, EndpointFlag, Family, Kind, Limits
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import (
     MAX_SUBFLOWS,
+    MOST_SUBFLOWS,
     EndpointSpec,
     FlagName,
     LimitsSpec,
@@ -82,11 +83,11 @@ def endpoints(
         if not item.spec.flags:
             continue
         for index, address in enumerate(_addresses(addressing, item, wanted)):
-            if len(found) == MAX_SUBFLOWS:
-                if item.path is None:
-                    return tuple(found)
-                message = f"{node!r} has more than {MAX_SUBFLOWS} endpoints"
-                raise skeleton.document.error(message, item.path, "older kernels take no more")
+            if len(found) == MAX_SUBFLOWS and item.path is None:
+                return tuple(found)
+            if len(found) == MOST_SUBFLOWS:
+                message = f"{node!r} has more than {MOST_SUBFLOWS} endpoints"
+                raise skeleton.document.error(message, item.path or "", "no kernel takes more")
             number = item.spec.id if item.spec.id is not None and index == 0 else next(free)
             found.append(_endpoint(skeleton, node, item, address, number))
     _check_distinct(skeleton, node, found)
@@ -146,6 +147,7 @@ def _written(
         if not isinstance(entry, EndpointSpec):
             continue
         where = f"{path}[{index}]"
+        _check(skeleton, entry, where)
         name = entry.interface
         if name is not None and name not in ends:
             message = f"{node!r} has no interface {name!r}"

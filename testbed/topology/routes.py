@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -30,14 +30,17 @@ DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 MAX_ROUTES: Final = 200_000  # routers times subnets
 
 
-_Way = tuple[int, End, End]  # a segment, and the end and the gateway that begin the way to it
+_Way = tuple[int, End, End]  # a subnet, and the end and the gateway that begin the way to it
 
 
 class Router:
     """Computes the routes of one family for all nodes.
 
-    :param like: that of another family; where the same routers have addresses of both, the ways
-        are the same.
+    A segment may have several subnets, of which an end need not have all: packets go from one
+    subnet to another over a router, also on one segment.
+
+    :param like: that of another family; where the same routers stand in the same subnets, the
+        ways are the same.
     """
 
     def __init__(
@@ -53,21 +56,27 @@ class Router:
             end: [a for a in addresses if a.family is family]
             for end, addresses in addressing.of.items()
         }
-        self._subnets = [subnets[family] for subnets in addressing.subnets]
-        self._wanted = wanted_segments(skeleton)
-        # A segment that only one router stands in has one gateway, whatever the destination.
-        self.gateways = [
-            [e for e in s.ends if self._of[e] and skeleton.nodes[e.node].kind is Kind.ROUTER]
-            for s in skeleton.segments
-        ]
+        self._subnets = [it for subnets in addressing.subnets for it in subnets[family]]
+        numbers = {subnet: index for index, subnet in enumerate(self._subnets)}
+        self.own = {
+            end: sorted({numbers[it.network] for it in addresses})
+            for end, addresses in self._of.items()
+        }
+        self._wanted = self._wanted_subnets()
+        # A subnet that only one router stands in has one gateway, whatever the destination.
+        self.gateways: list[list[End]] = [[] for _ in self._subnets]
+        for segment in skeleton.segments:
+            for end in segment.ends:
+                if skeleton.nodes[end.node].kind is Kind.ROUTER:
+                    for subnet in self.own[end]:
+                        self.gateways[subnet].append(end)
         # Where each router stands, and the gateways beside it there.
         self._beside: dict[str, list[tuple[int, list[End]]]] = {}
         for index, gateways in enumerate(self.gateways):
             for gateway in gateways:
                 self._beside.setdefault(gateway.node, []).append((index, gateways))
-        self._addresses: dict[End, str] = {}
         self.known: dict[tuple[End, ...], list[_Way]] = {}
-        if like is not None and like.gateways == self.gateways:
+        if like is not None and (like.own, like.gateways) == (self.own, self.gateways):
             self.known = like.known
 
     def routes(self, node: str) -> list[Route]:
@@ -77,11 +86,7 @@ class Router:
             return []
         if len(self._skeleton.ends[node]) == 1:
             return self._single_homed(ends[0])
-        return [
-            route
-            for target, end, gateway in self._ways(ends)
-            for route in self._toward(target, end, gateway, MAIN_TABLE)
-        ]
+        return list(self._routes(self._ways(ends), MAIN_TABLE))
 
     def table(self, end: End, table: int) -> list[Route]:
         """Return the table for packets whose source is an address of ``end``."""
@@ -93,8 +98,7 @@ class Router:
             Route(destination=network, interface=end.name, source=source, table=table)
             for network, source in reversed(connected.items())
         ]
-        for target, _, gateway in self._ways([end]):
-            routes += self._toward(target, end, gateway, table)
+        routes += self._routes(self._ways([end]), table)
         routes.append(Route(destination=DEFAULT[self._family], table=table, kind="unreachable"))
         return routes
 
@@ -104,20 +108,23 @@ class Router:
             return []
         default = DEFAULT[self._family]
         first = gateways[0]
-        via = self._address(first)
-        routes = [Route(destination=default, via=via, interface=end.name)]
+        routes = [Route(destination=default, via=self._via(end, first), interface=end.name)]
         if len(gateways) > 1:
-            for target, _, gateway in self._ways([end]):
-                if gateway is not first:
-                    routes += self._toward(target, end, gateway, MAIN_TABLE)
+            ways = [it for it in self._ways([end]) if it[2] is not first]
+            routes += self._routes(ways, MAIN_TABLE)
         return routes
 
-    def _toward(self, target: int, end: End, gateway: End, table: int) -> list[Route]:
-        via = self._address(gateway)
-        return [
-            Route(destination=subnet, via=via, interface=end.name, table=table)
-            for subnet in self._subnets[target]
-        ]
+    def _routes(self, ways: Iterable[_Way], table: int) -> Iterator[Route]:
+        via: dict[tuple[End, End], str] = {}
+        for target, end, gateway in ways:
+            if (end, gateway) not in via:
+                via[end, gateway] = self._via(end, gateway)
+            yield Route(
+                destination=self._subnets[target],
+                via=via[end, gateway],
+                interface=end.name,
+                table=table,
+            )
 
     def _ways(self, ends: list[End]) -> list[_Way]:
         key = tuple(ends)
@@ -126,14 +133,14 @@ class Router:
         return self.known[key]
 
     def _shortest(self, ends: list[End]) -> list[_Way]:
-        """Return, for each other segment, the end and the gateway that begin the shortest way.
+        """Return, for each other subnet, the end and the gateway that begin the shortest way.
 
         Breadth first, from the gateways beside the ends in their order.  A queue keeps that order
         on every level, so of equally short ways the one of the first end and gateway is found.
         """
         found: dict[int, tuple[End, End]] = {}
         missing = len(self._wanted)
-        seen = {self._segment(end) for end in ends}
+        seen = {subnet for end in ends for subnet in self.own[end]}
         queue: deque[tuple[str, tuple[End, End]]] = deque()
         reached: set[str] = set()
         for end in ends:
@@ -143,47 +150,48 @@ class Router:
                     queue.append((gateway.node, (end, gateway)))
         while queue and missing:
             router, first = queue.popleft()
-            for segment, gateways in self._beside[router]:
-                if segment in seen:
+            for subnet, gateways in self._beside[router]:
+                if subnet in seen:
                     continue
-                seen.add(segment)
-                found[segment] = first
-                missing -= segment in self._wanted
+                seen.add(subnet)
+                found[subnet] = first
+                missing -= subnet in self._wanted
                 for gateway in gateways:
                     if gateway.node not in reached:
                         reached.add(gateway.node)
                         queue.append((gateway.node, first))
-        return [(segment, *found[segment]) for segment in self._wanted if segment in found]
+        return [(subnet, *found[subnet]) for subnet in self._wanted if subnet in found]
 
     def _others(self, end: End) -> list[End]:
-        """Return the gateways on the segment of ``end``, itself left out."""
-        return [g for g in self.gateways[self._segment(end)] if g.node != end.node]
+        """Return the gateways on the subnets of ``end``, itself left out."""
+        beside = (gateway for subnet in self.own[end] for gateway in self.gateways[subnet])
+        return [gateway for gateway in dict.fromkeys(beside) if gateway.node != end.node]
 
-    def _segment(self, end: End) -> int:
-        return self._skeleton.segment_of[end].index
+    def _via(self, end: End, gateway: End) -> str:
+        """Return the address of a gateway on the first subnet that it shares with an end."""
+        common = next(it for it in self.own[end] if it in self.own[gateway])
+        return next(a.host for a in self._of[gateway] if a.network == self._subnets[common])
 
-    def _address(self, gateway: End) -> str:
-        """Return the address of a gateway on the subnet that everyone on the segment has."""
-        if gateway not in self._addresses:
-            main = self._subnets[self._segment(gateway)][0]
-            own = self._of[gateway]
-            self._addresses[gateway] = next(a.host for a in own if a.network == main)
-        return self._addresses[gateway]
-
-
-def wanted_segments(skeleton: Skeleton) -> dict[int, None]:
-    """Return the segments that routes lead to, in order: all, or those with hosts on them."""
-    return {
-        segment.index: None
-        for segment in skeleton.segments
-        if skeleton.spec.routing == "all"
-        or any(skeleton.nodes[end.node].kind is Kind.HOST for end in segment.ends)
-    }
+    def _wanted_subnets(self) -> dict[int, None]:
+        """Return the subnets that routes lead to, in order: all, or those with hosts on them."""
+        if self._skeleton.spec.routing == "all":
+            return dict.fromkeys(range(len(self._subnets)))
+        of_hosts = {
+            subnet
+            for end, subnets in self.own.items()
+            if self._skeleton.nodes[end.node].kind is Kind.HOST
+            for subnet in subnets
+        }
+        return dict.fromkeys(sorted(of_hosts))
 
 
 def check_size(skeleton: Skeleton) -> None:
     """Refuse a topology whose routing tables would never end.  Raises InputError."""
-    wanted = len(wanted_segments(skeleton))
+    wanted = sum(
+        skeleton.spec.routing == "all"
+        or any(skeleton.nodes[end.node].kind is Kind.HOST for end in segment.ends)
+        for segment in skeleton.segments
+    )
     routers = [name for name, node in skeleton.nodes.items() if node.kind is Kind.ROUTER]
     connected = sum(len(skeleton.ends[name]) for name in routers)
     count = len(routers) * wanted - min(connected, len(routers) * wanted)

@@ -13,13 +13,16 @@ import msgspec
 from testbed.topology.model import MAIN_TABLE, Kind
 from testbed.wire.netem import Netem
 
-MAX_SUBFLOWS = 8  # MPTCP_PM_ADDR_MAX in net/mptcp/protocol.h: every limit, and endpoints per node
+# MPTCP_PM_ADDR_MAX in net/mptcp/protocol.h: every limit, and endpoints per node; a kernel that
+# takes fewer than the most says so itself.
+MAX_SUBFLOWS = 8
+MOST_SUBFLOWS = 64  # of later kernels
 
 QueueSpec = dict[str, str | int | float | bool]  # {kind: fq_codel, target: 5ms}
 # "rate 20mbit delay 10ms", or a mapping of options
 NetemSpec = str | dict[str, str | int | float | QueueSpec]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Limit = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUBFLOWS)]
+Limit = Annotated[int, msgspec.Meta(ge=0, le=MOST_SUBFLOWS)]
 Mtu = Annotated[int, msgspec.Meta(ge=68, le=65535)]  # octets; ETH_MIN_MTU and ETH_MAX_MTU
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 EndpointId = Annotated[int, msgspec.Meta(ge=1, le=255)]

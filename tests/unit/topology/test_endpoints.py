@@ -41,14 +41,48 @@ def test_an_end_decides_about_its_own_endpoint() -> None:
     assert [e.address for e in topology.node("server").endpoints] == ["10.0.1.2"]
 
 
-def test_only_eight_endpoints_of_a_node() -> None:
+def test_eight_endpoints_of_a_node_unless_more_are_asked_for() -> None:
     links = "".join(f"  l{i}: {{between: [client, server]}}\n" for i in range(9))
     text = f"nodes: {{client: {{}}, server: {{}}}}\nlinks:\n{links}"
     assert len(load(text).node("client").endpoints) == 8
     written = text.replace("client: {}", "client: {mptcp: {endpoints: subflow}}")
-    assert error_of(written).startswith(
-        "lab.yaml:1: nodes.client.mptcp.endpoints: 'client' has more than 8 endpoints"
+    assert len(load(written).node("client").endpoints) == 9
+    more = "".join(f"  m{i}: {{between: [client, server]}}\n" for i in range(56))
+    assert error_of(written + more).startswith(
+        "lab.yaml:1: nodes.client.mptcp.endpoints: 'client' has more than 64 endpoints"
     )
+
+
+def test_an_endpoint_of_an_address_that_the_node_need_not_have() -> None:
+    entries = "{address: 192.0.2.7, flags: [signal], id: 4}, {interface: wifi, flags: [subflow]}"
+    client = f"client: {{mptcp: {{endpoints: [{entries}]}}}}"
+    found = load(TWO.replace("client: {}", client)).node("client").endpoints
+    assert [(e.address, e.id, e.interface) for e in found] == [
+        ("10.0.1.1", 1, "wifi"),
+        ("192.0.2.7", 4, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{address: 192.0.2, flags: [signal]}", "'192.0.2' is no address"),
+        ("{flags: [signal]}", "an endpoint has an interface, an address, or both"),
+        (
+            "{address: 10.0.1.1, flags: [signal]}, {interface: wifi, flags: [subflow]}",
+            "two endpoints have 10.0.1.1",
+        ),
+        (
+            "{address: 10.9.0.1, flags: [signal]}, {address: 10.9.0.1, flags: [signal]}",
+            "'10.9.0.1' stands here twice",
+        ),
+    ],
+)
+def test_endpoints_that_cannot_be(entry: str, message: str) -> None:
+    client = f"client: {{mptcp: {{endpoints: [{entry}]}}}}"
+    error = error_of(TWO.replace("client: {}", client))
+    assert error.startswith("lab.yaml:1: nodes.client.mptcp.endpoints")
+    assert message in error
 
 
 def test_ids_of_endpoints_are_different() -> None:

@@ -136,8 +136,6 @@ def test_a_star_resolves_quickly() -> None:
     assert len({len(node.sysctls) for node in star(1).nodes if node.name != "hub"}) == 1
 
 
-def test_without_routers_networkx_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "networkx", None)
-    load("generate: {star: {count: 3}}")
-    with pytest.raises(ImportError):
-        load("generate: {line: {count: 4}}")
+def test_routes_are_computed_without_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "networkx", None)  # it takes 150 ms to load
+    load("generate: {line: {count: 4}}")
