@@ -82,7 +82,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         there = venue(self.machine).stacks
         found = scenario(self.written, self.network, self.choices, cell, there).topology
         _check_boxes(self.machine, found, self.network)
-        _check_commands(self.machine, found, self.network)
+        _check_simulable(self.machine, found, self.network)
         if self.here and not self.written.value.machines:
             self._ask_kernel(found, place)
 
@@ -151,11 +151,15 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         raise self.written.error(wrong.message, place, wrong.hint)
 
 
-def _check_commands(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse commands of nodes in simulated networks, which have no processes."""
+def _check_simulable(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
+    """Refuse what only kernels have: processes in nodes, and hashes over ways of equal cost."""
+    if machine != SIMULATION:
+        return
     for node in topology.nodes:
-        if node.run and machine == SIMULATION:
+        if node.run:
             raise written.error("cannot be simulated", join_path("nodes", node.name, "run"))
+        if any(route.nexthops for route in node.routes):
+            raise written.error("cannot be simulated", "multipath")
 
 
 def _check_boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:

@@ -222,8 +222,13 @@ def _routes_and_neighbours(
         if neighbour.interface == interface.name and family_of(neighbour.address) in families:
             yield AddNeighbour(namespace=node.name, neighbour=neighbour)
     for route in node.routes:
-        if route.interface == interface.name and family_of(route.destination) in families:
+        if interface.name in _ways_out(route) and family_of(route.destination) in families:
             yield AddRoute(namespace=node.name, route=route)
+
+
+def _ways_out(route: Route) -> tuple[str | None, ...]:
+    """Return the interfaces that a route leads through."""
+    return (route.interface, *(each.interface for each in route.nexthops))
 
 
 def _rule_for(

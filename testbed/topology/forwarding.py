@@ -37,6 +37,7 @@ class Hop(msgspec.Struct, frozen=True):
     interface: Interface
     gateway: str
     source: str | None  # the preferred source of the route
+    several: bool = False  # the first of several ways of equal cost
 
 
 # To read an address takes longer than what is done with it, and few are read again and again.
@@ -83,6 +84,10 @@ class Forwarding:
         :param interface: the interface it is bound to: other interfaces' routes do not match.
         """
         route = self._route(node, destination, source, interface)
+        if route is not None and route.nexthops:
+            first = route.nexthops[0]
+            out = self._nodes[node].interface(first.interface)
+            return Hop(out, first.via, route.source, several=True)
         if route is not None and route.kind == "unicast":
             out = self._nodes[node].interface(route.interface or "")
             if self._is_own(node, route.via):

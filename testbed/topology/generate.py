@@ -9,6 +9,7 @@ import msgspec
 from testbed.document import Document
 from testbed.topology.model import Kind
 from testbed.topology.spec import (
+    FatTreeSpec,
     LineSpec,
     LinkOptions,
     LinkSpec,
@@ -26,17 +27,28 @@ _Parts = tuple[dict[str, NodeSpec | None], dict[str, LinkSpec]]
 def expand(document: Document[TopologySpec]) -> TopologySpec:
     """Return the topology with its generators carried out.  Raises InputError."""
     spec = document.value
-    star, line = spec.generate.star, spec.generate.line
-    count = len(spec.nodes) + (star.count + 1 if star else 0) + (line.count if line else 0)
+    asked = spec.generate
+    counts = {
+        "star": asked.star.count + 1 if asked.star else 0,
+        "line": asked.line.count if asked.line else 0,
+        "fat_tree": _size(asked.fat_tree.ports) if asked.fat_tree else 0,
+    }
+    count = len(spec.nodes) + sum(counts.values())
     if count > MAX_NODES:
-        path = "generate.star.count" if star else "generate.line.count" if line else "nodes"
+        most = max(counts, key=lambda name: counts[name])
+        number = "ports" if most == "fat_tree" else "count"
+        path = f"generate.{most}.{number}" if counts[most] else "nodes"
         raise document.error(f"{count} nodes are asked for; {MAX_NODES} is the most", path)
-    if line and line.count > MAX_LINE:
-        message = f"{line.count} nodes in a line; {MAX_LINE} is the most"
+    if asked.line and asked.line.count > MAX_LINE:
+        message = f"{asked.line.count} nodes in a line; {MAX_LINE} is the most"
         hint = "Linux sends packets with a TTL of 64"
         raise document.error(message, "generate.line.count", hint)
     nodes, links = dict(spec.nodes), dict(spec.links)
-    made = {"star": _star(star) if star else None, "line": _line(line) if line else None}
+    made = {
+        "star": _star(asked.star) if asked.star else None,
+        "line": _line(asked.line) if asked.line else None,
+        "fat_tree": _fat_tree(asked.fat_tree) if asked.fat_tree else None,
+    }
     for name, parts in made.items():
         if parts is None:
             continue
@@ -60,6 +72,33 @@ def _line(line: LineSpec) -> _Parts:
     nodes[names[0]] = nodes[names[-1]] = None
     pairs = itertools.pairwise(names)
     return nodes, {f"{a}-{b}": _link(line, a, b) for a, b in pairs}
+
+
+def _size(ports: int) -> int:
+    """Return how many nodes a fat tree has: core, aggregation and edge routers, and hosts."""
+    half = ports // 2
+    return half * half + 2 * ports * half + ports * half * half
+
+
+def _fat_tree(tree: FatTreeSpec) -> _Parts:
+    half = tree.ports // 2
+    router = NodeSpec(kind=Kind.ROUTER)
+    nodes: dict[str, NodeSpec | None] = {f"c{i}": router for i in range(1, half * half + 1)}
+    pairs: list[tuple[str, str]] = []
+    host = 0
+    for pod in range(1, tree.ports + 1):
+        above = [f"a{pod}x{i}" for i in range(1, half + 1)]
+        edges = [f"e{pod}x{i}" for i in range(1, half + 1)]
+        nodes.update(dict.fromkeys((*above, *edges), router))
+        for group, name in enumerate(above):
+            pairs += [(name, f"c{group * half + i}") for i in range(1, half + 1)]
+        for edge in edges:
+            pairs += [(edge, name) for name in above]
+            for _ in range(half):
+                host += 1
+                nodes[f"h{host}"] = None
+                pairs.append((f"h{host}", edge))
+    return nodes, {f"{a}-{b}": _link(tree, a, b) for a, b in pairs}
 
 
 def _link(options: LinkOptions, a: str, b: str) -> LinkSpec:

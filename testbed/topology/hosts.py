@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import zlib
 from typing import Final
 
 from testbed.document import Document, join_path
@@ -13,6 +14,7 @@ from testbed.topology.model import Family, Kind, Neighbour
 from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import TopologySpec
 
+_FIELDS: Final = str(0x37)  # source and destination address, protocol, source and destination port
 _KEY: Final = re.compile(r"net(\.[A-Za-z0-9_/-]+)+")
 
 
@@ -50,6 +52,8 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
         values["net.ipv4.conf.all.arp_ignore"] = "1"
         values["net.ipv4.conf.all.arp_announce"] = "2"
     values |= _ipv6(skeleton, addressing, node)
+    if router and skeleton.spec.multipath:
+        values |= _hashing(node, ipv6=_has_ipv6(skeleton, addressing, node))
     wanted = skeleton.spec.sysctls | skeleton.nodes[node].sysctls
     values |= {key: str(value) for key, value in wanted.items()}
     return tuple(values.items())
@@ -70,10 +74,28 @@ def check_sysctls(document: Document[TopologySpec], spec: TopologySpec) -> None:
     )
 
 
+def _hashing(node: str, *, ipv6: bool) -> dict[str, str]:
+    """Have a router choose one of its ways by addresses, protocol and ports (ip-sysctl.rst).
+
+    Routers that hash alike would all choose the same of their ways for a connection, and leave
+    most ways unused.  So each has a seed of its own (Linux 6.11), and policy 3: with policy 1 it
+    would take the hash that the packet has from the host that sent it.
+    """
+    values = {"net.ipv4.fib_multipath_hash_seed": str(zlib.crc32(node.encode()) or 1)}
+    for family in ("ipv4", "ipv6") if ipv6 else ("ipv4",):
+        values[f"net.{family}.fib_multipath_hash_policy"] = "3"
+        values[f"net.{family}.fib_multipath_hash_fields"] = _FIELDS
+    return values
+
+
+def _has_ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> bool:
+    own = (address for end in skeleton.ends[node] for address in addressing.of[end])
+    return any(address.family is Family.IPV6 for address in own)
+
+
 def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, str]:
     """Keep IPv6 quiet: no address that is not the topology's, unless a router needs it."""
-    own = [address for end in skeleton.ends[node] for address in addressing.of[end]]
-    if not any(address.family is Family.IPV6 for address in own):
+    if not _has_ipv6(skeleton, addressing, node):
         return {"net.ipv6.conf.default.disable_ipv6": "1"}
     quiet = {"net.ipv6.conf.default.addr_gen_mode": "1"}
     if skeleton.nodes[node].kind is not Kind.ROUTER:

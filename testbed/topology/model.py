@@ -60,8 +60,19 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
 
 
+class NextHop(msgspec.Struct, frozen=True):
+    """One way of a route that has several: its gateway, and the interface toward it."""
+
+    via: str
+    interface: str
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of a routing table; ``kind`` is ``unicast`` or ``unreachable``."""
+    """One entry of a routing table; ``kind`` is ``unicast`` or ``unreachable``.
+
+    One with ``nexthops`` has neither ``via`` nor ``interface``: the kernel chooses a way for each
+    packet, by a hash.
+    """
 
     destination: str  # a prefix; "0.0.0.0/0" and "::/0" are the defaults
     via: str | None = None
@@ -69,6 +80,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None  # preferred source address
     table: int = MAIN_TABLE
     kind: str = "unicast"
+    nexthops: tuple[NextHop, ...] = ()  # of equal cost, two or more
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):

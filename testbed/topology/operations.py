@@ -197,6 +197,7 @@ class _OfRoute(Operation, frozen=True, kw_only=True):
                 words.append(f"{word} {value}")
         if it.table != MAIN_TABLE:
             words.append(f"table {it.table}")
+        words += [f"nexthop via {each.via} dev {each.interface}" for each in it.nexthops]
         return " ".join(words)
 
 

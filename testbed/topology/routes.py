@@ -1,6 +1,7 @@
 """Routes: the shortest way through the routers, and per-source policy routing.
 
-Hosts are never gateways.  Of equally short ways the one that comes first in the file is taken.
+Hosts are never gateways.  Of equally short ways the one that comes first in the file is taken, or
+with ``multipath`` all of them.
 A node with one interface gets a default route, and more specific ones only where another router
 on its segment is nearer.  Routers and hosts with several interfaces get one route per subnet.
 
@@ -12,15 +13,14 @@ default``: a packet never leaves through another interface than its source addre
 from __future__ import annotations
 
 import ipaddress
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from testbed.document import join_path, nearest
 from testbed.topology.addresses import Address, Addressing, IpAddress
-from testbed.topology.model import MAIN_TABLE, Family, Kind, Route, Rule
+from testbed.topology.model import MAIN_TABLE, Family, Kind, NextHop, Route, Rule
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import RouteSpec
 
@@ -30,7 +30,9 @@ DEFAULT: Final = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 MAX_ROUTES: Final = 200_000  # routers times subnets
 
 
-_Way = tuple[int, End, End]  # a subnet, and the end and the gateway that begin the way to it
+_Place = TypeVar("_Place", str, int)  # a router, or the number of a subnet
+_First = tuple[End, End]  # the end and the gateway that begin a way
+_Way = tuple[int, list[_First]]  # to a subnet: one beginning, or with multipath all of them
 
 
 class Router:
@@ -70,11 +72,11 @@ class Router:
                 if skeleton.nodes[end.node].kind is Kind.ROUTER:
                     for subnet in self.own[end]:
                         self.gateways[subnet].append(end)
-        # Where each router stands, and the gateways beside it there.
-        self._beside: dict[str, list[tuple[int, list[End]]]] = {}
-        for index, gateways in enumerate(self.gateways):
+        # The subnets that each router stands in.
+        self._beside: dict[str, list[int]] = {}
+        for subnet, gateways in enumerate(self.gateways):
             for gateway in gateways:
-                self._beside.setdefault(gateway.node, []).append((index, gateways))
+                self._beside.setdefault(gateway.node, []).append(subnet)
         self.known: dict[tuple[End, ...], list[_Way]] = {}
         if like is not None and (like.own, like.gateways) == (self.own, self.gateways):
             self.known = like.known
@@ -110,57 +112,72 @@ class Router:
         first = gateways[0]
         routes = [Route(destination=default, via=self._via(end, first), interface=end.name)]
         if len(gateways) > 1:
-            ways = [it for it in self._ways([end]) if it[2] is not first]
+            ways = [it for it in self._ways([end]) if it[1] != [(end, first)]]
             routes += self._routes(ways, MAIN_TABLE)
         return routes
 
     def _routes(self, ways: Iterable[_Way], table: int) -> Iterator[Route]:
-        via: dict[tuple[End, End], str] = {}
-        for target, end, gateway in ways:
-            if (end, gateway) not in via:
-                via[end, gateway] = self._via(end, gateway)
-            yield Route(
-                destination=self._subnets[target],
-                via=via[end, gateway],
-                interface=end.name,
-                table=table,
-            )
+        via: dict[_First, str] = {}
+        for target, firsts in ways:
+            for first in firsts:
+                if first not in via:
+                    via[first] = self._via(*first)
+            destination = self._subnets[target]
+            if len(firsts) == 1:
+                (first,) = firsts
+                yield Route(
+                    destination=destination, via=via[first], interface=first[0].name, table=table
+                )
+            else:
+                nexthops = tuple(NextHop(via[first], first[0].name) for first in firsts)
+                yield Route(destination=destination, table=table, nexthops=nexthops)
 
     def _ways(self, ends: list[End]) -> list[_Way]:
+        """Return, for each other subnet, the ends and gateways that begin the shortest ways."""
         key = tuple(ends)
         if key not in self.known:
             self.known[key] = self._shortest(ends)
         return self.known[key]
 
     def _shortest(self, ends: list[End]) -> list[_Way]:
-        """Return, for each other subnet, the end and the gateway that begin the shortest way.
+        """Search breadth first, from the gateways beside the ends in their order.
 
-        Breadth first, from the gateways beside the ends in their order.  A queue keeps that order
-        on every level, so of equally short ways the one of the first end and gateway is found.
+        That order is kept on every level, so of equally short ways the one of the first end and
+        gateway is found first; without multipath the others are left out.
         """
-        found: dict[int, tuple[End, End]] = {}
-        missing = len(self._wanted)
+        found: dict[int, dict[_First, None]] = {}
         seen = {subnet for end in ends for subnet in self.own[end]}
-        queue: deque[tuple[str, tuple[End, End]]] = deque()
-        reached: set[str] = set()
+        level: dict[str, dict[_First, None]] = {}
         for end in ends:
             for gateway in self._others(end):
-                if gateway.node not in reached:
-                    reached.add(gateway.node)
-                    queue.append((gateway.node, (end, gateway)))
-        while queue and missing:
-            router, first = queue.popleft()
-            for subnet, gateways in self._beside[router]:
-                if subnet in seen:
-                    continue
-                seen.add(subnet)
-                found[subnet] = first
-                missing -= subnet in self._wanted
-                for gateway in gateways:
+                self._reach(level, gateway.node, {(end, gateway): None})
+        reached = set(level)
+        missing = len(self._wanted.keys() - seen)
+        while level and missing:
+            now: dict[int, dict[_First, None]] = {}
+            for router, firsts in level.items():
+                for subnet in self._beside[router]:
+                    if subnet not in seen:
+                        self._reach(now, subnet, firsts)
+            seen.update(now)
+            found.update(now)
+            missing -= sum(subnet in self._wanted for subnet in now)
+            level = {}
+            for subnet, firsts in now.items():
+                for gateway in self.gateways[subnet]:
                     if gateway.node not in reached:
-                        reached.add(gateway.node)
-                        queue.append((gateway.node, first))
-        return [(subnet, *found[subnet]) for subnet in self._wanted if subnet in found]
+                        self._reach(level, gateway.node, firsts)
+            reached.update(level)
+        return [(subnet, list(found[subnet])) for subnet in self._wanted if subnet in found]
+
+    def _reach(
+        self, places: dict[_Place, dict[_First, None]], place: _Place, firsts: dict[_First, None]
+    ) -> None:
+        """Note the beginnings of ways to a place; further ones only with multipath."""
+        if place not in places:
+            places[place] = firsts
+        elif self._skeleton.spec.multipath:
+            places[place] = places[place] | firsts  # a new one: several places share the old
 
     def _others(self, end: End) -> list[End]:
         """Return the gateways on the subnets of ``end``, itself left out."""

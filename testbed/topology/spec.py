@@ -137,11 +137,22 @@ class LineSpec(LinkOptions, frozen=True, kw_only=True):
     count: Annotated[int, msgspec.Meta(ge=2)]
 
 
+class FatTreeSpec(LinkOptions, frozen=True, kw_only=True):
+    """A fat tree of routers with ``ports`` ports each, and ports^3 / 4 hosts h1, h2, ...
+
+    Al-Fares, Loukissas, Vahdat: A Scalable, Commodity Data Center Network Architecture, SIGCOMM
+    2008.  Routers are c1, c2, ... in the core, and in pod P aPx (aggregation) and ePx (edge).
+    """
+
+    ports: Annotated[int, msgspec.Meta(ge=2, multiple_of=2)]
+
+
 class GenerateSpec(Spec, frozen=True, kw_only=True):
     """Nodes and links made by rule, beside those written out."""
 
     star: StarSpec | None = None
     line: LineSpec | None = None
+    fat_tree: FatTreeSpec | None = None
 
 
 class AddressingSpec(Spec, frozen=True, kw_only=True):
@@ -161,7 +172,8 @@ class TopologySpec(Spec, frozen=True, kw_only=True):
     """A topology file.
 
     ``routing`` says where computed routes lead: to ``all`` subnets, or to those of ``hosts`` only,
-    which a network of many routers needs.
+    which a network of many routers needs.  With ``multipath`` routers use all ways of the fewest
+    hops: the kernel chooses one for each connection or subflow, by a hash of addresses and ports.
     """
 
     description: str = ""
@@ -169,6 +181,7 @@ class TopologySpec(Spec, frozen=True, kw_only=True):
     links: dict[str, LinkSpec] = {}
     addressing: AddressingSpec = AddressingSpec()
     routing: Literal["all", "hosts"] = "all"
+    multipath: bool = False
     sysctls: dict[str, Value] = {}
     mptcp: TopologyMptcpSpec = TopologyMptcpSpec()
     generate: GenerateSpec = GenerateSpec()

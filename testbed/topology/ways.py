@@ -33,13 +33,15 @@ def ways_of(
 ) -> tuple[Way, ...]:
     """Return the way of each pair of addresses; of those that are not reached, none.
 
+    There is none either where a router has several ways of equal cost: each connection has its own.
+
     :param forwarding: of the topology.
     """
     found = _Ways(topology, forwarding)
     ways = []
     for source, destination in pairs:
-        there = tuple(found.links(source, destination))
-        back = tuple(found.links(destination, source))
+        there = found.links(source, destination)
+        back = found.links(destination, source)
         if there and back:
             ways.append(
                 Way(
@@ -68,20 +70,22 @@ class _Ways:
             for address in interface.addresses
         }
 
-    def links(self, source: str, destination: str) -> Iterator[_Step]:
-        """Yield the links of a packet from one address to another, if it arrives."""
+    def links(self, source: str, destination: str) -> tuple[_Step, ...]:
+        """Return the links of a packet from one address to another, if it arrives."""
+        steps: list[_Step] = []
         node = self._node_of.get(source)
         if node is None or not self._forwarding.reaches(node, destination, source):
-            return
+            return ()
         for _ in range(MAX_HOPS):
             if node is None or node == self._node_of.get(destination):
-                return
+                break
             hop = self._forwarding.hop(node, destination, source)
             following = None if hop is None else self._forwarding.neighbour(hop)
-            if hop is None or following is None:
-                return
-            yield from self._crossed(hop.interface, following)
+            if hop is None or hop.several or following is None:
+                return ()
+            steps += self._crossed(hop.interface, following)
             node = following.node
+        return tuple(steps)
 
     def _crossed(self, start: Interface, end: Interface) -> Iterator[_Step]:
         """Yield the links between two interfaces of one network, through switches."""

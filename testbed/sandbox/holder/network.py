@@ -302,20 +302,21 @@ class Network:
 
     @_prepare.register
     def _add_route(self, operation: ops.AddRoute) -> None:
-        message = addresses.add_route(operation.route, self._way_out(operation))
+        message = addresses.add_route(operation.route, self._ways_out(operation))
         self._queue(operation.namespace).route(operation, message)
 
     @_prepare.register
     def _remove_route(self, operation: ops.RemoveRoute) -> None:
-        message = addresses.remove_route(operation.route, self._way_out(operation))
+        message = addresses.remove_route(operation.route, self._ways_out(operation))
         self._queue(operation.namespace).route(operation, message)
 
-    def _way_out(self, operation: ops.AddRoute | ops.RemoveRoute) -> int | None:
-        """Return the index of a route's interface, if it has one."""
-        interface = operation.route.interface
-        if interface is None:
-            return None
-        return self._namespace(operation.namespace).index(interface, operation)
+    def _ways_out(self, operation: ops.AddRoute | ops.RemoveRoute) -> dict[str, int]:
+        """Return the indices of the interfaces that a route leads through."""
+        route, namespace = operation.route, self._namespace(operation.namespace)
+        names = [each.interface for each in route.nexthops]
+        if route.interface is not None:
+            names.append(route.interface)
+        return {name: namespace.index(name, operation) for name in names}
 
     @_prepare.register
     def _set_limits(self, operation: ops.SetLimits) -> None:

@@ -6,6 +6,7 @@ import functools
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from testbed.netlink import codec
 from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request
 from testbed.netlink.transport import Netlink
 from testbed.sandbox.observation import Address
-from testbed.topology.model import Neighbour, Route, Rule
+from testbed.topology.model import Neighbour, NextHop, Route, Rule
 
 # linux/rtnetlink.h: RTM_*
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
@@ -29,7 +30,8 @@ _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR: Final = struct.Struct("=B3xiHBB")  # struct ndmsg: family, index, state, flags, type
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD, _IFA_F_DADFAILED, _IFA_F_TENTATIVE = 0x02, 0x08, 0x40
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 7, 9, 15
+_NEXT_HOP: Final = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 _RTPROT_STATIC: Final = 4
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK = 0, 253
 _RT_TYPES: Final = (
@@ -135,17 +137,17 @@ def _rule_request(kind: int, rule: Rule, header: int) -> Request:
     )
 
 
-def add_route(route: Route, index: int | None) -> Request:
-    """Return the request for a route; ``index`` is that of its interface."""
-    return _route_request(_NEWROUTE, route, index, NLM_F_CREATE | NLM_F_REPLACE)
+def add_route(route: Route, indices: Mapping[str, int]) -> Request:
+    """Return the request for a route; ``indices`` are those of its interfaces by name."""
+    return _route_request(_NEWROUTE, route, indices, NLM_F_CREATE | NLM_F_REPLACE)
 
 
-def remove_route(route: Route, index: int | None) -> Request:
-    """Return the request that takes a route away; ``index`` is that of its interface."""
-    return _route_request(_DELROUTE, route, index, 0)
+def remove_route(route: Route, indices: Mapping[str, int]) -> Request:
+    """Return the request that takes a route away; ``indices`` are those of its interfaces."""
+    return _route_request(_DELROUTE, route, indices, 0)
 
 
-def _route_request(kind: int, route: Route, index: int | None, header: int) -> Request:
+def _route_request(kind: int, route: Route, indices: Mapping[str, int], header: int) -> Request:
     destination = ipaddress.ip_network(route.destination)
     length = destination.prefixlen
     attrs = [codec.u32(_RTA_TABLE, route.table)]
@@ -153,16 +155,24 @@ def _route_request(kind: int, route: Route, index: int | None, header: int) -> R
         attrs.append(codec.attribute(_RTA_DST, destination.network_address.packed))
     if route.via is not None:
         attrs.append(codec.address(_RTA_GATEWAY, route.via))
-    if index is not None:
-        attrs.append(codec.u32(_RTA_OIF, index))
+    if route.interface is not None:
+        attrs.append(codec.u32(_RTA_OIF, indices[route.interface]))
+    if route.nexthops:
+        ways = b"".join(_next_hop(each, indices[each.interface]) for each in route.nexthops)
+        attrs.append(codec.attribute(_RTA_MULTIPATH, ways))
     if route.source is not None:
         attrs.append(codec.address(_RTA_PREFSRC, route.source))
-    on_link = route.via is None and route.kind == "unicast" and destination.version == 4
-    scope = _RT_SCOPE_LINK if on_link else _RT_SCOPE_UNIVERSE
+    on_link = route.via is None and route.kind == "unicast" and not route.nexthops
+    scope = _RT_SCOPE_LINK if on_link and destination.version == 4 else _RT_SCOPE_UNIVERSE
     number, family = _RT_TYPES.index(route.kind), _FAMILIES[destination.version]
     protocol = _RTPROT_STATIC if kind == _NEWROUTE else 0
     fixed = _ROUTE.pack(family, length, 0, 0, 0, protocol, scope, number, 0)
     return codec.request(kind, header, fixed, *attrs)
+
+
+def _next_hop(nexthop: NextHop, index: int) -> bytes:
+    gateway = codec.address(_RTA_GATEWAY, nexthop.via)
+    return _NEXT_HOP.pack(_NEXT_HOP.size + len(gateway), 0, 0, index) + gateway
 
 
 def read_addresses(netlink: Netlink, names: dict[int, str]) -> tuple[Address, ...]:
@@ -230,16 +240,17 @@ def read_routes(
     for family in _ANY:  # a request for any family yields IPv4 only
         fixed = _ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
         for body in netlink.dump(codec.request(_GETROUTE, 0, fixed)):
-            route, index = _route(body)
+            route, index, ways = _route(body)
             if route.table != _LOCAL_TABLE:
                 interface = None if index is None else names[index]
-                found.append(msgspec.structs.replace(route, interface=interface))
+                nexthops = tuple(NextHop(via, names[number]) for via, number in ways)
+                found.append(msgspec.structs.replace(route, interface=interface, nexthops=nexthops))
     return tuple(found)
 
 
 @functools.lru_cache(_REMEMBERED)
-def _route(body: bytes) -> tuple[Route, int | None]:
-    """Return a route and the index of its interface."""
+def _route(body: bytes) -> tuple[Route, int | None, tuple[tuple[str, int], ...]]:
+    """Return a route, the index of its interface, and its next hops if it has several."""
     family, length, _, _, table, _, _, number, _ = _ROUTE.unpack_from(body, codec.HEADER.size)
     attrs = codec.attributes(body, codec.HEADER.size + _ROUTE.size)
     kind = _RT_TYPES[number]
@@ -252,4 +263,14 @@ def _route(body: bytes) -> tuple[Route, int | None]:
     )
     # IPv6 names lo otherwise
     index = attrs.number(_RTA_OIF) if kind == "unicast" and _RTA_OIF in attrs else None
-    return route, index
+    return route, index, tuple(_next_hops(attrs.get(_RTA_MULTIPATH, b"")))
+
+
+def _next_hops(octets: bytes) -> Iterator[tuple[str, int]]:
+    """Yield gateway and index of the interface of each next hop."""
+    while octets:
+        length, _, _, index = _NEXT_HOP.unpack_from(octets)
+        gateway = codec.attributes(octets[:length], _NEXT_HOP.size).host(_RTA_GATEWAY)
+        if gateway is not None:
+            yield gateway, index
+        octets = octets[length + 3 & ~3 :]

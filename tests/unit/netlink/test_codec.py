@@ -21,7 +21,7 @@ from testbed.netlink import codec, mptcp
 from testbed.netlink.attributes import encode
 from testbed.sandbox.netlink import addresses, links, redirect
 from testbed.sandbox.netlink.redirect import Redirect
-from testbed.topology.model import Neighbour, Route, Rule
+from testbed.topology.model import Neighbour, NextHop, Route, Rule
 from testbed.topology.operations import VethEnd
 
 CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
@@ -94,6 +94,9 @@ def test_neighbour(host: str) -> None:
     assert rtnetlink.use_neighbour(3, host) == encode(ndmsg(), 28, CREATE, **used)
 
 
+INDICES = {"eth0": 3, "eth1": 4}
+
+
 def test_rule() -> None:
     fields = {
         "family": socket.AF_INET,
@@ -122,6 +125,22 @@ def test_rule() -> None:
         (Route(destination="10.0.0.0/24", interface="eth0", table=9), 3, {"type": 1, "scope": 253}),
         (Route(destination="fd00::/64", interface="eth0"), 3, {"type": 1, "scope": 0}),
         (Route(destination="10.9.0.0/16", kind="unreachable"), None, {"type": 7, "scope": 0}),
+        (
+            Route(
+                destination="10.9.0.0/16",
+                nexthops=(NextHop("10.0.0.2", "eth0"), NextHop("10.0.1.2", "eth1")),
+            ),
+            None,
+            {"type": 1, "scope": 0},
+        ),
+        (
+            Route(
+                destination="fd09::/64",
+                nexthops=(NextHop("fd00::2", "eth0"), NextHop("fd01::2", "eth1")),
+            ),
+            None,
+            {"type": 1, "scope": 0},
+        ),
     ],
 )
 def test_route(route: Route, index: int | None, fields: dict[str, int]) -> None:
@@ -131,9 +150,14 @@ def test_route(route: Route, index: int | None, fields: dict[str, int]) -> None:
     attrs += [("RTA_GATEWAY", route.via)] * bool(route.via)
     attrs += [("RTA_OIF", index)] * bool(index)
     attrs += [("RTA_PREFSRC", route.source)] * bool(route.source)
+    ways = [
+        {"oif": INDICES[way.interface], "attrs": [("RTA_GATEWAY", way.via)]}
+        for way in route.nexthops
+    ]
+    attrs += [("RTA_MULTIPATH", ways)] * bool(ways)
     family = socket.AF_INET6 if ":" in network else socket.AF_INET
     whole = {"family": family, "dst_len": int(length), "proto": 4, "attrs": attrs, **fields}
-    assert addresses.add_route(route, index) == encode(rtmsg(), 24, CREATE | REPLACE, **whole)
+    assert addresses.add_route(route, INDICES) == encode(rtmsg(), 24, CREATE | REPLACE, **whole)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "fd00::1"])
