@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from testbed.errors import PacketError
@@ -28,11 +28,12 @@ from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.packet.address import Address, Flow, unmapped
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
 from testbed.stack.packet.segment import Segment
-from testbed.streams import OnConnection, Server, StreamPair, Streams
+from testbed.streams import OnConnection, Server, StreamPair, Streams, StreamTransport
 
 _FOLLOW_S: Final = 0.02  # how often the kernel's endpoints are looked at
 _SWEEP_S: Final = 1.0  # how often ports are looked at that may be given back
 _TCP: Final = 6
+_ANYWHERE: Final = Address("", 0)
 _ANY_HOST: Final = ("0.0.0.0", "::")  # noqa: S104 - names of addresses, nothing is bound
 LINGER_S: Final = 3.0
 
@@ -166,23 +167,14 @@ class Host:
 
         What leaves from there goes out by the interface that the address's endpoint is bound to.
         """
-        port = self._free_port()
+        port = self.hold_port()
         self.network.bind(Address(local_host, port))
         return port
 
     def release_port(self, local: Address) -> None:
         """Take a port of :meth:`port_for` back."""
         self.network.unbind(local)
-        self._let_go(local.port)
-
-    def _free_port(self) -> int:
-        port = self._ports.take()
-        try:
-            self._listen_to_ports()
-        except OSError:
-            self._let_go(port)
-            raise
-        return port
+        self.let_go_port(local.port)
 
     # Endpoints of MPTCP
 
@@ -208,7 +200,7 @@ class Host:
 
     def _endpoints_are(self, endpoint: MptcpEndpoint, wanted: Sequence[PathEndpoint]) -> None:
         for port in self._announced.are(wanted):
-            self._let_go(port)
+            self.let_go_port(port)
         self._listen_to_ports()
         endpoint.paths.become(wanted, self.now())
         self.wake()
@@ -230,18 +222,63 @@ class Host:
         :raises OSError: it is refused, times out, or there is no way there; EADDRNOTAVAIL:
             ``source`` is not this host's.
         """
+        with self._between(remote, Address(source or "", 0)) as flow:
+            return await self.streams.open_connection(flow, data, options)
+
+    async def create_connection(
+        self,
+        protocol: asyncio.Protocol,
+        remote: Address,
+        source: Address = _ANYWHERE,
+        options: SocketOptions = NO_OPTIONS,
+    ) -> StreamTransport:
+        """Open a connection whose transport calls a protocol of asyncio's.
+
+        :param source: its host and its port are chosen where they are empty and 0.
+        :raises ValueError: as :meth:`open_connection`.
+        :raises OSError: as :meth:`open_connection`; EADDRINUSE: the kernel has the port, or there
+            is such a connection.
+        """
+        with self._between(remote, source) as flow:
+            return await self.streams.create_connection(protocol, flow, options=options)
+
+    @contextlib.contextmanager
+    def _between(self, remote: Address, source: Address) -> Iterator[Flow]:
+        """Give the flow of a connection, and keep its local port from the kernel meanwhile."""
         remote = Address(unmapped(remote.host), remote.port)
-        if source is not None:
-            source = unmapped(source)
-            self._require_local(source)
-        source = source or self.network.source_for(remote.host)
-        if source is None:
+        host = unmapped(source.host) if source.host else None
+        if host is not None:
+            self._require_local(host)
+        host = host or self.network.source_for(remote.host)
+        if host is None:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-        local = Address(source, self._free_port())
+        local = Address(host, self.hold_port(source.port))
         try:
-            return await self.streams.open_connection(Flow(local, remote), data, options)
+            yield Flow(local, remote)
         finally:
-            self._let_go(local.port)
+            self.let_go_port(local.port)
+
+    def hold_port(self, port: int = 0) -> int:
+        """Keep a port from the kernel, any free one if it is 0, until :meth:`let_go_port`.
+
+        :raises OSError: EADDRINUSE, the kernel has it; EACCES, it is privileged.
+        """
+        if port:
+            self._ports.hold(port)
+        else:
+            port = self._ports.take()
+        try:
+            self._listen_to_ports()
+        except OSError:
+            self.let_go_port(port)
+            raise
+        return port
+
+    def let_go_port(self, port: int) -> None:
+        """Give back a port of :meth:`hold_port`, once no connection has to answer on it."""
+        self._ports.let_go(port)
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
     async def start_server(
         self,
@@ -261,31 +298,35 @@ class Host:
         :raises OSError: EADDRNOTAVAIL, the address is not this host's; EADDRINUSE, the port is open
             already, here or in the kernel.
         """
+        readers = self.streams.readers(on_connection)
+        return self.create_server(readers, local, options, accept_queue=accept_queue)
+
+    def create_server(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        local: Address,
+        options: SocketOptions = NO_OPTIONS,
+        *,
+        accept_queue: int | None = None,
+    ) -> HostServer:
+        """Listen; the transport of each connection calls a protocol of asyncio's.
+
+        The other parameters and the errors are those of :meth:`start_server`.
+        """
         local = Address(unmapped(local.host), local.port)
         if local.host not in _ANY_HOST:
             self._require_local(local.host)
-        if local.port:
-            self._ports.hold(local.port)
-        else:
-            local = Address(local.host, self._ports.take())
+        local = Address(local.host, self.hold_port(local.port))
         try:
-            self._listen_to_ports()
-            server = await self.streams.start_server(
-                on_connection, local, options, accept_queue=accept_queue
-            )
+            server = self.streams.create_server(factory, local, options, accept_queue=accept_queue)
         except (OSError, ValueError):
-            self._let_go(local.port)
+            self.let_go_port(local.port)
             raise
         return HostServer(self, server)
 
     def _require_local(self, host: str) -> None:
         if not self.network.is_local(host):
             raise OSError(errno.EADDRNOTAVAIL, f"{host}: {os.strerror(errno.EADDRNOTAVAIL)}")
-
-    def _let_go(self, port: int) -> None:
-        self._ports.let_go(port)
-        if self._sweeping is None:
-            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:
         self._sweeping = None
@@ -295,7 +336,7 @@ class Host:
 
     def released(self, server: Server) -> None:
         """Take that a server is closed."""
-        self._let_go(server.local.port)
+        self.let_go_port(server.local.port)
 
     def _listen_to_ports(self) -> None:
         blocks = self._ports.blocks

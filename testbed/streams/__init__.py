@@ -44,6 +44,7 @@ __all__ = [
 
 READ_LIMIT: Final = 1024 * 1024  # octets; reading stops at twice as many that nobody has taken
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_Opening = tuple[asyncio.Protocol, "asyncio.Future[StreamTransport]"]
 OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 
 
@@ -56,7 +57,7 @@ class Streams:
     def __init__(self, driver: Driver, *, limit: int = READ_LIMIT) -> None:
         self._driver = driver
         self._limit = limit
-        self._opening: dict[Connection, asyncio.Future[StreamPair]] = {}
+        self._opening: dict[Connection, _Opening] = {}
         self._servers: list[Server] = []
         self._transports: dict[Connection, StreamTransport] = {}
         self._idle: list[asyncio.Future[None]] = []
@@ -75,22 +76,39 @@ class Streams:
         :raises OSError: it is refused, times out, or there is such a connection already.
         :raises ValueError: an option cannot be set.
         """
+        loop = asyncio.get_running_loop()
+        reader = PieceReader(self._limit, loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport = await self.create_connection(protocol, flow, data, options)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def create_connection(
+        self,
+        protocol: asyncio.Protocol,
+        flow: Flow,
+        data: bytes = b"",
+        options: SocketOptions = NO_OPTIONS,
+    ) -> StreamTransport:
+        """Open a connection whose transport calls a protocol of asyncio's.
+
+        The parameters and errors are those of :meth:`open_connection`.
+        """
         now = self._driver.now()
         connection = self._driver.endpoint.connect(flow, now, data=data, options=options)
         rest = data[connection.unsent :]
-        opening = asyncio.get_running_loop().create_future()
-        self._opening[connection] = opening
+        opened: asyncio.Future[StreamTransport] = asyncio.get_running_loop().create_future()
+        self._opening[connection] = protocol, opened
         self._driver.wake()
         try:
-            pair: StreamPair = await opening
-            pair[1].write(rest)
+            transport = await opened
+            transport.write(rest)
         except asyncio.CancelledError:
             connection.abort()
             self._driver.wake()
             raise
         finally:
             del self._opening[connection]
-        return pair
+        return transport
 
     async def start_server(
         self,
@@ -108,9 +126,35 @@ class Streams:
         :raises OSError: the port is open already.
         :raises ValueError: an option cannot be set.
         """
+        return self.create_server(
+            self.readers(on_connection), local, options, accept_queue=accept_queue
+        )
+
+    def readers(self, on_connection: OnConnection) -> Callable[[], asyncio.Protocol]:
+        """Return what makes the protocols that give a server's connections as streams."""
+
+        def make() -> asyncio.Protocol:
+            loop = asyncio.get_running_loop()
+            reader = PieceReader(self._limit, loop)
+            return asyncio.StreamReaderProtocol(reader, on_connection, loop=loop)
+
+        return make
+
+    def create_server(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        local: Address,
+        options: SocketOptions = NO_OPTIONS,
+        *,
+        accept_queue: int | None = None,
+    ) -> Server:
+        """Listen; the transport of each connection calls a protocol of asyncio's.
+
+        The other parameters and the errors are those of :meth:`start_server`.
+        """
         endpoint = self._driver.endpoint
         listener = endpoint.listen(local, options=options, accept_queue=accept_queue)
-        server = Server(self, listener, on_connection)
+        server = Server(self, listener, factory)
         self._servers.append(server)
         return server
 
@@ -157,31 +201,18 @@ class Streams:
     def _connected(self, connection: Connection) -> None:
         opening = self._opening.get(connection)
         if opening is not None:
-            if not opening.done():
-                opening.set_result(self._opened(connection))
+            protocol, opened = opening
+            if not opened.done():
+                opened.set_result(self._attach(connection, protocol))
             return
         server = self._server_of(connection.flow.local)
         if server is None:
             connection.abort()
             self._driver.wake()
         else:
-            loop = asyncio.get_running_loop()
-            reader = PieceReader(self._limit, loop)
-            # The protocol makes the writer.
-            self._attach(
-                connection, asyncio.StreamReaderProtocol(reader, server.on_connection, loop=loop)
-            )
+            self._attach(connection, server.factory())
 
-    def _opened(self, connection: Connection) -> StreamPair:
-        loop = asyncio.get_running_loop()
-        reader = PieceReader(self._limit, loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = self._attach(connection, protocol)
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-    def _attach(
-        self, connection: Connection, protocol: asyncio.StreamReaderProtocol
-    ) -> StreamTransport:
+    def _attach(self, connection: Connection, protocol: asyncio.Protocol) -> StreamTransport:
         transport = StreamTransport(asyncio.get_running_loop(), self._driver, connection, protocol)
         self._transports[connection] = transport
         protocol.connection_made(transport)
@@ -189,8 +220,8 @@ class Streams:
 
     def _closed(self, connection: Connection, failure: ConnectionFailure | None) -> None:
         opening = self._opening.get(connection)
-        if opening is not None and not opening.done():
-            opening.set_exception(
+        if opening is not None and not opening[1].done():
+            opening[1].set_exception(
                 error_of(failure or ConnectionFailure(ErrorKind.ABORTED, "before it was open"))
             )
         transport = self._transports.pop(connection, None)
@@ -222,10 +253,12 @@ def _report(what: str, error: Exception) -> None:
 class Server:
     """An open port."""
 
-    def __init__(self, streams: Streams, listener: Listener, on_connection: OnConnection) -> None:
+    def __init__(
+        self, streams: Streams, listener: Listener, factory: Callable[[], asyncio.Protocol]
+    ) -> None:
         self._streams: Streams | None = streams
         self._listener = listener
-        self.on_connection = on_connection
+        self.factory = factory
 
     @property
     def local(self) -> Address:

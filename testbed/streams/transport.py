@@ -65,7 +65,7 @@ class StreamTransport(asyncio.Transport):
         loop: asyncio.AbstractEventLoop,
         driver: Driver,
         connection: Connection,
-        protocol: asyncio.StreamReaderProtocol,
+        protocol: asyncio.Protocol,
     ) -> None:
         flow = connection.flow
         super().__init__(
