@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -45,7 +46,17 @@ class Layout:
         self._ends = tuple(
             struct.calcsize("@" + "".join(codes[: count + 1])) for count in range(len(codes))
         )
+        self._most = tuple(256 ** struct.calcsize(code) - 1 for code in codes)
         self.size = self._struct.size
+
+    def encode(self, values: Mapping[str, int]) -> bytes:
+        """Return the structure with these fields, and 0 in the others; each as far as it goes."""
+        return self._struct.pack(
+            *(
+                min(max(0, values.get(name, 0)), most)
+                for name, most in zip(self._names, self._most, strict=True)
+            )
+        )
 
     def decode(self, data: bytes) -> dict[str, int]:
         """Return the fields that lie wholly within ``data``, however long or short it is."""
@@ -81,8 +92,8 @@ _MPTCP: Final = Layout(
 )
 # struct mptcp_subflow_data: its own size, number of subflows, the kernel's and our element size.
 _SUBFLOW_DATA: Final = struct.Struct("@IIII")
-_SOCKADDR_STORAGE: Final = 128
-_SUBFLOW_ADDRS: Final = 2 * _SOCKADDR_STORAGE
+SOCKADDR_STORAGE: Final = 128
+_SUBFLOW_ADDRS: Final = 2 * SOCKADDR_STORAGE
 _SUBFLOW_INFO: Final = struct.Struct(f"@I4x{_SUBFLOW_ADDRS}s")  # struct mptcp_subflow_info
 # struct mptcp_full_info up to its mptcp_info: sizes of elements (kernel, user) of tcp_info and
 # subflow_info, number of subflows, room for so many, and the two arrays' addresses.
@@ -138,6 +149,22 @@ def decode_tcp_info(data: bytes) -> dict[str, int]:
         fields["snd_wscale"], fields["rcv_wscale"] = (low, high) if little else (high, low)
         fields["delivery_rate_app_limited"] = flags & 1 if little else flags >> 7
     return fields
+
+
+def encode_tcp_info(fields: Mapping[str, int]) -> bytes:
+    """Return ``struct tcp_info`` of fields as :func:`decode_tcp_info` gives them."""
+    low, high = fields.get("snd_wscale", 0), fields.get("rcv_wscale", 0)
+    limited = bool(fields.get("delivery_rate_app_limited"))
+    little = sys.byteorder == "little"
+    scales = low | high << 4 if little else low << 4 | high
+    return _TCP_INFO.encode(
+        {**fields, "wscale": scales, "app_limited": limited if little else limited << 7}
+    )
+
+
+def encode_mptcp_info(fields: Mapping[str, int]) -> bytes:
+    """Return ``struct mptcp_info`` of its fields."""
+    return _MPTCP.encode(fields)
 
 
 def decode_mptcp_info(data: bytes) -> dict[str, int]:
@@ -227,7 +254,7 @@ def _getsockopt(sock: socket.socket, option: int, request: bytes, size: int) -> 
 
 
 def _subflow(number: int | None, pair: bytes, tcp: bytes) -> Subflow:
-    local, remote = pair[:_SOCKADDR_STORAGE], pair[_SOCKADDR_STORAGE:]
+    local, remote = pair[:SOCKADDR_STORAGE], pair[SOCKADDR_STORAGE:]
     return Subflow(
         id=number,
         local=decode_sockaddr(local),
