@@ -1,0 +1,176 @@
+"""connect(2): the stack opens a connection, and the program's Unix socket becomes one of a pair."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from testbed.host.driver import Host
+from testbed.programs import addresses
+from testbed.programs.options import V6ONLY
+from testbed.programs.relay import Edges, Relay
+from testbed.programs.rendezvous import Rendezvous, fill
+from testbed.programs.seccomp import Listener
+from testbed.programs.sockets import Phase, Socket, Table, inode_of, unix_socket
+from testbed.programs.target import Call
+from testbed.stack.packet.address import Address, unmapped
+
+LATER: Final = None  # an answer that is given when the connection is open, or is not
+_TIMEVAL: Final = struct.Struct("@qq")
+
+
+class Connector:
+    """Opens connections for programs.
+
+    :param on_hangup, on_failure: see :class:`testbed.programs.relay.Relay`.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        listener: Listener,
+        table: Table,
+        edges: Edges,
+        on_hangup: Callable[[Socket], bool],
+        on_failure: Callable[[Socket, OSError], object],
+    ) -> None:
+        self._host = host
+        self._listener = listener
+        self._table = table
+        self._edges = edges
+        self._on_hangup = on_hangup
+        self._on_failure = on_failure
+        self._rendezvous = Rendezvous()
+        self._attempts: dict[Socket, asyncio.Task[None]] = {}
+        self._waiting: dict[Socket, list[int]] = {}  # calls
+
+    def close(self) -> None:
+        """Give up what is being opened."""
+        for task in tuple(self._attempts.values()):
+            task.cancel()
+        self._rendezvous.close()
+
+    def connect(self, call: Call, sock: Socket, address: Address) -> int | None:
+        """Return 0 where it is done, ``LATER`` where the program has to wait.
+
+        :raises OSError: what connect(2) says.
+        """
+        if sock.phase in (Phase.CONNECTED, Phase.LISTENING):
+            if sock.told:
+                raise _error(errno.EISCONN)
+            sock.told = True
+            return 0
+        with call.socket() as end:
+            blocks = not fcntl.fcntl(end, fcntl.F_GETFL) & os.O_NONBLOCK
+            if sock.phase is Phase.CONNECTING:
+                if not blocks:
+                    raise _error(errno.EALREADY)
+                return self._wait(call, sock, end)
+            if sock.phase is Phase.FAILED:
+                if not sock.told:
+                    sock.told = True
+                    raise _error(sock.take_error() or errno.ECONNABORTED)
+                self._renew(call, sock, end)
+                return self.connect(call, sock, address)
+            self._begin(sock, end, address)
+            if not blocks:
+                raise _error(errno.EINPROGRESS)
+            return self._wait(call, sock, end)
+
+    def hung_up(self, sock: Socket) -> None:
+        """Take that no program has the socket any more: give up."""
+        task = self._attempts.get(sock)
+        if task is not None:
+            task.cancel()
+
+    def _begin(self, sock: Socket, end: socket.socket, address: Address) -> None:
+        remote = addresses.destination(address)
+        local = self._local(sock, remote)
+        near = self._rendezvous.join(end)
+        sock.phase, sock.local, sock.remote = Phase.CONNECTING, local, remote
+        sock.relay = Relay(
+            near,
+            self._edges,
+            junk=fill(end),
+            on_hangup=lambda _: self._on_hangup(sock),
+            on_failure=lambda _, error: self._on_failure(sock, error),
+        )
+        self._attempts[sock] = asyncio.ensure_future(self._attempt(sock, sock.relay, local, remote))
+
+    def _local(self, sock: Socket, remote: Address) -> Address:
+        """Return where the connection comes from; its port is kept for it."""
+        if ":" not in remote.host and sock.options.flag(V6ONLY):
+            raise _error(errno.ENETUNREACH)
+        if ":" in remote.host and sock.family == socket.AF_INET:
+            raise _error(errno.EAFNOSUPPORT)
+        host: str | None = unmapped(sock.name.host)
+        if host is None or addresses.is_any(host):
+            host = self._host.network.source_for(remote.host)
+        if host is None:
+            raise _error(errno.ENETUNREACH)
+        if sock.holds_port:
+            return Address(host, sock.name.port)
+        sock.holds_port = True
+        return Address(host, self._host.hold_port())
+
+    async def _attempt(self, sock: Socket, relay: Relay, local: Address, remote: Address) -> None:
+        try:
+            await self._host.create_connection(relay, remote, local, sock.options.of_stack)
+        except (OSError, ValueError) as error:
+            failure = error if isinstance(error, OSError) else _error(errno.EINVAL)
+            self._answer(sock, failure.errno or errno.EIO)
+            relay.fail(failure)
+        else:
+            if sock.phase is Phase.CONNECTING:
+                sock.phase = Phase.CONNECTED
+            self._answer(sock, 0)
+        finally:
+            del self._attempts[sock]
+
+    def _answer(self, sock: Socket, number: int) -> None:
+        """Answer the calls that wait; without any, SO_ERROR and the next call tell how it went."""
+        sock.told = False
+        for id_ in self._waiting.pop(sock, ()):
+            taken = self._listener.fail(id_, number) if number else self._listener.answer(id_)
+            sock.told = sock.told or taken
+        if number:
+            sock.phase = Phase.FAILED
+            sock.error = 0 if sock.told else number
+
+    def _wait(self, call: Call, sock: Socket, end: socket.socket) -> int | None:
+        self._waiting.setdefault(sock, []).append(call.id)
+        limit_s = time_limit(end, socket.SO_SNDTIMEO)
+        if limit_s:
+            asyncio.get_running_loop().call_later(limit_s, self._late, call.id, sock)
+        return LATER
+
+    def _late(self, id_: int, sock: Socket) -> None:
+        """Let a call go whose SO_SNDTIMEO is over; the attempt goes on."""
+        waiting = self._waiting.get(sock, [])
+        if id_ in waiting:
+            waiting.remove(id_)
+            self._listener.fail(id_, errno.EINPROGRESS)
+
+    def _renew(self, call: Call, sock: Socket, end: socket.socket) -> None:
+        """Put a new Unix socket in the place of one whose connection has failed."""
+        flags = fcntl.fcntl(end, fcntl.F_GETFL)
+        with unix_socket() as new:
+            fcntl.fcntl(new, fcntl.F_SETFL, flags)
+            self._listener.replace(call.id, new.fileno(), call.fd, cloexec=call.is_cloexec())
+            self._table.renew(sock, inode_of(new))
+
+
+def time_limit(end: socket.socket, name: int) -> float:
+    """Return SO_SNDTIMEO or SO_RCVTIMEO in seconds; 0: there is none."""
+    seconds, rest = _TIMEVAL.unpack(end.getsockopt(socket.SOL_SOCKET, name, _TIMEVAL.size))
+    return float(seconds + rest / 1_000_000)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,256 @@
+"""The processes: the program and all that it starts, and what ends them.
+
+::
+
+    supervisor ── keeper ── program ── ...
+
+The keeper is a small process that adopts what the program leaves behind (PR_SET_CHILD_SUBREAPER),
+and tells how the program ended.  It lives as long as any of them.  If the supervisor ends, it kills
+all of them: without their TCP they could not go on.  If the keeper is killed, the supervisor does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from testbed.errors import PlatformError, TestbedError
+from testbed.programs.seccomp import Listener, install
+from testbed.sandbox.syscalls import set_parent_death_signal
+
+NOT_FOUND: Final = 127  # as a shell answers
+NOT_EXECUTABLE: Final = 126
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_STATUS: Final = struct.Struct("=i")
+_READY: Final = b"."
+# What a program has by default, whatever Python or a shell in front of it has made of it.
+_DEFAULT: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
+# A terminal sends the first two to all of us; the others the supervisor passes on.
+IGNORED: Final = (signal.SIGINT, signal.SIGQUIT)
+PASSED_ON: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Keeper:
+    """The near side of a program that is to run over the stack; it waits for :meth:`go`.
+
+    Make it before there is an event loop or a thread: it forks.
+
+    :param filter_: see :func:`testbed.programs.calls.program`.
+    :raises PlatformError: the kernel does not allow the filter.
+    """
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], filter_: bytes) -> None:
+        status, tell = os.pipe()
+        lifeline, self._lifeline = os.pipe()
+        near, far = socket.socketpair()
+        _be_subreaper()
+        self.pid = os.fork()
+        if self.pid == 0:
+            for fd in (status, self._lifeline):
+                os.close(fd)
+            near.close()
+            _protected(lambda: _keep(argv, environment, filter_, lifeline, tell, far))
+        for fd in (lifeline, tell):
+            os.close(fd)
+        far.close()
+        self._status = status
+        self._near = near
+        try:
+            self.program, self.listener = introduced(near)
+        except BaseException:
+            self.kill()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor that has input when the program has ended."""
+        return self._status
+
+    def go(self) -> None:
+        """Let the program start."""
+        self._near.send(_READY)
+        self._near.close()
+
+    def returncode(self) -> int | None:
+        """Return how the program ended, minus a signal's number; ``None``: nothing tells."""
+        data = os.read(self._status, _STATUS.size)
+        return None if len(data) < _STATUS.size else int(_STATUS.unpack(data)[0])
+
+    def send(self, number: int) -> None:
+        """Send a signal to the program, if it is there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.program, number)
+
+    def kill(self) -> None:
+        """End all processes, whatever the keeper does, and wait for them."""
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+        kill_descendants()
+        self._near.close()
+
+    def close(self) -> None:
+        """Close what is left of it."""
+        for fd in (self._status, self._lifeline):
+            if fd >= 0:
+                os.close(fd)
+        self._status = self._lifeline = -1
+
+
+def kill_descendants() -> None:
+    """Kill all processes below this one, and wait for them."""
+    while True:
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _descendants() -> list[int]:
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
+            parent = int(text.rpartition(")")[2].split()[1])  # the name may hold anything
+            children.setdefault(parent, []).append(int(folder.name))
+    found, ahead = [], [os.getpid()]
+    while ahead:
+        below = children.get(ahead.pop(), [])
+        found += below
+        ahead += below
+    return found
+
+
+def introduced(near: socket.socket) -> tuple[int, Listener]:
+    """Return the program's process and the listener of its filter.
+
+    :param near: our end of the socket on which that process tells.
+    :raises PlatformError: the kernel does not allow the filter.
+    """
+    data, fds, _, _ = socket.recv_fds(near, 64, 1)
+    if fds:
+        return int(data), Listener(fds[0])
+    number = int(data) if data else errno.ECHILD
+    why = f"seccomp(2) says: {os.strerror(number)}"
+    if number == errno.EBUSY:
+        raise PlatformError(
+            "the program cannot run over the userspace stack here",
+            why="this process runs under a supervisor already, and seccomp(2) allows only one",
+            instead="leave out one `testbed with-stack`, or --stack",
+        )
+    if number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL):
+        raise PlatformError(
+            "seccomp user notification is not permitted here",
+            why=f"it is how a program's sockets become ours; {why}",
+            instead="use Linux 5.9 or later; in a container allow the system call seccomp "
+            "(Docker: --security-opt seccomp=unconfined); testbed nc and the built-in "
+            "workloads do without it",
+        )
+    raise TestbedError(f"the program could not be prepared: {why}")
+
+
+def _protected(run: Callable[[], NoReturn]) -> NoReturn:
+    """Run the code of a forked process: nothing gets back into the code of its parent."""
+    try:
+        run()
+    except BaseException as error:
+        os.write(2, f"testbed: {error!r}\n".encode())
+    finally:
+        os._exit(1)
+
+
+def _keep(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    filter_: bytes,
+    lifeline: int,
+    tell: int,
+    far: socket.socket,
+) -> NoReturn:
+    """Be the keeper."""
+    woken, waking = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(waking, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    keeper = os.getpid()
+    program = os.fork()
+    if program == 0:
+        for fd in (lifeline, tell, woken, waking):
+            os.close(fd)
+        _protected(lambda: _become(argv, environment, filter_, keeper, far))
+    far.close()
+    for number in (*IGNORED, *PASSED_ON):
+        signal.signal(number, signal.SIG_IGN)
+    _be_subreaper()
+    while True:
+        ended, _, _ = select.select([lifeline, woken], [], [])
+        if lifeline in ended:
+            kill_descendants()
+            os._exit(0)
+        with contextlib.suppress(BlockingIOError):
+            os.read(woken, 4096)
+        _reap(program, tell)
+
+
+def _reap(program: int, tell: int) -> None:
+    """Take what has ended; end with the last one."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            os._exit(0)
+        if pid == 0:
+            return
+        if pid == program:
+            with contextlib.suppress(OSError):
+                os.write(tell, _STATUS.pack(os.waitstatus_to_exitcode(status)))
+
+
+def _become(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    filter_: bytes,
+    keeper: int,
+    far: socket.socket,
+) -> NoReturn:
+    """Turn into the program, once the supervisor is ready."""
+    set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != keeper:
+        os._exit(1)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in _DEFAULT:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        listener = install(filter_)
+    except OSError as error:
+        far.send(str(error.errno).encode())
+        os._exit(1)
+    socket.send_fds(far, [str(os.getpid()).encode()], [listener])
+    os.close(listener)
+    if far.recv(1) != _READY:
+        os._exit(1)
+    far.close()
+    try:
+        os.execvpe(argv[0], list(argv), dict(environment))  # noqa: S606 - no shell is the point
+    except OSError as error:
+        os.write(2, f"testbed: cannot run {argv[0]}: {error.strerror}\n".encode())
+        os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
+
+
+def _be_subreaper() -> None:
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, *(ctypes.c_ulong(it) for it in (1, 0, 0, 0)))

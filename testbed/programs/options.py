@@ -1,0 +1,238 @@
+"""Options of the programs' sockets: what setsockopt(2) and getsockopt(2) mean to the stack.
+
+Names and values are those of socket(7), tcp(7), ip(7), ipv6(7) and ``linux/mptcp.h``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from testbed.stack.options import SocketOptions
+from testbed.stack.tcp.congestion import CONTROLS
+
+Key = tuple[int, int]  # level, name
+
+SOL_MPTCP: Final = 284
+_INT: Final = struct.Struct("=i")
+_LINGER: Final = struct.Struct("=ii")
+_SECOND: Final = 1_000_000_000
+_MILLISECOND: Final = 1_000_000
+_NAME: Final = 16  # TCP_CA_NAME_MAX
+
+LINGER: Final = (socket.SOL_SOCKET, socket.SO_LINGER)
+ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
+DOMAIN: Final = (socket.SOL_SOCKET, socket.SO_DOMAIN)
+PROTOCOL: Final = (socket.SOL_SOCKET, socket.SO_PROTOCOL)
+REUSEADDR: Final = (socket.SOL_SOCKET, socket.SO_REUSEADDR)
+REUSEPORT: Final = (socket.SOL_SOCKET, socket.SO_REUSEPORT)
+V6ONLY: Final = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+CONGESTION: Final = (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
+MAXSEG: Final = (socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+TCP_INFO: Final = (socket.IPPROTO_TCP, socket.TCP_INFO)
+IS_MPTCP: Final = (socket.IPPROTO_TCP, 43)
+MPTCP_INFO: Final = (SOL_MPTCP, 1)
+IP_OPTIONS: Final = (socket.IPPROTO_IP, socket.IP_OPTIONS)
+NO_PORT: Final = (socket.IPPROTO_IP, 24)  # IP_BIND_ADDRESS_NO_PORT
+
+# What has a meaning to the stack: the field of SocketOptions, and how its value is told there.
+_OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): ("keepalive", bool),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): ("send_buffer", lambda it: max(1, it)),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): ("receive_buffer", lambda it: max(1, it)),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY): ("nodelay", bool),
+    (socket.IPPROTO_TCP, socket.TCP_CORK): ("cork", bool),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): ("keepalive_idle_ns", lambda it: it * _SECOND),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): ("keepalive_interval_ns", lambda it: it * _SECOND),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): ("keepalive_probes", int),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT): (
+        "user_timeout_ns",
+        lambda it: it * _MILLISECOND,
+    ),
+    (socket.IPPROTO_TCP, 25): ("notsent_lowat", int),  # TCP_NOTSENT_LOWAT
+    MAXSEG: ("mss", int),
+    (socket.IPPROTO_IP, socket.IP_TOS): ("traffic_class", lambda it: it & 0xFF),
+    (socket.IPPROTO_IP, socket.IP_TTL): ("hop_limit", int),
+    (socket.IPPROTO_IPV6, socket.IPV6_TCLASS): ("traffic_class", lambda it: it & 0xFF),
+    (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): ("hop_limit", int),
+}
+_NOT_OF_MPTCP: Final = ("cork", "mss")
+# The value without setsockopt(2); of buffers what the socket says is not what the stack has.
+_DEFAULTS: Final = {
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): 16 * 1024,
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): 128 * 1024,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 7200,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 75,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 9,
+    (socket.IPPROTO_TCP, socket.TCP_SYNCNT): 6,
+    (socket.IPPROTO_TCP, socket.TCP_LINGER2): 60,
+    (socket.IPPROTO_TCP, socket.TCP_QUICKACK): 1,
+    MAXSEG: 536,
+    (socket.IPPROTO_IP, socket.IP_TTL): 64,
+    (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): 64,
+    (socket.IPPROTO_IP, 10): 1,  # IP_MTU_DISCOVER: IP_PMTUDISC_WANT
+    (socket.IPPROTO_IPV6, 23): 1,  # IPV6_MTU_DISCOVER
+    (socket.IPPROTO_IPV6, 18): 1,  # IPV6_MULTICAST_HOPS
+}
+# What is kept and told again, and changes nothing.
+_KEPT: Final = frozenset(
+    {
+        REUSEADDR,
+        REUSEPORT,
+        V6ONLY,
+        NO_PORT,
+        (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
+        (socket.IPPROTO_TCP, socket.TCP_SYNCNT),
+        (socket.IPPROTO_TCP, socket.TCP_LINGER2),
+        (socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT),
+        (socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP),
+        (socket.IPPROTO_IP, 10),  # IP_MTU_DISCOVER
+        (socket.IPPROTO_IP, 11),  # IP_RECVERR
+        (socket.IPPROTO_IP, 15),  # IP_FREEBIND
+        (socket.IPPROTO_IPV6, 23),  # IPV6_MTU_DISCOVER
+        (socket.IPPROTO_IPV6, 25),  # IPV6_RECVERR
+        (socket.IPPROTO_IPV6, 66),  # IPV6_RECVTCLASS
+        (socket.IPPROTO_IPV6, 70),  # IPV6_AUTOFLOWLABEL
+        (socket.IPPROTO_IPV6, 33),  # IPV6_FLOWINFO_SEND
+    }
+)
+# Those of the socket itself that mean the same to a Unix socket: the kernel has them.
+_NATIVE: Final = frozenset(
+    {
+        socket.SO_TYPE,
+        socket.SO_ACCEPTCONN,
+        socket.SO_RCVTIMEO,
+        socket.SO_SNDTIMEO,
+        socket.SO_RCVLOWAT,
+        socket.SO_PRIORITY,
+        socket.SO_MARK,
+        socket.SO_BROADCAST,
+        socket.SO_OOBINLINE,
+        socket.SO_DONTROUTE,
+        42,  # SO_PEEK_OFF
+        46,  # SO_BUSY_POLL
+        47,  # SO_MAX_PACING_RATE
+        49,  # SO_INCOMING_CPU
+        56,  # SO_INCOMING_NAPI_ID
+        57,  # SO_COOKIE
+    }
+)
+
+
+def is_native(key: Key) -> bool:
+    """Tell whether the kernel answers for the Unix socket that stands for ours."""
+    level, name = key
+    return level == socket.SOL_SOCKET and name in _NATIVE
+
+
+class Options:
+    """The options that a program has set on a socket."""
+
+    def __init__(self, *, mptcp: bool) -> None:
+        self._mptcp = mptcp
+        self._values: dict[Key, int] = {}
+        self._congestion: str | None = None
+        self.linger_s: int | None = None
+
+    def copy(self) -> Options:
+        """Return those with which an accepted socket begins."""
+        other = Options(mptcp=self._mptcp)
+        other._values = dict(self._values)
+        other._congestion = self._congestion
+        other.linger_s = self.linger_s
+        return other
+
+    def flag(self, key: Key) -> bool:
+        """Tell whether an option is on."""
+        return bool(self._values.get(key))
+
+    @property
+    def resets(self) -> bool:
+        """Whether closing sends RST: SO_LINGER with a time of 0."""
+        return self.linger_s == 0
+
+    def set(self, key: Key, data: bytes) -> SocketOptions | None:
+        """Take a value; return what it means to the stack, if anything.
+
+        :raises OSError: EINVAL, it is none; ENOENT, there is no such congestion control;
+            ENOPROTOOPT, there is no such option.
+        """
+        if key == LINGER:
+            if len(data) < _LINGER.size:
+                raise _error(errno.EINVAL)
+            on, seconds = _LINGER.unpack_from(data)
+            self.linger_s = seconds if on else None
+            return SocketOptions(reset_on_close=self.resets)
+        if key == CONGESTION:
+            name = data.split(b"\0")[0].decode(errors="replace")
+            if name not in CONTROLS.own():
+                raise _error(errno.ENOENT)
+            self._congestion = name
+            return SocketOptions(congestion=name)
+        if key not in _OF_STACK and key not in _KEPT:
+            raise _error(errno.ENOPROTOOPT)
+        value = _number(key, data)
+        changed = self._of_stack(key, value)
+        try:
+            changed.check()
+        except ValueError:
+            raise _error(errno.EINVAL) from None
+        self._values[key] = value
+        return changed
+
+    def get(self, key: Key) -> bytes:
+        """Return a value that was set, or the default.
+
+        :raises OSError: ENOPROTOOPT, there is no such option.
+        """
+        if key == LINGER:
+            return _LINGER.pack(self.linger_s is not None, self.linger_s or 0)
+        if key not in _OF_STACK and key not in _KEPT:
+            raise _error(errno.ENOPROTOOPT)
+        value = self._values.get(key, _DEFAULTS.get(key, 0))
+        if key in _DOUBLED and key in self._values:
+            value *= 2  # socket(7): as the kernel tells it
+        return _INT.pack(value)
+
+    def congestion(self, usual: str) -> bytes:
+        """Return TCP_CONGESTION: what was set, or the name of what the stack uses."""
+        return (self._congestion or usual).encode().ljust(_NAME, b"\0")
+
+    @property
+    def of_stack(self) -> SocketOptions:
+        """All that has a meaning to the stack."""
+        found = SocketOptions(congestion=self._congestion, reset_on_close=self.resets or None)
+        for key, value in self._values.items():
+            found = found.changed_by(self._of_stack(key, value))
+        return found
+
+    def _of_stack(self, key: Key, value: int) -> SocketOptions:
+        if key not in _OF_STACK:
+            return SocketOptions()
+        name, told = _OF_STACK[key]
+        if self._mptcp and name in _NOT_OF_MPTCP:
+            return SocketOptions()
+        if name == "hop_limit" and value < 0:  # ip(7): -1 is the default
+            return SocketOptions()
+        return SocketOptions(**{name: told(value)})
+
+
+_DOUBLED: Final = ((socket.SOL_SOCKET, socket.SO_SNDBUF), (socket.SOL_SOCKET, socket.SO_RCVBUF))
+
+
+def _number(key: Key, data: bytes) -> int:
+    level, _ = key
+    if len(data) >= _INT.size:
+        value: int = _INT.unpack_from(data)[0]
+        return value
+    if level == socket.IPPROTO_IP and data:  # ip(7): an octet will do
+        return data[0]
+    raise _error(errno.EINVAL)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

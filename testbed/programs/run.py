@@ -1,0 +1,149 @@
+"""A program over the userspace stack, from its start to the end of its last connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from testbed.host.driver import Host
+from testbed.programs import calls
+from testbed.programs.keeper import IGNORED, PASSED_ON, Keeper
+from testbed.programs.supervisor import Observer, Supervisor
+from testbed.stack.connection import Connection
+
+# How long a connection without a program may stand still: its peer's side is closed, or open.
+_CLOSED_S, _OPEN_S = 3.0, 10.0
+_LOOK_S: Final = 0.05
+
+
+class Watcher(Observer, Protocol):
+    """What is told how a run goes."""
+
+    def begun(self, host: Host) -> None:
+        """Take that the program starts now."""
+
+    def ended(self) -> None:
+        """Take that the program has ended."""
+
+
+def run(
+    argv: Sequence[str], make: Callable[[], Host], watcher: Watcher, environment: Mapping[str, str]
+) -> int:
+    """Run a program; return its exit status, or minus the number of the signal that ended it.
+
+    It returns when the program, all that it has started, and all their connections have ended.
+    Signals that ask the program to end are passed on to it.  This process must have no other
+    children, and no threads.
+
+    :param make: makes the driver; called where an event loop runs.
+    :raises PlatformError: this process may not open packet sockets, or may not filter system calls.
+    """
+    code = calls.program(calls.machine(os.uname().machine))
+    keeper = Keeper(argv, environment, code)
+    _allow_descriptors()
+    try:
+        with _ignoring():
+            return asyncio.run(_run(keeper, make, watcher))
+    finally:
+        keeper.kill()
+        keeper.close()
+
+
+async def _run(keeper: Keeper, make: Callable[[], Host], watcher: Watcher) -> int:
+    host = make()
+    try:
+        supervisor = Supervisor(keeper.listener, host, watcher)
+        try:
+            session = _Session(keeper, watcher)
+            watcher.begun(host)
+            keeper.go()
+            status = await session.over
+            with contextlib.suppress(asyncio.CancelledError):
+                await session.lasting(supervisor.finished())
+        finally:
+            supervisor.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await session.lasting(_drained(host))
+        return status
+    finally:
+        host.close()
+
+
+async def _drained(host: Host) -> None:
+    """Wait until what the programs have sent is there, as long as some of it gets there.
+
+    The kernel gives such orphans up, too (tcp_orphan_retries in tcp(7)).
+    """
+    stalled: dict[Connection, tuple[int, float]] = {}
+    clock = asyncio.get_running_loop().time
+    while host.streams.connections:
+        for connection in host.streams.connections:
+            left, since = stalled.get(connection, (-1, 0.0))
+            if connection.unsent != left:
+                stalled[connection] = connection.unsent, clock()
+            elif clock() - since > (_CLOSED_S if connection.at_eof else _OPEN_S):
+                connection.abort()
+                host.wake()
+        await asyncio.sleep(_LOOK_S)
+    await host.finish()
+
+
+class _Session:
+    """The program's life, and the signals meanwhile."""
+
+    def __init__(self, keeper: Keeper, watcher: Watcher) -> None:
+        loop = asyncio.get_running_loop()
+        self._keeper = keeper
+        self._watcher = watcher
+        self._last: asyncio.Future[None] | None = None  # what is waited for after the program
+        self.over: asyncio.Future[int] = loop.create_future()
+        loop.add_reader(keeper, self._ended)
+        for number in PASSED_ON:
+            loop.add_signal_handler(number, self._pass_on, number)
+
+    async def lasting(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something after the program's end, unless a signal says to end."""
+        self._last = asyncio.ensure_future(work)
+        await self._last
+
+    def _ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._keeper)
+        self._watcher.ended()
+        status = self._keeper.returncode()
+        if status is None:  # the keeper was killed
+            self._keeper.kill()
+        self.over.set_result(-signal.SIGKILL if status is None else status)
+
+    def _pass_on(self, number: int) -> None:
+        """Pass a signal on to the program; once it has ended, end what it has left behind."""
+        if not self.over.done():
+            self._keeper.send(number)
+            return
+        self._keeper.kill()
+        if self._last is not None:
+            self._last.cancel()
+
+
+def _allow_descriptors() -> None:
+    """Let this process, not the program, have as many descriptors as it may.
+
+    Each connection takes two: our end of the pair, and the one that keeps its port from the kernel.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextlib.contextmanager
+def _ignoring() -> Iterator[None]:
+    """Leave Ctrl-C to the program: a terminal sends it to all of us."""
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in IGNORED]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

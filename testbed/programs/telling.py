@@ -1,0 +1,59 @@
+"""getsockopt(2): what a program's socket says, out of its options and its connection."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from testbed import sockinfo
+from testbed.programs import options
+from testbed.programs.sockets import Phase, Socket
+
+_INT: Final = struct.Struct("=i")
+_LISTENS, _CLOSED = 10, 7  # include/net/tcp_states.h
+
+
+def told(sock: Socket, key: options.Key, congestion: str) -> bytes:
+    """Return the value of an option.
+
+    :param congestion: what the stack uses, unless the program has asked for another one.
+    :raises OSError: ENOPROTOOPT, EOPNOTSUPP: there is no such option of such a socket.
+    """
+    view = _view(sock)
+    match key:
+        case options.ERROR:
+            return _INT.pack(sock.take_error())
+        case options.DOMAIN:
+            return _INT.pack(sock.family)
+        case options.PROTOCOL:
+            return _INT.pack(sock.protocol)
+        case options.IP_OPTIONS:
+            return b""
+        case options.TCP_INFO:
+            return sockinfo.encode_tcp_info(_of_tcp(view) or {"state": _state(sock)})
+        case options.IS_MPTCP:
+            return _INT.pack(int("subflows" in view and not view["fallback"]))
+        case options.MPTCP_INFO if "info" in view:
+            return sockinfo.encode_mptcp_info(view["info"])
+        case options.MAXSEG if view:
+            return _INT.pack(_of_tcp(view).get("snd_mss", 0))
+        case options.CONGESTION:
+            return sock.options.congestion(congestion)
+    return sock.options.get(key)
+
+
+def _view(sock: Socket) -> dict[str, Any]:
+    connection = sock.relay.connection if sock.relay is not None else None
+    return {} if connection is None else connection.info()
+
+
+def _of_tcp(view: dict[str, Any]) -> dict[str, Any]:
+    """Return TCP_INFO of a connection; of MPTCP's, that of the first subflow."""
+    if "subflows" not in view:
+        return view
+    there = view["subflows"] or view["ended"]
+    return there[0]["tcp"] if there else {}
+
+
+def _state(sock: Socket) -> int:
+    return _LISTENS if sock.phase is Phase.LISTENING else _CLOSED
