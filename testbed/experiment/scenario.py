@@ -268,27 +268,18 @@ def _meant(topology: Topology, node: str, end: End) -> dict[str, Scalar]:
 
 
 def _check_programs(workload: Workload, stack: StackChoice) -> None:
-    """Refuse programs on stacks that cannot carry them, and options that do not reach them."""
+    """Refuse options that do not reach programs."""
     if not isinstance(workload, Iperf3 | Command):
         return
-    kind = workload.kind
-    if stack.source != stack.target:
-        raise InputError(
-            f"{kind}: programs run on one stack, not on {stack.label!r}",
-            hint="use a built-in workload: bulk, reqres or stream",
-        )
-    if not stack.source.kind.in_kernel:
-        raise InputError(
-            f"{kind}: programs use the kernel's sockets, not {stack.label!r}",
-            hint="use a built-in workload: bulk, reqres or stream",
-        )
-    socket_options = [name for name in stack.options if not stack.source.sets_by_sysctl(name)]
-    if socket_options:
-        raise InputError(
-            f"{kind}: programs set the options of their sockets themselves; "
-            f"{', '.join(socket_options)} of {stack.label!r} cannot reach them",
-            hint="give the node a sysctl, such as net.ipv4.tcp_congestion_control",
-        )
+    for end in stack.ends:
+        options = [] if not end.kind.in_kernel else end.options
+        unreachable = [name for name in options if not end.sets_by_sysctl(name)]
+        if unreachable:
+            raise InputError(
+                f"{workload.kind}: programs set the options of the kernel's sockets themselves; "
+                f"{', '.join(unreachable)} of {stack.label!r} cannot reach them",
+                hint="give the node a sysctl, such as net.ipv4.tcp_congestion_control",
+            )
 
 
 def _route(

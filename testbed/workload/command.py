@@ -20,6 +20,7 @@ from testbed.workload.external import (
 )
 from testbed.workload.flow import Flow
 from testbed.workload.launcher import Exit, Launcher
+from testbed.workload.program_report import ReportFolder
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.spec import Command, Program
 from testbed.workload.stacks.model import Stack
@@ -51,46 +52,52 @@ async def prepared(
         "{port}": str(workload.port or workload.usual_port),
         "{seed}": str(seed),
     }
-    end = flow.stack.source
-    async with contextlib.AsyncExitStack() as exits:
-        programs = Programs(
-            workload,
-            stack(end.name, end.decoded),
-            launcher,
-            words,
-            exits,
-            timeout_ns=timeout_ns,
-            on_progress=on_progress,
-        )
-        try:
-            async with asyncio.timeout(timeout_ns / 1e9):
-                for spec in workload.programs[:-1]:
-                    await programs.start(spec)
-                    await programs.until_ready()
-        except TimeoutError:
-            raise programs.not_ready() from None
-        yield programs
+    source, target = (stack(end.name, end.decoded) for end in flow.stack.ends)
+    stacks = {workload.source: source, workload.target: target}
+    with ReportFolder() as reports:  # they are read when the programs have ended
+        async with contextlib.AsyncExitStack() as exits:
+            programs = Programs(
+                workload,
+                stacks,
+                launcher,
+                words,
+                exits,
+                reports,
+                timeout_ns=timeout_ns,
+                on_progress=on_progress,
+            )
+            try:
+                async with asyncio.timeout(timeout_ns / 1e9):
+                    for spec in workload.programs[:-1]:
+                        await programs.start(spec)
+                        await programs.until_ready()
+            except TimeoutError:
+                raise programs.not_ready() from None
+            yield programs
 
 
 class Programs:
     """The programs of a flow, and those that are still to be started.
 
+    :param stacks: of the source and the target; elsewhere a program uses that of the source.
     :param timeout_ns: how long :meth:`run` may take; ``on_progress`` is told how far it is.
     """
 
     def __init__(
         self,
         workload: Command,
-        stack: Stack,
+        stacks: Mapping[str, Stack],
         launcher: Launcher,
         words: Mapping[str, str],
         exits: contextlib.AsyncExitStack,
+        reports: ReportFolder,
         *,
         timeout_ns: int,
         on_progress: OnProgress,
     ) -> None:
         self._workload = workload
-        self._stack = stack
+        self._stacks = stacks
+        self._reports = reports
         self._launcher = launcher
         self._words = words
         self._exits = exits
@@ -104,7 +111,9 @@ class Programs:
         """Start one; it is stopped with the others."""
         self._begun += 1
         self._name = spec.argv[0]
-        argv = self._stack.command([_filled(word, self._words) for word in spec.argv])
+        stack = self._stacks.get(spec.node, self._stacks[self._workload.source])
+        report = self._reports.further(spec.node)
+        argv = stack.command([_filled(word, self._words) for word in spec.argv], report)
         wanted = spec.ready if isinstance(spec.ready, str) else None
         capture = await self._exits.enter_async_context(
             captured(self._launcher, spec.node, argv, wanted=wanted)
@@ -140,9 +149,19 @@ class Programs:
         finished_ns = time.monotonic_ns()
         await self._exits.aclose()  # what was stopped has said how much it cost
         running = self._running
+        reports = self._reports.read()
+        ended = [
+            report
+            for (_, capture), report in zip(running, reports, strict=True)
+            if capture in exits
+        ]
+        started_ns = reports[-1].begun_ns or started_ns
+        finished_ns = max((it.ended_ns or finished_ns for it in ended), default=finished_ns)
+        ends = {"source": workload.source, "target": workload.target}
         return WorkloadResult(
             started_ns=started_ns,
             finished_ns=finished_ns,
+            records=tuple(self._reports.records()),
             metrics={
                 "duration": (finished_ns - started_ns) / 1e9,
                 "cpu_source": _cpu(workload.source, running),
@@ -152,7 +171,8 @@ class Programs:
             details={
                 "programs": [
                     _details(spec, capture, exits.get(capture)) for spec, capture in running
-                ]
+                ],
+                **self._reports.details(ends),
             },
         )
 

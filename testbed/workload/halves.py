@@ -123,7 +123,7 @@ def result(
                 record
                 for end, seen in (looks or {}).items()
                 for look in seen
-                for record in _records(nodes[end], look)
+                for record in look_records(nodes[end], look)
             ),
             *(
                 NstatRecord(t_ns=finished_ns, node=nodes[end], span="total", values=moved, own=True)
@@ -185,7 +185,8 @@ def _pauses(nodes: Mapping[str, str], sessions: Sequence[Both]) -> Iterator[Paus
                 yield Pause(node=node, end_ns=end_ns, length_ns=length_ns)
 
 
-def _records(node: str, look: Look) -> Iterator[Record]:
+def look_records(node: str, look: Look) -> Iterator[Record]:
+    """Yield what a look at a connection is to those who read the records of probes."""
     about: dict[str, Any] = {
         "t_ns": look.t_ns,
         "node": node,

@@ -21,6 +21,7 @@ from testbed.workload.external import (
 )
 from testbed.workload.flow import Flow
 from testbed.workload.launcher import Launcher
+from testbed.workload.program_report import ReportFolder
 from testbed.workload.result import OnProgress, WorkloadResult
 from testbed.workload.spec import Iperf3
 from testbed.workload.stacks.model import Stack
@@ -56,8 +57,9 @@ async def prepared(
             instead="install it (Debian: apt install iperf3), or use the bulk workload",
         )
     source, target = (stack(end.name, end.decoded) for end in flow.stack.ends)
-    test = Test(workload, launcher, timeout_ns, on_progress)
     async with contextlib.AsyncExitStack() as programs:
+        reports = programs.enter_context(ReportFolder())
+        test = Test(workload, launcher, reports, timeout_ns, on_progress)
         with test.limited():
             async with asyncio.timeout(timeout_ns / 1e9):
                 await test.listen(programs, target)
@@ -71,10 +73,16 @@ class Test:
     __test__ = False  # the name starts with "Test"; it is not one of ours
 
     def __init__(
-        self, workload: Iperf3, launcher: Launcher, timeout_ns: int, on_progress: OnProgress
+        self,
+        workload: Iperf3,
+        launcher: Launcher,
+        reports: ReportFolder,
+        timeout_ns: int,
+        on_progress: OnProgress,
     ) -> None:
         self._workload = workload
         self._launcher = launcher
+        self._reports = reports
         self._timeout_ns = timeout_ns
         self._on_progress = on_progress
         self._waiting_for = "the options of iperf3"
@@ -84,7 +92,7 @@ class Test:
     async def listen(self, programs: contextlib.AsyncExitStack, stack: Stack) -> None:
         """Start the server, which ends with ``programs``, and wait until it listens."""
         workload, launcher = self._workload, self._launcher
-        argv = await _on_stack(stack, launcher, workload.target, _server(workload))
+        argv = await self._on_stack(stack, workload.target, _server(workload))
         self._server = await programs.enter_async_context(captured(launcher, workload.target, argv))
         self._waiting_for = f"its server on {workload.target} to listen"
         await until_listening(launcher, self._server, workload.target, _port(workload))
@@ -93,7 +101,16 @@ class Test:
         """Find out how the client is started."""
         workload = self._workload
         argv = _client(workload, address)
-        self._client = await _on_stack(stack, self._launcher, workload.source, argv)
+        self._client = await self._on_stack(stack, workload.source, argv)
+
+    async def _on_stack(self, stack: Stack, node: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Use iperf3's own option for the stack where it has one, else the stack's wrapper."""
+        if stack.program_option is not None:
+            async with captured(self._launcher, node, (PROGRAM, "--help")) as usage:
+                await usage.ended()
+                if stack.program_option in usage.text:
+                    return (*argv, stack.program_option)
+        return stack.command(argv, self._reports.further(node))
 
     async def run(self, zero_ns: int) -> WorkloadResult:
         """Start the client at its time, wait, and read what both say."""
@@ -109,6 +126,7 @@ class Test:
                         self._waiting_for = f"its server on {workload.target} to end"
                         target = await _account(self._server)
         accounts = {"source": source, "target": target}
+        seen = self._reports.details({"source": workload.source, "target": workload.target})
         return WorkloadResult(
             started_ns=started_ns,
             finished_ns=finished_ns,
@@ -116,7 +134,8 @@ class Test:
                 **_metrics(workload.direction, source.json["end"], target.json["end"]),
                 **{f"cpu_{end}": said.cpu_s for end, said in accounts.items()},
             },
-            details={end: said.details for end, said in accounts.items()},
+            records=tuple(self._reports.records()),
+            details={end: said.details | seen.get(end, {}) for end, said in accounts.items()},
         )
 
     async def finish(self) -> None:
@@ -171,18 +190,6 @@ def _client(workload: Iperf3, address: str) -> tuple[str, ...]:
         *_OPTION[workload.direction],
         *workload.options,
     )
-
-
-async def _on_stack(
-    stack: Stack, launcher: Launcher, node: str, argv: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Use iperf3's own option for the stack where it has one, else the stack's wrapper."""
-    if stack.program_option is not None:
-        async with captured(launcher, node, (PROGRAM, "--help")) as usage:
-            await usage.ended()
-            if stack.program_option in usage.text:
-                return (*argv, stack.program_option)
-    return stack.command(argv)
 
 
 async def _account(capture: Capture) -> _Account:

@@ -6,17 +6,18 @@ import asyncio
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.errors import PlatformError
 from testbed.records import View
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.packet.address import Address
 from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, Streams
 from testbed.workload.stacks.options import given, read_back
+from testbed.workload.stacks.request import Request
 
 if TYPE_CHECKING:
     from testbed.host.driver import Host
@@ -60,16 +61,14 @@ class Userspace:
 
         return await self._host().start_server(accepted, Address(*local))
 
-    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Raise PlatformError: other programs use the kernel's sockets.
+    def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:
+        """Return the command line that runs a program over this stack (:mod:`testbed.programs`)."""
+        request = Request(stack=self._name, chosen=given(self._options), report=str(report))
+        return request.command(argv)
 
-        :raises PlatformError: always.
-        """
-        raise PlatformError(
-            f"the stack {self._name} cannot carry the connections of {argv[0]}",
-            why="it lives in the process that uses it, and other programs use the kernel's sockets",
-            instead="use a built-in workload (bulk, stream, reqres), or testbed nc",
-        )
+    def driver(self) -> Host:
+        """Return a driver of this stack alone; there must be an event loop."""
+        return self._make()
 
     def inspect(self, writer: asyncio.StreamWriter) -> dict[str, Any]:
         """Return the connection's own view of itself; of an MPTCP stack's too, it may be TCP's."""
@@ -82,16 +81,7 @@ class Userspace:
     def connections(self) -> Sequence[Look]:
         """Return how the connections of this event loop are now."""
         host = self._hosts.get(asyncio.get_running_loop())
-        now_ns = time.monotonic_ns()
-        return [
-            Look(
-                t_ns=now_ns,
-                local=str(connection.flow.local),
-                remote=str(connection.flow.remote),
-                view=msgspec.convert(_view(connection), View),
-            )
-            for connection in (host.streams.connections if host else ())
-        ]
+        return [look(connection) for connection in (host.streams.connections if host else ())]
 
     def counters(self) -> Mapping[str, int]:
         """Return the MIB counters that its endpoint had in the end."""
@@ -124,6 +114,16 @@ def used(connection: Connection, options: msgspec.Struct) -> dict[str, Scalar]:
     if isinstance(config, MptcpConfig):
         return read_back(config.tcp, names) | read_back(config, names)
     return read_back(config, names)
+
+
+def look(connection: Connection) -> Look:
+    """Return how a connection is now."""
+    return Look(
+        t_ns=time.monotonic_ns(),
+        local=str(connection.flow.local),
+        remote=str(connection.flow.remote),
+        view=msgspec.convert(_view(connection), View),
+    )
 
 
 def _view(connection: Connection) -> dict[str, Any]:

@@ -213,6 +213,21 @@ def read(raw: object) -> StackChoice:
     return msgspec.structs.replace(choice, label=str(raw.get(LABEL) or default))
 
 
+def ours(text: str) -> End:
+    """Read one stack of ours, as for :func:`parse`; what its options name can be used here.
+
+    :raises InputError: it cannot be read, is two stacks, or is the kernel's.
+    """
+    choice = parse(text).check()
+    source, target = choice.ends
+    if source != target:
+        raise InputError(f"{text!r} are two stacks", hint="a program uses one")
+    if source.kind.in_kernel:
+        there = ", ".join(name for name in names() if not kind(name).in_kernel)
+        raise InputError(f"{source.name!r} is the kernel's stack", hint=f"ours are: {there}")
+    return source
+
+
 def carried_by(choice: StackChoice, there: Sequence[str]) -> StackChoice:
     """Return what carries a fixed stack where not every stack can be had; the label stays.
 

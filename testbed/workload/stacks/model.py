@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -72,8 +73,12 @@ class Stack(Transport, Protocol):
     async def prepare(self) -> None:
         """Make ready: what takes time and is no part of a connection is done here."""
 
-    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command line that makes a program use this stack."""
+    def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:
+        """Return the command line that makes a program use this stack.
+
+        :param report: where a stack of ours writes what the program's connections were
+            (:mod:`testbed.workload.program_report`); of the kernel's, the kernel tells.
+        """
 
     def connections(self) -> Sequence[Look]:
         """Return how the connections are that no probe can see from outside."""

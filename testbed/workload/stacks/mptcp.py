@@ -46,7 +46,7 @@ class Mptcp:
         """Listen on a port, for MPTCP and (RFC 8684, section 3.7) for plain TCP."""
         return await _kernel.listen(self._socket(local[0]), self._options, on_connection, local)
 
-    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
+    def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:  # noqa: ARG002
         """Return ``mptcpize run ARGV``, which turns a program's TCP sockets into MPTCP ones.
 
         It preloads a library, so a statically linked program is left as it is: the proof of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from testbed import sockinfo
@@ -32,7 +33,7 @@ class Tcp:
         """Listen on a port."""
         return await _kernel.listen(self._socket(local[0]), self._options, on_connection, local)
 
-    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
+    def command(self, argv: Sequence[str], report: Path) -> tuple[str, ...]:  # noqa: ARG002
         """Return ``argv``: programs use TCP by themselves."""
         return tuple(argv)
 

@@ -6,9 +6,13 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import socket
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from testbed.errors import InputError, PlatformError
@@ -16,9 +20,12 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.tcp.config import TcpConfig
 from testbed.workload.stacks import mptcp, sysctls
 from testbed.workload.stacks import registry as stacks
-from testbed.workload.stacks.choice import pairs, parse, read
+from testbed.workload.stacks.choice import ours, pairs, parse, read
 from testbed.workload.stacks.options import KernelOptions, names
+from testbed.workload.stacks.request import Request
 from testbed.workload.stacks.userspace import mptcp_config, tcp_config
+
+REPORT = Path("/tmp/report")
 
 
 def test_every_stack_is_found_by_its_name():
@@ -67,28 +74,52 @@ def test_a_receive_buffer_that_was_chosen_does_not_grow():
 
 
 def test_programs_speak_tcp_by_themselves():
-    assert stacks.stack("tcp").command(["curl", "-s"]) == ("curl", "-s")
+    assert stacks.stack("tcp").command(["curl", "-s"], REPORT) == ("curl", "-s")
 
 
 def test_programs_are_made_to_speak_mptcp(tmp_path, monkeypatch):
     wrapper = tmp_path / "mptcpize"
     wrapper.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert stacks.stack("mptcp").command(["curl"]) == ("mptcpize", "run", "curl")
+    assert stacks.stack("mptcp").command(["curl"], REPORT) == ("mptcpize", "run", "curl")
 
 
 def test_without_the_wrapper_no_program_runs_on_mptcp(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(PlatformError, match="apt install mptcpize"):
-        stacks.stack("mptcp").command(["curl"])
+        stacks.stack("mptcp").command(["curl"], REPORT)
 
 
 @pytest.mark.parametrize("name", ["userspace", "userspace-tcp"])
-def test_no_other_program_runs_on_a_userspace_stack(name):
-    with pytest.raises(
-        PlatformError, match=f"the stack {name} cannot carry the connections of curl"
-    ):
-        stacks.stack(name).command(["curl"])
+def test_programs_run_over_ours_with_the_options_that_were_chosen(name):
+    end = ours(f"{name}(delayed_ack=25ms, congestion=reno, nodelay=true)")
+    python, dash_m, module, text, dashes, *argv = stacks.stack(end.name, end.decoded).command(
+        ["curl", "-s"], REPORT
+    )
+    assert (python, dash_m, module, dashes) == (
+        sys.executable,
+        "-m",
+        "testbed.workload.with_stack",
+        "--",
+    )
+    assert argv == ["curl", "-s"]
+    request = msgspec.json.decode(text, type=Request)
+    assert request.report == str(REPORT)
+    assert stacks.kind(request.stack).options(**request.chosen) == end.decoded
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("mptcp", "'mptcp' is the kernel's stack; ours are: userspace, userspace-tcp"),
+        ("userspace/mptcp", "are two stacks"),
+        ("userspac", "did you mean 'userspace'"),
+        ("userspace(scheduler=earlist)", "earliest"),
+    ],
+)
+def test_what_is_no_stack_of_ours(text, why):
+    with pytest.raises(InputError, match=re.escape(why)):
+        ours(text)
 
 
 @pytest.mark.parametrize(
