@@ -34,6 +34,7 @@ COMMANDS: Final = (
     "capture",
     "watch",
     "nc",
+    "with-stack",
     "packetdrill",
     "run",
     "show",
@@ -94,7 +95,8 @@ class Commands(TyperGroup):
 
 def _module(command: str) -> str:
     """Return the module of a command; some names are Python's own and have a ``_``."""
-    return f"{__package__}.{command}{'_' if command in _RESERVED else ''}"
+    name = command.replace("-", "_")
+    return f"{__package__}.{name}{'_' if command in _RESERVED else ''}"
 
 
 def _print_version(wanted: bool) -> None:

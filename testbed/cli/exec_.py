@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
+from testbed.cli import completion
 from testbed.cli.options import Node, Sandbox
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
@@ -15,11 +16,20 @@ def command(
     name: Sandbox,
     node: Node,
     argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    stack: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it at run time
+        typer.Option(
+            metavar="STACK",
+            help="Run it over userspace or userspace-tcp, with parameters as in experiments.",
+            autocompletion=completion.our_stacks,
+        ),
+    ] = None,
 ) -> None:
     """Run a program in a node, on this terminal.
 
     Its exit status is ours (128 + the number of a signal that killed it). It ends when we do, and
-    when the sandbox does.
+    when the sandbox does. With --stack, its TCP connections are those of our stack, as with
+    "testbed with-stack".
 
     Examples:
 
@@ -27,8 +37,33 @@ def command(
         testbed exec lab client -- ping -c 3 10.0.1.2
         testbed exec lab server -- ss -Mtin
         testbed exec lab @wire -- tc -s qdisc
+        testbed exec lab client --stack userspace -- curl http://10.0.1.2/
     """
-    raise typer.Exit(run_in(name, node, program(argv)))
+    if stack is None:
+        stack, argv = _stack_of(argv)
+    found = program(argv)
+    raise typer.Exit(run_in(name, node, found if stack is None else over(stack, found)))
+
+
+def _stack_of(argv: list[str]) -> tuple[str | None, list[str]]:
+    """Return the value of a --stack that stands behind the node's name, and what follows it."""
+    option, equals, value = argv[0].partition("=")
+    if option != "--stack":
+        return None, argv
+    rest = argv[1:] if equals else argv[2:]
+    if not rest:
+        raise typer.BadParameter("--stack STACK and a program are to follow the node")
+    return value if equals else argv[1], rest
+
+
+def over(stack: str, argv: list[str]) -> list[str]:
+    """Return the command line that runs a program over a stack of ours.  Raises InputError."""
+    import sys
+
+    from testbed.workload.stacks.choice import ours
+
+    ours(stack)  # said here, before anything is entered
+    return [sys.executable, "-m", "testbed", "with-stack", stack, "--", *argv]
 
 
 def program(argv: list[str]) -> list[str]:

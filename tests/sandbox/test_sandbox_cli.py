@@ -77,6 +77,25 @@ def test_exec_passes_output_and_status_on(lab: str) -> None:
     assert "/no/such/program" in missing.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--stack", "userspace", "{lab}", "client", "--"),
+        ("{lab}", "client", "--stack", "userspace-tcp(congestion=reno)", "--"),
+        ("{lab}", "client", "--stack=userspace"),
+    ],
+)
+def test_exec_runs_a_program_over_our_stack(lab: str, words: tuple[str, ...]) -> None:
+    """What it takes for a TCP socket is a Unix socket, and its exit status is passed on."""
+    code = (
+        "import os, socket, sys; sock = socket.socket();"
+        "number = os.fstat(sock.fileno()).st_ino; table = open('/proc/net/unix').read();"
+        "sys.exit(7 if f' {number}' in table else 1)"
+    )
+    program = (sys.executable, "-c", code)
+    assert run("exec", *(word.format(lab=lab) for word in words), *program).returncode == 7
+
+
 def test_exec_works_on_a_terminal_that_is_not_ours(lab: str) -> None:
     """A console without job control: a terminal that controls no session."""
     near, far = pty.openpty()
@@ -102,6 +121,7 @@ def test_exec_works_on_a_terminal_that_is_not_ours(lab: str) -> None:
         ("down", "nosuchlab"),
         ("status", "nosuchlab"),
         ("exec", "nosuchlab", "client", "--", "true"),
+        ("exec", "--stack", "userspace", "nosuchlab", "client", "--", "true"),
         ("shell", "nosuchlab", "client"),
     ],
 )
