@@ -85,21 +85,23 @@ async def complaint(program):
     return (await program.stderr.read(2**16)).decode()
 
 
-@pytest.fixture
-def lab():
+def inside(paths, family, test):
     """Run a coroutine function with a :class:`Lab`.
 
-    ``lab(netems, family, test)`` or, with another network, ``lab(topology, family, test)``.
+    :param paths: a netem for each, or another network.
     """
 
-    def inside(paths, family, test):
-        async def go():
-            topology = paths if isinstance(paths, Topology) else network(paths, family)
-            async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
-                await sandbox.execute(plan(topology, engine="emulator", seed=1))
-                async with asyncio.timeout(LIMIT_S):
-                    return await test(Lab(sandbox, launcher, topology, family))
+    async def go():
+        topology = paths if isinstance(paths, Topology) else network(paths, family)
+        async with await Sandbox.create() as sandbox, Launcher(sandbox) as launcher:
+            await sandbox.execute(plan(topology, engine="emulator", seed=1))
+            async with asyncio.timeout(LIMIT_S):
+                return await test(Lab(sandbox, launcher, topology, family))
 
-        return asyncio.run(go())
+    return asyncio.run(go())
 
+
+@pytest.fixture
+def lab():
+    """``lab(netems, family, test)`` or, with another network, ``lab(topology, family, test)``."""
     return inside
