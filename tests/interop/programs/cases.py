@@ -128,7 +128,6 @@ async def wget_python(ends: Ends) -> None:
     client="Python's urllib",
     server="Python's http.server",
     needs=(),
-    quick=("client",),
 )
 async def python_python(ends: Ends) -> None:
     folder = content(ends)
@@ -142,8 +141,8 @@ async def python_python(ends: Ends) -> None:
         same(await ends.run(sys.executable, "-c", code, url), folder)
 
 
-def _iperf3(name: str, *words: str, quick: tuple[str, ...] = ()) -> None:
-    @case(f"iperf3{name}", client=f"iperf3{name}", server="iperf3", needs=("iperf3",), quick=quick)
+def _iperf3(name: str, *words: str) -> None:
+    @case(f"iperf3{name}", client=f"iperf3{name}", server="iperf3", needs=("iperf3",))
     async def iperf3(ends: Ends) -> None:
         async with ends.serving("iperf3", "-s", port=5201):
             output = await ends.run("iperf3", "-c", ends.address, "-n", "4M", "-J", *words)
@@ -154,8 +153,8 @@ def _iperf3(name: str, *words: str, quick: tuple[str, ...] = ()) -> None:
 
 
 _iperf3("")
-_iperf3(" -P 8", "-P", "8", quick=("client",))
-_iperf3(" -R", "-R", quick=("server",))
+_iperf3(" -P 8", "-P", "8")
+_iperf3(" -R", "-R")
 _iperf3(" --bidir", "--bidir")
 
 
