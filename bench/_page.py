@@ -42,7 +42,15 @@ class Part(msgspec.Struct, frozen=True):
     builds: bool = True
 
 
-PARTS: Final = (Part("stack.py"), Part("simulation.py"), Part("userspace.py", ("--rounds", "1")))
+_CASES: Final = ("MTU-sized", "large segments", "two paths")
+PARTS: Final = (
+    Part("stack.py"),
+    Part("simulation.py"),
+    Part(
+        "userspace.py", ("--rounds", "1", *(word for case in _CASES for word in ("--case", case)))
+    ),
+    Part("scale.py", ("--ours", "--rounds", "1"), builds=False),
+)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
