@@ -107,6 +107,8 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
     except (struct.error, IndexError) as error:
         raise PacketError(f"{len(packet)} octets are no whole TCP segment") from error
     header, length = (offset >> 4) * 4, end - start
+    if length < _TCP.size:  # there are more octets than IP says
+        raise PacketError(f"{length} octets are no whole TCP segment")
     if not _TCP.size <= header <= length:
         raise PacketError(f"a TCP header of {header} octets in a segment of {length}")
     if verify:
