@@ -13,6 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from testbed import compiled
 from testbed.errors import PlatformError
 from testbed.sandbox import Sandbox
 from tests import example
@@ -72,7 +73,9 @@ def why_no_sandbox() -> str | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what this machine or this user cannot run, saying why."""
+    """Skip what this machine or this user cannot run, saying why; so with compiled modules."""
+    if item.get_closest_marker("interpreted") and compiled.status().build == compiled.COMPILED:
+        pytest.skip("it replaces a part of the stack, which only interpreted code looks up")
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root")
     if item.get_closest_marker("sandbox"):

@@ -24,6 +24,8 @@ from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from tests.unit.stack.tcp.riding import NoExtension
 
+pytestmark = pytest.mark.interpreted
+
 S = 1_000_000_000
 SERVER = Address("10.0.1.2", 80)
 VICTIM, OTHER = 40_001, 40_002  # ports of the client

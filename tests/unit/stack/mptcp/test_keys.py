@@ -59,6 +59,7 @@ def test_keys_are_all_of_what_the_source_of_random_bits_gives() -> None:
 
 
 @pytest.mark.requirement("RFC 8684", "3.1-MUST-3", "3.1-SHOULD-2")
+@pytest.mark.interpreted
 def test_a_key_whose_token_is_taken_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be it the same key, or another one with the same token."""
     monkeypatch.setattr(crypto, "token", lambda key: key % 10)

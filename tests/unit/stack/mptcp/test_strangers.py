@@ -50,6 +50,7 @@ def test_reset_with_a_signal_before_the_third_ack(script: Any, signal: Option) -
     assert world.endpoint.connections == 1
 
 
+@pytest.mark.interpreted
 def test_syn_costs_no_step(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stepped: list[MptcpConnection] = []
     step = MptcpConnection.step
@@ -86,6 +87,7 @@ def test_signal_in_answer_to_the_syn(script: Any, signal: Option, flags: int) ->
 
 
 @pytest.mark.parametrize("where", ["step", "handle_timer"])
+@pytest.mark.interpreted
 def test_fault_in_one_connection_leaves_the_others_their_round(script: Any, where: str) -> None:
     world = script()
     peers = [world.subpeer(remote=Address("10.0.1.2", 5000 + each)) for each in range(3)]

@@ -98,6 +98,7 @@ def test_a_key_that_is_not_ours_means_plain_tcp(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.1-SHOULD-3", "3.1-MUST-4")
 @pytest.mark.parametrize("late", [False, True])
+@pytest.mark.interpreted
 def test_a_token_that_is_in_use(script: Any, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
     """Section 3.1: the key follows from the SYN, so there is no other: it is plain TCP, or none."""
     world, peer = flooded(script)

@@ -133,6 +133,7 @@ def test_nothing_is_left_of_connections_that_ended() -> None:
     assert all(network.client.connection(flow) is None for flow in flows())
 
 
+@pytest.mark.interpreted
 def test_connections_in_time_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's program can limit them.  The oldest end early."""
     monkeypatch.setattr(endpoints, "MOST_TIME_WAIT", 10)
