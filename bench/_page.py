@@ -57,6 +57,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the history.
 
     :param anchor_us: CPU time of a fixed piece of Python, at the same time as the rest.
+    :param load: the load average when it began: what else the machine did.
     """
 
     at: str
@@ -64,13 +65,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     python: str
     anchor_us: float
+    load: float
     figures: list[Figure]
 
 
 def measured(rounds: int, wanted: Sequence[str]) -> Record:
     """Run all parts, in turn, so many times."""
     found: dict[tuple[str, str], list[Figure]] = {}
-    anchors = []
+    anchors, load = [], os.getloadavg()[0]
     for number in range(rounds):
         for part, build in _turns(wanted):
             anchors.append(anchor_us())
@@ -83,6 +85,7 @@ def measured(rounds: int, wanted: Sequence[str]) -> Record:
         machine=f"{_processor()}, {os.cpu_count()} cores",
         python=platform.python_version(),
         anchor_us=round(statistics.median(anchors), 1),
+        load=round(load, 1),
         figures=[_median(each) for each in found.values()],
     )
 
@@ -160,7 +163,7 @@ def table(records: Sequence[Record]) -> str:
     ]
     lines += map(_line, found)
     places = dict.fromkeys(
-        f"commit {one.commit}, {one.at[:10]}, {one.machine}, Python {one.python}"
+        f"commit {one.commit}, {one.at[:10]}, {one.machine}, load {one.load:g}, Python {one.python}"
         for one in (row.record for row in found)
     )
     return "\n".join([*lines, "", "Measured at: " + "; ".join(places) + "."])
