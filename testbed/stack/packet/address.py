@@ -46,6 +46,12 @@ def unpack(octets: bytes) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
+def address_of(octets: bytes, port: int) -> Address:
+    """Return an address of 4 or 16 octets and a port; ``ValueError`` for another length."""
+    return Address(unpack(octets), port)
+
+
+@functools.lru_cache(maxsize=4096)
 def is_unicast(host: str) -> bool:
     """Tell whether an address can be one of the two of a connection (RFC 9293, section 3.9.2.3).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
-from testbed.stack.packet.address import Address, pack, unpack
+from testbed.stack.packet.address import address_of, pack
 from testbed.stack.packet.checksum import Octets, checksum, total
 from testbed.stack.packet.option_list import emit_options, options_size, parse_options
 from testbed.stack.packet.segment import CWR, FIN, PSH, URG, Segment
@@ -46,8 +47,9 @@ def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
     :raises PacketError: the options or the payload do not fit.
     """
     options = emit_options(segment.options)
-    source, destination = pack(segment.source.host), pack(segment.destination.host)
+    source, destination, addresses = _packed(segment.source.host, segment.destination.host)
     length = _TCP.size + len(options) + len(segment.payload)
+    pseudo = addresses + TCP + length
     header = _TCP.pack(
         segment.source.port,
         segment.destination.port,
@@ -56,21 +58,31 @@ def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
         (5 + len(options) // 4) << 4,
         segment.flags,
         segment.window,
-        0,
+        pseudo % 0xFFFF if partial_checksum else 0,
         segment.urgent,
     )
-    pseudo = total(source) + total(destination) + TCP + length
-    if partial_checksum:
-        sum_ = pseudo % 0xFFFF
-    else:
+    if not partial_checksum:
         sum_ = checksum(pseudo, total(header), total(options), total(segment.payload))
-    ip = _ip_header(segment, source, destination, length)
-    return b"".join((ip, header[:16], sum_.to_bytes(2, "big"), header[18:], options))
+        header = b"".join((header[:16], sum_.to_bytes(2, "big"), header[18:]))
+    return _ip_header(segment, source, destination, addresses, length) + header + options
 
 
-def _ip_header(segment: Segment, source: bytes, destination: bytes, length: int) -> bytes:
-    if len(source) != len(destination):
+@functools.lru_cache(maxsize=4096)
+def _packed(source: str, destination: str) -> tuple[bytes, bytes, int]:
+    """Return the octets of two addresses of one family, and their part of a checksum."""
+    ours, theirs = pack(source), pack(destination)
+    if len(ours) != len(theirs):
         raise PacketError("one address is IPv4 and the other IPv6")
+    return ours, theirs, total(ours) + total(theirs)
+
+
+def _ip_header(
+    segment: Segment, source: bytes, destination: bytes, addresses: int, length: int
+) -> bytes:
+    """Return the IP header before a TCP segment of ``length`` octets.
+
+    :param addresses: the part of both in a checksum.
+    """
     octet, hops = segment.traffic_class & ~_ECN | segment.ecn, segment.hop_limit
     if len(source) == 16:
         if length > 0xFFFF:
@@ -78,9 +90,9 @@ def _ip_header(segment: Segment, source: bytes, destination: bytes, length: int)
         return _IPV6.pack(6 << 28 | octet << 20, length, TCP, hops, source, destination)
     if length + _IPV4.size > 0xFFFF:
         raise PacketError(f"{length} octets do not fit into an IPv4 packet")
-    fields = (0x45, octet, _IPV4.size + length, 0, _DONT_FRAGMENT, hops, TCP)
-    sum_ = checksum(total(_IPV4.pack(*fields, 0, source, destination)))
-    return _IPV4.pack(*fields, sum_, source, destination)
+    whole = _IPV4.size + length
+    sum_ = checksum(0x4500 | octet, whole, _DONT_FRAGMENT, hops << 8 | TCP, addresses)
+    return _IPV4.pack(0x45, octet, whole, 0, _DONT_FRAGMENT, hops, TCP, sum_, source, destination)
 
 
 def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
@@ -117,8 +129,8 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
             raise PacketError("the TCP checksum is wrong")
     options, body = start + _TCP.size, start + header
     return Segment(
-        source=Address(unpack(source), source_port),
-        destination=Address(unpack(destination), destination_port),
+        source=address_of(source, source_port),
+        destination=address_of(destination, destination_port),
         seq=seq,
         ack=ack,
         flags=flags,

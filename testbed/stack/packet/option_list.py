@@ -26,7 +26,8 @@ from testbed.stack.packet.options import (
 
 _END: Final = 0
 _NOP: Final = 1
-_ALIGNED_TIMESTAMPS: Final = b"\x01\x01\x08\x0a"
+_ALIGNED_TIMESTAMPS: Final = b"\x01\x01\x08\x0a"  # two NOPs, kind and length
+_ALIGNED: Final = struct.Struct("!4sII")
 
 _COOKIES: Final = (0, *range(4, 17, 2))
 
@@ -76,7 +77,8 @@ def parse_options(octets: bytes) -> tuple[Option, ...]:
     broken options (RFC 9293, MUST-7).
     """
     if len(octets) == 12 and octets[:4] == _ALIGNED_TIMESTAMPS:  # most segments of plain TCP
-        return (Timestamps(*struct.unpack("!II", octets[4:])),)
+        _, value, echo = _ALIGNED.unpack(octets)
+        return (Timestamps(value, echo),)
     found: list[Option] = []
     at, end = 0, len(octets)
     while at < end:
@@ -103,6 +105,9 @@ def emit_options(options: Iterable[Option]) -> bytes:
     """
     parts = []
     for option in options:
+        if type(option) is Timestamps:  # on every segment
+            parts.append(_ALIGNED.pack(_ALIGNED_TIMESTAMPS, option.value, option.echo))
+            continue
         encoded = option.encode()
         parts.append(b"\x01" * (-len(encoded) % 4) + encoded)
     whole = b"".join(parts)
