@@ -147,7 +147,8 @@ def rows(records: Sequence[Record]) -> list[Row]:
             alike = old is not None and _place(old.record) == _place(record)
             before = [*old.before, _comparable(old.figure, old.record)] if old and alike else []
             found[figure.key] = Row(figure, record, before)
-    return list(found.values())
+    order = list(dict.fromkeys(what for what, _ in found))
+    return sorted(found.values(), key=lambda row: order.index(row.figure.what))
 
 
 def _place(record: Record) -> tuple[str, str]:
