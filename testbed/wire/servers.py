@@ -24,11 +24,12 @@ class Server(Protocol):
 
 
 class TokenBucket:
-    """The rate of tc-htb(8)."""
+    """The rate of tc-htb(8); the bucket is full at the beginning."""
 
-    def __init__(self, rate: Rate, free_ns: int) -> None:
+    def __init__(self, rate: Rate, now_ns: int) -> None:
         self._rate = rate
-        self._free_ns = free_ns  # when nothing of the rate is taken up any more
+        # When nothing of the rate is taken up any more; the burst is what was saved since.
+        self._free_ns = now_ns - rate.burst * 8 * _NS_PER_S // rate.bits_per_second
         self._held_ns: int | None = None  # since when nothing may leave
 
     def begin(self, from_ns: int) -> int | None:

@@ -46,6 +46,10 @@ class Control(Generic[H]):
         self._dropping = False
         self._sojourn_ns = 0  # of the frame in hand
 
+    def strengthen(self, drops: int) -> None:
+        """Signal more strongly: so many packets found no room, as Linux's FQ-CoDel does."""
+        self._count += drops
+
     def dequeue(self, take: Callable[[], Waiting[H] | None], now_ns: int) -> Waiting[H] | None:
         """Return the next frame to send; those before it are dropped.
 

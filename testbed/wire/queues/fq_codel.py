@@ -107,6 +107,7 @@ class FqCodelQueue(Generic[H]):
             item = longest.pop()
             if item is None:
                 break
+            longest.control.strengthen(1)
             lost += item.size
             self.octets -= item.size
             self._packets -= 1

@@ -8,6 +8,7 @@ from testbed.wire.queues.discipline import H, Line, Surroundings, Waiting
 from testbed.wire.queues.kinds import MS, Pie
 
 MAX_BURST_NS: Final = 150 * MS  # RFC 8033, section 4.1
+FIRST_UPDATE_NS: Final = 500 * MS  # Linux's: the first update comes later
 HIGH_NS: Final = 250 * MS  # section 4.2: the probability then rises faster
 _NS_PER_S: Final = 10**9
 
@@ -36,7 +37,7 @@ class PieQueue(Line[H]):
         self._delay_ns = self._delay_before_ns = 0
         self._burst_ns = MAX_BURST_NS
         self._dequeued_ns: int | None = None
-        self._update_ns = now_ns + options.tupdate
+        self._update_ns = now_ns + FIRST_UPDATE_NS
 
     def change(self, queue: Pie) -> None:
         """See :class:`Discipline`."""
