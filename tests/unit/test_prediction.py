@@ -27,6 +27,8 @@ BY_HAND = {
     "dual_stack": ("client", "server", 1, 3),
     "line": ("n1", "n5", 1, 1),
     "star": ("h1", "h200", 1, 1),
+    "two_cards": ("client", "server", 2, 3),
+    "fat_tree": ("h1", "h16", 1, 1),
 }
 
 
