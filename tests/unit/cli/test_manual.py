@@ -17,7 +17,8 @@ from testbed.cli.manual import page
 def test_every_command_has_its_section_with_its_options():
     text = page()
     for name in COMMANDS:
-        assert f'.SS "{name}' in text
+        hyphenated = name.replace("-", "\\-")
+        assert f'.SS "{hyphenated}' in text
     assert "\\fB\\-\\-repetitions\\fR" in text
     assert "testbed run experiments/quickstart.yaml" in text
 
