@@ -342,3 +342,35 @@ def test_options_of_sockets_reach_the_endpoint() -> None:
         opening.cancel()
 
     run(test)
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_what_is_written_may_be_changed_afterwards(view: bool) -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, connection = await bench.opened()
+        connection.room = 0
+        data = bytearray(b"x" * 100_000)
+        writer.write(memoryview(data) if view else data)
+        data[:] = b"y" * len(data)
+        connection.room = 1_000_000
+        bench.tell(connection, Writable())
+        assert connection.sent == b"x" * 100_000
+
+    run(test)
+
+
+def test_octets_that_cannot_change_reach_the_stack_without_a_copy() -> None:
+    async def test(bench: Bench) -> None:
+        _, writer, connection = await bench.opened()
+        whole = b"x" * 100_000
+        given: list[object] = []
+
+        def send(data: memoryview) -> int:
+            given.append(data.obj)
+            return len(data)
+
+        connection.send = send
+        writer.write(memoryview(whole)[1000:])
+        assert given[0] is whole
+
+    run(test)
