@@ -27,6 +27,9 @@ BY_HAND = {
     "dual_stack": ("client", "server", 1, 3),
     "line": ("n1", "n5", 1, 1),
     "star": ("h1", "h200", 1, 1),
+    "starlink_lte": ("laptop", "server", 2, 3),
+    "train": ("phone", "server", 2, 3),
+    "wifi_walk": ("phone", "server", 2, 3),
     "two_cards": ("client", "server", 2, 3),
     "fat_tree": ("h1", "h16", 1, 1),
 }
