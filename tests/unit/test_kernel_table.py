@@ -88,6 +88,6 @@ def test_a_section_has_a_column_for_each_machine_and_says_what_does_not_hold(scr
 
 
 def test_what_is_shortened_or_repeated_is_there(script):
-    assert {path.stem for path in script.SHIPPED.glob("*.yaml")} >= set(script.LESS)
+    assert {path.stem for path in script.shipped() if path.is_file()} >= set(script.LESS)
     assert script.TWICE.is_file()
     assert sorted(path.stem for path in script.MATRIX.glob("*.yaml")) == ["failure", "paths"]
