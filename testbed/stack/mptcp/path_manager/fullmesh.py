@@ -32,6 +32,7 @@ class FullMesh:
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._limits = limits
         self._backup = {one.host for one in endpoints if one.backup}
+        self._withdrawn: set[str] = set()  # addresses whose endpoint was removed
 
     def established(self, paths: Paths) -> Iterable[Command]:
         """Announce all further addresses, and open what there is to open."""
@@ -63,10 +64,15 @@ class FullMesh:
             yield Withdraw(id=number)
 
     def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """Note whether its subflows are to be backups, those that are opened from now on."""
+        """Take its address into the mesh again, if it left with its endpoint.
+
+        Whether its subflows are backups goes for those that are opened from now on.
+        """
         if endpoint.backup:
             self._backup.add(endpoint.host)
-        return ()
+        if endpoint.host in self._withdrawn and endpoint.host in paths.local_hosts:
+            self._withdrawn.discard(endpoint.host)
+            yield from self.address_added(paths, endpoint.host)
 
     def endpoint_changed(
         self, paths: Paths, old: PathEndpoint, new: PathEndpoint
@@ -80,6 +86,7 @@ class FullMesh:
     def endpoint_removed(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
         """Withdraw it, as an address that is gone."""
         self._backup.discard(endpoint.host)
+        self._withdrawn.add(endpoint.host)
         return self.address_removed(paths, endpoint.host)
 
     def accepts_join(self, paths: Paths, local: Address, *, listening: bool) -> bool:

@@ -88,12 +88,18 @@ class KernelLike:
         yield from self._open(paths, added)
 
     def endpoint_added(self, paths: Paths, endpoint: PathEndpoint) -> Iterable[Command]:
-        """Announce it or open a subflow from it."""
+        """Announce it or open a subflow from it.
+
+        The initial subflow's address is known to the peer.  Only where no subflow uses it any
+        more, as after its endpoint was removed, is one opened from it again.
+        """
         self._endpoints.append(endpoint)
-        known = endpoint.host == paths.initial.local_host and endpoint.port is None
-        if known or endpoint.host not in paths.local_hosts:
+        if endpoint.host not in paths.local_hosts:
             return
-        yield from self._announce([endpoint])
+        if endpoint.host != paths.initial.local_host or endpoint.port is not None:
+            yield from self._announce([endpoint])
+        elif any(path.local_host == endpoint.host for path in paths.open_paths):
+            return
         yield from self._open(paths, [endpoint])
 
     def endpoint_changed(
@@ -161,8 +167,9 @@ class KernelLike:
                 if (one.host, remote.address) in there:
                     continue
                 left -= 1
+                number = 0 if one.host == paths.initial.local_host else one.id
                 yield OpenSubflow(
-                    local_host=one.host, local_id=one.id, remote=remote, backup=one.backup
+                    local_host=one.host, local_id=number, remote=remote, backup=one.backup
                 )
 
     def _targets(self, paths: Paths, endpoint: PathEndpoint) -> Iterator[RemoteAddress]:

@@ -190,6 +190,26 @@ def test_added_address_is_used() -> None:
     assert list(manager.address_added(view, A3)) == []
 
 
+@pytest.mark.parametrize("name", ["kernel_like", "fullmesh"])
+def test_the_initial_address_is_used_again_once_its_endpoint_is_back(name: str) -> None:
+    """As Linux does from 6.10 on: a subflow whose address has the id 0."""
+    first = PathEndpoint(host=A1, id=1, subflow=True)
+    second = PathEndpoint(host=A2, id=2, subflow=True)
+    view = View(A1, A2)
+    manager = PATH_MANAGERS[name]((first, second), PathLimits())
+    (join,) = (it for it in manager.established(view) if isinstance(it, OpenSubflow))
+    view.add(join)
+    assert Withdraw(id=0) in list(manager.endpoint_removed(view, first))
+    view.open_paths.remove(view.initial)
+    assert opened(A1, 0, view.remotes[0]) in list(manager.endpoint_added(view, first))
+
+
+def test_an_endpoint_of_the_initial_subflow_opens_no_second_one() -> None:
+    view = View(A1, A2)
+    manager = kernel_like()
+    assert list(manager.endpoint_added(view, PathEndpoint(host=A1, id=1, subflow=True))) == []
+
+
 def test_full_mesh_of_the_initiator() -> None:
     view = View(A1, A2, A6)
     manager = PATH_MANAGERS["fullmesh"]((), PathLimits())
