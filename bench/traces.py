@@ -96,6 +96,9 @@ def main() -> int:
         except PlatformError as error:
             print(f"not measured: {error}")
             return 0
+    if not changing:  # of user-mode Linux, for example, whose clock ticks for nobody
+        print("not measured: this kernel does not account for the time of processes")
+        return 1
     difference = changing - still
     what = f"{engine}: {WIRES} wires both ways, {STEP_MS} ms steps"
     print(f"{what}: {changing:.2%} of a processor, {still:.2%} without the trace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import msgspec
 
@@ -11,7 +12,8 @@ from testbed.sandbox.netlink import direction
 from testbed.wire import schedule
 from testbed.wire.netem import ETHERNET_HEADER, Netem
 
-_NS_PER_S = 10**9
+_NS_PER_S: Final = 10**9
+_LITTLE_NS: Final = 10**7
 
 
 class Played:
@@ -28,6 +30,7 @@ class Played:
         self._wire_seed = wire_seed
         self._index, self._mtu, self._seed = index, mtu, seed
         self._requests: dict[tuple[Netem, Netem], list[Request]] = {}  # a trace comes again
+        self._again_ns = schedule.NEVER  # when the rate that stands for none is to be set again
         self.in_force = self._now()
 
     @classmethod
@@ -42,7 +45,7 @@ class Played:
     @property
     def next_ns(self) -> int:
         """When something changes."""
-        return self._plan.next_ns
+        return min(self._plan.next_ns, self._again_ns)
 
     def until(self, now_ns: int) -> list[Request]:
         """Return the requests that change what has changed until now."""
@@ -80,14 +83,19 @@ class Played:
     def _now(self) -> Netem:
         """Return the options as the kernel can have them.
 
-        A class of htb has no rate of 0.  With a rate at which one frame takes until the next
-        change, one frame passes and the others wait.
+        A class of htb has no rate of 0.  With a rate at which a full frame takes until the next
+        change, few frames pass and the others wait.  Smaller ones would be owed for beyond that, so
+        the rate is set again each time half of the rest is over.
         """
         found = self._plan.in_force
+        self._again_ns = schedule.NEVER
         if not self._plan.held or found.rate is None:
             return found
         frame_bits = 8 * (self._mtu + ETHERNET_HEADER)
-        left_ns = max(1, self._plan.next_ns - time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        left_ns = max(1, self._plan.next_ns - now_ns)
+        if left_ns > _LITTLE_NS:
+            self._again_ns = now_ns + left_ns // 2
         slowest = max(8, min(found.rate.bits_per_second, frame_bits * _NS_PER_S // left_ns))
         rate = msgspec.structs.replace(found.rate, bits_per_second=slowest // 8 * 8)
         return msgspec.structs.replace(found, rate=rate)
