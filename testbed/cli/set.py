@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,5 +61,7 @@ def _parsed(words: list[str]) -> dict[str, str | int | float]:
             raise InputError(f"{word!r} is no OPTION=VALUE", hint="write for example loss=10%")
         if option in found:
             raise InputError(f"{option!r} is given twice")
+        if option == "trace" and value != "none":  # it is read by the sandbox, elsewhere
+            value = str(Path(value).absolute())
         found[option] = value
     return found

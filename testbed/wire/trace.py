@@ -15,6 +15,9 @@ Both begin again when they are over.
 from __future__ import annotations
 
 import csv
+import errno
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -70,7 +73,14 @@ def load(path: str | Path) -> Loaded:
     :raises InputError: it cannot be read, or what is wrong with which line of it.
     """
     try:
-        with Path(path).open("rb") as file:
+        # Who shapes the wires reads it, too: a pipe without a writer must not hold them up.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(mode):
+                raise InputError("the trace is no regular file", file=path)
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"the trace cannot be read: {error.strerror}", file=path) from None
@@ -153,6 +163,10 @@ def _column(name: str, path: str | Path, line: int) -> tuple[str, str]:
     if option not in (TIME, *COLUMNS):
         hint = nearest(option, (TIME, *COLUMNS))
         raise InputError(f"there is no column {name!r}", file=path, line=line, hint=hint)
+    if unit.endswith("bps"):  # tc's octets, and everybody else's bits
+        hint = "write rate_mbit, or make a trace of it: testbed trace convert"
+        message = f"{name!r} can mean bits or octets per second"
+        raise InputError(message, file=path, line=line, hint=hint)
     return option, _UNITS.get(unit, unit)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -183,3 +184,19 @@ def test_wires_with_the_same_seed_flap_together_and_others_do_not() -> None:
 def test_impossible_flapping_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="flap: "):
         Netem.parse(text)
+
+
+def test_a_trace_is_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody ever writes to it
+    for path, says in (
+        (tmp_path / "pipe", "is no regular file"),
+        (Path("/dev/zero"), "is no regular file"),
+        (tmp_path, "Is a directory"),
+    ):
+        with pytest.raises(InputError, match=says):
+            load(path)
+
+
+def test_a_rate_that_may_be_bits_or_octets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'rate_Mbps' can mean bits or octets"):
+        load(written(tmp_path, "time_s,rate_Mbps\n0,8\n"))
