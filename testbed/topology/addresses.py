@@ -105,17 +105,24 @@ def _parse(skeleton: Skeleton, end: End, index: int) -> _Given:
         value = ipaddress.ip_interface(text)
     except ValueError:
         raise error(f"{text!r} is no address with a prefix length", path) from None
-    if value.ip.is_multicast or value.ip.is_loopback or value.ip.is_unspecified:
-        raise error(f"{text} is no unicast address of a host", path)
-    if value.ip.is_link_local:
-        raise error(f"{text} is a link-local address", path, "use a global or private one")
-    network = value.network
+    if reason := unfit(value):
+        raise error(f"{text} {reason}", path)
+    return _Given(value.ip, value.network, path)
+
+
+def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | None:
+    """Say what is wrong with an address for a host; None: nothing."""
+    ip, network = value.ip, value.network
+    if ip.is_multicast or ip.is_loopback or ip.is_unspecified:
+        return "is no unicast address of a host"
+    if ip.is_link_local:
+        return "is a link-local address; use a global or private one"
     if network.max_prefixlen - network.prefixlen >= 2:
-        if value.ip == network.network_address:
-            raise error(f"{text} is the address of the network itself", path)
-        if value.version == 4 and value.ip == network.broadcast_address:
-            raise error(f"{text} is the broadcast address of {network}", path)
-    return _Given(value.ip, network, path)
+        if ip == network.network_address:
+            return "is the address of the network itself"
+        if value.version == 4 and ip == network.broadcast_address:
+            return f"is the broadcast address of {network}"
+    return None
 
 
 class _Use(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.topology.addresses import unfit
 from testbed.topology.forwarding import family_of, host
 from testbed.topology.model import (
     Endpoint,
@@ -116,6 +117,8 @@ def add_address(
     """
     owner, found = find_interface(topology, node, interface)
     value = canonical(address)
+    if reason := unfit(ipaddress.ip_interface(value)):
+        raise InputError(f"{value} {reason}")
     here = found.addresses if present is None else present
     add = AddAddress(namespace=node, interface=interface, address=value)
     if value in found.addresses:

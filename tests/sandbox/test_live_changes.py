@@ -104,6 +104,24 @@ def test_a_wire_is_set_in_one_direction(lab: str) -> None:
     assert "delay" not in wires(lab)["wifi", "client"]
 
 
+def test_a_trace_is_found_from_where_the_user_is(
+    lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link.csv").write_text("time_s,rate_mbit\n0,8\n1,4\n")
+    monkeypatch.chdir(tmp_path)
+    done = run("set", lab, "wifi", "rate=none", "trace=link.csv")
+    assert done.returncode == 0, done.stderr
+    assert run("set", lab, "wifi", "rate=20mbit", "trace=none").returncode == 0
+
+
+def test_a_pipe_as_a_trace_does_not_stop_the_wires(lab: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = run("set", lab, "wifi", "rate=none", f"trace={tmp_path}/pipe")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the trace is no regular file" in done.stderr
+    assert run("status", lab).returncode == 0
+
+
 def test_the_state_of_a_link_shows_and_its_loss_comes_back(lab: str) -> None:
     for state in ("blackhole", "down"):
         assert run("link", lab, "wifi", state).returncode == 0
@@ -151,6 +169,8 @@ def test_what_a_shell_has_changed_is_known(lab: str) -> None:
         (("set", "cable", "loss=1%"), "link 'cable' has no wire that could be shaped"),
         (("link", "cable", "blackhole"), "link 'cable' has no wire that could be shaped"),
         (("address", "client", "add", "10.0.1.1", "wifi"), "no address with a prefix length"),
+        (("address", "client", "add", "224.0.0.1/24", "wifi"), "is no unicast address of a host"),
+        (("exec", "clint", "true"), "the sandbox has no node 'clint'; did you mean 'client'?"),
         (("endpoint", "client", "add", "wifi", "subflo"), "did you mean 'subflow'?"),
         (("endpoint", "clint", "del", "wifi"), "did you mean 'client'?"),
         (("endpoint", "client", "change", "wifi"), "there is no flag to change"),

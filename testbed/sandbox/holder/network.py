@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatchmethod
 from typing import Final
 
-from testbed.errors import SandboxError
+from testbed.errors import InputError, SandboxError
+from testbed.hints import nearest
 from testbed.sandbox import model, syscalls, verify
 from testbed.sandbox.holder import read
 from testbed.sandbox.holder.birth import HOSTS
@@ -153,7 +154,8 @@ class Network:
         try:
             return self._namespaces[name]
         except KeyError:
-            raise SandboxError(f"the sandbox has no node {name}") from None
+            hint = nearest(name, self._namespaces)
+            raise InputError(f"the sandbox has no node {name!r}", hint=hint) from None
 
     def _queue(self, name: str) -> Queue:
         if name not in self._queues:

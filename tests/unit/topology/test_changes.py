@@ -132,6 +132,16 @@ def test_a_new_address_is_routed_by_source_too() -> None:
             lambda: changes.remove_address(LAB, "client", "wifi", "10.0.0.1"),
             "'10.0.0.1' is no address with a prefix length",
         ),
+        *(
+            (lambda text=text: changes.add_address(LAB, "client", "wifi", text), reason)
+            for text, reason in (
+                ("224.0.0.1/24", "is no unicast address"),
+                ("0.0.0.0/0", "is no unicast address"),
+                ("fe80::1%eth0/64", "is a link-local address"),
+                ("10.0.1.255/24", "is the broadcast address"),
+                ("10.0.1.0/24", "is the address of the network itself"),
+            )
+        ),
     ],
 )
 def test_impossible_changes(change: object, message: str) -> None:
