@@ -103,7 +103,7 @@ def _read(file: Path, kind: str | None, step: str) -> list[Row]:
     if step_ns < 10**6:
         raise InputError(f"--step {step}: must be at least 1ms")
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        text = _text(file, traces.MAX_BYTES)
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror}", file=file) from error
     except UnicodeDecodeError:
@@ -112,6 +112,19 @@ def _read(file: Path, kind: str | None, step: str) -> list[Row]:
         return traces.read(text, kind, step_s=step_ns / 1e9)
     except InputError as error:
         raise InputError(error.message, file=file, line=error.line, hint=error.hint) from None
+
+
+def _text(file: Path, most: int) -> str:
+    from testbed.errors import InputError
+
+    if str(file) == "-":
+        data = sys.stdin.buffer.read(most + 1)
+    else:
+        with file.open("rb") as opened:
+            data = opened.read(most + 1)
+    if len(data) > most:
+        raise InputError(f"it is larger than {most // 2**20} MiB", file=file)
+    return data.decode("utf-8").replace("\r\n", "\n")
 
 
 def _summary(rows: list[Row]) -> dict[str, Any]:
@@ -127,7 +140,7 @@ def _summary(rows: list[Row]) -> dict[str, Any]:
         values = [
             (value, until - row.time_s)
             for row, until in spells
-            if (value := getattr(row, name)) is not None
+            if isinstance(value := getattr(row, name), float | int)
         ]
         if values:
             numbers = [value for value, _ in values]

@@ -6,10 +6,12 @@ that :mod:`testbed.wire.trace` reads.
 
 from __future__ import annotations
 
+import bisect
 import csv
 import io
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -19,10 +21,18 @@ import msgspec
 from testbed.errors import InputError
 from testbed.hints import nearest
 from testbed.units import parse_percent, parse_rate, parse_time
+from testbed.wire import trace as wires
 from testbed.wire.opportunities import OPPORTUNITY
+from testbed.wire.options import Delay, RandomLoss
+from testbed.wire.words import write_limit
 
 FORMATS: Final = ("mahimahi", "csv", "iperf3", "ping")
 
+MAX_BYTES: Final = wires.MAX_BYTES
+_MAX_ROWS: Final = 10**6  # more say nothing, and take up the memory of the machine
+_MAX_OPPORTUNITIES: Final = 5 * 10**6  # 64 MiB of lines hold at least as many
+_MOST: Final = 1e9  # of any value: 31 years, 10^15 bit/s
+_LEAST_MBIT: Final = 8e-6  # of a wire; less is nothing
 _MS_PER_S: Final = 1000
 # How other tools call the columns of their CSV, without units and punctuation.
 _NAMES: Final = {
@@ -48,15 +58,25 @@ _SCALES: Final = {  # units in names of columns, in the unit of ours
         "gbit": 1e3,
         "gbps": 1e3,
         "bits": 1e-6,
+        "mbs": 1.0,
+        "kbs": 1e-3,
+        "gbs": 1e3,
         "mbits": 1.0,
         "kbits": 1e-3,
+        "bytes": 8e-6,
+        "kbytes": 8e-3,
+        "mbytes": 8.0,
+        "gbytes": 8e3,
     },
     "delay_ms": {"s": 1e3, "ms": 1.0, "us": 1e-3},
     "rtt_ms": {"s": 1e3, "ms": 1.0, "us": 1e-3},
     "loss_percent": {"percent": 1.0, "pct": 1.0, "ratio": 100.0, "fraction": 100.0},
     "limit": {"packets": 1.0, "pkts": 1.0},
 }
-_REPLY: Final = re.compile(r"(?:\[(\d+\.\d+)\] )?.*icmp_seq=(\d+) .*time=([\d.]+) ms")
+_BYTES: Final = re.compile(r"([kKMG]?)(?:B|[Bb]ytes?)(?:ps|/s|/sec)\b")
+_OCTETS: Final = re.compile(r"[kmgt]?i?bps", re.IGNORECASE)
+_REPLY: Final = re.compile(r"(?:\[(\d+\.\d+)\] )?.*icmp_seq=(\d{1,5}) .*time=(\d+(?:\.\d+)?) ms")
+_SEQUENCES: Final = 2**16  # of ICMP; then it begins again
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,7 +86,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate_mbit: float | None = None
     delay_ms: float | None = None
     loss_percent: float | None = None
-    limit: float | None = None
+    limit: float | str | None = None
 
 
 COLUMNS: Final = Row.__struct_fields__
@@ -90,9 +110,12 @@ def read(text: str, kind: str | None = None, *, step_s: float = 0.1) -> list[Row
     elif kind == "ping":
         rows = list(_ping(text, step_s))
     else:
-        rows = list(_csv(text))
+        rows = _played(text) or list(_csv(text))
     if not rows:
         raise InputError(f"there is nothing of {kind} in it")
+    for before, row in itertools.pairwise([None, *rows]):
+        if row is not None:
+            _check(before, row)
     return rows
 
 
@@ -105,9 +128,11 @@ def as_csv(rows: Iterable[Row], comment: str = "") -> str:
         out.writelines(f"# {line}\n" for line in comment.splitlines())
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
-    last: dict[str, float] = {}
+    last: dict[str, float | str] = {}
     for row in rows:
         last |= {name: value for name in names if (value := getattr(row, name)) is not None}
+        if row.rate_mbit is not None and row.rate_mbit < _LEAST_MBIT:
+            last["rate_mbit"] = 0.0
         # A value that is missing at first is the first that there is.
         writer.writerow(_number(last.get(name, _first(rows, name))) for name in names)
     return out.getvalue()
@@ -120,16 +145,23 @@ def as_mahimahi(rows: list[Row]) -> str:
     """
     if any(row.rate_mbit is None for row in rows):
         raise InputError("mahimahi's traces are of rates, and there is none in it")
+    lasting = [(row.rate_mbit or 0.0, row.time_s, until_s) for row, until_s in spells(rows)]
+    count = sum(rate * 1e6 / 8 / OPPORTUNITY * (end - begin) for rate, begin, end in lasting)
+    if count > _MAX_OPPORTUNITIES:
+        most = f"and {_MAX_OPPORTUNITIES:,} are the most"
+        raise InputError(f"it has {count:,.0f} opportunities, {most}", hint="write CSV")
     lines: list[str] = []
     credit = 0.0
-    for row, until_s in spells(rows):
-        begin, end = round(row.time_s * _MS_PER_S), round(until_s * _MS_PER_S)
-        for at_ms in range(begin, end):
-            credit += (row.rate_mbit or 0.0) * 1e6 / 8 / _MS_PER_S / OPPORTUNITY
-            lines += [str(at_ms - round(rows[0].time_s * _MS_PER_S) + 1)] * int(credit)
-            credit -= int(credit)
+    for rate, begin_s, end_s in lasting:
+        begin, end = (round((each - rows[0].time_s) * _MS_PER_S) for each in (begin_s, end_s))
+        per_ms = rate * 1e6 / 8 / _MS_PER_S / OPPORTUNITY
+        earned = credit + per_ms * (end - begin)
+        for number in range(1, int(earned) + 1):
+            at = math.ceil((number - credit) / per_ms - 1e-9)
+            lines.append(str(begin + max(1, min(at, end - begin))))
+        credit = earned - int(earned)
     if not lines:
-        raise InputError("its rate is always 0")
+        raise InputError("its rate is always 0, or too low for one opportunity")
     return "\n".join(lines) + "\n"
 
 
@@ -146,7 +178,7 @@ def _kind(text: str) -> str:
     if head.startswith("{"):
         return "iperf3"
     first = next((line for line in head.splitlines() if line and not line.startswith("#")), "")
-    if first.strip().isdigit():
+    if _is_whole(first.strip()):
         return "mahimahi"
     if "icmp_seq=" in text or first.startswith("PING "):
         return "ping"
@@ -160,7 +192,7 @@ def _mahimahi(text: str, step_s: float) -> Iterator[Row]:
     counts: dict[int, int] = {}
     last = 0
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip().isdigit():
+        if not _is_whole(line.strip()):
             raise InputError(f"{line[:20]!r} is not a time in whole ms", line=number)
         at_ms = int(line)
         if at_ms < last:
@@ -169,6 +201,10 @@ def _mahimahi(text: str, step_s: float) -> Iterator[Row]:
         counts[max(0, at_ms - 1) // step_ms] = counts.get(max(0, at_ms - 1) // step_ms, 0) + 1
     if not last:
         return
+    if last // step_ms >= _MAX_ROWS:
+        raise InputError(
+            f"it lasts for {last} ms, over {_MAX_ROWS:,} rows", hint="give longer rows by --step"
+        )
     for step in range((last - 1) // step_ms + 1):
         lasts_ms = min(step_ms, last - step * step_ms)
         octets = counts.get(step, 0) * OPPORTUNITY
@@ -179,46 +215,91 @@ def _iperf3(text: str) -> Iterator[Row]:
     """Read ``iperf3 --json``: the rate of each interval, what its receiver would see."""
     try:
         document: Any = json.loads(text)
-        for interval in document["intervals"]:
-            total = interval["sum"]
-            yield Row(time_s=float(total["start"]), rate_mbit=total["bits_per_second"] / 1e6)
     except json.JSONDecodeError as error:
         raise InputError(f"no JSON: {error.msg}", line=error.lineno) from None
-    except (KeyError, TypeError, ValueError) as error:
-        hint = "write it with iperf3 --json"
-        raise InputError(f"no output of iperf3: {error} is missing", hint=hint) from None
+    except RecursionError:
+        raise InputError("no output of iperf3: it is nested too deeply") from None
+    hint = "write it with iperf3 --json"
+    intervals = document.get("intervals") if isinstance(document, dict) else None
+    if not isinstance(intervals, list):
+        raise InputError("no output of iperf3: it has no intervals", hint=hint)
+    for number, interval in enumerate(intervals):
+        try:
+            total = interval["sum"]
+            yield Row(time_s=float(total["start"]), rate_mbit=total["bits_per_second"] / 1e6)
+        except (KeyError, TypeError, ValueError):
+            what = f"intervals[{number}] has no sum with start and bits_per_second"
+            raise InputError(f"no output of iperf3: {what}", hint=hint) from None
 
 
 def _ping(text: str, step_s: float) -> Iterator[Row]:
     """Read ping(8), best with ``-D``: half of each round trip; 100 % loss where no reply came."""
     replies: dict[int, tuple[float | None, float]] = {}
+    last = 0
     for line in text.splitlines():
         if found := _REPLY.match(line):
-            stamp, number, rtt = found.groups()
-            replies[int(number)] = (float(stamp) if stamp else None, float(rtt))
+            stamp, sequence, rtt = found.groups()
+            number = int(sequence) + last // _SEQUENCES * _SEQUENCES
+            if number < last - _SEQUENCES // 2:  # it has begun again
+                number += _SEQUENCES
+            last = max(last, number)
+            replies[number] = (float(stamp) if stamp else None, float(rtt))
     if not replies:
         return
-    first = min(replies)
-    zero, rtt = replies[first]
-    for number in range(first, max(replies) + 1):
+    numbers = sorted(replies)
+    zero, rtt = replies[numbers[0]]
+    for number in range(numbers[0], numbers[-1] + 1):
         stamp, rtt = replies.get(number, (None, rtt))
         lost = number not in replies
-        at_s = (number - first) * step_s
+        at_s = (number - numbers[0]) * step_s
         if stamp is not None and zero is not None:
             at_s = stamp - zero
         elif zero is not None and lost:
-            at_s = _between(replies, number) - zero
+            at_s = _between(replies, numbers, number) - zero
         yield Row(
             time_s=round(at_s, 6), delay_ms=round(rtt / 2, 4), loss_percent=100.0 if lost else 0.0
         )
 
 
-def _between(replies: dict[int, tuple[float | None, float]], number: int) -> float:
+def _between(
+    replies: dict[int, tuple[float | None, float]], numbers: list[int], number: int
+) -> float:
     """Return when a reply would have come that did not, by those around it."""
-    before = max(each for each in replies if each < number)
-    after = min(each for each in replies if each > number)
+    at = bisect.bisect(numbers, number)
+    before, after = numbers[at - 1], numbers[at]
     start, end = replies[before][0] or 0.0, replies[after][0] or 0.0
     return start + (end - start) * (number - before) / (after - before)
+
+
+def _played(text: str) -> list[Row]:
+    """Return what a wire makes of a trace that is one of its own already; none if it is not."""
+    try:
+        trace = wires.loads(text.encode(), "trace")
+    except InputError:
+        return []
+    if not isinstance(trace, wires.Changes):
+        return []
+    rows: list[Row] = []
+    for step in trace.steps:
+        options = step.options
+        delay, loss, limit = options.get("delay"), options.get("loss"), options.get("limit")
+        if delay not in (None, Delay(delay_ns=getattr(delay, "delay_ns", 0))):
+            return []  # jitter
+        if loss not in (None, RandomLoss(probability=getattr(loss, "probability", 0))):
+            return []
+        rate = options.get("rate")
+        if rate is not None and rate != type(rate)(bits_per_second=rate.bits_per_second):
+            return []  # overheads
+        rows.append(
+            Row(
+                time_s=step.at_ns / 1e9,
+                rate_mbit=0.0 if step.held else rate.bits_per_second / 1e6 if rate else None,
+                delay_ms=delay.delay_ns / 1e6 if delay else None,
+                loss_percent=loss.probability * 100 if loss else None,
+                limit=write_limit(limit) if limit else None,
+            )
+        )
+    return rows
 
 
 def _csv(text: str) -> Iterator[Row]:
@@ -231,25 +312,58 @@ def _csv(text: str) -> Iterator[Row]:
         return
     number, header = lines[0]
     delimiter = next((each for each in ("\t", ";", ",") if each in header), ",")
-    columns = [_column(name) for name in header.split(delimiter)]
+    columns = [_column(name) for name in _cells(header, delimiter)]
     known = [column for column in columns if column]
-    if "time_s" not in [name for name, _ in known] or len(known) < 2:
+    names = [name for name, _ in known]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"two columns stand for {twice}", line=number, hint="take one of them out")
+    if "time_s" not in names or len(known) < 2:
         hint = "it needs columns like time_s, rate_mbit, delay_ms, rtt_ms, loss_percent"
         raise InputError("no column of time, or nothing beside it", line=number, hint=hint)
     zero: float | None = None
+    before: Row | None = None
     for number, line in lines[1:]:
-        values = _values(columns, line.split(delimiter), number)
+        values = _values(columns, _cells(line, delimiter), number)
         if zero is None:
             zero = values["time_s"]
         values["time_s"] = round(values["time_s"] - zero, 6)
         if (rtt := values.pop("rtt_ms", None)) is not None:
             values.setdefault("delay_ms", rtt / 2)
-        yield Row(**values)
+        row = Row(**values)
+        try:
+            _check(before, row)
+        except InputError as error:
+            raise InputError(error.message, line=number) from None
+        yield row
+        before = row
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+
+
+def _check(before: Row | None, row: Row) -> None:
+    """Refuse what no link can be.
+
+    :raises InputError: a value is not a number, negative or beyond all measure, or time goes back.
+    """
+    for name in COLUMNS:
+        value = getattr(row, name)
+        most = 100.0 if name == "loss_percent" else _MOST
+        if isinstance(value, float | int) and not 0 <= value <= most:  # nan is in no range
+            raise InputError(f"{name} is {value:g}, not between 0 and {most:g}")
+    if before is not None and row.time_s <= before.time_s:
+        raise InputError(f"times must go up: {row.time_s:g} s after {before.time_s:g} s")
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _column(name: str) -> tuple[str, float] | None:
     """Return ours of somebody's column, and what its values are multiplied by; None: no use."""
-    lower = name.strip().lower().replace("%", " percent ").replace("/s", "s")
+    spelt = _BYTES.sub(r" \1bytes ", name.strip())  # before B and b are the same
+    lower = spelt.lower().replace("%", " percent ").replace("/s", "s")
     words = [word for word in re.split(r"[^a-z]+", lower) if word]
     for ours, names in _NAMES.items():
         scales = _SCALES[ours]
@@ -273,7 +387,7 @@ def _values(
         try:
             found[name] = round(_amount(name, cell.strip(), scale), 9)
         except InputError as error:
-            raise InputError(error.message, line=line) from None
+            raise InputError(error.message, line=line, hint=error.hint) from None
     if "time_s" not in found:
         raise InputError("the time is missing", line=line)
     return found
@@ -286,6 +400,9 @@ def _amount(name: str, text: str, scale: float) -> float:
     except ValueError:
         pass
     if name == "rate_mbit":
+        if _OCTETS.search(text):
+            hint = "write it like 8mbit"
+            raise InputError(f"{text!r} is octets in tc(8) and bits elsewhere", hint=hint)
         return parse_rate(text) / 1e6
     if name == "loss_percent":
         return parse_percent(text) * 100
@@ -294,10 +411,12 @@ def _amount(name: str, text: str, scale: float) -> float:
     raise InputError(f"{text!r} is no number")
 
 
-def _number(value: float) -> str:
+def _number(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return format(round(value, 6), "f").rstrip("0").rstrip(".")
 
 
-def _first(rows: list[Row], name: str) -> float:
-    found: float = next(value for row in rows if (value := getattr(row, name)) is not None)
+def _first(rows: list[Row], name: str) -> float | str:
+    found: float | str = next(value for row in rows if (value := getattr(row, name)) is not None)
     return found

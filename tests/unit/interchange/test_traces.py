@@ -116,3 +116,72 @@ def test_mistakes(text: str, kind: str | None, says: str, line: int | None) -> N
         read(text, kind)
     assert says in caught.value.message
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        ("time_s,rate_mbit\n0,nan\n1,2\n", None, "rate_mbit is nan"),
+        ("time_s,rate_mbit\n0,inf\n1,2\n", None, "rate_mbit is inf"),
+        ("time_s,rate_mbit\n0,-5\n1,2\n", None, "rate_mbit is -5"),
+        ("time_s,loss_percent\n0,1\n1,500\n", None, "loss_percent is 500"),
+        ("time_s,rate_mbit\n0,5\n0,2\n", None, "times must go up"),
+        ("time_s,rate_mbit\n5,5\n1,2\n", None, "time_s is -4"),
+        ("time_s,bandwidth,throughput\n5,5,1\n", None, "two columns stand for rate_mbit"),
+        ("time,bandwidth\n0,8Mbps\n", None, "octets in tc(8) and bits elsewhere"),
+        ("1\n999999999999\n", None, "give longer rows by --step"),
+        ("²\n", "mahimahi", "not a time in whole ms"),
+        ("[1]", "iperf3", "it has no intervals"),
+        ('{"intervals": [3]}', None, "intervals[0] has no sum"),
+        (
+            '{"intervals": [{"sum": {"start": 0, "bits_per_second": NaN}}]}',
+            None,
+            "rate_mbit is nan",
+        ),
+        ("64 bytes from x: icmp_seq=900000000 ttl=1 time=3.3 ms\n", None, "nothing of ping"),
+        ("64 bytes from x: icmp_seq=1 ttl=1 time=3.3.3 ms\n", None, "nothing of ping"),
+    ],
+)
+def test_what_no_link_can_be(text: str, kind: str | None, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(text, kind)
+    assert says in caught.value.message + (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("header", "rate_mbit"),
+    [("rate_MBps", 8), ("throughput (MB/s)", 8), ("kBps rate", None), ("rate Mb/s", 1)],
+)
+def test_octets_are_not_taken_for_bits(header: str, rate_mbit: float | None) -> None:
+    if rate_mbit is None:
+        with pytest.raises(InputError, match="no column of time, or nothing beside it"):
+            read(f"time_s,{header}\n0,1\n")
+        return
+    assert read(f"time_s,{header}\n0,1\n") == [Row(time_s=0, rate_mbit=rate_mbit)]
+
+
+def test_a_trace_of_a_wire_is_shown_as_the_wire_plays_it() -> None:
+    rows = read('time,rate,limit,loss\n0s,1mbps,100ms,1%\n"1500ms",0,1.5bdp,0%\n')
+    assert rows == [
+        Row(time_s=0, rate_mbit=8, limit="100ms", loss_percent=1),
+        Row(time_s=1.5, rate_mbit=0, limit="1.5bdp", loss_percent=0),
+    ]
+    assert isinstance(loads(as_csv(rows).encode(), "x"), Changes)
+
+
+def test_rates_below_the_least_of_a_wire_are_none() -> None:
+    text = as_csv([Row(time_s=0, rate_mbit=1e-6), Row(time_s=1, rate_mbit=1)])
+    trace = loads(text.encode(), "x")
+    assert isinstance(trace, Changes)
+    assert [step.held for step in trace.steps] == [True, False]
+
+
+def test_more_opportunities_than_a_trace_can_have_are_refused() -> None:
+    with pytest.raises(InputError, match="opportunities, and 5,000,000 are the most"):
+        as_mahimahi([Row(time_s=0, rate_mbit=1e9), Row(time_s=1e9, rate_mbit=1)])
+
+
+def test_ping_counts_on_after_its_numbers_have_begun_again() -> None:
+    lines = [f"64 bytes from x: icmp_seq={number} ttl=9 time=8 ms" for number in (65534, 65535, 1)]
+    rows = read("\n".join(lines), "ping", step_s=1)
+    assert [(row.time_s, row.loss_percent) for row in rows] == [(0, 0), (1, 0), (2, 100), (3, 0)]
