@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from testbed.hints import nearest
 from testbed.interchange.imports import Imported
 from testbed.interchange.mininet.model import Recorded
 from testbed.interchange.mininet.translate import translated
+from testbed.machine.processes import die_with
 
 FORMAT = "Mininet"
 
@@ -45,6 +47,7 @@ def _recorded(file: Path, topology: str | None, limit_s: float) -> Recorded:
             env={**os.environ, "PYTHONPATH": path},
             timeout=limit_s,
             check=False,
+            preexec_fn=functools.partial(die_with, os.getpid()),
         )
     except subprocess.TimeoutExpired:
         hint = "name the topology: FILE.py:TOPO; or allow more by --timeout"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -268,3 +269,17 @@ WORDS = [
 @given(st.lists(st.sampled_from(WORDS), max_size=8))
 def test_whatever_a_host_is_told_is_read(words):
     understood(iter([("h1", " ".join(words))]))
+
+
+def test_a_script_ends_with_who_reads_it(tmp_path: Path) -> None:
+    script = tmp_path / "net.py"
+    script.write_text(
+        "import ctypes\n"
+        "from mininet.topo import Topo\n"
+        "number = ctypes.c_int()\n"
+        "ctypes.CDLL(None).prctl(2, ctypes.byref(number), 0, 0, 0)  # PR_GET_PDEATHSIG\n"
+        "class Lab(Topo):\n"
+        "    def build(self):\n"
+        "        self.addLink(self.addHost(f'h{number.value}'), self.addHost('g'))\n"
+    )
+    assert f"h{signal.SIGKILL.value}" in str(mininet.read(script).data)
