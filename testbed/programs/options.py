@@ -42,8 +42,8 @@ NO_PORT: Final = (socket.IPPROTO_IP, 24)  # IP_BIND_ADDRESS_NO_PORT
 # What has a meaning to the stack: the field of SocketOptions, and how its value is told there.
 _OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): ("keepalive", bool),
-    (socket.SOL_SOCKET, socket.SO_SNDBUF): ("send_buffer", lambda it: max(1, it)),
-    (socket.SOL_SOCKET, socket.SO_RCVBUF): ("receive_buffer", lambda it: max(1, it)),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): ("send_buffer", int),
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): ("receive_buffer", int),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): ("nodelay", bool),
     (socket.IPPROTO_TCP, socket.TCP_CORK): ("cork", bool),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): ("keepalive_idle_ns", lambda it: it * _SECOND),
@@ -60,7 +60,6 @@ _OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
     (socket.IPPROTO_IPV6, socket.IPV6_TCLASS): ("traffic_class", lambda it: it & 0xFF),
     (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): ("hop_limit", int),
 }
-_NOT_OF_MPTCP: Final = ("cork", "mss")
 # The value without setsockopt(2); of buffers what the socket says is not what the stack has.
 _DEFAULTS: Final = {
     (socket.SOL_SOCKET, socket.SO_SNDBUF): 16 * 1024,
@@ -132,15 +131,14 @@ def is_native(key: Key) -> bool:
 class Options:
     """The options that a program has set on a socket."""
 
-    def __init__(self, *, mptcp: bool) -> None:
-        self._mptcp = mptcp
+    def __init__(self) -> None:
         self._values: dict[Key, int] = {}
         self._congestion: str | None = None
         self.linger_s: int | None = None
 
     def copy(self) -> Options:
         """Return those with which an accepted socket begins."""
-        other = Options(mptcp=self._mptcp)
+        other = Options()
         other._values = dict(self._values)
         other._congestion = self._congestion
         other.linger_s = self.linger_s
@@ -176,6 +174,8 @@ class Options:
         if key not in _OF_STACK and key not in _KEPT:
             raise _error(errno.ENOPROTOOPT)
         value = _number(key, data)
+        if key in _LEAST:
+            value = _buffer(key, value)
         changed = self._of_stack(key, value)
         try:
             changed.check()
@@ -194,7 +194,7 @@ class Options:
         if key not in _OF_STACK and key not in _KEPT:
             raise _error(errno.ENOPROTOOPT)
         value = self._values.get(key, _DEFAULTS.get(key, 0))
-        if key in _DOUBLED and key in self._values:
+        if key in _LEAST and key in self._values:
             value *= 2  # socket(7): as the kernel tells it
         return _INT.pack(value)
 
@@ -214,14 +214,22 @@ class Options:
         if key not in _OF_STACK:
             return SocketOptions()
         name, told = _OF_STACK[key]
-        if self._mptcp and name in _NOT_OF_MPTCP:
-            return SocketOptions()
         if name == "hop_limit" and value < 0:  # ip(7): -1 is the default
             return SocketOptions()
         return SocketOptions(**{name: told(value)})
 
 
-_DOUBLED: Final = ((socket.SOL_SOCKET, socket.SO_SNDBUF), (socket.SOL_SOCKET, socket.SO_RCVBUF))
+# Half of SOCK_MIN_SNDBUF and SOCK_MIN_RCVBUF (include/net/sock.h): Linux doubles what it is given.
+_LEAST: Final = {
+    (socket.SOL_SOCKET, socket.SO_SNDBUF): 2304,
+    (socket.SOL_SOCKET, socket.SO_RCVBUF): 1152,
+}
+_LARGEST: Final = 4 * 2**20  # net.core.wmem_max and rmem_max of recent kernels
+
+
+def _buffer(key: Key, octets: int) -> int:
+    """Return what Linux makes of the size of a buffer; one below 0 is as large as can be."""
+    return max(octets, _LEAST[key]) if octets >= 0 else _LARGEST
 
 
 def _number(key: Key, data: bytes) -> int:

@@ -160,12 +160,7 @@ class Supervisor:
             raise _error(errno.EPROTONOSUPPORT)
         with unix_socket() as end:
             end.setblocking(not kind & socket.SOCK_NONBLOCK)
-            made = Socket(
-                inode_of(end),
-                family,
-                protocol or socket.IPPROTO_TCP,
-                Options(mptcp=self._mptcp),
-            )
+            made = Socket(inode_of(end), family, protocol or socket.IPPROTO_TCP, Options())
             self._table.add(made)
             cloexec = bool(kind & socket.SOCK_CLOEXEC)
             try:

@@ -20,7 +20,7 @@ INT = struct.Struct("=i")
 
 @pytest.fixture
 def tcp():
-    return Options(mptcp=False)
+    return Options()
 
 
 def fails(number, call, *arguments):
@@ -67,11 +67,32 @@ def test_buffers_are_told_twice_as_large(tcp):
     assert INT.unpack(tcp.get((socket.SOL_SOCKET, socket.SO_SNDBUF))) == (80_000,)
 
 
-def test_what_mptcp_does_not_have_is_kept_and_not_passed_on():
-    mptcp = Options(mptcp=True)
-    cork = (socket.IPPROTO_TCP, socket.TCP_CORK)
-    assert mptcp.set(cork, INT.pack(1)) == SocketOptions()
-    assert INT.unpack(mptcp.get(cork)) == (1,)
+@pytest.mark.parametrize(
+    ("name", "given", "octets"),
+    [
+        (socket.SO_SNDBUF, 0, 2304),  # half of SOCK_MIN_SNDBUF
+        (socket.SO_RCVBUF, 1, 1152),
+        (socket.SO_RCVBUF, -1, 4 * 2**20),  # as large as can be
+    ],
+)
+def test_buffers_are_at_least_as_large_as_linux_makes_them(tcp, name, given, octets):
+    tcp.set((socket.SOL_SOCKET, name), INT.pack(given))
+    assert set(tcp.of_stack.given().values()) == {octets}
+    assert INT.unpack(tcp.get((socket.SOL_SOCKET, name))) == (2 * octets,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        (socket.TCP_CORK, 1, SocketOptions(cork=True)),
+        (socket.TCP_MAXSEG, 1000, SocketOptions(mss=1000)),
+    ],
+    ids=str,
+)
+def test_mptcp_is_told_of_cork_and_mss(tcp, name, value, meant):
+    tcp.set((socket.IPPROTO_TCP, name), INT.pack(value))
+    assert tcp.of_stack == meant
+    tcp.of_stack.require_mptcp()
 
 
 def test_congestion_control(tcp):

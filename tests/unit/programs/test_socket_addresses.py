@@ -89,7 +89,7 @@ def table():
 
 
 def sock_of(table, number, family=V4, *options):
-    sock = Socket(number, family, socket.IPPROTO_TCP, Options(mptcp=True))
+    sock = Socket(number, family, socket.IPPROTO_TCP, Options())
     for option in options:
         sock.options.set(option, ON)
     table.add(sock)
