@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,10 @@ from testbed.programs.relay import BUFFER, Relay
 from testbed.stack.packet.address import Address, unmapped
 
 _UNIX: Final = Path("/proc/self/net/unix")
-_INODE: Final = 6  # the column
+# Up to the inode; a name comes behind it, which may hold anything, ends of lines, too.
+_LINE: Final = re.compile(
+    rb"^[0-9a-f]+: (?:[0-9A-F]{8} ){3}[0-9A-F]+ [0-9A-F]+ +(\d+)", re.MULTILINE
+)
 
 
 class Phase(enum.Enum):
@@ -134,8 +138,7 @@ class Table:
         idle = [it for it in self if it.relay is None or it.relay.over]
         if not idle:
             return ()
-        lines = _UNIX.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
-        there = {int(line.split(maxsplit=_INODE + 1)[_INODE]) for line in lines}
+        there = {int(inode) for inode in _LINE.findall(_UNIX.read_bytes())}
         return tuple(it for it in idle if it.inode not in there)
 
     def bind(self, sock: Socket, address: Address) -> None:
