@@ -10,8 +10,9 @@ the peer has closed its side     our end is shut for writing: the program reads 
 RST, or another error            our end is closed with unread data: the program's reads fail
                                  with ECONNRESET (``unix_release_sock``, net/unix/af_unix.c)
 the program shuts its side       our end reads the end: FIN
-the program closes, or is ended  our end hangs up: FIN, or RST with SO_LINGER and a time of 0;
-                                 it hangs up, too, when both have shut their sides
+the program closes, or is ended  our end hangs up: FIN, or RST where the program has not read
+                                 everything, and with SO_LINGER and a time of 0; it hangs up,
+                                 too, when both have shut their sides
 ===============================  ===========================================================
 """
 
@@ -118,6 +119,7 @@ class Relay(asyncio.Protocol):
         self._left: int | None = None  # octets before the mark at the end of what is written
         self._readable = self._writing_paused = False
         self._eof_received = self._eof_sent = self._hung_up = self._closed = False
+        self._left_unread = False  # the program has closed its end before it has read everything
         self._failure: OSError | None = None
         edges.add(self)
 
@@ -225,7 +227,7 @@ class Relay(asyncio.Protocol):
             except BlockingIOError:
                 self._readable = False
             except ConnectionResetError:  # the program has closed it, and not read everything
-                self._readable, self._hung_up = False, True
+                self._readable, self._hung_up, self._left_unread = False, True, True
             else:
                 if data:
                     transport.write(data)
@@ -279,7 +281,9 @@ class Relay(asyncio.Protocol):
         """Take that the program has closed its end, and that all it wrote has been taken."""
         if self._closed:
             return
-        reset = self._on_hangup(self)
+        # An error of our end tells the same where the mark kept us from reading so far.
+        unread = self._left_unread or self._near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        reset = self._on_hangup(self) or unread  # as RFC 9293, section 3.6.1 and RFC 2525 have it
         transport = self._transport
         self._close()
         if transport is None:

@@ -50,6 +50,7 @@ class Socket:
         self.holds_port = False
         self.relay: Relay | None = None
         self.error = 0  # SO_ERROR
+        self.shut = 0  # sides that shutdown(2) has closed: 1 is reading, 2 is writing
         self.told = True  # connect(2) has said how the attempt went
         self.seen = (0, -1)  # the thread that used it last, and its descriptor there
 

@@ -30,6 +30,7 @@ from testbed.stack.tcp.endpoint import TcpEndpoint
 _SWEEP_S: Final = 0.25  # how often sockets are looked for that no program has any more
 _INT: Final = struct.Struct("=i")
 _MOST: Final = 1 << 16  # octets of an option or an address
+_SHUT: Final = {socket.SHUT_RD: 1, socket.SHUT_WR: 2, socket.SHUT_RDWR: 3}
 _AT_ONCE: Final = 64  # calls, before the stack gets its turn
 
 
@@ -235,6 +236,8 @@ class Supervisor:
             raise Proceed
         if sock.phase in (Phase.NEW, Phase.FAILED):
             raise _error(errno.ENOTCONN)
+        if how in _SHUT:
+            sock.shut |= _SHUT[how]
         if sock.phase is Phase.CONNECTED and how == socket.SHUT_WR and sock.relay is not None:
             with call.socket() as end, contextlib.suppress(OSError):
                 end.send(b"\0", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -279,7 +282,7 @@ class Supervisor:
         relay = sock.relay
         if relay is not None and relay.connection is not None:
             self._observer.closing(relay.connection)
-            if relay.shut_both_ways:
+            if relay.shut_both_ways or sock.shut == _SHUT[socket.SHUT_RDWR]:
                 return False  # a program may have the socket still
         self._remove(sock)
         return sock.options.resets

@@ -178,6 +178,8 @@ def options(host: str, port: int) -> None:
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == RESET
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 40_000)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 80_000
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 1000
     fails(errno.ENOPROTOOPT, sock.getsockopt, socket.IPPROTO_TCP, 12345)
     fails(errno.EINVAL, sock.setsockopt, socket.IPPROTO_TCP, socket.TCP_NODELAY, b"x")
     sock.connect((host, port))
@@ -236,6 +238,53 @@ def accept_one(server: socket.socket) -> None:
         assert sock.getsockname()[1] == server.getsockname()[1]
         assert sock.recv(4, socket.MSG_WAITALL) == b"ping"
         sock.sendall(b"pong")
+
+
+@check
+def shut_both_ways(host: str, port: int) -> None:
+    """It is a TCP socket still, with its names and options."""
+    sock = connected(host, port)
+    name = sock.getsockname()
+    sock.shutdown(socket.SHUT_RDWR)
+    time.sleep(0.1)
+    assert sock.getsockname() == name
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    assert sock.recv(1) == b""
+
+
+@check
+def closed_unread(host: str, port: int) -> None:
+    """Who closes without having read everything resets the connection, as RFC 2525 wants it."""
+    for shut_before in (False, True):
+        loopback = "::1" if ":" in host else "127.0.0.1"
+        server = new(host)
+        server.bind((loopback, 0))
+        server.listen()
+        client = connected(*server.getsockname()[:2])
+        sock, _ = server.accept()
+        client.sendall(b"not read")
+        assert events(sock, select.POLLIN) == select.POLLIN
+        if shut_before:
+            sock.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+        sock.close()
+        assert events(client, select.POLLERR) & select.POLLHUP
+        if not shut_before:
+            fails(errno.ECONNRESET, client.recv, 1)
+
+
+@check
+def names_with_ends_of_lines(host: str, port: int) -> None:
+    """Names of Unix sockets may hold anything; ports are free again all the same."""
+    with socket.socket(socket.AF_UNIX) as named:
+        named.bind(b"\0two\nlines\r\x0b \xff")
+        server = new(host)
+        server.bind(("::1" if ":" in host else "127.0.0.1", 0))
+        where = server.getsockname()
+        server.close()
+        server = new(host)
+        server.bind(where)
 
 
 @check
