@@ -28,11 +28,21 @@ class UserTimeout:
     :ivar remote_ns: what the peer has advertised last, 0 if nothing.
     """
 
-    __slots__ = ("_advertised_ns", "_chosen_ns", "_due", "_limit_ns", "_reached", "at", "remote_ns")
+    __slots__ = (
+        "_advertised_ns",
+        "_chosen_ns",
+        "_due",
+        "_least_ns",
+        "_limit_ns",
+        "_reached",
+        "at",
+        "remote_ns",
+    )
 
     def __init__(self, limit_ns: int, advertised_ns: int = 0) -> None:
         self._chosen_ns = self._limit_ns = limit_ns
         self._advertised_ns = advertised_ns
+        self._least_ns = _LEAST_ADOPTED_NS
         self._due = advertised_ns > 0  # the option is to go with the next segment
         self._reached: tuple[int, bool] = (-1, False)
         self.at = NEVER
@@ -44,11 +54,10 @@ class UserTimeout:
         return self._limit_ns
 
     def limit(self, limit_ns: int, advertised_ns: int = 0) -> None:
-        """Set how long anything may wait; what waits now waits from the beginning."""
+        """Set how long anything may wait; if it changes, what waits now waits from the beginning."""
         self._due |= 0 < advertised_ns != self._advertised_ns
         self._chosen_ns, self._advertised_ns = limit_ns, advertised_ns
         self._adopt()
-        self.at = NEVER
 
     def take(self, option: UserTimeoutOption | None, rto_ns: int) -> None:
         """Take what a segment of the peer says, if it says something (section 3.1).
@@ -60,17 +69,17 @@ class UserTimeout:
         if option is None or not option.value or not self._advertised_ns:
             return
         self.remote_ns = option.seconds * _SECOND
-        before = self._limit_ns
-        self._adopt(rto_ns + _SECOND)
+        self._least_ns = max(rto_ns + _SECOND, _LEAST_ADOPTED_NS)
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Go by the larger of what both ends have advertised, unless the program has chosen."""
+        before, self._limit_ns = self._limit_ns, self._chosen_ns
+        if not self._chosen_ns and self.remote_ns and self._advertised_ns:
+            wanted = max(self._advertised_ns, self.remote_ns, self._least_ns)
+            self._limit_ns = min(wanted, _MOST_ADOPTED_NS)
         if self._limit_ns != before:
             self.at = NEVER
-
-    def _adopt(self, least_ns: int = 0) -> None:
-        """Go by the larger of what both ends have advertised, unless the program has chosen."""
-        self._limit_ns = self._chosen_ns
-        if not self._chosen_ns and self.remote_ns and self._advertised_ns:
-            wanted = max(self._advertised_ns, self.remote_ns, least_ns, _LEAST_ADOPTED_NS)
-            self._limit_ns = min(wanted, _MOST_ADOPTED_NS)
 
     def on_syn(self) -> UserTimeoutOption | None:
         """Return the option for a SYN."""

@@ -211,3 +211,18 @@ def test_option_is_ignored_where_it_is_off() -> None:
     assert opened(script, UserTimeout(300)).user_timeout_ns == 0
     script = Script(bare(advertised_timeout_ns=SECOND))
     assert opened(script, UserTimeout(1)).user_timeout_ns == 121 * SECOND
+
+
+def test_other_options_change_neither_what_was_adopted_nor_what_has_waited() -> None:
+    script = Script(bare(advertised_timeout_ns=60 * SECOND, rto_max_ns=120 * SECOND))
+    connection = opened(script, UserTimeout(90))
+    assert connection.user_timeout_ns == 121 * SECOND
+    connection.send(b"data")
+    script.out()
+    for _ in range(3):
+        script.wait(40 * SECOND)
+        connection.set_options(SocketOptions(nodelay=True))
+    assert connection.user_timeout_ns == 121 * SECOND
+    assert connection.state is State.ESTABLISHED
+    script.wait(SECOND)
+    assert script.ending() is not None
