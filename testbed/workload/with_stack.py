@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from testbed import moments
-from testbed.errors import TestbedError
+from testbed.errors import InputError, TestbedError
 from testbed.programs.run import run as run_over
 from testbed.stack.connection import Connection, Endpoint
 from testbed.workload.program_report import AnyLine, Begun, Closing, Counted, Ended, Looked
@@ -46,18 +46,26 @@ def run(
     :param report: the file to which is appended what connections there were.
     :param on_closing: is told of each connection that ends.
     :raises PlatformError: this machine does not allow it.
+    :raises InputError: the report cannot be written.
     """
     ours = kind(stack).make(options)
     assert isinstance(ours, _userspace.Userspace)  # noqa: S101 - the kernel's need no help
     with contextlib.ExitStack() as files:
         output = None
         if report is not None:
-            output = files.enter_context(report.open("ab", buffering=0))
+            output = files.enter_context(_opened(report))
         watcher = _Watcher(options, output, on_closing)
         try:
             return run_over(argv, ours.driver, watcher, environment)
         finally:
             watcher.count()
+
+
+def _opened(report: Path) -> IO[bytes]:
+    try:
+        return report.open("ab", buffering=0)
+    except OSError as error:
+        raise InputError(f"{report} cannot be written: {error.strerror}") from error
 
 
 class _Watcher:
