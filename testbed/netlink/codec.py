@@ -9,6 +9,7 @@ against pyroute2's.
 from __future__ import annotations
 
 import functools
+import os
 import socket
 import struct
 import sys
@@ -37,9 +38,9 @@ class Attributes(dict[int, bytes]):
         return default if value is None else int.from_bytes(value, _ORDER)
 
     def text(self, number: int) -> str | None:
-        """Return a string, if it is there."""
+        """Return a string, if it is there; names of interfaces may hold any octets, as of files."""
         value = self.get(number)
-        return None if value is None else value.rstrip(b"\0").decode()
+        return None if value is None else os.fsdecode(value.rstrip(b"\0"))
 
     def host(self, number: int) -> str | None:
         """Return an IP address, if it is there."""
@@ -85,7 +86,7 @@ def u32(number: int, value: int) -> bytes:
 
 def text(number: int, value: str) -> bytes:
     """Return an attribute that is a string, which ends with 0."""
-    return attribute(number, value.encode() + b"\0")
+    return attribute(number, os.fsencode(value) + b"\0")
 
 
 def address(number: int, value: str) -> bytes:
@@ -104,7 +105,7 @@ def attributes(message: bytes, start: int) -> Attributes:
     end = len(message)
     while start + _ATTRIBUTE.size <= end:
         size, number = _ATTRIBUTE.unpack_from(message, start)
-        if size < _ATTRIBUTE.size:
+        if size < _ATTRIBUTE.size or start + size > end:
             break
         found[number & _TYPE] = message[start + _ATTRIBUTE.size : start + size]
         start += size + 3 & ~3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -248,6 +249,19 @@ def test_attributes_are_read_as_they_were_written(parts: dict[int, bytes]) -> No
 def test_whatever_comes_gives_attributes(octets: bytes) -> None:
     for value in codec.attributes(octets, 0).values():
         assert value in octets
+
+
+def test_an_attribute_that_is_cut_off_is_none() -> None:
+    whole = codec.u32(1, 7) + codec.u32(2, 8)
+    assert codec.attributes(whole[:-1], 0) == {1: (7).to_bytes(4, sys.byteorder)}
+
+
+def test_names_may_hold_any_octets() -> None:
+    """The kernel takes all but "/", ":" and space for a name of an interface (dev_valid_name)."""
+    octets = b"caf\xe9\0"
+    name = codec.attributes(codec.attribute(3, octets), 0).text(3)
+    assert name is not None
+    assert codec.text(3, name) == codec.attribute(3, octets)
 
 
 def test_flags_of_a_type_are_no_part_of_its_number() -> None:
