@@ -16,7 +16,7 @@ from testbed.errors import PacketError
 from testbed.host.gro import Merger
 from testbed.host.network import Change, Network
 from testbed.host.path_manager import AnnouncedPorts, KernelEndpoints
-from testbed.host.ports import Ports
+from testbed.host.ports import Ports, is_heard
 from testbed.host.recording import NullTap, Tap
 from testbed.host.sockets import Input, Receiver
 from testbed.host.transmitter import Transmitter
@@ -252,6 +252,9 @@ class Host:
         host = host or self.network.source_for(remote.host)
         if host is None:
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+        if ":" not in host and self.network.is_local(remote.host) and not is_heard(remote.port):
+            # The kernel would refuse it, but takes no IPv4 packets of its own addresses from us.
+            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         local = Address(host, self.hold_port(source.port))
         try:
             yield Flow(local, remote)

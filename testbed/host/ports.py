@@ -9,16 +9,20 @@ would not do: it is not found by incoming packets.  It also keeps others from us
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import socket
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from testbed.host import filters
 
 _ANY: Final[dict[int, str]] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it hears nothing
+_TABLES: Final = tuple(Path("/proc/thread-self/net", name) for name in ("tcp", "tcp6"))
+_LISTEN: Final = "0A"  # include/net/tcp_states.h
 _TAKEN: Final = (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -101,6 +105,17 @@ class Ports:
         ports = list(range(first, first + filters.BLOCK))
         self._rng.shuffle(ports)
         return ports
+
+
+def is_heard(port: int) -> bool:
+    """Tell whether some socket of this network namespace listens on a port (proc_net_tcp)."""
+    for table in _TABLES:
+        with contextlib.suppress(FileNotFoundError):  # no IPv6
+            for line in table.read_text().splitlines()[1:]:
+                _, local, _, state = line.split(maxsplit=4)[:4]
+                if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
+                    return True
+    return False
 
 
 def _guard(port: int) -> socket.socket:

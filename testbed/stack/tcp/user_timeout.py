@@ -54,7 +54,7 @@ class UserTimeout:
         return self._limit_ns
 
     def limit(self, limit_ns: int, advertised_ns: int = 0) -> None:
-        """Set how long anything may wait; if it changes, what waits now waits from the beginning."""
+        """Set how long anything may wait; where that changes, what waits begins anew."""
         self._due |= 0 < advertised_ns != self._advertised_ns
         self._chosen_ns, self._advertised_ns = limit_ns, advertised_ns
         self._adopt()

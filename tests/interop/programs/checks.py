@@ -80,6 +80,7 @@ def refused(host: str, port: int) -> None:
     sock = new(host)
     sock.settimeout(None)
     fails(errno.ECONNREFUSED, sock.connect, (host, port + 99))
+    fails(errno.ECONNREFUSED, new(host).connect, ("::1" if ":" in host else "127.0.0.1", 1))
     sock.connect((host, port))  # the same socket again
     sock.sendall(b"x")
     assert sock.recv(1) == b"x"

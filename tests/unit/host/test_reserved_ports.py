@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from testbed.host import filters
-from testbed.host.ports import Ports
+from testbed.host.ports import Ports, is_heard
 
 
 @pytest.fixture
@@ -88,3 +88,19 @@ def test_a_client_that_calls_a_reserved_port_hears_nothing(ports):
         assert client.connect_ex(("127.0.0.1", port)) == errno.EINPROGRESS
         # A RST would come before connect_ex returns: loopback delivers at once.
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_who_listens_is_heard_and_who_is_only_bound_is_not(family, host):
+    with socket.socket(family) as sock:
+        sock.bind((host, 0))
+        port = sock.getsockname()[1]
+        assert not is_heard(port)
+        sock.listen()
+        assert is_heard(port)
+
+
+def test_a_port_that_is_held_is_heard(ports):
+    assert is_heard(ports.take())
