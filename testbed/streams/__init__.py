@@ -61,6 +61,8 @@ class Streams:
         self._servers: list[Server] = []
         self._transports: dict[Connection, StreamTransport] = {}
         self._idle: list[asyncio.Future[None]] = []
+        # Told of each connection that had streams, once the stack is through with it.
+        self.on_ended: Callable[[Connection], object] = lambda _: None
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -232,6 +234,7 @@ class Streams:
             self._idle.clear()
         if transport is not None:
             transport.ended(failure)
+            self.on_ended(connection)
         elif opening is None and failure is not None and failure.cause is not None:
             _report(f"a fault in the stack has ended {connection.flow}", failure.cause)
 

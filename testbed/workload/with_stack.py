@@ -38,13 +38,13 @@ def run(
     options: msgspec.Struct,
     report: Path | None,
     environment: Mapping[str, str],
-    on_closing: Callable[[Connection], object] = lambda _: None,
+    on_ended: Callable[[Connection], object] = lambda _: None,
 ) -> int:
     """Run a program over a stack; return its exit status, or minus a signal's number.
 
     :param stack: the name of one of ours, and its ``options``.
     :param report: the file to which is appended what connections there were.
-    :param on_closing: is told of each connection that ends.
+    :param on_ended: is told of each connection when the stack is through with it.
     :raises PlatformError: this machine does not allow it.
     :raises InputError: the report cannot be written.
     """
@@ -54,7 +54,7 @@ def run(
         output = None
         if report is not None:
             output = files.enter_context(_opened(report))
-        watcher = _Watcher(options, output, on_closing)
+        watcher = _Watcher(options, output, on_ended)
         try:
             return run_over(argv, ours.driver, watcher, environment)
         finally:
@@ -75,16 +75,17 @@ class _Watcher:
         self,
         options: msgspec.Struct,
         output: IO[bytes] | None,
-        on_closing: Callable[[Connection], object],
+        on_ended: Callable[[Connection], object],
     ) -> None:
         self._options = options
         self._output = output
-        self._on_closing = on_closing
+        self._on_ended = on_ended
         self._endpoint: Endpoint | None = None
 
     def begun(self, host: Host) -> None:
         """Take that the program starts now."""
         self._endpoint = host.endpoint
+        host.streams.on_ended = self._on_ended
         self._write(Begun(t_ns=time.monotonic_ns()))
         if self._output is not None:
             self._looking = asyncio.ensure_future(self._look(host))
@@ -99,10 +100,9 @@ class _Watcher:
             self._write(Counted(t_ns=time.monotonic_ns(), values=self._endpoint.counters))
 
     def closing(self, connection: Connection) -> None:
-        """Take that a connection ends."""
+        """Take that a program closes a connection, or that it has failed."""
         used = _userspace.used(connection, self._options)
         self._write(Closing(look=_userspace.look(connection), used=used))
-        self._on_closing(connection)
 
     async def _look(self, host: Host) -> None:
         """Look at the connections when probes look at those of the kernel."""

@@ -68,7 +68,9 @@ def test_an_ordinary_user_may_in_a_namespace_of_its_own():
     """As documented: ``unshare -rn``; the program is its own peer, over the loopback interface."""
     checks = ("accepting", "listening", "other_sockets", "interrupted", "without_connection")
     program = shlex.join((sys.executable, CHECKS, "127.0.0.1", str(PORT), *checks))
-    command = f"ip link set lo up && {sys.executable} -m testbed with-stack userspace -- {program}"
+    command = (
+        f"ip link set lo up && {sys.executable} -m testbed with-stack -v userspace -- {program}"
+    )
     argv = ("/usr/bin/unshare", "-rn", "sh", "-c", command)
     if os.geteuid() == 0:
         argv = (sys.executable, str(ROOTLESS), *argv)
@@ -76,6 +78,8 @@ def test_an_ordinary_user_may_in_a_namespace_of_its_own():
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(": ok") == len(checks)
+    # Both ends of "accepting", whole: also what was on its way when a program closed its end.
+    assert done.stderr.count("sent 4 octets, received 4,") == 2, done.stderr
 
 
 def test_the_checks_hold_of_the_kernel_s_sockets(lab):
