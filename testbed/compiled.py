@@ -116,7 +116,7 @@ class Finder:
         except FileNotFoundError:
             why = f"there are no compiled modules for {self._place.name}: `make compile` makes them"
             return Status(INTERPRETED, why)
-        others = changed(text, self._root)
+        others = changed(text, self._root) if text else [MANIFEST]
         if others:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             why = (

@@ -108,6 +108,14 @@ def test_none_is_used_once_a_source_has_changed(
         Finder(place, tmp_path, "require").find_spec(NAME)
 
 
+def test_none_is_used_where_the_manifest_is_empty(place: Path, tmp_path: Path) -> None:
+    """Nothing tells of which sources they are, as after a crash."""
+    (place / compiled.MANIFEST).write_text("")
+    finder = Finder(place, tmp_path, "auto")
+    assert finder.find_spec(NAME) is None
+    assert finder.status().stale
+
+
 def test_the_sources_are_taken_where_that_is_wanted(place: Path, tmp_path: Path) -> None:
     finder = Finder(place, tmp_path, "no")
     assert finder.find_spec(NAME) is None
