@@ -12,7 +12,7 @@ from functools import singledispatchmethod
 
 import msgspec
 
-from testbed.errors import SandboxError, TestbedError
+from testbed.errors import InputError, SandboxError, TestbedError
 from testbed.failure import Failure
 from testbed.sandbox import model, protocol, registry
 from testbed.sandbox.holder import changing, processes
@@ -191,7 +191,7 @@ class Server:
         try:
             self._require_health()
             place = self._network.inside(request.namespace)
-        except SandboxError:
+        except (InputError, SandboxError):
             for fd in descriptors:
                 os.close(fd)
             raise
