@@ -29,7 +29,9 @@ $ testbed papers run rfc6356 --jobs 2       # one of them, with all claims
 $ testbed papers show rfc6356 --page rfc6356.html
 ```
 
-`testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`.
+`testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`. Both judge
+what came out of these runs. `testbed papers show`, and this page, have the values that are kept in
+`measured.json`; `testbed papers run rfc6356 --keep` puts those of your runs there.
 
 Each claim is judged twice. *ours* is the stack of this project in a [simulation](simulation.md).
 *kernel* is Linux in user-mode Linux on a [virtual clock](virtual-time.md), or in the machine that
