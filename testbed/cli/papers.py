@@ -16,7 +16,7 @@ from testbed.cli.output import console, print_json, write_file
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
-    from testbed.papers.judging import JudgedPaper
+    from testbed.papers.judging import JudgedPaper, Word
     from testbed.papers.load import Paper
     from testbed.papers.spec import Side
 
@@ -260,22 +260,27 @@ def _sides(only: str | None) -> list[Side]:
 def _print_list(papers: Sequence[Paper], every: Sequence[JudgedPaper]) -> None:
     from rich.table import Table
 
-    from testbed.papers.judging import Word
     from testbed.papers.spec import Side
 
     table = Table(box=None, pad_edge=False)
     for column in ("publication", "claims", *(f"{it}: reproduced" for it in Side), "what it is"):
         table.add_column(column)
     for paper, found in zip(papers, every, strict=True):
-        counts = [
-            f"{sum(claim.sides[side].word is Word.REPRODUCED for claim in found.claims)} of "
-            f"{sum(claim.sides[side].word is not Word.CANNOT for claim in found.claims)}"
-            for side in Side
-        ]
+        words = ([claim.sides[side].word for claim in found.claims] for side in Side)
+        counts = [_reproduced(side) for side in words]
         published = paper.published
         what = f"{published.authors}: {published.title}, {published.venue}"
         table.add_row(paper.name, str(len(found.claims)), *counts, what)
     console().print(table)
+
+
+def _reproduced(words: Sequence[Word]) -> str:
+    """Return how many claims of those that are judged were reproduced; ``-`` if none is judged."""
+    from testbed.papers.judging import Word
+    from testbed.papers.tables import NOTHING
+
+    judged = [word for word in words if word is not Word.CANNOT]
+    return f"{judged.count(Word.REPRODUCED)} of {len(judged)}" if judged else NOTHING
 
 
 def _print_claims(every: Sequence[JudgedPaper]) -> None:
