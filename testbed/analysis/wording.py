@@ -112,11 +112,11 @@ def explanation(found: Comparison) -> str:
     if found.exact:
         return f"time is virtual: every difference is one; smallest relevant change: {relevant}"
     names = sorted({change.test.name for change in found.changes if change.test})
+    tests = sum(change.test is not None for change in found.changes)
     return (
         f"change of the mean with its 95 % interval; smallest relevant change: {relevant}; "
-        f"p of {' and '.join(names) or 'no test'}, corrected for "
-        f"{sum(change.test is not None for change in found.changes)} comparisons; "
-        "detectable: the least change that is found 9 times in 10"
+        + (f"p of {' and '.join(names)}, corrected for {tests} comparisons; " if tests else "")
+        + "detectable: the least change that is found 9 times in 10"
     )
 
 

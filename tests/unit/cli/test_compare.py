@@ -69,6 +69,7 @@ def test_nothing_regressed_is_0_and_strict_wants_all_to_be_decided(folder):
     done = invoke(before, short)
     assert done.exit_code == 0
     assert "a single run shows no spread" in done.stdout
+    assert "corrected for" not in done.stdout  # nothing was tested
     assert invoke("--strict", before, short).exit_code == 1
 
 
