@@ -69,7 +69,7 @@ def command(
     if json:
         print_json(diagnosis)
     else:
-        _print_diagnosis(diagnosis)
+        _print_diagnosis(diagnosis, name)
     if not diagnosis.healthy:
         raise typer.Exit(1)
 
@@ -122,7 +122,7 @@ def _print_features(features: tuple[Feature, ...]) -> None:
     console().print(table)
 
 
-def _print_diagnosis(diagnosis: Diagnosis) -> None:
+def _print_diagnosis(diagnosis: Diagnosis, sandbox: str) -> None:
     from rich.text import Text
 
     out = console()
@@ -139,3 +139,5 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
         seen = f"at {finding.node}: {finding.seen}"
         out.print(Text(f"  {finding.cause}", "red"), seen, soft_wrap=True)
         out.print(f"      try: {finding.remedy}", soft_wrap=True)
+    if diagnosis.findings:
+        out.print(f"in a node, by: testbed exec {sandbox} NODE -- COMMAND", soft_wrap=True)

@@ -57,6 +57,18 @@ def test_status_lists_and_shows(lab: str) -> None:
     assert sorted(toward) == [[it, n] for it in ("lte", "wifi") for n in ("client", "server")]
 
 
+def test_doctor_says_how_to_run_a_remedy_in_a_node(lab: str) -> None:
+    limits = ("exec", lab, "client", "--", "ip", "mptcp", "limits", "set", "add_addr_accepted")
+    assert run(*limits, "0").returncode == 0
+    try:
+        done = run("doctor", lab)
+    finally:
+        assert run(*limits, "8").returncode == 0
+    assert done.returncode == 1
+    assert f"in a node, by: testbed exec {lab} NODE -- COMMAND" in done.stdout.splitlines()
+    assert "in a node" not in run("doctor", lab).stdout
+
+
 @pytest.mark.root
 def test_a_sandbox_outside_of_a_container_does_not_show_in_it(lab: str) -> None:
     """A container may share the network namespace, and its names, but not the processes."""
