@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import InputError
-from testbed.hints import nearest
+from testbed.hints import alike, nearest
 
 TOPOLOGIES: Final = "topologies"
 EXPERIMENTS: Final = "experiments"
@@ -79,15 +79,29 @@ def find(kind: str, name: str) -> Path:
     raise InputError(f"there is no {_singular(kind)} {name!r}", hint=nearest(name, names(kind)))
 
 
-def located(path: Path, kind: str) -> Path:
+def located(path: Path, *kinds: str) -> Path:
     """Return a file that the user named: one of theirs, or else one that comes with testbed.
 
     Only a plain name, as in ``testbed run quickstart``, can mean the latter, and only where there
     is no such file.
+
+    :param kinds: what it may be, ``topologies`` or ``experiments``.
+    :raises InputError: the name is none, but one of ours is like it; the hint has that.
     """
-    if path.suffix or path.is_absolute() or path.exists() or str(path) not in names(kind):
+    if path.suffix or path.is_absolute() or path.exists():
         return path
-    return find(kind, str(path))
+    name = str(path)
+    for kind in kinds:
+        if name in names(kind):
+            return find(kind, name)
+    ours = alike(name, [each for kind in kinds for each in names(kind)])
+    if ours is None:
+        return path
+    what = " or ".join(map(_singular, kinds))
+    raise InputError(
+        f"there is no file {name!r} and no {what} of that name that comes with testbed",
+        hint=f"did you mean {ours!r}?",
+    )
 
 
 def _singular(kind: str) -> str:

@@ -80,10 +80,9 @@ def _check(file: Path, *, sim: bool) -> Report:
     from testbed import shipped
     from testbed.errors import InputError
 
-    for each in (shipped.EXPERIMENTS, shipped.TOPOLOGIES):
-        file = shipped.located(file, each)
     kind = "file"
     try:
+        file = shipped.located(file, shipped.EXPERIMENTS, shipped.TOPOLOGIES)
         kind = _kind(file)
         summary, doubts = _looked_at(file, kind, sim=sim)
     except InputError as error:

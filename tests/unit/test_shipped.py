@@ -74,6 +74,25 @@ def test_commands_take_the_names(run):
     assert "quickstart: 5 runs" in result.output
 
 
+@pytest.mark.parametrize(
+    ("command", "what", "near"),
+    [
+        (("run", "--sim", "quickstrat"), "experiment", "quickstart"),
+        (("plan", "two_path"), "topology", "two_paths"),
+        (("check", "two_path"), "experiment or topology", "two_paths"),
+    ],
+)
+def test_a_misspelt_name_has_the_nearest(run, command, what, near):
+    result = run(*command)
+    assert result.exit_code == 2
+    said = f"there is no file {command[-1]!r} and no {what} of that name that comes with testbed"
+    assert f"{said}; did you mean {near!r}?" in result.output
+
+
+def test_a_name_like_none_of_ours_is_a_file_that_is_not_there(run):
+    assert "cannot be read: No such file or directory" in run("plan", "zzz").output
+
+
 def test_a_file_of_that_name_goes_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     here = Path("quickstart")
