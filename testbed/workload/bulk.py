@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from testbed.workload import kinds
+from testbed.workload.alongside import alongside
 from testbed.workload.metrics import quantiles
 from testbed.workload.result import Findings
 from testbed.workload.stacks.model import Streams, Transport
@@ -73,7 +74,7 @@ async def _exchange(
     ways = [_send(transfer, writer, job)] if sends else []
     if receives:
         ways.append(transfer.receive_to_end(reader))
-    await asyncio.gather(*ways)
+    await alongside(*ways)
     return await transfer.complete(reader, writer)
 
 

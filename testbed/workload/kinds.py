@@ -100,6 +100,7 @@ KINDS: Final[Registry[Kind]] = Registry(
         "bulk": "testbed.workload.ours:BULK",
         "reqres": "testbed.workload.ours:REQRES",
         "stream": "testbed.workload.ours:STREAM",
+        "rpc": "testbed.workload.ours:RPC",
         "iperf3": "testbed.workload.ours:IPERF3",
         "command": "testbed.workload.ours:COMMAND",
     },

@@ -22,12 +22,20 @@ def _metric(
 
 
 _HIGHER, _LOWER, _NEITHER = Better.HIGHER, Better.LOWER, Better.NEITHER
+_SHARES: Final = {  # of the values, in thousandths, and what the value there is called
+    "p50": (500, "median"),
+    "p90": (900, "90th percentile of the"),
+    "p99": (990, "99th percentile of the"),
+    "p999": (999, "99.9th percentile of the"),
+}
+USUAL: Final = ("p50", "p99")
+TAIL: Final = ("p50", "p90", "p99", "p999")
 
 
-def _quantiles(name: str, time: str) -> Iterator[Metric]:
+def _quantiles(name: str, time: str, suffixes: Sequence[str] = USUAL) -> Iterator[Metric]:
     """Yield the metrics that :func:`quantiles` gives values of."""
-    yield _metric(f"{name}_p50", "s", _LOWER, f"median {time}")
-    yield _metric(f"{name}_p99", "s", _LOWER, f"99th percentile of the {time}")
+    for suffix in suffixes:
+        yield _metric(f"{name}_{suffix}", "s", _LOWER, f"{_SHARES[suffix][1]} {time}")
     yield _metric(f"{name}_max", "s", _LOWER, f"longest {time}")
 
 
@@ -50,6 +58,11 @@ _ALL: Final = (
     ),
     _metric("transactions", "1", _HIGHER, "requests that were answered in full"),
     *_quantiles("latency", "time from a request to the end of its response"),
+    *_quantiles(
+        "response_time",
+        "time from when a request was due to the end of its response",
+        TAIL,
+    ),
     _metric("blocks", "1", _NEITHER, "blocks that arrived in full"),
     *_quantiles(
         "block_delay", "time from when a block was due at the sender to its last octet read"
@@ -75,8 +88,10 @@ TIMED: Final = (  # of a flow with arrivals
 )
 
 
-def quantiles(name: str, values_ns: Sequence[int]) -> dict[str, float]:
-    """Return ``NAME_p50``, ``NAME_p99`` and ``NAME_max`` in seconds.
+def quantiles(
+    name: str, values_ns: Sequence[int], suffixes: Sequence[str] = USUAL
+) -> dict[str, float]:
+    """Return ``NAME_p50``, ``NAME_p99`` and ``NAME_max`` in seconds, or other percentiles.
 
     The p-th percentile is the smallest value that at least p percent do not exceed, so it is
     always one that was measured.
@@ -84,6 +99,6 @@ def quantiles(name: str, values_ns: Sequence[int]) -> dict[str, float]:
     ordered = sorted(values_ns)
     if not ordered:
         return {}
-    ranks = {"p50": -(-len(ordered) * 50 // 100), "p99": -(-len(ordered) * 99 // 100)}
+    ranks = {suffix: -(-len(ordered) * _SHARES[suffix][0] // 1000) for suffix in suffixes}
     found = {f"{name}_{suffix}": ordered[rank - 1] / 1e9 for suffix, rank in ranks.items()}
     return {**found, f"{name}_max": ordered[-1] / 1e9}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.workload import bulk, reqres, stream
+from testbed.workload import bulk, reqres, rpc, stream
+from testbed.workload.application import Rpc
 from testbed.workload.kinds import Kind, PairedKind
 from testbed.workload.metrics import BOTH_WAYS, COMMON, CPU, TIMED
 from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
@@ -32,6 +33,22 @@ STREAM: Final = PairedKind(
     serve=stream.serve,
     evaluate=stream.evaluate,
     gives=("block_delay_p50", "block_delay_p99", "block_delay_max", "blocks", *COMMON),
+)
+RPC: Final = PairedKind(
+    spec=Rpc,
+    job=rpc.Job,
+    connect=rpc.connect,
+    serve=rpc.serve,
+    evaluate=rpc.evaluate,
+    gives=(
+        "response_time_p50",
+        "response_time_p90",
+        "response_time_p99",
+        "response_time_p999",
+        "response_time_max",
+        "transactions",
+        *COMMON,
+    ),
 )
 IPERF3: Final = Kind(spec=Iperf3, gives=("goodput", "duration", "retransmits", *BOTH_WAYS, *CPU))
 COMMAND: Final = Kind(spec=Command, gives=("duration", *CPU))

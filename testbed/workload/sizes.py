@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from testbed.units import parse_size, parse_time
 
 Quantity = str | int  # "20MB", "5s", "10mbit", or a bare number where tc allows one
 MAX_SESSIONS: Final = 10_000  # of one flow: each has two ends in memory
+MAX_REQUESTS: Final = 100_000  # of one flow: each is a line in a job
 _S: Final = 1_000_000_000
 
 
@@ -64,7 +66,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When transfers begin: at equal distances, or as a Poisson process.
+    """When transfers or requests begin: at equal distances, or as a Poisson process.
 
     :param every: the time between two of them.
     :param poisson: how many begin in a second, on average.
@@ -73,7 +75,7 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     every: Quantity | None = None
     poisson: Annotated[float, msgspec.Meta(ge=1e-6, le=10_000)] | None = None
-    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_SESSIONS)] | None = None
+    number: Annotated[int, msgspec.Meta(ge=1, le=MAX_REQUESTS)] | None = None
 
     def __post_init__(self) -> None:
         if (self.every is None) == (self.poisson is None):
@@ -83,6 +85,17 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def _every_ns(self) -> int:
         return 0 if self.every is None else positive_time("every", self.every)
+
+    def starts_ns(self, start_ns: int, stop_ns: int | None, seed: int, most: int) -> list[int]:
+        """Return when each begins, as :meth:`times_ns` of a seed.
+
+        :raises ValueError: there are more than ``most``.
+        """
+        times = self.times_ns(start_ns, stop_ns, random.Random(f"{seed} arrivals"))
+        starts = list(itertools.islice(times, most + 1))
+        if len(starts) > most:
+            raise ValueError(f"there are more than {most} arrivals: none could be measured")
+        return starts
 
     def times_ns(self, start_ns: int, stop_ns: int | None, rng: random.Random) -> Iterator[int]:
         """Yield when each transfer begins, from ``start_ns`` on and before ``stop_ns``.

@@ -7,7 +7,6 @@ ourselves (``iperf3``, ``command``) are used as they are.
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
 from collections.abc import Callable
@@ -94,12 +93,7 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
     def _starts(self, seed: int) -> list[int]:
         if self.arrivals is None:
             return [self.start_ns] * self.count
-        rng = random.Random(f"{seed} arrivals")
-        times = self.arrivals.times_ns(self.start_ns, self.stop_ns, rng)
-        starts = list(itertools.islice(times, MAX_SESSIONS + 1))
-        if len(starts) > MAX_SESSIONS:
-            raise ValueError(f"there are more than {MAX_SESSIONS} arrivals: none could be measured")
-        return starts
+        return self.arrivals.starts_ns(self.start_ns, self.stop_ns, seed, MAX_SESSIONS)
 
     def _job(self, seed: int, number: int, rng: random.Random) -> bulk.Job:
         duration_ns = _optional(parse_time, "duration", self.duration)

@@ -210,6 +210,7 @@ def test_user_timeout_ends_a_connection(
     [
         "reqres, count: 20",
         "reqres, response: 300KB, count: 5, reconnect: true",
+        "rpc, arrivals: {poisson: 50}, stop: 1s, connections: 3",
         "stream, rate: 1mbit, duration: 2s",
     ],
 )
