@@ -127,7 +127,14 @@ def _finished(record: RunRecord) -> str:
     of = f"{record.stack} ({values})" if values else record.stack
     if record.status is not Status.OK:
         return f"{of}: {record.status}: {record.reason}"
-    shown = ("goodput", "latency_p50", "response_time_p50", "block_delay_p50", "duration")
+    shown = (
+        "goodput",
+        "latency_p50",
+        "response_time_p50",
+        "page_load_time_p50",
+        "block_delay_p50",
+        "duration",
+    )
     name = next((name for name in shown if name in record.metrics), None)
     if name is None:
         return f"{of}: ok"

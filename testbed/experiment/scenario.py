@@ -22,7 +22,7 @@ from testbed.topology.spec import TopologySpec
 from testbed.topology.ways import ways_of
 from testbed.workload.base import Workload, WorkloadSpec
 from testbed.workload.flow import WORKLOAD, Flow
-from testbed.workload.spec import Bulk, Command, Iperf3
+from testbed.workload.spec import Command, Iperf3
 from testbed.workload.stacks.choice import End, StackChoice, carried_by, read
 from testbed.workload.stacks.sysctls import meant
 
@@ -245,7 +245,7 @@ def _flow(
         *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
     ).check()
     expected = spec.subflows or len(subflows)
-    if isinstance(workload, Bulk) and workload.arrivals is not None:
+    if workload.brief:
         expected = 1
     return PlannedFlow(
         flow=Flow(

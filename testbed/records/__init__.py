@@ -21,9 +21,19 @@ from testbed.records.kinds import (
     WorkloadRecord,
 )
 from testbed.records.reading import encode, read
-from testbed.records.sockets import End, MptcpFields, MptcpInfo, Subflow, TcpInfo, View, ends
+from testbed.records.sockets import (
+    Connection,
+    End,
+    MptcpFields,
+    MptcpInfo,
+    Subflow,
+    TcpInfo,
+    View,
+    ends,
+)
 
 __all__ = [
+    "Connection",
     "CpuRecord",
     "End",
     "MptcpFields",

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
+
+
+@contextlib.asynccontextmanager
+async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
+    """Wait in the end until all tasks of the group have ended.
+
+    When one fails, the others are stopped, and its error is raised by itself, not in a group.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 async def alongside(*ways: Coroutine[Any, Any, object]) -> None:
     """Wait until all have ended.  When one fails, the others are stopped, and its error raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for way in ways:
-                group.create_task(way)
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+    async with tasks() as group:
+        for way in ways:
+            group.create_task(way)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from typing import Annotated
 
-from testbed.units import parse_size
-from testbed.workload import rpc
+import msgspec
+
+from testbed.units import parse_size, parse_time
+from testbed.workload import http, rpc
 from testbed.workload.base import PairedSpec
 from testbed.workload.session import Session
-from testbed.workload.sizes import MAX_REQUESTS, Arrivals, Quantity, Sizes, parsed
+from testbed.workload.sizes import MAX_REQUESTS, MAX_SESSIONS, Arrivals, Quantity, Sizes, parsed
 from testbed.workload.spec import Many
 
 
@@ -52,6 +55,56 @@ class Rpc(PairedSpec, frozen=True, kw_only=True, tag="rpc"):
             )
             for number in range(self.connections)
         )
+
+
+class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
+    """Pages of ``objects`` objects over HTTP/1.1, one page after the other.
+
+    :param size: octets of an object, or a distribution of them.
+    :param connections: at most so many at a time.
+    :param pages: how many.
+    :param think_time: from the end of a page to the start of the next.
+    :param keep_alive: a connection carries one object after the other, also of later pages; else
+        each object has a connection of its own.
+    """
+
+    objects: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    size: Quantity | Sizes = "16KB"
+    connections: Annotated[int, msgspec.Meta(ge=1, le=256)] = 6
+    pages: Many = 1
+    think_time: Quantity = 0
+    keep_alive: bool = True
+
+    def __post_init__(self) -> None:
+        self.check_times()
+        most = MAX_REQUESTS if self.keep_alive else MAX_SESSIONS
+        if self.objects * self.pages > most:
+            raise ValueError(
+                f"`objects` times `pages` is {self.objects * self.pages}; at most {most}"
+                + ("" if self.keep_alive else " where each has a connection")
+            )
+        self.sessions(seed=0)
+
+    @property
+    def brief(self) -> bool:
+        """Whether its connections may end before they have a second subflow."""
+        return not self.keep_alive
+
+    def sessions(self, seed: int) -> tuple[Session, ...]:
+        """Return what the client loads; ``seed`` chooses payloads and sizes."""
+        sizes = random.Random(f"{seed} sizes")
+        job = http.Job(
+            pages=tuple(
+                tuple(drawn("size", self.size, sizes) for _ in range(self.objects))
+                for _ in range(self.pages)
+            ),
+            connections=self.connections,
+            think_ns=parsed(parse_time, "think_time", self.think_time, zero=True),
+            until_ns=None if self.stop_ns is None else self.stop_ns - self.start_ns,
+            keep_alive=self.keep_alive,
+            seed=seed,
+        )
+        return (Session(at_ns=self.start_ns, job=job),)
 
 
 def drawn(name: str, size: Quantity | Sizes, rng: random.Random) -> int:

@@ -79,6 +79,11 @@ class Workload(Open):
         return None
 
     @property
+    def brief(self) -> bool:
+        """Whether its connections may end before they have a second subflow."""
+        return False
+
+    @property
     def endless(self) -> bool:
         """Whether it goes on until the other flows are over."""
         return False

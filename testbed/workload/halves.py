@@ -201,14 +201,18 @@ def look_records(node: str, look: Look) -> Iterator[Record]:
 
 def _details(node: str, reports: Sequence[Report]) -> dict[str, Any]:
     """Return what an end says of its first connection, and of the further ones."""
-    first, *further = ({"node": node, **_connection(report)} for report in reports)
+    first, *further = (
+        {"node": node, **connection} for report in reports for connection in _connections(report)
+    )
     return {**first, "further": further} if further else first
 
 
-def _connection(report: Report) -> dict[str, Any]:
-    return {
+def _connections(report: Report) -> Iterator[dict[str, Any]]:
+    yield {
         "sent": msgspec.to_builtins(report.sent),
         "received": msgspec.to_builtins(report.received),
         "view": report.view,
         "used": report.used,
     }
+    for connection in report.further:
+        yield msgspec.to_builtins(connection)

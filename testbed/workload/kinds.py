@@ -101,6 +101,7 @@ KINDS: Final[Registry[Kind]] = Registry(
         "reqres": "testbed.workload.ours:REQRES",
         "stream": "testbed.workload.ours:STREAM",
         "rpc": "testbed.workload.ours:RPC",
+        "http": "testbed.workload.ours:HTTP",
         "iperf3": "testbed.workload.ours:IPERF3",
         "command": "testbed.workload.ours:COMMAND",
     },

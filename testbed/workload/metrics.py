@@ -63,6 +63,16 @@ _ALL: Final = (
         "time from when a request was due to the end of its response",
         TAIL,
     ),
+    _metric("pages", "1", _NEITHER, "pages that were loaded in full"),
+    *_quantiles(
+        "page_load_time",
+        "time from the start of a page, connecting included, to the end of its last object",
+    ),
+    _metric("objects", "1", _NEITHER, "objects of pages that arrived in full"),
+    *_quantiles(
+        "object_time",
+        "time from when an object was asked for, or its connection, to its last octet read",
+    ),
     _metric("blocks", "1", _NEITHER, "blocks that arrived in full"),
     *_quantiles(
         "block_delay", "time from when a block was due at the sender to its last octet read"

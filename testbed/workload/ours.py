@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.workload import bulk, reqres, rpc, stream
-from testbed.workload.application import Rpc
+from testbed.workload import bulk, http, reqres, rpc, stream
+from testbed.workload.application import Http, Rpc
 from testbed.workload.kinds import Kind, PairedKind
 from testbed.workload.metrics import BOTH_WAYS, COMMON, CPU, TIMED
 from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
@@ -47,6 +47,24 @@ RPC: Final = PairedKind(
         "response_time_p999",
         "response_time_max",
         "transactions",
+        *COMMON,
+    ),
+)
+HTTP: Final = PairedKind(
+    spec=Http,
+    job=http.Job,
+    connect=http.connect,
+    serve=http.serve,
+    evaluate=http.evaluate,
+    gives=(
+        "page_load_time_p50",
+        "page_load_time_p99",
+        "page_load_time_max",
+        "pages",
+        "object_time_p50",
+        "object_time_p99",
+        "object_time_max",
+        "objects",
         *COMMON,
     ),
 )

@@ -64,6 +64,11 @@ class Bulk(PairedSpec, frozen=True, kw_only=True, tag="bulk"):
             raise ValueError("`arrivals` need an end: `stop`, or `number` in them")
 
     @property
+    def brief(self) -> bool:
+        """Whether its connections may end before they have a second subflow."""
+        return self.arrivals is not None
+
+    @property
     def endless(self) -> bool:
         """Whether it goes on until the other flows are over."""
         return self.background and (self.size, self.duration, self.stop) == (None, None, None)

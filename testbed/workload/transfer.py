@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from testbed.errors import WorkloadError
-from testbed.records import View
+from testbed.records import Connection, View
 from testbed.workload.payload import Flow, Payload, Received
 from testbed.workload.stacks.model import Scalar, Streams, Transport
 
@@ -125,6 +125,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     :param samples_ns: a time per transaction or block; the job says which.
     :param view: the stack's own view of the (last) connection when it had most subflows.
     :param used: the options that this connection really had.
+    :param further: the same of further connections.
     """
 
     started_ns: int
@@ -138,6 +139,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     samples_ns: tuple[int, ...] = ()
     view: dict[str, Any] = {}
     used: dict[str, Scalar] = {}
+    further: tuple[Connection, ...] = ()
 
 
 class Both(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +199,7 @@ class Transfer:
     def __init__(self, stack: Transport, activity: Activity, seed: str, session: int = 0) -> None:
         self._stack = stack
         self._activity = activity
+        self._seed = seed
         self._payload = Payload(seed, session)
         self._received = Received(_peers(seed), session)
         self._bins: Counter[int] = Counter()
@@ -214,6 +217,10 @@ class Transfer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """Abort the connection, if it is open."""
         if self._open is not None:
             self._open.transport.abort()
 
@@ -243,16 +250,34 @@ class Transfer:
         self._half_closed = self._peer_half_closed = False
         return streams
 
-    async def send(self, writer: asyncio.StreamWriter, octets: int | None) -> None:
-        """Send a number of octets; without a number until cancelled, or told to finish."""
+    async def send(
+        self,
+        writer: asyncio.StreamWriter,
+        octets: int | None,
+        framed: Callable[[memoryview], bytes | memoryview] = lambda data: data,
+    ) -> None:
+        """Send a number of octets; without a number until cancelled, or told to finish.
+
+        :param framed: returns what is written for some octets.
+        """
         while octets > 0 if octets is not None else not self._activity.over.is_set():
             data = self._payload.take(CHUNK if octets is None else min(octets, CHUNK))
-            writer.write(data)
+            writer.write(framed(data))
             with self._activity.waiting(f"room to send after {self._payload.octets} octets"):
                 await writer.drain()
             await asyncio.sleep(0)  # drain() does not when there is room: let timers and reads run
             if octets is not None:
                 octets -= len(data)
+
+    def turn_to(self, session: int) -> tuple[Flow, Flow]:
+        """Go on with the streams of another session, from their beginnings.
+
+        :returns: what was sent and received of those before.
+        """
+        before = self._payload.flow(), self._received.flow()
+        self._payload = Payload(self._seed, session)
+        self._received = Received(_peers(self._seed), session)
+        return before
 
     async def receive(
         self, reader: asyncio.StreamReader, octets: int, *, may_end: bool = False
@@ -280,12 +305,35 @@ class Transfer:
         """Read until the peer half-closes."""
         while await self._read(reader, CHUNK):
             pass
-        self._look()
+        self.look()
         self._peer_half_closed = True
+
+    async def read(self, reader: asyncio.StreamReader) -> bytes:
+        """Read some octets, not all of them payload; none when the peer has half-closed.
+
+        Those that are payload are given to :meth:`take`.
+        """
+        data = await self._wait(reader, CHUNK)
+        if not data:
+            self.look()
+            self._peer_half_closed = True
+        return data
+
+    def take(self, data: bytes) -> None:
+        """Take payload that was read."""
+        now = now_ns()
+        self._received.update(data)
+        self._activity.octets += len(data)
+        self._bins[(now - self.started_ns) // BIN_NS] += len(data)
+        if self._last_read_ns is not None:
+            self._pauses.note(now - self._last_read_ns, now)
+        self._last_read_ns = now
+        if now - self._looked_ns >= LOOK_NS:
+            self.look()
 
     def half_close(self, writer: asyncio.StreamWriter) -> None:
         """Say that nothing more will be sent."""
-        self._look()
+        self.look()
         self._half_closed = True
         writer.write_eof()
 
@@ -313,12 +361,12 @@ class Transfer:
         """
         with self._activity.waiting("the other half"):
             await self._activity.meet()
-            self._look()
+            self.look()
             await self._activity.meet()
         await self.shut(reader, writer)
-        return self._report(samples_ns)
+        return self.report(samples_ns)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Ask the stack for its view, and keep it unless an earlier one had more subflows.
 
         A connection loses subflows when it is closed, and when paths end; the first look may come
@@ -331,7 +379,8 @@ class Transfer:
         if _weight(view) >= _weight(self._view):
             self._view, self._used = view, self._stack.used(self._open)
 
-    def _report(self, samples_ns: Iterable[int]) -> Report:
+    def report(self, samples_ns: Iterable[int] = ()) -> Report:
+        """Return what this half saw so far."""
         last = max(self._bins, default=-1)
         return Report(
             started_ns=self.started_ns,
@@ -348,19 +397,14 @@ class Transfer:
         )
 
     async def _read(self, reader: asyncio.StreamReader, most: int) -> bytes:
-        with self._activity.waiting(f"data after {self._received.octets} octets"):
-            data = await reader.read(most)
+        data = await self._wait(reader, most)
         if data:
-            now = now_ns()
-            self._received.update(data)
-            self._activity.octets = self._received.octets
-            self._bins[(now - self.started_ns) // BIN_NS] += len(data)
-            if self._last_read_ns is not None:
-                self._pauses.note(now - self._last_read_ns, now)
-            self._last_read_ns = now
-            if now - self._looked_ns >= LOOK_NS:
-                self._look()
+            self.take(data)
         return data
+
+    async def _wait(self, reader: asyncio.StreamReader, most: int) -> bytes:
+        with self._activity.waiting(f"data after {self._received.octets} octets"):
+            return await reader.read(most)
 
 
 def _peers(seed: str) -> str:

@@ -211,6 +211,8 @@ def test_user_timeout_ends_a_connection(
         "reqres, count: 20",
         "reqres, response: 300KB, count: 5, reconnect: true",
         "rpc, arrivals: {poisson: 50}, stop: 1s, connections: 3",
+        "http, pages: 3, size: {uniform: [1KB, 30KB]}",
+        "http, objects: 10, keep_alive: false",
         "stream, rate: 1mbit, duration: 2s",
     ],
 )
