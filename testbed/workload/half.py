@@ -8,16 +8,15 @@ from typing import Any, Final
 
 from testbed.errors import WorkloadError
 from testbed.workload.kinds import kind_of
+from testbed.workload.limits import limited, stoppable
 from testbed.workload.messages import Doing
 from testbed.workload.session import Session
 from testbed.workload.stacks.model import OnConnection, Scalar, Server, Streams, Transport
 from testbed.workload.transfer import (
     Activity,
     Report,
-    limited,
     now_ns,
     sleep_until,
-    stoppable,
 )
 
 CLIENT: Final = "client"

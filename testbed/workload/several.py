@@ -16,9 +16,10 @@ import msgspec
 
 from testbed.records import Connection, View
 from testbed.workload.alongside import alongside
+from testbed.workload.pauses import PAUSES
 from testbed.workload.payload import Flow
 from testbed.workload.stacks.model import Streams, Transport
-from testbed.workload.transfer import BIN_NS, PAUSES, Activity, Listener, Report, Transfer
+from testbed.workload.transfer import BIN_NS, Activity, Listener, Report, Transfer
 
 
 class Several:

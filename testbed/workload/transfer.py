@@ -8,34 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 from collections import Counter
 from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Iterator,
     Mapping,
 )
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from testbed.errors import WorkloadError
 from testbed.records import Connection, View
+from testbed.workload.pauses import Pause, Pauses
 from testbed.workload.payload import Flow, Payload, Received
 from testbed.workload.stacks.model import Scalar, Streams, Transport
-
-T = TypeVar("T")
 
 CHUNK: Final = 256 * 1024  # octets a write and a read: what asyncio takes from a socket at once
 BIN_NS: Final = 100_000_000
 LOOK_NS: Final = 100_000_000  # the least time between two looks at a connection while it is read
-PAUSES: Final = 32  # of one half that are remembered
-
-Pause = tuple[int, int]  # its length and its end, nanoseconds
 
 
 def now_ns() -> int:
@@ -162,29 +156,6 @@ class Both(msgspec.Struct, frozen=True, kw_only=True):
     def finished_ns(self) -> int:
         """When the last octet was read."""
         return max(self.client.finished_ns, self.server.finished_ns)
-
-
-class Pauses:
-    """The longest times between two reads."""
-
-    def __init__(self) -> None:
-        self._longest: list[Pause] = []  # a heap, the shortest first
-
-    @property
-    def longest_ns(self) -> int:
-        """The longest one; 0 if there is none."""
-        return max(self._longest, default=(0, 0))[0]
-
-    def note(self, length_ns: int, end_ns: int) -> None:
-        """Note one; of many, the shortest are forgotten."""
-        if len(self._longest) < PAUSES:
-            heapq.heappush(self._longest, (length_ns, end_ns))
-        elif length_ns > self._longest[0][0]:
-            heapq.heapreplace(self._longest, (length_ns, end_ns))
-
-    def in_order(self) -> tuple[Pause, ...]:
-        """Return them in the order of their ends."""
-        return tuple(sorted(self._longest, key=lambda pause: pause[1]))
 
 
 class Transfer:
@@ -453,41 +424,3 @@ class Listener:
     async def accept(self) -> Streams:
         """Return the next connection."""
         return await self._accepted.get()
-
-
-async def limited(
-    half: Coroutine[Any, Any, T],
-    activity: Activity,
-    limit_ns: int,
-    begun: asyncio.Future[int] | None = None,
-) -> T:
-    """Run a half; whatever stops it is a WorkloadError that says what it was waiting for.
-
-    :param limit_ns: from now, or from when ``begun`` is done.
-    """
-    timer = asyncio.timeout(limit_ns / 1e9 if begun is None else None)
-    if begun is not None:
-        loop = asyncio.get_running_loop()
-        begun.add_done_callback(lambda _: timer.reschedule(loop.time() + limit_ns / 1e9))
-    try:
-        async with timer:
-            return await half
-    except OSError as error:
-        if timer.expired():  # else a TimeoutError is the network's: ETIMEDOUT
-            raise WorkloadError(
-                f"the {activity.role} was still waiting for {activity.waiting_for} "
-                f"when its {limit_ns / 1e9:g} s were over"
-            ) from None
-        raise WorkloadError(
-            f"the {activity.role} was waiting for {activity.waiting_for}: {error}"
-        ) from error
-
-
-async def stoppable(half: Coroutine[Any, Any, T], activity: Activity) -> T:
-    """Run a half; when it is cancelled, that is a WorkloadError that says what it waited for."""
-    try:
-        return await half
-    except asyncio.CancelledError:
-        raise WorkloadError(
-            f"the {activity.role} was waiting for {activity.waiting_for} when it was stopped"
-        ) from None

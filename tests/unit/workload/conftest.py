@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from testbed.workload.transfer import Activity, limited
+from testbed.workload.limits import limited
+from testbed.workload.transfer import Activity
 
 Tamper = Callable[[bytes], Iterable[bytes]]
 
