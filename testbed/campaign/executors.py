@@ -10,6 +10,7 @@ from testbed.campaign.jobs import Bench, Job
 from testbed.campaign.watching import Watcher
 from testbed.errors import InputError
 from testbed.experiment.load import Experiment
+from testbed.experiment.venue import SIMULATION
 from testbed.results.environment import Environment
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
@@ -39,6 +40,19 @@ class Writer:
             check_environment(self._store, environment)
         else:
             self._store.describe(environment)
+
+    def enlisted(self, environment: Environment) -> None:
+        """Note a worker of a cluster that will get runs.
+
+        Where time is real, the folder's runs were made in the same environment.  Simulations
+        happen everywhere as in the one that the folder has.
+
+        :raises InputError: the folder's runs were made elsewhere.
+        :raises StoreError: it cannot be written.
+        """
+        if environment.machine != SIMULATION:
+            self.located(environment)
+        self._store.add_worker(environment)
 
     def prepare(self, job: Job) -> Path:
         """Return the directory for the files of a job.

@@ -8,6 +8,7 @@ libraries take seconds to load.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -29,7 +30,17 @@ def main() -> None:
     os.dup2(2, 1)  # what anything else prints is no message
     with ahead():  # a sandbox's holder starts while the rest is read
         errand = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Errand)
+        if errand.parent is not None:
+            _die_with(errand.parent)
         sys.exit(carry_out(errand, says))
+
+
+def _die_with(parent: int) -> None:
+    from testbed.sandbox import syscalls  # noqa: PLC0415 - simulations need none
+
+    syscalls.set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != parent:  # it is gone already
+        os._exit(1)
 
 
 def carry_out(errand: Errand, says: int) -> int:

@@ -30,6 +30,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
         how fast it is read would show in the result.
     :param software: what has been found out about it.
     :param plugins: those the runs use.
+    :param parent: the process to die with; ``None``: whoever started this one sees to that.
     """
 
     definition: Definition
@@ -37,6 +38,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     telling: bool
     software: Software
     plugins: dict[str, str]
+    parent: int | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -45,6 +47,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 class Located(Message, frozen=True, kw_only=True, tag="located"):
     """The first thing a guest says: where the runs happen."""
+
+    environment: Environment
+
+
+class Enlisted(Message, frozen=True, kw_only=True, tag="enlisted"):
+    """A worker of a cluster is fit, and will get runs."""
 
     environment: Environment
 
@@ -67,7 +75,7 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     failure: Failure
 
 
-AnyMessage = Located | Doing | Over | Failed
+AnyMessage = Located | Enlisted | Doing | Over | Failed
 
 _decoder = msgspec.json.Decoder(AnyMessage)
 

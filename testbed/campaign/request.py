@@ -16,6 +16,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     :param strict: a claim that is not decided is a failure.
     :param format: of the kernel's test tools, in which what came out is printed.
     :param jobs: how many runs at a time.
+    :param on: the cluster whose workers do them, as :func:`testbed.campaign.cluster.site` reads it.
     """
 
     files: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     json: bool = False
     format: str | None = None
     jobs: int = 1
+    on: str | None = None
 
     @property
     def for_people(self) -> bool:

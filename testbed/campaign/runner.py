@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,38 +30,39 @@ from testbed.results.environment import Software, gather, software
 from testbed.results.model import RunRecord, Scalar, Status
 from testbed.results.store import OnDamage, Store, now
 
+if TYPE_CHECKING:
+    from testbed.campaign.cluster import Cluster
+
 
 def create(
     experiment: Experiment,
     root: Path,
     known: Software | None = None,
     *,
-    machine: Machine | None = None,
+    elsewhere: bool = False,
 ) -> Store:
     """Make the result folder.
 
     :param known: of the programs, if it has been found out.
-    :param machine: where the runs will happen, if not here; it will say what it is.
+    :param elsewhere: the runs do not happen here; the place will say what it is.
     :raises InputError: it cannot be written.
     """
     record = Definition.of(experiment).record(now())
     record = msgspec.structs.replace(record, metrics=added())
-    here = gather(experiment.machine, known, used(experiment)) if machine is None else None
+    here = gather(experiment.machine, known, used(experiment)) if not elsewhere else None
     return Store.create(root, record, here, traces=traces.named(record.spec))
 
 
-def resume(
-    store: Store, known: Software | None = None, *, machine: Machine | None = None
-) -> Experiment:
+def resume(store: Store, known: Software | None = None, *, elsewhere: bool = False) -> Experiment:
     """Return the experiment of a result folder, to do the rest of it.
 
-    :param known: as for :func:`create`; so is ``machine``.
+    :param known: as for :func:`create`; so is ``elsewhere``.
     :raises InputError: this is not the environment its runs were made in, so that they could not
         be compared.
     """
     environment = store.environment()
     experiment = restore(store.experiment(), environment.machine)
-    if machine is None:
+    if not elsewhere:
         check_environment(store, gather(environment.machine, known, used(experiment)))
     return experiment
 
@@ -128,6 +130,7 @@ def carry_out(
     jobs: int = 1,
     machine: Machine | None = None,
     known: Software | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Carry out runs, and store each as soon as it is over.
 
@@ -136,6 +139,7 @@ def carry_out(
     :param jobs: how many at a time; more than one only where time is virtual.
     :param machine: where they happen, if not here.
     :param known: of the programs, if it has been found out.
+    :param cluster: whose workers carry them out, instead of this host.
     :raises InputError: the runs would disturb one another.
     :raises TestbedError: no further run is possible; what was stored stays.
     """
@@ -146,7 +150,9 @@ def carry_out(
     work = [Job(definition=definition, run=run) for run in runs]
     writer = Writer(store, watcher, fail_fast=fail_fast)
     try:
-        if machine is None and jobs == 1:
+        if cluster is not None and work:
+            _on_cluster(experiment, store, work, writer, cluster)
+        elif machine is None and jobs == 1:
             InOrder(experiment).carry_out(work, writer)
         elif work:
             _side_by_side(experiment, work, writer, jobs, machine, known)
@@ -175,6 +181,20 @@ def _side_by_side(
         for number in range(jobs)
     ]
     SideBySide(guests).carry_out(work, writer)
+
+
+def _on_cluster(
+    experiment: Experiment, store: Store, work: Sequence[Job], writer: Writer, cluster: Cluster
+) -> None:
+    from testbed.campaign.at_worker import Question, digests  # noqa: PLC0415 - few need it
+    from testbed.campaign.fitness import Fitness  # noqa: PLC0415 - likewise
+    from testbed.campaign.side_by_side import SideBySide  # noqa: PLC0415 - likewise
+    from testbed.campaign.workers import Workers  # noqa: PLC0415 - likewise
+
+    traced = digests(traces.named(experiment.raw))
+    question = Question(definition=Definition.of(experiment), traces=traced)
+    here = store.environment() if experiment.machine == SIMULATION else None
+    SideBySide([Workers(cluster, question, Fitness(here))]).carry_out(work, writer)
 
 
 def check_jobs(jobs: int, machine: str) -> None:

@@ -10,7 +10,7 @@ from multiprocessing import connection
 from testbed.campaign.executors import Writer
 from testbed.campaign.hands import Hand
 from testbed.campaign.jobs import Job
-from testbed.campaign.messages import AnyMessage, Doing, Failed, Located, Order, Over
+from testbed.campaign.messages import AnyMessage, Doing, Enlisted, Failed, Located, Order, Over
 from testbed.errors import StoreError, TestbedError
 from testbed.results.model import RunRecord
 
@@ -18,7 +18,8 @@ from testbed.results.model import RunRecord
 class SideBySide:
     """Has each of several hands carry out some of the jobs.
 
-    It is for runs whose time is virtual: others would disturb one another.  What is stored does not
+    It is for runs whose time is virtual, and for hands on other computers: others would disturb one
+    another.  What is stored does not
     depend on the number of hands.
     """
 
@@ -95,6 +96,8 @@ class SideBySide:
         match message:
             case Located(environment=environment):
                 writer.located(environment)
+            case Enlisted(environment=environment):
+                writer.enlisted(environment)
             case Doing(progress=progress):
                 writer.progress(progress)
             case Failed(failure=failure):

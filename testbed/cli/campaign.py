@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from testbed.cli.output import print_json, tell, tell_left_out
 from testbed.errors import MachineError, StoreError
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from testbed.analysis.outcome import Outcome
+    from testbed.campaign.cluster import Cluster
     from testbed.campaign.request import Request
     from testbed.experiment.load import Experiment
     from testbed.machine import Machine
@@ -30,10 +32,27 @@ def run_here(request: Request, experiments: Iterable[Experiment]) -> int:
     tell_left_out(broken())
     done: Done = []
     try:
-        carry_out(request, experiments, done)
+        with _cluster(request) as cluster:
+            carry_out(request, experiments, done, cluster=cluster)
     finally:
         print_folders(request, done)
     return exit_code(request, done)
+
+
+@contextlib.contextmanager
+def _cluster(request: Request) -> Iterator[Cluster | None]:
+    """Yield the cluster whose workers are asked, if some are."""
+    if request.on is None:
+        yield None
+        return
+    from testbed.campaign.cluster import connected, site
+    from testbed.cli.output import console
+
+    def told(line: str) -> None:
+        console(stderr=True).print(clean(line), markup=False, highlight=False, soft_wrap=True)
+
+    with connected(site(request.on), told) as cluster:
+        yield cluster
 
 
 def print_folders(request: Request, done: Done) -> None:
@@ -61,12 +80,14 @@ def carry_out(
     done: Done,
     machine: Machine | None = None,
     known: Software | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Run experiments, or resume one.
 
     :param done: gets the result folders, also when it ends too early.
     :param machine: where the runs happen, if not here.
     :param known: what has been found out about the programs.
+    :param cluster: whose workers carry them out, instead of this host.
     """
     from testbed.campaign import runner
     from testbed.results.store import Store
@@ -74,16 +95,27 @@ def carry_out(
     work: Iterable[tuple[Experiment, Store]]
     if request.resume is not None:
         store = Store.open(Path(request.resume))
-        work = iter([(runner.resume(store, known, machine=machine), store)])
+        away = _is_away(store.environment().machine, machine, cluster)
+        work = iter([(runner.resume(store, known, elsewhere=away), store)])
     else:
         root = Path(request.results)
-        work = ((it, runner.create(it, root, known, machine=machine)) for it in experiments)
+        work = (
+            (it, runner.create(it, root, known, elsewhere=_is_away(it.machine, machine, cluster)))
+            for it in experiments
+        )
     for experiment, store in work:
         # _concluded() may remove the folder, so it ends while the folder is still locked.
         with store.writing(), _concluded(store, done, request), _console_kept(store, machine):
-            _runs(experiment, store, request, machine, known)
+            _runs(experiment, store, request, machine, known, cluster)
         if request.fail_fast and _failed(store):
             break
+
+
+def _is_away(place: str, machine: Machine | None, cluster: Cluster | None) -> bool:
+    """Tell whether runs happen in another environment; simulations are the same in all."""
+    from testbed.experiment.venue import SIMULATION
+
+    return machine is not None or (cluster is not None and place != SIMULATION)
 
 
 def _failed(store: Store) -> bool:
@@ -99,6 +131,7 @@ def _runs(
     request: Request,
     machine: Machine | None,
     known: Software | None,
+    cluster: Cluster | None,
 ) -> None:
     from testbed.campaign import runner
     from testbed.cli.progress import watcher
@@ -107,7 +140,8 @@ def _runs(
         tell(StoreError(error.message, hint="that run is done again"))
 
     for runs in runner.due(experiment, store, again=request.again, on_damage=redone):
-        with watcher(experiment.name, len(runs), request.jobs) as watching:
+        beside = request.jobs if cluster is None else max(1, len(cluster.workers()))
+        with watcher(experiment.name, len(runs), beside) as watching:
             runner.carry_out(
                 experiment,
                 store,
@@ -117,6 +151,7 @@ def _runs(
                 jobs=request.jobs,
                 machine=machine,
                 known=known,
+                cluster=cluster,
             )
 
 

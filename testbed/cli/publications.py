@@ -141,12 +141,12 @@ def _store(
     old = _newest(root, experiment) if options.resume else None
     if old is not None:
         try:
-            runner.resume(old, known, machine=machine)
+            runner.resume(old, known, elsewhere=machine is not None)
         except InputError as error:
             tell(error)
         else:
             return old
-    return runner.create(experiment, root, known, machine=machine)
+    return runner.create(experiment, root, known, elsewhere=machine is not None)
 
 
 def _newest(root: Path, experiment: Experiment) -> Store | None:

@@ -77,6 +77,12 @@ def command(
         int,
         typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual."),
     ] = 1,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[local:N|tcp://HOST:PORT]", help="Let workers of a Dask cluster do the runs."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and how long they take at least.")
     ] = False,
@@ -116,6 +122,14 @@ def command(
     come to the same place. `testbed machine list` shows what there is. Instead of the machines of
     a file, if it lists some: `--machine host` runs it here.
 
+        testbed run --sim --on local:8 experiments/quickstart.yaml
+
+        testbed run --on tcp://scheduler:8786 experiments/quickstart.yaml
+
+    With --on the workers of a Dask cluster do the runs: N processes of this host, or those that
+    know the scheduler. The results come to the same place. Where time is real, each worker does
+    one run at a time, and all must be the same. It needs `pip install 'testbed[distributed]'`.
+
         testbed run --format ktap experiments/link_failure.yaml
 
     prints a test for the kernel's tools at the end, with runs and expectations as its subtests.
@@ -130,9 +144,11 @@ def command(
 
     folders = [file for file in files or () if file.is_dir()]
     if folders:
-        _refuse_for_publications(folders, files or [], stack, set_, machine, sim=sim)
+        _refuse_for_publications(folders, files or [], stack, set_, machine, sim=sim, on=on)
         sys.exit(_publications(folders, jobs, results, json=json))
     _check_places(sim, machine, wire, virtual_time, until_decided)
+    if on is not None and jobs > 1:
+        raise InputError("--jobs goes without --on: each worker of the cluster does one run")
     if max_repetitions is not None and not until_decided:
         raise InputError("--max-repetitions goes with --until-decided")
     request = Request(
@@ -140,7 +156,7 @@ def command(
         resume=None if resume is None else str(resume),
         changes=Overrides(
             machine=SIMULATION if sim else HOST,
-            elsewhere=bool(files) and any(name != HOST for name in machine or ()),
+            elsewhere=bool(files) and _is_elsewhere(machine, None if sim else on),
             virtual_time=bool(files) and running.is_virtual(machine or (), virtual_time),
             stacks=tuple(stack or ()),
             repetitions=repetitions,
@@ -158,8 +174,18 @@ def command(
         json=json,
         format=wanted,
         jobs=jobs,
+        on=on,
     )
     sys.exit(running.start(request, machine or (), virtual_time=virtual_time, dry_run=dry_run))
+
+
+def _is_elsewhere(machine: list[str] | None, on: str | None) -> bool:
+    """Tell whether this kernel cannot be asked what the runs will find."""
+    from testbed.campaign.cluster import site
+    from testbed.machine.model import HOST
+
+    away = on is not None and site(on).address is not None
+    return away or any(name != HOST for name in machine or ())
 
 
 def _refuse_for_publications(
@@ -170,11 +196,12 @@ def _refuse_for_publications(
     machine: list[str] | None,
     *,
     sim: bool,
+    on: str | None,
 ) -> None:
     """Refuse what would make other experiments of those of a publication."""
     if len(folders) < len(files):
         raise InputError("experiment files and folders of publications: run one after the other")
-    if stack or set_ or machine or sim:
+    if stack or set_ or machine or sim or on:
         raise InputError(
             f"{folders[0]} says itself what is run, and where",
             hint="name one of its experiment files to change that",

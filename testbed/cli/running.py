@@ -44,6 +44,8 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
     elsewhere = places(machines, _wanted(request, experiments), virtual_time=virtual_time)
     for name in elsewhere or ({it.machine for it in experiments} if experiments else ()):
         check_jobs(request.jobs, name)
+    if request.on is not None:
+        _check_cluster(request.on, elsewhere, _places_of(request, experiments))
     _say_what_is_left_out(experiments)
     if dry_run:
         _print_plan(experiments, elsewhere, request)
@@ -51,6 +53,39 @@ def start(request: Request, machines: Sequence[str], *, virtual_time: bool, dry_
     return (
         _elsewhere(elsewhere, request, experiments) if elsewhere else run_here(request, experiments)
     )
+
+
+def _places_of(request: Request, experiments: Sequence[Experiment]) -> set[str]:
+    """Return where the runs happen, as environments name it."""
+    from testbed.results.store import Store
+
+    if request.resume is not None:
+        return {Store.open(Path(request.resume)).environment().machine}
+    return {it.machine for it in experiments}
+
+
+def _check_cluster(on: str, machines: Iterable[str], places: Iterable[str]) -> None:
+    """Refuse a cluster that cannot do the runs.
+
+    :param machines: those that would be started for them.
+    :param places: where the runs happen otherwise.
+    """
+    from testbed.campaign.cluster import site
+    from testbed.experiment.asked import is_deterministic
+
+    where = site(on)
+    started = [*machines]
+    if started:
+        raise InputError(
+            f"--on {on}: workers start no machines, and {started[0]} is one",
+            hint="add --sim, or --machine host and leave out other machines",
+        )
+    real = [name for name in places if not is_deterministic(name)]
+    if where.workers > 1 and real:
+        raise InputError(
+            f"--on {on}: {where.workers} runs at a time would disturb one another on {real[0]}",
+            hint="add --sim, or let workers on other computers do them",
+        )
 
 
 def is_virtual(machines: Sequence[str], virtual_time: bool) -> bool:

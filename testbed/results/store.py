@@ -5,6 +5,7 @@
     experiment.json          what was asked for, complete
     environment.json         where it ran
     manifest.jsonl           which runs are over
+    workers.jsonl            the environment of each worker of a cluster that got runs
     traces/01-link.csv       copies of the traces of links that it names
     runs/0001/run.json       one run; a run without this file did not finish
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
@@ -48,6 +49,7 @@ _NO_NAMES: Final = ("", ".", "..")
 RUNS: Final = "runs"
 RUN: Final = "run.json"
 TRACES: Final = "traces"
+WORKERS: Final = "workers.jsonl"
 CONSOLE: Final = "console.log"
 
 T = TypeVar("T")
@@ -299,6 +301,12 @@ class Store:
         """Add what the kernel of a machine said to ``console.log``.  Raises StoreError."""
         with self._failing(self.console), self.console.open("ab") as file:
             file.write(text)
+
+    def add_worker(self, environment: Environment) -> None:
+        """Note a worker of a cluster that gets runs in ``workers.jsonl``.  Raises StoreError."""
+        path = self.path / WORKERS
+        with self._failing(path), path.open("ab") as file:
+            file.write(msgspec.json.encode(environment) + b"\n")
 
     @property
     def console(self) -> Path:

@@ -1,0 +1,123 @@
+"""A cluster of Dask: workers of this host, or a scheduler elsewhere with the workers it has."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from testbed.campaign import hands
+from testbed.errors import InputError, PlatformError, TestbedError
+from testbed.hints import extra
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_LOCAL: Final = "local:"
+_SCHEMES: Final = ("tcp://", "tls://")
+_CONNECT_S: Final = 10.0
+_ANSWER_S: Final = 20.0  # of the scheduler, to a question that it answers at once
+_MOST: Final = 512  # workers on one host: more is a slip of the finger
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a cluster is: so many workers on this host, or the address of a scheduler."""
+
+    workers: int = 0
+    address: str | None = None
+
+    def __str__(self) -> str:
+        return self.address or f"{_LOCAL}{self.workers}"
+
+
+def site(text: str) -> Site:
+    """Read what ``--on`` says.
+
+    :raises InputError: it says something else.
+    """
+    if text.startswith(_LOCAL):
+        number = text.removeprefix(_LOCAL)
+        if number.isascii() and number.isdecimal() and 1 <= int(number) <= _MOST:
+            return Site(workers=int(number))
+        raise InputError(
+            f"--on {text}: the number of workers is from 1 to {_MOST}", hint="for example local:4"
+        )
+    if text.startswith(_SCHEMES) and text.split("://", 1)[1]:
+        return Site(address=text)
+    raise InputError(
+        f"--on {text}: is neither local:N nor the address of a scheduler",
+        hint="for example local:4 or tcp://scheduler:8786",
+    )
+
+
+class Cluster:
+    """A cluster that is connected; :func:`connected` makes one.
+
+    :param name: as ``--on`` names it.
+    :param tell: is given lines for people, about workers that come, go or are not fit.
+    """
+
+    def __init__(self, name: str, client: Client, tell: Callable[[str], None]) -> None:
+        self.name = name
+        self.client = client
+        self.tell = tell
+
+    def workers(self) -> list[str]:
+        """Return the addresses of the workers there are.
+
+        :raises TestbedError: the scheduler does not answer.
+        """
+        try:
+            found: dict[str, Any] = self.client.sync(
+                self.client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_S
+            )
+        except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
+            # The last two: the client has closed itself.
+            raise TestbedError(f"the scheduler at {self.name} is gone") from error
+        return list(found["workers"])
+
+
+@contextlib.contextmanager
+def connected(where: Site, tell: Callable[[str], None]) -> Iterator[Cluster]:
+    """Connect to a cluster, or start one on this host that ends with the context.
+
+    :raises PlatformError: dask.distributed is not installed, or nobody answers.
+    """
+    try:
+        import distributed  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise PlatformError(
+            "dask.distributed is not installed",
+            why="--on needs it",
+            instead=extra("distributed"),
+        ) from None
+    # What it would say of lost workers and schedulers, we say.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    with contextlib.ExitStack() as leaving:
+        if where.address is None:
+            with hands.deaf():  # Ctrl-C is for this process
+                there: Any = leaving.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=where.workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address=None,
+                        silence_logs=logging.CRITICAL + 1,
+                    )
+                )
+        else:
+            there = where.address
+        try:
+            with hands.deaf():
+                client = distributed.Client(there, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise PlatformError(
+                f"there is no scheduler at {where}",
+                why=str(error) or type(error).__name__,
+                instead="start one with `dask scheduler`",
+            ) from error
+        leaving.enter_context(client)
+        yield Cluster(str(where), client, tell)
