@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _LOCAL: Final = "local:"
 _SCHEMES: Final = ("tcp://", "tls://")
-_CONNECT_S: Final = 10.0
 _ANSWER_S: Final = 20.0  # of the scheduler, to a question that it answers at once
 _MOST: Final = 512  # workers on one host: more is a slip of the finger
 
@@ -70,20 +69,29 @@ class Cluster:
 
         :raises TestbedError: the scheduler does not answer.
         """
+        gone = TestbedError(
+            f"the scheduler at {self.name} is gone",
+            hint="what is stored stays; `testbed run --resume DIR` does the rest",
+        )
+        if self.client.status != "running":  # it would try to connect again, without its jobs
+            raise gone
         try:
             found: dict[str, Any] = self.client.sync(
                 self.client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_S
             )
         except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
-            # The last two: the client has closed itself.
-            raise TestbedError(f"the scheduler at {self.name} is gone") from error
+            raise gone from error  # the last two: the client has closed itself
         return list(found["workers"])
 
 
 @contextlib.contextmanager
-def connected(where: Site, tell: Callable[[str], None]) -> Iterator[Cluster]:
+def connected(
+    where: Site, tell: Callable[[str], None], patience_s: float = 10.0
+) -> Iterator[Cluster]:
     """Connect to a cluster, or start one on this host that ends with the context.
 
+    :param tell: is given lines for people, about workers that come, go or are not fit.
+    :param patience_s: how long the scheduler may take to answer.
     :raises PlatformError: dask.distributed is not installed, or nobody answers.
     """
     try:
@@ -112,7 +120,7 @@ def connected(where: Site, tell: Callable[[str], None]) -> Iterator[Cluster]:
             there = where.address
         try:
             with hands.deaf():
-                client = distributed.Client(there, timeout=_CONNECT_S, set_as_default=False)
+                client = distributed.Client(there, timeout=patience_s, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise PlatformError(
                 f"there is no scheduler at {where}",

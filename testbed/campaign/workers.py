@@ -231,6 +231,8 @@ class Workers:
             self._waiting.appendleft(order)
 
     def _answered(self, asked: _Asked, came: _Came) -> Iterator[AnyMessage]:
+        if came.octets is None:
+            self._cluster.workers()  # raises, if it is the scheduler that is gone
         if asked.order is None:
             self._answers[asked.address] = (
                 Answer(why=f"it cannot be asked: {came.error!r}")
