@@ -117,6 +117,14 @@ def digests(paths: list[str]) -> dict[str, str]:
     return found
 
 
+def dask_setup(_: object) -> None:
+    """Keep Ctrl-C from a worker that a campaign has started: it is for the campaign.
+
+    Dask calls it in the worker, if the module is one of its preloads.
+    """
+    os.setsid()
+
+
 def look(octets: bytes) -> bytes:
     """Answer a :class:`Question`."""
     question = read(octets, Question)

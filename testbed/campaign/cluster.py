@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from testbed.campaign import hands
+from testbed.campaign import at_worker
 from testbed.errors import InputError, PlatformError, TestbedError
 from testbed.hints import extra
 
@@ -106,21 +106,20 @@ def connected(
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     with contextlib.ExitStack() as leaving:
         if where.address is None:
-            with hands.deaf():  # Ctrl-C is for this process
-                there: Any = leaving.enter_context(
-                    distributed.LocalCluster(
-                        n_workers=where.workers,
-                        threads_per_worker=1,
-                        processes=True,
-                        dashboard_address=None,
-                        silence_logs=logging.CRITICAL + 1,
-                    )
+            there: Any = leaving.enter_context(
+                distributed.LocalCluster(
+                    n_workers=where.workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL + 1,
+                    preload=[at_worker.__name__],
                 )
+            )
         else:
             there = where.address
         try:
-            with hands.deaf():
-                client = distributed.Client(there, timeout=patience_s, set_as_default=False)
+            client = distributed.Client(there, timeout=patience_s, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise PlatformError(
                 f"there is no scheduler at {where}",

@@ -73,7 +73,7 @@ class Process:
         self._process: BaseProcess = _context.Process(
             target=_carry_out, args=(work, theirs, *arguments), daemon=True
         )
-        with _no_main(), deaf():
+        with _no_main(), _deaf():
             self._process.start()
         theirs.close()
 
@@ -314,7 +314,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def deaf() -> Iterator[None]:
+def _deaf() -> Iterator[None]:
     """Start processes that Ctrl-C does not reach before they are in a session of their own."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
     try:

@@ -190,7 +190,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     pytest.importorskip("distributed", reason="dask.distributed, an extra, is not installed")
     with (
-        pytest.raises(PlatformError, match="there is no scheduler at tcp://127.0.0.1:1"),
+        pytest.raises(PlatformError, match=r"there is no scheduler at tcp://127\.0\.0\.1:1"),
         connected(Site(address="tcp://127.0.0.1:1"), print, patience_s=0.2),
     ):
         pass
