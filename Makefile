@@ -94,7 +94,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[report,figures,serve,docs]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[report,figures,serve,docs,distributed]'
 	@touch $@
 
 clean:
