@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 _POLL_S: Final = 0.3
-_PATIENCE_S: Final = 60.0  # without any worker
+_PATIENCE_S: Final = 60.0  # without a worker that is fit
 _AHEAD: Final = 2  # simulations that a worker is given: one that it does, one that waits
 _LOSSES: Final = 3  # of workers by the same run, until it is not given to another
 
@@ -90,7 +90,8 @@ class Workers:
         self._asked: dict[str, _Asked] = {}
         self._waiting: deque[Order] = deque()
         self._losses: Counter[int] = Counter()
-        self._lonely_since = time.monotonic()
+        self._ever_fit = False
+        self._fit_at = time.monotonic()  # when some worker was fit, for the last time
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
@@ -162,8 +163,7 @@ class Workers:
             self._bell.send_bytes(b".")
 
     def _watch(self) -> None:
-        """Say which workers there are, whenever that changes, in a thread of its own."""
-        known: frozenset[str] | None = None
+        """Say again and again which workers there are, in a thread of its own."""
         while not self._ended.is_set():
             try:
                 there = frozenset(self._cluster.workers())
@@ -171,9 +171,7 @@ class Workers:
                 if not self._ended.is_set():
                     self._say(_Gone(error))
                 return
-            if there != known or not there:  # so that the time without any is looked at
-                known = there
-                self._say(_Present(there))
+            self._say(_Present(there))
             self._ended.wait(_POLL_S)
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
@@ -201,11 +199,11 @@ class Workers:
         for address in sorted(addresses - self._present):
             self._ask(address, at_worker.look, self._question, None)
         self._present = addresses
-        if addresses:
-            self._lonely_since = time.monotonic()
-        elif time.monotonic() - self._lonely_since > _PATIENCE_S:
+        if self._fit:
+            self._fit_at = time.monotonic()
+        elif time.monotonic() - self._fit_at > _PATIENCE_S:
             raise TestbedError(
-                f"{self._cluster.name} has had no worker for {_PATIENCE_S:.0f} s",
+                f"{self._cluster.name} has had no worker for the runs for {_PATIENCE_S:.0f} s",
                 hint="start some with `dask worker`, then go on with --resume",
             )
 
@@ -260,11 +258,12 @@ class Workers:
             why = self._fitness.refusal(answer, {it.host for it in self._fit.values()})
             if not why and answer.environment is not None:
                 self._fit[address] = answer
+                self._ever_fit = True
                 yield Enlisted(environment=answer.environment)
             elif address not in self._told:
                 self._told.add(address)
                 self._cluster.tell(f"the worker {address} gets no runs: {why}")
-        if self._answers and not self._fit and not looking:
+        if self._answers and not self._ever_fit and not looking:
             raise PlatformError(
                 f"no worker of {self._cluster.name} can carry out the runs",
                 why="; ".join(sorted({it.why or "it differs" for it in self._answers.values()})),

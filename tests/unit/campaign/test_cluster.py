@@ -111,6 +111,26 @@ def test_workers_give_the_very_same_files(
     assert [it["machine"] for it in workers] == ["sim", "sim"]
 
 
+def test_ctrl_c_does_not_reach_workers_of_this_host(cluster: Cluster) -> None:
+    assert os.getsid(0) not in cluster.client.run(os.getsid, 0).values()
+
+
+def test_without_workers_it_ends(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Empty:
+        name = "tcp://scheduler:8786"
+
+        def workers(self) -> list[str]:
+            return []
+
+    monkeypatch.setattr("testbed.campaign.workers._PATIENCE_S", 0.0)
+    store, runs = runner.create(experiment, tmp_path), runner.plan(experiment)
+    empty: Any = Empty()
+    with pytest.raises(TestbedError, match="8786 has had no worker for the runs for 0 s"):
+        runner.carry_out(experiment, store, runs, Quiet(), fail_fast=False, cluster=empty)
+
+
 def test_runs_of_a_worker_that_is_killed_are_done_again(
     experiment: Experiment,
     in_order: dict[str, Any],
