@@ -32,3 +32,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
     deterministic: bool = False
     own: dict[str, Metric] = {}
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The metrics that show whether it came out worse: the headline and the claims'."""
+        return tuple(dict.fromkeys([*self.headline, *(str(it.instance) for it in self.claims)]))

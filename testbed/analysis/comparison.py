@@ -160,6 +160,8 @@ def _rows(pair: Pair, metrics: Sequence[str], own: dict[str, Metric]) -> Iterato
     if any(cell.failed + cell.invalid for cell in (pair.mine, pair.its)):
         yield Row(pair, OK.name, OK, _counting(pair.mine), _counting(pair.its))
     for name in metrics:
+        if not (pair.mine.values(name) or pair.its.values(name)):
+            continue  # as a share of a path that this stack does not use
         metric = metric_of(name, own)
         if not pair.exact:
             yield Row(pair, name, metric, pair.mine.values(name), pair.its.values(name))

@@ -79,7 +79,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     :param spec: the experiment file as plain data, with the topology in it.
     :param digest: of ``spec``.
     :param created_at: when it was asked for; UTC, ISO 8601.
-    :param headline: the metrics the experiment is run for, the first one above all.
+    :param headline: the metrics that are compared unless others are named, the first one above all.
     :param deterministic: whether a run would be the same again, so that one decides.
     :param own: metrics that programs of the experiment print.
     """
@@ -123,7 +123,7 @@ def side(
         digest=record.digest,
         spec=record.spec,
         environment=environment,
-        headline=asked.headline,
+        headline=asked.compared,
         deterministic=asked.deterministic,
         own=asked.own,
         cells=tuple(_samples(cell, of_cell[cell.identity], asked) for cell in asked.cells),
