@@ -132,6 +132,7 @@ def _finished(record: RunRecord) -> str:
         "latency_p50",
         "response_time_p50",
         "page_load_time_p50",
+        "video_rate",
         "block_delay_p50",
         "duration",
     )

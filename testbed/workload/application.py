@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Annotated
 
 import msgspec
 
-from testbed.units import parse_size, parse_time
-from testbed.workload import http, rpc
+from testbed.units import parse_rate, parse_size, parse_time
+from testbed.workload import http, rpc, video
 from testbed.workload.base import PairedSpec
 from testbed.workload.session import Session
 from testbed.workload.sizes import MAX_REQUESTS, MAX_SESSIONS, Arrivals, Quantity, Sizes, parsed
@@ -105,6 +106,67 @@ class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
             seed=seed,
         )
         return (Session(at_ns=self.start_ns, job=job),)
+
+
+class Video(PairedSpec, frozen=True, kw_only=True, tag="video"):
+    """``segments`` of ``segment`` each, at the bit rate that BBA-0 chooses for each.
+
+    :param ladder: bit rates, the lowest first.
+    :param buffer: how much the player keeps at most.
+    :param reservoir: up to this level of the buffer the lowest bit rate is chosen.
+    :param cushion: from so much above it on the highest one.  The default values are to the highest
+        level, ``buffer`` less ``segment``, what 90 s and 126 s are to the 240 s of the paper.
+    """
+
+    ladder: Annotated[tuple[Quantity, ...], msgspec.Meta(min_length=1, max_length=50)]
+    segment: Quantity = "4s"
+    segments: Many = 30
+    buffer: Quantity = "30s"
+    reservoir: Quantity | None = None
+    cushion: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        self.check_times()
+        if self.stop is not None:
+            raise ValueError("`segments` and `segment` say how long a video is: leave out `stop`")
+        job = self._job(seed=0)
+        if any(low >= high for low, high in itertools.pairwise(job.ladder)):
+            raise ValueError("`ladder` goes from the lowest bit rate to the highest")
+        if job.buffer_ns < 2 * job.segment_ns:
+            raise ValueError("`buffer` must have room for two segments")
+        if job.reservoir_ns + job.cushion_ns > job.buffer_ns - job.segment_ns:
+            raise ValueError(
+                "`reservoir` and `cushion` together are more than `buffer` less `segment`: "
+                "the highest bit rate would never be chosen"
+            )
+
+    @property
+    def longest_ns(self) -> int:
+        """The time from the start of the run before which it cannot be over."""
+        job = self._job(seed=0)
+        return self.start_ns + max(0, job.segments * job.segment_ns - job.buffer_ns)
+
+    def sessions(self, seed: int) -> tuple[Session, ...]:
+        """Return what the player does; ``seed`` chooses the payload."""
+        return (Session(at_ns=self.start_ns, job=self._job(seed)),)
+
+    def _job(self, seed: int) -> video.Job:
+        buffer_ns = parsed(parse_time, "buffer", self.buffer)
+        segment_ns = parsed(parse_time, "segment", self.segment)
+        most_ns = max(1, buffer_ns - segment_ns)  # in the buffer, when a segment is asked for
+
+        def part(name: str, quantity: Quantity | None, usual: int) -> int:
+            return usual if quantity is None else parsed(parse_time, name, quantity)
+
+        return video.Job(
+            ladder=tuple(parsed(parse_rate, "ladder", rate) for rate in self.ladder),
+            segments=self.segments,
+            segment_ns=segment_ns,
+            buffer_ns=buffer_ns,
+            reservoir_ns=part("reservoir", self.reservoir, most_ns * 90 // 240),
+            cushion_ns=part("cushion", self.cushion, most_ns * 126 // 240),
+            seed=seed,
+        )
 
 
 def drawn(name: str, size: Quantity | Sizes, rng: random.Random) -> int:

@@ -73,6 +73,13 @@ _ALL: Final = (
         "object_time",
         "time from when an object was asked for, or its connection, to its last octet read",
     ),
+    _metric("video_rate", "bit/s", _HIGHER, "mean of the bit rates at which segments were fetched"),
+    _metric("stalls", "1", _LOWER, "how often the player had nothing left to play"),
+    _metric("stall_time", "s", _LOWER, "how long the player had nothing left to play, in all"),
+    _metric("rate_switches", "1", _LOWER, "segments of another bit rate than the one before"),
+    _metric(
+        "startup_delay", "s", _LOWER, "time from the start of connecting to the first segment's end"
+    ),
     _metric("blocks", "1", _NEITHER, "blocks that arrived in full"),
     *_quantiles(
         "block_delay", "time from when a block was due at the sender to its last octet read"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.workload import bulk, http, reqres, rpc, stream
-from testbed.workload.application import Http, Rpc
+from testbed.workload import bulk, http, reqres, rpc, stream, video
+from testbed.workload.application import Http, Rpc, Video
 from testbed.workload.kinds import Kind, PairedKind
 from testbed.workload.metrics import BOTH_WAYS, COMMON, CPU, TIMED
 from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
@@ -67,6 +67,14 @@ HTTP: Final = PairedKind(
         "objects",
         *COMMON,
     ),
+)
+VIDEO: Final = PairedKind(
+    spec=Video,
+    job=video.Job,
+    connect=video.connect,
+    serve=video.serve,
+    evaluate=video.evaluate,
+    gives=("video_rate", "stall_time", "stalls", "rate_switches", "startup_delay", *COMMON),
 )
 IPERF3: Final = Kind(spec=Iperf3, gives=("goodput", "duration", "retransmits", *BOTH_WAYS, *CPU))
 COMMAND: Final = Kind(spec=Command, gives=("duration", *CPU))

@@ -213,6 +213,7 @@ def test_user_timeout_ends_a_connection(
         "rpc, arrivals: {poisson: 50}, stop: 1s, connections: 3",
         "http, pages: 3, size: {uniform: [1KB, 30KB]}",
         "http, objects: 10, keep_alive: false",
+        "video, ladder: [200kbit, 1mbit], segments: 5",
         "stream, rate: 1mbit, duration: 2s",
     ],
 )
