@@ -229,8 +229,10 @@ class Workers:
             self._waiting.appendleft(order)
 
     def _answered(self, asked: _Asked, came: _Came) -> Iterator[AnyMessage]:
-        if came.octets is None:
-            self._cluster.workers()  # raises, if it is the scheduler that is gone
+        # Is the scheduler gone, that is the error.
+        if came.octets is None and asked.address not in self._cluster.workers():
+            self._asked[came.key] = asked  # lost with its worker, as _compare() finds
+            return
         if asked.order is None:
             self._answers[asked.address] = (
                 Answer(why=f"it cannot be asked: {came.error!r}")
