@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sandbox
 TESTS = """\
 import pytest
 
-from testbed.errors import SandboxError, WorkloadError
+from testbed.errors import InputError, WorkloadError
 
 
 def test_programs(sandbox, topology):
@@ -30,7 +30,7 @@ def test_programs(sandbox, topology):
         lab.exec("client", ["sh", "-c", "echo no >&2; exit 3"])
     with pytest.raises(WorkloadError, match="ran for more than 0.05 s"):
         lab.exec("client", ["sleep", "1000"], timeout=0.05)
-    with pytest.raises(SandboxError):
+    with pytest.raises(InputError):
         lab.exec("nobody", ["true"])
     waiting = lab.spawn("server", ["sh", "-c", "echo ready; exec sleep 1000"])
     waiting.kill()

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed.errors import OperationError, SandboxError
+from testbed.errors import InputError, OperationError
 from testbed.sandbox import Sandbox
 from testbed.sandbox.observation import Address
 from testbed.topology.model import Endpoint, EndpointFlag, Limits, Neighbour, Route, Rule, Topology
@@ -288,11 +288,11 @@ def test_what_reads_back_differently_is_an_error(plans: types.SimpleNamespace) -
 
 def test_unknown_node_is_an_error() -> None:
     async def scenario(sandbox: Sandbox) -> None:
-        with pytest.raises(SandboxError, match="nobody"):
+        with pytest.raises(InputError, match="nobody"):
             await sandbox.execute([SetSysctl(namespace="nobody", key="a.b", value="1")])
-        with pytest.raises(SandboxError, match="nobody"):
+        with pytest.raises(InputError, match="nobody"):
             await sandbox.spawn("nobody", ["true"])
-        with pytest.raises(SandboxError, match="nobody"):
+        with pytest.raises(InputError, match="nobody"):
             await sandbox.observe(["nobody"])
 
     in_sandbox(scenario)
