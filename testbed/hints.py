@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint: the known word that is most like ``word``, or else all known words."""
-    candidates = list(known)
+    candidates = [str(each) for each in known]
     likely = alike(word, candidates)
     if likely is not None:
         return f"did you mean {likely!r}?"

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,

@@ -10,8 +10,9 @@ import msgspec
 from testbed.analysis.claims import ExpectSpec, Selector, bound
 from testbed.analysis.instance import Instance
 from testbed.analysis.registry import metrics, unknown
-from testbed.document import Document, join_path, nearest
+from testbed.document import Document, join_path
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.metric import Metric, Source, Subject
 from testbed.results.model import Scalar
 

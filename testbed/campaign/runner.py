@@ -16,7 +16,6 @@ from testbed.analysis.sequential import Looks, follow
 from testbed.campaign.executors import InOrder, Writer, check_environment
 from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
-from testbed.document import nearest
 from testbed.errors import InputError, StoreError
 from testbed.experiment import traces
 from testbed.experiment.asked import asked, is_deterministic
@@ -25,6 +24,7 @@ from testbed.experiment.matrix import PlannedRun, schedule
 from testbed.experiment.plugins import used
 from testbed.experiment.scenario import is_of_flows
 from testbed.experiment.venue import SIMULATION
+from testbed.hints import nearest
 from testbed.machine.model import HOST, VIRTUAL_TIME, Machine
 from testbed.results.environment import Software, gather, software
 from testbed.results.model import RunRecord, Scalar, Status

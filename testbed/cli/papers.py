@@ -246,7 +246,7 @@ def new(
 
 
 def _sides(only: str | None) -> list[Side]:
-    from testbed.document import nearest
+    from testbed.hints import nearest
     from testbed.papers.spec import Side
 
     if only is None:

@@ -16,8 +16,8 @@ import msgspec
 
 from testbed.doctor.case import Case, Finding
 from testbed.doctor.causes import CAUSES
-from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.prediction import Subflow, address_of, subflows
 from testbed.sandbox.observation import NamespaceState
 from testbed.topology.forwarding import family_of, host

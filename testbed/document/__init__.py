@@ -28,7 +28,6 @@ from testbed.document.paths import Keys, Positions, join_path, split_path
 from testbed.document.reader import MAX_BYTES, Data, parse
 from testbed.document.writer import dump
 from testbed.errors import InputError
-from testbed.hints import nearest
 
 __all__ = [
     "MAX_BYTES",
@@ -42,7 +41,6 @@ __all__ = [
     "join_path",
     "load",
     "loads",
-    "nearest",
     "open_hook",
     "parse",
     "split_path",

@@ -17,6 +17,7 @@ from testbed.experiment.matrix import check_size
 from testbed.experiment.overrides import Overrides
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS
 from testbed.experiment.spec import PACKETS, WIRE, EventSpec, ExperimentSpec
+from testbed.hints import nearest
 from testbed.machine import machine
 from testbed.probe.probes import PROBES
 from testbed.results.model import STACK_PREFIX
@@ -91,7 +92,7 @@ def names(written: Document[ExperimentSpec]) -> None:
     def check(index: int, probe: str) -> None:
         place = document.join_path("probes", index)
         if probe not in known:
-            hint = "write 'pcap: true'" if probe == "pcap" else document.nearest(probe, known)
+            hint = "write 'pcap: true'" if probe == "pcap" else nearest(probe, known)
             raise written.error(f"there is no probe {probe!r}", place, hint)
         if probe not in (WIRE, PACKETS):
             with written.placing(place):
@@ -242,7 +243,7 @@ def matrix(written: Document[ExperimentSpec], choices: Sequence[StackChoice]) ->
             return
         first = str(document.split_path(path)[0]) if path else ""
         if first not in known:
-            hint = document.nearest(first, known)
+            hint = nearest(first, known)
             raise written.error("is no path of the topology or of a flow", place, hint)
 
     all_of(
@@ -278,7 +279,7 @@ def _check_option(
         raise written.error(
             f"no stack here has the option {option!r}",
             place,
-            document.nearest(option, sorted(known)),
+            nearest(option, sorted(known)),
         )
     for value in written.value.matrix[STACK_PREFIX + option]:
         for choice in having:

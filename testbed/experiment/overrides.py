@@ -14,6 +14,7 @@ from testbed.errors import InputError
 from testbed.experiment import traces
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS
 from testbed.experiment.spec import CASE, REPETITIONS, ExperimentSpec
+from testbed.hints import nearest
 from testbed.machine.model import HOST
 from testbed.results.model import STACK_PREFIX
 from testbed.topology.load import substitute
@@ -112,7 +113,7 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
         return raw | {FLOWS: flows | {rest[0]: _mapping(flows, rest[0]) | {rest[1]: value}}}
     fields = [field.name for field in msgspec.structs.fields(ExperimentSpec)]
     if rest or first not in fields:
-        hint = document.nearest(path if rest else first, _paths(flows, fields))
+        hint = nearest(path if rest else first, _paths(flows, fields))
         raise InputError("leads nowhere in the experiment or topology", hint=hint)
     return raw | {first: value}
 

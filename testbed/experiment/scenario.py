@@ -13,6 +13,7 @@ from testbed.document import Document, Positions
 from testbed.errors import InputError, all_of
 from testbed.experiment.events import Action, timeline
 from testbed.experiment.spec import CASE, ExperimentSpec
+from testbed.hints import nearest
 from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
 from testbed.topology.forwarding import Forwarding
 from testbed.topology.load import substitute
@@ -186,7 +187,7 @@ def _flow_path(flows: Mapping[str, Any], first: object, rest: list[Any]) -> tupl
     if name not in flows or not keys:
         raise InputError(
             f"{document.join_path(str(first), *rest)!r} is no flow's value",
-            hint=document.nearest(name, flows),
+            hint=nearest(name, flows),
         )
     return name, document.join_path(*keys)
 
@@ -292,7 +293,7 @@ def _route(
         named += [program.node for program in workload.programs]
     for name in named:
         if name not in hosts:
-            raise InputError(f"there is no host {name!r}", hint=document.nearest(name, hosts))
+            raise InputError(f"there is no host {name!r}", hint=nearest(name, hosts))
     if workload.source == workload.target:
         raise InputError(
             f"from and to are both {workload.source!r}: nothing would cross the network",
@@ -371,7 +372,7 @@ def _captures(
     else:
         for index, name in enumerate(wanted):
             if name not in known:
-                hint = document.nearest(name, known)
+                hint = nearest(name, known)
                 raise written.error(f"there is no interface {name!r}", f"pcap[{index}]", hint)
         chosen = [known[name] for name in wanted]
     return {

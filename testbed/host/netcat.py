@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.document import nearest
 from testbed.errors import InputError, TestbedError
+from testbed.hints import nearest
 from testbed.host import endpoints, stdio
 from testbed.host.driver import Host, HostServer
 from testbed.host.recording import Capture, JsonTracer

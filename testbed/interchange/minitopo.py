@@ -19,8 +19,9 @@ from typing import Final
 
 import msgspec
 
-from testbed.document import Data, nearest
+from testbed.document import Data
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.interchange.imports import Imported, Note
 from testbed.units import format_percent, format_rate, format_time
 from testbed.wire.netem import Netem

@@ -1,22 +1,14 @@
-"""pyroute2's classes, for messages that are rare: see :mod:`testbed.netlink.codec` for others.
-
-Attributes are read out of decoded messages without decoding those nobody asked for.
-"""
+"""pyroute2's classes, for messages that are rare: see :mod:`testbed.netlink.codec` for others."""
 
 from __future__ import annotations
 
-import struct
-import types
 from typing import Any, ClassVar, TypeVar
 
-from pyroute2.netlink import NLA_F_NESTED, NLA_F_NET_BYTEORDER, nla_slot, nlmsg
+from pyroute2.netlink import nlmsg
 
 from testbed.netlink.codec import Request
 
 Message = TypeVar("Message", bound=nlmsg)
-
-_HEADER = struct.Struct("=HH")  # struct nlattr: length, type
-_TYPE = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
 
 
 class OwnMap:
@@ -34,31 +26,6 @@ class OwnMap:
         """Have the map compiled for this class itself."""
         super().__init_subclass__()
         cls._nlmsg_base__compiled_nla = False
-
-
-class Only(OwnMap):
-    """Mixin for a pyroute2 message: skip every attribute that ``nla_map`` does not name.
-
-    The kernel describes a link by some fifty attributes; making an object of each takes ten times
-    as long as of the six we read.  The map gives numbers: ``(3, "IFLA_IFNAME", "asciiz")``.
-    """
-
-    nla_map: ClassVar[tuple[tuple[int, str, str], ...]]
-
-    def decode_nlas(self: Any, offset: int) -> None:
-        """Make a slot, decoded when it is read, of each attribute in the map."""
-        names = {number: (name, kind) for number, name, kind in self.nla_map}
-        end = self.offset + self.length
-        while offset + _HEADER.size <= end:
-            length, number = _HEADER.unpack_from(self.data, offset)
-            known = names.get(number & _TYPE)
-            if known is not None:
-                kind = getattr(self, known[1])
-                if isinstance(kind, types.FunctionType):  # it chooses the class
-                    kind = kind(self)
-                slot = kind(data=self.data, offset=offset, parent=self, length=length)
-                self["attrs"].append(nla_slot(known[0], slot))
-            offset += (max(length, _HEADER.size) + 3) & ~3
 
 
 def attributes(message: Any) -> dict[str, Any]:

@@ -14,12 +14,13 @@ import msgspec
 from testbed import document, shipped
 from testbed.analysis.claims import ExpectSpec, bound
 from testbed.analysis.registry import metric_of
-from testbed.document import Document, join_path, nearest
+from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.experiment import table
 from testbed.experiment.load import glance
 from testbed.experiment.matrix import expand
 from testbed.experiment.spec import ExperimentSpec
+from testbed.hints import nearest
 from testbed.machine.model import VIRTUAL_TIME
 from testbed.papers.spec import PublishedSpec, Side, ValueSpec
 from testbed.results.model import Cell, Scalar

@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from testbed.document import nearest
 from testbed.errors import InputError, MachineError, PlatformError
 from testbed.experiment.venue import SIMULATION
+from testbed.hints import nearest
 from testbed.machine import Program, machine
 from testbed.machine.model import HOST
 from testbed.sandbox import Feature, Sandbox

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from testbed.analysis.outcome import Outcome, outcome
-from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.report import answers, asking, running, sweeps
 from testbed.report.blocks import Article, Line, Section
 from testbed.report.comparing import comparison

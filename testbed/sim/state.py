@@ -9,7 +9,7 @@ import msgspec
 
 from testbed.errors import SimulationError
 from testbed.topology.forwarding import host
-from testbed.topology.model import Endpoint, Kind, Node, Route, Topology
+from testbed.topology.model import Endpoint, Kind, Node, Route, Topology, middle
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -26,7 +26,6 @@ from testbed.topology.operations import (
     RemoveRule,
     SetLink,
 )
-from testbed.topology.skeleton import middle
 
 T = TypeVar("T")
 Place = tuple[str, str]  # an interface: namespace and name

@@ -17,6 +17,7 @@ import msgspec
 
 from testbed.document import join_path
 from testbed.errors import all_of
+from testbed.topology.forwarding import unfit
 from testbed.topology.model import Family
 from testbed.topology.skeleton import End, Segment, Skeleton
 
@@ -108,21 +109,6 @@ def _parse(skeleton: Skeleton, end: End, index: int) -> _Given:
     if reason := unfit(value):
         raise error(f"{text} {reason}", path)
     return _Given(value.ip, value.network, path)
-
-
-def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | None:
-    """Say what is wrong with an address for a host; None: nothing."""
-    ip, network = value.ip, value.network
-    if ip.is_multicast or ip.is_loopback or ip.is_unspecified:
-        return "is no unicast address of a host"
-    if ip.is_link_local:
-        return "is a link-local address; use a global or private one"
-    if network.max_prefixlen - network.prefixlen >= 2:
-        if ip == network.network_address:
-            return "is the address of the network itself"
-        if value.version == 4 and ip == network.broadcast_address:
-            return f"is the broadcast address of {network}"
-    return None
 
 
 class _Use(msgspec.Struct, frozen=True):

@@ -11,10 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from testbed.document import nearest
 from testbed.errors import InputError
-from testbed.topology.addresses import unfit
-from testbed.topology.forwarding import family_of, host
+from testbed.hints import nearest
+from testbed.topology.forwarding import family_of, host, unfit
 from testbed.topology.model import (
     Endpoint,
     EndpointFlag,
@@ -26,6 +25,7 @@ from testbed.topology.model import (
     Route,
     Rule,
     Topology,
+    middle,
 )
 from testbed.topology.operations import (
     WIRE,
@@ -39,7 +39,6 @@ from testbed.topology.operations import (
     SetLink,
     SetWire,
 )
-from testbed.topology.skeleton import middle
 from testbed.topology.spec import EndpointSpec
 from testbed.wire import grammar
 from testbed.wire.netem import Value

@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from testbed.document import join_path, nearest
+from testbed.document import join_path
+from testbed.hints import nearest
 from testbed.topology.addresses import Addressing
 from testbed.topology.model import Endpoint, EndpointFlag, Family, Kind, Limits
 from testbed.topology.skeleton import End, Skeleton
@@ -180,35 +181,9 @@ def _spec(end: End, flags: list[FlagName]) -> EndpointSpec:
 
 
 def _check(skeleton: Skeleton, spec: EndpointSpec, path: str) -> None:
-    message = problem(spec)
+    message = spec.problem
     if message:
         raise skeleton.document.error(message, path)
-
-
-def problem(spec: EndpointSpec) -> str | None:
-    """Return what ``mptcp_pm_nl_add_addr_doit`` would refuse, or what could have no effect."""
-    flags = set(spec.flags)
-    if spec.interface is None and spec.address is None:
-        return "an endpoint has an interface, an address, or both"
-    if spec.address is not None and not _is_address(spec.address):
-        return f"{spec.address!r} is no address"
-    if {"signal", "fullmesh"} <= flags:
-        return "signal and fullmesh exclude each other"
-    if "fullmesh" in flags and "subflow" not in flags:
-        return "fullmesh has no effect without subflow"
-    if spec.port is not None and not ("signal" in flags and "subflow" not in flags):
-        return "a port needs signal and excludes subflow: it is announced with the address"
-    if len(flags) < len(spec.flags):
-        return "a flag stands here twice"
-    return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_distinct(skeleton: Skeleton, node: str, found: list[Endpoint]) -> None:

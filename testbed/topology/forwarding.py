@@ -56,6 +56,21 @@ def family_of(address: str) -> Family:
     return Family.IPV6 if ":" in address else Family.IPV4
 
 
+def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | None:
+    """Say what is wrong with an address for a host; None: nothing."""
+    ip, network = value.ip, value.network
+    if ip.is_multicast or ip.is_loopback or ip.is_unspecified:
+        return "is no unicast address of a host"
+    if ip.is_link_local:
+        return "is a link-local address; use a global or private one"
+    if network.max_prefixlen - network.prefixlen >= 2:
+        if ip == network.network_address:
+            return "is the address of the network itself"
+        if value.version == 4 and ip == network.broadcast_address:
+            return f"is the broadcast address of {network}"
+    return None
+
+
 def forwards(node: Node, family: Family) -> bool:
     """Tell whether a node passes on packets that are not for itself."""
     value = dict(node.sysctls).get(_FORWARDING[family])

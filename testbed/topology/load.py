@@ -12,6 +12,7 @@ import msgspec
 from testbed import document
 from testbed.document import Data, Document
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.topology.spec import LinkSpec, NetemSpec, NodeSpec, Spec, TopologySpec
 from testbed.wire import steps
 from testbed.wire.netem import OPTIONS, Netem
@@ -118,7 +119,7 @@ def _replace(data: Data, keys: tuple[str | int, ...], depth: int, value: Data) -
         raise _nowhere(keys, depth, f"{key!r} is asked of a plain value", None)
     known = _known(data, keys, depth)
     if known is not None and key not in known:
-        raise _nowhere(keys, depth, f"there is no {key!r}", document.nearest(key, known))
+        raise _nowhere(keys, depth, f"there is no {key!r}", nearest(key, known))
     return {**data, key: _replace(data.get(key), keys, depth + 1, value)}
 
 

@@ -192,3 +192,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
             if link.name == name:
                 return link
         raise KeyError(name)
+
+
+def middle(index: int, side: str) -> str:
+    """Return the name of the middle end of link number ``index`` on side ``a`` or ``b``."""
+    return f"w{index}{side}"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 from testbed.document import Document, join_path
 from testbed.errors import InputError
-from testbed.topology.model import Interface, Kind, Link, Node, Topology
+from testbed.topology.model import Interface, Kind, Link, Node, Topology, middle
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
@@ -30,7 +30,7 @@ from testbed.topology.operations import (
     VethEnd,
 )
 from testbed.topology.resolve import resolve
-from testbed.topology.skeleton import mac, middle
+from testbed.topology.skeleton import mac
 from testbed.topology.spec import TopologySpec
 
 

@@ -16,7 +16,6 @@ import msgspec
 from testbed.errors import InputError
 from testbed.topology import changes
 from testbed.topology.changes import Operations
-from testbed.topology.endpoints import problem
 from testbed.topology.model import Endpoint, EndpointFlag, Interface, Link, Node, Topology
 from testbed.topology.operations import (
     AddEndpoint,
@@ -224,7 +223,7 @@ def _(change: TakeAddress, present: Present) -> tuple[Operations, Present]:
 @_apply.register
 def _(change: GiveEndpoint, present: Present) -> tuple[Operations, Present]:
     node = changes.find_node(present.topology, change.node)
-    wrong = problem(change.endpoint)
+    wrong = change.endpoint.problem
     if wrong:
         raise InputError(wrong)
     added = changes.new_endpoints(present.built, present.topology, change.node, change.endpoint)

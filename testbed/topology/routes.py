@@ -18,7 +18,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from testbed.document import join_path, nearest
+from testbed.document import join_path
+from testbed.hints import nearest
 from testbed.topology.addresses import Address, Addressing, IpAddress
 from testbed.topology.model import MAIN_TABLE, Family, Kind, NextHop, Route, Rule
 from testbed.topology.skeleton import End, Skeleton

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
-from testbed.document import Document, join_path, nearest
+from testbed.document import Document, join_path
 from testbed.errors import all_of
+from testbed.hints import nearest
 from testbed.topology.model import Kind
 from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec
 
@@ -99,11 +100,6 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
         segments=segments,
         segment_of={end: segment for segment in segments for end in segment.ends},
     )
-
-
-def middle(index: int, side: str) -> str:
-    """Return the name of the middle end of link number ``index`` on side ``a`` or ``b``."""
-    return f"w{index}{side}"
 
 
 def mac(number: int, role: int) -> str:

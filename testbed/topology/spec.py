@@ -6,6 +6,7 @@ Shapes and ranges are checked here; what depends on two places of the file is ch
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -49,6 +50,32 @@ class EndpointSpec(Spec, frozen=True, kw_only=True):
     flags: list[FlagName]
     port: Port | None = None  # announced with the address; needs ``signal``
     id: EndpointId | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What ``mptcp_pm_nl_add_addr_doit`` would refuse, or what could have no effect."""
+        flags = set(self.flags)
+        if self.interface is None and self.address is None:
+            return "an endpoint has an interface, an address, or both"
+        if self.address is not None and not _is_address(self.address):
+            return f"{self.address!r} is no address"
+        if {"signal", "fullmesh"} <= flags:
+            return "signal and fullmesh exclude each other"
+        if "fullmesh" in flags and "subflow" not in flags:
+            return "fullmesh has no effect without subflow"
+        if self.port is not None and not ("signal" in flags and "subflow" not in flags):
+            return "a port needs signal and excludes subflow: it is announced with the address"
+        if len(flags) < len(self.flags):
+            return "a flag stands here twice"
+        return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class LimitsSpec(Spec, frozen=True, kw_only=True):

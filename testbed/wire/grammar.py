@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.units import (
     format_percent,
     format_rate,
@@ -36,7 +37,7 @@ from testbed.wire.options import (
     Reorder,
 )
 from testbed.wire.queues import grammar as queues
-from testbed.wire.words import integer, nearest, no_more, read_limit, take_part, write_limit
+from testbed.wire.words import integer, no_more, read_limit, take_part, write_limit
 
 NONE: Final = "none"  # removes an option
 

@@ -25,9 +25,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.wire import grammar
 from testbed.wire.opportunities import OPPORTUNITY, Trace, TraceLink
-from testbed.wire.words import nearest
 
 __all__ = ["OPPORTUNITY", "Changes", "Step", "Trace", "TraceLink", "load", "loads"]
 

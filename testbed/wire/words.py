@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.units import format_size, format_time, parse_size, parse_time
 from testbed.wire.options import Limit, LimitUnit
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Word a hint: the choice most like ``word``, or all of them."""
-    names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(names)}"
 
 
 def no_more(words: list[str], known: Iterable[str] = ()) -> None:

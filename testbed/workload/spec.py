@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from testbed.document import nearest
+from testbed.hints import nearest
 from testbed.metric import Metric
 from testbed.units import parse_rate, parse_size, parse_time
 from testbed.workload import bulk, reqres, stream

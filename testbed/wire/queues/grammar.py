@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.units import (
     format_percent,
     format_size,
@@ -20,7 +21,7 @@ from testbed.units import (
     parse_time,
 )
 from testbed.wire.queues.kinds import KINDS, Queue, kind_of
-from testbed.wire.words import integer, nearest, read_limit, write_limit
+from testbed.wire.words import integer, read_limit, write_limit
 
 KIND: Final = "kind"
 

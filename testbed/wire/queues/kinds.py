@@ -176,11 +176,6 @@ def kind_of(queue: Queue) -> str:
     return str(queue.__struct_config__.tag)
 
 
-def is_marking(queue: Queue) -> bool:
-    """Whether it marks packets with CE (RFC 3168)."""
-    return getattr(queue, "ecn", False) or getattr(queue, "ce_threshold", 0) > 0
-
-
 def limit_of(queue: Queue) -> Limit:
     """Return what may wait at most."""
     if isinstance(queue, Fifo):

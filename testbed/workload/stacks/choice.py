@@ -19,8 +19,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from testbed import document
-from testbed.document import nearest
 from testbed.errors import InputError, all_of
+from testbed.hints import nearest
 from testbed.workload.stacks import options
 from testbed.workload.stacks.model import Scalar, StackKind
 from testbed.workload.stacks.registry import kind, names

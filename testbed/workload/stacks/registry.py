@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from testbed.document import nearest
 from testbed.errors import InputError
+from testbed.hints import nearest
 from testbed.workload.stacks.model import Stack, StackKind
 from testbed.workload.stacks.mptcp import MPTCP
 from testbed.workload.stacks.tcp import TCP
