@@ -19,7 +19,7 @@ import msgspec
 from pyroute2.netlink.rtnl import RTM_GETROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.netlink.attributes import Only, attributes, decode, encode
+from testbed.netlink.attributes import attributes, decode, encode
 from testbed.netlink.transport import Netlink
 from testbed.sandbox import syscalls
 
@@ -66,17 +66,6 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     arrived: tuple[str, ...]
     hops: tuple[Hop, ...]
     sources: tuple[str, ...]
-
-
-class Route(Only, rtmsg):  # type: ignore[misc]
-    """A route (linux/rtnetlink.h)."""
-
-    nla_map = (
-        (1, "RTA_DST", "target"),
-        (2, "RTA_SRC", "target"),
-        (4, "RTA_OIF", "uint32"),
-        (5, "RTA_GATEWAY", "target"),
-    )
 
 
 def family(address: str) -> socket.AddressFamily:
@@ -130,7 +119,7 @@ class Node:
 
     def hop(self, packet: Packet) -> Hop:
         question = encode(
-            Route(),
+            rtmsg(),
             RTM_GETROUTE,
             family=family(packet.source),
             dst_len=bits(packet.source),
@@ -139,7 +128,7 @@ class Node:
         )
         self.enter()
         try:
-            message = decode(Route, self._netlink.get(question))
+            message = decode(rtmsg, self._netlink.get(question))
         except OSError:
             return Hop()
         attrs = attributes(message)
