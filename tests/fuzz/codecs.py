@@ -15,6 +15,7 @@ import msgspec
 from testbed.errors import PacketError
 from testbed.host.frames import Received
 from testbed.host.gro import Merger
+from testbed.stack.packet.checksum import checksum, total
 from testbed.stack.packet.codec import emit, parse, split
 from testbed.stack.packet.icmp import IcmpError, parse_icmp
 from testbed.stack.packet.option_list import emit_options, parse_options
@@ -97,7 +98,7 @@ def icmp_packet(rng: Random) -> bytes:
         pseudo = header[8:40] + struct.pack("!II", len(message), 58)
     if len(message) >= 4:
         message = message[:2] + bytes(2) + message[4:]
-        sums = octets.checksum(octets.total(pseudo), octets.total(message))
+        sums = checksum(total(pseudo), total(message))
         message = message[:2] + sums.to_bytes(2, "big") + message[4:]
     return header + message
 

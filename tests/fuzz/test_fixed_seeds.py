@@ -71,7 +71,7 @@ def test_the_command_tells_keeps_and_replays_what_it_finds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """One line each: what is found, how to see it again, and the smallest case as a file."""
-    for targets in (command.TARGETS, TARGETS):
+    for targets in (vars(command)["TARGETS"], TARGETS):
         monkeypatch.setitem(targets, "faulty", FAULTY)
     for name in codecs.CODECS:
         monkeypatch.delitem(TARGETS, name)
@@ -135,7 +135,7 @@ def test_an_interrupt_tells_what_was_found(
             raise KeyboardInterrupt
         _play(case)
 
-    for targets in (command.TARGETS, TARGETS):
+    for targets in (vars(command)["TARGETS"], TARGETS):
         monkeypatch.setitem(targets, "faulty", FAULTY._replace(play=interrupted))
     for name in codecs.CODECS:
         monkeypatch.delitem(TARGETS, name)

@@ -11,6 +11,7 @@ import sys
 
 from testbed.host import endpoints
 from testbed.host.driver import Host
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import SetBackup
 from testbed.stack.packet.address import Address
 
@@ -21,12 +22,14 @@ async def main(address, port):
     host = Host(endpoints.mptcp(endpoints.like_the_kernel(endpoints.MPTCP), follow=True))
     reader, writer = await host.open_connection(Address(address, int(port)))
     connection = writer.get_extra_info("connection")
+    mptcp = host.endpoint
+    assert isinstance(mptcp, MptcpEndpoint)
     writer.write(bytes(1))  # no join before the peer has confirmed data
     while len(flows := [one.path.flow for one in connection.subflows if one.usable]) < 2:
         await asyncio.sleep(0.01)
     for backup in (True, False, True):
         command = SetBackup(flow=flows[1], backup=backup)
-        host.endpoint.paths.execute(connection.keys.token, command, host.now())
+        mptcp.paths.execute(connection.keys.token, command, host.now())
         host.wake()
         await asyncio.sleep(0)
     writer.write(bytes(OCTETS - 1))

@@ -12,6 +12,7 @@ from testbed.experiment.load import load
 from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import Assignment, venue
 from testbed.results.model import RunRecord, Status
+from testbed.workload.spec import Bulk
 
 TOPOLOGY = """\
 nodes: {phone: {}, laptop: {}, router: {kind: router}, server: {}}
@@ -128,7 +129,8 @@ def test_a_size_of_a_flow_is_an_axis(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(TOPOLOGY)
     (tmp_path / "try.yaml").write_text(text)
     experiment = load(tmp_path / "try.yaml", Overrides(machine="sim"))
-    sizes = [experiment.scenario(cell).flows[0].flow.workload.size for cell in experiment.cells]
+    workloads = [experiment.scenario(cell).flows[0].flow.workload for cell in experiment.cells]
+    sizes = [workload.size for workload in workloads if isinstance(workload, Bulk)]
     assert sizes == ["1KB", "2KB"]
     changed = load(
         tmp_path / "try.yaml", Overrides(machine="sim", values=[("flows.short.stop", "2s")])

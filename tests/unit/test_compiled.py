@@ -138,7 +138,7 @@ def test_the_command_line_says_it_where_they_are_out_of_date(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stale = compiled.Status("interpreted", "the compiled modules are not used", stale=True)
-    monkeypatch.setattr(command_line.compiled, "status", lambda: stale)
+    monkeypatch.setattr(compiled, "status", lambda: stale)
     done = CliRunner().invoke(command_line.application, ["stacks"])
     assert done.stderr == "testbed: the compiled modules are not used\n"
     assert done.exit_code == 0
@@ -150,7 +150,7 @@ def test_the_command_line_cannot_do_without_what_is_required(
     def status() -> compiled.Status:
         raise ImportError("TESTBED_COMPILED=require: there are none")
 
-    monkeypatch.setattr(command_line.compiled, "status", status)
+    monkeypatch.setattr(compiled, "status", status)
     done = CliRunner().invoke(command_line.application, ["stacks"])
     assert "TESTBED_COMPILED=require: there are none" in done.stderr
     assert "unset TESTBED_COMPILED" in done.stderr

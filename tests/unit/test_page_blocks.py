@@ -22,7 +22,7 @@ from testbed.experiment.spec import ExperimentSpec
 from testbed.topology.load import load_topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import LinkSpec, TopologySpec
-from testbed.workload.command import Program
+from testbed.workload.spec import Program
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

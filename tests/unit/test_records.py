@@ -25,6 +25,7 @@ def test_what_is_written_is_read_back():
 
 def test_a_field_that_is_missing_is_not_0():
     (record,) = records.read(records.encode(WRITTEN[:1]))
+    assert isinstance(record, records.TcpInfoRecord)
     assert (record.tcp.rtt, record.tcp.bytes_retrans) == (0, None)
 
 

@@ -9,6 +9,7 @@ from testbed.campaign import runner
 from testbed.experiment import load as load_module
 from testbed.experiment.load import load
 from testbed.experiment.overrides import Overrides
+from testbed.experiment.scenario import scenario
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
 
@@ -132,7 +133,6 @@ def test_how_long_runs_take_is_asked_once_for_all_that_take_equally_long(tmp_pat
     (tmp_path / "try.yaml").write_text(text)
     experiment = load(tmp_path / "try.yaml")
     made = []
-    scenario = load_module.scenario
     monkeypatch.setattr(load_module, "scenario", lambda *args: made.append(args) or scenario(*args))
     runs = runner.plan(experiment)
     assert len(runs) == 39 * 2 * 2 * 2

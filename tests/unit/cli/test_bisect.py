@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from testbed.campaign import runner
 from testbed.cli.application import application
-from testbed.experiment.load import Overrides, load
+from testbed.experiment.load import load
+from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import SIMULATION
 from tests.folders import keep
 from tests.unit.campaign.bisect import repository

@@ -17,6 +17,7 @@ from testbed.cli import elsewhere
 from testbed.cli.application import application
 from testbed.machine import registry
 from testbed.machine.model import VARIABLE
+from testbed.results.environment import software
 from tests import fakes
 from tests.processes import until_gone
 
@@ -101,8 +102,7 @@ def test_files_of_the_same_name_are_compared_each_with_itself(run, tmp_path):
 
 def test_the_software_is_looked_at_once(run, monkeypatch):
     looks = []
-    real = elsewhere.software
-    monkeypatch.setattr(elsewhere, "software", lambda: looks.append(real()) or looks[-1])
+    monkeypatch.setattr(elsewhere, "software", lambda: looks.append(software()) or looks[-1])
     run()
     assert [it.errand.software for it in fakes.started()] == looks * 2
 

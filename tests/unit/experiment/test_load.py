@@ -12,6 +12,7 @@ from testbed.errors import InputError
 from testbed.experiment import rehearsal
 from testbed.experiment.load import load, recall, restore
 from testbed.experiment.overrides import Overrides
+from testbed.experiment.scenario import scenario
 from testbed.results.model import ExperimentRecord
 
 ROOT = Path(__file__).parents[3]
@@ -335,7 +336,6 @@ def test_an_endpoint_can_be_of_an_address_that_came_by_an_event(read):
 
 def test_a_large_matrix_is_not_tried_whole(read, monkeypatch):
     made = []
-    scenario = rehearsal.scenario
     monkeypatch.setattr(rehearsal, "scenario", lambda *args: made.append(args) or scenario(*args))
     values = list(range(1000, 1100))
     experiment = read(

@@ -40,9 +40,10 @@ class World:
         for here, there in ((A1, B2), (A2, B1)):
             self.network.paths[here, there], self.network.paths[there, here] = self.network.path(0)
         self.network.server.endpoint.listen(Address("0.0.0.0", 80))
-        self.connection = self.network.connect()
+        self.connection: Any = self.network.connect()
         self.network.client.send(self.connection, b"hello", close=False)
         self.network.run(1)
+        self.peer: Any
         (self.peer,) = self.network.server.connections
         self.address = str(folder / "paths")
         self.woken = asyncio.Semaphore(0)
@@ -248,12 +249,13 @@ def test_program_that_does_not_read_loses_events_and_disturbs_nobody(play: Any) 
             assert (await one.hear())["event"] == "created"
             assert (await one.hear())["event"] == "established"
         gone.writer.transport.abort()
-        slow.writer.transport.pause_reading()
+        transport: Any = slow.writer.transport
+        transport.pause_reading()
         told = 6000
         for number in range(told):
             world.socket.event("removed", world.network.now, {"token": 1, "rem_id": number})
             assert (await quick.hear())["rem_id"] == number
-        slow.writer.transport.resume_reading()
+        transport.resume_reading()
         count = 0
         while (said := await slow.hear())["event"] != "lost":
             assert said["rem_id"] == count

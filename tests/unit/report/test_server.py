@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("starlette", reason="Starlette is not installed")
 pytest.importorskip("jinja2", reason="Jinja2 is not installed")
 
-from testbed.report import server
+from testbed.report import building, server
 from testbed.report.server import COOKIE, application, is_loopback
 from testbed.results.store import Store
 
@@ -141,9 +141,8 @@ def test_requests_at_the_same_time_make_a_page_once(app, monkeypatch) -> None:
 
     def build(*arguments):
         made.append(arguments)
-        return built(*arguments)
+        return building.build(*arguments)
 
-    built = server.build
     monkeypatch.setattr(server, "build", build)
     address = "/report?" + urlencode({"folder": "silent/1"})
     with ThreadPoolExecutor(8) as clients:

@@ -57,7 +57,7 @@ def test_request_round_trip() -> None:
     ],
 )
 def test_errors_arrive_as_they_left(error: errors.TestbedError) -> None:
-    arrived = protocol.Failure.of(error).error()
+    arrived = Failure.of(error).error()
     assert type(arrived) is type(error)
     assert str(arrived) == str(error)
     assert arrived.exit_code == error.exit_code

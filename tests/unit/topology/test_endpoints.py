@@ -9,7 +9,7 @@ from testbed.topology.model import EndpointFlag, Family, Limits
 from testbed.topology.resolve import resolve
 from tests.topologies import TWO, error_of, load
 
-FLAGS = {
+FLAGS: dict[str, list[tuple[str, ...]]] = {
     "client: {}": [("subflow",), ("subflow",)],
     "client: {mptcp: false}": [],
     "client: {mptcp: {endpoints: none}}": [],

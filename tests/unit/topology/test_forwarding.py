@@ -113,7 +113,8 @@ def test_names_addresses_and_macs_are_unique(topology: Topology) -> None:
     operations = plan(topology).operations
     veths = [end for op in operations if isinstance(op, AddVeth) for end in (op.a, op.b)]
     bridges = [op for op in operations if isinstance(op, AddBridge)]
-    names = [(end.namespace, end.interface) for end in (*veths, *bridges)]
+    names = [(end.namespace, end.interface) for end in veths]
+    names += [(bridge.namespace, bridge.interface) for bridge in bridges]
     macs = [end.mac for end in veths]
     addresses = [op.address for op in operations if isinstance(op, AddAddress)]
     for values in (names, macs, addresses):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.document import structured
+from testbed.workload import bulk
 from testbed.workload.base import Workload
 from testbed.workload.sizes import Arrivals, Sizes
 from testbed.workload.spec import Bulk
@@ -112,4 +113,6 @@ def test_only_a_flow_in_the_background_may_have_no_end():
     assert not read(background=True, duration="5s").endless
     flow = read(stop="7s")
     assert isinstance(flow, Bulk)
-    assert (flow.longest_ns, flow.sessions(1)[0].job.duration_ns) == (7 * SECOND, 7 * SECOND)
+    job = flow.sessions(1)[0].job
+    assert isinstance(job, bulk.Job)
+    assert (flow.longest_ns, job.duration_ns) == (7 * SECOND, 7 * SECOND)

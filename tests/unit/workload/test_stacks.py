@@ -256,6 +256,7 @@ def test_options_of_the_kernel_are_set_and_read_back():
         stack = stacks.stack(end.name, end.decoded)
         accepted = asyncio.Queue()
         server = await stack.listen(lambda *pair: accepted.put_nowait(pair), ("127.0.0.1", 0))
+        assert isinstance(server, asyncio.Server)
         _, writer = await stack.connect(server.sockets[0].getsockname())
         _, other = await accepted.get()
         with contextlib.closing(server), contextlib.closing(writer), contextlib.closing(other):

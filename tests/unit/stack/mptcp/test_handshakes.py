@@ -168,12 +168,15 @@ def test_checksums_are_used_if_either_side_requires_them(
     a, b = Keys(KEY_A, checksum=ours), Keys(KEY_B, checksum=theirs)
     initiator = CapableInitiator(a, deny_join=False, tries=3)
     (syn,) = initiator.options(SYN, None) or ()
+    assert isinstance(syn, MpCapable)
     assert bool(syn.flags & 0x80) is ours
     responder = CapableResponder(b, deny_join=False, syn=syn)
     (syn_ack,) = responder.options(SYN | ACK, None) or ()
+    assert isinstance(syn_ack, MpCapable)
     assert bool(syn_ack.flags & 0x80) is used
     initiator.received(segment(SYN | ACK, syn_ack))
     (third,) = initiator.options(ACK, None) or ()
+    assert isinstance(third, MpCapable)
     assert bool(third.flags & 0x80) is used
     assert a.checksum is b.checksum is used
 

@@ -102,6 +102,7 @@ def test_infinite_mapping_follows_a_fallback_before_the_first_data_ack(script: A
     world.write(b"world")
     (sent,) = peer.take()
     (dss,) = (each for each in sent.options if isinstance(each, MptcpOption))
+    assert isinstance(dss, Dss)
     assert (dss.dsn, dss.subflow_seq, dss.length) == (world.keys.incoming.number(0), 1, 0)
     peer.send(ACK)
     world.connection.shutdown()

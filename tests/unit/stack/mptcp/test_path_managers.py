@@ -326,7 +326,7 @@ def test_laminar_endpoints_take_one_announced_address_each() -> None:
     )
     for number, expected in ((5, [(A2, 2)]), (6, [(A3, 3)]), (7, [])):
         remote = RemoteAddress(number, Address(f"10.0.{number}.2", 80))
-        commands = list(manager.announced(view, remote))
+        commands = [one for one in manager.announced(view, remote) if isinstance(one, OpenSubflow)]
         assert [(one.local_host, one.local_id) for one in commands] == expected
         for command in commands:
             view.add(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.stack.tcp.rate import DeliveryRate
-from testbed.stack.tcp.scoreboard import Sent
+from testbed.stack.tcp.sent import Sent
 
 MS = 1_000_000
 SIZE = 1000
