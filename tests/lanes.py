@@ -6,6 +6,7 @@ a processor to the others, which only compute.  So no two tests shape traffic at
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import pytest
@@ -21,6 +22,11 @@ class Lanes(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
         return "real time" if file.startswith(REAL_TIME) else file
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process for each processor, and one for tests that mostly wait."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:

@@ -105,7 +105,7 @@ class Forwarding:
             return Hop(out, first.via, route.source, several=True)
         if route is not None and route.kind == "unicast":
             out = self._nodes[node].interface(route.interface or "")
-            if self._is_own(node, route.via):
+            if self._says_on_link(node, route):
                 chosen = route.source or _nearest(out, route.via or "")
                 return Hop(out, destination, chosen)
             return Hop(out, route.via or destination, route.source)
@@ -115,10 +115,31 @@ class Forwarding:
             return Hop(self._nodes[node].interface(interface), destination, None)
         return None
 
-    def _is_own(self, node: str, address: str | None) -> bool:
-        """Tell whether a node has an address; as a gateway such a one says: it is on link."""
-        holder = None if address is None else self._holder.get(address)
+    def _is_own(self, node: str, address: str) -> bool:
+        holder = self._holder.get(address)
         return holder is not None and holder.node == node
+
+    def _says_on_link(self, node: str, route: Route) -> bool:
+        """Tell whether the gateway of an IPv4 route says that its destination is on link.
+
+        It does where it is an address of the route's interface: then the kernel finds it in the
+        local table.  It looks into the route's own table first, unless that is the main one, and
+        a route found there makes it a gateway as others are: fib_check_nh_v4_gw() of
+        net/ipv4/fib_semantics.c.
+        """
+        holder = None if route.via is None else self._holder.get(route.via)
+        if holder is None or (holder.node, holder.name) != (node, route.interface):
+            return False
+        if route.table == MAIN_TABLE:
+            return True
+        routes = self._nodes[node].routes
+        return not any(
+            other.table == route.table
+            and other.interface == route.interface
+            and other.via is None
+            and _address(route.via or "") in _network(other.destination)
+            for other in routes[: routes.index(route)]
+        )
 
     def neighbour(self, hop: Hop) -> Interface | None:
         """Return the interface a hop leads to, or None where nobody there has the address.
@@ -127,7 +148,9 @@ class Forwarding:
         ``arp_ignore`` is set (ip-sysctl.rst).  Neighbour Discovery knows those of the interface.
         """
         holder = self._holder.get(hop.gateway)
-        if holder is None or self._hears(hop.interface, holder):
+        if holder is None or holder.node == hop.interface.node:
+            return None
+        if self._hears(hop.interface, holder):
             return holder
         node = self._nodes[holder.node]
         if ":" in hop.gateway or dict(node.sysctls).get(_ARP_IGNORE, "0") != "0":

@@ -94,18 +94,27 @@ def _has_ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> bool:
 
 
 def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, str]:
-    """Keep IPv6 quiet: no address that is not the topology's, unless a router needs it."""
+    """Keep IPv6 quiet: no address that is not the topology's, unless a node needs it."""
     if not _has_ipv6(skeleton, addressing, node):
         return {"net.ipv6.conf.default.disable_ipv6": "1"}
-    quiet = {"net.ipv6.conf.default.addr_gen_mode": "1"}
-    if skeleton.nodes[node].kind is not Kind.ROUTER:
-        return quiet
-    forwarding = {"net.ipv6.conf.all.forwarding": "1"}
-    # A router asks for a neighbour on behalf of others from its link-local address only.  Where
-    # neighbours are permanent nothing is asked, and it needs none.
-    if all(len(skeleton.segment_of[end].ends) == 2 for end in skeleton.ends[node]):
-        return forwarding | quiet
-    return forwarding | {"net.ipv6.conf.default.accept_dad": "0"}
+    router = skeleton.nodes[node].kind is Kind.ROUTER
+    values = {"net.ipv6.conf.all.forwarding": "1"} if router else {}
+    if _asks_for_others(skeleton, node):
+        return values | {"net.ipv6.conf.default.accept_dad": "0"}
+    return values | {"net.ipv6.conf.default.addr_gen_mode": "1"}
+
+
+def _asks_for_others(skeleton: Skeleton, node: str) -> bool:
+    """Tell whether a node sends packets whose source is no address of the interface they leave by.
+
+    To find the neighbour for those, IPv6 needs a link-local address there: ndisc_send_ns() of
+    net/ipv6/ndisc.c.  Where neighbours are permanent nothing is asked.
+    """
+    spec, ends = skeleton.nodes[node], skeleton.ends[node]
+    if all(len(skeleton.segment_of[end].ends) == 2 for end in ends):
+        return False
+    bound = spec.policy_routing and not spec.routes  # rules keep packets at their interfaces
+    return spec.kind is Kind.ROUTER or (len(ends) > 1 and not bound)
 
 
 def _check(document: Document[TopologySpec], path: str, key: str, value: str) -> None:

@@ -311,22 +311,27 @@ def _interface_toward(
 ) -> str | None:
     """Return the interface that a gateway is on link at, as the kernel looks it up.
 
-    It looks into the table of the route, then into the main one: fib_check_nh_v4_gw() of
-    net/ipv4/fib_semantics.c, and ip6_route_check_nh() of net/ipv6/route.c.
+    It looks into the table of the route unless that is the main one, then into the local and the
+    main table: fib_check_nh_v4_gw() of net/ipv4/fib_semantics.c, and ip6_route_check_nh() of
+    net/ipv6/route.c.
 
     :param addresses: those of each interface.
     """
-    connected = [
-        Route(destination=each.network, interface=name)
-        for name, own in addresses.items()
-        for each in own
-    ]
-    written = list(before)
-    for table in dict.fromkeys((wanted.table, MAIN_TABLE)):
-        own = [route for route in written if route.table == table]
-        # Of equal prefixes the first one counts; a written IPv4 route replaces the connected one.
-        main = connected if table == MAIN_TABLE else []
-        found = _covering(via, wanted, [*main, *own] if via.version == 6 else [*own, *main])
+    written: dict[int, list[Route]] = {}
+    for route in before:
+        written.setdefault(route.table, []).append(route)
+    main = written.pop(MAIN_TABLE, [])
+    replaced = {route.destination for route in main if via.version == 4}
+    local = []
+    connected = []
+    for name, own in addresses.items():
+        for each in own:
+            local.append(Route(destination=each.host, interface=name))
+            if each.network not in replaced:
+                connected.append(Route(destination=each.network, interface=name))
+    # Of equal prefixes the first one counts: connected IPv6 routes have a lower metric.
+    for routes in (written.get(wanted.table, []), local, [*connected, *main]):
+        found = _covering(via, wanted, routes)
         if found is not None and _is_on_link(found):
             return found.interface
     return None

@@ -31,8 +31,9 @@ from tests.sandbox.asking import Answers, Hop, Packet, Questions
 pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).parents[2]
-FIXED = 10
-SEEDS = range(int(os.environ.get("TESTBED_REACHABILITY", FIXED)))
+FIXED = [*range(6), 241, 251, 264, 340, 359]  # those above showed faults
+MORE = os.environ.get("TESTBED_REACHABILITY")
+SEEDS = FIXED if MORE is None else range(int(MORE))
 
 Data = dict[str, Any]
 
@@ -185,12 +186,7 @@ async def differences(data: Data) -> list[str]:
             forwarding.reaches(p.node, p.destination, p.source, p.interface or None) for p in asked
         ]
         answers = await ask(sandbox, topology, list(zip(asked, expected, strict=True)))
-        for node, route, why in refused:
-            try:
-                await sandbox.execute([AddRoute(namespace=node, route=route)])
-            except OperationError:
-                continue
-            found.append(f"{node}: {route} is refused, and right for the kernel: {why}")
+    found += [str(each) for each in refused if await each.is_right()]
     for packet, wanted, arrived, hop, source in zip(
         asked, expected, answers.arrived, answers.hops, answers.sources, strict=True
     ):
@@ -210,7 +206,29 @@ async def differences(data: Data) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def accepted(data: Data) -> tuple[Topology, list[tuple[str, Route, str]]]:
+class Refused(msgspec.Struct):
+    """A route that we do not take, and the topology with those before it."""
+
+    before: Topology
+    node: str
+    route: Route
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.route} is refused, and right for the kernel: {self.why}"
+
+    async def is_right(self) -> bool:
+        """Ask the kernel."""
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute(plan(self.before))
+            try:
+                await sandbox.execute([AddRoute(namespace=self.node, route=self.route)])
+            except OperationError:
+                return False
+            return True
+
+
+def accepted(data: Data) -> tuple[Topology, list[Refused]]:
     """Return the topology with those manual routes that we take, and those that we do not."""
     refused = []
     taken: Data = {}
@@ -227,13 +245,9 @@ def accepted(data: Data) -> tuple[Topology, list[tuple[str, Route, str]]]:
                 to = route["to"]
                 if to == "default":
                     to = "::/0" if ":" in route.get("via", "") else "0.0.0.0/0"
-                refused.append(
-                    (
-                        name,
-                        Route(destination=to, **{k: v for k, v in route.items() if k != "to"}),
-                        str(error),
-                    )
-                )
+                written = {key: value for key, value in route.items() if key != "to"}
+                unwanted = Route(destination=to, **written)
+                refused.append(Refused(load(plain), name, unwanted, str(error)))
     return load(plain), refused
 
 

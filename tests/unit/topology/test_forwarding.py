@@ -205,6 +205,34 @@ def test_a_gateway_that_is_the_node_itself_says_on_link() -> None:
     assert (hop.interface.name, hop.gateway, hop.source) == ("l1", "10.0.2.2", "10.0.1.1")
 
 
+@pytest.mark.parametrize(("table", "gateway"), [("", "10.0.2.2"), (", table: 1001", "10.0.1.1")])
+def test_a_gateway_that_is_the_node_itself_is_asked_where_a_table_says_so(
+    table: str, gateway: str
+) -> None:
+    """The kernel looks for a gateway in a route's own table first, unless it is the main one."""
+    nodes = f"nodes: {{a: {{routes: [{{to: 10.0.2.2/32, via: 10.0.1.1{table}}}]}}, b: {{}}}}"
+    forwarding = on_route(nodes, *TWICE)
+    hop = forwarding.hop("a", "10.0.2.2", "10.0.1.1" if table else None)
+    assert hop is not None
+    assert (hop.interface.name, hop.gateway) == ("l1", gateway)
+    assert (forwarding.neighbour(hop) is None) is bool(table)
+
+
+def test_a_gateway_that_is_the_node_itself_is_found_before_other_routes() -> None:
+    routes = "[{to: 10.0.1.1/32, interface: l2}, {to: 10.8.0.0/24, via: 10.0.1.1%s}]"
+    nodes = f"nodes: {{a: {{policy_routing: false, routes: {routes}}}, b: {{}}}}"
+    for interface, expected in (("", ("l1", "10.8.0.1")), (", interface: l2", ("l2", "10.0.1.1"))):
+        hop = on_route(nodes % interface, *TWICE).hop("a", "10.8.0.1")
+        assert hop is not None
+        assert (hop.interface.name, hop.gateway) == expected
+
+
+def test_a_replaced_ipv4_route_leads_to_no_gateway() -> None:
+    routes = "[{to: 10.0.1.0/24, via: 10.0.2.2}, {to: 10.8.0.0/24, via: 10.0.1.2}]"
+    with pytest.raises(InputError, match=r"10\.0\.1\.2 is on no network"):
+        on_route(f"nodes: {{a: {{policy_routing: false, routes: {routes}}}, b: {{}}}}", *TWICE)
+
+
 def test_a_route_replaces_the_connected_one_of_ipv4_only() -> None:
     nodes = (
         "nodes: {b: {}, a: {policy_routing: false, routes: ["

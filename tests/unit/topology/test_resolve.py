@@ -91,6 +91,20 @@ def test_a_router_among_many_keeps_its_link_local_address() -> None:
     assert topology.node("a").neighbours == ()
 
 
+@pytest.mark.parametrize(
+    "spec", ["{}", "{policy_routing: false}", "{routes: [{to: 'fd09::/16', interface: y}]}"]
+)
+def test_a_host_asks_for_neighbours_of_packets_from_its_other_addresses(spec: str) -> None:
+    """It needs a link-local address for that; a host whose rules keep packets in place does not."""
+    topology = load(
+        f"nodes: {{s: {{kind: switch}}, a: {spec}, b: {{}}, c: {{}}}}\nlinks:\n"
+        "  x: {between: [a, s]}\n  y: {between: [a, b]}\n  v: {between: [b, s]}\n"
+        "  w: {between: [c, s]}\n"
+    )
+    quiet = "net.ipv6.conf.default.addr_gen_mode" in dict(topology.node("a").sysctls)
+    assert quiet is (spec == "{}")
+
+
 def test_a_host_behind_a_router_needs_one_route_per_family() -> None:
     topology = load("generate: {star: {count: 50, hub: router}}")
     assert [(r.destination, r.via) for r in topology.node("h9").routes] == [
