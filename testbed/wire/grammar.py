@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from testbed.errors import InputError
 from testbed.hints import nearest
 from testbed.units import (
@@ -35,6 +37,7 @@ from testbed.wire.options import (
     RandomLoss,
     Rate,
     Reorder,
+    Slot,
 )
 from testbed.wire.queues import grammar as queues
 from testbed.wire.words import integer, no_more, read_limit, take_part, write_limit
@@ -46,6 +49,7 @@ _PARTS: Final = {
     "distribution": "delay",
     "gap": "reorder",
     "burst": "rate",
+    "ecn": "loss",
     "seed": "flap",
 }  # keywords that belong to an option
 _FOUR_STATES: Final = ("p13", "p31", "p32", "p23", "p14")
@@ -86,7 +90,7 @@ def split(text: str) -> dict[str, str]:
                 current.append(next(words, ""))
             elif option == "queue":  # its own options have names that are also netem's
                 current.extend(words)
-        elif word in _PARTS:
+        elif word in _PARTS and current is not options.get("slot", ()):
             current = options.setdefault(_PARTS[word], [])
             current.append(word)
         elif current is None:
@@ -194,12 +198,21 @@ def _write_delay(delay: Delay) -> str:
 
 
 def _read_loss(words: list[str]) -> Loss:
+    if "ecn" not in words:
+        return _read_model(words)
+    words.remove("ecn")
+    if not words:
+        raise InputError("ecn needs a model of loss", hint="write for example loss 1% ecn")
+    return msgspec.structs.replace(_read_model(words), ecn=True)
+
+
+def _read_model(words: list[str]) -> Loss:
     if words[0] == "gemodel":
         values = [parse_percent(word) for word in words[1:5]]
         no_more(words[5:])
         if not values:
             raise InputError("gemodel: p is missing", hint="write gemodel P R [1-H [1-K]]")
-        defaults = {"r": 1 - values[0]}  # Bernoulli, tc-netem(8)
+        defaults: dict[str, Any] = {"r": 1 - values[0]}  # Bernoulli, tc-netem(8)
         return GilbertElliott(**defaults | dict(zip(_GE_PARAMETERS, values, strict=False)))
     if words[0] == "state":
         values = [parse_percent(word) for word in words[1:6]]
@@ -207,13 +220,18 @@ def _read_loss(words: list[str]) -> Loss:
         if not values:
             raise InputError("state: p13 is missing", hint="state P13 [P31 [P32 [P23 [P14]]]]")
         defaults = {"p31": 1 - values[0]}  # a loss is alone, tc-netem(8)
-        return FourStates(**defaults | dict(zip(_FOUR_STATES, values, strict=False)))
+        chances: dict[str, Any] = dict(zip(_FOUR_STATES, values, strict=False))
+        return FourStates(**defaults | chances)
     if words[0].isalpha() and words[0] != "random":
         no_more(words, ("random", "gemodel", "state"))
     return RandomLoss(**_chance(words[words[0] == "random" :]))
 
 
 def _write_loss(loss: Loss) -> str:
+    return _write_model(loss) + (" ecn" if loss.ecn else "")
+
+
+def _write_model(loss: Loss) -> str:
     if isinstance(loss, GilbertElliott):
         values = [getattr(loss, name) for name in _GE_PARAMETERS]
         return " ".join(["gemodel", *map(format_percent, values)])
@@ -223,7 +241,7 @@ def _write_loss(loss: Loss) -> str:
     return _write_chance(loss)
 
 
-def _chance(words: list[str]) -> dict[str, float]:
+def _chance(words: list[str]) -> dict[str, Any]:
     if not words:
         raise InputError("a percentage is missing")
     no_more(words[2:])
@@ -243,6 +261,37 @@ def _read_reorder(words: list[str]) -> Reorder:
 
 def _write_reorder(reorder: Reorder) -> str:
     return _write_chance(reorder) + (f" gap {reorder.gap}" if reorder.gap else "")
+
+
+def _read_slot(words: list[str]) -> Slot:
+    name = take_part(words, "distribution")
+    packets, octets = take_part(words, "packets"), take_part(words, "bytes")
+    most, much = integer(packets) if packets else 0, parse_size(octets) if octets else 0
+    no_more(words[2:], ["distribution", "packets", "bytes"])
+    times = [parse_time(word) for word in words]
+    if name is None:
+        least_ns, most_ns = (times * 2)[:2] if times else (0, 0)
+        return Slot(least_ns=least_ns, most_ns=most_ns, packets=most, octets=much)
+    if name not in set(Distribution):
+        raise InputError(f"unknown distribution {name!r}", hint=nearest(name, Distribution))
+    if len(times) < 2:
+        raise InputError("a delay and a jitter are missing")
+    delay, jitter = times
+    if name == Distribution.UNIFORM:  # as tc's table of it: evenly between two times
+        least_ns, most_ns = max(0, delay - jitter), delay + jitter
+        return Slot(least_ns=least_ns, most_ns=most_ns, packets=most, octets=much)
+    spread = Distribution(name)
+    return Slot(delay_ns=delay, jitter_ns=jitter, distribution=spread, packets=most, octets=much)
+
+
+def _write_slot(slot: Slot) -> str:
+    if slot.distribution is Distribution.UNIFORM:
+        words = [format_time(slot.least_ns), format_time(slot.most_ns)]
+    else:
+        words = ["distribution", slot.distribution.value]
+        words += [format_time(slot.delay_ns), format_time(slot.jitter_ns)]
+    words += ["packets", str(slot.packets)] if slot.packets else []
+    return " ".join(words + (["bytes", format_size(slot.octets)] if slot.octets else []))
 
 
 def _read_flap(words: list[str]) -> Flap:
@@ -267,6 +316,7 @@ _GRAMMAR: Final = {
     "reorder": _Option(_read_reorder, _write_reorder),
     "duplicate": _Option(lambda words: Duplicate(**_chance(words)), _write_chance),
     "corrupt": _Option(lambda words: Corrupt(**_chance(words)), _write_chance),
+    "slot": _Option(_read_slot, _write_slot),
     "flap": _Option(_read_flap, _write_flap),
     "queue": _Option(lambda words: queues.read(" ".join(words)), queues.write),
 }

@@ -19,15 +19,14 @@ takes the correlated number modulo a small range, which undoes the correlation.
 from __future__ import annotations
 
 import functools
-import heapq
 import random
-from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from testbed.wire import schedule
 from testbed.wire.bottleneck import Bottleneck
 from testbed.wire.chances import Chances
+from testbed.wire.departures import Departures
 from testbed.wire.distribution import LARGEST
 from testbed.wire.netem import (
     DEFAULT_LIMIT,
@@ -40,6 +39,7 @@ from testbed.wire.queues.discipline import Surroundings, Waiting
 from testbed.wire.queues.kinds import Queue
 from testbed.wire.schedule import Schedule
 from testbed.wire.servers import Opportunities, Server, TokenBucket, packet_time_ns
+from testbed.wire.slots import Slots
 from testbed.wire.trace import Trace, TraceLink, load
 
 H = TypeVar("H")
@@ -92,12 +92,9 @@ class LinkModel(Generic[H]):
         self._random = random.Random(seed).random
         self._chances = Chances(self._random)
         self._frames = frames
-        self._fifo: deque[tuple[int, H, int]] = deque()  # (departure, handle, size), in order
-        self._late: list[tuple[int, int, H, int]] = []  # a heap of those that came out of order
+        self._held: Departures[H] = Departures()
         self._ready: list[H] = []  # left, but not yet taken by dequeue()
-        self._sequence = 0  # keeps equal departures in the order of arrival
         self._packets = self._bytes = 0  # held
-        self._last_ns = 0  # latest departure given so far
         self._counts = dict.fromkeys(WireCounters.__struct_fields__, 0)
         self._netem = self.in_force = Netem()
         self._limit = DEFAULT_LIMIT
@@ -109,6 +106,7 @@ class LinkModel(Generic[H]):
         self._duplicate: Callable[[], bool] | None = None
         self._corrupt: Callable[[], bool] | None = None
         self._reorder: Callable[[], bool] | None = None
+        self._mark_lost = False
         self._impaired = False
         self._accept = self._enqueue_intact
         self._bottleneck: Bottleneck[H] | None = None  # stays, once there was a queue
@@ -201,6 +199,11 @@ class LinkModel(Generic[H]):
             self._jitter = chances.jitter(netem.delay)
         if netem.loss != old.loss:
             self._lose = chances.loss(netem.loss)
+            self._mark_lost = netem.loss is not None and netem.loss.ecn
+        if netem.slot != old.slot:
+            self._settle(now_ns)
+            slot = netem.slot
+            self._held.slots = None if slot is None else Slots(slot, self._random, now_ns)
         if netem.duplicate != old.duplicate:
             self._duplicate = chances.event(netem.duplicate)
         if netem.corrupt != old.corrupt:
@@ -239,40 +242,25 @@ class LinkModel(Generic[H]):
         if self._ready:
             return 0
         if self._bottleneck is None:
-            return self._next_fixed_ns()
-        times = [self._next_fixed_ns(), self._bottleneck.next_ns()]
+            return self._held.next_ns()
+        times = [self._held.next_ns(), self._bottleneck.next_ns()]
         if self._schedule is not None and self._packets and self._bottleneck.depends_on_rate:
             times.append(self._schedule.next_ns)  # what waits may leave sooner from then on
         return min((at_ns for at_ns in times if at_ns is not None), default=None)
 
-    def _next_fixed_ns(self) -> int | None:
-        """Return the first departure of those that were fixed on arrival."""
-        if self._late and not (self._fifo and self._fifo[0][0] <= self._late[0][0]):
-            return self._late[0][0]
-        return self._fifo[0][0] if self._fifo else None
-
     def counters(self) -> WireCounters:
         """Return what happened so far and what is held now."""
         held = {"queued_packets": self._packets, "queued_bytes": self._bytes}
+        held["marked"] = self._around.marked
         if self._bottleneck is not None:
             held["waiting_bytes"] = self._bottleneck.waiting_octets
-            held["marked"] = self._around.marked
         return WireCounters(**self._counts | held)
 
     def _settle(self, now_ns: int) -> None:
         """Let all frames leave that are due, so that they are held no more."""
-        fifo, late, ready = self._fifo, self._late, self._ready
+        ready = self._ready
         before = len(ready)
-        octets = 0
-        while True:
-            if fifo and fifo[0][0] <= now_ns and not (late and late[0][0] < fifo[0][0]):
-                _, handle, size = fifo.popleft()
-            elif late and late[0][0] <= now_ns:
-                _, _, handle, size = heapq.heappop(late)
-            else:
-                break
-            ready.append(handle)
-            octets += size
+        octets = self._held.leave(ready, now_ns)
         if self._bottleneck is not None:
             for handle, size in self._bottleneck.leaving(now_ns):
                 ready.append(handle)
@@ -298,11 +286,15 @@ class LinkModel(Generic[H]):
         counts = self._counts
         twice = may_duplicate and self._duplicate is not None and self._duplicate()
         if self._lose is not None and self._lose():
-            if not twice:
+            marked = self._around.mark(Waiting(handle, size, now_ns)) if self._mark_lost else None
+            if marked is not None:
+                handle = marked.handle
+            elif not twice:
                 counts["dropped_loss"] += 1
                 self._frames.drop(handle)
                 return
-            twice = False  # as in netem: one of the two is lost, so one is left
+            else:
+                twice = False  # as in netem: one of the two is lost, so one is left
         # The copy is made before the original is corrupted, and goes first.
         twin = self._frames.copy(handle) if twice and not self._full(now_ns) else None
         if self._corrupt is not None and self._corrupt():
@@ -330,15 +322,16 @@ class LinkModel(Generic[H]):
         if self._jitter is not None:
             departure_ns = max(now_ns, departure_ns + self._jitter())
         if self._rate is not None:
-            departure_ns = max(departure_ns, self._last_ns) + packet_time_ns(size, self._rate)
+            departure_ns = max(departure_ns, self._held.last_ns) + packet_time_ns(size, self._rate)
         elif self._trace is not None:
             departure_ns = self._trace.deliver(size - ETHERNET_HEADER, departure_ns)
-        if departure_ns >= self._last_ns:
-            self._last_ns = departure_ns
-            self._fifo.append((departure_ns, handle, size))
-        else:
-            self._sequence += 1
-            heapq.heappush(self._late, (departure_ns, self._sequence, handle, size))
+        held = self._held
+        if held.slots is None:
+            held.put(departure_ns, handle, size)
+            return
+        self._settle(now_ns)
+        held.put(departure_ns, handle, size)
+        held.look(now_ns)
 
     def _enqueue_queued(self, handle: H, size: int, now_ns: int) -> None:
         """Take a frame that goes through a queue: only the time it is ready for it is fixed."""

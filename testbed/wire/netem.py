@@ -33,6 +33,7 @@ from testbed.wire.options import (
     RandomLoss,
     Rate,
     Reorder,
+    Slot,
 )
 from testbed.wire.queues.kinds import Queue, limit_of
 
@@ -54,6 +55,7 @@ __all__ = [
     "RandomLoss",
     "Rate",
     "Reorder",
+    "Slot",
     "WireCounters",
 ]
 
@@ -79,6 +81,7 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reorder: Reorder | None = None
     duplicate: Duplicate | None = None
     corrupt: Corrupt | None = None
+    slot: Slot | None = None
     trace: str | None = None  # path of a file, see testbed.wire.trace
     flap: Flap | None = None
     queue: Queue | None = None
@@ -98,6 +101,8 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if self.rate and self.rate.burst:
                 raise InputError("rate: a burst needs a queue", hint="write for example queue fifo")
             return
+        if self.slot:
+            raise InputError("slot: cannot be combined with a queue")
         if not (self.rate or self.trace):
             raise InputError("queue: needs a rate, or nothing waits")
         if self.limit:
@@ -179,8 +184,8 @@ class WireCounters(msgspec.Struct, frozen=True, kw_only=True):
     """What one direction of a wire has done so far.
 
     ``dropped_limit`` found no room; ``dropped_early`` and ``marked`` (CE, RFC 3168) were chosen by
-    the queue's discipline.  Of ``queued_bytes``, which are all that are held, ``waiting_bytes``
-    wait in a queue for the rate.
+    the queue's discipline, or by loss with ecn.  Of ``queued_bytes``, which are all that are held,
+    ``waiting_bytes`` wait in a queue for the rate.
 
     ``dropped_overrun`` and ``dropped_send`` are losses nobody asked for: frames that came faster
     than the emulator read them, and frames the kernel refused to send (an interface that is down).

@@ -21,6 +21,7 @@ OPTIONS: Final = (
     "reorder",
     "duplicate",
     "corrupt",
+    "slot",
     "trace",
     "flap",
     "queue",  # the last: on tc's command line its words go on to the end
@@ -82,10 +83,15 @@ class Delay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RandomLoss(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", tag="random"):
-    """``loss random``: each packet is lost with ``probability``."""
+    """``loss random``: each packet is lost with ``probability``.
+
+    :param ecn: of this and the other models: a packet that would be lost is marked instead, if it
+        is ECN-capable (RFC 3168).
+    """
 
     probability: float
     correlation: float = 0.0
+    ecn: bool = False
 
     def __post_init__(self) -> None:
         _check_probabilities("loss", self.probability, self.correlation)
@@ -102,6 +108,7 @@ class GilbertElliott(msgspec.Struct, frozen=True, kw_only=True, tag_field="model
     r: float
     one_minus_h: float = 1.0
     one_minus_k: float = 0.0
+    ecn: bool = False
 
     def __post_init__(self) -> None:
         _check_probabilities("loss", self.p, self.r, self.one_minus_h, self.one_minus_k)
@@ -119,6 +126,7 @@ class FourStates(msgspec.Struct, frozen=True, kw_only=True, tag_field="model", t
     p32: float = 0.0
     p23: float = 1.0
     p14: float = 0.0
+    ecn: bool = False
 
     def __post_init__(self) -> None:
         _check_probabilities("loss", self.p13, self.p31, self.p32, self.p23, self.p14)
@@ -163,6 +171,37 @@ class Corrupt(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_probabilities("corrupt", self.probability, self.correlation)
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """``slot``: packets leave in bursts, as on a medium that is shared in turns.
+
+    A packet that is due waits for the next slot.  After ``packets`` or ``octets`` have left in one
+    slot (0: any number), the next one begins after a time from ``least_ns`` to ``most_ns``, or
+    after ``delay_ns`` with a ``jitter_ns`` of a ``distribution``.
+    """
+
+    least_ns: int = 0
+    most_ns: int = 0
+    delay_ns: int = 0
+    jitter_ns: int = 0
+    distribution: Distribution = Distribution.UNIFORM  # of the jitter; uniform: least to most
+    packets: int = 0
+    octets: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.least_ns, self.most_ns, self.delay_ns, self.jitter_ns) < 0:
+            raise InputError("slot: times cannot be negative")
+        if self.most_ns < self.least_ns:
+            raise InputError("slot: the longest time is shorter than the shortest")
+        if self.jitter_ns > MAX_JITTER_NS:
+            raise InputError("slot: jitter is larger than 2.147s, the most netem can do")
+        if (self.distribution is Distribution.UNIFORM) is bool(self.delay_ns or self.jitter_ns):
+            raise InputError("slot: a distribution needs a delay and a jitter")
+        if not (self.most_ns or self.jitter_ns):
+            raise InputError("slot: a time is missing", hint="write slot 10ms, or slot 5ms 15ms")
+        if not (0 <= self.packets < 2**31 and 0 <= self.octets < 2**31):
+            raise InputError("slot: packets and bytes must be between 0 and 2147483647")
 
 
 class Flap(msgspec.Struct, frozen=True, kw_only=True):

@@ -145,7 +145,7 @@ def test_corruption_leaves_a_checksum_that_tells() -> None:
 def test_a_queue_marks_frames_and_their_checksums_stay_right() -> None:
     """The rate lets the first go; each of the others waits for more than ``ce_threshold``."""
     capable = ETHERNET + bytes.fromhex("45020014000000004006 66e3 0a000001 0a000002")
-    with lab("rate 1mbit queue codel ce_threshold 1ns") as wire:
+    with lab("rate 8kbit queue codel ce_threshold 1ns") as wire:
         wire.send("a", *[capable] * 4)
         first, *others = wire.receive_frames("b", 4)
         assert first == capable

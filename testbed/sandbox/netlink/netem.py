@@ -15,7 +15,7 @@ from testbed.netlink import codec
 from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Request
 from testbed.sandbox.netlink import tc
 from testbed.wire.distribution import SCALE, SIZE, table
-from testbed.wire.netem import Distribution, FourStates, GilbertElliott, Netem, RandomLoss
+from testbed.wire.netem import Distribution, FourStates, GilbertElliott, Netem, RandomLoss, Slot
 
 HANDLE: Final = 0x0001_0000  # "1:"
 _FOUR_STATES: Final = ("p13", "p31", "p32", "p14", "p23")  # in the order of the struct
@@ -26,13 +26,16 @@ _MAX_RATE32: Final = 0xFFFF_FFFF  # octets per second; more goes into RATE64
 _QOPT: Final = struct.Struct("=6I")
 # TCA_NETEM_*: numbers, and formats of struct tc_netem_corr and so on.
 _CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE = 1, 2, 3, 4, 5, 6
-_RATE64, _LATENCY64, _JITTER64 = 8, 10, 11
+_ECN, _RATE64, _LATENCY64, _JITTER64, _SLOT, _SLOT_DIST = 7, 8, 10, 11, 12, 13
 _PRNG_SEED: Final = 14  # Linux 6.6; older kernels skip it
 _LOSS_GI, _LOSS_GE = 1, 2  # NETEM_LOSS_GI: four states, NETEM_LOSS_GE: Gilbert and Elliott
 _FIVE: Final = struct.Struct("=5I")
 _THREE, _TWO, _FOUR = struct.Struct("=3I"), struct.Struct("=2I"), struct.Struct("=4I")
 _RATES: Final = struct.Struct("=IiIi")  # rate, packet overhead, cell size, cell overhead
 _SIGNED64, _UNSIGNED64 = struct.Struct("=q"), struct.Struct("=Q")
+# struct tc_netem_slot: shortest and longest time, packets, octets, a delay and its jitter
+_SLOTS: Final = struct.Struct("=qqiiqq")
+_NO_SLOT: Final = (0,) * 6
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     packet_overhead: int = 0
     cell_size: int = 0
     cell_overhead: int = 0
+    ecn: int = 0
+    slot: tuple[int, ...] = _NO_SLOT  # struct tc_netem_slot
 
 
 def parameters(netem: Netem, mtu: int) -> Parameters:
@@ -86,7 +91,10 @@ def parameters(netem: Netem, mtu: int) -> Parameters:
         if option is not None:
             found[name] = _chance(option.probability)
             found[f"{name}_correlation"] = _chance(option.correlation)
+    slot = netem.slot
     return Parameters(
+        ecn=int(netem.loss is not None and netem.loss.ecn),
+        slot=_NO_SLOT if slot is None else _slot(slot),
         limit=netem.limit_packets(mtu),
         gilbert_elliott=_gilbert_elliott(netem),
         four_states=_four_states(netem),
@@ -107,7 +115,7 @@ ROOT: Final = Place(tc.ROOT, HANDLE)
 def new_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = ROOT) -> Request:
     """Return the request that gives an interface netem, by default as its root qdisc."""
     table_ = None if netem.delay is None else table(netem.delay.distribution)
-    options = _options(parameters(netem, mtu), table_, seed)
+    options = _options(parameters(netem, mtu), table_, seed) + _slot_table(netem)
     return _request(index, options, NLM_F_CREATE | NLM_F_EXCL, place)
 
 
@@ -119,7 +127,16 @@ def change_qdisc(index: int, netem: Netem, mtu: int, seed: int, place: Place = R
     """
     distribution = netem.delay.distribution if netem.delay else Distribution.UNIFORM
     options = _options(parameters(netem, mtu), table(distribution) or uniform_table(), seed)
+    options += _slot_table(netem)
     return _request(index, options, 0, place)
+
+
+def _slot_table(netem: Netem) -> bytes:
+    """Return the distribution of slots, evenly spread ones too: netem never gives one up."""
+    if netem.slot is None:
+        return b""
+    spread = table(netem.slot.distribution) or uniform_table()
+    return codec.attribute(_SLOT_DIST, spread.tobytes())
 
 
 def uniform_table() -> array[int]:
@@ -154,6 +171,8 @@ def read_parameters(options: bytes) -> Parameters:
         corrupt=corrupt,
         corrupt_correlation=corrupt_corr,
         rate=attrs.number(_RATE64, rate),
+        ecn=attrs.number(_ECN),
+        slot=_SLOTS.unpack(attrs[_SLOT]) if _SLOT in attrs else _NO_SLOT,
         packet_overhead=packet_overhead,
         cell_size=cell_size,
         cell_overhead=cell_overhead,
@@ -183,6 +202,15 @@ def _gilbert_elliott(netem: Netem) -> tuple[int, int, int, int] | None:
         return None
     h = _CERTAIN - _chance(loss.one_minus_h)
     return _chance(loss.p), _chance(loss.r), h, _chance(loss.one_minus_k)
+
+
+def _slot(slot: Slot) -> tuple[int, ...]:
+    """Return the slot of the kernel: where it has no table it takes the first two times."""
+    delay_ns, jitter_ns = slot.delay_ns, slot.jitter_ns
+    if slot.distribution is Distribution.UNIFORM:  # for a table that spreads it evenly
+        delay_ns = (slot.least_ns + slot.most_ns) // 2
+        jitter_ns = (slot.most_ns - slot.least_ns) // 2
+    return slot.least_ns, slot.most_ns, slot.packets, slot.octets, delay_ns, jitter_ns
 
 
 def _four_states(netem: Netem) -> tuple[int, ...] | None:
@@ -221,6 +249,8 @@ def _options(wanted: Parameters, delays: array[int] | None, seed: int) -> bytes:
     parts += [
         codec.attribute(_RATE, _RATES.pack(rate, *sizes)),
         codec.attribute(_PRNG_SEED, _UNSIGNED64.pack(seed)),
+        codec.u32(_ECN, wanted.ecn),
+        codec.attribute(_SLOT, _SLOTS.pack(*wanted.slot)),
     ]
     if delays is not None:
         parts.append(codec.attribute(_DELAY_DIST, delays.tobytes()))

@@ -22,7 +22,7 @@ from testbed.wire.netem import Distribution, Netem
 QOPT = struct.Struct("=6I")  # latency, limit, loss, gap, duplicate, jitter
 OPTIONS = 2  # TCA_OPTIONS
 CORR, DELAY_DIST, REORDER, CORRUPT, LOSS, RATE = 1, 2, 3, 4, 5, 6
-RATE64, LATENCY64, JITTER64, SEED = 8, 10, 11, 14
+ECN, RATE64, LATENCY64, JITTER64, SLOT, SLOT_DIST, SEED = 7, 8, 10, 11, 12, 13, 14
 TICK_NS = 64  # of the machine tc was watched on (/proc/net/psched)
 
 # tc qdisc replace dev v0 root netem ...: TCA_OPTIONS up to, without, the table of delays.
@@ -84,7 +84,8 @@ def test_all_options_are_sent_as_tc_sends_them() -> None:
     assert normal is not None
     assert sent[DELAY_DIST] == normal.tobytes()
     assert sent[SEED] == struct.pack("=Q", 7)
-    assert set(sent) == {*wanted, LATENCY64, JITTER64, DELAY_DIST, SEED}
+    assert (set(sent[ECN]), set(sent[SLOT])) == ({0}, {0})
+    assert set(sent) == {*wanted, LATENCY64, JITTER64, DELAY_DIST, SEED, ECN, SLOT}
 
 
 def test_gilbert_elliott_is_sent_as_tc_sends_it() -> None:
@@ -102,9 +103,23 @@ def test_rate_beyond_32_bits_is_sent_as_tc_sends_it() -> None:
 def test_change_names_every_option() -> None:
     """netem keeps correlations, rate and distribution it is not told about."""
     _, sent = options(change_qdisc(5, Netem(), mtu=1500, seed=0))
-    for kind in (CORR, REORDER, CORRUPT, RATE, LATENCY64, JITTER64):
+    for kind in (CORR, REORDER, CORRUPT, RATE, LATENCY64, JITTER64, ECN, SLOT):
         assert set(sent[kind]) == {0}
     assert sent[DELAY_DIST] == uniform_table().tobytes()
+
+
+def test_slots_are_sent_in_both_forms() -> None:
+    """struct tc_netem_slot; the kernel takes the last two where it has a table, which it keeps."""
+    _, sent = options(new_qdisc(5, Netem.parse("slot 5ms 15ms packets 3 bytes 4kb"), 1500, 0))
+    times = (5_000_000, 15_000_000, 3, 4096, 10_000_000, 5_000_000)
+    assert struct.unpack("=qqiiqq", sent[SLOT]) == times
+    assert sent[SLOT_DIST] == uniform_table().tobytes()
+    text = "slot distribution normal 10ms 2ms"
+    _, sent = options(change_qdisc(5, Netem.parse(text), 1500, 0))
+    assert struct.unpack("=qqiiqq", sent[SLOT]) == (0, 0, 0, 0, 10_000_000, 2_000_000)
+    normal = table(Distribution.NORMAL)
+    assert normal is not None
+    assert sent[SLOT_DIST] == normal.tobytes()
 
 
 def test_uniform_table_is_even_and_centred() -> None:
@@ -123,6 +138,9 @@ def test_uniform_table_is_even_and_centred() -> None:
         "loss gemodel 1% 10% 70% 0.1%",
         "loss state 1% 30% 20% 60% 2%",
         "rate 50gbit",
+        "loss 2% ecn",
+        "slot 20ms packets 10",
+        "slot distribution pareto 10ms 3ms bytes 20kb",
         "delay 100ms",
         "rate 10mbit delay 20ms limit 2bdp",
     ],

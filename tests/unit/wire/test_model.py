@@ -26,6 +26,7 @@ class Names:
     def __init__(self) -> None:
         self.dropped: list[str] = []
         self.chances: list[float] = []
+        self.marks = False
 
     def copy(self, handle: str) -> str:
         return handle + "'"
@@ -38,7 +39,7 @@ class Names:
         self.dropped.append(handle)
 
     def mark(self, handle: str) -> str | None:
-        return None
+        return handle + "^" if self.marks else None
 
     def flow(self, handle: str) -> int:
         return 0
@@ -88,6 +89,50 @@ def test_without_options_frames_leave_at_once() -> None:
     counters = wire.model.counters()
     assert (counters.forwarded_packets, counters.forwarded_bytes) == (2, 3028)
     assert (counters.queued_packets, counters.queued_bytes) == (0, 0)
+
+
+def test_frames_leave_in_slots_of_so_many_packets() -> None:
+    """The first slot begins with the wire; each later one when the one before is used up."""
+    wire = Wire("slot 10ms packets 2").send([0, 0, 0, 1 * MS, 1 * MS])
+    times = [0, 0, 10 * MS, 10 * MS, 20 * MS]
+    assert wire.finish() == [(at, str(number)) for number, at in enumerate(times)]
+
+
+def test_slots_are_bounded_in_octets_too() -> None:
+    left = Wire("slot 10ms bytes 4000").send([0] * 5).finish()
+    assert [at for at, _ in left] == [0, 0, 0, 10 * MS, 10 * MS]
+
+
+def test_a_frame_that_is_due_after_its_slot_has_begun_waits_for_the_next() -> None:
+    left = Wire("delay 15ms slot 10ms").send([0]).finish()
+    # Looked at on arrival (the slot of 10 ms), and when it is due (the slot of 25 ms).
+    assert left == [(25 * MS, "0")]
+
+
+@pytest.mark.parametrize(
+    ("slot", "least", "most"),
+    [("5ms 15ms", 5, 15), ("distribution normal 10ms 1ms", 6, 14)],
+)
+def test_slots_come_after_times_between_two_or_of_a_distribution(
+    slot: str, least: float, most: float
+) -> None:
+    left = Wire(f"slot {slot} packets 1 limit 2000").send([0] * 1000).finish()
+    waits = [(b - a) / MS for (a, _), (b, _) in pairwise(left)]
+    assert least <= min(waits) < max(waits) <= most
+    assert statistics.mean(waits) == pytest.approx(10, rel=0.03)
+
+
+def test_loss_with_ecn_marks_what_understands_it() -> None:
+    """Nothing is lost of what can be marked; what cannot be is lost."""
+    wire = Wire("loss 20% ecn")
+    wire.names.marks = True
+    names = wire.send(n * SECOND for n in range(1000)).names_left
+    marked = sum(name.endswith("^") for name in names)
+    counters = wire.model.counters()
+    assert (len(names), counters.marked, counters.dropped_loss) == (1000, marked, 0)
+    assert 150 < marked < 250
+    deaf = Wire("loss 20% ecn").send(n * SECOND for n in range(1000))
+    assert (len(deaf.names_left), deaf.model.counters().marked) == (1000 - marked, 0)
 
 
 def test_delay_is_added_to_each_frame() -> None:

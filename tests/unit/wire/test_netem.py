@@ -24,6 +24,7 @@ from testbed.wire.netem import (
     RandomLoss,
     Rate,
     Reorder,
+    Slot,
 )
 
 chances = st.integers(0, 10**6).map(lambda n: n / 10**6)
@@ -43,11 +44,26 @@ rates = st.builds(
     cell_size=st.integers(10, 1000),
     cell_overhead=st.integers(-9, 100),
 ) | st.builds(Rate, bits_per_second=st.integers(8, 10**12))
-losses = st.builds(RandomLoss, probability=chances, correlation=chances) | st.builds(
-    GilbertElliott, p=chances, r=chances, one_minus_h=chances, one_minus_k=chances
+marks = st.booleans()
+losses = st.builds(RandomLoss, probability=chances, correlation=chances, ecn=marks) | st.builds(
+    GilbertElliott, p=chances, r=chances, one_minus_h=chances, one_minus_k=chances, ecn=marks
 )
 halves = st.integers(0, 5 * 10**5).map(lambda n: n / 10**6)
 losses |= st.builds(FourStates, p13=halves, p31=halves, p32=halves, p23=chances, p14=halves)
+counts = st.integers(0, 2**31 - 1)
+slots = st.builds(
+    Slot,
+    least_ns=times,
+    most_ns=times.map(lambda time: time + 10**11),
+    packets=counts,
+    octets=counts,
+) | st.builds(
+    Slot,
+    delay_ns=times,
+    jitter_ns=jitters,
+    distribution=st.sampled_from([each for each in Distribution if each != "uniform"]),
+    packets=counts,
+)
 limits = st.builds(Limit, value=st.integers(1, 2**31 - 1), unit=st.sampled_from(LimitUnit))
 netems = st.builds(
     Netem,
@@ -59,6 +75,7 @@ netems = st.builds(
     | st.builds(Reorder, probability=chances, correlation=chances, gap=st.integers(0, 2**31 - 1)),
     duplicate=st.none() | st.builds(Duplicate, probability=chances, correlation=chances),
     corrupt=st.none() | st.builds(Corrupt, probability=chances, correlation=chances),
+    slot=st.none() | slots,
 ) | st.builds(Netem, trace=st.text("ab /.'\"\\é-", min_size=1).map(lambda t: f"x{t}x"))
 
 
@@ -155,6 +172,16 @@ def test_loss_models(text: str | float, loss: object) -> None:
         ("loss gemodle 1%", "did you mean 'gemodel'?"),
         ("loss state", "state: p13 is missing"),
         ("loss state 60% 10% 0% 0% 50%", "add up to more than 100%"),
+        ("loss ecn", "loss: ecn needs a model of loss"),
+        ("ecn delay 1ms", "loss: ecn needs a model of loss"),
+        ("slot packets 3", "slot: a time is missing"),
+        ("slot 20ms 10ms", "slot: the longest time is shorter"),
+        ("slot distribution normal 10ms", "slot: a delay and a jitter are missing"),
+        ("slot distribution normel 10ms 1ms", "did you mean 'normal'?"),
+        ("slot distribution normal 10ms 3s", "slot: jitter is larger"),
+        ("slot 10ms packets -1", "slot: packets and bytes must be between"),
+        ("slot 10ms pakets 5", "unexpected '5'; known: distribution, packets, bytes"),
+        ("rate 1mbit slot 10ms queue fifo", "slot: cannot be combined with a queue"),
         ("reorder 5%", "reorder: needs a delay"),
         ("gap 5 delay 10ms", "reorder: a percentage is missing"),
         ("limit 0", "limit: must be more than 0"),
