@@ -23,16 +23,19 @@ class DataAcks(msgspec.Struct, frozen=True, kw_only=True):
         number (section 3.3.1), and before there is one they have 4.
     :param beside_addresses: send them together with ADD_ADDR, where there is room.
     :param in_time_wait: send them when TCP is in TIME-WAIT, too.
+    :param behind_fin: where the peer's DATA_FIN is the end, FIN of each subflow carries its Data
+        ACK, and an ACK says it once more after that.  Otherwise the ACK leaves first.
     """
 
     first: bool = True
     wide: bool = True
     beside_addresses: bool = True
     in_time_wait: bool = True
+    behind_fin: bool = False
 
 
 LINUX_DATA_ACKS: Final = DataAcks(
-    first=False, wide=False, beside_addresses=False, in_time_wait=False
+    first=False, wide=False, beside_addresses=False, in_time_wait=False, behind_fin=True
 )
 
 

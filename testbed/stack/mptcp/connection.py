@@ -505,7 +505,8 @@ class MptcpConnection:
         while (step := self._life.due(self.outgoing, self.incoming)) is not None:
             self._transit(step)
             if step is Step.FIN_RECEIVED:
-                self._subflows.request_acks()
+                last = self.closed and self.config.data_acks.behind_fin
+                self._subflows.request_acks(last=last)
         if self._detached and self.incoming.readable:
             self.abort()
 

@@ -69,8 +69,11 @@ class Subflows:
         self.there.clear()
         return left
 
-    def request_acks(self) -> None:
-        """Have an ACK leave on each one that works."""
+    def request_acks(self, *, last: bool) -> None:
+        """Have an ACK leave on each one that works.
+
+        :param last: after all other segments that leave now.
+        """
         for subflow in self.there:
             if subflow.confirmed and subflow.phase.sends and not subflow.fallback:
-                subflow.tcp.request_ack()
+                subflow.tcp.request_ack(last=last)

@@ -50,7 +50,7 @@ class SharedWindow:
             self._size(now)
         if not waits and self.worth_telling:
             self._told_edge = self._incoming.edge
-            self._subflows.request_acks()
+            self._subflows.request_acks(last=False)
 
     def _size(self, now: int) -> None:
         """Let it grow, as the slowest subflow has to keep it full."""

@@ -149,12 +149,14 @@ class TcpConnection(Tcb):
         options.require_later()
         self.go_by(self.config.with_options(options))
 
-    def request_ack(self) -> None:
+    def request_ack(self, *, last: bool = False) -> None:
         """Have a pure ACK leave with the next segments, even if TCP has no reason for one.
 
         It is never left out because another segment acknowledges as much.
+
+        :param last: after the others; if not, before them.
         """
-        self.receiver.request_ack()
+        self.receiver.request_ack(last=last)
         self.owner.wake(self)
 
     def probe(self) -> None:

@@ -46,7 +46,7 @@ def segments_to_send(tcb: Tcb, now: int) -> list[Segment]:
                 _retransmissions(tcb, now, out)
             if not tcb.sender.board.lost:
                 _new_data(tcb, now, out)
-        if tcb.receiver.ack_now:
+        if tcb.receiver.take_last_request() or tcb.receiver.ack_now:
             out.append(pure_ack(tcb, now))
         tcb.linger(now)
     return out

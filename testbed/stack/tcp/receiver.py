@@ -33,9 +33,9 @@ class Receiver:
     :ivar rtt: the round-trip time of a receiver whose window grows, else ``None``.
     """
 
-    __slots__ = ("_capacity", "_due", "_quick", "_requested", "_segment", "_sizing", "_stretch",
-                 "_urgent", "ack_at", "ack_now", "acknowledged", "base", "buffer", "delay_ns",
-                 "duplicate", "edge", "finished", "rtt", "shift")  # fmt: skip
+    __slots__ = ("_capacity", "_due", "_quick", "_requested", "_requested_last", "_segment",
+                 "_sizing", "_stretch", "_urgent", "ack_at", "ack_now", "acknowledged", "base",
+                 "buffer", "delay_ns", "duplicate", "edge", "finished", "rtt", "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.buffer = Reassembly()
@@ -48,7 +48,7 @@ class Receiver:
         self.ack_at = NEVER
         self.delay_ns = config.delayed_ack_ns
         self.duplicate: tuple[int, int] | None = None
-        self._requested = False
+        self._requested = self._requested_last = False
         self._stretch: list[int] = []  # positions to be acknowledged, each by an ACK of its own
         self._due = 0  # RCV.NXT when a second full-sized segment made an ACK due
         self._urgent = 0  # RCV.UP
@@ -220,13 +220,24 @@ class Receiver:
         """Have an ACK leave: with data or on its own."""
         self.ack_now = True
 
-    def request_ack(self) -> None:
-        """Have a pure ACK leave, whatever else acknowledges as much."""
-        self._requested = True
+    def request_ack(self, *, last: bool = False) -> None:
+        """Have a pure ACK leave, whatever else acknowledges as much.
+
+        :param last: after the other segments that leave with it.
+        """
+        if last:
+            self._requested_last = True
+        else:
+            self._requested = True
 
     def take_request(self) -> bool:
         """Tell whether a pure ACK has been asked for, which leaves now."""
         requested, self._requested = self._requested, False
+        return requested
+
+    def take_last_request(self) -> bool:
+        """Tell whether a pure ACK has been asked for that leaves after the other segments."""
+        requested, self._requested_last = self._requested_last, False
         return requested
 
     def ack_timer_expired(self) -> None:
@@ -236,7 +247,7 @@ class Receiver:
 
     def stop(self) -> None:
         """Acknowledge nothing any more."""
-        self.ack_now = self._requested = False
+        self.ack_now = self._requested = self._requested_last = False
         self._stretch = []
         self.ack_at = NEVER
 

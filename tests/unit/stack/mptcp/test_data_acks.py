@@ -80,6 +80,23 @@ def test_address_signals_may_go_alone(script: Any, beside: bool) -> None:
     assert bool([one for one in others if isinstance(one, Dss)]) is beside
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("behind", [True, False])
+def test_one_may_follow_the_fin_of_the_subflow(script: Any, behind: bool, together: bool) -> None:
+    """Section 3.3.3: the connection is over once both DATA_FINs are acknowledged."""
+    world = script(data_acks=DataAcks(behind_fin=behind))
+    peer = world.open()
+    world.connection.close()
+    world.pump()
+    peer.take()
+    if not together:
+        peer.send(ACK, world.ack(1))
+    out = peer.send(ACK, world.data(0, 1, 0, acked=1, data_fin=True))
+    assert [segment.flags for segment in out] == [ACK | FIN, ACK][:: 1 if behind else -1]
+    number = world.keys.outgoing.number(1)
+    assert [dss.data_ack for dss in all_dss(out)] == [number, number]
+
+
 @pytest.mark.parametrize("acks", [DataAcks(), LINUX_DATA_ACKS])
 def test_time_wait_may_have_none(script: Any, acks: DataAcks) -> None:
     """Section 3.3.3: the peer's FIN comes after our Data ACK of its DATA_FIN."""
