@@ -19,6 +19,7 @@ takes the correlated number modulo a small range, which undoes the correlation.
 from __future__ import annotations
 
 import functools
+import operator
 import random
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
@@ -28,6 +29,7 @@ from testbed.wire.bottleneck import Bottleneck
 from testbed.wire.chances import Chances
 from testbed.wire.departures import Departures
 from testbed.wire.distribution import LARGEST
+from testbed.wire.medium import Side
 from testbed.wire.netem import (
     DEFAULT_LIMIT,
     ETHERNET_HEADER,
@@ -38,7 +40,7 @@ from testbed.wire.netem import (
 from testbed.wire.queues.discipline import Surroundings, Waiting
 from testbed.wire.queues.kinds import Queue
 from testbed.wire.schedule import Schedule
-from testbed.wire.servers import Opportunities, Server, TokenBucket, packet_time_ns
+from testbed.wire.servers import Opportunities, Server, SharedRate, TokenBucket, packet_time_ns
 from testbed.wire.slots import Slots
 from testbed.wire.trace import Trace, TraceLink, load
 
@@ -73,6 +75,7 @@ class LinkModel(Generic[H]):
     :param frames: owner of the frames behind the handles.
     :param now_ns: when the model starts; a trace begins then.
     :param wire_seed: of what both directions of a wire have in common.
+    :param side: of the medium, where both directions share one.
     :raises InputError: the trace of ``netem`` cannot be used.
     """
 
@@ -85,9 +88,12 @@ class LinkModel(Generic[H]):
         frames: Frames[H],
         now_ns: int = 0,
         wire_seed: int = 0,
+        side: Side | None = None,
     ) -> None:
         self._mtu = mtu
         self._wire_seed = wire_seed
+        self._side = side
+        self._occupy = operator.add if side is None else side.reserve
         self._schedule: Schedule | None = None
         self._random = random.Random(seed).random
         self._chances = Chances(self._random)
@@ -322,7 +328,8 @@ class LinkModel(Generic[H]):
         if self._jitter is not None:
             departure_ns = max(now_ns, departure_ns + self._jitter())
         if self._rate is not None:
-            departure_ns = max(departure_ns, self._held.last_ns) + packet_time_ns(size, self._rate)
+            departure_ns = max(departure_ns, self._held.last_ns)
+            departure_ns = self._occupy(departure_ns, packet_time_ns(size, self._rate))
         elif self._trace is not None:
             departure_ns = self._trace.deliver(size - ETHERNET_HEADER, departure_ns)
         held = self._held
@@ -375,6 +382,8 @@ class LinkModel(Generic[H]):
         if isinstance(old, TokenBucket):
             old.change(self._rate, now_ns)
             return old
+        if self._side is not None:
+            return SharedRate(self._rate, now_ns, self._side)
         return TokenBucket(self._rate, now_ns)
 
     def _bits_per_second(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from testbed.wire.medium import Side
 from testbed.wire.netem import ETHERNET_HEADER, Rate
 from testbed.wire.opportunities import TraceLink
 
@@ -57,6 +58,23 @@ class TokenBucket:
         scaled_ns = left_ns * self._rate.bits_per_second // rate.bits_per_second
         self._free_ns = min(self._free_ns, since_ns) + scaled_ns
         self._rate = rate
+
+
+class SharedRate(TokenBucket):
+    """A rate on a medium that the other direction sends on, too."""
+
+    def __init__(self, rate: Rate, now_ns: int, side: Side) -> None:
+        super().__init__(rate, now_ns)
+        self._side = side
+
+    def begin(self, from_ns: int) -> int | None:
+        """See :class:`Server`."""
+        return None if self._held_ns is not None else self._side.turn(from_ns)
+
+    def take(self, size: int, at_ns: int) -> int:
+        """See :class:`Server`."""
+        self._side.sent(at_ns, packet_time_ns(size, self._rate))
+        return at_ns
 
 
 class Opportunities:
