@@ -19,6 +19,9 @@ from typing import Any, Final
 
 import msgspec
 from _figures import Figure
+from testbed.packet.address import Address
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import ACK, Segment
 
 import testbed
 from testbed import compiled
@@ -26,9 +29,6 @@ from testbed.prediction import address_of
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
 from testbed.stack.mptcp.local_network import LocalNetwork
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import ACK, Segment
 from testbed.topology.load import loads_topology
 from testbed.topology.model import Family, Node
 from testbed.topology.resolve import resolve

@@ -17,17 +17,17 @@ from typing import Any, Final
 
 import msgspec
 from _figures import Beside, Figure
+from testbed.packet.address import Address, Flow
+from testbed.packet.codec import emit, parse
+from testbed.packet.mptcp import MpJoinSyn
+from testbed.packet.options import Option
+from testbed.packet.segment import SYN, Segment
 
 from testbed import compiled
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import emit, parse
-from testbed.stack.packet.mptcp import MpJoinSyn
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.endpoint import TcpEndpoint

@@ -15,6 +15,7 @@ import msgspec
 
 from testbed.errors import InputError
 from testbed.hints import nearest
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
@@ -25,7 +26,6 @@ from testbed.stack.mptcp.path_manager.base import (
     SubflowPath,
 )
 from testbed.stack.mptcp.path_manager.kernel_like import KernelLike
-from testbed.stack.packet.address import Address
 from testbed.topology.forwarding import Forwarding, family_of, host
 from testbed.topology.model import (
     KERNEL_LIMITS,

@@ -7,6 +7,8 @@ import errno
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from testbed.packet.address import Address, Flow
+
 from testbed.stack.connection import (
     Closed,
     Connected,
@@ -16,7 +18,6 @@ from testbed.stack.connection import (
     Readable,
 )
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.address import Address, Flow
 from testbed.streams import Streams
 
 CLIENT = Address("10.0.0.1", 40000)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hypothesis import strategies as st
-
-from testbed.errors import PacketError
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address, unpack
-from testbed.stack.packet.option_list import DECODERS, emit_options
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address, unpack
+from testbed.packet.option_list import DECODERS, emit_options
+from testbed.packet.options import (
     FastOpen,
     MaximumSegmentSize,
     Option,
@@ -20,7 +17,10 @@ from testbed.stack.packet.options import (
     UnknownOption,
     WindowScale,
 )
-from testbed.stack.packet.segment import Segment
+from testbed.packet.segment import Segment
+
+from testbed.errors import PacketError
+from testbed.packet import mptcp
 
 u8: Final = st.integers(0, 0xFF)
 u16: Final = st.integers(0, 0xFFFF)

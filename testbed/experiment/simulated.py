@@ -24,6 +24,7 @@ from testbed.experiment.simulated_sampling import SimulatedSampling, view
 from testbed.experiment.spec import ExperimentSpec
 from testbed.experiment.timeline import Timeline
 from testbed.experiment.venue import Assignment
+from testbed.packet.address import Address
 from testbed.sim import endpoints
 from testbed.sim.host import EndpointFactory, Host
 from testbed.sim.loop import VirtualLoop
@@ -31,7 +32,6 @@ from testbed.sim.middlebox.kinds import boxes
 from testbed.sim.network import Network
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.local_network import LocalNetwork
-from testbed.stack.packet.address import Address
 from testbed.topology.model import Node
 from testbed.workload import together
 from testbed.workload.base import PairedSpec

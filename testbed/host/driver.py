@@ -21,13 +21,13 @@ from testbed.host.recording import NullTap, Tap
 from testbed.host.sockets import Input, Receiver
 from testbed.host.transmitter import Transmitter
 from testbed.libc import Timer
+from testbed.packet.address import Address, Flow, unmapped
+from testbed.packet.icmp import IcmpError, parse_icmp
+from testbed.packet.segment import Segment
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow, unmapped
-from testbed.stack.packet.icmp import IcmpError, parse_icmp
-from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams, StreamTransport
 
 _FOLLOW_S: Final = 0.02  # how often the kernel's endpoints are looked at

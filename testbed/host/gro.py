@@ -1,7 +1,7 @@
 """Generic receive offload: packets of one flow that follow one another become one segment.
 
 It is what the kernel's GRO does (net/core/gro.c, net/ipv4/tcp_offload.c), and the opposite of
-:func:`testbed.stack.packet.codec.split`: cutting what was merged gives the same segments again.  So
+:func:`testbed.packet.codec.split`: cutting what was merged gives the same segments again.  So
 a merged segment holds all that its parts held, and a connection handles far fewer segments.
 
 As there, headers are compared as octets.  Only the first packet of a run is parsed, and payload is
@@ -17,10 +17,10 @@ import msgspec
 
 from testbed.errors import PacketError
 from testbed.host.frames import Received
-from testbed.stack.packet.address import pack
-from testbed.stack.packet.checksum import total
-from testbed.stack.packet.codec import TCP, parse
-from testbed.stack.packet.segment import ACK, CWR, ECE, FIN, PSH, Segment
+from testbed.packet.address import pack
+from testbed.packet.checksum import total
+from testbed.packet.codec import TCP, parse
+from testbed.packet.segment import ACK, CWR, ECE, FIN, PSH, Segment
 
 MOST: Final = 65_000  # octets of payload: with headers it is still a packet
 _ENDING: Final = FIN | PSH  # on the last piece only

@@ -20,10 +20,10 @@ from testbed.hints import nearest
 from testbed.host import endpoints, stdio
 from testbed.host.driver import Host, HostServer
 from testbed.host.recording import Capture, JsonTracer
+from testbed.packet.address import Address
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.scheduler import SCHEDULERS
-from testbed.stack.packet.address import Address
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.streams import StreamPair, error_of
 

@@ -16,7 +16,7 @@ import msgspec
 from testbed.host import rtnetlink
 from testbed.host.rtnetlink import Interface, Neighbour
 from testbed.netlink.transport import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Netlink
-from testbed.stack.packet.address import Address
+from testbed.packet.address import Address
 
 # linux/rtnetlink.h: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
 # IPV6_RULE

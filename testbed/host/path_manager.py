@@ -23,8 +23,8 @@ from testbed.netlink import mptcp as kernel
 from testbed.netlink.codec import NETLINK_GENERIC
 from testbed.netlink.mptcp import KernelEndpoint
 from testbed.netlink.transport import Netlink
+from testbed.packet.address import unmapped
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet.address import unmapped
 
 _NAME: Final = "testbed mptcp endpoint"  # of the sockets that tell of ports in use
 _UNIX: Final = Path("/proc/net/unix")

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from testbed.packet.codec import emit, split
+from testbed.packet.segment import Segment
 from testbed.pcapng import RAW, PcapngWriter
 from testbed.sidefile import SideFile
-from testbed.stack.packet.codec import emit, split
-from testbed.stack.packet.segment import Segment
 
 
 def since_epoch(now: int) -> int:

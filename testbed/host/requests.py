@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from testbed.packet.address import Address, Flow
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     CloseSubflow,
@@ -16,7 +17,6 @@ from testbed.stack.mptcp.path_manager.base import (
     SetBackup,
     Withdraw,
 )
-from testbed.stack.packet.address import Address, Flow
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]

@@ -28,10 +28,10 @@ from typing import Any, Final, TypeVar
 
 from testbed.host import endpoints
 from testbed.host.driver import LINGER_S, Host, HostServer
+from testbed.packet.address import Address
 from testbed.sockinfo import IPPROTO_MPTCP
 from testbed.stack.connection import Connection
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address
 from testbed.streams import StreamPair
 
 __all__ = [

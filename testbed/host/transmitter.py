@@ -9,10 +9,10 @@ from typing import Final
 from testbed.host import frames
 from testbed.host.network import Network, Path
 from testbed.host.sockets import Output
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.codec import emit_header, header_length
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.segment import Segment
+from testbed.packet.address import Flow
+from testbed.packet.codec import emit_header, header_length
+from testbed.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.segment import Segment
 
 _MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
 

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Final
 
-from testbed.stack.packet.address import Address, pack, unmapped, unpack
+from testbed.packet.address import Address, pack, unmapped, unpack
 
 ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - any address, by name
 _LOOPBACK: Final = {ANY[socket.AF_INET]: "127.0.0.1", ANY[socket.AF_INET6]: "::1"}

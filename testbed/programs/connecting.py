@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from testbed.host.driver import Host
+from testbed.packet.address import Address, unmapped
 from testbed.programs import addresses
 from testbed.programs.options import V6ONLY
 from testbed.programs.relay import Edges, Relay
@@ -19,7 +20,6 @@ from testbed.programs.rendezvous import Rendezvous, fill
 from testbed.programs.seccomp import Listener
 from testbed.programs.sockets import Phase, Socket, Table, inode_of, unix_socket
 from testbed.programs.target import Call
-from testbed.stack.packet.address import Address, unmapped
 
 LATER: Final = None  # an answer that is given when the connection is open, or is not
 _TIMEVAL: Final = struct.Struct("@qq")

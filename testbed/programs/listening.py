@@ -14,13 +14,13 @@ from typing import Final
 import msgspec
 
 from testbed.host.driver import Host, HostServer
+from testbed.packet.address import Address
 from testbed.programs.connecting import LATER, time_limit
 from testbed.programs.relay import BUFFER, Edges, Relay
 from testbed.programs.rendezvous import is_own, name_and_listen
 from testbed.programs.seccomp import Listener
 from testbed.programs.sockets import Phase, Socket, Table, inode_of
 from testbed.programs.target import Call, GoneError
-from testbed.stack.packet.address import Address
 from testbed.streams import StreamTransport
 
 Name = Callable[[Call, Address, int], None]

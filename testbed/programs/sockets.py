@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from testbed.packet.address import Address, unmapped
 from testbed.programs import addresses
 from testbed.programs.options import NO_PORT, REUSEADDR, REUSEPORT, V6ONLY, Options
 from testbed.programs.relay import BUFFER, Relay
-from testbed.stack.packet.address import Address, unmapped
 
 _UNIX: Final = Path("/proc/self/net/unix")
 # Up to the inode; a name comes behind it, which may hold anything, ends of lines, too.

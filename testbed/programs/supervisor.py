@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from testbed import sockinfo
 from testbed.host.driver import Host
+from testbed.packet.address import Address
 from testbed.programs import addresses, calls, options
 from testbed.programs.connecting import LATER, Connector
 from testbed.programs.listening import Acceptor
@@ -24,7 +25,6 @@ from testbed.programs.target import Call, GoneError, find_socket
 from testbed.programs.telling import told
 from testbed.stack.connection import Connection, Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.packet.address import Address
 from testbed.stack.tcp.endpoint import TcpEndpoint
 
 _SWEEP_S: Final = 0.25  # how often sockets are looked for that no program has any more

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import HOP_LIMIT, Segment
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import HOP_LIMIT, Segment
 
 Packet = Segment | IcmpError
 

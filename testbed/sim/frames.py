@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
+from testbed.packet import codec
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import CE, NOT_ECT, Segment
 from testbed.sim.frame import Frame, Packet
 from testbed.sim.icmp import emit_icmp, icmp_length
-from testbed.stack.packet import codec
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import CE, NOT_ECT, Segment
 from testbed.wire.netem import ETHERNET_HEADER
 
 _SOURCE_MAC: Final = range(6, 12)  # octets of the Ethernet header that no receiver checks

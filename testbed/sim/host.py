@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from testbed.packet.address import Address, Flow
+from testbed.packet.segment import Segment
 from testbed.sim.agenda import Agenda
 from testbed.sim.frame import Packet
 from testbed.stack.connection import Endpoint
@@ -14,8 +16,6 @@ from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.segment import Segment
 from testbed.streams import OnConnection, Server, StreamPair, Streams
 from testbed.topology.forwarding import host
 from testbed.topology.model import Node

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from testbed.stack.packet.address import pack
-from testbed.stack.packet.checksum import checksum, total
-from testbed.stack.packet.codec import TCP
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.segment import HOP_LIMIT
+from testbed.packet.address import pack
+from testbed.packet.checksum import checksum, total
+from testbed.packet.codec import TCP
+from testbed.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.segment import HOP_LIMIT
 
 _ICMPV4: Final = 1
 _ICMPV6: Final = 58

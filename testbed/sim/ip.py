@@ -7,13 +7,13 @@ from typing import Protocol
 
 import msgspec
 
+from testbed.packet import codec
+from testbed.packet.address import Flow
+from testbed.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.segment import HOP_LIMIT, Segment
 from testbed.sim.channel import Channel
 from testbed.sim.frame import Frame, Packet
 from testbed.sim.frames import size_of
-from testbed.stack.packet import codec
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.segment import HOP_LIMIT, Segment
 from testbed.topology.forwarding import family_of
 from testbed.topology.model import Family
 from testbed.wire.netem import ETHERNET_HEADER

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from testbed.packet.segment import Segment
 from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.prediction import path_endpoint
 from testbed.sidefile import SideFile
@@ -21,7 +22,6 @@ from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.middlebox import Chain, Middlebox
 from testbed.sim.state import NetworkState
-from testbed.stack.packet.segment import Segment
 from testbed.topology.forwarding import Forwarding, forwards, host
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (

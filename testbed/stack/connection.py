@@ -21,10 +21,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from testbed.packet.address import Address, Flow
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import Segment
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import Segment
 
 
 class Randomness(Protocol):

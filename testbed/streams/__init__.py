@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from testbed.packet.address import Address, Flow
 from testbed.stack.connection import (
     Closed,
     Connected,
@@ -27,7 +28,6 @@ from testbed.stack.connection import (
     Writable,
 )
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
 from testbed.streams.reader import PieceReader
 from testbed.streams.transport import Driver, StreamTransport, error_of
 

@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
+from testbed.packet.address import Address
+from testbed.packet.options import MaximumSegmentSize, Option, Sack, SackPermitted
+from testbed.packet.segment import ACK, RST, SYN, Segment
 
+from testbed.packet import mptcp
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.inbound import MOST_MESSAGES
 from testbed.stack.mptcp.received_mappings import MOST_MAPPINGS
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.options import MaximumSegmentSize, Option, Sack, SackPermitted
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 from testbed.stack.reassembly import MOST_PIECES
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG
 from testbed.stack.tcp.scoreboard import MOST_RECORDS

@@ -10,13 +10,13 @@ from random import Random
 from typing import Final
 
 import msgspec
+from testbed.packet.address import Address
+from testbed.packet.icmp import IcmpKind
+from testbed.packet.options import Option, find
+from testbed.packet.segment import ACK, FIN, PSH, RST, SYN, URG
 
+from testbed.packet import mptcp
 from testbed.stack.mptcp import crypto
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.icmp import IcmpKind
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import ACK, FIN, PSH, RST, SYN, URG
 from tests.fuzz.world import BITS, HOSTS, OPTION_NAMES, PORT, S, World
 
 LENGTH: Final = 100  # packets of an episode

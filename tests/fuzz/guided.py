@@ -36,7 +36,7 @@ def fuzz(name: str, runs: int, seed: int) -> NoReturn:
     assert library is not None, SKIPPED
     make, check = codecs.CODECS[name]
     for module in _MODULES:
-        _instrument(library, importlib.import_module(f"testbed.stack.packet.{module}"))
+        _instrument(library, importlib.import_module(f"testbed.packet.{module}"))
     with tempfile.TemporaryDirectory() as corpus:
         for number in range(_SEEDS):
             (Path(corpus) / str(number)).write_bytes(make(Random(f"{name} {number}")))

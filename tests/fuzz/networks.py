@@ -13,9 +13,13 @@ from random import Random
 from typing import Any, Final, cast
 
 import msgspec
+from testbed.packet.address import Flow
+from testbed.packet.options import Sack, SackPermitted, Timestamps, WindowScale
+from testbed.packet.segment import Segment
 
 from testbed import document
 from testbed.errors import SimulationError
+from testbed.packet import mptcp
 from testbed.sim import endpoints
 from testbed.sim.host import EndpointFactory
 from testbed.sim.middlebox import (
@@ -31,10 +35,6 @@ from testbed.sim.middlebox.options import always, on_data, on_syn
 from testbed.stack.connection import Connected, Connection, Endpoint, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.scheduler import SCHEDULERS
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.options import Sack, SackPermitted, Timestamps, WindowScale
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.topology.model import Topology
 from testbed.topology.resolve import resolve

@@ -6,11 +6,10 @@ import struct
 from random import Random
 from typing import Final
 
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.checksum import checksum, total
-from testbed.stack.packet.codec import emit
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address
+from testbed.packet.checksum import checksum, total
+from testbed.packet.codec import emit
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     Sack,
@@ -20,7 +19,9 @@ from testbed.stack.packet.options import (
     UserTimeout,
     WindowScale,
 )
-from testbed.stack.packet.segment import Segment
+from testbed.packet.segment import Segment
+
+from testbed.packet import mptcp
 
 _EDGES: Final = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF)
 _LENGTHS: Final = (0, 1, 2, 3, 4, 8, 10, 12, 16, 18, 20, 24, 28, 30, 38, 40)  # of options and MPTCP

@@ -11,16 +11,16 @@ from random import Random
 from typing import Final
 
 import msgspec
+from testbed.packet.address import Address, Flow
+from testbed.packet.codec import emit, parse
+from testbed.packet.options import Option
+from testbed.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 
 from testbed.errors import PacketError
+from testbed.packet import mptcp
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.scheduler import SCHEDULERS
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import emit, parse
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
 from testbed.stack.tcp.config import TcpConfig
 from tests.fuzz import invariants, octets
 from tests.fuzz.finding import Finding

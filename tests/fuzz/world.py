@@ -6,18 +6,10 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
-from testbed.stack.connection import Connected, Connection
-from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.config import MptcpConfig
-from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import emit, parse
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.codec import emit, parse
+from testbed.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.options import (
     FastOpen,
     MaximumSegmentSize,
     Option,
@@ -28,7 +20,16 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
+from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
+
+from testbed.packet import mptcp
+from testbed.stack.connection import Connected, Connection
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.tcp.config import TcpConfig
 from tests.fuzz import invariants
 from tests.fuzz.finding import Finding

@@ -12,7 +12,7 @@ import socket
 import struct
 from pathlib import Path
 
-from testbed.stack.packet.codec import emit, parse, split
+from testbed.packet.codec import emit, parse, split
 
 IPV4 = 0x0800
 SIOCSIFHWADDR = 0x8924

@@ -12,9 +12,9 @@ import sys
 
 import msgspec
 from forwarding import forward
+from testbed.packet.options import MaximumSegmentSize
 
 from testbed.sim.middlebox import RewritePayload
-from testbed.stack.packet.options import MaximumSegmentSize
 
 MSS = 1360
 

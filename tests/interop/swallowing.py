@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 
 from forwarding import forward
-
-from testbed.stack.packet.mptcp import MptcpOption
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import SYN
+from testbed.packet.mptcp import MptcpOption
+from testbed.packet.options import find
+from testbed.packet.segment import SYN
 
 
 def process(segment, _):

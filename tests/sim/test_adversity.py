@@ -6,11 +6,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from testbed.packet.mptcp import AddAddr, Dss, MptcpOption
+from testbed.packet.options import SackPermitted, Timestamps, WindowScale
 
 from testbed.sim.middlebox import Coalesce, Nat, Replay, RewriteSequence, Split, StripOptions
 from testbed.sim.middlebox.options import always, on_data, on_syn
-from testbed.stack.packet.mptcp import AddAddr, Dss, MptcpOption
-from testbed.stack.packet.options import SackPermitted, Timestamps, WindowScale
 
 LINKS = ("wifi", "lte")
 

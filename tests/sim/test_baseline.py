@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testbed.packet.mptcp import MptcpOption
 
 from testbed.sim.digest import Digest
 from testbed.sim.middlebox import Middlebox, RewritePayload, StripOptions
 from testbed.sim.middlebox.options import on_data, on_syn
 from testbed.sim.network import Network
-from testbed.stack.packet.mptcp import MptcpOption
 
 FILE = Path(__file__).with_name("baseline.json")
 REWRITE = bool(os.environ.get("TESTBED_REWRITE_BASELINES"))

@@ -11,6 +11,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MptcpOption
+from testbed.packet.options import Sack, SackPermitted, Timestamps, WindowScale
 
 from testbed.sim.middlebox import (
     Coalesce,
@@ -22,8 +24,6 @@ from testbed.sim.middlebox import (
     StripOptions,
 )
 from testbed.sim.middlebox.options import always, on_data, on_syn
-from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MptcpOption
-from testbed.stack.packet.options import Sack, SackPermitted, Timestamps, WindowScale
 
 LINKS = ("wifi", "lte")
 

@@ -29,11 +29,11 @@ from testbed import compiled
 
 if len(sys.argv) > 1:
     sys.meta_path.insert(0, compiled.Finder(Path(sys.argv[1]), compiled.ROOT, "require"))
-from testbed.stack.packet import codec
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, Dss
-from testbed.stack.packet.options import Sack, Timestamps
-from testbed.stack.packet.segment import ACK, PSH, Segment
+from testbed.packet import codec
+from testbed.packet.address import Address
+from testbed.packet.mptcp import AddAddr, Dss
+from testbed.packet.options import Sack, Timestamps
+from testbed.packet.segment import ACK, PSH, Segment
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.congestion.reno import Reno
 
@@ -160,8 +160,8 @@ def test_the_command_line_cannot_do_without_what_is_required(
 def test_a_module_that_defines_structs_is_not_compiled() -> None:
     script = runpy.run_path(str(SCRIPT), run_name="compile")
     names = {str(path.relative_to(ROOT / "testbed")) for path in script["modules"]()}
-    assert {"stack/tcp/recovery.py", "stack/packet/codec.py", "sim/agenda.py"} <= names
-    assert not {"stack/packet/segment.py", "stack/tcp/config.py", "stack/__init__.py"} & names
+    assert {"stack/tcp/recovery.py", "packet/codec.py", "sim/agenda.py"} <= names
+    assert not {"packet/segment.py", "stack/tcp/config.py", "stack/__init__.py"} & names
 
 
 def test_constants_of_other_modules_count_as_sources() -> None:

@@ -7,6 +7,7 @@ import errno
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address, Flow
 
 from testbed.stack.connection import (
     Closed,
@@ -18,7 +19,6 @@ from testbed.stack.connection import (
     Writable,
 )
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.address import Address, Flow
 from testbed.streams import error_of
 from tests.scripted import (
     CLIENT,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import pathlib
 
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.codec import emit
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpFastclose
-from testbed.stack.packet.segment import ACK, SYN, Segment
+from testbed.packet.address import Address
+from testbed.packet.codec import emit
+from testbed.packet.mptcp import Dss, MpCapable, MpFastclose
+from testbed.packet.segment import ACK, SYN, Segment
+
 from tests import tshark
 
 SEGMENT = Segment(

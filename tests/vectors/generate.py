@@ -14,10 +14,11 @@ import platform
 from collections.abc import Iterable
 from typing import Any, Final
 
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.codec import parse
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import Segment
+from testbed.packet.codec import parse
+from testbed.packet.options import Option
+from testbed.packet.segment import Segment
+
+from testbed.packet import mptcp
 from tests import tshark
 from tests.vectors.handshakes import handshake
 from tests.vectors.scenarios import SCENARIOS, Lab

@@ -12,9 +12,9 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import Segment
+from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
+from testbed.packet.options import Option, find
+from testbed.packet.segment import Segment
 
 T = TypeVar("T", bound=Option)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from testbed.stack.packet import mptcp
-from testbed.stack.packet.options import (
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     Sack,
     Timestamps,
     WindowScale,
 )
-from testbed.stack.packet.segment import Segment
+from testbed.packet.segment import Segment
+
+from testbed.packet import mptcp
 
 Values = dict[str, Any]
 

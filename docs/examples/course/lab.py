@@ -2,11 +2,12 @@
 
 import random
 
+from testbed.packet.address import Address, Flow
+
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.crypto import initial_dsn
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet.address import Address, Flow
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 

@@ -25,8 +25,8 @@ from testbed.interchange.packetdrill.notation import of_value
 from testbed.interchange.packetdrill.option_calls import fcntl, getsockopt, ioctl, poll, setsockopt
 from testbed.interchange.packetdrill.pipes import Pipe
 from testbed.interchange.packetdrill.sockets import PORT, Socket, with_options
+from testbed.packet.address import Address
 from testbed.stack.mptcp.config import MptcpConfig
-from testbed.stack.packet.address import Address
 
 
 def attempt(frame: Frame) -> Returned | None:

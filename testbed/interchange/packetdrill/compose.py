@@ -11,11 +11,10 @@ from testbed.errors import InputError
 from testbed.interchange.packetdrill.flows import Conversation
 from testbed.interchange.packetdrill.model import Packet, Range, ScriptOption, UnsupportedError
 from testbed.interchange.packetdrill.names import Addresses, Cookie, Keys
-from testbed.stack.mptcp import crypto
-from testbed.stack.packet import mptcp
-from testbed.stack.packet import options as tcp
-from testbed.stack.packet.option_list import parse_options
-from testbed.stack.packet.segment import (
+from testbed.packet import mptcp
+from testbed.packet import options as tcp
+from testbed.packet.option_list import parse_options
+from testbed.packet.segment import (
     ACK,
     CE,
     CWR,
@@ -31,6 +30,7 @@ from testbed.stack.packet.segment import (
     URG,
     Segment,
 )
+from testbed.stack.mptcp import crypto
 
 _FLAGS: Final = {
     "S": SYN, "F": FIN, "R": RST, "P": PSH, "U": URG, ".": ACK, "E": ECE, "W": CWR,

@@ -6,8 +6,8 @@ from testbed.interchange.packetdrill.flows import Conversation
 from testbed.interchange.packetdrill.model import Packet
 from testbed.interchange.packetdrill.names import Addresses
 from testbed.interchange.packetdrill.sockets import PORT
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.segment import SYN, Segment
+from testbed.packet.address import Address
+from testbed.packet.segment import SYN, Segment
 
 _FIRST_PORT = 50_001  # of the script's side
 

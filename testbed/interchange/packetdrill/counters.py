@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from testbed.packet.address import Flow
+from testbed.packet.mptcp import MpCapable
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, SYN, Segment
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.state import DataState
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.mptcp import MpCapable
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, SYN, Segment
 
 
 class History:

@@ -37,9 +37,9 @@ from testbed.interchange.packetdrill.queries import holds
 from testbed.interchange.packetdrill.settings import Settings
 from testbed.interchange.packetdrill.translate import translated
 from testbed.interchange.packetdrill.versions import Version
+from testbed.packet.segment import SYN, Segment
+from testbed.packet.sequence import BITS_32
 from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.packet.segment import SYN, Segment
-from testbed.stack.packet.sequence import BITS_32
 
 _US: Final = 1_000
 _TOLERANCE_US: Final = 4_000  # packetdrill's own, in microseconds

@@ -8,9 +8,9 @@ from testbed.interchange.packetdrill.host import Host
 from testbed.interchange.packetdrill.model import UnsupportedError
 from testbed.interchange.packetdrill.sockets import PORT
 from testbed.interchange.packetdrill.versions import Version
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.options import FastOpen, find
-from testbed.stack.packet.segment import RST, SYN, Segment
+from testbed.packet.address import Address
+from testbed.packet.options import FastOpen, find
+from testbed.packet.segment import RST, SYN, Segment
 
 _ASKING: Final = 49_999  # a port of the script's side that no script uses
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.sequence import BITS_32
+from testbed.packet.address import Address
+from testbed.packet.sequence import BITS_32
 
 _HALF: Final = 1 << 31
 

@@ -14,14 +14,14 @@ from typing import Final
 import msgspec
 
 from testbed.interchange.packetdrill.counters import History
+from testbed.packet.address import Address, Flow
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import Segment
 from testbed.stack.connection import Connected, Connection
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.listener import TcpListener
 
 _FIRST_PORT: Final = 40_001

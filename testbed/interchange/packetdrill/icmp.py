@@ -6,8 +6,8 @@ from typing import Final
 
 from testbed.interchange.packetdrill.flows import Conversation
 from testbed.interchange.packetdrill.model import Icmp, UnsupportedError
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.address import Flow
+from testbed.packet.icmp import IcmpError, IcmpKind
 
 _KINDS: Final = {
     "frag_needed": IcmpKind.TOO_BIG,

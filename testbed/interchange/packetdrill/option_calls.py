@@ -16,7 +16,7 @@ from testbed.interchange.packetdrill.sockets import (
     readable,
     with_options,
 )
-from testbed.stack.packet.address import Address
+from testbed.packet.address import Address
 
 _NONBLOCK: Final = 0o4000
 _RDWR: Final = 2

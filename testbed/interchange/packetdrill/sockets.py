@@ -11,12 +11,12 @@ import msgspec
 
 from testbed.interchange.packetdrill.host import Host
 from testbed.interchange.packetdrill.model import UnsupportedError
+from testbed.packet.address import Address, Flow
+from testbed.packet.segment import HOP_LIMIT
 from testbed.stack.connection import Connection, Listener
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.segment import HOP_LIMIT
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.streams.transport import error_of

@@ -11,10 +11,10 @@ from testbed.interchange.packetdrill.compose import (
     Context,
 )
 from testbed.interchange.packetdrill.model import Packet, Range, ScriptOption
+from testbed.packet import mptcp
+from testbed.packet import options as tcp
+from testbed.packet.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 from testbed.stack.mptcp import crypto
-from testbed.stack.packet import mptcp
-from testbed.stack.packet import options as tcp
-from testbed.stack.packet.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 _LETTERS: Final = (
     (SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (ECE, "E"), (CWR, "W"), (ACK, "."),

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from testbed.errors import PacketError
+from testbed.packet import codec
 from testbed.probe.capture.ring import Packet
-from testbed.stack.packet import codec
 
 _HEADER: Final = 14  # octets of Ethernet
 _NAMES: Final = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP", 0x8100: "VLAN"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.stack.packet.segment import Segment
+from testbed.packet.segment import Segment
 
 
 class Middlebox:

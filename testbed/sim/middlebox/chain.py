@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
+from testbed.packet.segment import Segment
 from testbed.sim.agenda import Agenda
 from testbed.sim.channel import Channel
 from testbed.sim.frame import Frame
 from testbed.sim.frames import size_of
 from testbed.sim.middlebox.base import Middlebox
-from testbed.stack.packet.segment import Segment
 
 _STEP: Final = {"b": 1, "a": -1}
 

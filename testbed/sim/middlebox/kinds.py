@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from testbed.errors import InputError
+from testbed.packet import mptcp, options
 from testbed.registry import Registry
 from testbed.sim.middlebox.base import Middlebox
 from testbed.sim.middlebox.nat import Nat
@@ -22,7 +23,6 @@ from testbed.sim.middlebox.payload import RewritePayload
 from testbed.sim.middlebox.replay import Replay
 from testbed.sim.middlebox.segmentation import Coalesce, Split
 from testbed.sim.middlebox.sequence import RewriteSequence
-from testbed.stack.packet import mptcp, options
 from testbed.topology.model import Box, Link
 from testbed.units import parse_time
 

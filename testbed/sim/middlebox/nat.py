@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from testbed.packet.address import Address
+from testbed.packet.segment import Segment
 from testbed.sim.middlebox.base import Middlebox
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.segment import Segment
 
 
 class Nat(Middlebox):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from testbed.packet.options import Option
+from testbed.packet.segment import SYN, Segment
 from testbed.sim.middlebox.base import Middlebox
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import SYN, Segment
 
 
 def on_syn(segment: Segment) -> bool:

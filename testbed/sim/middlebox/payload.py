@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import msgspec
 
+from testbed.packet.address import Flow
+from testbed.packet.options import Option, Sack
+from testbed.packet.segment import ACK, SYN, Segment
+from testbed.packet.sequence import BITS_32, expand
 from testbed.sim.middlebox.base import Middlebox
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.options import Option, Sack
-from testbed.stack.packet.segment import ACK, SYN, Segment
-from testbed.stack.packet.sequence import BITS_32, expand
 
 
 class RewritePayload(Middlebox):

@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Callable, Iterable
 from random import Random
 
+from testbed.packet.segment import Segment
 from testbed.sim.middlebox.base import Middlebox
 from testbed.sim.middlebox.options import always
-from testbed.stack.packet.segment import Segment
 
 
 class Replay(Middlebox):

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from testbed.packet import codec
+from testbed.packet.address import Flow
+from testbed.packet.segment import ACK, FIN, PSH, Segment
 from testbed.sim.middlebox.base import Middlebox
-from testbed.stack.packet import codec
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.segment import ACK, FIN, PSH, Segment
 
 _MERGEABLE: Final = ACK | PSH | FIN  # no segment with other bits is put together with another
 HOLD_NS: Final = 1_000_000

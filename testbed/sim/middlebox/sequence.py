@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
+from testbed.packet.address import Address
+from testbed.packet.options import Option, Sack
+from testbed.packet.segment import ACK, Segment
 from testbed.sim.middlebox.base import Middlebox
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.options import Option, Sack
-from testbed.stack.packet.segment import ACK, Segment
 
 _MASK: Final = 0xFFFF_FFFF
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.stack.mptcp.handshake import Outcome
-from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.packet.mptcp import (
+from testbed.packet.mptcp import (
     CHECKSUM_REQUIRED,
     DENY_JOIN_INITIAL,
     EXTENSIBILITY,
@@ -17,8 +14,11 @@ from testbed.stack.packet.mptcp import (
     MpCapable,
     MptcpOption,
 )
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.packet.options import Option, find
+from testbed.packet.segment import ACK, RST, SYN, Segment
+from testbed.stack.mptcp.handshake import Outcome
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.mapping import Mapping
 
 
 def usable(option: MpCapable) -> bool:

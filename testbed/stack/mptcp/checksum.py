@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from testbed.packet.checksum import Octets, checksum, total
+from testbed.packet.sequence import BITS_32
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.streams import DataSequence
-from testbed.stack.packet.checksum import Octets, checksum, total
-from testbed.stack.packet.sequence import BITS_32
 
 _PSEUDO_HEADER: Final = struct.Struct("!QIHH")  # figure 10
 

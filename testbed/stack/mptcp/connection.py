@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.connection import ConnectionFailure, ErrorKind, Event
 from testbed.stack.mptcp import plain
 from testbed.stack.mptcp.config import MptcpConfig
@@ -29,8 +31,6 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.subflows import Subflows
 from testbed.stack.mptcp.window import SharedWindow
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import room_below
 

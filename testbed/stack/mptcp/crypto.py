@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from testbed.stack.packet.address import Flow, pack
+from testbed.packet.address import Flow, pack
 
 _KEY: Final = 8  # octets
 _JOIN_ACK: Final = 20  # octets of an HMAC that fit into the third ACK of a join

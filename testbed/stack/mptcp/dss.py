@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.packet.mptcp import Dss
+from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.mptcp.checksum import dss_checksum
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.packet.mptcp import Dss
-from testbed.stack.packet.sequence import BITS_32, expand
 
 _ALONE: Final = 0  # the subflow sequence number of a DATA_FIN on its own (section 3.3.3)
 

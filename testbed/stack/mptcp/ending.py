@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.connection import ConnectionFailure
 from testbed.stack.mptcp.fastclose import FastClose
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.state import Step
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.subflows import Subflows
-from testbed.stack.packet.mptcp import ResetReason
 
 
 class Ending:

@@ -14,6 +14,9 @@ from typing import Any
 
 import msgspec
 
+from testbed.packet.address import Address, Flow
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import SYN, Segment
 from testbed.stack.connection import Connected, Connection, ErrorReport, Event, Randomness
 from testbed.stack.counters import Counters
 from testbed.stack.deadlines import NEVER, Deadlines
@@ -37,9 +40,6 @@ from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.tokens import Tokens
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from testbed.packet.mptcp import MpFail, ResetReason
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import MpFail, ResetReason
 
 _RETRY_NS: Final = 200_000_000
 _TRIES: Final = 6  # of an MP_FAIL, and answers to those that come again

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import SubflowPath
-from testbed.stack.packet.address import Address
 
 _MOST: Final = 64
 

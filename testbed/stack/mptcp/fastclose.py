@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from testbed.packet.mptcp import MpFastclose
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import MpFastclose
 
 _RETRIES: Final = 3  # what section 3.5 recommends
 

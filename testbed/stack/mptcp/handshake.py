@@ -6,9 +6,9 @@ import enum
 from collections.abc import Sequence
 from typing import Protocol
 
+from testbed.packet.options import Option
+from testbed.packet.segment import Segment
 from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import Segment
 
 
 class Outcome(enum.Enum):

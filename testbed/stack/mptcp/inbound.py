@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.stack.mptcp import dss
-from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.mptcp.received_mappings import ReceivedMappings
-from testbed.stack.mptcp.streams import ReceiveStream, SendStream
-from testbed.stack.packet.mptcp import (
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
@@ -19,7 +14,12 @@ from testbed.stack.packet.mptcp import (
     MptcpOption,
     MpTcprst,
 )
-from testbed.stack.packet.segment import RST, Segment
+from testbed.packet.segment import RST, Segment
+from testbed.stack.mptcp import dss
+from testbed.stack.mptcp.keys import Keys
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.received_mappings import ReceivedMappings
+from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 
 NOTHING: Final = -1  # before the first position
 # Signals that wait for the connection's step, which takes them all unless it has closed.

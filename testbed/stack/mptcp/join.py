@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from testbed.packet.mptcp import MpJoinAck, MpJoinSyn, MpJoinSynAck
+from testbed.packet.options import Option, find
+from testbed.packet.segment import ACK, RST, SYN, Segment
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.handshake import Outcome
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.packet.mptcp import MpJoinAck, MpJoinSyn, MpJoinSynAck
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 
 
 class JoinOffer(msgspec.Struct, frozen=True, kw_only=True):

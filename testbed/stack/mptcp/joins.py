@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
+from testbed.packet.options import Option, find
+from testbed.packet.segment import Segment
 from testbed.stack.connection import Randomness
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
@@ -12,10 +16,6 @@ from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, SubflowPath
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.tokens import Tokens
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Extension, Refuse
 

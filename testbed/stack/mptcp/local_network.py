@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from testbed.stack.packet.address import Address
+from testbed.packet.address import Address
 
 
 class LocalNetwork(Protocol):

@@ -10,6 +10,11 @@ from typing import Protocol
 
 import msgspec
 
+from testbed.packet.address import Flow
+from testbed.packet.mptcp import VERSION, MpCapable, MpJoinSyn, MptcpOption
+from testbed.packet.options import FastOpen, Option, find
+from testbed.packet.segment import ACK, FIN, SYN, Segment
+from testbed.packet.sequence import BITS_32
 from testbed.stack.mptcp.capable import CapableResponder, usable
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.joins import REFUSED, Joins
@@ -17,11 +22,6 @@ from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.mptcp.tokens import Tokens
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.mptcp import VERSION, MpCapable, MpJoinSyn, MptcpOption
-from testbed.stack.packet.options import FastOpen, Option, find
-from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
-from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.extension import Extension, Refuse
 

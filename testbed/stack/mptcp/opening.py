@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from testbed.packet.options import Option
+from testbed.packet.segment import SYN, Segment
 from testbed.stack.mptcp.handshake import Handshake, Outcome
 from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp.extension import Notice
 
 _LEAST_RETRY_NS: Final = 200_000_000

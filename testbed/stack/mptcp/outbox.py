@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.options import Option
+from testbed.packet.options import Option
 
 
 class Outbox:

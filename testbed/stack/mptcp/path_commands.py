@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from testbed.packet.address import Flow
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import (
@@ -22,8 +24,6 @@ from testbed.stack.mptcp.path_manager.base import (
 from testbed.stack.mptcp.pending_joins import PendingJoins
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.mptcp import ResetReason
 
 
 class PathCommands:

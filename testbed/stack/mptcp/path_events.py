@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from testbed.packet.address import Flow
 from testbed.stack.mptcp.path_manager.base import RemoteAddress
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Flow
 
 
 def ends(flow: Flow) -> dict[str, object]:

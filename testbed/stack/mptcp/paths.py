@@ -6,6 +6,9 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from testbed.packet.address import Address, unmapped
+from testbed.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
+from testbed.packet.options import Option
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.failures import Failures
@@ -30,9 +33,6 @@ from testbed.stack.mptcp.probe import Probes
 from testbed.stack.mptcp.remotes import Remotes
 from testbed.stack.mptcp.signals import Signals
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Address, unmapped
-from testbed.stack.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
-from testbed.stack.packet.options import Option
 
 
 class Owner(Protocol):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.path_manager.base import OpenSubflow, PathError, SubflowPath
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import ResetReason
 
 _MOST_WANTED: Final = 256  # joins that wait for a DSS
 

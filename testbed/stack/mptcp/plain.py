@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import ResetReason
 
 
 def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import ResetReason
 
 _LEAST_NS: Final = 200_000_000
 _TRIES: Final = 3

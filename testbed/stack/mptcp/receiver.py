@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp import checksum
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import ResetReason
 
 
 class Receiver:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import RemoteAddress
-from testbed.stack.packet.address import Address
 
 
 class Remotes:

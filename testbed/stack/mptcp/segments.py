@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from testbed.packet.mptcp import AddAddr, MpFastclose
+from testbed.packet.options import Option
 from testbed.stack.mptcp import dss
 from testbed.stack.mptcp.config import DataAcks
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.outbox import Outbox
-from testbed.stack.packet.mptcp import AddAddr, MpFastclose
-from testbed.stack.packet.options import Option
 
 
 def on_data(keys: Keys, mapping: Mapping, ack: int) -> Sequence[Option]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.mapping import MAX_LENGTH
 from testbed.stack.mptcp.scheduler.base import Scheduler, View
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import ResetReason
 from testbed.stack.ranges import Ranges
 
 _RETRY_NS: Final = 1_000_000_000  # when no round-trip time is known

@@ -13,11 +13,11 @@ from typing import Final
 
 import msgspec
 
+from testbed.packet.mptcp import AddAddr, RemoveAddr
+from testbed.packet.options import Option
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.mptcp import AddAddr, RemoveAddr
-from testbed.stack.packet.options import Option
 
 _MOST_IDS: Final = 8  # in one REMOVE_ADDR, as in Linux: options have little room
 _MOST_ECHOES: Final = 32  # that wait for an ACK; what is left out will be announced again

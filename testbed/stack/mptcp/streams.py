@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
-from testbed.stack.packet.sequence import BITS_32, BITS_64, expand, expand_64
+from testbed.packet.sequence import BITS_32, BITS_64, expand, expand_64
 from testbed.stack.ranges import Ranges
 from testbed.stack.reassembly import Reassembly
 from testbed.stack.tcp.right_sizing import RightSizing

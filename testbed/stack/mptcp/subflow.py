@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from testbed.packet.mptcp import MpPrio, MpTcprst, ResetReason
+from testbed.packet.options import Option
+from testbed.packet.segment import FIN, RST, Segment
 from testbed.stack.mptcp import dss, pace, segments
 from testbed.stack.mptcp.carried import Carried
 from testbed.stack.mptcp.config import MptcpConfig
@@ -27,9 +30,6 @@ from testbed.stack.mptcp.path_manager.base import SubflowPath
 from testbed.stack.mptcp.phase import Phase
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.mptcp import MpPrio, MpTcprst, ResetReason
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import FIN, RST, Segment
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Notice

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from testbed.packet.address import Flow
+from testbed.packet.segment import Segment
 from testbed.stack.connection import Randomness
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.segment import Segment
 
 
 class Tokens:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.options import Sack
-from testbed.stack.packet.segment import ECE, FIN, Segment
-from testbed.stack.packet.sequence import BITS_32, expand
+from testbed.packet.options import Sack
+from testbed.packet.segment import ECE, FIN, Segment
+from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.recovery import Phase
 from testbed.stack.tcp.state import SHUT, State, Trigger

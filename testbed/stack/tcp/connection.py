@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from testbed.packet.icmp import SOFT, IcmpError, IcmpKind
+from testbed.packet.segment import Segment
+from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.connection import ConnectionFailure, ErrorKind
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.icmp import SOFT, IcmpError, IcmpKind
-from testbed.stack.packet.segment import Segment
-from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp import info, output, timers
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.input import segment_arrives

@@ -11,8 +11,8 @@ import hashlib
 import struct
 from typing import Final
 
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.options import (
+from testbed.packet.address import Flow
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     SackPermitted,
@@ -20,8 +20,8 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import ACK, CWR, ECE, SYN, Segment
-from testbed.stack.packet.sequence import BITS_32
+from testbed.packet.segment import ACK, CWR, ECE, SYN, Segment
+from testbed.packet.sequence import BITS_32
 from testbed.stack.tcp.config import SECOND, TcpConfig
 
 # A cookie: 5 bits of a counter of periods, 3 that choose from these, 24 of a keyed hash.

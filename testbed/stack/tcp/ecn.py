@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.segment import CE, CWR, ECE, ECT_0, NOT_ECT, Segment
+from testbed.packet.segment import CE, CWR, ECE, ECT_0, NOT_ECT, Segment
 
 
 class Ecn:

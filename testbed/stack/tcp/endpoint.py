@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from testbed.errors import InputError
+from testbed.packet.address import Address, Flow, is_unicast
+from testbed.packet.icmp import IcmpError
+from testbed.packet.options import FastOpen, Timestamps, find
+from testbed.packet.segment import ACK, RST, SYN, Segment
+from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.connection import Closed, Connected, Connection, Event
 from testbed.stack.counters import Counters
 from testbed.stack.deadlines import Deadlines
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow, is_unicast
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.options import FastOpen, Timestamps, find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
-from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion import CONTROLS
 from testbed.stack.tcp.congestion.control import Group

@@ -16,9 +16,9 @@ import enum
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from testbed.packet.options import Option
+from testbed.packet.segment import Segment
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.state import State
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.option_list import options_size
-from testbed.stack.packet.options import MAX_LENGTH, FastOpen, Option
+from testbed.packet.address import Flow
+from testbed.packet.option_list import options_size
+from testbed.packet.options import MAX_LENGTH, FastOpen, Option
 from testbed.stack.tcp.config import SECOND
 
 COOKIE: Final = 8  # octets, as in Linux

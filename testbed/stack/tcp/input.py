@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from testbed.packet.options import Timestamps
+from testbed.packet.segment import ACK, FIN, RST, SYN, URG, Segment
+from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.connection import ConnectionFailure, ErrorKind
-from testbed.stack.packet.options import Timestamps
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, URG, Segment
-from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.acknowledgment import fifth_ack
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.fast_open import Early

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.sequence import BITS_32
+from testbed.packet.address import Flow
+from testbed.packet.sequence import BITS_32
 
 _TICK_NS: Final = 4_000  # RFC 6528, section 3: M is a timer of 4 microseconds
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from testbed.packet.address import Address
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address
 from testbed.stack.tcp.config import SECOND
 from testbed.stack.tcp.extension import Acceptor
 

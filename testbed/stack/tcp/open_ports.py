@@ -12,12 +12,12 @@ from typing import Final, Protocol
 
 import msgspec
 
+from testbed.packet.address import Address, Flow, is_unicast
+from testbed.packet.options import FastOpen, Option, find
+from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
+from testbed.packet.sequence import BITS_32
 from testbed.stack.connection import Closed, Connected, ErrorKind, Event
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow, is_unicast
-from testbed.stack.packet.options import FastOpen, Option, find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
-from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.cookies import VALID_NS, SynCookies

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-from testbed.stack.deadlines import NEVER
-from testbed.stack.packet.option_list import options_size
-from testbed.stack.packet.options import (
+from testbed.packet.option_list import options_size
+from testbed.packet.options import (
     MAX_LENGTH,
     MaximumSegmentSize,
     Option,
@@ -16,8 +15,9 @@ from testbed.stack.packet.options import (
     Timestamps,
     WindowScale,
 )
-from testbed.stack.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
-from testbed.stack.packet.sequence import BITS_32
+from testbed.packet.segment import ACK, ECE, FIN, NOT_ECT, RST, SYN, URG, Segment
+from testbed.packet.sequence import BITS_32
+from testbed.stack.deadlines import NEVER
 from testbed.stack.tcp.recovery import Phase
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.sent import Fate, Sent

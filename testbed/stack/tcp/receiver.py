@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.packet.sequence import BITS_32
 from testbed.stack.deadlines import NEVER
-from testbed.stack.packet.sequence import BITS_32
 from testbed.stack.reassembly import Reassembly
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from testbed.stack.packet.segment import FIN, PSH, SYN
+from testbed.packet.segment import FIN, PSH, SYN
 from testbed.stack.tcp.ack import Acknowledgment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.control import CongestionControl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any, Final
 
-from testbed.stack.packet.segment import FIN, PSH
+from testbed.packet.segment import FIN, PSH
 
 
 class Fate(enum.Enum):

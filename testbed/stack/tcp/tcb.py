@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
+from testbed.packet.address import Flow
+from testbed.packet.options import (
+    MaximumSegmentSize,
+    SackPermitted,
+    Timestamps,
+    WindowScale,
+    find,
+)
+from testbed.packet.options import UserTimeout as UserTimeoutOption
+from testbed.packet.segment import ACK, Segment
+from testbed.packet.sequence import BITS_32, expand
 from testbed.stack.connection import (
     Closed,
     Connected,
@@ -20,17 +31,6 @@ from testbed.stack.connection import (
     Writable,
 )
 from testbed.stack.deadlines import NEVER
-from testbed.stack.packet.address import Flow
-from testbed.stack.packet.options import (
-    MaximumSegmentSize,
-    SackPermitted,
-    Timestamps,
-    WindowScale,
-    find,
-)
-from testbed.stack.packet.options import UserTimeout as UserTimeoutOption
-from testbed.stack.packet.segment import ACK, Segment
-from testbed.stack.packet.sequence import BITS_32, expand
 from testbed.stack.tcp.black_hole import BlackHole
 from testbed.stack.tcp.challenge import AckLimit
 from testbed.stack.tcp.chronograph import Chronograph

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.packet.segment import Segment
 from testbed.stack.connection import ConnectionFailure, ErrorKind
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp import output
 from testbed.stack.tcp.state import HANDSHAKE, State
 from testbed.stack.tcp.tcb import Tcb

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from testbed.stack.packet.options import Option, Timestamps
-from testbed.stack.packet.sequence import BITS_32
+from testbed.packet.options import Option, Timestamps
+from testbed.packet.sequence import BITS_32
 from testbed.stack.tcp.config import MILLISECOND, SECOND
 
 _VALID_NS: Final = 24 * 24 * 3600 * SECOND  # section 5.5

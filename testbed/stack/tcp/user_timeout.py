@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.packet.options import UserTimeout as UserTimeoutOption
 from testbed.stack.deadlines import NEVER
-from testbed.stack.packet.options import UserTimeout as UserTimeoutOption
 
 _SECOND: Final = 1_000_000_000
 _MOST_SECONDS: Final = 0x7FFF

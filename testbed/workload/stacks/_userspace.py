@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from testbed.packet.address import Address
 from testbed.records import View
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.config import MptcpConfig
-from testbed.stack.packet.address import Address
 from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, Streams
 from testbed.workload.stacks.options import given, read_back
 from testbed.workload.stacks.request import Request

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from testbed.packet.address import Address
+
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
@@ -14,7 +16,6 @@ from testbed.stack.mptcp.path_manager.base import (
     Paths,
     RemoteAddress,
 )
-from testbed.stack.packet.address import Address
 
 
 class OneMore(Passive):

@@ -8,11 +8,11 @@ import socket
 import struct
 
 import pytest
+from testbed.packet.address import Address
 
 from testbed.programs import addresses
 from testbed.programs.options import REUSEADDR, REUSEPORT, V6ONLY, Options
 from testbed.programs.sockets import Phase, Socket, Table
-from testbed.stack.packet.address import Address
 
 ON = struct.pack("=i", 1)
 V4, V6 = socket.AF_INET, socket.AF_INET6

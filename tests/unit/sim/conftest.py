@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import ACK, Segment
 
 from testbed import document
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
 from testbed.stack.mptcp.local_network import LocalNetwork
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.icmp import IcmpError
-from testbed.stack.packet.segment import ACK, Segment
 from testbed.topology.model import Node, Topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec

@@ -6,6 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import AddAddr, MpCapable, MptcpOption
+from testbed.packet.options import MaximumSegmentSize, Sack
+from testbed.packet.segment import ACK, FIN, SYN, Segment
 
 from testbed.sim.middlebox import (
     Coalesce,
@@ -17,10 +21,6 @@ from testbed.sim.middlebox import (
     StripOptions,
 )
 from testbed.sim.middlebox.options import on_data, on_syn
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, MpCapable, MptcpOption
-from testbed.stack.packet.options import MaximumSegmentSize, Sack
-from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
 
 MS = 1_000_000
 LINK = {

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from testbed.stack.packet.mptcp import MpCapable
-from testbed.stack.packet.options import MaximumSegmentSize, Timestamps
-from testbed.stack.packet.segment import ACK, SYN
+from testbed.packet.mptcp import MpCapable
+from testbed.packet.options import MaximumSegmentSize, Timestamps
+from testbed.packet.segment import ACK, SYN
 
 LINE = {
     "nodes": {"client": {}, "router": {"kind": "router"}, "server": {}},

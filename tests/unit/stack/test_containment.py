@@ -7,6 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address, Flow
+from testbed.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.mptcp import MpFastclose
+from testbed.packet.options import find
+from testbed.packet.segment import RST, Segment
 
 from testbed.stack.connection import Closed, Connected, Connection, ErrorKind, Event
 from testbed.stack.mptcp.config import MptcpConfig
@@ -14,11 +19,6 @@ from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.mptcp import MpFastclose
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import RST, Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint

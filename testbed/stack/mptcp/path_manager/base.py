@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from testbed.stack.packet.address import Address, Flow
+from testbed.packet.address import Address, Flow
 
 
 class PathError(ValueError):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import Passive, PathEndpoint, PathLimits, Paths
-from testbed.stack.packet.address import Address
 
 
 class Commanded(Passive):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,
@@ -23,7 +24,6 @@ from testbed.stack.mptcp.path_manager.base import (
     Withdraw,
     same_family,
 )
-from testbed.stack.packet.address import Address
 
 
 class FullMesh:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     CloseSubflow,
@@ -25,7 +26,6 @@ from testbed.stack.mptcp.path_manager.base import (
     Withdraw,
     same_family,
 )
-from testbed.stack.packet.address import Address
 
 
 class KernelLike:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import (
     Command,
     OpenSubflow,
@@ -21,7 +22,6 @@ from testbed.stack.mptcp.path_manager.base import (
     PathLimits,
     Paths,
 )
-from testbed.stack.packet.address import Address
 
 
 class DifferentPorts(Passive):

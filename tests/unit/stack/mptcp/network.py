@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from testbed.packet.address import Address, Flow
+from testbed.packet.codec import emit, parse, split
+from testbed.packet.icmp import IcmpError, IcmpKind
+from testbed.packet.segment import Segment
 
 from testbed.stack.connection import Closed, Connected, Connection, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import emit, parse, split
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
-from testbed.stack.packet.segment import Segment
 
 from .recorder import Recorder
 

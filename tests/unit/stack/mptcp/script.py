@@ -8,16 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-
-from testbed.stack.connection import Connected, Connection, Event
-from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.config import MptcpConfig
-from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.mptcp.keys import Keys
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import emit, parse, split
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.codec import emit, parse, split
+from testbed.packet.mptcp import (
     HMAC_SHA256,
     AddAddr,
     Dss,
@@ -26,8 +19,15 @@ from testbed.stack.packet.mptcp import (
     MpJoinSyn,
     MpJoinSynAck,
 )
-from testbed.stack.packet.options import MaximumSegmentSize, Option, find
-from testbed.stack.packet.segment import ACK, FIN, SYN, Segment
+from testbed.packet.options import MaximumSegmentSize, Option, find
+from testbed.packet.segment import ACK, FIN, SYN, Segment
+
+from testbed.stack.connection import Connected, Connection, Event
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.endpoint import MptcpEndpoint
+from testbed.stack.mptcp.keys import Keys
 from testbed.stack.tcp.config import TcpConfig
 
 from .recorder import Recorder

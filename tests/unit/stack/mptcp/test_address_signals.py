@@ -8,19 +8,19 @@ from unittest import mock
 
 import msgspec
 import pytest
-
-from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.codec import emit, parse
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.codec import emit, parse
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpJoinSyn,
     RemoveAddr,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST, Segment
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, RST, Segment
+
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 
 from .script import LOCAL, LOCAL_2, REMOTE, REMOTE_2
 

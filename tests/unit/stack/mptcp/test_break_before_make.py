@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
 
 from .script import LOCAL, LOCAL_2, REMOTE_2
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.mptcp.received_mappings import ReceivedMappings
-from testbed.stack.mptcp.state import DataState
-from testbed.stack.packet.mptcp import (
+from testbed.packet.mptcp import (
     Dss,
     MpCapable,
     MpJoinAck,
@@ -19,8 +15,12 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     ResetReason,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN, RST
+
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.received_mappings import ReceivedMappings
+from testbed.stack.mptcp.state import DataState
 
 from .script import LOCAL_2, REMOTE_2, all_dss
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import (
     AddAddr,
     MpCapable,
     MpJoinAck,
@@ -16,8 +15,8 @@ from testbed.stack.packet.mptcp import (
     MpPrio,
     RemoveAddr,
 )
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.packet.options import Option, find
+from testbed.packet.segment import ACK, FIN, RST, SYN
 
 from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE_2, all_dss
 

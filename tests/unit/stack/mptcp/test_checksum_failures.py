@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-
-from testbed.stack.packet.mptcp import Dss, MpFail, MpJoinSyn, MptcpOption, MpTcprst, ResetReason
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST, Segment
+from testbed.packet.mptcp import Dss, MpFail, MpJoinSyn, MptcpOption, MpTcprst, ResetReason
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN, RST, Segment
 
 from .script import LOCAL_2, REMOTE_2, all_dss, words_checksum
 

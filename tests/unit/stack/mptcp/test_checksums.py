@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from testbed.packet.mptcp import Dss, MpCapable
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN, RST
 
 from testbed.stack.mptcp.checksum import covers, dss_checksum
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.received_mappings import ReceivedMappings
 from testbed.stack.mptcp.streams import DataSequence
-from testbed.stack.packet.mptcp import Dss, MpCapable
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST
 
 from .script import PEER_KEY, all_dss, words_checksum
 from .test_transfers import transfer

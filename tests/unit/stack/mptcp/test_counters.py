@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import MpCapable, MpFail, MpJoinAck, MpJoinSyn
+from testbed.packet.segment import ACK
 
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.path_manager.base import SetBackup
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import MpCapable, MpFail, MpJoinAck, MpJoinSyn
-from testbed.stack.packet.segment import ACK
 
 from .network import Network
 from .script import LOCAL_2, REMOTE_2, Script

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
+from testbed.packet.options import find
+from testbed.packet.segment import FIN, RST
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import FIN, RST
 
 _ANY = Address("0.0.0.0", 80)
 _NONE = (PathEndpoint(host="192.0.2.1", id=9),)  # an endpoint of no use, that keeps others away

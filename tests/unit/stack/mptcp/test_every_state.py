@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
@@ -22,8 +20,10 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     RemoveAddr,
 )
-from testbed.stack.packet.options import Option, UnknownOption, find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.packet.options import Option, UnknownOption, find
+from testbed.packet.segment import ACK, FIN, RST, SYN
+
+from testbed.stack.mptcp.connection import MptcpConnection
 
 from .script import PEER_KEY, Script, Subpeer
 

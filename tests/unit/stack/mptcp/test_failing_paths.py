@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
+    MpCapable,
+    MpJoinSyn,
+    MpTcprst,
+    RemoveAddr,
+    ResetReason,
+)
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, RST, SYN, Segment
 
 from testbed.stack.mptcp.black_holes import BlackHoles
 from testbed.stack.mptcp.failures import Failures
@@ -15,16 +25,6 @@ from testbed.stack.mptcp.path_manager.base import (
     SubflowPath,
 )
 from testbed.stack.mptcp.path_manager.kernel_like import KernelLike
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
-    MpCapable,
-    MpJoinSyn,
-    MpTcprst,
-    RemoveAddr,
-    ResetReason,
-)
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 
 from .script import LOCAL_2, REMOTE_2, S
 

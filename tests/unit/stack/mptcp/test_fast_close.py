@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import Dss, MpFastclose, MpTcprst, ResetReason
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, RST
 
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import Dss, MpFastclose, MpTcprst, ResetReason
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST
 
 from .script import LOCAL, PEER_KEY, Script
 

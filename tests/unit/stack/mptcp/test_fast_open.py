@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from testbed.stack.connection import Closed, Connected, Readable
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import Dss, MpCapable, MpJoinSyn, MpJoinSynAck
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import Dss, MpCapable, MpJoinSyn, MpJoinSynAck
+from testbed.packet.options import (
     FastOpen,
     MaximumSegmentSize,
     Timestamps,
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
+from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
+
+from testbed.stack.connection import Closed, Connected, Readable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.fast_open import Grants
 

@@ -6,6 +6,10 @@ import hashlib
 import hmac
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
+from testbed.packet.options import Option, Timestamps
+from testbed.packet.segment import ACK, RST, SYN, Segment
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
@@ -13,10 +17,6 @@ from testbed.stack.mptcp.handshake import Outcome
 from testbed.stack.mptcp.join import JoinInitiator, JoinOffer, JoinResponder
 from testbed.stack.mptcp.keys import Keys
 from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
-from testbed.stack.packet.options import Option, Timestamps
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 
 KEY_A, KEY_B = 0x0102030405060708, 0xF1F2F3F4F5F6F7F8
 NONCE_A, NONCE_B = 0x11223344, 0xAABBCCDD

@@ -6,11 +6,8 @@ import itertools
 from typing import Any
 
 import pytest
-
-from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
@@ -20,8 +17,11 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     ResetReason,
 )
-from testbed.stack.packet.options import Timestamps, find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.packet.options import Timestamps, find
+from testbed.packet.segment import ACK, FIN, RST, SYN
+
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 
 from .script import LOCAL, LOCAL_2, PEER_KEY
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import MpJoinAck, MpJoinSyn, MpTcprst
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, RST, SYN, Segment
 
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import MpJoinAck, MpJoinSyn, MpTcprst
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
 
 from .network import MS, Network, Path
 

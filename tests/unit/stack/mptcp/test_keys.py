@@ -6,12 +6,12 @@ import random
 from collections.abc import Sequence
 
 import pytest
+from testbed.packet.address import Address, Flow
 
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.stack.packet.address import Address, Flow
 
 S = 1_000_000_000
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from testbed.stack.connection import Connected
-from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
@@ -20,8 +15,13 @@ from testbed.stack.packet.mptcp import (
     MpJoinSynAck,
     MptcpOption,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN, Segment
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
+
+from testbed.stack.connection import Connected
+from testbed.stack.mptcp import crypto
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.tcp.connection import TcpConnection
 
 from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE, REMOTE_2, all_dss

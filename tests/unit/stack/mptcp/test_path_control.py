@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN
 
 from testbed.sockinfo import decode_mptcp_info
 from testbed.stack.mptcp.path_manager.base import (
@@ -19,10 +23,6 @@ from testbed.stack.mptcp.path_manager.base import (
     SetBackup,
     Withdraw,
 )
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN
 
 A1, A2 = "10.0.1.1", "10.0.2.1"
 B1, B2 = Address("10.0.1.2", 80), Address("10.0.2.2", 80)

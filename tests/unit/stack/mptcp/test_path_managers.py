@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from testbed.packet.address import Address
 
 from testbed.errors import InputError
 from testbed.stack.mptcp.local_ids import LocalIds
@@ -23,7 +24,6 @@ from testbed.stack.mptcp.path_manager.base import (
     SubflowPath,
     Withdraw,
 )
-from testbed.stack.packet.address import Address
 
 A1, A2, A3, A6 = "10.0.1.1", "10.0.2.1", "10.0.3.1", "fd00:0:0:1::1"
 B1, B2 = Address("10.0.1.2", 80), Address("10.0.2.2", 80)

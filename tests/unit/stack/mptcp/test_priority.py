@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import MpFail, MpPrio
+from testbed.packet.options import find
+from testbed.packet.segment import ACK
 
 from testbed.stack.mptcp.path_manager.base import PathError, SetBackup
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import MpFail, MpPrio
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK
 
 
 def priorities(segments: Any) -> list[bool]:

@@ -6,11 +6,8 @@ import random
 from typing import Any
 
 import pytest
-
-from testbed.stack.connection import ErrorKind
-from testbed.stack.mptcp import crypto
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
@@ -22,8 +19,11 @@ from testbed.stack.packet.mptcp import (
     MpPrio,
     RemoveAddr,
 )
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.packet.options import Option
+from testbed.packet.segment import ACK, FIN, RST, SYN
+
+from testbed.stack.connection import ErrorKind
+from testbed.stack.mptcp import crypto
 
 from .script import LOCAL_2, PEER_KEY
 

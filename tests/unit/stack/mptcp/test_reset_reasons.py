@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from testbed.stack.mptcp.path_manager.base import PathLimits
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
     MpFastclose,
     MpJoinAck,
     MpJoinSyn,
@@ -16,8 +14,10 @@ from testbed.stack.packet.mptcp import (
     RemoveAddr,
     ResetReason,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, FIN, RST, Segment
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, FIN, RST, Segment
+
+from testbed.stack.mptcp.path_manager.base import PathLimits
 
 from .script import LOCAL_2, REMOTE_2
 

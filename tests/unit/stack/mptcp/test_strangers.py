@@ -6,15 +6,8 @@ import random
 from typing import Any
 
 import pytest
-
-from testbed.stack.connection import Closed, ErrorKind
-from testbed.stack.mptcp.connection import MptcpConnection
-from testbed.stack.mptcp.inbound import MOST_MESSAGES
-from testbed.stack.mptcp.mapping import Mapping
-from testbed.stack.mptcp.path_manager.base import PathLimits
-from testbed.stack.mptcp.received_mappings import MOST_MAPPINGS, ReceivedMappings
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
     AddAddr,
     Dss,
     MpCapable,
@@ -26,8 +19,15 @@ from testbed.stack.packet.mptcp import (
     RemoveAddr,
     ResetReason,
 )
-from testbed.stack.packet.options import Option, find
-from testbed.stack.packet.segment import ACK, FIN, RST, SYN
+from testbed.packet.options import Option, find
+from testbed.packet.segment import ACK, FIN, RST, SYN
+
+from testbed.stack.connection import Closed, ErrorKind
+from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.inbound import MOST_MESSAGES
+from testbed.stack.mptcp.mapping import Mapping
+from testbed.stack.mptcp.path_manager.base import PathLimits
+from testbed.stack.mptcp.received_mappings import MOST_MAPPINGS, ReceivedMappings
 
 from .script import LOCAL_2, PEER_KEY
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from testbed.stack.connection import Connected
-from testbed.stack.mptcp import crypto
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import Address
+from testbed.packet.mptcp import (
     Dss,
     MpCapable,
     MpJoinSyn,
     MpTcprst,
 )
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST, Segment
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, RST, Segment
+
+from testbed.stack.connection import Connected
+from testbed.stack.mptcp import crypto
 from testbed.stack.tcp.connection import TcpConnection
 
 from .script import PEER_KEY, REMOTE

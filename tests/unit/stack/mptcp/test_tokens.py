@@ -6,11 +6,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.mptcp import MpCapable, MpJoinSyn
-from testbed.stack.packet.options import find
-from testbed.stack.packet.segment import ACK, RST
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import MpCapable, MpJoinSyn
+from testbed.packet.options import find
+from testbed.packet.segment import ACK, RST
 
 from .script import LOCAL, LOCAL_2, PEER_KEY, REMOTE_2, Script
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from testbed.packet.address import Address
+from testbed.packet.mptcp import MptcpOption
+from testbed.packet.segment import SYN, Segment
 
 from testbed.stack.mptcp.scheduler import SCHEDULERS
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.mptcp import MptcpOption
-from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp.config import TcpConfig
 
 S = 1_000_000_000

@@ -6,10 +6,11 @@ import heapq
 import random
 from collections.abc import Callable
 
+from testbed.packet.address import Address, Flow
+from testbed.packet.codec import split
+from testbed.packet.segment import Segment
+
 from testbed.stack.connection import Closed, Connected, Event
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.codec import split
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint

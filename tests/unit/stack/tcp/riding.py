@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from testbed.packet.options import Option
+from testbed.packet.segment import Segment
+
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.options import Option
-from testbed.stack.packet.segment import Segment
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.extension import Extension, Notice
 from testbed.stack.tcp.state import State

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.stack.connection import Closed, Event
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     Sack,
@@ -15,7 +14,9 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
+from testbed.packet.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
+
+from testbed.stack.connection import Closed, Event
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from testbed.packet.options import MaximumSegmentSize, Timestamps
 
 from testbed.stack.connection import Closed, ErrorKind, Readable
-from testbed.stack.packet.options import MaximumSegmentSize, Timestamps
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import State

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.options import MaximumSegmentSize
+from testbed.packet.options import MaximumSegmentSize
 
 from .script import FLOW, MSS, SECOND, Script, bare
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
+from testbed.packet.address import Address, Flow
+from testbed.packet.segment import SYN, Segment
 
 from testbed.sockinfo import decode_tcp_info
 from testbed.stack.connection import Connected
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.segment import SYN, Segment
 from testbed.stack.tcp import endpoint as endpoints
 from testbed.stack.tcp.config import TcpConfig
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from testbed.packet.icmp import IcmpError, IcmpKind
 
 from testbed.stack.connection import Closed, ErrorKind, ErrorReport
-from testbed.stack.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.tcp.state import State
 
 from .script import FLOW, SECOND, Script, bare

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
-from testbed.stack.connection import Closed, Connected, ErrorKind
-from testbed.stack.packet.options import (
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     Sack,
@@ -17,7 +15,9 @@ from testbed.stack.packet.options import (
     UnknownOption,
     find,
 )
-from testbed.stack.packet.segment import ACK, RST, SYN, Segment
+from testbed.packet.segment import ACK, RST, SYN, Segment
+
+from testbed.stack.connection import Closed, Connected, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Extension, Notice, Refuse

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from testbed.packet.address import Address, Flow
+from testbed.packet.options import FastOpen, MaximumSegmentSize, Option, Timestamps, find
+from testbed.packet.segment import SYN
 
 from testbed.stack.connection import Closed, Connected, Readable
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.options import FastOpen, MaximumSegmentSize, Option, Timestamps, find
-from testbed.stack.packet.segment import SYN
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.fast_open import CookieCache, Grants, Verdict

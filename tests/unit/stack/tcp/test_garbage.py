@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-
-from testbed.stack.packet.options import (
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     Sack,
@@ -15,6 +14,7 @@ from testbed.stack.packet.options import (
     UnknownOption,
     WindowScale,
 )
+
 from testbed.stack.tcp.config import TcpConfig
 
 from .script import MS, SCALED, Script

@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 
 import pytest
-
-from testbed.stack.connection import Closed, Connected, ErrorKind
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.options import (
     MaximumSegmentSize,
     SackPermitted,
     Timestamps,
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import SYN
+from testbed.packet.segment import SYN
+
+from testbed.stack.connection import Closed, Connected, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.state import State

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
+from testbed.packet.options import Timestamps, UnknownOption
 
 from testbed.stack.connection import Readable
-from testbed.stack.packet.options import Timestamps, UnknownOption
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.state import State
 

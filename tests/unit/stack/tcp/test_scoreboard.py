@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.stack.packet.segment import ACK
+from testbed.packet.segment import ACK
+
 from testbed.stack.tcp.scoreboard import Scoreboard
 from testbed.stack.tcp.sent import NO_PROGRESS, Sent
 

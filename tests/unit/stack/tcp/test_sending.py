@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-
-from testbed.stack.connection import Closed, Writable
-from testbed.stack.packet.options import (
+from testbed.packet.options import (
     MaximumSegmentSize,
     SackPermitted,
     Timestamps,
     WindowScale,
 )
-from testbed.stack.packet.segment import PSH
+from testbed.packet.segment import PSH
+
+from testbed.stack.connection import Closed, Writable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.scoreboard import MOST_RECORDS
 from testbed.stack.tcp.state import State

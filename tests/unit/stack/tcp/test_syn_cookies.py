@@ -6,11 +6,8 @@ import itertools
 import random
 
 import pytest
-
-from testbed.stack.connection import Connected
-from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.stack.packet.address import Address, Flow
-from testbed.stack.packet.options import (
+from testbed.packet.address import Address, Flow
+from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
     SackPermitted,
@@ -18,7 +15,10 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import ACK, CWR, ECE, RST, SYN, Segment
+from testbed.packet.segment import ACK, CWR, ECE, RST, SYN, Segment
+
+from testbed.stack.connection import Connected
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint

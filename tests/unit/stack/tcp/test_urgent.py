@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from testbed.packet.codec import emit, parse, split
+from testbed.packet.segment import URG
 
 from testbed.stack.connection import Urgent
-from testbed.stack.packet.codec import emit, parse, split
-from testbed.stack.packet.segment import URG
 from testbed.stack.tcp.connection import TcpConnection
 
 from .network import Network, Pump

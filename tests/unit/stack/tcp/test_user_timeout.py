@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from testbed.packet.option_list import parse_options
+from testbed.packet.options import MaximumSegmentSize, UserTimeout, find
 
 from testbed.stack.connection import ErrorKind
 from testbed.stack.options import SocketOptions
-from testbed.stack.packet.option_list import parse_options
-from testbed.stack.packet.options import MaximumSegmentSize, UserTimeout, find
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.state import State

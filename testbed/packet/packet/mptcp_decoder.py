@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from testbed.stack.packet.address import unpack
-from testbed.stack.packet.mptcp import (
+from testbed.packet.address import unpack
+from testbed.packet.mptcp import (
     DSS_ACK,
     DSS_DATA_FIN,
     DSS_FORMS,
@@ -27,7 +27,7 @@ from testbed.stack.packet.mptcp import (
     MpTcprst,
     RemoveAddr,
 )
-from testbed.stack.packet.options import Option, UnknownOption
+from testbed.packet.options import Option, UnknownOption
 
 _FAMILIES: Final = {4: 4, 6: 4, 12: 4, 14: 4, 16: 16, 18: 16, 24: 16, 26: 16}  # octets -> address
 

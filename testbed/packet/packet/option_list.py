@@ -9,9 +9,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from testbed.errors import PacketError
-from testbed.stack.packet import mptcp, mptcp_decoder
-from testbed.stack.packet.options import (
+from testbed.packet.options import (
     MAX_LENGTH,
     FastOpen,
     MaximumSegmentSize,
@@ -23,6 +21,9 @@ from testbed.stack.packet.options import (
     UserTimeout,
     WindowScale,
 )
+
+from testbed.errors import PacketError
+from testbed.packet import mptcp, mptcp_decoder
 
 _END: Final = 0
 _NOP: Final = 1

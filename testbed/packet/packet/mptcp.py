@@ -1,7 +1,7 @@
 """MPTCP options, TCP option kind 30: one class per subtype of RFC 8684 (section 3, figure 3).
 
 Numbers of the wire are integers, HMACs are octets.  An option whose length fits none of the forms
-of its subtype is an :class:`~testbed.stack.packet.options.UnknownOption`.
+of its subtype is an :class:`~testbed.packet.options.UnknownOption`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import enum
 import struct
 from typing import ClassVar, Final
 
-from testbed.stack.packet.address import pack
-from testbed.stack.packet.options import Option
+from testbed.packet.address import pack
+from testbed.packet.options import Option
 
 KIND: Final = 30
 VERSION: Final = 1

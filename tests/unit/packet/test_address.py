@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from testbed.stack.packet.address import Address, Flow, pack, unmapped, unpack
+from testbed.packet.address import Address, Flow, pack, unmapped, unpack
 
 
 @pytest.mark.parametrize(

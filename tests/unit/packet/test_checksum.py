@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from testbed.stack.packet.checksum import checksum, total
+from testbed.packet.checksum import checksum, total
 
 
 def by_words(octets: bytes) -> int:

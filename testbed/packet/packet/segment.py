@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-
-from testbed.stack.packet.address import Address
-from testbed.stack.packet.options import Option
+from testbed.packet.address import Address
+from testbed.packet.options import Option
 
 # Control bits (RFC 9293, section 3.1).  Plain integers: an enum.IntFlag costs a microsecond a use.
 FIN: Final = 0x01

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-
-from testbed.errors import PacketError
-from testbed.stack.packet.mptcp import AddAddr, Dss, MpJoinSyn, MpJoinSynAck, MpPrio, RemoveAddr
-from testbed.stack.packet.option_list import emit_options, options_size, parse_options
-from testbed.stack.packet.options import (
+from testbed.packet.mptcp import AddAddr, Dss, MpJoinSyn, MpJoinSynAck, MpPrio, RemoveAddr
+from testbed.packet.option_list import emit_options, options_size, parse_options
+from testbed.packet.options import (
     MAX_LENGTH,
     MaximumSegmentSize,
     Option,
@@ -19,7 +17,9 @@ from testbed.stack.packet.options import (
     WindowScale,
     find,
 )
-from testbed.stack.packet.segment import Segment
+from testbed.packet.segment import Segment
+
+from testbed.errors import PacketError
 from tests.segments import segments
 
 SYN = (MaximumSegmentSize(1460), SackPermitted(), Timestamps(1, 2), WindowScale(7))
