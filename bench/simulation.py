@@ -19,12 +19,12 @@ from typing import Any, Final
 
 import msgspec
 from _figures import Figure
-from testbed.packet.address import Address
-from testbed.packet.icmp import IcmpError
-from testbed.packet.segment import ACK, Segment
 
 import testbed
 from testbed import compiled
+from testbed.packet.address import Address
+from testbed.packet.icmp import IcmpError
+from testbed.packet.segment import ACK, Segment
 from testbed.prediction import address_of
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network

@@ -17,13 +17,13 @@ from typing import Any, Final
 
 import msgspec
 from _figures import Beside, Figure
+
+from testbed import compiled
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse
 from testbed.packet.mptcp import MpJoinSyn
 from testbed.packet.options import Option
 from testbed.packet.segment import SYN, Segment
-
-from testbed import compiled
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint

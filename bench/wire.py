@@ -34,6 +34,7 @@ from typing import Final, NamedTuple
 from scipy import stats
 
 from testbed.libc import Vector
+from testbed.middlebox.box import Box
 from testbed.wire.emulator.client import Emulator, command
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.servers import packet_time_ns
@@ -124,7 +125,7 @@ class Bed:
             self.wires.enter()
 
     @contextlib.contextmanager
-    def wire(self, options: str) -> Iterator[Emulator]:
+    def wire(self, options: str, middlebox: tuple[Box, ...] = ()) -> Iterator[Emulator]:
         """Run an emulator with one wire; ``options`` shape what goes from the first host."""
         self.wires.enter()
         ours, theirs = socket.socketpair()
@@ -133,7 +134,16 @@ class Bed:
         theirs.close()
         emulator = Emulator(ours)
         netem = Netem.parse(options)
-        emulator.add(link="l", a="w0a", b="w0b", mtu=1500, toward_a=Netem(), toward_b=netem)
+        emulator.add(
+            link="l",
+            a="w0a",
+            b="w0b",
+            mtu=1500,
+            toward_a=Netem(),
+            toward_b=netem,
+            middlebox=middlebox,
+            nodes=("a", "b"),
+        )
         try:
             yield emulator
         finally:
@@ -174,7 +184,7 @@ def _frame(number: int) -> bytes:
     return head.ljust(FRAME, b"\0")
 
 
-def _start_sender(bed: Bed, send: Callable[[socket.socket], None]) -> int:
+def start_sender(bed: Bed, send: Callable[[socket.socket], None]) -> int:
     """Fork a process that sends from the first host and return its id."""
     child = os.fork()
     if child:
@@ -242,7 +252,7 @@ def _carry(bed: Bed, emulator: Emulator, count: int, rate: float) -> list[list[A
     with bed.watch_entry() as entry, bed.watch_exit() as exit_:
         entered: list[Arrival] = []
         left: list[Arrival] = []
-        sender = _start_sender(bed, _paced(count, rate))
+        sender = start_sender(bed, _paced(count, rate))
         while len(entered) < count or _counters(emulator).queued_packets:
             time.sleep(0.05)
             entered += _drain(entry)
@@ -306,7 +316,7 @@ def loss(bed: Bed, percent: float) -> Iterator[Row]:
 def throughput(bed: Bed, offered: float, seconds: float = 3) -> Iterator[Row]:
     """Count what an unshaped wire carries of what one sender offers."""
     with bed.wire("") as emulator:
-        sender = _start_sender(bed, _bursts(seconds + 1, offered))
+        sender = start_sender(bed, _bursts(seconds + 1, offered))
         time.sleep(0.5)
         start, before = time.monotonic(), _counters(emulator)
         time.sleep(seconds)

@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -176,7 +176,8 @@ def mptcp_info(sock: socket.socket) -> MptcpInfo:
     """Return all the kernel (5.16 or later) says about a connected MPTCP socket.
 
     Once a connection has fallen back, the kernel refuses MPTCP's options, just as it does for a
-    plain TCP socket: hence the look at the socket's protocol.
+    plain TCP socket: hence the look at the socket's protocol.  Of one that is over by then it does
+    not even know the peer any more; then there are no subflows.
 
     :raises OSError: it is not an MPTCP socket, or not connected.
     """
@@ -191,13 +192,23 @@ def mptcp_info(sock: socket.socket) -> MptcpInfo:
             return MptcpInfo(fallback=fallback, info=info, subflows=subflows)
     if not is_mptcp(sock):
         raise OSError(errno.EOPNOTSUPP, "not an MPTCP socket")
-    only = Subflow(
+    return MptcpInfo(fallback=True, info={}, subflows=tuple(_fallen_back(sock)))
+
+
+def _fallen_back(sock: socket.socket) -> Iterator[Subflow]:
+    """Yield the only subflow of a connection that fell back, if it is not over."""
+    try:
+        remote = sock.getpeername()
+    except OSError as error:
+        if error.errno != errno.ENOTCONN:
+            raise
+        return
+    yield Subflow(
         id=None,
         local=address_text(sock.getsockname()),
-        remote=address_text(sock.getpeername()),
+        remote=address_text(remote),
         tcp=tcp_info(sock),
     )
-    return MptcpInfo(fallback=True, info={}, subflows=(only,))
 
 
 def _full_info(sock: socket.socket) -> tuple[dict[str, int], tuple[Subflow, ...]]:

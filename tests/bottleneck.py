@@ -12,10 +12,10 @@ from random import Random
 from typing import Any
 
 import msgspec
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import split
 from testbed.packet.segment import CE, Segment
-
 from testbed.stack.connection import Connected
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint

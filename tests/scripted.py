@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from testbed.packet.address import Address, Flow
-
 from testbed.stack.connection import (
     Closed,
     Connected,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hypothesis import strategies as st
+
+from testbed.errors import PacketError
+from testbed.packet import mptcp
 from testbed.packet.address import Address, unpack
 from testbed.packet.option_list import DECODERS, emit_options
 from testbed.packet.options import (
@@ -18,9 +21,6 @@ from testbed.packet.options import (
     WindowScale,
 )
 from testbed.packet.segment import Segment
-
-from testbed.errors import PacketError
-from testbed.packet import mptcp
 
 u8: Final = st.integers(0, 0xFF)
 u16: Final = st.integers(0, 0xFFFF)

@@ -7,11 +7,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
+from testbed.middlebox.base import Middlebox
 from testbed.packet.address import Address
-
 from testbed.sim.host import EndpointFactory, Host
 from testbed.sim.loop import VirtualLoop
-from testbed.sim.middlebox import Middlebox
 from testbed.sim.network import Network
 from testbed.topology import changes
 from testbed.topology.model import Topology

@@ -130,7 +130,6 @@ def _kind(file: Path) -> str:
 
 
 def _topology(file: Path) -> tuple[str, list[InputError]]:
-    from testbed.experiment.scenario import check_boxes
     from testbed.topology.doubts import doubts
     from testbed.topology.load import load_topology
     from testbed.topology.plan import plan
@@ -138,13 +137,13 @@ def _topology(file: Path) -> tuple[str, list[InputError]]:
 
     written = load_topology(file)
     topology = resolve(written)
-    check_boxes(topology, written)
     boxes = sum(len(link.middlebox) for link in topology.links)
     counts = (
         (len(topology.nodes), "node"),
         (len(topology.links), "link"),
         (sum(link.wire for link in topology.links), "wire"),
-        (boxes, "middlebox") if boxes else (len(plan(topology).operations), "operation"),
+        *([(boxes, "middlebox")] if boxes else []),
+        (len(plan(topology).operations), "operation"),
     )
     words = ", ".join(f"{count} {word if count == 1 else _several(word)}" for count, word in counts)
     return f"topology, {words}", list(doubts(written))

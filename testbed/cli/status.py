@@ -128,6 +128,8 @@ def _print(status: Status) -> None:
         console().print(endpoints)
     if status.wires is not None and status.wires.wires:
         console().print(_wires(status.wires, description))
+        if status.wires.boxes:
+            console().print(_boxes(status.wires))
 
 
 def _endpoints(observation: Observation) -> Table:
@@ -174,6 +176,17 @@ def _wires(report: WireReport, description: Description) -> Table:
                 )
             ),
         )
+    return table
+
+
+def _boxes(report: WireReport) -> Table:
+    from rich.table import Table
+
+    table = Table("link", "middlebox", "came", "left", "changed", box=None)
+    for link, row in report.boxes.items():
+        for each in row:
+            numbers = (each.came, each.left, each.changed)
+            table.add_row(link, each.kind, *map(str, numbers))
     return table
 
 

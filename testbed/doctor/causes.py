@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from testbed.doctor import path
 from testbed.doctor.case import Case, Finding
 from testbed.prediction import Join
 from testbed.sandbox.observation import Listener
@@ -280,16 +281,6 @@ def checksums(case: Case) -> Iterator[Finding]:
 
 
 _COUNTED: Final = {
-    "MPTcpExtMPCapableFallbackACK": (
-        "fallback",
-        "connections fell back to TCP in the handshake: the third ACK came without MP_CAPABLE",
-        "something on the path removes TCP options; capture both ends",
-    ),
-    "MPTcpExtMPCapableFallbackSYNACK": (
-        "fallback",
-        "connections fell back to TCP: the SYN/ACK came without MP_CAPABLE",
-        "the peer does not speak MPTCP, or the path removes TCP options",
-    ),
     "MPTcpExtMPJoinNoTokenFound": (
         "unknown_token",
         "joins carried a token of no connection here",
@@ -356,6 +347,10 @@ CAUSES: Final[tuple[Cause, ...]] = (
     swallowed,
     checksums,
     counted,
+    path.handshakes,
+    path.after_handshakes,
+    path.joins,
+    path.announcements,
 )
 
 

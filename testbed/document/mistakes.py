@@ -159,6 +159,8 @@ def _kinds(text: str) -> str:
 
 def _choices(type_: Any) -> list[str]:
     """Return the words that a value of an enum or of literals may be."""
+    if typing.get_origin(type_) is typing.Annotated:
+        return _choices(typing.get_args(type_)[0])
     if isinstance(type_, type) and issubclass(type_, enum.Enum):
         return [str(member.value) for member in type_]
     if typing.get_origin(type_) is typing.Literal:

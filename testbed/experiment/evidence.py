@@ -10,7 +10,7 @@ import msgspec
 from testbed import records
 from testbed.experiment.proof import ConnectionView, Evidence, Lost
 from testbed.experiment.scenario import PlannedFlow, Scenario
-from testbed.results.model import EventRecord, WireRecord
+from testbed.results.model import BoxRecord, EventRecord, WireRecord
 from testbed.topology.forwarding import host
 from testbed.topology.model import Topology
 from testbed.wire.report import Wire, WireReport
@@ -80,6 +80,7 @@ def of(
         programs=isinstance(workload, Command | Iperf3),
         kernel=_kernel_stacks(scenario),
         shared=_shared(scenario, planned),
+        may_fall_back=scenario.may_fall_back,
     )
 
 
@@ -145,6 +146,15 @@ def wires(topology: Topology, report: WireReport | None) -> tuple[WireRecord, ..
             counters=wire.counters,
         )
         for wire in (report.wires if report else ())
+    )
+
+
+def boxes(report: WireReport | None) -> tuple[BoxRecord, ...]:
+    """Return what each middlebox did."""
+    return tuple(
+        BoxRecord(link=link, kind=each.kind, came=each.came, left=each.left, changed=each.changed)
+        for link, row in (report.boxes.items() if report else ())
+        for each in row
     )
 
 

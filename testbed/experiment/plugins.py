@@ -35,7 +35,7 @@ def registries() -> tuple[Registry[Any], ...]:
 
 
 def _middleboxes() -> Registry[Any]:
-    from testbed.sim.middlebox.kinds import KINDS  # noqa: PLC0415 - few experiments need them
+    from testbed.middlebox.kinds import KINDS  # noqa: PLC0415 - few experiments need them
 
     return KINDS
 

@@ -62,6 +62,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     :param kernel: the protocols that stacks of the kernel speak on each node, of all flows of
         the run; by default those of this flow.
     :param shared: nodes that other flows use, too.
+    :param may_fall_back: the experiment is about what MPTCP does where it is not let through.
     """
 
     protocol: str
@@ -78,6 +79,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     programs: bool = False
     kernel: Mapping[str, tuple[str, ...]] = {}
     shared: tuple[str, ...] = ()
+    may_fall_back: bool = False
 
     def kernel_speaks(self, node: str) -> tuple[str, ...]:
         """Return the protocols that stacks of the kernel speak on a node."""
@@ -100,6 +102,7 @@ def judge(evidence: Evidence) -> Judgement:
     proof = Proof(
         expected_subflows=evidence.expected_subflows if mptcp else None,
         subflows=_subflows(evidence) if mptcp else None,
+        fell_back=_fallback(evidence) is not None if mptcp else None,
         counters={
             node: {name: moved for name, moved in counters.items() if _relevant(name)}
             for node, counters in evidence.counters.items()
@@ -113,16 +116,21 @@ def judge(evidence: Evidence) -> Judgement:
 
 def _checks(evidence: Evidence) -> tuple[Check, ...]:
     """Return what proves a run: of each end the kernel's word, or that of our own stack."""
-    own = (_as_asked, _own_views, _same_connection)
+    own: tuple[Check, ...] = (_as_asked, _own_views)
+    mptcp: tuple[Check, ...] = (_same_connection, _set_up, _enough_subflows)
+    if evidence.protocol != "mptcp":
+        mptcp = ()
+    elif _fallback(evidence) is not None:
+        mptcp = (_asked_for,) if evidence.may_fall_back else (_fallback,)
     if evidence.simulated:
-        return (*own, _enough_subflows)
-    kernel = _CHECKS.get(evidence.protocol, _unknown)
+        return (*own, *mptcp)
+    kernel = _CHECKS.get(evidence.protocol, (_unknown,))
     return (
         _wires,
         _counters_are_there,
         *own,
-        kernel,
-        _enough_subflows,
+        *kernel,
+        *mptcp,
         _kernel_carried_nothing,
         _programs_data,
     )
@@ -171,15 +179,37 @@ def _opened(evidence: Evidence, node: str) -> bool:
     return bool(counters.get("TcpPassiveOpens" if passive else "TcpActiveOpens"))
 
 
-def _mptcp(evidence: Evidence) -> str | None:
+def _fallback(evidence: Evidence) -> str | None:
+    """Return what shows that MPTCP fell back to TCP; ``None``: nothing does."""
+    for node in evidence.ours:
+        if evidence.spoken.get(node) == "tcp":
+            return f"mptcp was to run, but {node} saw tcp"
+    flagged = [view.node for view in evidence.connections if view.fallback]
+    for node in flagged:
+        if node in evidence.ours:
+            return f"mptcp fell back to TCP: {node} says so of its connection"
     nodes = _kernel_nodes(evidence)
     for node in nodes:
-        for name, moved in evidence.counters[node].items():
+        for name, moved in evidence.counters.get(node, {}).items():
             if moved and _is_fallback(name):
                 return f"mptcp fell back to TCP: {name} of {node} moved by {moved}"
-    for view in evidence.connections:
-        if view.fallback and view.node in nodes:
-            return f"mptcp fell back to TCP: MPTCP_INFO of {view.node} has the fallback flag"
+    for node in flagged:
+        if node in nodes:
+            return f"mptcp fell back to TCP: MPTCP_INFO of {node} has the fallback flag"
+    return None
+
+
+def _asked_for(evidence: Evidence) -> str | None:
+    """A kernel that connects must have asked for MPTCP, whatever became of that."""
+    node = evidence.source
+    name = f"{PREFIX}MPCapableSYNTX"
+    if evidence.simulated or node in evidence.ours or evidence.counters[node].get(name):
+        return None
+    return f"no MPTCP connection was asked for: {name} of {node} stayed 0"
+
+
+def _set_up(evidence: Evidence) -> str | None:
+    nodes = _kernel_nodes(evidence)
     for node in nodes:
         name = "MPCapableSYNACKRX" if node == evidence.source else "MPCapableACKRX"
         if not evidence.counters[node].get(PREFIX + name):
@@ -191,7 +221,7 @@ def _mptcp(evidence: Evidence) -> str | None:
 
 def _enough_subflows(evidence: Evidence) -> str | None:
     seen, expected = _subflows(evidence), evidence.expected_subflows
-    if seen >= expected or evidence.protocol != "mptcp":
+    if seen >= expected:
         return None
     sent, answered = (
         evidence.counters.get(evidence.source, {}).get(PREFIX + name, 0)
@@ -219,11 +249,8 @@ def _own_views(evidence: Evidence) -> str | None:
         spoken = evidence.spoken.get(node)
         if spoken is None:
             return f"{node} never looked at its connection, so nothing proves which protocol ran"
-        if spoken != evidence.protocol:
+        if spoken not in (evidence.protocol, "tcp"):
             return f"{evidence.protocol} was to run, but {node} saw {spoken}"
-    for view in evidence.connections:
-        if view.fallback and view.node in evidence.ours:
-            return f"mptcp fell back to TCP: {view.node} says so of its connection"
     return None
 
 
@@ -232,7 +259,7 @@ def _same_connection(evidence: Evidence) -> str | None:
 
     Of connections that follow one another, an end may not have looked at each.
     """
-    if evidence.protocol != "mptcp" or _kernel_nodes(evidence):
+    if _kernel_nodes(evidence):
         return None
     here, there = (
         {view.tokens for view in evidence.connections if view.node == node and view.tokens}
@@ -271,8 +298,9 @@ def _unknown(evidence: Evidence) -> str:
     return f"nothing here can prove that {evidence.protocol!r} was spoken"
 
 
-# A new protocol is proved by a function here; without one all its runs are invalid.
-_CHECKS: Final[Mapping[str, Check]] = {"tcp": _tcp, "mptcp": _mptcp}
+# What proves a protocol of the kernel's, beside MPTCP's own checks; a new one without any
+# proves nothing.
+_CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {"tcp": (_tcp,), "mptcp": ()}
 
 
 def _subflows(evidence: Evidence) -> int:

@@ -111,6 +111,7 @@ def _record(
         addresses=evidence.addresses(scenario.topology, scenario.nodes),
         events=seen.events,
         wires=evidence.wires(scenario.topology, seen.wires),
+        boxes=evidence.boxes(seen.wires),
         counters=evidence.moved(seen.before, seen.after),
         sysctls=evidence.sysctls(seen.after),
         cpu=seen.cpu,

@@ -17,6 +17,7 @@ from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
 from testbed.results.model import STACK_PREFIX, Cell
 from testbed.topology.model import Topology
+from testbed.topology.plan import check_engine
 from testbed.topology.spec import TopologySpec
 from testbed.workload.stacks.choice import StackChoice
 
@@ -81,7 +82,8 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         """
         there = venue(self.machine).stacks
         found = scenario(self.written, self.network, self.choices, cell, there).topology
-        _check_boxes(self.machine, found, self.network)
+        if self.machine != SIMULATION and self.written.value.wire == "netem":
+            _check_boxes(found, self.network)
         _check_simulable(self.machine, found, self.network)
         if self.here and not self.written.value.machines:
             self._ask_kernel(found, place)
@@ -162,12 +164,9 @@ def _check_simulable(machine: str, topology: Topology, written: Document[Topolog
             raise written.error("cannot be simulated", "multipath")
 
 
-def _check_boxes(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse middleboxes where there are none: they stand in simulated networks only."""
-    for link in topology.links:
-        if link.middlebox and machine != SIMULATION:
-            raise written.error(
-                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
-                join_path("links", link.name, "middlebox"),
-                "add --sim",
-            )
+def _check_boxes(topology: Topology, written: Document[TopologySpec]) -> None:
+    """Refuse middleboxes where netem shall shape all links."""
+    try:
+        check_engine(topology, "netem")
+    except InputError as error:
+        raise written.error(error.message, error.path or "", error.hint) from None

@@ -59,12 +59,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """All that the runs of one cell need.
 
     :param captures: interfaces to capture packets of, per node.
+    :param may_fall_back: a run in which MPTCP fell back to TCP counts.
     """
 
     topology: Topology
     flows: tuple[PlannedFlow, ...]
     timeline: tuple[Action, ...]
     captures: dict[str, tuple[str, ...]]
+    may_fall_back: bool = False
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -150,7 +152,6 @@ def _scenario(
     all_of(
         lambda: planned.extend(_flows(written, resolved, workloads, stack_of)),
         lambda: actions.extend(timeline(written, resolved)),
-        lambda: check_boxes(resolved, topology),
     )
     flows_planned = tuple(planned)
     return Scenario(
@@ -158,22 +159,8 @@ def _scenario(
         flows=flows_planned,
         timeline=tuple(actions),
         captures=_captures(written, resolved, flows_planned),
+        may_fall_back=written.value.fallback == "allowed",
     )
-
-
-def check_boxes(topology: Topology, written: Document[TopologySpec]) -> None:
-    """Check that there are such middleboxes.  Raises InputError with file and line."""
-    links = [link for link in topology.links if link.middlebox]
-    if not links:
-        return
-    from testbed.sim.middlebox.kinds import boxes  # noqa: PLC0415 - few topologies need them
-
-    for link in links:
-        try:
-            boxes(link, "")
-        except InputError as error:
-            place = document.join_path("links", link.name, "middlebox")
-            raise written.error(error.message, place, error.hint) from None
 
 
 def _raw_flows(written: Document[ExperimentSpec]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _describe_wires(components: dict[str, Any]) -> None:
 
 def _name_boxes(components: dict[str, Any]) -> None:
     """Say in the schema which middleboxes there are, and their options."""
-    from testbed.sim.middlebox.kinds import KINDS  # noqa: PLC0415 - of topologies alone
+    from testbed.middlebox.kinds import KINDS  # noqa: PLC0415 - of topologies alone
 
     kinds = {name: kind.options for name, kind in KINDS.working().items()}
     schemas, options = msgspec.json.schema_components([*kinds.values()])
@@ -103,10 +103,16 @@ def _name_boxes(components: dict[str, Any]) -> None:
         "minProperties": 1,
         "maxProperties": 1,
     }
-    name = {"enum": [*kinds]}
-    items = {"type": "array", "items": {"anyOf": [name, with_options]}}
+    said = {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in kinds.items()}
+    names = {"anyOf": [{"const": name, "description": text} for name, text in said.items()]}
+    text = {
+        "type": "string",
+        "pattern": rf"^({'|'.join(kinds)})\(.*\)$",
+        "description": "NAME(OPTION=VALUE, ...)",
+    }
+    items = {"type": "array", "items": {"anyOf": [names, text, with_options]}}
     box = components["LinkSpec"]["properties"]["middlebox"]
-    box["anyOf"] = [name, items, {"type": "null"}]
+    box["anyOf"] = [{"anyOf": [names, text]}, items, {"type": "null"}]
 
 
 def _stack() -> dict[str, Any]:

@@ -28,7 +28,6 @@ from testbed.packet.address import Address
 from testbed.sim import endpoints
 from testbed.sim.host import EndpointFactory, Host
 from testbed.sim.loop import VirtualLoop
-from testbed.sim.middlebox.kinds import boxes
 from testbed.sim.network import Network
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.local_network import LocalNetwork
@@ -94,9 +93,7 @@ async def _observe(run: Assignment, seen: Seen) -> None:
     loop = cast("VirtualLoop", asyncio.get_running_loop())
     stacks = Stacks(scenario)
     network = Network(scenario.topology, stacks.first, loop=loop, seed=planned.seed)
-    for link in scenario.topology.links:
-        if link.middlebox:
-            network.insert(link.name, *boxes(link, f"{planned.seed}"))
+    network.insert_boxes()
 
     async def carry_out(_: int, action: Action) -> None:
         network.execute(action.operations)

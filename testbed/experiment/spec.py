@@ -159,6 +159,8 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     :param wire: the engine that shapes links.
     :param subflows: how many an MPTCP connection must have had; by default what the topology's
         endpoints and limits lead to.
+    :param fallback: ``allowed``: a run in which MPTCP fell back to TCP counts, and the metric
+        ``fell_back`` tells it apart; by default it is invalid.
     """
 
     description: str = ""
@@ -181,6 +183,7 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     timeout: str | int = "60s"
     wire: Literal["auto", "netem", "emulator"] = "auto"
     subflows: Annotated[int, msgspec.Meta(ge=1, le=MAX_SUBFLOWS)] | None = None
+    fallback: Literal["refused", "allowed"] = "refused"
     expect: tuple[ExpectSpec, ...] = ()
 
     def __post_init__(self) -> None:

@@ -84,11 +84,14 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
     :param expected_subflows: how many subflows a connection must have had.
     :param subflows: the most that were seen at the same time, the first included.
+    :param fell_back: a connection went on as plain TCP (RFC 8684, section 3.7); ``None`` where
+        MPTCP was not spoken.
     :param counters: the MIB counters it rests on, per node: how far each moved during the run.
     """
 
     expected_subflows: int | None = None
     subflows: int | None = None
+    fell_back: bool | None = None
     counters: dict[str, dict[str, int]] = {}
 
 
@@ -144,6 +147,20 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
+class BoxRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a middlebox of a link did in a run; they stand in the order of the topology.
+
+    :param came: segments that came to it; ``left`` those that left it.
+    :param changed: those that left it and are not as they came.
+    """
+
+    link: str
+    kind: str
+    came: int
+    left: int
+    changed: int
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One run: ``runs/NNNN/run.json``.
 
@@ -181,6 +198,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     addresses: dict[str, str] = {}
     events: tuple[EventRecord, ...] = ()
     wires: tuple[WireRecord, ...] = ()
+    boxes: tuple[BoxRecord, ...] = ()
     counters: dict[str, dict[str, int]] = {}
     sysctls: dict[str, dict[str, str]] = {}
     cpu: dict[str, float] = {}

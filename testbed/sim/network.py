@@ -8,10 +8,13 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.kinds import boxes
 from testbed.packet.segment import Segment
 from testbed.pcapng import ETHERNET, PcapngWriter
 from testbed.prediction import path_endpoint
 from testbed.sidefile import SideFile
+from testbed.sim.boxes import GuardedLink
 from testbed.sim.bridge import Bridge, bridge_tables
 from testbed.sim.channel import UNSHAPED, Channel
 from testbed.sim.digest import Digest
@@ -20,7 +23,6 @@ from testbed.sim.frames import mac_octets, octets_of
 from testbed.sim.host import EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
-from testbed.sim.middlebox import Chain, Middlebox
 from testbed.sim.state import NetworkState
 from testbed.topology.forwarding import Forwarding, forwards, host
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
@@ -33,6 +35,7 @@ from testbed.topology.operations import (
     SetWire,
 )
 from testbed.topology.plan import wire_seed
+from testbed.wire.netem import Netem
 from testbed.wire.report import Wire, WireReport
 
 ENGINE: Final = "simulator"  # what shapes the links, in the words of a WireReport
@@ -66,7 +69,7 @@ class Network:
         self._links = {link.name: link for link in topology.links}
         self._channels: dict[tuple[str, str], Channel] = {}  # (link, toward)
         self._away: dict[Place, Channel] = {}  # from an interface
-        self._guarded: set[str] = set()  # links with middleboxes
+        self._guarded: dict[str, GuardedLink] = {}  # links with middleboxes
         self._bridges = {
             name: Bridge(table, self._away) for name, table in bridge_tables(topology).items()
         }
@@ -155,7 +158,12 @@ class Network:
                 )
                 for (link, toward), channel in self._channels.items()
                 if self._links[link].wire
-            )
+            ),
+            boxes={
+                link: guarded.work([box.kind for box in self._links[link].middlebox])
+                for link, guarded in self._guarded.items()
+                if self._links[link].middlebox
+            },
         )
 
     def node_at(self, link: str, end: str) -> str:
@@ -163,13 +171,21 @@ class Network:
         found = self._links[link]
         return found.a.node if end == "a" else found.b.node
 
+    def insert_boxes(self) -> None:
+        """Put on each link the middleboxes that the topology has there."""
+        for link in self._links.values():
+            if link.middlebox:
+                seed = f"{self._seed} {link.name}"
+                ends = link.a.node, link.b.node
+                self.insert(link.name, *boxes(link.middlebox, ends, link.mtu, seed, Random))
+
     def insert(self, link: str, *boxes: Middlebox) -> None:
         """Put middleboxes on a link, the first one nearest to its end ``a``."""
         ends = {toward: self._channels[link, toward] for toward in "ab"}
-        chain = Chain(boxes, ends, self._agenda)
+        guarded = GuardedLink(boxes, ends, self._agenda)
         for toward, channel in ends.items():
-            channel.through = functools.partial(chain.enter, toward)
-        self._guarded.add(link)
+            channel.through = functools.partial(guarded.enter, toward)
+        self._guarded[link] = guarded
 
     def capture(self, node: str, interface: str, path: Path) -> PcapngWriter:
         """Record all frames that an interface sends and receives; close what is returned.
@@ -222,7 +238,7 @@ class Network:
             station = self._bridges.get(far.node) or self._ips[far.node]
             channel = Channel(
                 self._agenda,
-                netem if link.wire else UNSHAPED,
+                _shaping(link, netem),
                 mtu=link.mtu,
                 # Of names, so that adding a link leaves the randomness of the others alone.
                 seed=f"{seed} {link.name} {toward}",
@@ -252,3 +268,9 @@ class Network:
         if link.name not in self._guarded:
             return None
         return link.b if (link.a.node, link.a.name) == (near.node, near.name) else link.a
+
+
+def _shaping(link: Link, netem: Netem) -> Netem:
+    """Return what shapes a direction: a link that only has boxes is a cable, as one without."""
+    shaped = link.wire and not (link.middlebox and netem == Netem())
+    return netem if shaped else UNSHAPED

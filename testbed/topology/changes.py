@@ -86,6 +86,11 @@ def shape(
         raise InputError(f"link {link!r} has no wire that could be shaped", hint=hint)
     if toward is not None:
         check_name([found.a.node, found.b.node], toward, f"end of link {link!r}")
+    if "middlebox" in options:
+        raise InputError(
+            f"the middleboxes of link {link!r} cannot be changed: they know the connections there",
+            hint="write them in the topology, and build it anew",
+        )
     checked: dict[str, str] = {}
     for name, value in options.items():
         option = grammar.option_name(name)

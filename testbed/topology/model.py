@@ -7,10 +7,11 @@ in the file is decided here: names, addresses, routes, MPTCP limits and endpoint
 from __future__ import annotations
 
 import enum
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from testbed.middlebox.box import Box
 from testbed.wire.netem import Netem
 
 MAIN_TABLE: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
@@ -139,21 +140,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         raise KeyError(name)
 
 
-class Box(msgspec.Struct, frozen=True, kw_only=True):
-    """A middlebox on a link: its kind, and what was written of it.
-
-    What kinds there are is the simulator's matter: :mod:`testbed.sim.middlebox.kinds`.
-    """
-
-    kind: str
-    options: dict[str, Any] = {}
-
-
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A link between interfaces ``a`` and ``b`` (first and second in ``between``).
 
     ``wire`` says whether a wire sits in the middle.  Without one the link is a single veth pair at
-    the kernel's own speed, and nothing about it can be shaped.
+    the kernel's own speed, and nothing about it can be shaped.  A link with middleboxes has one.
     """
 
     name: str

@@ -15,6 +15,7 @@ from typing import ClassVar, Final, Protocol
 
 import msgspec
 
+from testbed.middlebox.box import Box
 from testbed.topology.model import (
     MAIN_TABLE,
     Endpoint,
@@ -271,6 +272,8 @@ class AddWire(Operation, frozen=True, kw_only=True):
     """A shaped wire between two interfaces of the wire namespace.
 
     Frames that arrive at ``a`` leave through ``b`` shaped by ``toward_b``, and the other way round.
+    Before that they go through the ``middlebox``, the first of them nearest to ``a``; ``nodes`` are
+    those at the ends of the link.
     """
 
     link: str
@@ -282,6 +285,8 @@ class AddWire(Operation, frozen=True, kw_only=True):
     engine: str = "auto"  # auto, netem or emulator
     seed: int = 0
     offload: bool = False
+    middlebox: tuple[Box, ...] = ()
+    nodes: tuple[str, str] = ("", "")
 
     def __str__(self) -> str:
         directions = [
@@ -290,7 +295,8 @@ class AddWire(Operation, frozen=True, kw_only=True):
         ]
         words = f"wire add {self.link} {self.a} {self.b} {' '.join(directions)}"
         offload = " offload on" if self.offload else ""
-        return f"{words} mtu {self.mtu} engine {self.engine} seed {self.seed}{offload}"
+        boxes = f" middlebox [{', '.join(map(str, self.middlebox))}]" if self.middlebox else ""
+        return f"{words} mtu {self.mtu} engine {self.engine} seed {self.seed}{offload}{boxes}"
 
 
 class SetWire(Operation, frozen=True, kw_only=True):

@@ -51,16 +51,24 @@ def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
 
     :param engine: what shapes the wires: ``auto``, ``netem`` or ``emulator``.
     :param seed: of the wires' randomness; each wire gets its own from it.
-    :raises InputError: it has what only simulations have.
+    :raises InputError: as :func:`check_engine`.
+    """
+    check_engine(topology, engine)
+    return Plan(topology=topology, operations=tuple(_operations(topology, engine, seed)))
+
+
+def check_engine(topology: Topology, engine: str) -> None:
+    """Check that an engine can carry all links.
+
+    :raises InputError: a link has middleboxes, which the engine does not have.
     """
     for link in topology.links:
-        if link.middlebox:
+        if link.middlebox and engine == "netem":
             raise InputError(
-                f"the middlebox {link.middlebox[0].kind!r} can only be simulated",
+                f"netem has no middleboxes, such as {link.middlebox[0].kind!r}",
                 path=join_path("links", link.name, "middlebox"),
-                hint="`testbed run --sim` runs an experiment there",
+                hint="with the engine auto the emulator carries this link, and netem the others",
             )
-    return Plan(topology=topology, operations=tuple(_operations(topology, engine, seed)))
 
 
 def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOperation]:
@@ -154,7 +162,9 @@ def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
         mtu=link.mtu,
         toward_b=link.toward_b,
         toward_a=link.toward_a,
-        engine=engine,
+        engine="emulator" if link.middlebox else engine,
         seed=wire_seed(seed, link.name),
         offload=link.offload,
+        middlebox=link.middlebox,
+        nodes=(link.a.node, link.b.node) if link.middlebox else ("", ""),
     )

@@ -8,12 +8,14 @@ from pathlib import PurePath
 
 from testbed.document import Document
 from testbed.errors import all_of
+from testbed.middlebox.box import Box
 from testbed.topology import endpoints, generate, hosts, routes, skeleton
 from testbed.topology.addresses import Addressing, assign
-from testbed.topology.model import Box, Family, Interface, Kind, Link, Node, Topology
+from testbed.topology.boxes import Boxes, boxes, neighbours
+from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.shaping import Shaping, shaping
 from testbed.topology.skeleton import End, Skeleton
-from testbed.topology.spec import BoxSpec, LinkSpec, TopologySpec
+from testbed.topology.spec import LinkSpec, TopologySpec
 
 
 def resolve(document: Document[TopologySpec], *, family: Family | None = None) -> Topology:
@@ -30,12 +32,14 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
         shapings[name] = shaping(document, name, link)
 
     skeletons: list[Skeleton] = []
+    guarded: list[Boxes] = []
     all_of(
         lambda: skeletons.append(skeleton.build(document, spec)),
         lambda: hosts.check_sysctls(document, spec),
+        lambda: guarded.append(boxes(document, spec.links)),
         *(functools.partial(shape, *link) for link in spec.links.items()),
     )
-    (bones,) = skeletons
+    (bones,), (middleboxes,) = skeletons, guarded
     routes.check_size(bones)
     addressing = assign(bones)
     interfaces = {end: _interface(end, addressing) for pair in bones.links.values() for end in pair}
@@ -49,12 +53,12 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
         nodes.append(
             _switch(bones, name, interfaces)
             if kind is Kind.SWITCH
-            else _node(bones, addressing, routers, name, interfaces, wanted)
+            else _node(bones, addressing, routers, name, interfaces, wanted, middleboxes)
         )
 
     def add_link(name: str, spec: LinkSpec) -> None:
         a, b = (interfaces[end] for end in bones.links[name])
-        links.append(_link(name, spec, a, b, shapings[name]))
+        links.append(_link(name, spec, a, b, shapings[name], middleboxes.get(name, ())))
 
     all_of(
         *(functools.partial(add_node, name, spec.kind) for name, spec in bones.nodes.items()),
@@ -86,7 +90,10 @@ def _node(
     name: str,
     interfaces: Mapping[End, Interface],
     wanted: list[Family],
+    middleboxes: Boxes,
 ) -> Node:
+    known = hosts.neighbours(bones, addressing, name)
+    translated = neighbours(middleboxes, bones.links, name)
     rules, table = routes.node_routes(bones, addressing, routers, name)
     return Node(
         name=name,
@@ -94,7 +101,7 @@ def _node(
         interfaces=tuple(interfaces[end] for end in bones.ends[name]),
         rules=rules,
         routes=table,
-        neighbours=hosts.neighbours(bones, addressing, name),
+        neighbours=tuple(dict.fromkeys((*known, *translated))),
         sysctls=hosts.sysctls(bones, addressing, name),
         limits=endpoints.limits(bones, name),
         endpoints=endpoints.endpoints(bones, addressing, name, wanted),
@@ -106,26 +113,22 @@ def _command(written: str | list[str]) -> tuple[str, ...]:
     return ("sh", "-c", written) if isinstance(written, str) else tuple(written)
 
 
-def _link(name: str, spec: LinkSpec, a: Interface, b: Interface, shape: Shaping) -> Link:
+def _link(
+    name: str,
+    spec: LinkSpec,
+    a: Interface,
+    b: Interface,
+    shape: Shaping,
+    middlebox: tuple[Box, ...],
+) -> Link:
     return Link(
         name=name,
         a=a,
         b=b,
         mtu=spec.mtu,
-        wire=isinstance(spec.netem, str | dict) or bool(spec.toward),
+        wire=isinstance(spec.netem, str | dict) or bool(spec.toward) or bool(middlebox),
         toward_a=shape.toward.get(a.node, shape.both),
         toward_b=shape.toward.get(b.node, shape.both),
         offload=spec.offload,
-        middlebox=tuple(map(_box, _listed(spec.middlebox))),
+        middlebox=middlebox,
     )
-
-
-def _listed(written: str | list[BoxSpec] | None) -> list[BoxSpec]:
-    return [written] if isinstance(written, str) else written or []
-
-
-def _box(written: BoxSpec) -> Box:
-    if isinstance(written, str):
-        return Box(kind=written)
-    ((kind, options),) = written.items()
-    return Box(kind=kind, options=options or {})

@@ -31,7 +31,7 @@ FlagName = Literal["subflow", "signal", "backup", "fullmesh", "laminar"]
 Value = str | int
 BoxSpec = (
     str | Annotated[dict[str, dict[str, Any] | None], msgspec.Meta(min_length=1, max_length=1)]
-)  # NAME, or {NAME: OPTIONS}
+)  # NAME, "NAME(OPTION=VALUE, ...)", or {NAME: OPTIONS}
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,8 +142,9 @@ class LinkOptions(Spec, frozen=True, kw_only=True):
 class LinkSpec(LinkOptions, frozen=True, kw_only=True):
     """A link.  ``toward`` changes options of the direction that leads to the named node.
 
-    ``middlebox`` names what stands on it, from its first end to its second: one name, or a list of
-    names and ``{NAME: OPTIONS}``.  Only simulations have such boxes.
+    ``middlebox`` names what stands on it, from its first end to its second: a text, or a
+    list of texts and ``{NAME: OPTIONS}``.  A text is a name, perhaps with options, as
+    ``split(size=500)``; the first kind of text may have several, with spaces between them.
     """
 
     between: list[str] | dict[str, EndSpec | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from testbed.middlebox.box import Work
 from testbed.wire.netem import Netem, WireCounters
 
 
@@ -28,7 +29,11 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Every direction of every wire, and what the emulator has used of the CPU (0: none runs)."""
+    """Every direction of every wire, and what the emulator has used of the CPU (0: none runs).
+
+    :param boxes: what the middleboxes of each link that has some have done, in their order.
+    """
 
     wires: tuple[Wire, ...]
     emulator_cpu_s: float = 0.0
+    boxes: dict[str, tuple[Work, ...]] = {}

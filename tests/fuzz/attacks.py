@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
+
+from testbed.packet import mptcp
 from testbed.packet.address import Address
 from testbed.packet.options import MaximumSegmentSize, Option, Sack, SackPermitted
 from testbed.packet.segment import ACK, RST, SYN, Segment
-
-from testbed.packet import mptcp
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection

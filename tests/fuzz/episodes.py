@@ -10,12 +10,12 @@ from random import Random
 from typing import Final
 
 import msgspec
+
+from testbed.packet import mptcp
 from testbed.packet.address import Address
 from testbed.packet.icmp import IcmpKind
 from testbed.packet.options import Option, find
 from testbed.packet.segment import ACK, FIN, PSH, RST, SYN, URG
-
-from testbed.packet import mptcp
 from testbed.stack.mptcp import crypto
 from tests.fuzz.world import BITS, HOSTS, OPTION_NAMES, PORT, S, World
 

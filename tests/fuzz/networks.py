@@ -13,25 +13,22 @@ from random import Random
 from typing import Any, Final, cast
 
 import msgspec
-from testbed.packet.address import Flow
-from testbed.packet.options import Sack, SackPermitted, Timestamps, WindowScale
-from testbed.packet.segment import Segment
 
 from testbed import document
 from testbed.errors import SimulationError
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.nat import Nat
+from testbed.middlebox.options import StripOptions
+from testbed.middlebox.replay import Replay
+from testbed.middlebox.segmentation import Coalesce, Split
+from testbed.middlebox.segments import always, on_data, on_handshake
+from testbed.middlebox.sequence import RewriteSequence
 from testbed.packet import mptcp
+from testbed.packet.address import Flow
+from testbed.packet.options import Sack, SackPermitted, Timestamps, WindowScale
+from testbed.packet.segment import Segment
 from testbed.sim import endpoints
 from testbed.sim.host import EndpointFactory
-from testbed.sim.middlebox import (
-    Coalesce,
-    Middlebox,
-    Nat,
-    Replay,
-    RewriteSequence,
-    Split,
-    StripOptions,
-)
-from testbed.sim.middlebox.options import always, on_data, on_syn
 from testbed.stack.connection import Connected, Connection, Endpoint, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.scheduler import SCHEDULERS
@@ -49,7 +46,7 @@ _S: Final = 1_000_000_000
 _OPTIONS: Final = (
     mptcp.MptcpOption, mptcp.MpCapable, mptcp.Dss, mptcp.AddAddr, Timestamps, SackPermitted, Sack,
     WindowScale)  # fmt: skip
-_WHERES: Final = (on_syn, on_data, always)
+_WHERES: Final = (on_handshake, on_data, always)
 _LOSSES: Final = ("", "", "", "loss 1%", "loss 4%", "loss 10%", "loss gemodel 2% 30% 60% 0%")
 _MISCHIEF: Final = ("reorder 10%", "reorder 50% gap 5", "duplicate 5%", "corrupt 4%")
 

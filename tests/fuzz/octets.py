@@ -6,6 +6,7 @@ import struct
 from random import Random
 from typing import Final
 
+from testbed.packet import mptcp
 from testbed.packet.address import Address
 from testbed.packet.checksum import checksum, total
 from testbed.packet.codec import emit
@@ -20,8 +21,6 @@ from testbed.packet.options import (
     WindowScale,
 )
 from testbed.packet.segment import Segment
-
-from testbed.packet import mptcp
 
 _EDGES: Final = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF)
 _LENGTHS: Final = (0, 1, 2, 3, 4, 8, 10, 12, 16, 18, 20, 24, 28, 30, 38, 40)  # of options and MPTCP

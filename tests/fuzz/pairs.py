@@ -11,13 +11,13 @@ from random import Random
 from typing import Final
 
 import msgspec
+
+from testbed.errors import PacketError
+from testbed.packet import mptcp
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse
 from testbed.packet.options import Option
 from testbed.packet.segment import ACK, FIN, RST, SYN, URG, Segment
-
-from testbed.errors import PacketError
-from testbed.packet import mptcp
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.connection import MptcpConnection
 from testbed.stack.mptcp.scheduler import SCHEDULERS

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from testbed.packet import mptcp
 from testbed.packet.address import Address
 from testbed.packet.options import Option
 from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
-
-from testbed.packet import mptcp
 from testbed.stack.connection import Connected, Connection
 from tests.fuzz import invariants
 from tests.fuzz.finding import Finding

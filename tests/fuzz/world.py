@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
+from testbed.packet import mptcp
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse
 from testbed.packet.icmp import IcmpError, IcmpKind
@@ -21,8 +22,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
-
-from testbed.packet import mptcp
 from testbed.stack.connection import Connected, Connection
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.config import MptcpConfig

@@ -15,10 +15,10 @@ import sys
 import time
 
 import msgspec
-from testbed.packet.address import Address
 
 from testbed.host import endpoints
 from testbed.host.driver import Host
+from testbed.packet.address import Address
 
 CONNECTIONS = 2
 QUESTION, ANSWER = bytes(500), bytes(800)

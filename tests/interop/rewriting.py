@@ -1,7 +1,7 @@
 """``python rewriting.py NEAR FAR TOWARD FIND REPLACE AFTER``: a router that edits payloads.
 
-It does what :class:`~testbed.sim.middlebox.RewritePayload` does.  It lowers the MSS that both ends
-announce, so that there is room for what it, or a peer, makes longer.
+It does what :class:`~testbed.middlebox.payload.RewritePayload` does.  It lowers the MSS that both
+ends announce, so that there is room for what it, or a peer, makes longer.
 
 :param TOWARD: ``a``, out of NEAR, or ``b``, out of FAR.
 """
@@ -12,9 +12,9 @@ import sys
 
 import msgspec
 from forwarding import forward
-from testbed.packet.options import MaximumSegmentSize
 
-from testbed.sim.middlebox import RewritePayload
+from testbed.middlebox.payload import RewritePayload
+from testbed.packet.options import MaximumSegmentSize
 
 MSS = 1360
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 
 from forwarding import forward
-from testbed.packet.mptcp import MptcpOption
 
-from testbed.sim.middlebox import StripOptions
-from testbed.sim.middlebox.options import on_data
+from testbed.middlebox.options import StripOptions
+from testbed.middlebox.segments import on_data
+from testbed.packet.mptcp import MptcpOption
 
 
 def main(near, far, toward):

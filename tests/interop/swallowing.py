@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from forwarding import forward
+
 from testbed.packet.mptcp import MptcpOption
 from testbed.packet.options import find
 from testbed.packet.segment import SYN

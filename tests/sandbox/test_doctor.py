@@ -243,7 +243,7 @@ def test_each_cause_is_named_when_it_is_there(cause: str) -> None:
         ("unknown_token", "server", "MPTcpExtMPJoinNoTokenFound"),
         ("hmac", "client", "MPTcpExtMPJoinSynAckHMacFailure"),
         ("hmac", "server", "MPTcpExtMPJoinAckHMacFailure"),
-        ("fallback", "server", "MPTcpExtMPCapableFallbackACK"),
+        ("options_removed", "server", "MPTcpExtMPCapableFallbackACK"),
     ],
 )
 def test_what_the_kernel_counted_is_explained(cause: str, node: str, counter: str) -> None:

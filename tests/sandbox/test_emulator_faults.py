@@ -164,4 +164,4 @@ def test_it_reports_what_it_costs_and_how_it_is_scheduled() -> None:
         report = wire.emulator.report()
         assert report.cpu_seconds > 0
         assert report.scheduling in {"fifo", "nice", "normal"}
-        assert wire.emulator.cpu_seconds() >= report.cpu_seconds
+        assert wire.emulator.report().cpu_seconds >= report.cpu_seconds

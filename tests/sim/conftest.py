@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from testbed import document
+from testbed.middlebox.base import Middlebox
 from testbed.sim import endpoints
-from testbed.sim.middlebox import Middlebox
 from testbed.sim.network import Network
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec

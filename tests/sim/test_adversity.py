@@ -6,11 +6,15 @@ from random import Random
 from typing import Any
 
 import pytest
+
+from testbed.middlebox.nat import Nat
+from testbed.middlebox.options import StripOptions
+from testbed.middlebox.replay import Replay
+from testbed.middlebox.segmentation import Coalesce, Split
+from testbed.middlebox.segments import always, on_data, on_handshake
+from testbed.middlebox.sequence import RewriteSequence
 from testbed.packet.mptcp import AddAddr, Dss, MptcpOption
 from testbed.packet.options import SackPermitted, Timestamps, WindowScale
-
-from testbed.sim.middlebox import Coalesce, Nat, Replay, RewriteSequence, Split, StripOptions
-from testbed.sim.middlebox.options import always, on_data, on_syn
 
 LINKS = ("wifi", "lte")
 
@@ -33,17 +37,19 @@ HARMLESS = {
     "rewritten sequence numbers": everywhere(lambda: RewriteSequence(7)),
     "split segments": everywhere(lambda: Split(500)),
     "no timestamps": everywhere(lambda: StripOptions(Timestamps)),
-    "no window scaling": everywhere(lambda: StripOptions(WindowScale, where=on_syn)),
+    "no window scaling": everywhere(lambda: StripOptions(WindowScale, where=on_handshake)),
     "no SACK": everywhere(lambda: StripOptions(SackPermitted)),
     "no ADD_ADDR": everywhere(lambda: StripOptions(AddAddr)),
-    "no MPTCP on SYN": everywhere(lambda: StripOptions(MptcpOption, where=on_syn)),
+    "no MPTCP on SYN": everywhere(lambda: StripOptions(MptcpOption, where=on_handshake)),
     "no MPTCP at all": everywhere(lambda: StripOptions(MptcpOption)),
     "no MPTCP after SYN": everywhere(lambda: StripOptions(MptcpOption, where=on_data)),
     "replayed segments": everywhere(
         lambda: Replay(Random(1), chance=0.2, delays_ns=(10_000_000, 400_000_000))
     ),
     "replayed SYNs": everywhere(
-        lambda: Replay(Random(2), chance=1, delays_ns=(50_000_000, 3_000_000_000), where=on_syn)
+        lambda: Replay(
+            Random(2), chance=1, delays_ns=(50_000_000, 3_000_000_000), where=on_handshake
+        )
     ),
 }
 
@@ -68,7 +74,7 @@ def test_everything_arrives_through_a_translator(trial: Any, stack: str) -> None
 
 
 @pytest.mark.parametrize("toward", ["a", "b"])
-@pytest.mark.parametrize("where", [on_syn, on_data, always])
+@pytest.mark.parametrize("where", [on_handshake, on_data, always])
 def test_options_may_vanish_in_one_direction(
     trial: Any, stack: str, where: Any, toward: str
 ) -> None:

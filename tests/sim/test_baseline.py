@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testbed.packet.mptcp import MptcpOption
 
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.options import StripOptions
+from testbed.middlebox.payload import RewritePayload
+from testbed.middlebox.segments import on_data, on_handshake
+from testbed.packet.mptcp import MptcpOption
 from testbed.sim.digest import Digest
-from testbed.sim.middlebox import Middlebox, RewritePayload, StripOptions
-from testbed.sim.middlebox.options import on_data, on_syn
 from testbed.sim.network import Network
 
 FILE = Path(__file__).with_name("baseline.json")
@@ -44,7 +46,7 @@ TRIALS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "no MPTCP on SYN": (
         "userspace",
         {},
-        {"wifi": lambda: StripOptions(MptcpOption, where=on_syn)},
+        {"wifi": lambda: StripOptions(MptcpOption, where=on_handshake)},
     ),
     "no MPTCP after SYN": (
         "userspace",

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from testbed.sim.middlebox import Middlebox, RewritePayload
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.payload import RewritePayload
 from testbed.sim.network import Network
 
 FIND = b"10.0.0.1"

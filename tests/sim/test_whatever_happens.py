@@ -11,19 +11,16 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.nat import Nat
+from testbed.middlebox.options import StripOptions
+from testbed.middlebox.replay import Replay
+from testbed.middlebox.segmentation import Coalesce, Split
+from testbed.middlebox.segments import always, on_data, on_handshake
+from testbed.middlebox.sequence import RewriteSequence
 from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MptcpOption
 from testbed.packet.options import Sack, SackPermitted, Timestamps, WindowScale
-
-from testbed.sim.middlebox import (
-    Coalesce,
-    Middlebox,
-    Nat,
-    Replay,
-    RewriteSequence,
-    Split,
-    StripOptions,
-)
-from testbed.sim.middlebox.options import always, on_data, on_syn
 
 LINKS = ("wifi", "lte")
 
@@ -49,7 +46,7 @@ def impairments(draw: st.DrawFn) -> str:
     return " ".join(filter(None, (draw(choice) for choice in options.values())))
 
 
-wheres = st.sampled_from([on_syn, on_data, always])
+wheres = st.sampled_from([on_handshake, on_data, always])
 options = st.sampled_from(
     [MptcpOption, MpCapable, Dss, AddAddr, Timestamps, SackPermitted, Sack, WindowScale]
 )

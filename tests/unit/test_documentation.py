@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from testbed.cli.application import application
-from testbed.sim.middlebox.kinds import KINDS
+from testbed.middlebox.kinds import KINDS
 from tests import example
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -98,8 +98,8 @@ def test_the_experiment_with_plugins_is_right(example_site: Path, tmp_path: Path
 
 
 def test_the_boxes_that_are_described_are_those_there_are() -> None:
-    text = (DOCS / "simulation.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text.partition("## Middleboxes")[2], re.MULTILINE)
+    _, _, text = (DOCS / "middleboxes.md").read_text().partition("## The boxes")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text.partition("## ")[0], re.MULTILINE)
     described = {name: set(re.findall(r"`(\w+)", options)) for name, options in rows}
     there = {name: set(KINDS[name].options.__struct_fields__) for name in KINDS.own()}
     assert described == there

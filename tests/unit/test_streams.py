@@ -7,8 +7,8 @@ import errno
 from typing import Any
 
 import pytest
-from testbed.packet.address import Address, Flow
 
+from testbed.packet.address import Address, Flow
 from testbed.stack.connection import (
     Closed,
     Connected,

@@ -9,7 +9,6 @@ from testbed.packet.address import Address
 from testbed.packet.codec import emit
 from testbed.packet.mptcp import Dss, MpCapable, MpFastclose
 from testbed.packet.segment import ACK, SYN, Segment
-
 from tests import tshark
 
 SEGMENT = Segment(

@@ -14,11 +14,10 @@ import platform
 from collections.abc import Iterable
 from typing import Any, Final
 
+from testbed.packet import mptcp
 from testbed.packet.codec import parse
 from testbed.packet.options import Option
 from testbed.packet.segment import Segment
-
-from testbed.packet import mptcp
 from tests import tshark
 from tests.vectors.handshakes import handshake
 from tests.vectors.scenarios import SCENARIOS, Lab

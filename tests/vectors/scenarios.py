@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 import msgspec
+
+from testbed.packet import mptcp
 from testbed.packet.address import Address
 from testbed.packet.codec import emit, parse
 from testbed.packet.options import Option, Timestamps, find
 from testbed.packet.segment import ACK, PSH, Segment
-
-from testbed.packet import mptcp
 from testbed.sandbox import Sandbox, syscalls
 from testbed.sandbox.attach import Entrance
 from testbed.sockinfo import IPPROTO_MPTCP

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from testbed.packet import mptcp
 from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
@@ -13,8 +14,6 @@ from testbed.packet.options import (
     WindowScale,
 )
 from testbed.packet.segment import Segment
-
-from testbed.packet import mptcp
 
 Values = dict[str, Any]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+
+from testbed.packet import mptcp
 from testbed.packet.codec import emit, parse
 from testbed.packet.options import UnknownOption
 from testbed.packet.segment import SYN, Segment
-
-from testbed.packet import mptcp
 from tests import segments, tshark
 from tests.vectors.segment_fields import segment_fields
 from tests.vectors.wire_fields import wire_fields

@@ -3,7 +3,6 @@
 import random
 
 from testbed.packet.address import Address, Flow
-
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.crypto import initial_dsn
 from testbed.stack.mptcp.endpoint import MptcpEndpoint

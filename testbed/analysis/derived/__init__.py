@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from testbed.analysis.derived import costs, flows, handover, packets, sockets, wires
+from testbed.analysis.derived import (
+    costs,
+    flows,
+    handover,
+    packets,
+    protocol,
+    sockets,
+    wires,
+)
 from testbed.analysis.derived.derivation import Derivation
 from testbed.analysis.derived.observed import Observed
 
@@ -15,6 +23,7 @@ DERIVATIONS: Final[dict[str, Derivation]] = {
     "handover": handover.DERIVATION,
     "costs": costs.DERIVATION,
     "flows": flows.DERIVATION,
+    "protocol": protocol.DERIVATION,
     "wires": wires.DERIVATION,
     "packets": packets.DERIVATION,
 }

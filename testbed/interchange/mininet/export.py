@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from testbed.document import join_path
+from testbed.errors import InputError
 from testbed.interchange.imports import Note
 from testbed.topology.model import Interface, Kind, Link, Topology
 from testbed.topology.operations import (
@@ -85,8 +87,15 @@ def write(topology: Topology, origin: str) -> Exported:
     """Return the script of a topology.
 
     :param origin: the file it was read from.
-    :raises InputError: it has a middlebox, which only simulations have.
+    :raises InputError: it has a middlebox, which Mininet has not.
     """
+    for link in topology.links:
+        if link.middlebox:
+            raise InputError(
+                f"Mininet has nothing like the middlebox {link.middlebox[0].kind!r}",
+                path=join_path("links", link.name, "middlebox"),
+                hint="take it out; other links can stay as they are",
+            )
     notes = list(_notes(topology))
     name = "".join(part.capitalize() for part in re.split(r"\W|_", topology.name) if part)
     said = "".join(f"\n\n{note}" for note in notes)

@@ -18,7 +18,7 @@ from testbed.sandbox.netlink import direction, qdiscs, redirect
 from testbed.sandbox.observation import QdiscState
 from testbed.topology import operations as ops
 from testbed.wire.emulator.client import Emulator, command
-from testbed.wire.emulator.messages import Direction
+from testbed.wire.emulator.messages import Report
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.schedule import NEVER
 
@@ -58,6 +58,8 @@ class EmulatorEngine:
             toward_b=wire.toward_b,
             seed=wire.seed,
             offload=wire.offload,
+            middlebox=wire.middlebox,
+            nodes=wire.nodes,
         )
 
     def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:  # noqa: ARG002 - of the protocol
@@ -80,19 +82,26 @@ class EmulatorEngine:
                         wanted=f"toward {toward}: {wanted.to_tc() or 'no option'}",
                         seen="no such wire" if found is None else found.to_tc() or "no option",
                     )
+            self._verify_boxes(operation, wire, report)
+
+    def _verify_boxes(self, operation: ops.Operation, wire: ops.AddWire, report: Report) -> None:
+        wanted = [box.kind for box in wire.middlebox]
+        found = [work.kind for work in report.boxes.get(wire.link, ())]
+        if found != wanted:
+            raise OperationError(
+                str(operation),
+                wanted=f"middleboxes {', '.join(wanted) or 'none'}",
+                seen=", ".join(found) or "none",
+            )
 
     def begin_traces(self) -> None:
         """Let what changes by itself begin anew."""
         if self._emulator is not None:
             self._emulator.begin_traces()
 
-    def report(self) -> tuple[Direction, ...]:
-        """Return the state of all directions of its wires."""
-        return self._emulator.report().directions if self._emulator else ()
-
-    def cpu_seconds(self) -> float:
-        """Return what the process has used of the CPU."""
-        return self._emulator.cpu_seconds() if self._emulator else 0.0
+    def report(self) -> Report | None:
+        """Return the state of its wires and its cost; ``None``: there is no emulator."""
+        return self._emulator.report() if self._emulator else None
 
     def _started(self) -> Emulator:
         if self._emulator is None:

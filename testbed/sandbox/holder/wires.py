@@ -122,8 +122,10 @@ class Wires:
             [wire for wire in self._wires.values() if wire.engine == "netem"]
         )
         emulated = self._emulated.report()
-        counters.update({(it.link, it.toward): it.counters for it in emulated})
-        in_force = self._kernel.in_force() | {(it.link, it.toward): it.in_force for it in emulated}
+        directions = emulated.directions if emulated else ()
+        counters.update({(it.link, it.toward): it.counters for it in directions})
+        in_force = self._kernel.in_force()
+        in_force |= {(it.link, it.toward): it.in_force for it in directions}
         return WireReport(
             wires=tuple(
                 Wire(
@@ -137,7 +139,8 @@ class Wires:
                 for link, wire in self._wires.items()
                 for toward in ENDS
             ),
-            emulator_cpu_s=self._emulated.cpu_seconds(),
+            emulator_cpu_s=emulated.cpu_seconds if emulated else 0.0,
+            boxes=emulated.boxes if emulated else {},
         )
 
 

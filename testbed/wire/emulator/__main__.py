@@ -81,6 +81,7 @@ class Server:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return Report(
             directions=self.loop.report(),
+            boxes=self.loop.work(),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             scheduling=self._scheduling,
         )

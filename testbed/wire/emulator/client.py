@@ -7,6 +7,7 @@ import sys
 from typing import Final
 
 from testbed.errors import SandboxError
+from testbed.middlebox.box import Box
 from testbed.wire.emulator.messages import (
     END,
     Add,
@@ -50,9 +51,13 @@ class Emulator:
         toward_b: Netem,
         seed: int = 0,
         offload: bool = False,
+        middlebox: tuple[Box, ...] = (),
+        nodes: tuple[str, str] = ("", ""),
     ) -> None:
         """Carry frames between interfaces ``a`` and ``b`` of the emulator's namespace.
 
+        :param middlebox: what stands on the wire, the first nearest to ``a``.
+        :param nodes: those at the ends ``a`` and ``b``, by the names that the boxes' options have.
         :raises InputError: options that the emulator cannot carry out (a bad trace file).
         :raises SandboxError: there is such a link already, or no such interface.
         """
@@ -66,6 +71,8 @@ class Emulator:
                 toward_b=toward_b,
                 seed=seed,
                 offload=offload,
+                middlebox=middlebox,
+                nodes=nodes,
             )
         )
 
@@ -95,10 +102,6 @@ class Emulator:
         """Return the counters by link and direction (``a`` or ``b``)."""
         report = self.report()
         return {(item.link, item.toward): item.counters for item in report.directions}
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time that the emulator has used."""
-        return self.report().cpu_seconds
 
     def close(self) -> None:
         """End the emulator."""

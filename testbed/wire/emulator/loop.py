@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from testbed.errors import InputError, SandboxError
 from testbed.libc import BATCH, Poller, Vector
+from testbed.middlebox.box import Work
 from testbed.wire.emulator.messages import Add, Direction
 from testbed.wire.emulator.pool import Pool
 from testbed.wire.emulator.port import Port, Receiver
 from testbed.wire.model import LinkModel
 from testbed.wire.netem import Netem, WireCounters
+
+if TYPE_CHECKING:
+    from testbed.wire.emulator.passage import Enter, Passage
 
 _MAX_EARLY_NS: Final = 400_000
 _NAP_NS: Final = 2_000_000
@@ -25,25 +29,45 @@ _PATIENCE_NS: Final = 2 * _NAP_NS  # leaves time to wake up late
 class Lane:
     """One direction of a wire: from one port, through a model, to another port."""
 
-    __slots__ = ("armed_ns", "model", "offload", "poller", "source", "target")
+    __slots__ = (
+        "armed_ns", "enter", "model", "offload", "passage", "poller", "source", "target",
+        "together", "toward",
+    )  # fmt: skip
 
     def __init__(self, model: LinkModel[int], source: Port, target: Port, *, offload: bool) -> None:
         self.model = model
+        self.enter: Enter = model.enqueue  # takes each frame that has come
+        self.passage: Passage | None = None  # the middleboxes of the wire
+        self.toward = ""  # of these: which way this is
+        self.together: tuple[Lane, ...] = (self,)  # lanes that frames of this one may leave by
         self.source = source
         self.target = target
         self.offload = offload
         self.armed_ns: int | None = None  # when the loop will look after it next
         self.poller: Poller | None = None  # the one that watches its source
 
+    def lead_through(self, passage: Passage, toward: str, together: tuple[Lane, ...]) -> None:
+        """Let all frames go through middleboxes before they meet the model."""
+        self.passage, self.toward = passage, toward
+        self.enter = passage.entry(toward)
+        self.together = together
+
+    def next_ns(self) -> int | None:
+        """Return when something happens by itself; ``None``: nothing will."""
+        due_ns = self.model.next_departure_ns()
+        box_ns = None if self.passage is None else self.passage.next_ns()
+        return due_ns if box_ns is None or (due_ns is not None and due_ns < box_ns) else box_ns
+
     def counters(self) -> WireCounters:
         """Return the model's counters, corrected by what the sockets know."""
         counters = self.model.counters()
+        no_memory = 0 if self.passage is None else self.passage.lost[self.toward]
         return msgspec.structs.replace(
             counters,
             forwarded_packets=counters.forwarded_packets - self.target.send_failures,
             forwarded_bytes=counters.forwarded_bytes - self.target.unsent_octets,
             dropped_send=self.target.send_failures,
-            dropped_overrun=self.source.overrun(),
+            dropped_overrun=self.source.overrun() + no_memory,
         )
 
 
@@ -89,16 +113,22 @@ class Loop:
             toward: self._model(wire, toward, netem)
             for toward, netem in (("a", wire.toward_a), ("b", wire.toward_b))
         }
+        passage = _passage(wire, self._pool, models)
         a = Port(wire.a, self._pool)
         try:
             b = Port(wire.b, self._pool)
         except (OSError, SandboxError):
             a.close()
             raise
-        for toward, source, target in (("a", b, a), ("b", a, b)):
-            lane = Lane(models[toward], source, target, offload=wire.offload)
+        lanes = {
+            toward: Lane(models[toward], source, target, offload=wire.offload)
+            for toward, source, target in (("a", b, a), ("b", a, b))
+        }
+        for toward, lane in lanes.items():
+            if passage is not None:
+                lane.lead_through(passage, toward, tuple(lanes.values()))
             self._lanes[wire.link, toward] = lane
-            self._by_fd[source.fd] = lane
+            self._by_fd[lane.source.fd] = lane
             self._watch(lane)
 
     def change(self, link: str, toward: str, netem: Netem) -> None:
@@ -139,6 +169,14 @@ class Loop:
             )
             for (link, toward), lane in self._lanes.items()
         )
+
+    def work(self) -> dict[str, tuple[Work, ...]]:
+        """Return what the middleboxes of each wire have done."""
+        return {
+            link: lane.passage.work()
+            for (link, toward), lane in self._lanes.items()
+            if lane.passage is not None and toward == "a"
+        }
 
     def run(self) -> None:
         """Carry frames until the control connection ends."""
@@ -190,9 +228,9 @@ class Loop:
 
     def _receive(self, lane: Lane) -> None:
         batch = self._receiver.receive(lane.source)
-        enqueue = lane.model.enqueue
+        enter = lane.enter
         for handle, size, arrival_ns in zip(*batch, strict=True):
-            enqueue(handle, size, arrival_ns)
+            enter(handle, size, arrival_ns)
         if len(batch.handles) == BATCH:
             self._behind = True
         self._forward(lane, time.monotonic_ns())
@@ -207,10 +245,17 @@ class Loop:
                 self._forward(lane, now_ns)
 
     def _forward(self, lane: Lane, now_ns: int) -> None:
+        """Send what is due; middleboxes may answer, so where there are some in both directions."""
+        if lane.passage is not None:
+            lane.passage.advance(now_ns)
+        for each in lane.together:
+            self._forward_one(each, now_ns)
+
+    def _forward_one(self, lane: Lane, now_ns: int) -> None:
         handles = lane.model.dequeue(now_ns)
         if handles:
             lane.target.send(self._vector, handles)
-        next_ns = lane.model.next_departure_ns()
+        next_ns = lane.next_ns()
         if next_ns is not None and (lane.armed_ns is None or next_ns < lane.armed_ns):
             lane.armed_ns = next_ns
             self._sequence += 1
@@ -226,6 +271,14 @@ class Loop:
             now_ns=time.monotonic_ns(),
             wire_seed=wire.seed,
         )
+
+
+def _passage(wire: Add, pool: Pool, models: Mapping[str, LinkModel[int]]) -> Passage | None:
+    if not wire.middlebox:
+        return None
+    from testbed.wire.emulator import passage  # noqa: PLC0415 - few wires have a middlebox
+
+    return passage.made(wire, pool, models)
 
 
 def _check(netem: Netem, *, offload: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from testbed.failure import Failure
+from testbed.middlebox.box import Box, Work
 from testbed.wire.netem import Netem, WireCounters
 
 
@@ -14,6 +15,9 @@ class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Carry frames between interfaces ``a`` and ``b``.
 
     What arrives at ``a`` leaves through ``b``, shaped by ``toward_b``, and the other way round.
+
+    :param middlebox: what stands on the wire, the first nearest to ``a``.
+    :param nodes: those at the ends ``a`` and ``b``, by the names that the boxes' options have.
     """
 
     link: str
@@ -24,6 +28,8 @@ class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     toward_b: Netem
     seed: int = 0
     offload: bool = False
+    middlebox: tuple[Box, ...] = ()
+    nodes: tuple[str, str] = ("", "")
 
 
 class Set(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -56,9 +62,13 @@ class Direction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What all wires have done, and what that cost."""
+    """What all wires have done, and what that cost.
+
+    :param boxes: of each wire that has some: its boxes, and what each has done.
+    """
 
     directions: tuple[Direction, ...]
+    boxes: dict[str, tuple[Work, ...]]
     cpu_seconds: float  # user and system time of the emulator
     scheduling: str  # "fifo", "nice" or "normal": how well it can keep time under load
 

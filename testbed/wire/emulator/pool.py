@@ -29,6 +29,7 @@ _SMALLEST: Final = 2**24
 _WORD: Final = 8
 _MAP_NORESERVE: Final = 0x4000  # asm-generic; Python knows it from 3.13
 _NEEDS_CHECKSUM: Final = 1  # VIRTIO_NET_HDR_F_NEEDS_CSUM
+_NOTHING_LEFT: Final = bytes(VNET_HEADER)  # to do for the hardware
 
 
 class Pool:
@@ -74,6 +75,20 @@ class Pool:
     def set_empty(self, handles: list[int]) -> None:
         """Prepare slots for receiving."""
         self.set_lengths(handles, [CAPACITY] * len(handles))
+
+    def frame(self, handle: int) -> memoryview:
+        """Return the octets of a frame in its slot, its virtio header first."""
+        return self._frame(handle, self.length(handle))
+
+    def put(self, *parts: bytes) -> int | None:
+        """Return a slot with an Ethernet frame of whole checksums; ``None``: memory has ended."""
+        taken = self.take(1)
+        if not taken:
+            return None
+        length = VNET_HEADER + sum(map(len, parts))
+        self.set_lengths(taken, [length])
+        self._frame(taken[0], length)[:] = b"".join((_NOTHING_LEFT, *parts))
+        return taken[0]
 
     # What follows is model.Frames.
 

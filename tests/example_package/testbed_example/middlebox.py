@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
-from testbed.packet.segment import Segment
 
-from testbed.sim.middlebox import Middlebox
-from testbed.sim.middlebox.kinds import Kind, Options, Site
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.kind import Kind, Options, Site
+from testbed.packet.segment import Segment
 
 
 class ThinOutOptions(Options, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from testbed.packet.address import Address
-
 from testbed.stack.mptcp.path_manager.base import (
     Announce,
     Command,

@@ -9,12 +9,12 @@ import struct
 from typing import Any
 
 import pytest
-from testbed.packet.address import Address
-from testbed.packet.segment import Segment
 
 from testbed.host import endpoints, filters
 from testbed.host.driver import Host
 from testbed.host.sockets import Input
+from testbed.packet.address import Address
+from testbed.packet.segment import Segment
 from tests.isolation import isolated
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1

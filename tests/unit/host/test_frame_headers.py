@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 
 import pytest
+
+from testbed.host import frames
 from testbed.packet.address import Address
 from testbed.packet.codec import emit
 from testbed.packet.options import Timestamps
 from testbed.packet.segment import ACK, CWR, Segment
-
-from testbed.host import frames
 
 ETHERNET = bytes(range(14))
 HOSTS = {4: ("10.0.0.1", "10.0.0.2"), 6: ("2001:db8::1", "2001:db8::2")}

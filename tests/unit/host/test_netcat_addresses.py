@@ -7,11 +7,11 @@ import errno
 import os
 
 import pytest
-from testbed.packet.address import Address
 
 from testbed.errors import TestbedError
 from testbed.host import netcat
 from testbed.host.netcat import _Session, options
+from testbed.packet.address import Address
 
 V4, V6 = Address("192.0.2.1", 80), Address("2001:db8::1", 80)
 

@@ -8,9 +8,9 @@ import socket
 import subprocess
 
 import pytest
-from testbed.packet.address import Address
 
 from testbed.host.network import Change, Network
+from testbed.packet.address import Address
 from tests.isolation import isolated
 
 A, B = "10.9.0.1", "10.9.1.1"

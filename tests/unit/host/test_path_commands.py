@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from testbed.packet.address import Address
 
 from testbed.host import commands, endpoints
 from testbed.host.commands import CommandSocket
 from testbed.host.driver import Host
+from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import Announce
 from tests.isolation import isolated
 from tests.unit.host.test_driver_faults import loopback_up

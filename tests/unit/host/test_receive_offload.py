@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from testbed.packet.address import Address
-from testbed.packet.codec import emit, split
-from testbed.packet.options import Timestamps
-from testbed.packet.segment import ACK, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 from testbed.errors import PacketError
 from testbed.host.frames import Received
 from testbed.host.gro import MOST, Merger
+from testbed.packet.address import Address
+from testbed.packet.codec import emit, split
+from testbed.packet.options import Timestamps
+from testbed.packet.segment import ACK, CE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 A, B, C = Address("10.0.0.1", 1), Address("10.0.0.2", 2), Address("10.0.0.3", 3)
 STAMPS = (Timestamps(1, 2),)

@@ -6,11 +6,11 @@ import socket
 import struct
 
 import pytest
-from testbed.packet.address import Address
-from testbed.packet.segment import ACK, Segment
 
 from testbed.host import filters
 from testbed.packet import codec
+from testbed.packet.address import Address
+from testbed.packet.segment import ACK, Segment
 
 ETHERNET = bytes(12)
 PORT = 5001

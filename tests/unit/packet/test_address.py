@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.address import Address, Flow, pack, unmapped, unpack
 
 

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from testbed.errors import PacketError
 from testbed.packet.address import Address
 from testbed.packet.checksum import checksum, total
 from testbed.packet.codec import emit, header_length, parse, split
 from testbed.packet.options import Timestamps
 from testbed.packet.segment import ACK, CE, CWR, ECE, ECT_0, FIN, PSH, SYN, URG, Segment
-
-from testbed.errors import PacketError
 from tests import segments
 
 V4 = Segment(

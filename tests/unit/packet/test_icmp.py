@@ -7,13 +7,13 @@ import ipaddress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from testbed.errors import PacketError
 from testbed.packet.address import Address, Flow
 from testbed.packet.checksum import checksum, total
 from testbed.packet.codec import emit
 from testbed.packet.icmp import SOFT, IcmpError, IcmpKind, parse_icmp
 from testbed.packet.segment import SYN, Segment
-
-from testbed.errors import PacketError
 
 FLOWS = {
     4: Flow(Address("10.0.0.1", 40000), Address("10.0.0.2", 80)),

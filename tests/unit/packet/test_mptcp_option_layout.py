@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from testbed.packet.option_list import parse_options
-from testbed.packet.options import Option, UnknownOption
 
 from testbed.packet import mptcp
+from testbed.packet.option_list import parse_options
+from testbed.packet.options import Option, UnknownOption
 
 KEY_A, KEY_B = 0x0102030405060708, 0x1112131415161718
 A, B = "0102030405060708", "1112131415161718"

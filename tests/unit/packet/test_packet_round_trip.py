@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from testbed.errors import PacketError
 from testbed.packet.codec import emit, header_length, parse
 from testbed.packet.option_list import emit_options, parse_options
 from testbed.packet.options import Option, UnknownOption
 from testbed.packet.segment import Segment
-
-from testbed.errors import PacketError
 from tests import segments
 
 FORMS = segments.tcp_options | segments.mptcp_options

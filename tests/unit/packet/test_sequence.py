@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from testbed.packet.sequence import expand, expand_64
 
 position = st.integers(1 << 33, 1 << 70)

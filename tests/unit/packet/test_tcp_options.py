@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+
+from testbed.errors import PacketError
 from testbed.packet.mptcp import AddAddr, Dss, MpJoinSyn, MpJoinSynAck, MpPrio, RemoveAddr
 from testbed.packet.option_list import emit_options, options_size, parse_options
 from testbed.packet.options import (
@@ -18,8 +20,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import Segment
-
-from testbed.errors import PacketError
 from tests.segments import segments
 
 SYN = (MaximumSegmentSize(1460), SackPermitted(), Timestamps(1, 2), WindowScale(7))

@@ -8,8 +8,8 @@ import socket
 import struct
 
 import pytest
-from testbed.packet.address import Address
 
+from testbed.packet.address import Address
 from testbed.programs import addresses
 from testbed.programs.options import REUSEADDR, REUSEPORT, V6ONLY, Options
 from testbed.programs.sockets import Phase, Socket, Table

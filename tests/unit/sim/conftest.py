@@ -8,11 +8,11 @@ from random import Random
 from typing import Any
 
 import pytest
+
+from testbed import document
 from testbed.packet.address import Address
 from testbed.packet.icmp import IcmpError
 from testbed.packet.segment import ACK, Segment
-
-from testbed import document
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.network import Network
 from testbed.stack.mptcp.local_network import LocalNetwork

@@ -6,21 +6,18 @@ from random import Random
 from typing import Any
 
 import pytest
+
+from testbed.middlebox.nat import Nat
+from testbed.middlebox.options import StripOptions
+from testbed.middlebox.payload import RewritePayload
+from testbed.middlebox.replay import Replay
+from testbed.middlebox.segmentation import Coalesce, Split
+from testbed.middlebox.segments import on_data, on_handshake
+from testbed.middlebox.sequence import RewriteSequence
 from testbed.packet.address import Address
 from testbed.packet.mptcp import AddAddr, MpCapable, MptcpOption
 from testbed.packet.options import MaximumSegmentSize, Sack
 from testbed.packet.segment import ACK, FIN, SYN, Segment
-
-from testbed.sim.middlebox import (
-    Coalesce,
-    Nat,
-    Replay,
-    RewritePayload,
-    RewriteSequence,
-    Split,
-    StripOptions,
-)
-from testbed.sim.middlebox.options import on_data, on_syn
 
 MS = 1_000_000
 LINK = {
@@ -67,7 +64,7 @@ class Guarded:
         return [segment for _, segment in endpoint.arrived]
 
 
-@pytest.mark.parametrize(("where", "stripped"), [(on_syn, SYN), (on_data, ACK)])
+@pytest.mark.parametrize(("where", "stripped"), [(on_handshake, SYN), (on_data, ACK)])
 def test_options_are_stripped_where_the_box_looks(
     laboratory: Any, where: Any, stripped: int
 ) -> None:
@@ -215,7 +212,7 @@ def test_the_other_family_is_not_translated(laboratory: Any) -> None:
 
 
 def test_segments_are_replayed_later(laboratory: Any) -> None:
-    box = Replay(Random(1), chance=1.0, delays_ns=(100 * MS, 50 * MS), where=on_syn)
+    box = Replay(Random(1), chance=1.0, delays_ns=(100 * MS, 50 * MS), where=on_handshake)
     link = Guarded(laboratory, box)
     link.there({"flags": SYN}, {"flags": ACK})
     arrived = link.lab.at("server").arrived

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from testbed.packet.mptcp import MpCapable
 from testbed.packet.options import MaximumSegmentSize, Timestamps
 from testbed.packet.segment import ACK, SYN

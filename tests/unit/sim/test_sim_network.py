@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.icmp import IcmpKind
 from testbed.packet.options import Timestamps
 from testbed.packet.segment import ACK, FIN, PSH, Segment
-
 from testbed.topology import changes
 from testbed.topology.operations import AddNamespace
 

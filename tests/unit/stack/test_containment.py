@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.mptcp import MpFastclose
 from testbed.packet.options import find
 from testbed.packet.segment import RST, Segment
-
 from testbed.stack.connection import Closed, Connected, Connection, ErrorKind, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from testbed import stack
 from testbed.packet.address import Address
 from testbed.packet.codec import emit, parse
-
-from testbed import stack
 from tests.unit.stack.mptcp.network import Network
 
 STACK = Path(stack.__file__).parent

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse, split
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.segment import Segment
-
 from testbed.stack.connection import Closed, Connected, Connection, Event
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection

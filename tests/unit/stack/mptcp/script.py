@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse, split
 from testbed.packet.mptcp import (
@@ -21,7 +22,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import MaximumSegmentSize, Option, find
 from testbed.packet.segment import ACK, FIN, SYN, Segment
-
 from testbed.stack.connection import Connected, Connection, Event
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.config import MptcpConfig

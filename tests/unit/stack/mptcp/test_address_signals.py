@@ -8,6 +8,7 @@ from unittest import mock
 
 import msgspec
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.codec import emit, parse
 from testbed.packet.mptcp import (
@@ -18,7 +19,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, RST, Segment
-
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import MpJoinSyn, MpTcprst, ResetReason
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
-
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 
 from .script import LOCAL, LOCAL_2, REMOTE_2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.mptcp import (
     Dss,
     MpCapable,
@@ -17,7 +18,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST
-
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.received_mappings import ReceivedMappings
 from testbed.stack.mptcp.state import DataState

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import (
     AddAddr,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from testbed.packet.mptcp import Dss, MpFail, MpJoinSyn, MptcpOption, MpTcprst, ResetReason
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST, Segment

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from testbed.packet.mptcp import Dss, MpCapable
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST
-
 from testbed.stack.mptcp.checksum import covers, dss_checksum
 from testbed.stack.mptcp.mapping import Mapping
 from testbed.stack.mptcp.received_mappings import ReceivedMappings

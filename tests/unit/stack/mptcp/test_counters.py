@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import MpCapable, MpFail, MpJoinAck, MpJoinSyn
 from testbed.packet.segment import ACK
-
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.path_manager.base import SetBackup
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MptcpOption
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN
-
 from testbed.stack.mptcp.config import LINUX_DATA_ACKS, DataAcks
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 

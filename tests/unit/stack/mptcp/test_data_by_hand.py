@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
 from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MpFastclose
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST, URG, Segment
-
 from testbed.stack.connection import Closed, Connected, Readable
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
 from testbed.packet.options import find
 from testbed.packet.segment import FIN, RST
-
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 
 _ANY = Address("0.0.0.0", 80)

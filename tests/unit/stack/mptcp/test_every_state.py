@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import (
     AddAddr,
@@ -22,7 +23,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import Option, UnknownOption, find
 from testbed.packet.segment import ACK, FIN, RST, SYN
-
 from testbed.stack.mptcp.connection import MptcpConnection
 
 from .script import PEER_KEY, Script, Subpeer

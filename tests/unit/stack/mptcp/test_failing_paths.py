@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import (
     MpCapable,
@@ -15,7 +16,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, RST, SYN, Segment
-
 from testbed.stack.mptcp.black_holes import BlackHoles
 from testbed.stack.mptcp.failures import Failures
 from testbed.stack.mptcp.path_manager.base import (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import Dss, MpFastclose, MpTcprst, ResetReason
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, RST
-
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import Dss, MpCapable, MpJoinSyn, MpJoinSynAck
 from testbed.packet.options import (
@@ -15,7 +16,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
-
 from testbed.stack.connection import Closed, Connected, Readable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.fast_open import Grants

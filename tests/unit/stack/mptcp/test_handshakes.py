@@ -6,11 +6,11 @@ import hashlib
 import hmac
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import AddAddr, Dss, MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
 from testbed.packet.options import Option, Timestamps
 from testbed.packet.segment import ACK, RST, SYN, Segment
-
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.capable import CapableInitiator, CapableResponder, usable
 from testbed.stack.mptcp.handshake import Outcome

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import (
     AddAddr,
@@ -19,7 +20,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import Timestamps, find
 from testbed.packet.segment import ACK, FIN, RST, SYN
-
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 

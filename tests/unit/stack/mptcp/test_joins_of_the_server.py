@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import MpJoinAck, MpJoinSyn, MpTcprst
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, RST, SYN, Segment
-
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 
 from .network import MS, Network, Path

@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from testbed.packet.address import Address, Flow
 
+from testbed.packet.address import Address, Flow
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.connection import MptcpConnection

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import Dss, MpCapable, MpFastclose
 from testbed.packet.options import SackPermitted, find
 from testbed.packet.segment import ACK, RST, SYN
-
 from testbed.stack.connection import Closed
 from testbed.stack.mptcp.state import DataState
 from testbed.stack.mptcp.subflow import DSS_ROOM

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import (
     AddAddr,
@@ -17,7 +18,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
-
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.mptcp.connection import MptcpConnection

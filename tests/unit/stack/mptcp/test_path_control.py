@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import AddAddr, MpJoinSyn, MpPrio, RemoveAddr
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN
-
 from testbed.sockinfo import decode_mptcp_info
 from testbed.stack.mptcp.path_manager.base import (
     Announce,

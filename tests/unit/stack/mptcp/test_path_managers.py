@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from testbed.packet.address import Address
 
 from testbed.errors import InputError
+from testbed.packet.address import Address
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
 from testbed.stack.mptcp.path_manager.base import (

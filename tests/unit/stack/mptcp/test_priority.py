@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import MpFail, MpPrio
 from testbed.packet.options import find
 from testbed.packet.segment import ACK
-
 from testbed.stack.mptcp.path_manager.base import PathError, SetBackup
 
 

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import (
     AddAddr,
@@ -21,7 +22,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import Option
 from testbed.packet.segment import ACK, FIN, RST, SYN
-
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp import crypto
 

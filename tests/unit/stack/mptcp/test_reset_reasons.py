@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import (
     MpFastclose,
@@ -16,7 +17,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST, Segment
-
 from testbed.stack.mptcp.path_manager.base import PathLimits
 
 from .script import LOCAL_2, REMOTE_2

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Flow
 from testbed.packet.mptcp import MpCapable, MpJoinSyn, MptcpOption, MpTcprst, ResetReason
 from testbed.packet.options import MaximumSegmentSize, find
 from testbed.packet.segment import ACK, RST, SYN
-
 from testbed.stack.tcp.config import TcpConfig
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import MpCapable, MpFastclose, MpJoinSyn
 from testbed.packet.options import MaximumSegmentSize, find
 from testbed.packet.segment import ACK, HOP_LIMIT
-
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import SocketOptions
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import (
     Dss,
@@ -14,7 +15,6 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import find
 from testbed.packet.segment import ACK, RST, Segment
-
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
 from testbed.stack.tcp.connection import TcpConnection

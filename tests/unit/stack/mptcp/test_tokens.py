@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import MpCapable, MpJoinSyn
 from testbed.packet.options import find

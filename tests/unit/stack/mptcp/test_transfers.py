@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import MptcpOption
 from testbed.packet.segment import SYN, Segment
-
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.tcp.config import TcpConfig
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.mptcp import MpFastclose
 from testbed.packet.options import find
 from testbed.packet.segment import RST
-
 from testbed.stack.tcp.config import TcpConfig
 
 S = 1_000_000_000

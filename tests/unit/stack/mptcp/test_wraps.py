@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from testbed.packet.address import Address
 from testbed.packet.codec import split
 from testbed.packet.mptcp import Dss
 from testbed.packet.options import Option
 from testbed.packet.segment import Segment
 from testbed.packet.sequence import BITS_32
-
 from testbed.stack.mptcp import crypto
 from testbed.stack.tcp import endpoint
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import split
 from testbed.packet.segment import Segment
-
 from testbed.stack.connection import Closed, Connected, Event
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection

@@ -7,7 +7,6 @@ from typing import Any
 
 from testbed.packet.options import Option
 from testbed.packet.segment import Segment
-
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.extension import Extension, Notice

@@ -15,7 +15,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
-
 from testbed.stack.connection import Closed, Event
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from testbed.packet.address import Address, Flow
 from testbed.packet.segment import ACK, RST, SYN, Segment
-
 from testbed.stack.connection import Connected
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint

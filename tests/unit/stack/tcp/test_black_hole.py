@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.segment import Segment
-
 from testbed.stack.tcp.black_hole import BlackHole
 from testbed.stack.tcp.config import TcpConfig
 

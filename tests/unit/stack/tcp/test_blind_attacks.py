@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.icmp import SOFT, IcmpError, IcmpKind
 from testbed.packet.options import SackPermitted, Timestamps, find
 from testbed.packet.segment import ACK, SYN, Segment
-
 from testbed.stack.connection import Closed, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint

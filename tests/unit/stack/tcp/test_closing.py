@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from testbed.packet.options import MaximumSegmentSize, Timestamps
 
+from testbed.packet.options import MaximumSegmentSize, Timestamps
 from testbed.stack.connection import Closed, ErrorKind, Readable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection

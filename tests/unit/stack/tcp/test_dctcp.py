@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from testbed.packet.segment import CE, ECT_0, NOT_ECT
 
+from testbed.packet.segment import CE, ECT_0, NOT_ECT
 from testbed.stack.tcp.congestion.control import Group, Loss, Sample
 from testbed.stack.tcp.congestion.dctcp import Dctcp
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.options import MaximumSegmentSize, SackPermitted
 from testbed.packet.segment import CE, CWR, ECT_0, NOT_ECT
-
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.segment import SYN, Segment
-
 from testbed.sockinfo import decode_tcp_info
 from testbed.stack.connection import Connected
 from testbed.stack.tcp import endpoint as endpoints

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from testbed.packet.icmp import IcmpError, IcmpKind
 
+from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.stack.connection import Closed, ErrorKind, ErrorReport
 from testbed.stack.tcp.state import State
 

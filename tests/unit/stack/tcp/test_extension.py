@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
@@ -16,7 +17,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import ACK, RST, SYN, Segment
-
 from testbed.stack.connection import Closed, Connected, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection

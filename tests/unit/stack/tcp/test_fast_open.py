@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.options import FastOpen, MaximumSegmentSize, Option, Timestamps, find
 from testbed.packet.segment import SYN
-
 from testbed.stack.connection import Closed, Connected, Readable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection

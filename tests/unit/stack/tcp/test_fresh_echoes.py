@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from testbed.packet.options import Timestamps
 
+from testbed.packet.options import Timestamps
 from testbed.stack.tcp.timestamps import Timestamping
 
 S = 1_000_000_000

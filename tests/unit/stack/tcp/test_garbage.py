@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from testbed.packet.options import (
     MaximumSegmentSize,
     Option,
@@ -14,7 +15,6 @@ from testbed.packet.options import (
     UnknownOption,
     WindowScale,
 )
-
 from testbed.stack.tcp.config import TcpConfig
 
 from .script import MS, SCALED, Script

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.options import (
     MaximumSegmentSize,
@@ -14,7 +15,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import SYN
-
 from testbed.stack.connection import Closed, Connected, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint

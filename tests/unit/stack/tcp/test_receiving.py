@@ -5,8 +5,8 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from testbed.packet.options import Timestamps, UnknownOption
 
+from testbed.packet.options import Timestamps, UnknownOption
 from testbed.stack.connection import Readable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.state import State

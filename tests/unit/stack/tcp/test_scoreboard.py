@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from testbed.packet.segment import ACK
-
 from testbed.stack.tcp.scoreboard import Scoreboard
 from testbed.stack.tcp.sent import NO_PROGRESS, Sent
 

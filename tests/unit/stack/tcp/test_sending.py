@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.options import (
     MaximumSegmentSize,
     SackPermitted,
@@ -10,7 +11,6 @@ from testbed.packet.options import (
     WindowScale,
 )
 from testbed.packet.segment import PSH
-
 from testbed.stack.connection import Closed, Writable
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.scoreboard import MOST_RECORDS

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse
 from testbed.packet.options import MaximumSegmentSize, find
 from testbed.packet.segment import SYN
-
 from testbed.stack.connection import ErrorKind
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.connection import TcpConnection

@@ -6,6 +6,7 @@ import itertools
 import random
 
 import pytest
+
 from testbed.packet.address import Address, Flow
 from testbed.packet.options import (
     MaximumSegmentSize,
@@ -16,7 +17,6 @@ from testbed.packet.options import (
     find,
 )
 from testbed.packet.segment import ACK, CWR, ECE, RST, SYN, Segment
-
 from testbed.stack.connection import Connected
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.tcp.config import TcpConfig

@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 import pytest
-from testbed.packet.segment import FIN, SYN, Segment
 
+from testbed.packet.segment import FIN, SYN, Segment
 from testbed.stack.connection import Closed
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.state import State

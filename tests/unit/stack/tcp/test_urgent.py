@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.codec import emit, parse, split
 from testbed.packet.segment import URG
-
 from testbed.stack.connection import Urgent
 from testbed.stack.tcp.connection import TcpConnection
 

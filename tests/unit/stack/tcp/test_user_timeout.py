@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from testbed.packet.option_list import parse_options
 from testbed.packet.options import MaximumSegmentSize, UserTimeout, find
-
 from testbed.stack.connection import ErrorKind
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.config import TcpConfig

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from testbed.packet.address import Address, Flow
 
+from testbed.packet.address import Address, Flow
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.congestion.cubic import Cubic
 from testbed.stack.tcp.endpoint import TcpEndpoint

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from testbed.errors import PacketError
+from testbed.packet import mptcp, mptcp_decoder
 from testbed.packet.options import (
     MAX_LENGTH,
     FastOpen,
@@ -21,9 +23,6 @@ from testbed.packet.options import (
     UserTimeout,
     WindowScale,
 )
-
-from testbed.errors import PacketError
-from testbed.packet import mptcp, mptcp_decoder
 
 _END: Final = 0
 _NOP: Final = 1

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.kind import Kind, Options, Site
 from testbed.packet.address import Flow
+from testbed.packet.codec import header_length, split
 from testbed.packet.options import Option, Sack
 from testbed.packet.segment import ACK, SYN, Segment
 from testbed.packet.sequence import BITS_32, expand
-from testbed.sim.middlebox.base import Middlebox
+
+
+class RewritePayloadOptions(Options, frozen=True, kw_only=True):
+    """Puts one text in place of another in what goes to the node ``toward``."""
+
+    find: Annotated[str, msgspec.Meta(min_length=1, description="The text.")]
+    replace: Annotated[str, msgspec.Meta(description="What takes its place, of any length.")]
+    toward: Annotated[str, msgspec.Meta(description="The node that gets the changed stream.")]
+    after: Annotated[
+        int, msgspec.Meta(ge=0, description="Octets of the stream that pass as they are.")
+    ] = 0
 
 
 class RewritePayload(Middlebox):
@@ -21,18 +35,29 @@ class RewritePayload(Middlebox):
 
     :param toward: in this direction only.
     :param after: octets of the stream that pass as they are.
+    :param mtu: a packet that has become larger is cut, and its pieces have the same options;
+        ``None``: it is not.
     """
 
-    def __init__(self, find: bytes, replace: bytes, *, toward: str, after: int = 0) -> None:
+    def __init__(
+        self,
+        find: bytes,
+        replace: bytes,
+        *,
+        toward: str,
+        after: int = 0,
+        mtu: int | None = None,
+    ) -> None:
+        self._mtu = mtu
         self._find = find
         self._replace = replace
-        self._toward = toward
+        self._changed = toward
         self._after = after
         self._streams: dict[Flow, _Stream] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
         """Return the segment with another payload, or an answer to such with other numbers."""
-        there = toward == self._toward
+        there = toward == self._changed
         ends = (segment.source, segment.destination)
         stream = self._streams.get(Flow(*(ends if there else ends[::-1])))
         if there and segment.flags & SYN:
@@ -43,7 +68,13 @@ class RewritePayload(Middlebox):
             return (segment,)
         if stream is None:
             return (segment,)
-        return (stream.there(segment) if there else stream.back(segment),)
+        if not there:
+            return (stream.back(segment),)
+        made = stream.there(segment)
+        room = len(made.payload) if self._mtu is None else self._mtu - header_length(made)
+        if len(made.payload) <= room:
+            return (made,)
+        return split(msgspec.structs.replace(made, gso_size=room))
 
 
 class _Stream:
@@ -67,6 +98,8 @@ class _Stream:
             self._edits.append(start + at)
             at = payload.find(self._find, at + len(self._find))
         self._seen = max(self._seen, start + len(payload))
+        if not self._edits:
+            return segment
         return msgspec.structs.replace(
             segment,
             seq=(self.first + self._moved(start)) & BITS_32,
@@ -74,6 +107,8 @@ class _Stream:
         )
 
     def back(self, segment: Segment) -> Segment:
+        if not self._edits:
+            return segment
         options = tuple(map(self._sacked, segment.options))
         ack = self._original(segment.ack, up=True) if segment.flags & ACK else segment.ack
         return msgspec.structs.replace(segment, ack=ack, options=options)
@@ -131,3 +166,13 @@ class _Stream:
                 for left, right in option.blocks
             )
         )
+
+
+def _make(chosen: RewritePayloadOptions, site: Site) -> Middlebox:
+    find, replace = chosen.find.encode(), chosen.replace.encode()
+    return RewritePayload(
+        find, replace, toward=site.end(chosen.toward), after=chosen.after, mtu=site.mtu
+    )
+
+
+KIND = Kind(options=RewritePayloadOptions, make=_make)

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
+from testbed.errors import InputError
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.kind import Kind, Options, Site, Toward
 from testbed.packet import codec
 from testbed.packet.address import Flow
 from testbed.packet.segment import ACK, FIN, PSH, Segment
-from testbed.sim.middlebox.base import Middlebox
 
 _MERGEABLE: Final = ACK | PSH | FIN  # no segment with other bits is put together with another
 HOLD_NS: Final = 1_000_000
+_HEADERS: Final = 40  # octets, the least that an IPv4 and a TCP header take
+
+
+class SegmentOptions(Options, frozen=True, kw_only=True):
+    """Changes where segments end."""
+
+    size: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1, le=65_535, description="The most octets of payload of a segment behind the box."
+        ),
+    ]
+    toward: Toward = None
 
 
 class Split(Middlebox):
     """Cuts payloads into pieces of at most ``size`` octets; each has the options of the whole."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, toward: str | None = None) -> None:
         self._size = size
+        self.toward = toward
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
         """Return the pieces."""
@@ -35,10 +51,12 @@ class Coalesce(Middlebox):
     A segment waits for the next for at most a millisecond.
 
     :param limit: octets of payload that go into one segment.
+    :param toward: in one direction only.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, toward: str | None = None) -> None:
         self._limit = limit
+        self.toward = toward
         self._held: dict[Flow, tuple[int, str, Segment]] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
@@ -82,3 +100,21 @@ class Coalesce(Middlebox):
             and 0 < len(segment.payload) <= self._limit - len(before.payload)
             and segment.ecn == before.ecn
         )
+
+
+def _split(chosen: SegmentOptions, site: Site) -> Middlebox:
+    return Split(chosen.size, site.toward(chosen.toward))
+
+
+def _coalesce(chosen: SegmentOptions, site: Site) -> Middlebox:
+    most = site.mtu - _HEADERS
+    if chosen.size > most:
+        raise InputError(
+            f"size: {chosen.size} octets and their headers do not fit into the link's MTU",
+            hint=f"at most {most}, as the MTU is {site.mtu}",
+        )
+    return Coalesce(chosen.size, site.toward(chosen.toward))
+
+
+SPLIT = Kind(options=SegmentOptions, make=_split)
+COALESCE = Kind(options=SegmentOptions, make=_coalesce)

@@ -7,10 +7,10 @@ import struct
 from typing import Final
 
 import msgspec
-from testbed.packet.address import Address, Flow, unpack
-from testbed.packet.checksum import total
 
 from testbed.errors import PacketError
+from testbed.packet.address import Address, Flow, unpack
+from testbed.packet.checksum import total
 
 
 class IcmpKind(enum.Enum):

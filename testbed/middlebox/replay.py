@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
-from random import Random
+from collections.abc import Iterable
+from typing import Annotated
 
+import msgspec
+
+from testbed.middlebox.base import Chance, Middlebox
+from testbed.middlebox.kind import Kind, Options, Site, Toward
+from testbed.middlebox.segments import WHERE, Matches, Where, always
 from testbed.packet.segment import Segment
-from testbed.sim.middlebox.base import Middlebox
-from testbed.sim.middlebox.options import always
+from testbed.units import parse_time
+
+
+class ReplayOptions(Options, frozen=True, kw_only=True):
+    """Sends copies of some segments again."""
+
+    chance: Annotated[
+        float, msgspec.Meta(ge=0, le=1, description="Of each segment, from 0 to 1.")
+    ] = 0.1
+    delay: Annotated[str, msgspec.Meta(description="After which the copy is sent.")] = "1s"
+    where: Where = "all"
+    toward: Toward = None
+
+    def __post_init__(self) -> None:
+        parse_time(self.delay)
 
 
 class Replay(Middlebox):
@@ -18,16 +36,19 @@ class Replay(Middlebox):
     :param chance: of each segment, from 0 to 1.
     :param delays_ns: for each copy, how long after the original it is sent.
     :param where: of which segments.
+    :param toward: in one direction only.
     """
 
     def __init__(
         self,
-        random: Random,
+        random: Chance,
         *,
         chance: float,
         delays_ns: tuple[int, ...],
-        where: Callable[[Segment], bool] = always,
+        where: Matches = always,
+        toward: str | None = None,
     ) -> None:
+        self.toward = toward
         self._random = random
         self._chance = chance
         self._delays_ns = delays_ns
@@ -54,3 +75,16 @@ class Replay(Middlebox):
             _, _, toward, segment = heapq.heappop(self._due)
             out.append((toward, segment))
         return out
+
+
+def _make(chosen: ReplayOptions, site: Site) -> Middlebox:
+    return Replay(
+        site.random,
+        chance=chosen.chance,
+        delays_ns=(parse_time(chosen.delay),),
+        where=WHERE[chosen.where],
+        toward=site.toward(chosen.toward),
+    )
+
+
+KIND = Kind(options=ReplayOptions, make=_make)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from testbed.packet.segment import Segment
+
+
+class Chance(Protocol):
+    """Where a box's randomness comes from: the seeded ``random.Random`` of whoever drives it."""
+
+    def random(self) -> float:
+        """Return a number from 0 to less than 1."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """Return a number of ``k`` bits."""
 
 
 class Middlebox:
     """Lets everything pass.
 
-    ``toward`` is the end of the link, ``a`` or ``b``, to which a segment travels.
+    The direction of a segment, ``toward``, is the end of the link, ``a`` or ``b``, to which it
+    travels.  Times are nanoseconds of any clock that does not go back.
+
+    :ivar toward: the box sees segments of this direction only; ``None``: of both.
     """
+
+    toward: str | None = None
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
         """Return what a segment becomes: nothing, itself, another or several."""
@@ -24,3 +40,8 @@ class Middlebox:
     def handle_timer(self, now: int) -> Iterable[tuple[str, Segment]]:
         """Return segments that leave by themselves, each with its ``toward``."""
         return ()
+
+
+def other_end(end: str) -> str:
+    """Return ``b`` for ``a``, and the other way round."""
+    return "b" if end == "a" else "a"

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+
+from testbed.errors import PacketError
 from testbed.packet.address import address_of, pack
 from testbed.packet.checksum import Octets, checksum, total
 from testbed.packet.option_list import emit_options, options_size, parse_options
 from testbed.packet.segment import CWR, FIN, PSH, URG, Segment
-
-from testbed.errors import PacketError
 
 TCP: Final = 6  # IP protocol number
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+
 from testbed.packet.address import Address
 from testbed.packet.options import Option
 

@@ -8,12 +8,17 @@ from typing import Final
 
 import msgspec
 
+from testbed.middlebox.base import Middlebox
+from testbed.middlebox.kind import Kind, Options, Site
 from testbed.packet.address import Address
 from testbed.packet.options import Option, Sack
 from testbed.packet.segment import ACK, Segment
-from testbed.sim.middlebox.base import Middlebox
 
 _MASK: Final = 0xFFFF_FFFF
+
+
+class RewriteSequenceOptions(Options, frozen=True, kw_only=True):
+    """Shifts the sequence numbers of each direction of a connection; there is nothing to choose."""
 
 
 class RewriteSequence(Middlebox):
@@ -51,3 +56,10 @@ def _shifted(option: Option, by: int) -> Option:
     if not isinstance(option, Sack):
         return option
     return Sack(tuple((left + by & _MASK, right + by & _MASK) for left, right in option.blocks))
+
+
+def _make(_: RewriteSequenceOptions, site: Site) -> Middlebox:
+    return RewriteSequence(site.random.getrandbits(32))
+
+
+KIND = Kind(options=RewriteSequenceOptions, make=_make)

@@ -1,0 +1,145 @@
+"""Middleboxes in a row on one link, whatever carries its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from testbed.middlebox.base import Middlebox, other_end
+from testbed.middlebox.box import Work
+from testbed.packet import codec
+from testbed.packet.segment import Segment
+
+C = TypeVar("C")
+
+
+class Leaving(NamedTuple, Generic[C]):
+    """A segment that leaves the boxes ``toward`` an end of the link, in such a ``carrier``."""
+
+    toward: str
+    segment: Segment
+    carrier: C
+
+
+class _Stage:
+    """A box and its count."""
+
+    __slots__ = ("box", "came", "changed", "left")
+
+    def __init__(self, box: Middlebox) -> None:
+        self.box = box
+        self.came = self.left = self.changed = 0
+
+    def pass_on(self, segments: Sequence[Segment], toward: str, now: int) -> Sequence[Segment]:
+        box = self.box
+        if box.toward is not None and box.toward != toward:
+            return segments
+        out: list[Segment] = []
+        for segment in segments:
+            made = box.process(segment, toward, now)
+            for each in made:
+                out.append(each)
+                if each is not segment:
+                    self.changed += 1
+        self.came += len(segments)
+        self.left += len(out)
+        return out
+
+
+class Chain(Generic[C]):
+    """Passes segments through boxes.
+
+    A *carrier* is what a segment came in, for example an Ethernet header.  What a box sends by
+    itself leaves in the carrier of the last segment that went to the same host, or in that of the
+    last one from there, turned round.
+
+    Large segments, which hosts leave to the network card to cut, are cut before the first box: each
+    box sees what would be on the wire.
+
+    :param boxes: the first one stands nearest to the link's end ``a``.
+    :param turned: returns the carrier for an answer to what came in another one.
+    """
+
+    def __init__(self, boxes: Sequence[Middlebox], turned: Callable[[C], C]) -> None:
+        self._stages = tuple(map(_Stage, boxes))
+        self._ways = {"b": self._stages, "a": self._stages[::-1]}
+        self._timed = tuple(each for each in self._stages if _has_timers(each.box))
+        self._turned = turned
+        self._to: dict[tuple[str, str], C] = {}  # of what went toward an end, to a host
+        self._from: dict[tuple[str, str], C] = {}  # ... and from a host
+        self._last: dict[str, C] = {}
+
+    def looks(self, toward: str) -> bool:
+        """Tell whether some box sees the segments of a direction."""
+        return any(stage.box.toward in (None, toward) for stage in self._stages)
+
+    def enter(self, toward: str, segment: Segment, carrier: C, now: int) -> list[Leaving[C]]:
+        """Take a segment that has come onto the link, and return what leaves the boxes now."""
+        self._remember(toward, segment, carrier)
+        segments: Sequence[Segment] = [segment]
+        if segment.gso_size:
+            segments = list(codec.split(segment))
+        out = [
+            Leaving(toward, each, carrier)
+            for each in self._through(self._ways[toward], segments, toward, now)
+        ]
+        due = self.next_timer()
+        return out if due is None or due > now else out + self.handle_timer(now)
+
+    def next_timer(self) -> int | None:
+        """Return when :meth:`handle_timer` has something to do, or ``None``: never."""
+        times = [at for stage in self._timed if (at := stage.box.next_timer()) is not None]
+        return min(times, default=None)
+
+    def handle_timer(self, now: int) -> list[Leaving[C]]:
+        """Return what leaves the boxes by itself."""
+        out: list[Leaving[C]] = []
+        for stage in self._timed:
+            due = stage.box.next_timer()
+            if due is None or due > now:
+                continue
+            for toward, segment in stage.box.handle_timer(now):
+                stage.left += 1
+                stage.changed += 1
+                carrier = self._carrier(toward, segment)
+                if carrier is not None:
+                    way = self._ways[toward]
+                    beyond = way[way.index(stage) + 1 :]
+                    leaving = self._through(beyond, [segment], toward, now)
+                    out += (Leaving(toward, each, carrier) for each in leaving)
+        return out
+
+    def work(self, kinds: Sequence[str]) -> tuple[Work, ...]:
+        """Return what each box has done.
+
+        :param kinds: the names of the boxes.
+        """
+        return tuple(
+            Work(kind=kind, came=stage.came, left=stage.left, changed=stage.changed)
+            for kind, stage in zip(kinds, self._stages, strict=True)
+        )
+
+    def _through(
+        self, stages: Sequence[_Stage], segments: Sequence[Segment], toward: str, now: int
+    ) -> Sequence[Segment]:
+        for stage in stages:
+            segments = stage.pass_on(segments, toward, now)
+        return segments
+
+    def _remember(self, toward: str, segment: Segment, carrier: C) -> None:
+        self._to[toward, segment.destination.host] = carrier
+        self._from[toward, segment.source.host] = carrier
+        self._last[toward] = carrier
+
+    def _carrier(self, toward: str, segment: Segment) -> C | None:
+        """Return what a segment of a box's own leaves in; ``None``: nothing was ever seen."""
+        found = self._to.get((toward, segment.destination.host))
+        if found is not None:
+            return found
+        back = other_end(toward)
+        turned = self._from.get((back, segment.destination.host), self._last.get(back))
+        return self._last.get(toward) if turned is None else self._turned(turned)
+
+
+def _has_timers(box: Middlebox) -> bool:
+    return type(box).next_timer is not Middlebox.next_timer
