@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from testbed.packet.icmp import IcmpError
-from testbed.packet.segment import HOP_LIMIT, Segment
-
-Packet = Segment | IcmpError
+from testbed.driver.device import Packet
+from testbed.packet.segment import HOP_LIMIT
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):

@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 
+from testbed.driver.device import Packet
 from testbed.errors import PacketError
 from testbed.packet import codec
 from testbed.packet.icmp import IcmpError
 from testbed.packet.segment import CE, NOT_ECT, Segment
-from testbed.sim.frame import Frame, Packet
+from testbed.sim.frame import Frame
 from testbed.sim.icmp import emit_icmp, icmp_length
 from testbed.wire.netem import ETHERNET_HEADER
 

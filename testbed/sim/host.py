@@ -1,4 +1,4 @@
-"""A node's transport: drives its endpoint on the virtual clock."""
+"""A node's transport: an endpoint that is driven on the virtual clock, over a device in memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from testbed.driver.device import Packet
+from testbed.driver.loop import Driver
+from testbed.driver.memory import MemoryDevice
 from testbed.packet.address import Address, Flow
 from testbed.packet.segment import Segment
-from testbed.sim.agenda import Agenda
-from testbed.sim.frame import Packet
+from testbed.sim.agenda import Action, Agenda
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.streams import OnConnection, Server, StreamPair, Streams
+from testbed.streams import OnConnection, Server, StreamPair
 from testbed.topology.forwarding import host
 from testbed.topology.model import Node
 
@@ -26,6 +28,36 @@ _PORTS: Final = 28232
 
 # Makes the endpoint of a node.  Whatever is random in there comes from the generator.
 EndpointFactory = Callable[[Node, Random, LocalNetwork], Endpoint]
+
+
+class VirtualClock:
+    """The time of an agenda, as a driver asks for it."""
+
+    __slots__ = ("_agenda",)
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+
+    def now(self) -> int:
+        """Return the virtual time in nanoseconds."""
+        return self._agenda.now
+
+    def soon(self, action: Action) -> None:
+        """Call ``action`` once the caller is done."""
+        self._agenda.at(self._agenda.now, action)
+
+    def at(self, when: int, action: Action) -> None:
+        """Call ``action`` at a time."""
+        self._agenda.at(when, action)
+
+    def fail(self, what: str, error: Exception) -> None:
+        """End the simulation by an exception once the caller is done."""
+
+        def end(_: int) -> None:
+            raise error
+
+        del what
+        self.soon(end)
 
 
 class Host:
@@ -47,18 +79,35 @@ class Host:
         source_of: Callable[[str], str | None],
         stacks: Stacks,
     ) -> None:
-        self.hosts: Sequence[str] = [
-            host(address) for interface in node.interfaces for address in interface.addresses
-        ]
-        self._silent: Sequence[str] = ()
-        self.source_for = source_of
-        self._agenda = agenda
-        self._send = send
-        self._woken = False
-        self._armed: int | None = None  # when the agenda has the endpoint's timer
+        hosts = [host(address) for interface in node.interfaces for address in interface.addresses]
+        self.device = MemoryDevice(hosts, send, source_of)
         self._stacks = stacks
-        self.endpoint = endpoint_of(node, random, self)
-        self.streams = Streams(self)
+        clock = VirtualClock(agenda)
+        self._driver = Driver(clock, self.device, clock.fail)
+        self._driver.begin(endpoint_of(node, random, self))
+        self.streams = self._driver.streams
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint of this stack."""
+        return self._driver.endpoint
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses by which others may reach this node."""
+        return self.device.hosts
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address the node uses towards another; ``None`` if there is no way."""
+        return self.device.source_for(remote_host)
+
+    def now(self) -> int:
+        """Return the virtual time in nanoseconds."""
+        return self._driver.now()
+
+    def wake(self) -> None:
+        """Look after the endpoint once the caller is done."""
+        self._driver.wake()
 
     def port_for(self, local_host: str, remote: Address) -> int:  # noqa: ARG002 - each has its own
         """Return the node's next port: there are so many that none is still in use."""
@@ -66,24 +115,6 @@ class Host:
 
     def release_port(self, local: Address) -> None:
         """Do nothing: see ``port_for``."""
-
-    def now(self) -> int:
-        """Return the virtual time in nanoseconds."""
-        return self._agenda.now
-
-    def wake(self) -> None:
-        """Drive the endpoint once the caller is done."""
-        if not self._woken:
-            self._woken = True
-            self._agenda.at(self._agenda.now, self._drive)
-
-    def take(self, packet: Packet, now: int) -> None:
-        """Take a packet from the network."""
-        if isinstance(packet, Segment):
-            self.endpoint.receive(packet, now)
-        else:
-            self.endpoint.receive_icmp(packet, now)
-        self.wake()
 
     async def connect(
         self,
@@ -117,74 +148,11 @@ class Host:
         self._stacks.claim(local.port, self)
         return await self.streams.start_server(on_connection, local, options)
 
-    def addresses_are(self, now: Sequence[str]) -> None:
-        """Tell the endpoint, if it wants to know, which addresses have come and gone."""
-        before, self.hosts = self.hosts, now
-        self._tell("address_removed", [each for each in before if each not in now])
-        self._tell("address_added", [each for each in now if each not in before])
-
-    def silent_are(self, now: Sequence[str]) -> None:
-        """Tell the endpoint, if it wants to know, of addresses whose interfaces have no carrier."""
-        before, self._silent = self._silent, now
-        self._tell("carrier_lost", [each for each in now if each not in before])
-        heard = [each for each in before if each not in now and each in self.hosts]
-        self._tell("carrier_returned", heard)
-
-    def _tell(self, name: str, addresses: Sequence[str]) -> None:
-        tell = getattr(self.endpoint, name, None)
-        if tell is not None and addresses:
-            for address in addresses:
-                tell(address, self._agenda.now)
-            self.wake()
-
     def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
         """Tell the endpoint of the stack, if it wants to know, what MPTCP may use."""
         if isinstance(self.endpoint, MptcpEndpoint):
-            self.endpoint.paths.become(now, self._agenda.now)
+            self.endpoint.paths.become(now, self.now())
             self.wake()
-
-    def _drive(self, now: int) -> None:
-        """Do a driver's whole duty (:mod:`testbed.stack.connection`)."""
-        endpoint, send, dispatch = self.endpoint, self._send, self.streams.dispatch
-        fault: Exception | None = None  # of the network, which ends the simulation after this
-        self._woken = True  # whatever is asked for from now on is done before this ends
-        if self._armed is None or self._armed <= now:  # nothing is due before that
-            due = endpoint.next_timer()
-            if due is not None and due <= now:
-                endpoint.handle_timer(now)
-        while True:
-            segments = endpoint.segments_to_send(now)
-            for segment in segments:
-                try:
-                    send(segment, now)
-                except Exception as error:
-                    fault = fault or error
-            event = endpoint.next_event()
-            if event is None and not segments:
-                break
-            while event is not None:
-                dispatch(*event)
-                event = endpoint.next_event()
-        self._woken = False
-        self._arm()
-        if fault is not None:
-            raise fault
-
-    def _arm(self) -> None:
-        """See that the endpoint's timer is looked at in time: too early does no harm."""
-        due = self.endpoint.next_timer()
-        if due is not None and (self._armed is None or due < self._armed):
-            self._armed = due
-            self._agenda.at(due, self._timer)
-
-    def _timer(self, now: int) -> None:
-        if self._armed is not None and self._armed <= now:
-            self._armed = None
-        due = self.endpoint.next_timer()
-        if due is not None and due <= now:
-            self._drive(now)
-        else:
-            self._arm()
 
 
 class Stacks:
@@ -209,19 +177,18 @@ class Stacks:
         """Note that a stack uses a port."""
         self._users[port] = user
 
-    def take(self, packet: Packet, now: int) -> None:
+    def take(self, packet: Packet) -> None:
         """Take a packet from the network."""
         if len(self.all) == 1:
-            self.all[0].take(packet, now)
+            self.all[0].device.deliver(packet)
             return
         local = packet.destination if isinstance(packet, Segment) else packet.flow.local
-        self._users.get(local.port, self.all[0]).take(packet, now)
+        self._users.get(local.port, self.all[0]).device.deliver(packet)
 
     def addresses_are(self, now: Sequence[str], silent: Sequence[str]) -> None:
         """Tell all of them which addresses there are, and which of them have no carrier."""
         for stack in self.all:
-            stack.addresses_are(now)
-            stack.silent_are(silent)
+            stack.device.addresses_are(now, silent)
 
     def endpoints_are(self, now: Sequence[PathEndpoint]) -> None:
         """Tell all of them which endpoints of MPTCP there are."""

@@ -7,12 +7,13 @@ from typing import Protocol
 
 import msgspec
 
+from testbed.driver.device import Packet
 from testbed.packet import codec
 from testbed.packet.address import Flow
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.segment import HOP_LIMIT, Segment
 from testbed.sim.channel import Channel
-from testbed.sim.frame import Frame, Packet
+from testbed.sim.frame import Frame
 from testbed.sim.frames import size_of
 from testbed.topology.forwarding import family_of
 from testbed.topology.model import Family
@@ -41,7 +42,7 @@ class Routing(Protocol):
 class Upper(Protocol):
     """What stands above IP."""
 
-    def take(self, packet: Packet, now: int) -> None:
+    def take(self, packet: Packet) -> None:
         """Take a packet that is for this node."""
 
 
@@ -80,13 +81,13 @@ class Ip:
         if frame.source in self._own and family_of(frame.source) is Family.IPV4:
             return  # a martian: RFC 1812, section 5.3.7
         if frame.destination in self._own:
-            self._upper.take(frame.packet, now)
+            self._upper.take(frame.packet)
         elif family_of(frame.destination) in self._forwards:
             self._forward(frame, now)
 
     def _output(self, packet: Packet, source: str, destination: str, now: int) -> None:
         if destination in self._own:
-            self._upper.take(packet, now)
+            self._upper.take(packet)
             return
         way = self._way(source, destination)
         if way is None:

@@ -1,0 +1,169 @@
+"""The loop: packets in, timers, packets out, events to the streams, and the next timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from testbed.driver.device import AddressAware, Change, Device
+from testbed.stack.connection import Endpoint
+from testbed.packet.segment import Segment
+from testbed.streams import Streams
+
+Action = Callable[[int], object]
+
+
+class Clock(Protocol):
+    """A time that passes, in nanoseconds, and what is due on it."""
+
+    def now(self) -> int:
+        """Return the time."""
+
+    def soon(self, action: Action) -> None:
+        """Call ``action`` with the time once the caller is done."""
+
+    def at(self, when: int, action: Action) -> None:
+        """Call ``action`` with the time at ``when``, or soon if that has passed.
+
+        A call that is due later than this one may be forgotten.
+        """
+
+
+class Driver:
+    """Does a driver's whole duty (:mod:`testbed.stack.connection`) for one endpoint.
+
+    :param report: told of what went wrong with one packet, and the exception.
+    """
+
+    def __init__(
+        self, clock: Clock, device: Device, report: Callable[[str, Exception], object]
+    ) -> None:
+        self._clock = clock
+        self._device = device
+        self._report = report
+        self._woken = False
+        self._closed = False
+        self._armed: int | None = None  # when the clock has the endpoint's timer
+        self._on_idle: Callable[[], object] | None = None
+        self._endpoint: Endpoint | None = None
+        self.streams = Streams(self)
+
+    def begin(self, endpoint: Endpoint) -> None:
+        """Drive an endpoint from now on."""
+        self._endpoint = endpoint
+        self._device.attach(self)
+
+    def close(self) -> None:
+        """Stop at once, and close the device."""
+        self._closed = True
+        self._device.close()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that is driven."""
+        assert self._endpoint is not None  # noqa: S101 - begun first
+        return self._endpoint
+
+    def now(self) -> int:
+        """Return the time in nanoseconds."""
+        return self._clock.now()
+
+    def wake(self) -> None:
+        """Look after the endpoint once the caller is done."""
+        if not self._woken:
+            self._woken = True
+            self._clock.soon(self._turn)
+
+    def turn(self) -> None:
+        """Look after the endpoint now: for what the event loop itself calls."""
+        self._turn(self._clock.now())
+
+    def when_idle(self, action: Callable[[], object]) -> None:
+        """Call ``action`` each time that nothing is left to do for any connection."""
+        self._on_idle = action
+
+    def addresses_changed(self, change: Change) -> None:
+        """Tell the endpoint, if it wants to know."""
+        endpoint, now = self.endpoint, self._clock.now()
+        if change and isinstance(endpoint, AddressAware):
+            for hosts, tell in (
+                (change.removed, endpoint.address_removed),
+                (change.added, endpoint.address_added),
+                (change.silent, endpoint.carrier_lost),
+                (change.heard, endpoint.carrier_returned),
+            ):
+                for host in hosts:
+                    tell(host, now)
+            self.wake()
+
+    def fault(self, what: str, error: Exception) -> None:
+        """Report an exception that must not keep others from their turn."""
+        self._report(what, error)
+
+    def _turn(self, now: int) -> None:
+        if self._closed:
+            return
+        self._woken = True  # whatever is asked for from now on is done before this ends
+        try:
+            self._receive(now)
+            self._handle_timer(now)
+            while self._settle(now):
+                now = self._clock.now()
+        finally:
+            self._woken = False
+            self._arm()
+
+    def _settle(self, now: int) -> bool:
+        """Send what there is to send and hand out what has happened; tell whether there was any."""
+        endpoint = self.endpoint
+        segments = endpoint.segments_to_send(now)
+        stirred = False
+        if segments:
+            self._device.send(segments, now)
+            stirred = True
+        if self._receive(now):  # from this host itself, or an error
+            stirred = True
+        while (happened := endpoint.next_event()) is not None:
+            stirred = True
+            self.streams.dispatch(*happened)
+        return stirred and not self._closed
+
+    def _receive(self, now: int) -> bool:
+        packets = self._device.receive()
+        endpoint = self.endpoint
+        for packet in packets:
+            try:
+                if isinstance(packet, Segment):
+                    endpoint.receive(packet, now)
+                else:
+                    endpoint.receive_icmp(packet, now)
+            except Exception as error:
+                self._report("a packet from the network", error)
+        return bool(packets)
+
+    def _handle_timer(self, now: int) -> None:
+        if self._armed is None or self._armed <= now:  # nothing is due before that
+            due = self.endpoint.next_timer()
+            if due is not None and due <= now:
+                self.endpoint.handle_timer(now)
+
+    def _arm(self) -> None:
+        """See that the endpoint's timer is looked at in time: too early does no harm."""
+        due = self.endpoint.next_timer()
+        if due is None:
+            if self._on_idle is not None:
+                self._on_idle()
+        elif self._armed is None or due < self._armed:
+            self._armed = due
+            self._clock.at(due, self._timer)
+
+    def _timer(self, now: int) -> None:
+        if self._closed:
+            return
+        if self._armed is not None and self._armed <= now:
+            self._armed = None
+        due = self.endpoint.next_timer()
+        if due is not None and due <= now:
+            self._turn(now)
+        else:
+            self._arm()
