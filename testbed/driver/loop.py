@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from testbed.driver.device import AddressAware, Change, Device
-from testbed.stack.connection import Endpoint
 from testbed.packet.segment import Segment
+from testbed.stack.connection import Endpoint
 from testbed.streams import Streams
 
 Action = Callable[[int], object]

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PlatformError
-from testbed.host.ports import Ports
+from testbed.host.devices.ports import Ports
 from testbed.netlink import mptcp as kernel
 from testbed.netlink.codec import NETLINK_GENERIC
 from testbed.netlink.mptcp import KernelEndpoint

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from testbed.packet.codec import emit, split
-from testbed.packet.segment import Segment
+from testbed.driver.device import Above, Device, Packet
 from testbed.pcapng import RAW, PcapngWriter
 from testbed.sidefile import SideFile
 
@@ -26,11 +26,49 @@ class Tap(Protocol):
         """Look at a segment that was received, or is about to be sent."""
 
 
-class NullTap:
-    """Looks away."""
+class Tapped:
+    """A device whose segments a tap sees; a fault of the tap takes none away.
 
-    def segment(self, segment: Segment, now: int) -> None:
-        """Do nothing."""
+    :param now: the time of the driver, in nanoseconds.
+    """
+
+    def __init__(self, device: Device, tap: Tap, now: Callable[[], int]) -> None:
+        self._device = device
+        self._tap = tap
+        self._now = now
+        self._above: Above | None = None
+        self.source_for = device.source_for
+        self.close = device.close
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses of the device."""
+        return self._device.hosts
+
+    def attach(self, above: Above) -> None:
+        """Begin to carry packets for a driver."""
+        self._above = above
+        self._device.attach(above)
+
+    def receive(self) -> Sequence[Packet]:
+        """Return what the device has received."""
+        packets = self._device.receive()
+        if packets:
+            self._show([one for one in packets if isinstance(one, Segment)], self._now())
+        return packets
+
+    def send(self, segments: Sequence[Segment], now: int) -> None:
+        """Send segments by the device."""
+        self._show(segments, now)
+        self._device.send(segments, now)
+
+    def _show(self, segments: Sequence[Segment], now: int) -> None:
+        for segment in segments:
+            try:
+                self._tap.segment(segment, now)
+            except Exception as error:
+                if self._above is not None:
+                    self._above.fault("a segment that is recorded", error)
 
 
 class Capture:

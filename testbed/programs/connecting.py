@@ -111,7 +111,7 @@ class Connector:
             raise _error(errno.EAFNOSUPPORT)
         host: str | None = unmapped(sock.name.host)
         if host is None or addresses.is_any(host):
-            host = self._host.network.source_for(remote.host)
+            host = self._host.source_for(remote.host)
         if host is None:
             raise _error(errno.ENETUNREACH)
         if sock.holds_port:

@@ -348,7 +348,7 @@ class _HostPorts:
 
     def is_local(self, host: str) -> bool:
         """Tell whether an address is this host's."""
-        return self._host.network.is_local(host)
+        return self._host.is_local(host)
 
 
 def _error(number: int) -> OSError:

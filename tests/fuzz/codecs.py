@@ -11,15 +11,15 @@ from random import Random
 from typing import Final
 
 import msgspec
+
+from testbed.errors import PacketError
+from testbed.host.devices.frames import Received
+from testbed.host.devices.gro import Merger
 from testbed.packet.checksum import checksum, total
 from testbed.packet.codec import emit, parse, split
 from testbed.packet.icmp import IcmpError, parse_icmp
 from testbed.packet.option_list import emit_options, parse_options
 from testbed.packet.segment import ACK, PSH
-
-from testbed.errors import PacketError
-from testbed.host.frames import Received
-from testbed.host.gro import Merger
 from tests.fuzz import octets
 from tests.fuzz.finding import Finding
 

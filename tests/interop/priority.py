@@ -9,10 +9,9 @@ import asyncio
 import json
 import sys
 
-from testbed.packet.address import Address
-
 from testbed.host import endpoints
 from testbed.host.driver import Host
+from testbed.packet.address import Address
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import SetBackup
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from testbed.errors import SandboxError
-from testbed.host.filters import NOTHING, Instruction, attach
+from testbed.host.devices.filters import NOTHING, Instruction, attach
 
 WHOLE: Final = 262_144  # octets of a packet that are kept: all, as with tcpdump's default
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import InputError
-from testbed.host.filters import Instruction
+from testbed.host.devices.filters import Instruction
 
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30
 _LOAD_INDEXED_HALF: Final = 0x48  # at X + k

@@ -12,12 +12,12 @@ import pytest
 from testbed.driver.device import Change
 from testbed.driver.loop import Driver
 from testbed.driver.memory import MemoryDevice
+from testbed.packet.address import Address, Flow
+from testbed.packet.segment import Segment
 from testbed.sim.host import VirtualClock
 from testbed.sim.loop import VirtualLoop
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
-from testbed.packet.address import Address, Flow
-from testbed.packet.segment import Segment
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.endpoint import TcpEndpoint
 

@@ -1,4 +1,4 @@
-"""What goes wrong beside the stack takes nothing away from other connections."""
+"""What goes wrong with packet sockets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from testbed.host import endpoints, filters
+from testbed.host import endpoints
+from testbed.host.devices import filters
+from testbed.host.devices.sockets import Input, Receiver
 from testbed.host.driver import Host
-from testbed.host.sockets import Input
 from testbed.packet.address import Address
-from testbed.packet.segment import Segment
 from tests.isolation import isolated
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -40,43 +40,9 @@ def test_packets_that_come_before_the_filter_are_thrown_away() -> None:
 
     filters.attach = late
     try:
-        Input(socket.AF_INET).close()
+        Input(socket.AF_INET, Receiver()).close()
     finally:
         filters.attach = attach
-
-
-@pytest.mark.sandbox
-@isolated
-def test_a_callback_that_raises_takes_the_turn_from_no_other() -> None:
-    loopback_up()
-    told: list[str] = []
-    accepted: list[int] = []
-
-    def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del reader
-        accepted.append(1)
-        if len(accepted) == 1:
-            raise RuntimeError("the application's own fault")
-        writer.write(b"hello")
-        writer.write_eof()
-
-    async def main() -> list[bytes | BaseException]:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
-        host = Host(endpoints.tcp())
-        server = await host.start_server(on_connection, Address("127.0.0.1", 5001))
-        pairs = await asyncio.gather(
-            *(host.open_connection(Address("127.0.0.1", 5001)) for _ in range(2))
-        )
-        came = await asyncio.gather(*(reader.read() for reader, _ in pairs), return_exceptions=True)
-        server.close()
-        host.close()
-        return came
-
-    came = asyncio.run(asyncio.wait_for(main(), 20))
-    assert b"hello" in came
-    assert any(isinstance(one, ConnectionResetError) for one in came)
-    assert told == ["the application's own fault"]
 
 
 @pytest.mark.sandbox
@@ -92,7 +58,7 @@ def test_ports_that_cannot_be_listened_to_are_given_back() -> None:
             if fails:
                 raise OSError(12, "no memory for a filter")
 
-        for each in host._inputs:
+        for each in host._device._sockets:
             each.listen_to = listen_to  # type: ignore[method-assign]
         for _ in range(3):
             with pytest.raises(OSError, match="no memory"):
@@ -106,42 +72,3 @@ def test_ports_that_cannot_be_listened_to_are_given_back() -> None:
         host.close()
 
     asyncio.run(asyncio.wait_for(main(), 20))
-
-
-@pytest.mark.sandbox
-@isolated
-def test_tap_that_raises_takes_no_packet_from_others() -> None:
-    """What comes in one batch with the packet is dealt with, and so is what leaves with it."""
-    loopback_up()
-    told: list[str] = []
-
-    class Faulty:
-        def segment(self, segment: Segment, now: int) -> None:
-            del now
-            if segment.payload == b"bad":
-                raise RuntimeError("the tap's own fault")
-
-        def close(self) -> None:
-            pass
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.read())
-        writer.close()
-
-    async def main() -> bytes:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
-        host = Host(endpoints.tcp(), tap=Faulty())
-        server = await host.start_server(serve, Address("127.0.0.1", 5001))
-        _, bad = await host.open_connection(Address("127.0.0.1", 5001))
-        reader, good = await host.open_connection(Address("127.0.0.1", 5001))
-        bad.write(b"bad")
-        good.write(b"good")
-        good.write_eof()
-        came = await reader.read()
-        server.close()
-        host.close()
-        return came
-
-    assert asyncio.run(asyncio.wait_for(main(), 20)) == b"good"
-    assert "the tap's own fault" in told

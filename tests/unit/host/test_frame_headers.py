@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from testbed.host import frames
+from testbed.host.devices import frames
 from testbed.packet.address import Address
 from testbed.packet.codec import emit
 from testbed.packet.options import Timestamps

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from testbed.host.network import Change, Network
+from testbed.driver.device import Change
+from testbed.host.devices.network import Network
 from testbed.packet.address import Address
 from tests.isolation import isolated
 
@@ -34,8 +35,7 @@ def after(network: Network, seen: list[Change], *commands: str) -> Change:
 
 
 def none(**told: str) -> Change:
-    empty = dict.fromkeys(Change.__struct_fields__, frozenset[str]())
-    return Change(**empty | {name: frozenset({host}) for name, host in told.items()})
+    return Change(**{name: (host,) for name, host in told.items()})
 
 
 @pytest.mark.sandbox

@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
-from testbed.host import filters
-from testbed.host.ports import Ports, is_heard
+from testbed.host.devices import filters
+from testbed.host.devices.ports import Ports, is_heard
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from testbed.host import filters
+from testbed.host.devices import filters
 from testbed.packet import codec
 from testbed.packet.address import Address
 from testbed.packet.segment import ACK, Segment

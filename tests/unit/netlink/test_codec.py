@@ -17,7 +17,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.host import rtnetlink
+from testbed.host.devices import rtnetlink
 from testbed.netlink import codec, mptcp
 from testbed.netlink.attributes import encode
 from testbed.sandbox.netlink import addresses, links, redirect

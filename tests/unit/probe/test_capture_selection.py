@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from testbed.errors import InputError
-from testbed.host.filters import attach
+from testbed.host.devices.filters import attach
 from testbed.probe.capture.selection import Selection
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from testbed.host import frames
-from testbed.host.network import Network, Path
-from testbed.host.sockets import Output
-from testbed.packet.address import Flow
+from testbed.host.devices import frames
+from testbed.host.devices.network import Path
+from testbed.host.devices.output import Output, Sink
+from testbed.host.devices.rtnetlink import Interface
+from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit_header, header_length
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.segment import Segment
@@ -17,30 +18,52 @@ from testbed.packet.segment import Segment
 _MOST_PARKED: Final = 256  # segments whose neighbour is being resolved
 
 
+class Ways(Protocol):
+    """Knows how packets leave."""
+
+    def path(self, local: Address, destination: str) -> Path | None:
+        """Return how packets leave; ``None`` while a neighbour is being resolved.
+
+        :raises OSError: there is no way.
+        """
+
+
 class Transmitter:
     """Sends segments, in order on each interface, without ever waiting.
 
     :param on_error: told, as the kernel tells its sockets, when a segment cannot be sent.
+    :param sink: opens an interface to send on; OSError if there is none.
     """
 
-    def __init__(self, network: Network, on_error: Callable[[IcmpError], None]) -> None:
-        self._network = network
+    def __init__(
+        self,
+        ways: Ways,
+        on_error: Callable[[IcmpError], None],
+        sink: Callable[[Interface], Sink],
+    ) -> None:
+        self._ways = ways
         self._on_error = on_error
+        self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._outputs: dict[int, Output] = {}
         self._parked: list[Segment] = []
 
     def close(self) -> None:
-        """Close all sockets."""
-        for output in self._outputs.values():
+        """Close all sinks."""
+        for interface in list(self._outputs):
+            self.lose(interface)
+
+    def lose(self, interface: int) -> None:
+        """Close the sink of an interface, given by index."""
+        output = self._outputs.pop(interface, None)
+        if output is not None:
             self._loop.remove_writer(output)
             output.close()
-        self._outputs.clear()
 
     def send(self, segment: Segment) -> None:
         """Send a segment; the kernel cuts one that has a ``gso_size``."""
         try:
-            path = self._network.path(segment.source, segment.destination.host)
+            path = self._ways.path(segment.source, segment.destination.host)
         except OSError:
             self._tell(IcmpKind.NO_ROUTE, segment)
             return
@@ -73,7 +96,7 @@ class Transmitter:
         output = self._outputs.get(index)
         if output is None:
             try:
-                output = self._outputs[index] = Output(path.interface.name)
+                output = self._outputs[index] = Output(self._sink(path.interface))
             except OSError:  # the interface has gone just now
                 return None
         return output

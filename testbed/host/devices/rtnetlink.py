@@ -32,21 +32,26 @@ _RTA_DST, _RTA_SRC, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_METRICS, _RTA_VIA
 )  # fmt: skip
 _RTAX_MTU: Final = 2
 _VIA_FAMILY: Final = 2  # octets of the family before the address in struct rtvia
-_ETHERNET: Final = 1  # linux/if_arp.h
-_LOOPBACK: Final = 772
+# linux/if_arp.h: links with Ethernet's header, and such that carry IP packets without any: NONE
+# (TUN, WireGuard), PPP, TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE, RAWIP.
+_ETHERNET, _LOOPBACK = 1, 772
+FRAMED: Final = (_ETHERNET, _LOOPBACK)
+BARE: Final = (0xFFFE, 512, 768, 769, 776, 778, 823, 519)
 # Its link-layer address may be used (include/net/neighbour.h, NUD_VALID).
 _VALID: Final = _NUD_PERMANENT | _NUD_NOARP | _NUD_REACHABLE | _NUD_PROBE | _NUD_STALE | _NUD_DELAY
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
-    """An interface that sends and receives Ethernet frames (loopback does too).
+    """An interface that sends and receives IP packets.
 
+    :param framed: each has an Ethernet header (on loopback, too); else there is none.
     :param running: it is up and has a carrier.
     :param resolves: neighbours on it have to be resolved.
     """
 
     index: int
     name: str
+    framed: bool
     mac: bytes
     mtu: int
     running: bool
@@ -93,16 +98,17 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def read_interfaces(netlink: Netlink) -> dict[int, Interface]:
-    """Return the interfaces with Ethernet frames, by index."""
+    """Return the interfaces that IP packets can leave by, by index."""
     found = {}
     for body in netlink.dump(_GET_LINKS):
         _, kind, index, flags, _ = _LINK.unpack_from(body, codec.HEADER.size)
-        if kind in (_ETHERNET, _LOOPBACK):
+        if kind in FRAMED or kind in BARE:
             attrs = codec.attributes(body, codec.HEADER.size + _LINK.size)
             found[index] = Interface(
                 index=index,
                 name=attrs.text(_IFLA_IFNAME) or "",
-                mac=attrs[_IFLA_ADDRESS],
+                framed=kind in FRAMED,
+                mac=attrs.get(_IFLA_ADDRESS, b""),
                 mtu=attrs.number(_IFLA_MTU),
                 running=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
                 resolves=not flags & _IFF_NOARP and kind == _ETHERNET,
@@ -117,6 +123,16 @@ def read_addresses(netlink: Netlink) -> Iterator[tuple[int, str]]:
         attrs = codec.attributes(body, codec.HEADER.size + _ADDRESS.size)
         if not attrs.number(_IFA_FLAGS) & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
             yield index, codec.host(attrs.get(_IFA_LOCAL) or attrs[_IFA_ADDRESS])
+
+
+def read_peers(netlink: Netlink) -> Iterator[tuple[int, str, str]]:
+    """Yield interface, own address and peer's of each point-to-point address (``ip address``)."""
+    for body in netlink.dump(_GET_ADDRESSES):
+        *_, index = _ADDRESS.unpack_from(body, codec.HEADER.size)
+        attrs = codec.attributes(body, codec.HEADER.size + _ADDRESS.size)
+        local, peer = attrs.host(_IFA_LOCAL), attrs.host(_IFA_ADDRESS)
+        if local is not None and peer is not None and peer != local:
+            yield index, local, peer
 
 
 def read_neighbours(netlink: Netlink) -> Iterator[Neighbour]:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
-from testbed.host.frames import Received
+from testbed.host.devices.frames import Received
 from testbed.packet.address import pack
 from testbed.packet.checksum import total
 from testbed.packet.codec import TCP, parse

@@ -7,15 +7,16 @@ import errno
 import ipaddress
 import os
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from testbed.host import rtnetlink
-from testbed.host.rtnetlink import Interface, Neighbour
-from testbed.netlink.transport import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Netlink
+from testbed.driver.device import Change
+from testbed.host.devices import rtnetlink
+from testbed.host.devices.monitor import Monitor
+from testbed.host.devices.rtnetlink import Interface, Neighbour
+from testbed.netlink.transport import Netlink
 from testbed.packet.address import Address
 
 # linux/rtnetlink.h: LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
@@ -24,8 +25,6 @@ _GROUPS: Final = (1, 3, 5, 7, 8, 9, 11, 19)
 _DELNEIGH: Final = 29
 _NEIGHBOUR: Final = (28, _DELNEIGH)  # RTM_NEWNEIGH
 _ROUTES: Final = (24, 25, 32, 33)  # RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWRULE, RTM_DELRULE
-_HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr
-_RECEIVE: Final = 1 << 16
 _MOST_PATHS: Final = 4096
 _ETHERTYPES: Final = {socket.AF_INET: b"\x08\x00", socket.AF_INET6: b"\x86\xdd"}
 
@@ -35,29 +34,13 @@ Key = tuple[int, str]  # index of an interface, address of a neighbour
 class Path(msgspec.Struct, frozen=True, kw_only=True):
     """How packets between two addresses leave.
 
-    :param header: the Ethernet header to put in front of them.
+    :param header: the header of the link to put in front of them: Ethernet's, or none.
     :param mtu: octets of the largest packet.
     """
 
     interface: Interface
     header: bytes
     mtu: int
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Addresses that have come and gone, and those whose interfaces went down and up.
-
-    :param silent: they are there, but their interface is down or has no carrier since now.
-    :param heard: their interface is up again.
-    """
-
-    added: frozenset[str]
-    removed: frozenset[str]
-    silent: frozenset[str]
-    heard: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.silent or self.heard)
 
 
 class Network:
@@ -76,12 +59,7 @@ class Network:
         self._on_addresses = on_addresses
         self._on_neighbour = on_neighbour
         self._netlink = Netlink()
-        self._events = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        )
-        self._events.bind((0, 0))  # without a port of its own, a socket hears nothing of the kernel
-        for group in _GROUPS:
-            self._events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+        self._monitor = Monitor(_GROUPS)
         self.addresses: frozenset[str] = frozenset()
         self._running: frozenset[str] = frozenset()  # those on interfaces with a carrier
         self.bound: dict[str, int] = {}  # interfaces, of addresses whose subflows are bound to one
@@ -95,16 +73,21 @@ class Network:
 
     def fileno(self) -> int:
         """Return the descriptor that has input when something has changed."""
-        return self._events.fileno()
+        return self._monitor.fileno()
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Hear no more."""
         self._netlink.close()
-        self._events.close()
+        self._monitor.close()
 
     def is_local(self, host: str) -> bool:
         """Tell whether packets to that address are for this host."""
         return host in self.addresses or host.startswith("127.")
+
+    @property
+    def has_bare_links(self) -> bool:
+        """Whether packets come and go on some interface without a header of its link."""
+        return not all(each.framed for each in self._interfaces.values())
 
     @property
     def hosts(self) -> Sequence[str]:
@@ -142,7 +125,7 @@ class Network:
         route = rtnetlink.find_route(self._netlink, source, destination, bound)
         interface = self._interfaces.get(route.interface)
         if interface is None:
-            raise OSError(errno.ENODEV, "the route's interface has no Ethernet frames")
+            raise OSError(errno.ENODEV, "the route's interface carries no IP packets")
         mac = self._mac(interface, route.next_hop)
         if mac is None:
             return None
@@ -150,7 +133,7 @@ class Network:
             self._paths.clear()
         path = Path(
             interface=interface,
-            header=mac + interface.mac + _ETHERTYPES[rtnetlink.family_of(destination)],
+            header=_header(interface, mac, destination),
             mtu=min(route.mtu or interface.mtu, interface.mtu),
         )
         self._paths[source, destination, bound] = path
@@ -159,18 +142,13 @@ class Network:
     def handle_events(self) -> None:
         """Take what the kernel reports."""
         changed = resolved = False
-        while True:
-            try:
-                datagram = self._events.recv(_RECEIVE)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                changed = True  # some reports are lost
-                continue
-            links, neighbours = self._take(datagram)
-            changed, resolved = changed or links, resolved or neighbours
+        for report in self._monitor.reports():
+            kind, body = report or (None, b"")
+            if kind in _NEIGHBOUR:
+                self._note(body, gone=kind == _DELNEIGH)
+                resolved = True
+            else:
+                changed = changed or kind not in _ROUTES
         self._paths.clear()
         if changed:
             change = self._read_tables()
@@ -178,20 +156,6 @@ class Network:
                 self._on_addresses(change)
         if changed or resolved:
             self._on_neighbour()
-
-    def _take(self, datagram: bytes) -> tuple[bool, bool]:
-        """Return whether interfaces or addresses have changed, and whether a neighbour has."""
-        changed = resolved = False
-        offset = 0
-        while offset < len(datagram):
-            length, kind, _, _, _ = _HEADER.unpack_from(datagram, offset)
-            if kind in _NEIGHBOUR:
-                self._note(datagram[offset : offset + length], gone=kind == _DELNEIGH)
-                resolved = True
-            else:
-                changed = changed or kind not in _ROUTES
-            offset += (length + 3) & ~3
-        return changed, resolved
 
     def _note(self, body: bytes, *, gone: bool) -> None:
         neighbour = rtnetlink.read_neighbour(body)
@@ -242,10 +206,13 @@ class Network:
         found = tuple(rtnetlink.read_addresses(netlink))
         self.addresses = frozenset(host for _, host in found)
         self._running = frozenset(host for index, host in found if index in running)
-        still = before & self.addresses
-        return Change(
-            added=self.addresses - before,
-            removed=before - self.addresses,
-            silent=still & were_running - self._running,
-            heard=still & self._running - were_running,
+        return Change.between(
+            {host: host in were_running for host in before},
+            {host: host in self._running for host in self.addresses},
         )
+
+
+def _header(interface: Interface, mac: bytes, destination: str) -> bytes:
+    if not interface.framed:
+        return b""
+    return mac + interface.mac + _ETHERTYPES[rtnetlink.family_of(destination)]

@@ -1,22 +1,22 @@
-"""Packet sockets (packet(7)): one per family to receive with, one per interface to send with."""
+"""Packet sockets (packet(7)): one per family to hear with, one per interface to send with."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import errno
-import mmap
 import socket
 import struct
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 from testbed.errors import PlatformError
-from testbed.host import filters, frames
+from testbed.host.devices import filters, frames, rtnetlink
+from testbed.host.devices.buffers import Buffers
+from testbed.host.devices.rtnetlink import Interface
 from testbed.libc import BATCH, Vector
 
-_PROTOCOLS: Final = {socket.AF_INET: 0x0800, socket.AF_INET6: 0x86DD}  # linux/if_ether.h
+PROTOCOLS: Final = {socket.AF_INET: 0x0800, socket.AF_INET6: 0x86DD}  # linux/if_ether.h
 _VNET_HEADER: Final = 10  # octets of struct virtio_net_hdr: packet(7) refuses to read less
 _SOL_PACKET: Final = 263
 _PACKET_VNET_HDR: Final = 15
@@ -24,7 +24,6 @@ _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 32 * 2**20  # octets; the kernel counts each frame with its overhead
 _SEND_BUFFER: Final = 4 * 2**20
-_MOST_WAITING: Final = 4096  # frames
 # There is nothing, or the interface is down or gone.
 _HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.ENXIO, errno.ENODEV)
 
@@ -33,23 +32,23 @@ class Receiver:
     """A batch of buffers: one system call fills them."""
 
     def __init__(self) -> None:
-        stride = -(-frames.LARGEST // mmap.PAGESIZE) * mmap.PAGESIZE
-        self._memory = mmap.mmap(-1, BATCH * stride)  # what no frame touches costs nothing
-        self._slots = [memoryview(self._memory)[at * stride :] for at in range(BATCH)]
-        base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._buffers = Buffers()
+        self._slots = self._buffers.slots
         # struct iovec: base and length
         self._iovecs = (ctypes.c_uint64 * (2 * BATCH))()
-        for index in range(BATCH):
-            self._iovecs[2 * index] = base + index * stride
+        for index, address in enumerate(self._buffers.addresses()):
+            self._iovecs[2 * index] = address
             self._iovecs[2 * index + 1] = frames.LARGEST
         first = ctypes.addressof(self._iovecs)
         self._vector = Vector()
         self._vector.point_to([first + 16 * index for index in range(BATCH)])
 
-    def receive(self, fd: int) -> list[frames.Received]:
-        """Return the frames that wait at a socket, at most :data:`~testbed.libc.BATCH`.
+    def receive(self, fd: int, link: int) -> list[frames.Received]:
+        """Return the packets that wait at a socket, at most :data:`~testbed.libc.BATCH`.
 
         They are views of the buffers, which the next call fills again.
+
+        :param link: octets of the header of the link.
         """
         try:
             lengths = self._vector.receive(fd)
@@ -58,22 +57,29 @@ class Receiver:
                 return []
             raise
         return [
-            frames.unpack(slot[:length]) for slot, length in zip(self._slots, lengths, strict=False)
+            frames.unpack(slot[:length], link)
+            for slot, length in zip(self._slots, lengths, strict=False)
         ]
 
 
 class Input:
-    """Hears packets of one family on all interfaces.
+    """Hears packets of one family on all interfaces whose links have a header, or on all others.
 
     It is bound to the family's protocol: so it gets each packet once, from the interface whose
     address it is for, also where there are bridges, bonds or VLANs.
 
+    :param framed: whether it is those with an Ethernet header.
     :raises PlatformError: this process may not open packet sockets.
     """
 
-    def __init__(self, family: socket.AddressFamily) -> None:
+    def __init__(
+        self, family: socket.AddressFamily, receiver: Receiver, *, framed: bool = True
+    ) -> None:
         self._family = family
-        self._socket = _open(socket.htons(_PROTOCOLS[family]))
+        self._receiver = receiver
+        self._link = frames.ETHERNET_HEADER if framed else 0
+        self._types = rtnetlink.FRAMED if framed else rtnetlink.BARE
+        self._socket = _open(socket.htons(PROTOCOLS[family]))
         filters.attach(self._socket, filters.NOTHING)
         _enlarge(self._socket, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         with contextlib.suppress(BlockingIOError):
@@ -85,61 +91,48 @@ class Input:
         return self._socket.fileno()
 
     def listen_to(self, blocks: Iterable[int]) -> None:
-        """Hear segments to these blocks of ports only (:func:`testbed.host.filters.block_of`)."""
-        filters.attach(self._socket, filters.segments_to(self._family, blocks))
+        """Hear segments to these blocks of ports only (:func:`.filters.block_of`)."""
+        wanted = filters.segments_to(self._family, blocks, self._link)
+        filters.attach(self._socket, filters.on_links(self._types, wanted))
+
+    def receive(self) -> list[frames.Received]:
+        """Return a batch of packets that wait; the next batch of any input overwrites them."""
+        return self._receiver.receive(self._socket.fileno(), self._link)
 
     def close(self) -> None:
         """Close it."""
         self._socket.close()
 
 
-class Output:
-    """Sends on one interface, in order, without ever waiting.
+class PacketSink:
+    """Sends on one interface.
 
     :raises OSError: there is no such interface.
     """
 
-    def __init__(self, interface: str) -> None:
+    def __init__(self, interface: Interface) -> None:
+        self._name = interface.name
+        self._framed = interface.framed
         self._socket = _open(0)  # protocol 0: it hears nothing
         _enlarge(self._socket, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER)
-        self._waiting: deque[tuple[bytes, bytes]] = deque()
         try:
-            self._socket.bind((interface, 0))
+            self._socket.bind((interface.name, 0))
         except OSError:
             self._socket.close()
             raise
 
     def fileno(self) -> int:
-        """Return the descriptor, which is writable when :meth:`flush` can go on."""
+        """Return the descriptor."""
         return self._socket.fileno()
 
-    def send(self, head: bytes, payload: bytes) -> bool:
-        """Send a frame, which the kernel puts together; ``False``: it waits until there is room.
-
-        What the kernel refuses (the interface is down, its queue is full) is lost, as packets
-        are on a network.
-        """
-        if self._waiting:
-            if len(self._waiting) < _MOST_WAITING:
-                self._waiting.append((head, payload))
-            return False
-        try:
+    def write(self, head: bytes, payload: bytes) -> None:
+        """Send a frame; see :class:`testbed.host.devices.output.Sink`."""
+        if self._framed:
             self._socket.sendmsg((head, payload))
-        except BlockingIOError:
-            self._waiting.append((head, payload))
-            return False
-        except OSError:
-            return True
-        return True
-
-    def flush(self) -> bool:
-        """Send what waits; return whether that was all."""
-        waiting, self._waiting = self._waiting, deque()
-        while waiting:
-            if not self.send(*waiting.popleft()):
-                self._waiting.extend(waiting)
-                return False
-        return True
+        else:  # no header says what the packet is
+            six = head[frames.VNET_HEADER] >> 4 == 6
+            protocol = PROTOCOLS[socket.AF_INET6 if six else socket.AF_INET]
+            self._socket.sendmsg((head, payload), (), 0, (self._name, protocol))
 
     def close(self) -> None:
         """Close it."""

@@ -1,6 +1,7 @@
 """Classic BPF programs for sockets (socket(7), SO_ATTACH_FILTER; linux/filter.h).
 
-They need no privilege, unlike eBPF.  Offsets count from the Ethernet header.
+They need no privilege, unlike eBPF.  Offsets count from where a frame begins: at its Ethernet
+header, or at the IP packet on links that have none.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
+from testbed.host.devices.frames import ETHERNET_HEADER
+
 BLOCK: Final = 64  # ports; a filter passes whole blocks, so that few ports change it
 
 _SO_ATTACH_FILTER: Final = 26
 _INSTRUCTION: Final = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
-_LOAD_BYTE, _LOAD_HALF = 0x30, 0x28
+_LOAD_BYTE, _LOAD_HALF, _LOAD_WORD = 0x30, 0x28, 0x20
 _LOAD_INDEXED_BYTE, _LOAD_INDEXED_HALF = 0x50, 0x48  # at X + k
 _LOAD_X_HEADER: Final = 0xB1  # X = 4 * (octet & 15): the length of an IPv4 header
 _AND: Final = 0x54
@@ -24,6 +27,7 @@ _RETURN: Final = 0x06
 _WHOLE: Final = 0xFFFF_FFFF
 _PACKET_TYPE: Final = 0xFFFF_F004  # SKF_AD_OFF + SKF_AD_PKTTYPE
 _PACKET_HOST: Final = 0
+_LINK_TYPE: Final = 0xFFFF_F01C  # SKF_AD_OFF + SKF_AD_HATYPE
 _TCP, _ICMP, _ICMPV6 = 6, 1, 58
 _UNREACHABLE, _TIME_EXCEEDED, _LAST_ICMPV6_ERROR = 3, 11, 127
 _FRAGMENT: Final = 0x3FFF  # more fragments, or not the first
@@ -39,17 +43,31 @@ def block_of(port: int) -> int:
     return port & -BLOCK
 
 
-def segments_to(family: socket.AddressFamily, blocks: Iterable[int]) -> tuple[Instruction, ...]:
+def on_links(types: Iterable[int], program: Iterable[Instruction]) -> tuple[Instruction, ...]:
+    """Return a filter that passes what another one does, if the interface is of one of these types.
+
+    :param types: ``ARPHRD_*`` of linux/if_arp.h.
+    """
+    wanted = tuple(types)
+    known = tuple((_JUMP_EQUAL, len(wanted) - index, 0, kind) for index, kind in enumerate(wanted))
+    return ((_LOAD_WORD, 0, 0, _LINK_TYPE), *known, _REJECT, *program)
+
+
+def segments_to(
+    family: socket.AddressFamily, blocks: Iterable[int], link: int = ETHERNET_HEADER
+) -> tuple[Instruction, ...]:
     """Return a filter for TCP segments to this host and to ports of these blocks, and ICMP errors.
 
     Fragments are not passed, nor IPv6 packets with extension headers.
+
+    :param link: octets of the header of the link.
     """
     wanted = tuple(
         instruction
         for block in sorted(blocks)
         for instruction in ((_JUMP_EQUAL, 0, 1, block), _ACCEPT)
     )
-    start = _PORT_IPV6 if family == socket.AF_INET6 else _PORT_IPV4
+    start = _port_ipv6(link) if family == socket.AF_INET6 else _port_ipv4(link)
     return (*start, (_AND, 0, 0, 0x10000 - BLOCK), *wanted, _REJECT)
 
 
@@ -64,37 +82,44 @@ def _refuse(jump: int, value: int) -> tuple[Instruction, ...]:
 
 
 _TO_US: Final = ((_LOAD_BYTE, 0, 0, _PACKET_TYPE), *_require(_JUMP_EQUAL, _PACKET_HOST))
-_ICMP_ERRORS: Final = (
-    *_require(_JUMP_EQUAL, _ICMP),
-    (_LOAD_INDEXED_BYTE, 0, 0, 14),
-    (_JUMP_EQUAL, 2, 0, _UNREACHABLE),
-    *_require(_JUMP_EQUAL, _TIME_EXCEEDED),
-    _ACCEPT,
-)
-_ICMPV6_ERRORS: Final = (
-    *_require(_JUMP_EQUAL, _ICMPV6),
-    (_LOAD_BYTE, 0, 0, 54),
-    *_refuse(_JUMP_GREATER, _LAST_ICMPV6_ERROR),
-    _ACCEPT,
-)
-# These end with the destination port in the accumulator.
-_PORT_IPV4: Final[tuple[Instruction, ...]] = (
-    *_TO_US,
-    (_LOAD_HALF, 0, 0, 20),
-    *_refuse(_JUMP_SET, _FRAGMENT),
-    (_LOAD_X_HEADER, 0, 0, 14),
-    (_LOAD_BYTE, 0, 0, 23),
-    (_JUMP_EQUAL, len(_ICMP_ERRORS), 0, _TCP),
-    *_ICMP_ERRORS,
-    (_LOAD_INDEXED_HALF, 0, 0, 16),
-)
-_PORT_IPV6: Final[tuple[Instruction, ...]] = (
-    *_TO_US,
-    (_LOAD_BYTE, 0, 0, 20),
-    (_JUMP_EQUAL, len(_ICMPV6_ERRORS), 0, _TCP),
-    *_ICMPV6_ERRORS,
-    (_LOAD_HALF, 0, 0, 56),
-)
+
+
+def _port_ipv4(link: int) -> tuple[Instruction, ...]:
+    """Go on with the destination port in the accumulator."""
+    errors = (
+        *_require(_JUMP_EQUAL, _ICMP),
+        (_LOAD_INDEXED_BYTE, 0, 0, link),
+        (_JUMP_EQUAL, 2, 0, _UNREACHABLE),
+        *_require(_JUMP_EQUAL, _TIME_EXCEEDED),
+        _ACCEPT,
+    )
+    return (
+        *_TO_US,
+        (_LOAD_HALF, 0, 0, link + 6),
+        *_refuse(_JUMP_SET, _FRAGMENT),
+        (_LOAD_X_HEADER, 0, 0, link),
+        (_LOAD_BYTE, 0, 0, link + 9),
+        (_JUMP_EQUAL, len(errors), 0, _TCP),
+        *errors,
+        (_LOAD_INDEXED_HALF, 0, 0, link + 2),
+    )
+
+
+def _port_ipv6(link: int) -> tuple[Instruction, ...]:
+    """Go on with the destination port in the accumulator."""
+    errors = (
+        *_require(_JUMP_EQUAL, _ICMPV6),
+        (_LOAD_BYTE, 0, 0, link + 40),
+        *_refuse(_JUMP_GREATER, _LAST_ICMPV6_ERROR),
+        _ACCEPT,
+    )
+    return (
+        *_TO_US,
+        (_LOAD_BYTE, 0, 0, link + 6),
+        (_JUMP_EQUAL, len(errors), 0, _TCP),
+        *errors,
+        (_LOAD_HALF, 0, 0, link + 42),
+    )
 
 
 def attach(sock: socket.socket, program: Iterable[Instruction]) -> None:

@@ -1,4 +1,4 @@
-"""Ports that the kernel leaves to us, as long as we use them.
+"""Ports of our stack: those that the kernel leaves to it, and those of addresses of its own.
 
 A packet that comes for a port where the kernel has no socket is answered with RST.  So each of our
 ports, of clients too, has a kernel socket that listens on it with a filter that passes nothing: the
@@ -16,25 +16,41 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from testbed.host import filters
+from testbed.host.devices import filters
 
 _ANY: Final[dict[int, str]] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it hears nothing
 _TABLES: Final = tuple(Path("/proc/thread-self/net", name) for name in ("tcp", "tcp6"))
 _LISTEN: Final = "0A"  # include/net/tcp_states.h
+_FIRST, _LAST = 32768, 60_991  # net.ipv4.ip_local_port_range, in whole blocks
 _TAKEN: Final = (errno.EADDRINUSE, errno.EACCES)
+
+
+class Closable(Protocol):
+    """Something that is closed."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class Ports:
     """The ports of one host driver; each counts for all local addresses, IPv4 and IPv6.
 
+    They are the kernel's, too: none of its sockets can have one that is held here.
+
     :param rng: chooses the ports of clients (RFC 6056): within a block that the kernel chooses.
+    :param listen: told of the blocks (:data:`testbed.host.devices.filters.BLOCK`) in which there
+        are ports, whenever these change.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(
+        self, rng: random.Random, listen: Callable[[frozenset[int]], object] = lambda _: None
+    ) -> None:
         self._rng = rng
-        self._guards: dict[int, socket.socket] = {}
+        self._listen = listen
+        self._blocks: frozenset[int] = frozenset()  # that were told
+        self._guards: dict[int, Closable] = {}
         self._users: Counter[int] = Counter()
         self._leaving: set[int] = set()  # without users, but a connection may still answer on it
         self._candidates: list[int] = []
@@ -44,16 +60,22 @@ class Ports:
 
     @property
     def blocks(self) -> frozenset[int]:
-        """The blocks (:data:`testbed.host.filters.BLOCK`) in which there are ports."""
+        """The blocks (:data:`testbed.host.devices.filters.BLOCK`) in which there are ports."""
         return frozenset(map(filters.block_of, self._guards))
 
     def hold(self, port: int) -> None:
         """Become a user of a certain port.
 
-        :raises OSError: EADDRINUSE, somebody else has it; EACCES, it is privileged.
+        :raises OSError: EADDRINUSE, somebody else has it; EACCES, it is privileged; or nothing can
+            be heard on it.
         """
         if port not in self._guards:
-            self._guards[port] = _guard(port)
+            self._guards[port] = self._guard(port)
+            try:
+                self._tell()
+            except OSError:
+                self._guards.pop(port).close()
+                raise
         self._users[port] += 1
         self._leaving.discard(port)
 
@@ -91,6 +113,7 @@ class Ports:
         for port in [port for port in self._leaving if not in_use(port)]:
             self._leaving.discard(port)
             self._guards.pop(port).close()
+        self._tell()
         return bool(self._leaving)
 
     def close(self) -> None:
@@ -99,12 +122,41 @@ class Ports:
             guard.close()
         self._guards.clear()
 
+    def _tell(self) -> None:
+        blocks = self.blocks
+        if blocks != self._blocks:
+            self._listen(blocks)
+            self._blocks = blocks
+
     def _block(self) -> list[int]:
-        with _guard(0) as chosen:
-            first = filters.block_of(chosen.getsockname()[1])
+        first = filters.block_of(self._any())
         ports = list(range(first, first + filters.BLOCK))
         self._rng.shuffle(ports)
         return ports
+
+    def _guard(self, port: int) -> Closable:
+        """Keep a port from the kernel."""
+        return _guard(port)
+
+    def _any(self) -> int:
+        """Return some port for a client."""
+        with _guard(0) as chosen:
+            port: int = chosen.getsockname()[1]
+            return port
+
+
+class OwnPorts(Ports):
+    """The ports of addresses that the kernel does not have: all of them are ours."""
+
+    def __contains__(self, port: int) -> bool:
+        return True
+
+    def _guard(self, port: int) -> Closable:
+        del port
+        return contextlib.ExitStack()
+
+    def _any(self) -> int:
+        return self._rng.randrange(_FIRST, _LAST + 1)
 
 
 def is_heard(port: int) -> bool:

@@ -1,7 +1,8 @@
-"""The headers in front of IP packets on a packet socket: virtio's and Ethernet's.
+"""The headers in front of IP packets: virtio's, and that of the link where it has one.
 
-With PACKET_VNET_HDR a ``struct virtio_net_hdr`` (linux/virtio_net.h) leads each frame.  It leaves
-checksums and segmentation to the kernel, both ways.
+With PACKET_VNET_HDR (packet sockets) and IFF_VNET_HDR (TUN) a ``struct virtio_net_hdr``
+(linux/virtio_net.h) leads each frame.  It leaves checksums and segmentation to the kernel, both
+ways.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Final, NamedTuple
 
 VNET_HEADER: Final = 10  # octets
 ETHERNET_HEADER: Final = 14
-_PACKET: Final = VNET_HEADER + ETHERNET_HEADER  # where it starts
 LARGEST: Final = VNET_HEADER + ETHERNET_HEADER + 4 + 65_536 + 40  # with VLAN tag, any IP packet
 
 _HEADER: Final = struct.Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum start, offset
@@ -38,26 +38,30 @@ class Received(NamedTuple):
     gso_size: int
 
 
-def head(ethernet: bytes, packet: bytes, gso_size: int) -> bytes:
+def head(link: bytes, packet: bytes, gso_size: int) -> bytes:
     """Return the headers for an IP packet of TCP whose checksum has only the pseudo-header in it.
 
+    :param link: the header of the link: 14 octets of Ethernet, or none.
     :param packet: it, or its headers alone.
     :param gso_size: payload octets of each piece that the kernel makes of it; 0: it cuts nothing.
     """
     six = packet[0] >> 4 == 6
     ip = 40 if six else 20
-    start = ETHERNET_HEADER + ip
+    start = len(link) + ip
     if not gso_size:
-        return _HEADER.pack(_NEEDS_CSUM, _GSO_NONE, 0, 0, start, _TCP_CHECKSUM) + ethernet
+        return _HEADER.pack(_NEEDS_CSUM, _GSO_NONE, 0, 0, start, _TCP_CHECKSUM) + link
     kind = _GSO_TCPV6 if six else _GSO_TCPV4
     if packet[ip + _TCP_FLAGS] & _CWR:
         kind |= _GSO_ECN
     length = start + (packet[ip + _TCP_OFFSET] >> 4) * 4
-    return _HEADER.pack(_NEEDS_CSUM, kind, length, gso_size, start, _TCP_CHECKSUM) + ethernet
+    return _HEADER.pack(_NEEDS_CSUM, kind, length, gso_size, start, _TCP_CHECKSUM) + link
 
 
-def unpack(frame: memoryview) -> Received:
-    """Take the headers off a frame; ``struct.error`` if it is too short to have them."""
+def unpack(frame: memoryview, link: int = ETHERNET_HEADER) -> Received:
+    """Take the headers off a frame; ``struct.error`` if it is too short to have them.
+
+    :param link: octets of the header of the link.
+    """
     flags, kind, _, gso_size, _, _ = _HEADER.unpack_from(frame)
     verified = flags & (_NEEDS_CSUM | _DATA_VALID) != 0
-    return Received(frame[_PACKET:], verified, gso_size if kind else 0)
+    return Received(frame[VNET_HEADER + link :], verified, gso_size if kind else 0)

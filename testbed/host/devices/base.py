@@ -1,0 +1,245 @@
+"""What devices of the kernel have in common: packets as frames on descriptors of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from testbed.driver.device import Above, Change, Device, Packet
+from testbed.errors import PacketError
+from testbed.host.devices.frames import Received
+from testbed.host.devices.gro import Merger
+from testbed.host.devices.output import Sink
+from testbed.host.devices.ports import Ports
+from testbed.host.devices.rtnetlink import Interface
+from testbed.host.devices.transmitter import Transmitter, Ways
+from testbed.packet.address import Address
+from testbed.packet.icmp import IcmpError, parse_icmp
+from testbed.packet.segment import Segment
+
+_TCP: Final = 6
+
+
+class HostDevice(Device, Protocol):
+    """A device with the addresses and ports that a :class:`testbed.host.driver.Host` has.
+
+    :ivar name: as it was asked for.
+    """
+
+    name: str
+
+    @property
+    def ports(self) -> Ports:
+        """The ports of its addresses."""
+
+    def is_local(self, host: str) -> bool:
+        """Tell whether packets to that address are for this host."""
+
+    def refuses(self, local_host: str, remote: Address) -> bool:
+        """Tell whether a connection would get no answer there though the host can be reached."""
+
+    def has_endpoint(self, host: str) -> bool:
+        """Tell whether an endpoint of ``ip mptcp`` with that address is one of this host."""
+
+    def bind_hosts(self, interfaces: Mapping[str, int]) -> None:
+        """Bind what subflows from some addresses send to interfaces, given by index."""
+
+    def bind(self, local: Address) -> None:
+        """Have what a subflow sends from here leave by its address's interface, if it has one."""
+
+    def unbind(self, local: Address) -> None:
+        """Forget a subflow that may be bound to an interface."""
+
+
+class OwnAddresses:
+    """The part of a :class:`HostDevice` whose addresses are the stack's alone."""
+
+    def refuses(self, local_host: str, remote: Address) -> bool:
+        """Tell that the network answers."""
+        del local_host, remote
+        return False
+
+    def bind_hosts(self, interfaces: Mapping[str, int]) -> None:
+        """Do nothing: an address has one interface."""
+
+    def bind(self, local: Address) -> None:
+        """Do nothing, as :meth:`bind_hosts`."""
+
+    def unbind(self, local: Address) -> None:
+        """Do nothing, as :meth:`bind_hosts`."""
+
+
+class Input(Protocol):
+    """Where frames come in."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def receive(self) -> Sequence[Received]:
+        """Return a batch of packets that wait."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class View(Ways, Protocol):
+    """What the kernel says of addresses and ways, kept up to date."""
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses that other hosts may know."""
+
+    def is_local(self, host: str) -> bool:
+        """Tell whether packets to that address are for this host."""
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address to use towards another host; ``None`` if there is no way."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that has input when something has changed."""
+
+    def handle_events(self) -> None:
+        """Take what the kernel reports."""
+
+    def close(self) -> None:
+        """Hear no more."""
+
+
+class FrameDevice:
+    """Makes frames of segments, and segments of frames.
+
+    :param view: where packets go, and which addresses there are.
+    :param ports: packets to others are none of our business: they are the kernel's own
+        connections, or those it forwards.
+    :param sink: opens an interface to send on; OSError if there is none.
+    """
+
+    def __init__(
+        self, view: View, ports: Ports, inputs: Sequence[Input], sink: Callable[[Interface], Sink]
+    ) -> None:
+        self.ports = ports
+        self._loop = asyncio.get_running_loop()
+        self._view = view
+        self._inputs = list(inputs)
+        self._transmitter = Transmitter(view, self._unsendable, sink)
+        self._merger = Merger()
+        self._readable: list[Input] = []
+        self._returned: list[Packet] = []  # errors, and what is for ourselves
+        self._above: Above | None = None
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """The addresses by which others may reach this host."""
+        return self._view.hosts
+
+    def source_for(self, remote_host: str) -> str | None:
+        """Return the address to use towards another host; ``None`` if there is no way."""
+        return self._view.source_for(remote_host)
+
+    def is_local(self, host: str) -> bool:
+        """Tell whether packets to that address are for this host."""
+        return self._view.is_local(host)
+
+    def has_endpoint(self, host: str) -> bool:
+        """Tell whether the address is this host's: others are of the kernel's own MPTCP."""
+        return self._view.is_local(host)
+
+    def attach(self, above: Above) -> None:
+        """Begin to carry packets for a driver."""
+        self._above = above
+        self._loop.add_reader(self._view, self._view_changed)
+        for each in self._inputs:
+            self._loop.add_reader(each, self._arrived, each)
+
+    def close(self) -> None:
+        """Carry no more."""
+        sources: tuple[Input | View, ...] = (*self._inputs, self._view)
+        for source in sources:
+            self._loop.remove_reader(source)
+        self._transmitter.close()  # what frames leave by may be where they come in
+        for source in sources:
+            source.close()
+        self.ports.close()
+
+    def receive(self) -> Sequence[Packet]:
+        """Return what has arrived; packets of a flow that follow one another are one segment."""
+        if not self._readable and not self._returned:
+            return ()
+        packets, self._returned = self._returned, []
+        readable, self._readable = self._readable, []
+        for source in readable:
+            for received in source.receive():
+                self._take(received, packets)
+            packets += [one for one in self._merger.segments() if self._is_ours(one)]
+        return packets
+
+    def send(self, segments: Sequence[Segment], now: int) -> None:
+        """Send segments; the kernel cuts those that have a ``gso_size``."""
+        del now
+        for segment in segments:
+            try:
+                self._transmitter.send(segment)
+            except Exception as error:
+                self._fault("a segment to the network", error)
+
+    def _take(self, received: Received, packets: list[Packet]) -> None:
+        """Take a packet, damaged ones silently (as RFC 9293 has it)."""
+        packet = received.packet
+        try:
+            if packet[9 if packet[0] >> 4 == 4 else 6] == _TCP:
+                self._merger.take(received)
+            else:
+                self._take_other(bytes(packet), packets)
+        except (PacketError, IndexError):
+            return
+        except Exception as error:
+            self._fault("a packet from the network", error)
+
+    def _take_other(self, packet: bytes, packets: list[Packet]) -> None:
+        """Take a packet that is none of TCP."""
+        error = parse_icmp(packet)
+        if error is not None and error.flow.local.port in self.ports:
+            packets.append(error)
+
+    def _is_ours(self, segment: Segment) -> bool:
+        host, port = segment.destination
+        return port in self.ports and self._view.is_local(host)
+
+    def _arrived(self, source: Input) -> None:
+        self._readable.append(source)
+        if self._above is not None:
+            self._above.turn()
+
+    def _add_input(self, source: Input) -> None:
+        self._inputs.append(source)
+        if self._above is not None:
+            self._loop.add_reader(source, self._arrived, source)
+
+    def _lose(self, source: Input, interface: int) -> None:
+        """Take that an interface has gone, with the input that is its alone."""
+        self._inputs.remove(source)
+        self._loop.remove_reader(source)
+        self._transmitter.lose(interface)
+        source.close()
+
+    def _view_changed(self) -> None:
+        self._view.handle_events()
+
+    def _addresses_changed(self, change: Change) -> None:
+        if self._above is not None:
+            self._above.addresses_changed(change)
+
+    def _neighbour_changed(self) -> None:
+        """Send what has waited for a neighbour."""
+        for segment in self._transmitter.take_parked():
+            self.send((segment,), 0)
+
+    def _unsendable(self, error: IcmpError) -> None:
+        self._returned.append(error)
+        if self._above is not None:
+            self._above.wake()
+
+    def _fault(self, what: str, error: Exception) -> None:
+        if self._above is not None:
+            self._above.fault(what, error)

@@ -1,0 +1,68 @@
+"""Frames on their way to the kernel, in order, without ever waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Protocol
+
+_MOST_WAITING: Final = 4096  # frames
+
+
+class Sink(Protocol):
+    """Takes frames for one interface."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is writable when there is room."""
+
+    def write(self, head: bytes, payload: bytes) -> None:
+        """Take a frame, which the kernel puts together.
+
+        :raises OSError: ``BlockingIOError`` if there is no room now.
+        """
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Output:
+    """What waits for room in a sink."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._waiting: deque[tuple[bytes, bytes]] = deque()
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is writable when :meth:`flush` can go on."""
+        return self._sink.fileno()
+
+    def send(self, head: bytes, payload: bytes) -> bool:
+        """Send a frame; ``False``: it waits until there is room.
+
+        What the kernel refuses (the interface is down, its queue is full) is lost, as packets
+        are on a network.
+        """
+        if self._waiting:
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.append((head, payload))
+            return False
+        try:
+            self._sink.write(head, payload)
+        except BlockingIOError:
+            self._waiting.append((head, payload))
+            return False
+        except OSError:
+            return True
+        return True
+
+    def flush(self) -> bool:
+        """Send what waits; return whether that was all."""
+        waiting, self._waiting = self._waiting, deque()
+        while waiting:
+            if not self.send(*waiting.popleft()):
+                self._waiting.extend(waiting)
+                return False
+        return True
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._sink.close()
