@@ -160,6 +160,18 @@ def our_stacks(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from (it for it in stacks(incomplete) if not KINDS[it[0]].in_kernel)
 
 
+def devices(incomplete: str) -> Iterator[str]:
+    """Yield the devices of our stack whose name begins so: ``packet``, and TUN interfaces."""
+    from pathlib import Path
+
+    from testbed.host.devices.names import PACKET
+
+    before, plus, last = incomplete.rpartition("+")
+    found = (each.parent.name for each in Path("/sys/class/net").glob("*/tun_flags"))
+    names = (*(() if plus else (PACKET,)), *sorted(found))
+    yield from (before + plus + name for name in _beginning(names, last))
+
+
 def schedulers(incomplete: str) -> Iterator[tuple[str, str]]:
     """Yield the schedulers of our stack whose name begins so, with a line about each."""
     yield from _choices("scheduler", incomplete)

@@ -46,6 +46,13 @@ def command(
         str,
         typer.Option(help="Congestion control.", autocompletion=completion.congestion_controls),
     ] = "cubic",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="packet (packet sockets), or TUN interfaces: tun0, tun0+tun1.",
+            autocompletion=completion.devices,
+        ),
+    ] = "packet",
     checksum: Annotated[bool, typer.Option("--checksum", help="Require DSS checksums.")] = False,
     wait: Annotated[
         Optional[float],  # noqa: UP045 - as above
@@ -86,14 +93,19 @@ def command(
     side; the command ends when both sides are closed. A terminal as input ends when the peer's side
     does, and is not read in the background.
 
+    With --device tun0 the stack has addresses of its own: those that the kernel has as its peers on
+    tun0 ("ip address add ADDRESS peer OURS dev tun0"). Packet sockets are not needed then, only
+    that tun0 is this user's ("ip tuntap add dev tun0 mode tun user USER").
+
     Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
-    not be written to the end; 2 bad input; 4 this process may not open packet sockets;
-    130 interrupted or terminated.
+    not be written to the end; 2 bad input; 4 this process may not open packet sockets, or may not
+    use the TUN interface; 130 interrupted or terminated.
 
     Examples:
 
         testbed exec lab server -- testbed nc -l 5001 > file
         testbed exec lab client -- testbed nc -v 10.0.1.2 5001 < file
+        testbed nc --device tun0 10.0.1.2 5001
         testbed nc -s 10.0.1.1 -s 10.0.2.1 --trace events.jsonl 10.0.1.2 5001
     """
     import asyncio
@@ -111,6 +123,7 @@ def command(
         scheduler=scheduler,
         path_manager=path_manager,
         congestion=congestion,
+        device=device,
         checksum=checksum,
         wait_s=wait,
         retry_s=retry,

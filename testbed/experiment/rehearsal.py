@@ -12,7 +12,7 @@ from testbed import sysctls
 from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.experiment.matrix import expand, stack_axes
-from testbed.experiment.scenario import scenario
+from testbed.experiment.scenario import PlannedFlow, scenario
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
 from testbed.results.model import STACK_PREFIX, Cell
@@ -20,6 +20,7 @@ from testbed.topology.model import Topology
 from testbed.topology.plan import check_engine
 from testbed.topology.spec import TopologySpec
 from testbed.workload.stacks.choice import StackChoice
+from testbed.workload.stacks.options import DEVICE
 
 _TRIED_WHOLE: Final = 64  # cells
 
@@ -81,7 +82,9 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         :param place: what to blame for what the topology does not say.
         """
         there = venue(self.machine).stacks
-        found = scenario(self.written, self.network, self.choices, cell, there).topology
+        run = scenario(self.written, self.network, self.choices, cell, there)
+        found = run.topology
+        self._check_devices(run.flows, place)
         if self.machine != SIMULATION and self.written.value.wire == "netem":
             _check_boxes(found, self.network)
         _check_simulable(self.machine, found, self.network)
@@ -132,6 +135,18 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         except InputError:
             return False
         return True
+
+    def _check_devices(self, flows: Sequence[PlannedFlow], place: str) -> None:
+        """Refuse a device of the kernel's where there is no kernel."""
+        if self.machine != SIMULATION:
+            return
+        for end in (end for planned in flows for end in planned.flow.stack.ends):
+            if end.options.get(DEVICE) is not None:
+                raise self.written.error(
+                    f"{end} cannot be simulated: {DEVICE} names a device of the kernel",
+                    place,
+                    f"leave {DEVICE} out",
+                )
 
     def _ask_kernel(self, topology: Topology, place: str) -> None:
         """Refuse schedulers and the like that a node shall have, and this kernel does not."""

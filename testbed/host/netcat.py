@@ -18,6 +18,8 @@ import msgspec
 from testbed.errors import InputError, TestbedError
 from testbed.hints import nearest
 from testbed.host import endpoints, stdio
+from testbed.host.devices import names
+from testbed.host.devices.opening import open_device
 from testbed.host.driver import Host, HostServer
 from testbed.host.recording import Capture, JsonTracer
 from testbed.packet.address import Address
@@ -40,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param host: to connect to, or to listen on; ``None``: on any address.
     :param families: that may be used.
     :param sources: local addresses: the connection's, and further ones for subflows.
+    :param device: see :mod:`testbed.host.devices.names`.
     :param checksum: require DSS checksums.
     :param wait_s: give up after this time in which nothing happens; ``None``: never.
     :param retry_s: how long to keep trying if the connection is refused.
@@ -54,6 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     scheduler: str = "earliest"
     path_manager: str = "kernel_like"
     congestion: str = "cubic"
+    device: str = names.PACKET
     checksum: bool = False
     wait_s: float | None = None
     retry_s: float = RETRY_S
@@ -87,6 +91,7 @@ def options(
     SCHEDULERS.check(found.scheduler)
     PATH_MANAGERS.check(found.path_manager)
     CONTROLS.check(found.congestion)
+    names.tuns(found.device)
     _nameable(found.host or "")
     for source in found.sources:
         _numeric(source)
@@ -99,8 +104,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _known(what: str, name: str, names: Iterable[str]) -> None:
-    if name not in (known := tuple(names)):
+def _known(what: str, name: str, those: Iterable[str]) -> None:
+    if name not in (known := tuple(those)):
         raise InputError(f"unknown {what} {name!r}", hint=nearest(name, known))
 
 
@@ -134,7 +139,7 @@ async def run(options: Options) -> None:
 
     :raises TestbedError: the connection could not be opened, or failed.
     :raises StoreError: not everything could be recorded; data was carried all the same.
-    :raises PlatformError: this process may not open packet sockets.
+    :raises PlatformError: this process may not open the device.
     """
     with contextlib.ExitStack() as files:
         host = _host(options, files)
@@ -153,7 +158,7 @@ def _host(options: Options, files: contextlib.ExitStack) -> Host:
         tracer = files.enter_context(contextlib.closing(JsonTracer(options.trace)))
     tcp = msgspec.structs.replace(endpoints.TCP, congestion=options.congestion)
     if options.stack == "userspace-tcp":
-        return Host(endpoints.tcp(tcp), tap=tap)
+        return Host(endpoints.tcp(tcp), device=open_device(options.device), tap=tap)
     config = endpoints.like_the_kernel(
         msgspec.structs.replace(
             endpoints.MPTCP,
@@ -166,7 +171,8 @@ def _host(options: Options, files: contextlib.ExitStack) -> Host:
     further = options.sources if options.listen else options.sources[1:]
     if options.sources:
         config = endpoints.using(config, further, signal=options.listen)
-    return Host(endpoints.mptcp(config, tracer, follow=not options.sources), tap=tap)
+    make = endpoints.mptcp(config, tracer, follow=not options.sources)
+    return Host(make, device=open_device(options.device), tap=tap)
 
 
 class _Session:

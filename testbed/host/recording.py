@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import msgspec
 
 from testbed.driver.device import Above, Device, Packet
+from testbed.packet.codec import emit, split
+from testbed.packet.segment import Segment
 from testbed.pcapng import RAW, PcapngWriter
 from testbed.sidefile import SideFile
 

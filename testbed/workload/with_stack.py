@@ -81,10 +81,12 @@ class _Watcher:
         self._output = output
         self._on_ended = on_ended
         self._endpoint: Endpoint | None = None
+        self._device: str | None = None
 
     def begun(self, host: Host) -> None:
         """Take that the program starts now."""
         self._endpoint = host.endpoint
+        self._device = host.device
         host.streams.on_ended = self._on_ended
         self._write(Begun(t_ns=time.monotonic_ns()))
         if self._output is not None:
@@ -101,7 +103,7 @@ class _Watcher:
 
     def closing(self, connection: Connection) -> None:
         """Take that a program closes a connection, or that it has failed."""
-        used = _userspace.used(connection, self._options)
+        used = _userspace.used(connection, self._options, self._device)
         self._write(Closing(look=_userspace.look(connection), used=used))
 
     async def _look(self, host: Host) -> None:

@@ -147,7 +147,7 @@ def _probes() -> Iterable[_Probe]:
     yield _Probe(
         "packet sockets",
         _packet_socket,
-        "the emulator moves frames with them",
+        "the emulator moves frames with them, and our own stack on its usual device",
         "use a kernel with CONFIG_PACKET",
     )
     yield _Probe(
@@ -165,8 +165,8 @@ def _probes() -> Iterable[_Probe]:
     yield _Probe(
         "tun",
         _tun,
-        "programs that make their own tunnels need it",
-        "as root load the tun module; nothing of testbed itself needs it",
+        "our own stack on TUN interfaces needs it (userspace(device=tun0)), as tunnels do",
+        "as root load the tun module, and run testbed as root or chmod 0666 /dev/net/tun",
     )
 
 

@@ -16,7 +16,7 @@ from testbed.records import View
 from testbed.stack.connection import Connection
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, Streams
-from testbed.workload.stacks.options import given, read_back
+from testbed.workload.stacks.options import DEVICE, given, read_back
 from testbed.workload.stacks.request import Request
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Userspace:
 
     def used(self, writer: asyncio.StreamWriter) -> dict[str, Scalar]:
         """Return what the connection's configuration says of the options."""
-        return used(writer.get_extra_info("connection"), self._options)
+        connection = writer.get_extra_info("connection")
+        return used(connection, self._options, self._host().device)
 
     def connections(self) -> Sequence[Look]:
         """Return how the connections of this event loop are now."""
@@ -107,13 +108,19 @@ def early_data(options: msgspec.Struct, data: bytes) -> bytes:
     return data if given(options).get("fast_open") else b""
 
 
-def used(connection: Connection, options: msgspec.Struct) -> dict[str, Scalar]:
-    """Return a connection's congestion control, and what it has of the options asked for."""
+def used(
+    connection: Connection, options: msgspec.Struct, device: str | None = None
+) -> dict[str, Scalar]:
+    """Return a connection's congestion control, and what it has of the options asked for.
+
+    :param device: the one that carries it, if it has one with a name.
+    """
     names = ("congestion", *given(options))
     config = connection.config
+    found: dict[str, Scalar] = {DEVICE: device} if device and DEVICE in names else {}
     if isinstance(config, MptcpConfig):
-        return read_back(config.tcp, names) | read_back(config, names)
-    return read_back(config, names)
+        found |= read_back(config.tcp, names)
+    return found | read_back(config, names)
 
 
 def look(connection: Connection) -> Look:

@@ -28,6 +28,7 @@ _OWN: Final = {
     "scheduler": "which subflow takes data",
     "path_manager": "which subflows are opened, and which addresses are announced",
     "congestion": "how much may be in flight",
+    "device": "packet (packet sockets), or TUN interfaces of the node: tun0, tun0+tun1",
     "rto_max": "the longest time until a retransmission (RFC 6298, section 2.5)",
 }
 

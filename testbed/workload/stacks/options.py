@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from testbed.errors import InputError, all_of
+from testbed.host.devices.names import PACKET, tuns
 from testbed.registry import Registry
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.path_manager import PATH_MANAGERS
@@ -23,6 +24,7 @@ from testbed.stack.tcp.congestion import CONTROLS
 from testbed.units import parse_size, parse_time
 from testbed.workload.stacks.model import Scalar, StackKind
 
+DEVICE: Final = "device"  # of our own stacks: testbed.host.devices.names
 _SIZES: Final = frozenset(
     {"send_buffer", "receive_buffer", "receive_buffer_initial", "notsent_lowat"}
 )
@@ -141,6 +143,8 @@ def _types(options: type[msgspec.Struct]) -> dict[str, Any]:
 def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
     """Check the options of our own stacks that name something: there must be such a thing.
 
+    Of a device the name alone is looked at: where it shall be is not always here.
+
     :raises InputError: there is none, or what another package adds cannot be used.
     """
     all_of(
@@ -148,7 +152,8 @@ def check_names(kind: StackKind, chosen: Mapping[str, Scalar]) -> None:
             functools.partial(registry.check, str(chosen[name]))
             for name, registry in OUR_NAMES.items()
             if not kind.in_kernel and chosen.get(name) is not None
-        )
+        ),
+        lambda: tuns(str(chosen.get(DEVICE) or PACKET)),
     )
 
 
@@ -222,14 +227,20 @@ def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str
     return found
 
 
-def of_configurations(name: str, *parts: type[msgspec.Struct], without: frozenset[str]) -> Any:
+def of_configurations(
+    name: str,
+    *parts: type[msgspec.Struct],
+    without: frozenset[str],
+    further: Mapping[str, type],
+) -> Any:
     """Return a struct type with an option for each plain field of some configurations.
 
     Fields that hold other structs are no options: a file gives an option one value.
 
     :param without: plain fields that are no options.
+    :param further: options beside them.
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {option: type_ | None for option, type_ in further.items()}
     for part in parts:
         for field in msgspec.structs.fields(part):
             if field.name == "nagle":

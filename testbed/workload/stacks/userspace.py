@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from testbed.host.driver import Host
 
 # What follows from the node or from what a program does, not from the choice of a stack.
+_OF_HOST: Final = {options.DEVICE: str}
 _NOT_CHOSEN: Final = frozenset({"gso", "cork", "reset_on_close"})
 
 UserspaceOptions: Final = options.of_configurations(
-    "UserspaceOptions", MptcpConfig, TcpConfig, without=_NOT_CHOSEN | {"advertised_timeout_ns"}
+    "UserspaceOptions",
+    MptcpConfig,
+    TcpConfig,
+    without=_NOT_CHOSEN | {"advertised_timeout_ns"},
+    further=_OF_HOST,
 )
 UserspaceTcpOptions: Final = options.of_configurations(
-    "UserspaceTcpOptions", TcpConfig, without=_NOT_CHOSEN
+    "UserspaceTcpOptions", TcpConfig, without=_NOT_CHOSEN, further=_OF_HOST
 )
 
 
@@ -45,11 +50,13 @@ def tcp_config(base: TcpConfig, chosen: Any) -> TcpConfig:
 def _mptcp(chosen: Any) -> Userspace:
     def host() -> Host:
         from testbed.host import endpoints
+        from testbed.host.devices.opening import open_device
         from testbed.host.driver import Host
 
         usual = msgspec.structs.replace(endpoints.MPTCP, tcp=endpoints.usual(endpoints.TCP))
         node = endpoints.like_the_kernel(usual)
-        return Host(endpoints.mptcp(mptcp_config(node, chosen), follow=True))
+        make = endpoints.mptcp(mptcp_config(node, chosen), follow=True)
+        return Host(make, device=open_device(chosen.device))
 
     return Userspace("userspace", chosen, host)
 
@@ -57,9 +64,11 @@ def _mptcp(chosen: Any) -> Userspace:
 def _tcp(chosen: Any) -> Userspace:
     def host() -> Host:
         from testbed.host import endpoints
+        from testbed.host.devices.opening import open_device
         from testbed.host.driver import Host
 
-        return Host(endpoints.tcp(tcp_config(endpoints.usual(endpoints.TCP), chosen)))
+        make = endpoints.tcp(tcp_config(endpoints.usual(endpoints.TCP), chosen))
+        return Host(make, device=open_device(chosen.device))
 
     return Userspace("userspace-tcp", chosen, host)
 

@@ -1,0 +1,203 @@
+"""TUN interfaces as a device: IP packets to the kernel and from it, at addresses of our own.
+
+The kernel is the router of the stack: what we write comes in by the interface, and what it routes
+there we read (Documentation/networking/tuntap.rst).  That needs no privilege but the right to use
+the interface, which its owner has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import random
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final, NoReturn
+
+import msgspec
+
+from testbed.driver.device import Packet
+from testbed.errors import InputError, PlatformError
+from testbed.host.devices import echo, frames
+from testbed.host.devices.base import FrameDevice, OwnAddresses
+from testbed.host.devices.buffers import Buffers
+from testbed.host.devices.far_ends import FarEnds
+from testbed.host.devices.ports import OwnPorts
+from testbed.host.devices.rtnetlink import Interface
+from testbed.packet.segment import Segment
+
+_CONTROL: Final = "/dev/net/tun"
+_REQUEST: Final = struct.Struct("=16sH22x")  # struct ifreq: name, flags
+# linux/if_tun.h
+_TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
+_IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
+_CSUM, _TSO4, _TSO6, _TSO_ECN = 0x01, 0x02, 0x04, 0x08
+# What it may leave to us, the most first.  Older kernels refuse what they do not know.
+_OFFLOADS: Final = (_CSUM | _TSO4 | _TSO6 | _TSO_ECN, _CSUM | _TSO4 | _TSO6, _CSUM)
+_PLAIN: Final = bytes(frames.VNET_HEADER)  # nothing is left to the kernel
+# There is nothing, or the interface is down or gone.
+_HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.EIO, errno.EBADFD, errno.ENODEV)
+
+
+class Tun:
+    """The far end of one TUN interface, which one process has at a time.
+
+    :ivar index: the interface's.
+    :raises InputError: there is no such interface, or it is no TUN.
+    :raises PlatformError: this process may not use it, or another one does.
+    """
+
+    def __init__(self, name: str, buffers: Buffers) -> None:
+        self._buffers = buffers
+        try:
+            self.index = socket.if_nametoindex(name)
+        except OSError:
+            raise InputError(
+                f"there is no interface {name!r} in this network namespace",
+                hint=f"make one as root: ip tuntap add dev {name} mode tun user USER && "
+                f"ip link set {name} up && ip address add ADDRESS peer OURS dev {name}",
+            ) from None
+        self._fd = _opened()
+        flags = _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR
+        try:
+            fcntl.ioctl(self._fd, _TUNSETIFF, _REQUEST.pack(os.fsencode(name), flags))
+        except OSError as error:
+            self.close()
+            _refuse(name, error)
+        for offloads in _OFFLOADS:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._fd, _TUNSETOFFLOAD, offloads)
+                break
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._fd
+
+    def receive(self) -> Sequence[frames.Received]:
+        """Return a batch of packets that wait; the next batch of any interface overwrites them."""
+        return list(self._waiting())
+
+    def _waiting(self) -> Iterator[frames.Received]:
+        for slot in self._buffers.slots:
+            try:
+                length = os.readv(self._fd, (slot,))
+            except OSError as error:
+                if error.errno in _HARMLESS:
+                    return
+                raise
+            yield frames.unpack(slot[:length], 0)
+
+    def write(self, head: bytes, payload: bytes) -> None:
+        """Send a packet; see :class:`testbed.host.devices.output.Sink`."""
+        os.writev(self._fd, (head, payload))
+
+    def close(self) -> None:
+        """Leave the interface to others."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class TunDevice(OwnAddresses, FrameDevice):
+    """TUN interfaces; the stack has the addresses that are the kernel's peers there.
+
+    :param interfaces: their names.
+    :param rng: chooses ports.
+    :raises InputError: one is no TUN, or gives the stack no address.
+    :raises PlatformError: this process may not use them.
+    """
+
+    def __init__(self, interfaces: Sequence[str], rng: random.Random) -> None:
+        self.name = "+".join(interfaces)
+        buffers = Buffers()
+        with contextlib.ExitStack() as opened:
+            tuns = [
+                opened.enter_context(contextlib.closing(Tun(name, buffers))) for name in interfaces
+            ]
+            self._tuns = {tun.index: tun for tun in tuns}
+            self._far_ends = FarEnds(list(self._tuns), self._addresses_changed)
+            opened.callback(self._far_ends.close)
+            if not self._far_ends.hosts:
+                _refuse_without_address(interfaces)
+            opened.pop_all()
+        super().__init__(self._far_ends, OwnPorts(rng), tuns, self._sink)
+
+    def send(self, segments: Sequence[Segment], now: int) -> None:
+        """Send segments; those for addresses of our own come back at once."""
+        if any(self.is_local(one.destination.host) for one in segments):
+            mine = [one for one in segments if self.is_local(one.destination.host)]
+            self._returned += [msgspec.structs.replace(one, ext=None) for one in mine]
+            segments = [one for one in segments if not self.is_local(one.destination.host)]
+        super().send(segments, now)
+
+    def _take_other(self, packet: bytes, packets: list[Packet]) -> None:
+        reply = echo.answer(packet)
+        if reply is None:
+            super()._take_other(packet, packets)
+        else:
+            self._send_reply(reply)
+
+    def _send_reply(self, reply: bytes) -> None:
+        """Send a packet of our own making by the interface of its source."""
+        six = reply[0] >> 4 == 6
+        at, size = (8, 16) if six else (12, 4)
+        family = socket.AF_INET6 if six else socket.AF_INET
+        index = self._far_ends.interface_of(socket.inet_ntop(family, reply[at : at + size]))
+        if index is not None:
+            with contextlib.suppress(OSError):
+                self._tuns[index].write(_PLAIN, reply)
+
+    def _sink(self, interface: Interface) -> Tun:
+        return self._tuns[interface.index]
+
+    def _view_changed(self) -> None:
+        super()._view_changed()
+        for index in self._tuns.keys() - self._far_ends.interfaces:
+            self._lose(self._tuns.pop(index), index)
+
+
+def _opened() -> int:
+    try:
+        return os.open(_CONTROL, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise PlatformError(
+            "this machine has no TUN interfaces",
+            why=f"{_CONTROL} is not there",
+            instead="load the kernel's module tun (modprobe tun), or use the device packet",
+        ) from error
+    except OSError as error:
+        raise PlatformError(
+            "this process may not use TUN interfaces",
+            why=f"{_CONTROL}: {error.strerror}; its mode is for root alone",
+            instead="run it as root, have root allow it (chmod 0666 /dev/net/tun, the mode that "
+            "udev gives it), or use the device packet",
+        ) from error
+
+
+def _refuse(name: str, error: OSError) -> NoReturn:
+    if error.errno == errno.EINVAL:
+        raise InputError(
+            f"{name!r} is no TUN interface", hint=f"ip tuntap add dev {name} mode tun makes one"
+        ) from None
+    if error.errno == errno.EBUSY:
+        raise PlatformError(
+            f"the interface {name!r} is in use",
+            why="a TUN interface is one process's at a time",
+            instead="end the other process, or use another interface",
+        ) from error
+    raise PlatformError(
+        f"this process may not use the interface {name!r}",
+        why=f"{error.strerror}: it is not this user's",
+        instead=f"have root make it for you: ip tuntap add dev {name} mode tun user $USER",
+    ) from error
+
+
+def _refuse_without_address(interfaces: Sequence[str]) -> NoReturn:
+    name = interfaces[0]
+    raise InputError(
+        f"{' and '.join(interfaces)} give the stack no address: it has those of the kernel's peers",
+        hint=f"ip address add 10.9.0.1 peer 10.9.0.2 dev {name} gives it 10.9.0.2",
+    )
