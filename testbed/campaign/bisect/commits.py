@@ -41,12 +41,20 @@ class Commits:
     """The commits between two of them, the first of which is good and the last of which is bad.
 
     :param tree: a worktree that nobody else uses.
+    :param log: the file that keeps git's log of the bisection, for `git bisect replay`.
     """
 
     def __init__(
-        self, tree: Path, good: Candidate, bad: Candidate, *, first_parent: bool = False
+        self,
+        tree: Path,
+        good: Candidate,
+        bad: Candidate,
+        *,
+        log: Path,
+        first_parent: bool = False,
     ) -> None:
         self._tree, self._good, self._bad = tree, good, bad
+        self._log = log
         self._first_parent = first_parent
         self._left = 0
 
@@ -78,14 +86,20 @@ class Commits:
 
     def culprits(self) -> Sequence[Candidate]:
         """Return the first bad commit, or those that may be it; nothing while git searches."""
-        log = _run(self._tree, "bisect", "log").stdout  # nothing if it has not begun
-        return [Candidate(name=name, subject=subject) for name, subject in _OVER.findall(log)]
+        return [
+            Candidate(name=name, subject=subject) for name, subject in _OVER.findall(self._logged())
+        ]
+
+    def _logged(self) -> str:
+        """Return git's log of the bisection; nothing if it has not begun."""
+        return _run(self._tree, "bisect", "log").stdout
 
     def _bisect(self, *arguments: str) -> None:
         """Run git bisect; that only skipped commits are left is no mistake."""
         done = _run(self._tree, "bisect", *arguments)
         if done.returncode and not self.culprits():
             raise InputError(f"git bisect: {_said(done)}", hint="is --good an ancestor of --bad?")
+        self._log.write_text(self._logged())
         found = _LEFT.search(done.stdout)
         self._left = int(found[1]) if found else 0
 

@@ -83,8 +83,8 @@ class Measuring:
         found = _results(folder)
         if found is None or not _complete(found):
             shutil.rmtree(folder, ignore_errors=True)
-            start = self._place.ready(candidate)
             folder.mkdir(parents=True)
+            start = self._place.ready(candidate, folder)
             self._run(start, folder, repetitions)
             found = _results(folder)
             if found is None:

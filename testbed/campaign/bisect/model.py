@@ -18,6 +18,7 @@ from testbed.results.model import SCHEMA
 from testbed.results.store import new_directory
 
 FILE: Final = "bisect.json"
+GIT_LOG: Final = "git-bisect.log"  # of commits: git's own
 
 
 class Kind(enum.StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -10,9 +11,11 @@ from typing import Protocol
 import msgspec
 
 import testbed
+from testbed.campaign.bisect import times
 from testbed.campaign.bisect.commits import check_out
 from testbed.campaign.bisect.model import Candidate, Kind, Wanted
 from testbed.errors import InputError, MachineError, PlatformError, TestbedError
+from testbed.machine.uml import builds
 from testbed.machine.uml.build import build
 from testbed.machine.uml.maker import Watcher
 from testbed.results.environment import Environment
@@ -53,9 +56,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 class Place(Protocol):
     """Where candidates are measured."""
 
-    def ready(self, candidate: Candidate) -> Start:
+    def ready(self, candidate: Candidate, folder: Path) -> Start:
         """Do what comes before.
 
+        :param folder: of the step, for logs.
         :raises UnusableError: this candidate cannot be built.
         """
 
@@ -85,7 +89,7 @@ class _Machines:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def ready(self, candidate: Candidate) -> Start:
+    def ready(self, candidate: Candidate, folder: Path) -> Start:  # noqa: ARG002 - no log
         return Start(
             directory=self._directory,
             environment=_environment(_ours()),
@@ -102,12 +106,20 @@ class _Kernels:
     def __init__(self, tree: Path, directory: Path, watcher: Watcher) -> None:
         self._tree, self._directory, self._watcher = tree, directory, watcher
 
-    def ready(self, candidate: Candidate) -> Start:
+    def ready(self, candidate: Candidate, folder: Path) -> Start:
+        self._watcher.step("checking out the sources")
         check_out(self._tree, candidate)
+        built = builds.of_tree(self._tree)
+        times.restore(self._tree, built / builds.TIMES)
+        log = folder / builds.LOG
         try:
             build(str(self._tree), self._watcher)
-        except (InputError, MachineError) as error:  # no arch/um, or it does not compile
-            raise UnusableError(str(error)) from error
+        except InputError as error:  # it has no arch/um
+            raise UnusableError(error.message, hint=error.hint) from error
+        except MachineError as error:  # it does not compile
+            shutil.copyfile(built / builds.LOG, log)
+            raise UnusableError(error.message, hint=f"see {log}") from error
+        shutil.copyfile(built / builds.LOG, log)
         return Start(
             directory=self._directory,
             environment=_environment(_ours()),
@@ -124,7 +136,7 @@ class _Checkouts:
     def __init__(self, tree: Path) -> None:
         self._tree = tree
 
-    def ready(self, candidate: Candidate) -> Start:
+    def ready(self, candidate: Candidate, folder: Path) -> Start:  # noqa: ARG002 - no log
         check_out(self._tree, candidate)
         # In a machine modules are looked for where the program starts, before anywhere else.
         return Start(directory=self._tree, environment=_environment(self._tree))

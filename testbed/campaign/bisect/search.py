@@ -13,7 +13,7 @@ from testbed.analysis import judgement, likeness, wording
 from testbed.analysis.comparison import Comparison, compare
 from testbed.analysis.judgement import Judgement, Row
 from testbed.analysis.sides import Side, select, selector
-from testbed.campaign.bisect import commits, model
+from testbed.campaign.bisect import model
 from testbed.campaign.bisect.commits import Commits, worktree
 from testbed.campaign.bisect.line import Line
 from testbed.campaign.bisect.measuring import Measuring
@@ -61,7 +61,7 @@ def search(directory: Path, state: State, watcher: Watcher, building: maker.Watc
             state.wanted, directory, place(state.wanted, tree, building), watcher.said
         )
         return Search(directory, state, measuring, watcher).run(
-            lambda steps: _order(state.wanted, tree, steps)
+            lambda steps: _order(state.wanted, tree, directory / model.GIT_LOG, steps)
         )
 
 
@@ -75,10 +75,9 @@ def _tree(wanted: Wanted) -> Iterator[Path | None]:
         yield tree
 
 
-def _order(wanted: Wanted, tree: Path | None, steps: tuple[Step, ...]) -> Order:
+def _order(wanted: Wanted, tree: Path | None, log: Path, steps: tuple[Step, ...]) -> Order:
     if tree is not None:
-        found = Commits(tree, wanted.good, wanted.bad, first_parent=wanted.first_parent)
-        commits.check_out(tree, wanted.bad)
+        found = Commits(tree, wanted.good, wanted.bad, log=log, first_parent=wanted.first_parent)
         found.start(steps)
         return found
     line = Line([Candidate(name=name) for name in wanted.machines])

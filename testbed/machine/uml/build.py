@@ -37,7 +37,7 @@ def build(source: str, watcher: Watcher) -> Build:
 
     :param source: ``debian:7.3``, or the path of a kernel source tree.
     :raises InputError: that is no source.
-    :raises PlatformError: a tool is missing, or Debian's packages cannot be reached.
+    :raises PlatformError: a tool or room is missing, or Debian's packages cannot be reached.
     :raises MachineError: it does not build.
     """
     if source.startswith(DEBIAN):
@@ -74,8 +74,7 @@ def _build_tree(tree: Path, watcher: Watcher) -> Build:
         )
     _check_tools()
     tree = tree.resolve()
-    name = f"tree-{builds.digest(bytes(tree))}"
-    with making(builds.folder(name), watcher) as maker:
+    with making(builds.of_tree(tree), watcher) as maker:
         return _make(str(tree), tree, maker)
 
 
@@ -109,20 +108,16 @@ def _make(source: str, tree: Path, maker: Maker) -> Build:
         configuration=builds.configuration(),
         directory=str(maker.directory),
     )
-    before = builds.unfinished(maker.directory)
     result.begin()
     objects = maker.directory / OBJECTS
     objects.mkdir(exist_ok=True)
     make = ["nice", "make", "-C", str(tree), "ARCH=um", f"O={objects}", *_REPRODUCIBLE]
     if shutil.which("ccache"):
         make.append("CC=ccache gcc")
-    jobs = len(os.sched_getaffinity(0))
     maker.watcher.step(f"configuring Linux {result.version}")
     maker.run([*make, f"KCONFIG_ALLCONFIG={builds.FRAGMENT}", "allnoconfig"])
     _check_configuration(objects / ".config", result.version)
-    verb = "compiling" if before is None else "going on compiling"
-    maker.watcher.step(f"{verb}, some minutes on {jobs} cores; see {maker.log}")
-    maker.compile([*make, f"-j{jobs}", "linux"], objects)
+    maker.compile([*make, f"-j{len(os.sched_getaffinity(0))}", "linux"], objects)
     maker.run(["strip", "-o", str(result.linux), str(objects / "linux")])
     maker.run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(result.entropy), str(builds.ENTROPY)])
     result.finish()

@@ -10,6 +10,7 @@ One folder for each::
     source/          Debian's sources, until the kernel is built
     objects/         compiled files; those of Debian's sources are removed once the kernel is built,
                      those of a source tree stay, so that the next build is quick
+    times.json       of what the objects of a search's worktree were made of
 
 The folder of a Debian version is named after the version and the configuration, that of a source
 tree after its path.  So a build finds what an earlier one compiled, and make(1) what has changed.
@@ -37,6 +38,8 @@ ENTROPY: Final = Path(__file__).parent / "entropy.c"
 DEBIAN: Final = "debian:"
 SOURCE: Final = "source"
 OBJECTS: Final = "objects"
+LOG: Final = "build.log"
+TIMES: Final = "times.json"
 _BUILT: Final = "build.json"
 _UNFINISHED: Final = "unfinished.json"
 
@@ -163,6 +166,11 @@ def prune(*, remove: bool) -> Iterator[Leftover]:
 def folder(name: str) -> Path:
     """Return where a build of that name has its folder, whether or not it is there."""
     return cache.path("uml", name)
+
+
+def of_tree(tree: Path) -> Path:
+    """Return the folder of a source tree's build."""
+    return folder(f"tree-{digest(bytes(tree.resolve()))}")
 
 
 @contextlib.contextmanager

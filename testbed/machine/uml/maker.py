@@ -7,20 +7,30 @@ import errno
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from testbed.errors import MachineError
+from testbed.errors import MachineError, PlatformError
 from testbed.machine import processes
 from testbed.machine.uml import builds
 
 # Files that are compiled of Debian's 7.3 with our configuration, for an estimate of the rest.
 USUAL_FILES: Final = 1350
 _TURN_S: Final = 0.5
+# Said when compiling begins, by whether anything is compiled, and whether something is missing.
+_START: Final = {
+    (False, True): "compiling, some minutes",
+    (True, True): "going on compiling",
+    (True, False): "compiling what has changed",
+}
 _NOT_FOR_MAKE: Final = frozenset(
     ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARCH", "CROSS_COMPILE", "KCONFIG_CONFIG")
 )
+# What says why it failed: of the compiler, the linker or make.
+_REASON: Final = re.compile(r"\berror:|undefined reference|No rule to make")
+_FULL: Final = os.strerror(errno.ENOSPC)
 # What Linux's make says of each file it makes.
 _MADE: Final = re.compile(rb"^  (?:CC|AS|AR|LD) ", re.MULTILINE)
 
@@ -39,7 +49,7 @@ class Watcher(Protocol):
 def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
     """Lock the folder of a build, once no other process builds there; yield what builds in it.
 
-    :raises MachineError: the folder is full.
+    :raises PlatformError: the disk is full.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -52,7 +62,7 @@ def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise MachineError(f"{directory} cannot be written: {error.strerror}") from error
+            raise _full(directory) from error
 
 
 class Maker:
@@ -65,7 +75,7 @@ class Maker:
     def __init__(self, directory: Path, watcher: Watcher, lock: int) -> None:
         self.directory = directory
         self.watcher = watcher
-        self.log = directory / "build.log"
+        self.log = directory / builds.LOG
         self.log.write_bytes(b"")
         self._lock = lock
 
@@ -73,6 +83,7 @@ class Maker:
         """Run a program to its end.
 
         :raises MachineError: it failed.
+        :raises PlatformError: the disk is full.
         """
         with self._started(argv) as child:
             child.wait()
@@ -83,17 +94,20 @@ class Maker:
 
         :param objects: where it puts what it makes.
         :raises MachineError: it failed.
+        :raises PlatformError: the disk is full.
         """
         before = sum(1 for _ in objects.rglob("*.[oa]"))
         total = USUAL_FILES if before < USUAL_FILES else None
-        said = self.log.stat().st_size
+        self.watcher.step(f"{_START[bool(before), bool(total)]}; see {self.log}")
+        said, began = self.log.stat().st_size, time.monotonic()
         with self._started(argv) as child:
             while child.returncode is None:
-                made = len(_MADE.findall(self.log.read_bytes()[said:]))
-                self.watcher.compiled(made + (before if total else 0), total)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(timeout=_TURN_S)
+                made = len(_MADE.findall(self.log.read_bytes()[said:]))
+                self.watcher.compiled(made + (before if total else 0), total)
         self._check(argv, child.returncode)
+        self.watcher.step(f"{made} files compiled in {_duration(time.monotonic() - began)}")
 
     @contextlib.contextmanager
     def _started(self, argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
@@ -115,7 +129,23 @@ class Maker:
     def _check(self, argv: Sequence[str], status: int | None) -> None:
         if status != 0:
             lines = self.log.read_text(errors="replace").splitlines()
+            if any(_FULL in line for line in lines):
+                raise _full(self.directory)
+            last = " | ".join(lines[-3:]) or argv[0]
+            reason = next((line.strip() for line in lines if _REASON.search(line)), last)
             raise MachineError(
-                f"the kernel was not built: {' | '.join(lines[-3:]) or argv[0]}",
-                hint=f"all of it is in {self.log}",
+                f"the kernel was not built: {reason}", hint=f"all of it is in {self.log}"
             )
+
+
+def _full(directory: Path) -> PlatformError:
+    return PlatformError(
+        f"{directory} cannot be written",
+        why=_FULL,
+        instead="`testbed machine prune` removes kernels that no build needs any more",
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -16,10 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 from testbed.campaign import runner
+from testbed.campaign.bisect import places
 from testbed.cli.application import application
+from testbed.errors import MachineError
 from testbed.experiment.load import load
 from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import SIMULATION
+from testbed.machine.uml import builds
 from tests.folders import keep
 from tests.unit.campaign.bisect import repository
 from tests.unit.campaign.bisect.repository import git
@@ -58,6 +61,21 @@ path.write_text(json.dumps(run))
 print("try: 1/1 userspace: ok", file=sys.stderr)
 """
 VERSIONS = ["1", "1", "1", "slow", "0.5", "0.5"]
+# Stands for the interpreter of the steps: the kernel of the machine is as fast as its tree says.
+INTERPRETER = """\
+#!{python}
+import json, os, pathlib, shutil, sys
+
+*_, option, machine, results, where = sys.argv
+assert (option, results) == ("--machine", "--results"), sys.argv
+tree = pathlib.Path(machine.removeprefix("uml:"))
+folder = pathlib.Path(where, "try", "20260101T000000Z-0")
+shutil.copytree(os.environ["TESTBED_TEST_TEMPLATE"], folder)
+(path,) = folder.glob("runs/*/run.json")
+run = json.loads(path.read_text())
+run["metrics"]["goodput"] *= float((tree / "version").read_text().split()[0])
+path.write_text(json.dumps(run))
+"""
 
 
 @pytest.fixture
@@ -111,6 +129,36 @@ def test_the_commit_is_found(project, tmp_path):
     assert git(Path.cwd(), "status", "--porcelain") == ""
     assert git(Path.cwd(), "worktree", "list").count("\n") == 0
     assert list((tmp_path / "cache" / "testbed" / "bisect").iterdir()) == []
+
+
+def test_commits_of_a_kernel_are_built_and_one_that_is_not_is_passed_over(
+    project, tmp_path, monkeypatch
+):
+    project()
+    tree = tmp_path / "linux"
+    commits = repository.make(tree, {"arch/um/Kconfig": ""}, ["1", "1", "broken", "1", "0.5"])
+    interpreter = tmp_path / "interpreter"
+    interpreter.write_text(INTERPRETER.format(python=sys.executable))
+    interpreter.chmod(0o755)
+
+    def build(source, watcher):
+        version = Path(source, "version").read_text().split()[0]
+        (builds.of_tree(Path(source)) / builds.LOG).write_text(f"of {version}\n")
+        watcher.step(f"compiling {version}")
+        if version == "broken":
+            raise MachineError("the kernel was not built: it is broken")
+
+    monkeypatch.setattr(places, "build", build)
+    options = ("--tree", str(tree), "--python", str(interpreter))
+    done = invoke(*arguments(commits, *options))
+    assert done.exit_code == 0, done.output
+    assert f"the first commit that is worse: {commits[4][:9]} Version 4 is 0.5" in done.stdout
+    assert "skip: the kernel was not built: it is broken; see" in done.stderr
+    assert "compiling broken" in done.stderr
+    (folder,) = (tmp_path / "out").iterdir()
+    assert (folder / f"02-{commits[2][:9]}" / "build.log").read_text() == "of broken\n"
+    assert f"git bisect skip {commits[2]}" in (folder / "git-bisect.log").read_text().splitlines()
+    assert git(tree, "worktree", "list").count("\n") == 0
 
 
 def test_json_is_one_document(project):

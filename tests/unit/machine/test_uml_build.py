@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from testbed.cli.application import application
 from testbed.cli.building import Lines
-from testbed.errors import MachineError
+from testbed.errors import PlatformError
 from testbed.machine import packages
 from testbed.machine.uml import builds as cache
 from testbed.machine.uml import kind
@@ -103,5 +103,5 @@ def test_a_build_says_which_folder_is_full(tmp_path):
         with making(tmp_path, Lines()):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(MachineError, match=f"{tmp_path} cannot be written: No space left"):
+    with pytest.raises(PlatformError, match=f"{tmp_path} cannot be written: No space left"):
         fill()

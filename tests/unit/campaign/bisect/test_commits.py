@@ -32,8 +32,7 @@ def judged(tree):
 
 
 def begun(tree, repo, steps=()):
-    search = Commits(tree, *ends(repo))
-    commits.check_out(tree, ends(repo)[1])
+    search = Commits(tree, *ends(repo), log=tree.parent.parent / "git.log")
     search.start(steps)
     return search
 
@@ -63,6 +62,16 @@ def test_where_only_skipped_ones_are_left_they_are_named(repo):
     assert numbers == ["2", "3", "4", "5"]
 
 
+def test_gits_log_replays_the_bisection(repo, tmp_path):
+    with worktree(repo) as tree:
+        search = begun(tree, repo)
+        while (candidate := search.current()) is not None:
+            search.mark(candidate, judged(tree))
+        log = tree.parent.parent / "git.log"
+    git(repo, "bisect", "replay", str(log))
+    assert "Version 4 is bad" in git(repo, "bisect", "log").splitlines()[-1]
+
+
 def test_what_was_judged_before_is_not_asked_again(repo):
     with worktree(repo) as tree:
         search = begun(tree, repo)
@@ -77,8 +86,7 @@ def test_what_was_judged_before_is_not_asked_again(repo):
 def test_neighbours_need_no_step(repo):
     with worktree(repo) as tree:
         one, other = commits.commit(repo, "HEAD~4"), commits.commit(repo, "HEAD~3")
-        search = Commits(tree, one, other)
-        commits.check_out(tree, other)
+        search = Commits(tree, one, other, log=tree.parent / "git.log")
         search.start(())
         assert search.current() is None
         assert [it.subject for it in search.culprits()] == ["Version 4 is bad"]
@@ -87,9 +95,8 @@ def test_neighbours_need_no_step(repo):
 def test_a_good_end_after_the_bad_one_is_told(repo):
     with worktree(repo) as tree:
         good, bad = ends(repo)
-        commits.check_out(tree, good)
         with pytest.raises(InputError, match="is --good an ancestor of --bad"):
-            Commits(tree, bad, good).start(())
+            Commits(tree, bad, good, log=tree.parent / "git.log").start(())
 
 
 def test_two_searches_at_a_time_are_refused(repo):

@@ -10,6 +10,7 @@ from testbed.analysis.judgement import Judgement
 from testbed.campaign.bisect import asked, commits, places
 from testbed.campaign.bisect.model import Candidate, Kind, Wanted
 from testbed.errors import MachineError
+from testbed.machine.uml import builds
 from tests.unit.campaign.bisect import repository
 
 HERE = Path(__file__).parents[4]
@@ -30,25 +31,31 @@ def kernel(tmp_path):
     return tree
 
 
-def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch):
+def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch, tmp_path):
     built = []
 
     def build(source, watcher):
-        built.append((Path(source, "version").read_text().split()[0], watcher))
-        if built[-1][0] == "broken":
-            raise MachineError("the kernel was not built")
+        version = Path(source, "version").read_text().split()[0]
+        built.append((version, watcher))
+        (builds.of_tree(kernel) / "build.log").write_text(f"it is {version}\n")
+        if version == "broken":
+            raise MachineError("the kernel was not built", hint="see the log of the cache")
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(places, "build", build)
     watcher = object()
     place = places.place(wanted(Kind.KERNEL, tree=str(kernel)), kernel, watcher)
     good, bad = (commits.commit(kernel, name) for name in ("HEAD~1", "HEAD"))
-    start = place.ready(good)
+    start = place.ready(good, tmp_path)
     assert built == [("one", watcher)]
     assert start.options == ("--machine", f"uml:{kernel}")
     assert start.directory == Path("/here")
     assert start.environment["PYTHONPATH"].startswith(str(HERE))
-    with pytest.raises(places.UnusableError, match="the kernel was not built"):
-        place.ready(bad)
+    log = tmp_path / "build.log"
+    assert log.read_text() == "it is one\n"
+    with pytest.raises(places.UnusableError, match=f"the kernel was not built; see {log}"):
+        place.ready(bad, tmp_path)
+    assert log.read_text() == "it is broken\n"
 
 
 def test_what_a_tree_is_of_is_seen(kernel):
@@ -57,10 +64,10 @@ def test_what_a_tree_is_of_is_seen(kernel):
     assert (ends.good.subject, ends.bad.subject) == ("Version 0 is one", "Version 1 is broken")
 
 
-def test_a_machine_is_named(monkeypatch):
+def test_a_machine_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", "/theirs")
     place = places.place(wanted(Kind.MACHINES), None, object())
-    start = place.ready(Candidate(name="uml:7.3+virtual-time"))
+    start = place.ready(Candidate(name="uml:7.3+virtual-time"), tmp_path)
     assert start.options == ("--machine", "uml:7.3+virtual-time")
     assert start.environment["PYTHONPATH"].endswith(":/theirs")
 
