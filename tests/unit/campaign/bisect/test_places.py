@@ -9,6 +9,7 @@ import pytest
 from testbed.analysis.judgement import Judgement
 from testbed.campaign.bisect import asked, commits, places
 from testbed.campaign.bisect.model import Candidate, Kind, Wanted
+from testbed.cli.building import Lines
 from testbed.errors import MachineError
 from testbed.machine.uml import builds
 from tests.unit.campaign.bisect import repository
@@ -43,7 +44,7 @@ def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch, tmp_path):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(places, "build", build)
-    watcher = object()
+    watcher = Lines()
     place = places.place(wanted(Kind.KERNEL, tree=str(kernel)), kernel, watcher)
     good, bad = (commits.commit(kernel, name) for name in ("HEAD~1", "HEAD"))
     start = place.ready(good, tmp_path)
