@@ -10,24 +10,33 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
-from testbed.packet.address import address_of, pack
+from testbed.packet.address import Address, address_of, pack
 from testbed.packet.checksum import Octets, checksum, total
 from testbed.packet.option_list import emit_options, options_size, parse_options
 from testbed.packet.segment import CWR, FIN, PSH, URG, Segment
 
 TCP: Final = 6  # IP protocol number
 
-_IPV4: Final = struct.Struct("!BBHHHBBH4s4s")
-_IPV6: Final = struct.Struct("!IHBB16s16s")
-_TCP: Final = struct.Struct("!HHIIBBHHH")
+# The headers of IP and TCP in one.  Where IP has no options, addresses and ports lie side by side.
+_IPV4_TCP: Final = struct.Struct("!BBHHHBBH12sIIBBHHH")
+_IPV6_TCP: Final = struct.Struct("!IHBB36sIIBBHHH")
+_PORTS: Final = struct.Struct("!HH")
+_IPV4: Final = 20  # octets
+_IPV6: Final = 40
+_TCP: Final = 20
+_NO_OPTIONS: Final = 0x45  # the first octet of IPv4 without options
 _ECN: Final = 3  # the bits of ECN in the traffic class
 _DONT_FRAGMENT: Final = 0x4000
+
+# What headers say: where the payload of IP starts and ends, traffic class, hop limit; addresses and
+# ports, sequence and ACK number, data offset, flags, window, urgent pointer.
+_Fields = tuple[int, int, int, int, bytes, int, int, int, int, int, int]
 
 
 def header_length(segment: Segment) -> int:
     """Return the octets of IP and TCP header of a segment."""
-    ip = _IPV6.size if ":" in segment.source.host else _IPV4.size
-    return ip + _TCP.size + options_size(segment.options)
+    ip = _IPV6 if ":" in segment.source.host else _IPV4
+    return ip + _TCP + options_size(segment.options)
 
 
 def emit(segment: Segment, *, partial_checksum: bool = False) -> bytes:
@@ -47,52 +56,49 @@ def emit_header(segment: Segment, *, partial_checksum: bool = False) -> bytes:
     :raises PacketError: the options or the payload do not fit.
     """
     options = emit_options(segment.options)
-    source, destination, addresses = _packed(segment.source.host, segment.destination.host)
-    length = _TCP.size + len(options) + len(segment.payload)
-    pseudo = addresses + TCP + length
-    header = _TCP.pack(
-        segment.source.port,
-        segment.destination.port,
-        segment.seq,
-        segment.ack,
-        (5 + len(options) // 4) << 4,
-        segment.flags,
-        segment.window,
-        pseudo % 0xFFFF if partial_checksum else 0,
-        segment.urgent,
-    )
-    if not partial_checksum:
-        sum_ = checksum(pseudo, total(header), total(options), total(segment.payload))
-        header = b"".join((header[:16], sum_.to_bytes(2, "big"), header[18:]))
-    return _ip_header(segment, source, destination, addresses, length) + header + options
+    ends, addresses, ports = _octets_of(segment.source, segment.destination)
+    seq, ack, window, urgent = segment.seq, segment.ack, segment.window, segment.urgent
+    flags, hops = segment.flags, segment.hop_limit
+    octet = segment.traffic_class & ~_ECN | segment.ecn
+    offset = _TCP + len(options)
+    length = offset + len(segment.payload)
+    sum_ = addresses + TCP + length  # of the pseudo-header
+    if partial_checksum:
+        sum_ %= 0xFFFF
+    else:  # 2**16 is 1 modulo 0xFFFF, so numbers of 32 bits count as they are
+        sum_ += ports + seq + ack + (offset << 10) + flags + window + urgent
+        sum_ = checksum(sum_ + total(options) + total(segment.payload))
+    if len(ends) > _IPV4:
+        if length > 0xFFFF:
+            raise _too_long(length, "IPv6")
+        fixed = _IPV6_TCP.pack(
+            6 << 28 | octet << 20, length, TCP, hops,
+            ends, seq, ack, offset << 2, flags, window, sum_, urgent,
+        )  # fmt: skip
+    else:
+        whole = _IPV4 + length
+        if whole > 0xFFFF:
+            raise _too_long(whole, "IPv4")
+        first = checksum(0x4500 + octet + whole + _DONT_FRAGMENT + (hops << 8) + TCP + addresses)
+        fixed = _IPV4_TCP.pack(
+            _NO_OPTIONS, octet, whole, 0, _DONT_FRAGMENT, hops, TCP, first,
+            ends, seq, ack, offset << 2, flags, window, sum_, urgent,
+        )  # fmt: skip
+    return fixed + options
 
 
 @functools.lru_cache(maxsize=4096)
-def _packed(source: str, destination: str) -> tuple[bytes, bytes, int]:
-    """Return the octets of two addresses of one family, and their part of a checksum."""
-    ours, theirs = pack(source), pack(destination)
+def _octets_of(source: Address, destination: Address) -> tuple[bytes, int, int]:
+    """Return the octets of addresses and ports, and the part of either in a checksum."""
+    ours, theirs = pack(source.host), pack(destination.host)
     if len(ours) != len(theirs):
         raise PacketError("one address is IPv4 and the other IPv6")
-    return ours, theirs, total(ours) + total(theirs)
+    ports = _PORTS.pack(source.port, destination.port)
+    return ours + theirs + ports, total(ours) + total(theirs), total(ports)
 
 
-def _ip_header(
-    segment: Segment, source: bytes, destination: bytes, addresses: int, length: int
-) -> bytes:
-    """Return the IP header before a TCP segment of ``length`` octets.
-
-    :param addresses: the part of both in a checksum.
-    """
-    octet, hops = segment.traffic_class & ~_ECN | segment.ecn, segment.hop_limit
-    if len(source) == 16:
-        if length > 0xFFFF:
-            raise PacketError(f"{length} octets do not fit into an IPv6 packet")
-        return _IPV6.pack(6 << 28 | octet << 20, length, TCP, hops, source, destination)
-    if length + _IPV4.size > 0xFFFF:
-        raise PacketError(f"{length} octets do not fit into an IPv4 packet")
-    whole = _IPV4.size + length
-    sum_ = checksum(0x4500 | octet, whole, _DONT_FRAGMENT, hops << 8 | TCP, addresses)
-    return _IPV4.pack(0x45, octet, whole, 0, _DONT_FRAGMENT, hops, TCP, sum_, source, destination)
+def _too_long(octets: int, version: str) -> PacketError:
+    return PacketError(f"{octets} octets do not fit into an {version} packet")
 
 
 def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
@@ -104,33 +110,23 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
     :raises PacketError: it is not a whole, correct TCP segment.
     """
     try:
-        source, destination, octet, hops, start, end = _parse_ip(packet)
-        (
-            source_port,
-            destination_port,
-            seq,
-            ack,
-            offset,
-            flags,
-            window,
-            _,
-            urgent,
-        ) = _TCP.unpack_from(packet, start)
+        if packet[0] >> 4 == 4 and packet[0] != _NO_OPTIONS:
+            packet = _without_ip_options(packet)
+        start, end, octet, hops, ends, seq, ack, offset, flags, window, urgent = _fields(packet)
     except (struct.error, IndexError) as error:
         raise PacketError(f"{len(packet)} octets are no whole TCP segment") from error
+    source, destination, addresses = _ends_of(ends)
     header, length = (offset >> 4) * 4, end - start
-    if length < _TCP.size:  # there are more octets than IP says
+    if length < _TCP:  # there are more octets than IP says
         raise PacketError(f"{length} octets are no whole TCP segment")
-    if not _TCP.size <= header <= length:
+    if not _TCP <= header <= length:
         raise PacketError(f"a TCP header of {header} octets in a segment of {length}")
-    if verify:
-        pseudo = total(source) + total(destination) + TCP + length
-        if (pseudo + total(packet[start:end])) % 0xFFFF:
-            raise PacketError("the TCP checksum is wrong")
-    options, body = start + _TCP.size, start + header
+    if verify and (addresses + TCP + length + total(packet[start:end])) % 0xFFFF:
+        raise PacketError("the TCP checksum is wrong")
+    options, body = start + _TCP, start + header
     return Segment(
-        source=address_of(source, source_port),
-        destination=address_of(destination, destination_port),
+        source=source,
+        destination=destination,
         seq=seq,
         ack=ack,
         flags=flags,
@@ -145,28 +141,58 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
     )
 
 
-def _parse_ip(packet: Octets) -> tuple[bytes, bytes, int, int, int, int]:
-    """Return source, destination, traffic class, hop limit; where what IP carries starts, ends."""
+def _fields(packet: Octets) -> _Fields:
+    """Read the headers of a packet in which IP has no options."""
     version = packet[0] >> 4
     if version == 4:
-        header = (packet[0] & 0x0F) * 4
-        fields = _IPV4.unpack_from(packet)
-        _, octet, length, _, fragment, hops, protocol, _, source, destination = fields
-        if header < _IPV4.size or not header <= length <= len(packet):
-            raise PacketError(f"an IPv4 header says {header} of {length} octets")
+        (
+            _, octet, end, _, fragment, hops, protocol, _,
+            ends, seq, ack, offset, flags, window, _, urgent,
+        ) = _IPV4_TCP.unpack_from(packet)  # fmt: skip
+        _check_ipv4(packet, _IPV4, end)
         if protocol != TCP or fragment & 0x3FFF:
             raise PacketError("an IPv4 packet that is a fragment or not TCP")
-        if total(packet[:header]):
-            raise PacketError("the IPv4 header checksum is wrong")
-        return source, destination, octet, hops, header, length
+        return _IPV4, end, octet, hops, ends, seq, ack, offset, flags, window, urgent
     if version == 6:
-        word, length, protocol, hops, source, destination = _IPV6.unpack_from(packet)
+        (
+            word, length, protocol, hops, ends, seq, ack, offset, flags, window, _, urgent,
+        ) = _IPV6_TCP.unpack_from(packet)  # fmt: skip
         if protocol != TCP:
             raise PacketError(f"an IPv6 packet whose next header is {protocol}, not TCP")
-        if _IPV6.size + length > len(packet):
+        end, octet = _IPV6 + length, word >> 20 & 0xFF
+        if end > len(packet):
             raise PacketError(f"an IPv6 packet of {len(packet)} octets says {length}")
-        return source, destination, word >> 20 & 0xFF, hops, _IPV6.size, _IPV6.size + length
+        return _IPV6, end, octet, hops, ends, seq, ack, offset, flags, window, urgent
     raise PacketError(f"IP version {version}")
+
+
+def _check_ipv4(packet: Octets, header: int, whole: int) -> None:
+    """Refuse a header whose lengths or checksum are wrong."""
+    if not _IPV4 <= header <= whole <= len(packet):
+        raise PacketError(f"an IPv4 header says {header} of {whole} octets")
+    if total(packet[:header]):
+        raise PacketError("the IPv4 header checksum is wrong")
+
+
+def _without_ip_options(packet: Octets) -> bytes:
+    """Return an IPv4 packet without the options of IP, which mean nothing here."""
+    header, whole = (packet[0] & 0x0F) * 4, int.from_bytes(packet[2:4], "big")
+    _check_ipv4(packet, header, whole)
+    length = (_IPV4 + whole - header).to_bytes(2, "big")
+    before = b"".join((bytes((_NO_OPTIONS, packet[1])), length, packet[4:10]))
+    addresses = bytes(packet[12:_IPV4])
+    sum_ = checksum(total(before) + total(addresses)).to_bytes(2, "big")
+    return b"".join((before, sum_, addresses, packet[header:whole]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _ends_of(octets: bytes) -> tuple[Address, Address, int]:
+    """Return both ends of what comes, and the part of the addresses in a checksum."""
+    size = (len(octets) - _PORTS.size) // 2
+    ours, theirs = octets[:size], octets[size : 2 * size]
+    source, destination = _PORTS.unpack(octets[2 * size :])
+    addresses = total(ours) + total(theirs)
+    return address_of(ours, source), address_of(theirs, destination), addresses
 
 
 def split(segment: Segment) -> Iterator[Segment]:

@@ -26,8 +26,8 @@ from testbed.packet.options import (
 
 _END: Final = 0
 _NOP: Final = 1
-_ALIGNED_TIMESTAMPS: Final = b"\x01\x01\x08\x0a"  # two NOPs, kind and length
-_ALIGNED: Final = struct.Struct("!4sII")
+_ALIGNED_TIMESTAMPS: Final = 0x0101080A  # two NOPs, kind and length
+_ALIGNED: Final = struct.Struct("!III")
 
 _COOKIES: Final = (0, *range(4, 17, 2))
 
@@ -76,9 +76,10 @@ def parse_options(octets: bytes) -> tuple[Option, ...]:
     An illegal length ends the list, and what was read before it counts: a segment must survive
     broken options (RFC 9293, MUST-7).
     """
-    if len(octets) == 12 and octets[:4] == _ALIGNED_TIMESTAMPS:  # most segments of plain TCP
-        _, value, echo = _ALIGNED.unpack(octets)
-        return (Timestamps(value, echo),)
+    if len(octets) == _ALIGNED.size:
+        first, value, echo = _ALIGNED.unpack(octets)
+        if first == _ALIGNED_TIMESTAMPS:  # most segments of plain TCP
+            return (Timestamps(value, echo),)
     found: list[Option] = []
     at, end = 0, len(octets)
     while at < end:
