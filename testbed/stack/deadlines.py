@@ -3,54 +3,65 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
-NEVER: Final = 1 << 62  # a time that does not come
+# A time that does not come: the greatest number that compiled code keeps without an object.
+NEVER: Final = (1 << 62) - 1
 
 _T = TypeVar("_T")
 
 
-class Deadlines(Generic[_T]):
-    """The deadlines of many items, each of which knows its own.
+class _Armed:
+    """What is known of one item.
 
-    The heap has an entry for each item that is not later than its deadline.  Most changes move a
-    deadline to later: then the entry stays, and is replaced when it is reached.  Each item also has
-    a stack of the times of its entries, the earliest on top, so that none is made twice.
+    :ivar at: its deadline.
+    :ivar entries: the times of its entries in the heap, the earliest last.
     """
 
-    __slots__ = ("_count", "_heap", "_of", "_scheduled", "_stale")
+    __slots__ = ("at", "entries")
 
-    def __init__(self, of: Callable[[_T], int]) -> None:
-        """Begin without items.
+    def __init__(self) -> None:
+        self.at = NEVER
+        self.entries: list[int] = []
 
-        :param of: tells an item's earliest deadline, ``NEVER`` if it has none.
-        """
-        self._of = of
+
+class Deadlines(Generic[_T]):
+    """The deadlines of many items, as they were said last.
+
+    The heap has an entry for each item that is not later than its deadline.  Most changes move a
+    deadline to later: then the entry stays, and is replaced when it is reached.  The times of an
+    item's entries are known, so that none is made twice.
+    """
+
+    __slots__ = ("_armed", "_count", "_heap", "_stale")
+
+    def __init__(self) -> None:
         self._heap: list[tuple[int, int, _T]] = []
-        self._scheduled: dict[_T, list[int]] = {}
+        self._armed: dict[_T, _Armed] = {}
         self._count = 0
         self._stale = 0  # entries of items that have been forgotten
 
-    def arm(self, item: _T) -> None:
-        """See that there is an entry not later than the item's deadline."""
-        at = self._of(item)
-        scheduled = self._scheduled.get(item)
-        if scheduled is None:
+    def arm(self, item: _T, at: int) -> None:
+        """Take when an item is due from now on; ``NEVER``: it is not."""
+        armed = self._armed.get(item)
+        if armed is None:
             if at >= NEVER:
                 return
-            scheduled = self._scheduled[item] = []
-        elif at >= scheduled[-1]:
-            return
-        scheduled.append(at)
-        self._count += 1
-        heapq.heappush(self._heap, (at, self._count, item))
+            armed = self._armed[item] = _Armed()
+        armed.at = at
+        if at < NEVER and not (armed.entries and armed.entries[-1] <= at):
+            armed.entries.append(at)
+            self._count += 1
+            heapq.heappush(self._heap, (at, self._count, item))
 
     def forget(self, item: _T) -> None:
         """Drop an item that will not be due any more."""
-        self._stale += len(self._scheduled.pop(item, ()))
+        armed = self._armed.pop(item, None)
+        if armed is not None:
+            self._stale += len(armed.entries)
         if self._stale * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2] in self._scheduled]
+            self._heap = [entry for entry in self._heap if entry[2] in self._armed]
             heapq.heapify(self._heap)
             self._stale = 0
 
@@ -58,33 +69,33 @@ class Deadlines(Generic[_T]):
         """Return the earliest deadline, ``None`` if there is none."""
         while self._heap:
             at, _, item = self._heap[0]
-            known = item in self._scheduled  # else it has been forgotten, whatever it says
-            if known and self._of(item) == at:
+            armed = self._armed.get(item)
+            if armed is not None and armed.at == at:
                 return at
             self._pop()
-            if known:
-                self.arm(item)
         return None
 
     def expired(self, now: int) -> Iterator[_T]:
-        """Yield the items that are due, each once; they are armed anew with :meth:`arm`."""
+        """Yield the items that are due, each once: it is not due any more until it is armed."""
         while self._heap and self._heap[0][0] <= now:
-            known = self._heap[0][2] in self._scheduled
-            item = self._pop()
-            if not known:
-                continue
-            if self._of(item) <= now:
+            item = self._heap[0][2]
+            armed = self._armed.get(item)
+            if armed is not None and armed.at <= now:
+                armed.at = NEVER
+                self._pop()
                 yield item
             else:
-                self.arm(item)
+                self._pop()
 
-    def _pop(self) -> _T:
+    def _pop(self) -> None:
+        """Remove the first entry; its item has another one if it needs one."""
         _, _, item = heapq.heappop(self._heap)
-        scheduled = self._scheduled.get(item)
-        if scheduled is None:
+        armed = self._armed.get(item)
+        if armed is None:
             self._stale -= 1
-        else:
-            scheduled.pop()
-            if not scheduled:
-                del self._scheduled[item]
-        return item
+            return
+        armed.entries.pop()
+        if armed.at < NEVER:
+            self.arm(item, armed.at)
+        elif not armed.entries:
+            del self._armed[item]

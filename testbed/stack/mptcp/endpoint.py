@@ -90,7 +90,7 @@ class MptcpEndpoint:
         # Connections that TCP has put into an accept queue, and of which no program was told yet.
         self._queued: set[Flow] = set()
         self._events: deque[tuple[Connection, Event]] = deque()
-        self._timers: Deadlines[MptcpConnection] = Deadlines(_deadline)
+        self._timers: Deadlines[MptcpConnection] = Deadlines()
         # Exceptions where a connection cannot be ended, or that are none's.
         self._faults: list[tuple[MptcpConnection | None, Exception]] = []
 
@@ -352,7 +352,7 @@ class MptcpEndpoint:
                 self._counted.add(connection.totals())
             self._timers.forget(connection)
         else:
-            self._timers.arm(connection)
+            self._timers.arm(connection, _deadline(connection))
 
     def _crash(self, connection: MptcpConnection, error: Exception, now: int) -> None:
         """End a connection in which an exception has happened; this raises nothing.
@@ -385,9 +385,10 @@ class MptcpEndpoint:
     def _take_events(self) -> None:
         """Take TCP's events: a subflow's are for its connection, others for the application.
 
-        What hinders a subflow need not hinder its connection.
+        What hinders a subflow need not hinder its connection.  That there is more to read on a
+        subflow is told once: its hooks see each segment.
         """
-        while (found := self.tcp.next_event()) is not None:
+        while (found := self.tcp.take_event()) is not None:
             tcp, event = found
             if isinstance(tcp.extension, Subflow):
                 if tcp.extension.number:
@@ -399,6 +400,7 @@ class MptcpEndpoint:
                 tcp.extension.enter()
                 tcp.extension.stir()
             else:
+                self.tcp.told(tcp, event)
                 self._events.append((tcp, event))
 
     def _attach(self) -> None:

@@ -29,7 +29,7 @@ from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.open_ports import OpenPorts
 from testbed.stack.tcp.output import farewell
-from testbed.stack.tcp.state import RESETTABLE, State, Trigger
+from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Numbers, headers_of
 from testbed.trace import NullTracer, Tracer
 
@@ -68,11 +68,11 @@ class TcpEndpoint:
         self._secret = secret
         self._counted = Counters()
         self._open_ports = OpenPorts(self, config, secret, stray, tracer or NullTracer())
-        self._connections: dict[Flow, TcpConnection] = {}
+        self._connections: dict[tuple[Address, Address], TcpConnection] = {}  # by flow
         self._ports: Counter[int] = Counter()  # local ones, of connections
         self._awake: dict[TcpConnection, None] = {}
         self._waiting: dict[TcpConnection, None] = {}  # in TIME-WAIT, the oldest first
-        self._timers: Deadlines[TcpConnection] = Deadlines(TcpConnection.next_timer)
+        self._timers: Deadlines[TcpConnection] = Deadlines()
         self._events: deque[tuple[TcpConnection, Event]] = deque()
         self._ready: list[Segment] = []  # answers that belong to no connection, and probes
         self._struck: list[TcpConnection] = []  # by an exception, and to be forgotten
@@ -182,8 +182,12 @@ class TcpEndpoint:
 
     def receive(self, segment: Segment, now: int) -> None:
         """Take a segment whose checksum is right and that is for this host."""
+        # A Flow equals this tuple, which takes much less to make.
+        connection = self._connections.get((segment.destination, segment.source))
+        if connection is not None and connection.state in OPEN:
+            self.deliver(connection, segment, now)
+            return
         flow = Flow(segment.destination, segment.source)
-        connection = self._connections.get(flow)
         if connection is not None and self._is_new_incarnation(connection, segment):
             isn = (connection.sender.base + connection.sender.next + 0x10000) & BITS_32
             self._end_time_wait(connection)
@@ -310,7 +314,7 @@ class TcpEndpoint:
                     continue
                 if connection.state is State.TIME_WAIT:
                     self._bound_time_wait(connection)
-                self._timers.arm(connection)
+                self._timers.arm(connection, connection.next_timer())
         if self._ready:  # the last words of connections that were ended here
             out += self._ready
             self._ready = []
@@ -345,14 +349,21 @@ class TcpEndpoint:
 
     def next_event(self) -> tuple[TcpConnection, Event] | None:
         """Return one thing that happened, or ``None``."""
-        if not self._events:
-            return None
-        connection, event = self._events.popleft()
+        found = self.take_event()
+        if found is not None:
+            self.told(*found)
+        return found
+
+    def take_event(self) -> tuple[TcpConnection, Event] | None:
+        """Return one thing that happened, of which the program may not hear."""
+        return self._events.popleft() if self._events else None
+
+    def told(self, connection: TcpConnection, event: Event) -> None:
+        """Take that the program hears of an event: it is told when the same happens again."""
         try:
             connection.event_taken(event)
         except Exception as error:
             self.crash(connection, error)
-        return connection, event
 
     @property
     def eventful(self) -> bool:

@@ -68,6 +68,8 @@ TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
 HANDSHAKE: Final = frozenset({State.LISTEN, State.SYN_SENT, State.SYN_RECEIVED})
 # States in which the peer may still send data.
 RECEIVING: Final = frozenset({State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2})
+# States in which whatever comes for a connection is the connection's own.
+OPEN: Final = RECEIVING | {State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK}
 # States in which an application has nothing more to expect.
 OVER: Final = frozenset({State.TIME_WAIT, State.CLOSED})
 # States in which ABORT sends RST (section 3.10.5).

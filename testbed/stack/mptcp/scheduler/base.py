@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-NO_LIMIT: Final = 1 << 62
+NO_LIMIT: Final = (1 << 62) - 1  # see NEVER of testbed.stack.deadlines
 
 
 class Candidate(Protocol):

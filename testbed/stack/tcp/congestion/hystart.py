@@ -21,7 +21,7 @@ _CSS_ROUNDS: Final = 5
 # Of the ACK train, as in Linux.
 _TRAIN_GAP: Final = 2 * _MS
 _TRAIN_SEGMENTS: Final = 16
-_INFINITY: Final = 1 << 62
+_INFINITY: Final = (1 << 62) - 1  # see NEVER of testbed.stack.deadlines
 
 
 class HyStart:
