@@ -436,7 +436,7 @@ class MptcpConnection:
         left = self._detached and self.state is DataState.FIN_WAIT_2
         self._close_timeout.watch(now, needed=left or not self._subflows.there)
         self._patience.watch(now, opening=self.state is DataState.OPENING)
-        self._events.report(notsent=self._notsent)
+        self._events.report(notsent=self._notsent if self.config.tcp.notsent_lowat else 0)
 
     def _absorb(self, subflow: Subflow, now: int) -> None:
         """Act on what one subflow has recorded."""

@@ -67,7 +67,7 @@ class Events:
     def report(self, *, notsent: int) -> None:
         """Tell the application what it waits for.
 
-        :param notsent: octets that were written and have not left once.
+        :param notsent: octets that were written and have not left once, where there is a limit.
         """
         if not self._told_readable and (self._incoming.readable or self._incoming.finished):
             self._told_readable = True

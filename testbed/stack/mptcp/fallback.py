@@ -8,24 +8,18 @@ _PLAIN = Mapping(data=0, subflow=0, length=1)  # tells octets from an ACK withou
 
 
 class Fallback:
-    """Whether a subflow is plain TCP, and where that began.
+    """Where a subflow begins to be plain TCP.
 
-    :ivar active: it is.
-    :ivar changed: ... since data was changed on the way.
+    :ivar changed: it is since data was changed on the way.
     :ivar beginning: the infinite mapping, until octets go with it.
     """
 
-    __slots__ = ("_shift", "active", "beginning", "changed")
+    __slots__ = ("_shift", "beginning", "changed")
 
     def __init__(self) -> None:
-        self.active = False
         self.changed = False
         self.beginning: Mapping | None = None
         self._shift = 0  # from the positions of our stream here to those of data
-
-    def begin(self) -> None:
-        """Be plain TCP from now on."""
-        self.active = True
 
     def announce(self) -> None:
         """Say with the next octets that this is plain TCP from the first octet on (section 3.7).

@@ -8,6 +8,7 @@ from typing import Final
 
 from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.mapping import MAX_LENGTH
+from testbed.stack.mptcp.rooms import Rooms
 from testbed.stack.mptcp.scheduler.base import Scheduler, View
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
@@ -62,12 +63,14 @@ class Sender:
         if self._stream.una != self._una:
             self._drop_acknowledged()
         self._repair()
-        while self._give_again():
-            pass
-        while self._give_next():
-            pass
-        if self._opportunistic or self._penalising:
-            self._hurry(now)
+        if self._stream.una < self._stream.end:
+            rooms = Rooms(self._working())
+            while self._give_again(rooms):
+                pass
+            while self._give_next(rooms):
+                pass
+            if self._opportunistic or self._penalising:
+                self._hurry(rooms, now)
         if self._probing:
             self._probing = False
             self._probe()
@@ -176,32 +179,32 @@ class Sender:
         for start, end in missing:
             self._stream.again.add(start, end)
 
-    def _give_again(self) -> bool:
+    def _give_again(self, rooms: Rooms) -> bool:
         """Give the first octets that are to be reinjected to a subflow that does not carry them."""
         first = self._stream.again.first()
         if first is None:
             return False
         start, end = first
-        ready = _ready(self._working(), end - start)
+        ready = rooms.ready(end - start)
         others = [one for one in ready if not one.carried.holds(start)]
         if not others:
             return False
         chosen = self._scheduler.select(others)
         length = _fitting(chosen.segment_size, ready[chosen], end - start, end - start)
         sent = self._send(chosen, start, length)
+        rooms.given(chosen, sent)
         self.reinjected += sent
         self.retransmissions += 1
         self._stream.again.remove(start, start + sent)
         return sent > 0
 
-    def _give_next(self) -> bool:
+    def _give_next(self, rooms: Rooms) -> bool:
         """Give the subflow the scheduler wants to have it what the scheduler wants it to have."""
-        stream = self._stream
-        working = self._working() if stream.una < stream.end else ()
-        if not working:
+        if not rooms.working:
             return False
-        ready = _ready(working, stream.sendable or MAX_LENGTH)
-        grant = self._scheduler.assign(self._view(ready, working))
+        stream = self._stream
+        ready = rooms.ready(stream.sendable or MAX_LENGTH)
+        grant = self._scheduler.assign(self._view(ready, rooms.working))
         if grant is None:
             return False
         chosen, start, most = grant
@@ -221,6 +224,7 @@ class Sender:
         if small and not self._bearable(length):
             return False
         sent = self._send(chosen, start, length)
+        rooms.given(chosen, sent)
         if small and sent:
             heappush(self._pieces, start + sent)
         if stream.again:
@@ -264,7 +268,7 @@ class Sender:
         needed = stream.next - stream.una + (len(self._pieces) + 1) * _PIECE
         return not self._pieces or needed <= self._largest or length * 2 >= self._largest
 
-    def _hurry(self, now: int) -> None:
+    def _hurry(self, rooms: Rooms, now: int) -> None:
         """Deal with what holds the whole window up, if a faster subflow has room (section 3.3.6).
 
         The window is full, but for less than a segment, so nothing new can be sent until the
@@ -276,7 +280,7 @@ class Sender:
         start = max(stream.una, self._hurried)
         if stream.next == stream.end or start >= stream.next:
             return
-        ready = _ready(self._working(), 1)
+        ready = rooms.ready(1)
         if not ready or stream.edge - stream.next >= min(one.segment_size for one in ready):
             return
         carriers = [one for one in self._subflows if one.carried.holds(start)]
@@ -311,31 +315,6 @@ class Sender:
         given = subflow.give(start, length, in_capable=in_capable)
         self._stream.give(start, given)
         return given
-
-
-def _ready(working: Iterable[Subflow], wanted: int) -> dict[Subflow, int]:
-    """Return the subflows that can send a full segment, or all that is wanted, at once.
-
-    Each with the octets it has room for.
-    """
-    ready = {}
-    for subflow in working:
-        left = room(subflow)
-        if left and (left >= wanted or left >= subflow.segment_size):
-            ready[subflow] = left
-    return ready
-
-
-def room(subflow: Subflow) -> int:
-    """Return the octets a subflow could send at once: congestion window, window, buffer.
-
-    After a fallback there is no choice to be made late: TCP gets what it takes.
-    """
-    tcp = subflow.tcp
-    if subflow.fallback:
-        return tcp.room
-    left = min(tcp.cwnd - tcp.in_flight, tcp.send_window) - tcp.queued
-    return min(left, tcp.room) if left > 0 else 0
 
 
 def _fitting(size: int, room: int, most: int, left: int) -> int:

@@ -94,7 +94,14 @@ class Subflow:
     :param initiated: by this side.
     :ivar peer_backup: ... and so does the peer.
     :ivar announced_up: the path manager's event has been told.
+    :ivar tcp: the TCP connection it rides on, as soon as both exist; until then ``attached`` is
+        ``None``.
+    :ivar fallback: it is plain TCP (section 3.7).
+    :ivar stirred: something was recorded since the last step.
+    :ivar outside: it is half-open: the peer has sent a SYN, and no answer to ours.
     """
+
+    tcp: TcpConnection
 
     def __init__(
         self,
@@ -118,30 +125,20 @@ class Subflow:
         )
         self.carried = Carried()
         self.outbox = Outbox()
+        self.fallback = False
         self._fallback = Fallback()
         self._owner = owner
         self.phase = Phase()
         self.early = EarlyData()
-        self._stirred = True  # something was recorded since the last step
-        self._outside = not initiated  # opened by the peer, and half-open
+        self.stirred = True
+        self.outside = not initiated
         self._stripped = False
         self._parting: tuple[Option, ...] = ()  # what its RST says
-        self._tcp: TcpConnection | None = None
-
-    @property
-    def tcp(self) -> TcpConnection:
-        """The TCP connection it rides on."""
-        assert self._tcp is not None  # noqa: S101 - attached as soon as both exist
-        return self._tcp
-
-    @property
-    def attached(self) -> TcpConnection | None:
-        """Its TCP connection, if it has one yet."""
-        return self._tcp
+        self.attached: TcpConnection | None = None
 
     def attach(self, tcp: TcpConnection) -> None:
         """Note the TCP connection."""
-        self._tcp = tcp
+        self.tcp = self.attached = tcp
 
     # What the connection asks of it.
 
@@ -170,7 +167,7 @@ class Subflow:
 
         After a fallback TCP's ACK is the Data ACK.
         """
-        if not self._fallback.active:
+        if not self.fallback:
             return self.inbound.data_ack
         end = self._owner.outgoing.end
         acked = self._fallback.data_at(self.tcp.acknowledged - self.early.sent)
@@ -189,29 +186,19 @@ class Subflow:
 
     def stir(self) -> None:
         """Ask its connection for a step that looks at it: something was recorded."""
-        self._stirred = True
-        if not self._outside:
+        self.stirred = True
+        if not self.outside:
             self._owner.touch()
-
-    @property
-    def stirred(self) -> bool:
-        """Whether something was recorded since the last step."""
-        return self._stirred
-
-    @property
-    def outside(self) -> bool:
-        """Whether it is half-open: the peer has sent a SYN, and no answer to ours."""
-        return self._outside
 
     def enter(self) -> None:
         """Be one of the connection's, if it is not yet: its peer has answered, or it has failed."""
-        if self._outside:
-            self._outside = False
+        if self.outside:
+            self.outside = False
             self._owner.enter(self)
 
     def take_stirred(self) -> bool:
         """Tell, once, whether something was recorded since the last step."""
-        stirred, self._stirred = self._stirred, False
+        stirred, self.stirred = self.stirred, False
         return stirred
 
     def suspect(self) -> None:
@@ -241,11 +228,11 @@ class Subflow:
 
     def fall_back(self) -> None:
         """Go on as plain TCP (section 3.7)."""
-        self._fallback.begin()
+        self.fallback = True
         self.opening.fall_back()
         self.inbound.fall_back()
         self.outbox.clear()  # an option on its ACKs would tell the peer that MPTCP goes on
-        if self._tcp is not None:
+        if self.attached is not None:
             self.carried.progress()
         self.stir()
 
@@ -328,11 +315,6 @@ class Subflow:
         return self.opening.refusal or self.inbound.violation
 
     @property
-    def fallback(self) -> bool:
-        """Whether it is plain TCP (section 3.7)."""
-        return self._fallback.active
-
-    @property
     def stripped(self) -> bool:
         """Whether our data was acknowledged by TCP alone: options vanish on the way.
 
@@ -362,7 +344,7 @@ class Subflow:
 
         It is never more than TCP's buffer takes at once.
         """
-        plain = self._fallback.active and self._fallback.beginning is None
+        plain = self.fallback and self._fallback.beginning is None
         tcp = self.tcp
         return max(1, min(tcp.mss - (0 if plain else DSS_ROOM), tcp.config.send_buffer))
 
@@ -376,7 +358,7 @@ class Subflow:
     def options(self, flags: int, ext: Any, room: int) -> Sequence[Option]:
         """Return the options for a segment."""
         keys = self._owner.keys
-        if self._fallback.active:
+        if self.fallback:
             return self._plain_options(flags, ext)
         if flags & RST:
             return segments.on_reset(keys, self._parting, room, aborting=self._owner.aborts(self))
@@ -397,7 +379,7 @@ class Subflow:
 
     def received(self, segment: Segment, start: int) -> Notice:
         """Record what a segment says."""
-        if self._fallback.active:
+        if self.fallback:
             said = self._fallback.changed and self.inbound.take_plain(
                 segment, start - self.early.received, authentic=self.tcp.expects(start)
             )
@@ -413,7 +395,7 @@ class Subflow:
             segment,
             start - self.early.received,
             confirmed=self.opening.confirmed,
-            authentic=self._tcp is not None and self._tcp.expects(start),
+            authentic=self.attached is not None and self.attached.expects(start),
         )
         if self.refused is not None:
             return Notice.REFUSED
@@ -425,7 +407,7 @@ class Subflow:
 
     def window(self) -> int | None:
         """Return the window all subflows share (section 3.3.4)."""
-        if self._fallback.active or self._owner.keys.remote is None:
+        if self.fallback or self._owner.keys.remote is None:
             return None
         incoming = self._owner.incoming
         return max(0, incoming.edge - incoming.next)
@@ -437,7 +419,7 @@ class Subflow:
     def state_changed(self, old: State, new: State) -> None:
         """Record TCP's state."""
         self.phase.become(new)
-        if self._outside and new is State.CLOSED:
+        if self.outside and new is State.CLOSED:
             self._owner.discard(self)
         if old is State.SYN_SENT and new is State.ESTABLISHED:
             self.early.acknowledged(self.tcp.acknowledged)
@@ -490,7 +472,7 @@ class Subflow:
 
     def _mapping(self, start: int, data: bytes, *, in_capable: bool) -> Mapping | None:
         """Return the mapping of octets that are its next ones; one without meaning in plain TCP."""
-        if self._fallback.active:
+        if self.fallback:
             if self._fallback.beginning is not None:
                 self._owner.count("InfiniteMapTx")
             return self._fallback.next_mapping()

@@ -22,7 +22,7 @@ def fifth_ack(tcb: Tcb, segment: Segment, start: int, ack: int, notice: Notice, 
     blocks = _sack_blocks(tcb, segment, max(ack, una)) if tcb.sack else []
     marked = bool(segment.flags & ECE and tcb.ecn.used)
     if ack > una or blocks:
-        echo = tcb.timestamps.answered_ns(now)
+        echo = tcb.timestamps.answered_ns
         sender.acknowledge(max(ack, una), blocks, now, echo, marked=marked)
     elif not (tcb.sack or changed) and ack == una and notice is Notice.PLAIN:
         _duplicate_ack(tcb, segment, now)

@@ -86,7 +86,7 @@ class TcpConnection(Tcb):
 
     def _window_opened(self, data: bytes) -> None:
         receiver = self.receiver
-        if data and self.receiving and receiver.window_update_due() and self._own_window:
+        if data and self.receiving and self._own_window and receiver.window_update_due():
             receiver.must_ack()
             self.owner.wake(self)
 
@@ -223,6 +223,13 @@ class TcpConnection(Tcb):
         if not self.limited or not self.config.notsent_lowat:
             return room
         return min(room, room_below(self.config.notsent_lowat, self.queued, self.mss))
+
+    @property
+    def room_at_once(self) -> int:
+        """Octets of those that could also leave now, by both windows, but for the pacer."""
+        sender, recovery = self.sender, self.sender.recovery
+        left = min(recovery.window - recovery.in_flight, sender.window_left) - sender.queue.octets
+        return min(left, self.room) if left > 0 else 0
 
     @property
     def unsent(self) -> int:

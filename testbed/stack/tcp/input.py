@@ -15,7 +15,7 @@ from testbed.stack.tcp.tcb import Tcb
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEGMENT ARRIVES, for a connection that exists."""
-    tcb.timestamps.look(segment.options)
+    tcb.timestamps.look(segment.options, now)
     if tcb.state is State.SYN_SENT:
         _syn_sent(tcb, segment, now)
     elif tcb.state is not State.CLOSED:
@@ -24,7 +24,7 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def listen_accept(tcb: Tcb, syn: Segment, early: Early | None, now: int) -> None:
     """3.10.7.2, third: a SYN for a listener has made this connection."""
-    tcb.timestamps.look(syn.options)
+    tcb.timestamps.look(syn.options, now)
     tcb.accept(syn, early, now)
     _text_of_syn(tcb, syn, now)
 
@@ -62,7 +62,7 @@ def _syn_acknowledged(tcb: Tcb, syn_ack: Segment, acked: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-SENT."""
     sender = tcb.sender
     sender.window.begin(syn_ack.window, -1)  # never scaled
-    sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns(now))
+    sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns)
     if tcb.early is not None:
         _early_answered(tcb, tcb.early, syn_ack, now)
     tcb.establish(Trigger.SYN_ACK, now)
@@ -108,7 +108,7 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.keepalive.heard(now)
     if tcb.limited:
         tcb.user_timeout_heard(segment)
-    notice = _looked_at(tcb, segment, start, now)
+    notice = _looked_at(tcb, segment, start)
     if notice is Notice.REFUSED:
         return
     if tcb.state is State.SYN_RECEIVED:
@@ -119,12 +119,9 @@ def _otherwise(tcb: Tcb, segment: Segment, now: int) -> None:
     _text_and_fin(tcb, segment, start, now)
 
 
-def _looked_at(tcb: Tcb, segment: Segment, start: int, now: int) -> Notice:
+def _looked_at(tcb: Tcb, segment: Segment, start: int) -> Notice:
     """Let the extension look at a segment."""
-    if tcb.extension is None:
-        return Notice.PLAIN
-    tcb.timestamps.judge(now)
-    return tcb.extension.received(segment, start)
+    return Notice.PLAIN if tcb.extension is None else tcb.extension.received(segment, start)
 
 
 def _without_ack(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
@@ -218,7 +215,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> None:
         if tcb.extension is not None and tcb.extension.received(segment, 0) is Notice.REFUSED:
             return
         sender.window.begin(segment.window, -1)
-        sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns(now))
+        sender.syn_acknowledged(acked, now, tcb.timestamps.answered_ns)
         tcb.establish(Trigger.ACK_OF_SYN, now)
         tcb.receiver.must_ack()
     else:
@@ -240,7 +237,7 @@ def _fifth_ack_of_syn(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     """Enter ESTABLISHED from SYN-RECEIVED."""
     sender = tcb.sender
     sender.window.begin(segment.window << sender.window.shift, start)
-    sender.syn_acknowledged(0, now, tcb.timestamps.answered_ns(now))
+    sender.syn_acknowledged(0, now, tcb.timestamps.answered_ns)
     tcb.establish(Trigger.ACK_OF_SYN, now)
 
 
@@ -295,7 +292,7 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         in_order &= known[0] == known[1]
     receiver.data_arrived(size, octets, in_order=in_order, now=now)
     if receiver.rtt is not None:
-        sent_ns = tcb.timestamps.answered_ns(now)
+        sent_ns = tcb.timestamps.answered_ns
         receiver.size_window(None if sent_ns is None else now - sent_ns, now)
     if buffer.next > before:
         tcb.report_readable()

@@ -19,10 +19,9 @@ class Timestamping:
     :ivar used: both sides have the option; until the handshake is over, this side offers it.
     :ivar recent: TS.Recent.
     :ivar came: the option of the segment at hand, ``None`` if it has none, or none is used.
-    :ivar echo_fresh: that segment answers one that left within the last minute.
     """
 
-    __slots__ = ("_leaving", "_offset", "came", "echo_fresh", "recent", "used")
+    __slots__ = ("_came_ns", "_leaving", "_offset", "came", "recent", "used")
 
     def __init__(self, offset: int, *, offered: bool) -> None:
         """Begin.
@@ -31,8 +30,8 @@ class Timestamping:
         """
         self.used = offered
         self.recent = 0
-        self.echo_fresh = False
         self.came: Timestamps | None = None
+        self._came_ns = 0
         self._offset = offset
         self._leaving: Timestamps | None = None  # the option that left last
 
@@ -50,9 +49,10 @@ class Timestamping:
         """Note the timestamp of a segment that is the next to be acknowledged (section 4.3)."""
         self.recent = option.value
 
-    def look(self, options: Iterable[Option]) -> None:
+    def look(self, options: Iterable[Option], now: int) -> None:
         """Note the option of a segment that has come: it is the one at hand from now on."""
         self.came = None
+        self._came_ns = now
         if self.used:
             for option in options:
                 if type(option) is Timestamps:
@@ -65,15 +65,17 @@ class Timestamping:
         came = self.came
         return came if came is not None and came.value != self.recent else None
 
-    def answered_ns(self, now: int) -> int | None:
-        """Return when the segment left that the one at hand answers, if that can be told."""
+    @property
+    def answered_ns(self) -> int | None:
+        """When the segment left that the one at hand answers, if that can be told."""
         came = self.came
-        return None if came is None or not self.used else self.sent_at(came.echo, now)
+        return None if came is None or not self.used else self.sent_at(came.echo, self._came_ns)
 
-    def judge(self, now: int) -> None:
-        """Note whether the segment at hand answers what left this side of late."""
-        sent_ns = self.answered_ns(now)
-        self.echo_fresh = sent_ns is not None and now - sent_ns <= _FRESH_NS
+    @property
+    def echo_fresh(self) -> bool:
+        """Whether the segment at hand answers one that had left within the last minute."""
+        sent_ns = self.answered_ns
+        return sent_ns is not None and self._came_ns - sent_ns <= _FRESH_NS
 
     def value(self, now: int) -> int:
         """Return TSval: milliseconds, from an offset of the connection's own."""

@@ -16,16 +16,13 @@ S = 1_000_000_000
 def test_echo_is_fresh_for_a_minute(age_s: int, fresh: bool) -> None:
     now = 3_000_000 * S
     clock = Timestamping(0xFFFF_FF00, offered=True)
-    clock.look((Timestamps(7, clock.value(now - age_s * S)),))
-    clock.judge(now)
+    clock.look((Timestamps(7, clock.value(now - age_s * S)),), now)
     assert clock.echo_fresh is fresh
 
 
 def test_segment_without_the_option_is_not_fresh() -> None:
     clock = Timestamping(1, offered=True)
-    clock.look((Timestamps(7, clock.value(S)),))
-    clock.judge(S)
+    clock.look((Timestamps(7, clock.value(S)),), S)
     assert clock.echo_fresh
-    clock.look(())
-    clock.judge(S)
+    clock.look((), S)
     assert not clock.echo_fresh
