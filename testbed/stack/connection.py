@@ -129,7 +129,7 @@ class Connection(Protocol):
         """
 
     def read(self, limit: int) -> bytes:
-        """Return at most ``limit`` octets that have arrived, ``b""`` if there are none now."""
+        """Return the next ``limit`` octets that have arrived, or all if there are fewer."""
 
     @property
     def at_eof(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 WHOLE: Final = 128 * 1024  # octets: a piece as large as that is read by itself, as it is
@@ -15,6 +16,7 @@ class PieceReader(asyncio.StreamReader):
     asyncio's own copies each octet three times: into its buffer, out of it, and to ``bytes``.  This
     one returns the very object that ``feed_data`` was given where it is large.  All methods do what
     theirs do, but for ``read``, which may return a large piece although more is there.
+    :meth:`give_to` wakes no task for each piece.
 
     :param limit: octets; reading is paused at twice as many.
     """
@@ -30,6 +32,7 @@ class PieceReader(asyncio.StreamReader):
         self._error: BaseException | None = None
         self._source: asyncio.ReadTransport | None = None
         self._waits: asyncio.Future[None] | None = None
+        self._taker: Callable[[bytes], object] | None = None
 
     def exception(self) -> Exception | None:
         """Return what :meth:`set_exception` was given."""
@@ -57,6 +60,9 @@ class PieceReader(asyncio.StreamReader):
         """Take octets, which must not change any more."""
         if not data:
             return
+        if self._taker is not None:
+            self._give(data)
+            return
         self._pieces.append(data)
         self._octets += len(data)
         self._wake()
@@ -80,6 +86,21 @@ class PieceReader(asyncio.StreamReader):
         if pieces and not self._offset and WHOLE <= len(pieces[0]) < n:
             n = len(pieces[0])
         return self._take(n)
+
+    async def give_to(self, take: Callable[[bytes], object]) -> None:
+        """Have ``take`` called with all octets, in pieces and as they come; return at the end.
+
+        An exception in there is raised here, and nothing more is given.
+        """
+        self._raise()
+        if self._octets:
+            take(self._take(self._octets))
+        self._taker = take
+        try:
+            while not self._ended:
+                await self._more("give_to")
+        finally:
+            self._taker = None
 
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` octets.
@@ -149,6 +170,13 @@ class PieceReader(asyncio.StreamReader):
                 self._offset = 0
         self._resume()
         return b"".join(found)
+
+    def _give(self, data: bytes) -> None:
+        try:
+            self._taker(data)  # type: ignore[misc]
+        except Exception as error:
+            self._taker = None
+            self._wake(error)
 
     def _find(self, separator: bytes, start: int) -> int:
         """Return where a separator is in what is unread, or -1; all of that becomes one piece."""

@@ -115,9 +115,13 @@ class StreamTransport(asyncio.Transport):
     def read_ready(self) -> None:
         """Pass on what there is to read."""
         taken = False
-        while self.is_reading() and (data := self._connection.read(_READ)):
-            taken = True
-            self._protocol.data_received(data)  # type: ignore[attr-defined]
+        octets = _READ
+        while octets == _READ and self.is_reading():  # else that was all
+            data = self._connection.read(_READ)
+            octets = len(data)
+            if data:
+                taken = True
+                self._protocol.data_received(data)  # type: ignore[attr-defined]
         if taken:
             self._driver.wake()  # the window has opened
         if self.is_reading() and self._connection.at_eof and not self._eof_received:

@@ -17,12 +17,13 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from testbed.errors import WorkloadError
 from testbed.records import Connection, View
+from testbed.streams import PieceReader
 from testbed.workload.pauses import Pause, Pauses
 from testbed.workload.payload import Flow, Payload, Received
 from testbed.workload.stacks.model import Scalar, Streams, Transport
@@ -73,7 +74,7 @@ class Activity:
         self.on_ready = on_ready
         self.meet = meet
         self._on_start = on_start
-        self._waits: list[str] = []
+        self._waits: list[Callable[[], str]] = []
         self.started_ns: int | None = None
         self.octets = 0  # received
         self.samples = 0  # transactions answered or blocks received
@@ -81,14 +82,18 @@ class Activity:
     @property
     def waiting_for(self) -> str:
         """What it is waiting for, or was when it failed."""
-        return " and ".join(self._waits) or "its turn"
+        return " and ".join(what() for what in self._waits) or "its turn"
 
     @contextlib.contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Wait for something; when that fails or is cancelled, it stays on record."""
-        self._waits.append(what)
+    def waiting(self, what: str | Callable[[], str]) -> Iterator[None]:
+        """Wait for something; when that fails or is cancelled, it stays on record.
+
+        :param what: or what tells it, as it is when that is asked.
+        """
+        said = (lambda: what) if isinstance(what, str) else what
+        self._waits.append(said)
         yield
-        self._waits.remove(what)
+        self._waits.remove(said)
 
     def start(self, started_ns: int) -> None:
         """Note that the half begins to connect, or has its first connection."""
@@ -274,8 +279,9 @@ class Transfer:
 
     async def receive_to_end(self, reader: asyncio.StreamReader) -> None:
         """Read until the peer half-closes."""
-        while await self._read(reader, CHUNK):
-            pass
+        with self._activity.waiting(lambda: f"data after {self._received.octets} octets"):
+            # No task is woken for each piece: that takes longer than what is done with it.
+            await cast("PieceReader", reader).give_to(self.take)
         self.look()
         self._peer_half_closed = True
 

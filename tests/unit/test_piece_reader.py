@@ -131,6 +131,53 @@ def test_who_is_cancelled_leaves_the_reader_to_others(make: Make) -> None:
     run(test)
 
 
+def test_a_taker_gets_what_is_there_then_each_piece_at_once_until_the_end() -> None:
+    async def test() -> None:
+        reader, taken = ours(), []
+        reader.feed_data(b"ab")
+        reader.feed_data(b"cd")
+        giving = asyncio.ensure_future(reader.give_to(taken.append))
+        await asyncio.sleep(0)
+        reader.feed_data(b"ef")
+        reader.feed_data(b"gh")
+        assert taken == [b"abcd", b"ef", b"gh"]  # and no task was woken for the last two
+        reader.feed_eof()
+        await giving
+        assert reader.at_eof()
+
+    run(test)
+
+
+def test_what_a_taker_raises_ends_the_giving_alone() -> None:
+    async def test() -> None:
+        reader = ours()
+        giving = asyncio.ensure_future(reader.give_to(lambda data: 1 // len(data[1:])))
+        await asyncio.sleep(0)
+        reader.feed_data(b"x")
+        reader.feed_data(b"rest")
+        with pytest.raises(ZeroDivisionError):
+            await giving
+        assert await reader.read(9) == b"rest"
+
+    run(test)
+
+
+def test_a_taker_that_is_cancelled_leaves_the_rest_to_others() -> None:
+    async def test() -> None:
+        reader, taken = ours(), []
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await reader.give_to(taken.append)
+        reader.feed_data(b"late")
+        assert await reader.read(9) == b"late"
+        reader.set_exception(ConnectionResetError("gone"))
+        with pytest.raises(ConnectionResetError):
+            await reader.give_to(taken.append)
+        assert taken == []
+
+    run(test)
+
+
 @pytest.mark.parametrize("make", [ours, theirs])
 @pytest.mark.parametrize("end", [b"\n", b""])
 def test_a_line_that_is_too_long_is_an_error_and_is_thrown_away(make: Make, end: bytes) -> None:

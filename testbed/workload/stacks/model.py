@@ -46,6 +46,8 @@ class Transport(Protocol):
     async def connect(self, remote: tuple[str, int], data: bytes = b"") -> Streams:
         """Open a connection to an address and port; ``OSError`` when it is refused.
 
+        The reader is a :class:`testbed.streams.PieceReader`, as that of an accepted connection is.
+
         :param data: is written at once.  A stack with TCP Fast Open sends it with the SYN, as far
             as that can be.
         """

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from testbed.streams import PieceReader
 from testbed.workload.limits import limited
 from testbed.workload.transfer import Activity
 
@@ -126,7 +127,7 @@ class MemoryStack:
 
     def _end(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Pipe]:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
+        reader = PieceReader(1 << 16, loop)
         protocol = asyncio.StreamReaderProtocol(reader)
         pipe = Pipe(self, protocol)
         protocol.connection_made(pipe)
