@@ -14,11 +14,12 @@ _SUMMARIES: Final = {
     "rate": "RATE [PACKETOVERHEAD [CELLSIZE [CELLOVERHEAD]]] [burst SIZE]",
     "loss": (
         "[random] PERCENT [CORRELATION], gemodel P [R [1-H [1-K]]],"
-        " or state P13 [P31 [P32 [P23 [P14]]]]"
+        " or state P13 [P31 [P32 [P23 [P14]]]]; ecn marks instead"
     ),
     "reorder": "PERCENT [CORRELATION] [gap N]: packets that overtake those that are delayed",
     "duplicate": "PERCENT [CORRELATION]: packets that arrive twice",
     "corrupt": "PERCENT [CORRELATION]: packets of which one bit is inverted",
+    "slot": "MIN [MAX] or distribution NAME DELAY JITTER; [packets N] [bytes N]: bursts",
     "trace": "a file: of mahimahi's, or CSV with time and any of rate, delay, loss, limit",
     "flap": "UP DOWN [seed N]: mean times for which the wire is there, and loses all that comes",
     "queue": "what waits for the rate, and what is dropped or marked: KIND [OPTION VALUE]...",
