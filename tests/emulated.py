@@ -71,7 +71,7 @@ class Lab:
         if start:
             self.add(toward_b, toward_a)
 
-    def add(self, toward_b: str = "", toward_a: str = "") -> None:
+    def add(self, toward_b: str = "", toward_a: str = "", *, half_duplex: bool = False) -> None:
         self.emulator.add(
             link="lan",
             a="wire_a",
@@ -80,6 +80,7 @@ class Lab:
             toward_a=Netem.parse(toward_a),
             toward_b=Netem.parse(toward_b),
             seed=1,
+            half_duplex=half_duplex,
         )
 
     @staticmethod

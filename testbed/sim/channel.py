@@ -10,6 +10,7 @@ import msgspec
 from testbed.sim.agenda import Agenda
 from testbed.sim.frame import Frame
 from testbed.sim.frames import Frames
+from testbed.wire.medium import Side
 from testbed.wire.model import LinkModel
 from testbed.wire.netem import Delay, Limit, LimitUnit, Netem, Rate, WireCounters
 
@@ -39,6 +40,7 @@ class Channel:
         mtu: int,
         seed: str,
         wire_seed: int,
+        side: Side | None,
         offload: bool,
         arrive: Callable[[Frame, int], None],
     ) -> None:
@@ -47,7 +49,13 @@ class Channel:
         self.up = True
         self._agenda = agenda
         self._model: LinkModel[Frame] = LinkModel(
-            netem, mtu=mtu, seed=seed, frames=Frames(), now_ns=agenda.now, wire_seed=wire_seed
+            netem,
+            mtu=mtu,
+            seed=seed,
+            frames=Frames(),
+            now_ns=agenda.now,
+            wire_seed=wire_seed,
+            side=side,
         )
         self._arrive = arrive
         self._due: int | None = None  # the earliest departure that the agenda has

@@ -35,6 +35,7 @@ from testbed.topology.operations import (
     SetWire,
 )
 from testbed.topology.plan import wire_seed
+from testbed.wire.medium import Medium
 from testbed.wire.netem import Netem
 from testbed.wire.report import Wire, WireReport
 
@@ -231,9 +232,10 @@ class Network:
         return self._forwarding.source(node, destination)
 
     def _connect(self, link: Link, seed: int) -> None:
-        for toward, near, far, netem in (
-            ("b", link.a, link.b, link.toward_b),
-            ("a", link.b, link.a, link.toward_a),
+        toward_a, toward_b = Medium().sides() if link.half_duplex else (None, None)
+        for toward, near, far, netem, side in (
+            ("b", link.a, link.b, link.toward_b, toward_b),
+            ("a", link.b, link.a, link.toward_a, toward_a),
         ):
             station = self._bridges.get(far.node) or self._ips[far.node]
             channel = Channel(
@@ -243,6 +245,7 @@ class Network:
                 # Of names, so that adding a link leaves the randomness of the others alone.
                 seed=f"{seed} {link.name} {toward}",
                 wire_seed=wire_seed(seed, link.name),
+                side=side,
                 offload=link.offload,
                 arrive=station.arrive,
             )

@@ -102,4 +102,10 @@ def _fat_tree(tree: FatTreeSpec) -> _Parts:
 
 
 def _link(options: LinkOptions, a: str, b: str) -> LinkSpec:
-    return LinkSpec(between=[a, b], netem=options.netem, mtu=options.mtu, offload=options.offload)
+    return LinkSpec(
+        between=[a, b],
+        netem=options.netem,
+        mtu=options.mtu,
+        offload=options.offload,
+        duplex=options.duplex,
+    )

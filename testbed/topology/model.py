@@ -155,6 +155,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     toward_b: Netem = Netem()  # shapes what travels from a to b
     toward_a: Netem = Netem()
     offload: bool = False  # True: segments larger than the MTU may cross the link
+    half_duplex: bool = False  # both directions share one medium
     middlebox: tuple[Box, ...] = ()  # the first one nearest to a
 
     @property

@@ -272,6 +272,7 @@ class AddWire(Operation, frozen=True, kw_only=True):
     """A shaped wire between two interfaces of the wire namespace.
 
     Frames that arrive at ``a`` leave through ``b`` shaped by ``toward_b``, and the other way round.
+    With ``half_duplex`` only one frame is on the wire at a time, in whichever direction.
     Before that they go through the ``middlebox``, the first of them nearest to ``a``; ``nodes`` are
     those at the ends of the link.
     """
@@ -285,6 +286,7 @@ class AddWire(Operation, frozen=True, kw_only=True):
     engine: str = "auto"  # auto, netem or emulator
     seed: int = 0
     offload: bool = False
+    half_duplex: bool = False
     middlebox: tuple[Box, ...] = ()
     nodes: tuple[str, str] = ("", "")
 
@@ -295,6 +297,7 @@ class AddWire(Operation, frozen=True, kw_only=True):
         ]
         words = f"wire add {self.link} {self.a} {self.b} {' '.join(directions)}"
         offload = " offload on" if self.offload else ""
+        offload += " duplex half" if self.half_duplex else ""
         boxes = f" middlebox [{', '.join(map(str, self.middlebox))}]" if self.middlebox else ""
         return f"{words} mtu {self.mtu} engine {self.engine} seed {self.seed}{offload}{boxes}"
 

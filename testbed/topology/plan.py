@@ -60,15 +60,24 @@ def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
 def check_engine(topology: Topology, engine: str) -> None:
     """Check that an engine can carry all links.
 
-    :raises InputError: a link has middleboxes, which the engine does not have.
+    :raises InputError: a link has middleboxes or a shared medium, which the engine does not have.
     """
     for link in topology.links:
-        if link.middlebox and engine == "netem":
-            raise InputError(
-                f"netem has no middleboxes, such as {link.middlebox[0].kind!r}",
-                path=join_path("links", link.name, "middlebox"),
-                hint="with the engine auto the emulator carries this link, and netem the others",
-            )
+        if engine != "netem" or not _emulated(link):
+            continue
+        key, missing = "duplex", "medium that both directions share"
+        if link.middlebox:
+            key, missing = "middlebox", f"middleboxes, such as {link.middlebox[0].kind!r}"
+        raise InputError(
+            f"netem has no {missing}",
+            path=join_path("links", link.name, key),
+            hint="with the engine auto the emulator carries this link, and netem the others",
+        )
+
+
+def _emulated(link: Link) -> bool:
+    """Tell whether a link has what no qdisc of the kernel does."""
+    return bool(link.middlebox) or link.half_duplex
 
 
 def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOperation]:
@@ -162,9 +171,10 @@ def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
         mtu=link.mtu,
         toward_b=link.toward_b,
         toward_a=link.toward_a,
-        engine="emulator" if link.middlebox else engine,
+        engine="emulator" if _emulated(link) else engine,
         seed=wire_seed(seed, link.name),
         offload=link.offload,
+        half_duplex=link.half_duplex,
         middlebox=link.middlebox,
         nodes=(link.a.node, link.b.node) if link.middlebox else ("", ""),
     )

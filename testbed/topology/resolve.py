@@ -130,5 +130,6 @@ def _link(
         toward_a=shape.toward.get(a.node, shape.both),
         toward_b=shape.toward.get(b.node, shape.both),
         offload=spec.offload,
+        half_duplex=spec.duplex == "half",
         middlebox=middlebox,
     )

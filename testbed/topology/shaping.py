@@ -41,7 +41,21 @@ def shaping(document: Document[TopologySpec], name: str, spec: LinkSpec) -> Shap
             for node, it in spec.toward.items()
         )
     )
-    return Shaping(both=both, toward=dict(zip(spec.toward, toward, strict=True)))
+    found = Shaping(both=both, toward=dict(zip(spec.toward, toward, strict=True)))
+    if spec.duplex == "half":
+        _check_rates(document, found, list(spec.between), path)
+    return found
+
+
+def _check_rates(
+    document: Document[TopologySpec], found: Shaping, ends: list[str], path: str
+) -> None:
+    """Check that frames of both directions take time on the medium that they share."""
+    for end in ends:
+        if not found.toward.get(end, found.both).rate:
+            missing = f"toward {end!r} there is none"
+            message = f"a shared medium needs a rate in each direction; {missing}"
+            raise document.error(message, f"{path}.duplex")
 
 
 def _read(document: Document[TopologySpec], base: Netem, options: NetemSpec, path: str) -> Netem:

@@ -137,6 +137,7 @@ class LinkOptions(Spec, frozen=True, kw_only=True):
     netem: NetemSpec | msgspec.UnsetType = msgspec.UNSET  # both directions
     mtu: Mtu = 1500
     offload: bool = False  # True: segments larger than the MTU may cross the link
+    duplex: Literal["full", "half"] = "full"  # half: both directions share one medium
 
 
 class LinkSpec(LinkOptions, frozen=True, kw_only=True):

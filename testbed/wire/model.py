@@ -132,6 +132,11 @@ class LinkModel(Generic[H]):
         return self._netem
 
     @property
+    def half_duplex(self) -> bool:
+        """Whether it shares a medium with the other direction."""
+        return self._side is not None
+
+    @property
     def least_delay_ns(self) -> int:
         """No frame leaves earlier than this after its arrival."""
         delay = self._netem.delay

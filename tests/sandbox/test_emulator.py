@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 
 from testbed.wire.netem import Netem
-from tests.emulated import VNET_HEADER, frames, in_time, lab
+from tests.emulated import VNET_HEADER, Lab, frames, in_time, ip, lab
 from tests.isolation import isolated
 
 pytestmark = pytest.mark.sandbox
@@ -153,6 +154,26 @@ def test_a_queue_marks_frames_and_their_checksums_stay_right() -> None:
         assert others == [marked] * 3
         counters = wire.counters()
         assert (counters.marked, counters.dropped, counters.waiting_bytes) == (3, 0, 0)
+
+
+@isolated
+def test_frames_of_both_directions_share_a_medium() -> None:
+    """A frame takes 50 ms; on a wire of its own for each direction both would take no longer."""
+    options = "rate 242240bit"
+    it = Lab(start=False)
+    try:
+        it.add(options, options, half_duplex=True)
+        frame = ETHERNET + bytes(1500)
+        started = time.monotonic()
+        it.send("a", frame)
+        it.send("b", frame)
+        it.receive("b")
+        it.receive("a")
+        assert time.monotonic() - started > 0.099
+    finally:
+        it.close()
+        for name in "ab":
+            ip("link", "delete", f"host_{name}")
 
 
 @isolated

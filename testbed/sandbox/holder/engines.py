@@ -58,6 +58,7 @@ class EmulatorEngine:
             toward_b=wire.toward_b,
             seed=wire.seed,
             offload=wire.offload,
+            half_duplex=wire.half_duplex,
             middlebox=wire.middlebox,
             nodes=wire.nodes,
         )
@@ -72,16 +73,20 @@ class EmulatorEngine:
         if not checks:
             return
         report = self._started().report()
-        seen = {(item.link, item.toward): item.netem for item in report.directions}
+        seen = {(item.link, item.toward): item for item in report.directions}
         for operation, wire in checks:
             for toward, wanted in (("a", wire.toward_a), ("b", wire.toward_b)):
                 found = seen.get((wire.link, toward))
-                if found != wanted:
-                    raise OperationError(
-                        str(operation),
-                        wanted=f"toward {toward}: {wanted.to_tc() or 'no option'}",
-                        seen="no such wire" if found is None else found.to_tc() or "no option",
+                if found is None or found.netem != wanted:
+                    wrong = "no such wire" if found is None else found.netem.to_tc() or "no option"
+                    said = f"toward {toward}: {wanted.to_tc() or 'no option'}"
+                    raise OperationError(str(operation), wanted=said, seen=wrong)
+                if found.half_duplex is not wire.half_duplex:
+                    said, wrong = (
+                        f"toward {toward}: duplex {'half' if each else 'full'}"
+                        for each in (wire.half_duplex, found.half_duplex)
                     )
+                    raise OperationError(str(operation), wanted=said, seen=wrong)
             self._verify_boxes(operation, wire, report)
 
     def _verify_boxes(self, operation: ops.Operation, wire: ops.AddWire, report: Report) -> None:

@@ -51,11 +51,13 @@ class Emulator:
         toward_b: Netem,
         seed: int = 0,
         offload: bool = False,
+        half_duplex: bool = False,
         middlebox: tuple[Box, ...] = (),
         nodes: tuple[str, str] = ("", ""),
     ) -> None:
         """Carry frames between interfaces ``a`` and ``b`` of the emulator's namespace.
 
+        :param half_duplex: both directions share one medium.
         :param middlebox: what stands on the wire, the first nearest to ``a``.
         :param nodes: those at the ends ``a`` and ``b``, by the names that the boxes' options have.
         :raises InputError: options that the emulator cannot carry out (a bad trace file).
@@ -71,6 +73,7 @@ class Emulator:
                 toward_b=toward_b,
                 seed=seed,
                 offload=offload,
+                half_duplex=half_duplex,
                 middlebox=middlebox,
                 nodes=nodes,
             )

@@ -15,6 +15,7 @@ from testbed.middlebox.box import Work
 from testbed.wire.emulator.messages import Add, Direction
 from testbed.wire.emulator.pool import Pool
 from testbed.wire.emulator.port import Port, Receiver
+from testbed.wire.medium import Medium, Side
 from testbed.wire.model import LinkModel
 from testbed.wire.netem import Netem, WireCounters
 
@@ -109,9 +110,13 @@ class Loop:
         """
         if (wire.link, "a") in self._lanes:
             raise SandboxError("it exists already")
+        toward_a, toward_b = Medium().sides() if wire.half_duplex else (None, None)
         models = {
-            toward: self._model(wire, toward, netem)
-            for toward, netem in (("a", wire.toward_a), ("b", wire.toward_b))
+            toward: self._model(wire, toward, netem, side)
+            for toward, netem, side in (
+                ("a", wire.toward_a, toward_a),
+                ("b", wire.toward_b, toward_b),
+            )
         }
         passage = _passage(wire, self._pool, models)
         a = Port(wire.a, self._pool)
@@ -165,6 +170,7 @@ class Loop:
                 toward=toward,
                 netem=lane.model.netem,
                 in_force=lane.model.in_force,
+                half_duplex=lane.model.half_duplex,
                 counters=lane.counters(),
             )
             for (link, toward), lane in self._lanes.items()
@@ -261,7 +267,7 @@ class Loop:
             self._sequence += 1
             heapq.heappush(self._timers, (next_ns, self._sequence, lane))
 
-    def _model(self, wire: Add, toward: str, netem: Netem) -> LinkModel[int]:
+    def _model(self, wire: Add, toward: str, netem: Netem, side: Side | None) -> LinkModel[int]:
         _check(netem, offload=wire.offload)
         return LinkModel(
             netem,
@@ -270,6 +276,7 @@ class Loop:
             frames=self._pool,
             now_ns=time.monotonic_ns(),
             wire_seed=wire.seed,
+            side=side,
         )
 
 

@@ -16,6 +16,7 @@ class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     What arrives at ``a`` leaves through ``b``, shaped by ``toward_b``, and the other way round.
 
+    :param half_duplex: one frame at a time, in whichever direction.
     :param middlebox: what stands on the wire, the first nearest to ``a``.
     :param nodes: those at the ends ``a`` and ``b``, by the names that the boxes' options have.
     """
@@ -28,6 +29,7 @@ class Add(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     toward_b: Netem
     seed: int = 0
     offload: bool = False
+    half_duplex: bool = False
     middlebox: tuple[Box, ...] = ()
     nodes: tuple[str, str] = ("", "")
 
@@ -52,12 +54,17 @@ Request: TypeAlias = Add | Set | Begin | Read
 
 
 class Direction(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one direction of a wire; ``in_force``: of options that change by themselves."""
+    """The state of one direction of a wire.
+
+    :param in_force: of options that change by themselves.
+    :param half_duplex: the other direction shares its medium.
+    """
 
     link: str
     toward: str
     netem: Netem
     in_force: Netem
+    half_duplex: bool
     counters: WireCounters
 
 
