@@ -79,6 +79,23 @@ def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> Non
         os._exit(1)
 
 
+def cpu_meter(child: subprocess.Popen[bytes]) -> Callable[[], float]:
+    """Return what tells the CPU time in seconds that all processes of a child's session used."""
+    session = os.getsid(child.pid)
+    return lambda: _cpu_s(session)
+
+
+def _cpu_s(session: int) -> float:
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it is gone
+            # proc_pid_stat(5): the fields behind the name in brackets; the fourth is the session.
+            fields = path.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 @contextlib.contextmanager
 def group(
     argv: Sequence[str],

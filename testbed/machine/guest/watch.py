@@ -16,8 +16,9 @@ from typing import Final
 
 from testbed.errors import MachineError
 from testbed.machine import guest
+from testbed.machine.guest.patience import Patience
 
-BOOT_S: Final = 120  # from the start to the program's: software emulation on a busy host is slow
+BOOT_S: Final = 120  # from the start to the program's: software emulation is slow
 SILENCE_S: Final = 120  # without a sign of life; BEAT_S is the time between two
 INTERRUPTED: Final = 130
 _TURN_S: Final = 1.0
@@ -74,6 +75,7 @@ class Watch:
     :param status: a descriptor with the guest's status lines; at its end the guest is gone.
     :param outputs: what is read from each descriptor is written to another, as it comes.
     :param console: the file of the kernel's messages.
+    :param spent: returns the CPU time in seconds that the guest has used.
     :param on_up: called when the program starts.
     """
 
@@ -85,6 +87,7 @@ class Watch:
         outputs: Mapping[int, int],
         console: Path,
         limit_s: float | None,
+        spent: Callable[[], float],
         on_up: Callable[[], object] = lambda: None,
     ) -> None:
         self._on_up = on_up
@@ -97,6 +100,8 @@ class Watch:
         self._up = False
         self._full = False
         self._exit: int | None = None
+        self._boot = Patience(BOOT_S, spent)
+        self._silence = Patience(SILENCE_S, spent)
 
     def follow(self) -> int:
         """Return the program's exit status once the guest is gone.
@@ -109,6 +114,8 @@ class Watch:
         while open_:
             ready, _, _ = select.select(list(open_), [], [], _TURN_S)
             quiet = 0 if self._status in ready else quiet + (not ready)
+            if quiet == 1 and not ready:
+                self._silence.begin()
             for descriptor in ready:
                 if not self._take(descriptor):
                     open_.remove(descriptor)
@@ -142,10 +149,10 @@ class Watch:
     def _check_time(self, passed_s: float, quiet_s: float) -> None:
         if self._limit_s is not None and passed_s > self._limit_s:
             raise self._failed(f"was ended at the limit of {self._limit_s:g} s")
-        if self._exit is None and not self._up and passed_s > BOOT_S:
-            raise self._failed(f"did not start a program within {BOOT_S} s")
-        if self._exit is None and self._up and quiet_s > SILENCE_S:
-            raise self._failed(f"hangs: no sign of life for {SILENCE_S} s")
+        if self._exit is None and not self._up and self._boot.is_over(passed_s):
+            raise self._failed(f"did not start a program within {passed_s:.0f} s")
+        if self._exit is None and self._up and self._silence.is_over(quiet_s):
+            raise self._failed(f"hangs: no sign of life for {quiet_s:.0f} s")
 
     def _conclusion(self) -> int:
         if self._exit is None:

@@ -102,7 +102,7 @@ class Qemu:
             stack.enter_context(_ended(child))
             for port in ports.values():
                 port.theirs.close()
-            return _watch(self.name, ports, program, console, limit_s)
+            return _watch(self.name, ports, program, console, limit_s, child)
 
 
 class _Port:
@@ -120,7 +120,12 @@ class _Port:
 
 
 def _watch(
-    name: str, ports: dict[str, _Port], program: Program, console: Path, limit_s: float | None
+    name: str,
+    ports: dict[str, _Port],
+    program: Program,
+    console: Path,
+    limit_s: float | None,
+    child: subprocess.Popen[bytes],
 ) -> int:
     sys.stdout.flush()
     watch = Watch(
@@ -132,6 +137,7 @@ def _watch(
         },
         console=console,
         limit_s=limit_s,
+        spent=processes.cpu_meter(child),
     )
     with (
         restored_terminal()

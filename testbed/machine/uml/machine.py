@@ -132,7 +132,7 @@ class Uml:
             stack.callback(_end, child)
             for pipe in pipes.values():
                 pipe.close_theirs()
-            return _follow(self.name, pipes, program, console, limit_s, folder)
+            return _follow(self.name, pipes, program, console, limit_s, folder, child)
 
     def _kept(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the program's variables; in virtual time without what differs between users."""
@@ -226,6 +226,7 @@ def _follow(
     console: Path,
     limit_s: float | None,
     folder: Path,
+    child: subprocess.Popen[bytes],
 ) -> int:
     sys.stdout.flush()
     outputs = (
@@ -237,6 +238,7 @@ def _follow(
         outputs=outputs,
         console=console,
         limit_s=limit_s,
+        spent=processes.cpu_meter(child),
         on_up=lambda: shutil.rmtree(folder),  # needed no more; so kill -9 leaves nothing
     )
     interrupts = Interrupts(lambda: pipes[_INTERRUPT].write(b"\n"))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InputError, MachineError
-from testbed.machine import Program, guest, kernels, machine, packages
+from testbed.machine import Program, guest, kernels, machine, packages, processes
+from testbed.machine.guest.patience import Patience
 from testbed.machine.guest.watch import Watch
 from testbed.machine.kernels import Kernel
 from testbed.machine.qemu import cpio
@@ -123,7 +124,14 @@ def follow(status, tmp_path, *, console=""):
     read, write = os.pipe()
     os.write(write, status.encode())
     os.close(write)
-    watch = Watch("m", status=read, outputs={}, console=tmp_path / "console", limit_s=None)
+    watch = Watch(
+        "m",
+        status=read,
+        outputs={},
+        console=tmp_path / "console",
+        limit_s=None,
+        spent=lambda: 0.0,
+    )
     try:
         return watch.follow()
     finally:
@@ -146,3 +154,37 @@ def test_a_guest_s_exit_status_is_its_program_s(tmp_path):
 def test_a_guest_without_an_end_is_an_error_with_its_last_words(tmp_path, status, why):
     with pytest.raises(MachineError, match=f"m .*{why}.*Kernel panic"):
         follow(status, tmp_path, console="booting\nKernel panic - oh\nstack\n")
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "used_s", "over"),
+    [
+        (100, 0, False),  # not long enough yet
+        (130, 0, True),  # nothing to do, for ever
+        (130, 130, True),  # it spins
+        (130, 10, False),  # it works, on a busy host
+        (600, 100, False),
+        (1300, 100, True),  # for too long
+    ],
+)
+def test_a_guest_on_a_busy_host_does_not_hang(waited_s, used_s, over):
+    spent = 50.0
+    patience = Patience(120, lambda: spent)
+    patience.begin()
+    spent += used_s
+    assert patience.is_over(waited_s) is over
+
+
+def test_the_time_of_a_session_is_that_of_all_its_processes():
+    """A shell that waits for a program that uses the processor, and one that is dead."""
+    script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
+    child = subprocess.Popen(
+        ["sh", "-c", f"sh -c '{script}'; echo; read line"],
+        start_new_session=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        child.stdout.readline()
+        assert processes.cpu_meter(child)() > 0
+        child.stdin.close()
