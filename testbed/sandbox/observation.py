@@ -34,7 +34,7 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     up: bool  # administratively (IFF_UP)
     carrier: bool  # IFF_RUNNING: it sends; the other end of a veth pair is up too
     mtu: int
-    mac: str
+    mac: str  # empty where the link has no addresses, as of a TUN interface
     master: str | None  # the bridge it is a port of
     offload: bool  # transmit checksums are left to the device, and with them segmentation
     rx_packets: int = 0

@@ -23,8 +23,10 @@ from testbed.host import endpoints
 from testbed.host.devices.packets import PacketDevice
 from testbed.host.devices.tun import TunDevice
 from testbed.host.driver import Host
+from testbed.netlink.transport import Netlink
 from testbed.packet.address import Address
 from testbed.sandbox import syscalls
+from testbed.sandbox.netlink.links import read_links
 from testbed.sockinfo import IPPROTO_MPTCP
 from testbed.stack.mptcp.path_manager.base import PathLimits
 from tests.isolation import isolated
@@ -322,6 +324,14 @@ def test_an_interface_without_a_peer_gives_no_address() -> None:
             TunDevice(["tun0"], RNG)
 
     run(main)
+
+
+@isolated
+def test_a_sandbox_sees_interfaces_without_a_link_layer_address() -> None:
+    (name,) = make_tuns(1)
+    with Netlink() as netlink:
+        (seen,) = (each for each in read_links(netlink) if each.name == name)
+    assert (seen.kind, seen.mac) == ("tun", "")
 
 
 @isolated

@@ -7,7 +7,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -62,7 +62,7 @@ class Network:
         self._monitor = Monitor(_GROUPS)
         self.addresses: frozenset[str] = frozenset()
         self._running: frozenset[str] = frozenset()  # those on interfaces with a carrier
-        self.bound: dict[str, int] = {}  # interfaces, of addresses whose subflows are bound to one
+        self._bound_hosts: dict[str, int] = {}
         self._bound: dict[Address, int] = {}
         self._interfaces: dict[int, Interface] = {}
         self._neighbours: dict[Key, Neighbour] = {}
@@ -102,9 +102,13 @@ class Network:
         except OSError:
             return None
 
+    def bind_hosts(self, interfaces: Mapping[str, int]) -> None:
+        """Bind what subflows from some addresses send to interfaces, given by index."""
+        self._bound_hosts = dict(interfaces)
+
     def bind(self, local: Address) -> None:
         """Have what a subflow sends from here leave by its endpoint's interface, if it has one."""
-        interface = self.bound.get(local.host)
+        interface = self._bound_hosts.get(local.host)
         if interface:
             self._bound[local] = interface
 

@@ -52,7 +52,7 @@ class PacketDevice(FrameDevice):
 
     def bind_hosts(self, interfaces: Mapping[str, int]) -> None:
         """Bind what subflows from some addresses send to interfaces, given by index."""
-        self._network.bound = dict(interfaces)
+        self._network.bind_hosts(interfaces)
 
     def bind(self, local: Address) -> None:
         """Have what a subflow sends from here leave by its address's interface, if it has one."""

@@ -133,7 +133,7 @@ def _state(
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_RUNNING),
         mtu=attrs.number(_MTU),
-        mac=codec.mac(attrs[_ADDRESS]),
+        mac=codec.mac(attrs.get(_ADDRESS, b"")),
         master=names.get(attrs.number(_MASTER)),
         offload=bool(_ethtool(netlink, name, _GET_TX_CHECKSUM)),
         **{key: value for key, value in counted.items() if key in LinkState.__struct_fields__},

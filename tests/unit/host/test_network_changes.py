@@ -69,7 +69,7 @@ def test_a_subflow_may_be_bound_to_an_interface() -> None:
     with contextlib.closing(Network(lambda _: None, lambda: None)) as network:
         index = {name: number for number, name in socket.if_nameindex()}
         bound, free = Address(B, 1000), Address(B, 1001)
-        network.bound = {B: index["w0"]}
+        network.bind_hosts({B: index["w0"]})
         network.bind(bound)
         names = [network.path(local, "10.9.0.2").interface.name for local in (bound, free)]
         assert names == ["w0", "v0"]
