@@ -16,8 +16,6 @@ from testbed.experiment.overrides import Overrides
 from testbed.experiment.venue import Assignment, venue
 from testbed.results.model import RunRecord, Status
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.congestion.bbr import machine
-from testbed.stack.tcp.congestion.bbr.bounds import ShortTerm
 from testbed.stack.tcp.congestion.bbr.cycle import State
 from tests.bottleneck import GOODPUT, MBIT, MS, SECOND, Bottleneck
 
@@ -60,32 +58,16 @@ def test_a_path_is_full_and_its_queue_is_short() -> None:
     assert longest["cubic"] > 30 * MS
 
 
-def test_random_losses_below_the_threshold_do_not_slow_it_down() -> None:
-    """1 %, where a round trip has enough segments for 2 % to be more than one or two of them."""
-    network = Bottleneck(BBR, rate=5 * MBIT, rtt=200 * MS, loss=0.01)
+@pytest.mark.parametrize(
+    ("rate", "rtt", "seed"), [(5, 200, 1), (20, 20, 1), (20, 20, 2), (20, 20, 3)]
+)
+def test_one_percent_of_random_losses_does_not_slow_it_down(rate: int, rtt: int, seed: int) -> None:
+    """83 and 34 segments fill the paths."""
+    network = Bottleneck(BBR, rate=rate * MBIT, rtt=rtt * MS, loss=0.01, seed=seed)
     network.start()
-    network.fill(2)
-    (goodput,) = network.fill(6)
-    assert goodput > 0.9 * 5 * MBIT * GOODPUT
-
-
-def test_what_random_losses_cost_on_a_short_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """34 segments fill the path.  Two rules of the draft cost more than a tenth at 1 %.
-
-    A single loss ends a probe (section 5.5.10.2), and each round trip with a loss lowers the rate
-    until the next one (section 5.5.10.3).  Without either the path is full.
-    """
-    goodputs = []
-    for follows in (True, False):
-        if not follows:
-            monkeypatch.setattr(machine, "too_high", lambda lost, *_, **__: lost > 1448)
-            monkeypatch.setattr(ShortTerm, "adapt", lambda *_: None)
-        network = Bottleneck(BBR, rate=20 * MBIT, rtt=20 * MS, loss=0.01)
-        network.start()
-        network.fill(1)
-        goodputs.append(network.fill(5)[0] / (20 * MBIT * GOODPUT))
-    assert 0.8 < goodputs[0] < 0.9
-    assert goodputs[1] > 0.94
+    network.fill(1 + rtt / 200)
+    (goodput,) = network.fill(5)
+    assert goodput > 0.9 * rate * MBIT * GOODPUT
 
 
 def test_two_flows_share_a_bottleneck() -> None:
@@ -123,10 +105,10 @@ def test_the_start_ends_where_a_short_queue_loses_much() -> None:
 
 
 def test_the_shortest_round_trip_is_looked_for() -> None:
-    """A.10: less than half of what fills the path is in flight for 200 ms, every 5 s."""
+    """A.10: less than half of what fills the path is in flight for 200 ms, every 10 s."""
     network = Bottleneck(BBR, rate=2 * MBIT, rtt=60 * MS)
     sender = network.start()
-    network.fill(4.9)
+    network.fill(9.9)
     windows, begun, ended = [], 0, 0
     while not ended:
         network.fill(0.01)
@@ -135,7 +117,7 @@ def test_the_shortest_round_trip_is_looked_for() -> None:
             windows.append(sender.cwnd)
         elif begun:
             ended = network.now
-    assert begun < 6.5 * SECOND
+    assert begun < 11.5 * SECOND
     assert 200 * MS < ended - begun < 400 * MS
     assert max(windows) <= 0.5 * 2 * MBIT / 8 * 0.07
     assert sender.cwnd > 2 * max(windows)

@@ -9,23 +9,32 @@ from testbed.stack.tcp.congestion.control import Loss, Sample
 INFINITE: Final = 1 << 60
 LOSS_THRESHOLD: Final = 0.02
 BETA: Final = 0.7
+MARGIN: Final = 0.99  # PacingMarginPercent: what leaves, of the rate of the path
 _HEADROOM: Final = 0.15
 _MOST_DOUBLINGS: Final = 30
 
 
-def too_high(lost: int, tx_in_flight: int, *, selective: bool) -> bool:
-    """Tell whether losses say that too much was in flight (IsInflightTooHigh)."""
-    return lost > tx_in_flight * LOSS_THRESHOLD or (lost > 0 and not selective)
+def too_high(lost: int, tx_in_flight: int, mss: int, *, selective: bool) -> bool:
+    """Tell whether losses say that too much was in flight (IsInflightTooHigh).
+
+    One lost segment is no rate: with fewer than 50 in flight it would always be more than 2 %.
+    There must be two, as in the BBR of google/quiche, one of the implementations that the draft
+    names (``quic_bbr2_default_probe_bw_full_loss_count`` in ``quic_protocol_flags_list.h``).
+    """
+    if not selective:
+        return lost > 0
+    return lost > max(tx_in_flight * LOSS_THRESHOLD, mss)
 
 
 def inflight_at_loss(loss: Loss) -> int:
     """Return what was in flight where the losses came to be too many (InflightAtLoss).
 
-    A record may be a burst of many segments of which only the last ones were too much.
+    A record may be a burst of many segments of which only the last ones were too much.  If there
+    were too many losses before it, all of it was (``bbr_inflight_hi_from_lost_skb`` in google/bbr).
     """
     size = loss.end - loss.start
     before, lost = loss.tx_in_flight - size, loss.lost - size
-    return before + int((LOSS_THRESHOLD * before - lost) / (1 - LOSS_THRESHOLD))
+    return before + max(0, int((LOSS_THRESHOLD * before - lost) / (1 - LOSS_THRESHOLD)))
 
 
 class LossRound:
@@ -36,15 +45,20 @@ class LossRound:
     :ivar rate: the greatest rate of it, and ``delivered`` the greatest amount.
     """
 
-    __slots__ = ("_end", "delivered", "lossy", "over", "rate")
+    __slots__ = ("_end", "_gain", "_gain_before", "delivered", "lossy", "over", "rate")
 
     def __init__(self) -> None:
         self.lossy = self.over = False
         self.rate = self.delivered = 0
         self._end = 0
+        self._gain = self._gain_before = 1.0
 
-    def take(self, sample: Sample) -> None:
-        """Take an ACK, before the model is changed; one without a rate tells of nothing."""
+    def take(self, sample: Sample, gain: float) -> None:
+        """Take an ACK, before the model is changed; one without a rate tells of nothing.
+
+        :param gain: at which segments leave now.
+        """
+        self._gain = min(self._gain, gain)
         self.over = False
         if not sample.rate:
             return
@@ -53,6 +67,15 @@ class LossRound:
         self.over = sample.prior >= self._end
         if self.over:
             self._end = sample.total
+
+    @property
+    def allowed(self) -> int:
+        """The rate that the path was seen to deliver, had segments left at the rate of the model.
+
+        Of what leaves at 0.99 of it, or less where a queue is drained, no more can be delivered.
+        Of the segments that this round trip's ACKs are for, some have left in the one before.
+        """
+        return int(self.rate / (MARGIN * min(self._gain, self._gain_before)))
 
     def note(self, total: int) -> None:
         """Note a loss; the round trip of the first one begins here."""
@@ -67,6 +90,7 @@ class LossRound:
     def advance(self, sample: Sample) -> None:
         """Take an ACK, after the model was changed."""
         if self.over:
+            self._gain_before, self._gain = self._gain, 1.0
             self.rate, self.delivered = sample.rate, sample.total - sample.prior
 
     def restart(self) -> None:
@@ -93,10 +117,13 @@ class ShortTerm:
     def adapt(self, latest: LossRound, rate: int, window: int) -> None:
         """Go down to what was delivered in a lossy round trip, at most by 30 %.
 
+        The draft's answer to the loss of X % is to send X % less (section 5.3.3.8).  So what was
+        not delivered because this side has not sent it is no reason to send less.
+
         :param rate: to begin with, as ``window``.
         """
         before = rate if self.rate == INFINITE else self.rate
-        self.rate = max(latest.rate, int(BETA * before))
+        self.rate = max(latest.allowed, int(BETA * before))
         before = window if self.inflight == INFINITE else self.inflight
         self.inflight = max(latest.delivered, int(BETA * before))
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import msgspec
 from mypy_extensions import mypyc_attr
 
-from testbed.stack.tcp.congestion.bbr.bounds import BETA, inflight_at_loss, too_high
+from testbed.stack.tcp.congestion.bbr.bounds import BETA, MARGIN, inflight_at_loss, too_high
 from testbed.stack.tcp.congestion.bbr.cycle import Feedback, Memory, ProbeWait, State
 from testbed.stack.tcp.congestion.bbr.model import Model
 from testbed.stack.tcp.congestion.bbr.pipe import FullPipe, LossRanges
@@ -21,7 +21,6 @@ from testbed.stack.tcp.pacer import quantum
 
 _NS: Final = 1_000_000_000
 _FIRST_RTT_NS: Final = 1_000_000  # until there is a sample
-_MARGIN: Final = 0.99  # PacingMarginPercent
 _MIN_PIPE_SEGMENTS: Final = 4  # MinPipeCwnd
 _OFFLOAD_QUANTA: Final = 3
 _DRAIN_ROUNDS: Final = 3
@@ -52,8 +51,9 @@ class Bbr:
     threshold: ClassVar[int] = NO_THRESHOLD
 
     __slots__ = ("_cautious", "_drain_round", "_feedback", "_idle", "_initial", "_limited_until",
-                 "_loss_ranges", "_memory", "_pipe", "_probing", "_recovering", "_too_high",
-                 "_wait", "model", "mss", "pacing_rate", "state", "window")  # fmt: skip
+                 "_loss_ranges", "_memory", "_pipe", "_probe_rtt_window", "_probing",
+                 "_recovering", "_too_high", "_wait", "model", "mss", "pacing_rate", "state",
+                 "window")  # fmt: skip
 
     def __init__(self, group: Group) -> None:
         del group
@@ -71,6 +71,7 @@ class Bbr:
         self._too_high = False  # the last probe was: prev_probe_too_high
         self._cautious = False  # it ended before it could be: prev_probe_precautionary
         self._limited_until = 0  # what leaves before so much is delivered is no sample
+        self._probe_rtt_window = 0  # SaveProbeRTTCwnd
         self._idle = False  # sending has begun again after a silence
         self._recovering = False
 
@@ -152,8 +153,13 @@ class Bbr:
         """Take a segment found lost (HandleLostPacket, section 5.5.10.2)."""
         self.model.note_loss()
         self._loss_ranges.take(loss)
-        if self._probing and too_high(loss.lost, loss.tx_in_flight, selective=sample.selective):
+        selective = sample.selective
+        if self._probing and too_high(loss.lost, loss.tx_in_flight, self.mss, selective=selective):
             self._went_too_high(inflight_at_loss(loss), sample.now, limited=loss.app_limited)
+
+    def _lost_too_much(self, sample: Sample) -> bool:
+        lost, flight = sample.lost_since, sample.tx_in_flight
+        return too_high(lost, flight, self.mss, selective=sample.selective)
 
     def _went_too_high(self, inflight: int, now: int, *, limited: bool) -> None:
         """End a probe that caused congestion with so much in flight (HandleInflightTooHigh)."""
@@ -177,7 +183,8 @@ class Bbr:
         """Take what an ACK measures, and look whether the path is full (CheckFullBWReached)."""
         accelerating = self.state in _ACCELERATING
         starting = not self._pipe.reached
-        self.model.take(sample, self.window, starting=starting, accelerating=accelerating)
+        gain = _GAINS[self.state][0]
+        self.model.take(sample, self.window, gain, starting=starting, accelerating=accelerating)
         if self.model.rounds.begun and not sample.app_limited:
             self._pipe.take(sample.rate)
 
@@ -194,6 +201,9 @@ class Bbr:
             self._adapt_long_term(sample)
             if self.state in _PROBE_BW:
                 self._go_on(sample)
+        if self.model.min_rtt.look(sample.now) and self.state is not State.PROBE_RTT:
+            # By the time that was the shortest; the sample may be that of a full queue.
+            self._probe_rtt_window = max(self._bdp(_GAINS[State.PROBE_RTT][1]), self._min_pipe)
         self.model.min_rtt.take(sample.rtt, sample.now)
         self._check_probe_rtt(sample)
 
@@ -201,7 +211,7 @@ class Bbr:
         """Take the path for full if too much gets lost (CheckStartupHighLoss, section 5.3.1.3)."""
         ended = self.model.latest.over and sample.recovering
         many = self._loss_ranges.many or not sample.selective
-        if sample.marked or (ended and many and _too_high(sample)):
+        if sample.marked or (ended and many and self._lost_too_much(sample)):
             self._memory.leave(State.STARTUP)
             self._pipe.fill()
             self.model.long.limit(max(self._bdp(), self.model.latest.delivered))
@@ -238,7 +248,7 @@ class Bbr:
         """Learn from a sample what is safe (AdaptLongTermModel)."""
         if sample.marked and (self._probing or self.state is State.REFILL):
             self._went_too_high(sample.tx_in_flight, sample.now, limited=sample.app_limited)
-        elif self.model.long.known and not _too_high(sample):
+        elif self.model.long.known and not self._lost_too_much(sample):
             self.model.long.raise_to(sample.tx_in_flight)
             if self.state is State.UP and self._limited_by_long_term(sample):
                 self.model.long.grow(sample.delivered, self.mss)
@@ -345,7 +355,7 @@ class Bbr:
 
     def _pace(self, gain: float) -> None:
         """Pace by the rate of the path; before it is full, only faster (SetPacingRateWithGain)."""
-        rate = int(gain * self.model.rate * _MARGIN)
+        rate = int(gain * self.model.rate * MARGIN)
         if rate and (self._pipe.reached or rate > self.pacing_rate):
             self.pacing_rate = rate
 
@@ -380,10 +390,6 @@ class Bbr:
         return _MIN_PIPE_SEGMENTS * self.mss
 
     @property
-    def _probe_rtt_window(self) -> int:
-        return max(self._bdp(_GAINS[State.PROBE_RTT][1]), self._min_pipe)
-
-    @property
     def _target(self) -> int:
         """What is to be in flight, unless congestion has cut the window (TargetInflight)."""
         return min(self._bdp(), self.window)
@@ -398,7 +404,3 @@ class Bbr:
         burst = _OFFLOAD_QUANTA * quantum(self.pacing_rate, self.mss)
         octets = max(octets, burst, self._min_pipe)
         return octets + 2 * self.mss if self.state is State.UP else octets
-
-
-def _too_high(sample: Sample) -> bool:
-    return too_high(sample.lost_since, sample.tx_in_flight, selective=sample.selective)

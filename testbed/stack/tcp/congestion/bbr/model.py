@@ -36,17 +36,20 @@ class Model:
         self.short = ShortTerm()
         self.long = LongTerm()
 
-    def take(self, sample: Sample, window: int, *, starting: bool, accelerating: bool) -> None:
+    def take(
+        self, sample: Sample, window: int, gain: float, *, starting: bool, accelerating: bool
+    ) -> None:
         """Take what an ACK measures, before the state is looked at.
 
         UpdateLatestDeliverySignals, UpdateCongestionSignals and UpdateACKAggregation.
 
+        :param gain: of the rate, at which segments leave now.
         :param starting: the path has not been full yet.
         :param accelerating: losses are for the probe to judge, not for the short term.
         """
         latest = self.latest
         self.total = sample.total
-        latest.take(sample)
+        latest.take(sample, gain)
         self.rounds.take(sample.prior, sample.total, valid=sample.rate > 0)
         if sample.rate:
             self.bandwidth.take(sample.rate, limited=sample.app_limited)

@@ -10,8 +10,7 @@ from collections import deque
 from typing import Final
 
 _NS: Final = 1_000_000_000
-_MIN_RTT_NS: Final = 10 * _NS  # MinRTTFilterLen
-_PROBE_RTT_NS: Final = 5 * _NS  # ProbeRTTInterval
+_MIN_RTT_NS: Final = 10 * _NS  # MinRTTFilterLen, ProbeRTTInterval
 _PROBE_RTT_DURATION_NS: Final = _NS // 5
 
 
@@ -71,32 +70,30 @@ class MaxBandwidth:
 class MinRtt:
     """The shortest round-trip time of 10 s, and when to look for it (section 5.3.4.3).
 
+    Both times are 10 s in the text of the working group since May 2026, as in version 1.
+
     :ivar value: ``None`` before a sample.
-    :ivar expired: there was none as short as before for 5 s.
+    :ivar expired: there was none as short as before for 10 s.
     """
 
-    __slots__ = ("_at", "_ends", "_lasted", "_probe", "_probe_at", "expired", "value")
+    __slots__ = ("_at", "_ends", "_lasted", "expired", "value")
 
     def __init__(self) -> None:
         self.value: int | None = None
         self.expired = False
         self._at = 0
-        self._probe: int | None = None  # the shortest of 5 s
-        self._probe_at = 0
         self._ends: int | None = None  # when the present probe may end
         self._lasted = False  # it has, for a round trip
 
+    def look(self, now: int) -> bool:
+        """Tell whether the next sample counts whatever it is (UpdateMinRTT)."""
+        self.expired = self.value is not None and now > self._at + _MIN_RTT_NS
+        return self.expired
+
     def take(self, rtt: int | None, now: int) -> None:
         """Take a sample, if there is one (UpdateMinRTT)."""
-        probe = self._probe
-        self.expired = probe is not None and now > self._probe_at + _PROBE_RTT_NS
-        if rtt is not None and (probe is None or rtt < probe or self.expired):
-            self._probe = probe = rtt
-            self._probe_at = now
-        if probe is None:
-            return
-        if self.value is None or probe < self.value or now > self._at + _MIN_RTT_NS:
-            self.value, self._at = probe, self._probe_at
+        if rtt is not None and (self.value is None or rtt < self.value or self.expired):
+            self.value, self._at = rtt, now
 
     def begin(self) -> None:
         """Begin a probe: less is sent, until the queue is gone."""
@@ -116,13 +113,13 @@ class MinRtt:
         return False
 
     def done(self, now: int, *, idle: bool = False) -> bool:
-        """Tell whether the probe is over; the next is then due in 5 s (CheckProbeRTTDone).
+        """Tell whether the probe is over; the next is then due in 10 s (CheckProbeRTTDone).
 
         :param idle: nothing is in flight, which is as good as a round trip.
         """
         if self._ends is None or now <= self._ends or not (self._lasted or idle):
             return False
-        self._probe_at = now
+        self._at = now
         return True
 
 
