@@ -50,6 +50,7 @@ PARTS: Final = (
     Part(
         "userspace.py", ("--rounds", "1", *(word for case in _CASES for word in ("--case", case)))
     ),
+    Part("start.py", builds=False),
     Part("scale.py", ("--ours", "--rounds", "1"), builds=False),
 )
 

@@ -10,7 +10,7 @@ from testbed.campaign.jobs import Bench, Job
 from testbed.campaign.watching import Watcher
 from testbed.errors import InputError
 from testbed.experiment.load import Experiment
-from testbed.experiment.venue import SIMULATION
+from testbed.experiment.venue import SIMULATION, venue
 from testbed.results.environment import Environment
 from testbed.results.model import RunRecord, Status
 from testbed.results.store import Store
@@ -122,8 +122,11 @@ class InOrder:
 
     def carry_out(self, jobs: Sequence[Job], writer: Writer) -> None:
         """Do them as they stand."""
-        for job in jobs:
-            directory = writer.prepare(job)
-            writer.begin(job)
-            if not writer.finish(self._bench.carry_out(job, directory, writer.progress)):
-                return
+        if not jobs:
+            return
+        with venue(jobs[0].definition.machine).ready():
+            for job in jobs:
+                directory = writer.prepare(job)
+                writer.begin(job)
+                if not writer.finish(self._bench.carry_out(job, directory, writer.progress)):
+                    return

@@ -24,11 +24,11 @@ from testbed.workload.result import Progress
 
 def main() -> None:
     """Do the errand."""
-    from testbed.sandbox import ahead  # noqa: PLC0415 - simulations need no sandbox
+    from testbed.experiment.nursery import nursery  # noqa: PLC0415 - simulations need no sandbox
 
     says = os.dup(1)
     os.dup2(2, 1)  # what anything else prints is no message
-    with ahead():  # a sandbox's holder starts while the rest is read
+    with nursery():  # it starts while the rest is read
         errand = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Errand)
         if errand.parent is not None:
             _die_with(errand.parent)

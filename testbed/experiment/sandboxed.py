@@ -13,6 +13,7 @@ from testbed.experiment import evidence
 from testbed.experiment.alike import common, with_congestion
 from testbed.experiment.evidence import Seen
 from testbed.experiment.launcher import Launcher
+from testbed.experiment.nursery import nursery
 from testbed.experiment.processors import Processors, doubt
 from testbed.experiment.programs import Programs
 from testbed.experiment.proof import judge
@@ -54,6 +55,10 @@ class Sandboxed:
                 for number, program in enumerate(flow.programs):
                     where = f"{place}.{join_path('programs', number, 'argv')}"
                     _check_program(written, program.argv[0], where)
+
+    def ready(self) -> contextlib.AbstractContextManager[None]:
+        """Start what their sandboxes will come from."""
+        return nursery()
 
     def run_once(self, run: Assignment) -> Finished:
         """Carry out one run in a sandbox of its own."""

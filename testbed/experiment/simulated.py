@@ -66,6 +66,10 @@ class Simulated:
             if event.run is not None:
                 raise written.error("cannot be simulated", join_path("events", index, "run"))
 
+    def ready(self) -> contextlib.AbstractContextManager[None]:
+        """Load nothing: it is here."""
+        return contextlib.nullcontext()
+
     def run_once(self, run: Assignment) -> Finished:
         """Carry out one run in a network of its own."""
         seen, start = Seen(), Start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -53,6 +54,9 @@ class Venue(Protocol):
 
         :raises InputError: with file and line.
         """
+
+    def ready(self) -> AbstractContextManager[None]:
+        """Have what runs need loaded once for all runs within the context."""
 
     def run_once(self, run: Assignment) -> Finished:
         """Carry out one run; whatever the workload does, there is a record of it.

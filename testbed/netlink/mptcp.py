@@ -17,13 +17,20 @@ from testbed.netlink.transport import Netlink
 # linux/genetlink.h
 _GENERIC: Final = struct.Struct("=BBxx")  # struct genlmsghdr: command, version
 _ATTRIBUTES: Final = codec.HEADER.size + _GENERIC.size  # where they start
-_CONTROL, _GETFAMILY, _FAMILY_ID, _FAMILY_NAME = 16, 3, 1, 2
+_CONTROL, _GETFAMILY, _FAMILY_ID, _FAMILY_NAME, _GROUPS = 16, 3, 1, 2, 7
+_GROUP_NAME, _GROUP_ID = 1, 2
 _NAME: Final = "mptcp_pm"  # MPTCP_PM_NAME
+EVENTS_GROUP: Final = "mptcp_pm_events"  # MPTCP_PM_EV_GRP_NAME
 
 ADD_ADDR, DEL_ADDR, GET_ADDR, SET_LIMITS, GET_LIMITS, SET_FLAGS = 1, 2, 3, 5, 6, 7
 _ADDR, RCV_ADD_ADDRS, SUBFLOWS = 1, 2, 3
 # MPTCP_PM_ADDR_ATTR_*
 _FAMILY, _ID, _ADDR4, _ADDR6, _PORT, _FLAGS, _IF_IDX = 1, 2, 3, 4, 5, 6, 7
+
+# MPTCP_ATTR_*
+_TOKEN, _LOC_ID, _REM_ID, _SADDR4, _SADDR6, _DADDR4, _DADDR6 = 1, 3, 4, 5, 6, 7, 8
+_SPORT, _DPORT, _BACKUP, _ERROR, _INTERFACE = 9, 10, 11, 12, 15
+_RESET_REASON, _RESET_FLAGS, _SERVER_SIDE = 16, 17, 18
 
 # MPTCP_PM_ADDR_FLAG_*
 SIGNAL: Final = 1
@@ -51,8 +58,45 @@ class KernelEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     port: int
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What the path manager announces: ``enum mptcp_event_type``, and what it says of that.
+
+    :param command: which event.
+    :param local: address and port; so is ``remote``.
+    :param interface: its index.
+    """
+
+    command: int
+    token: int | None
+    local: tuple[str, int] | None
+    remote: tuple[str, int] | None
+    local_id: int | None
+    remote_id: int | None
+    backup: bool | None
+    error: int | None
+    interface: int | None
+    server_side: bool | None
+    reset_reason: int | None
+    reset_flags: int | None
+
+
 def family_number(netlink: Netlink) -> int | None:
     """Return the generic netlink number of the path manager; None: this kernel has none."""
+    found = _family(netlink)
+    return None if found is None else found.number(_FAMILY_ID)
+
+
+def groups(netlink: Netlink) -> dict[str, int] | None:
+    """Return the path manager's groups of multicasts by name; None: this kernel has none."""
+    found = _family(netlink)
+    if found is None:
+        return None
+    listed = found.nested(_GROUPS)
+    each = [listed.nested(number) for number in listed]
+    return {group.text(_GROUP_NAME) or "": group.number(_GROUP_ID) for group in each}
+
+
+def _family(netlink: Netlink) -> Attributes | None:
     fixed = _GENERIC.pack(_GETFAMILY, 1)
     request = codec.request(_CONTROL, 0, fixed, codec.text(_FAMILY_NAME, _NAME))
     try:
@@ -61,7 +105,40 @@ def family_number(netlink: Netlink) -> int | None:
         if error.errno == errno.ENOENT:
             return None
         raise
-    return codec.attributes(answer, _ATTRIBUTES).number(_FAMILY_ID)
+    return codec.attributes(answer, _ATTRIBUTES)
+
+
+def read_event(message: bytes) -> Event:
+    """Return the event that a multicast of :data:`EVENTS_GROUP` tells of."""
+    command, _ = _GENERIC.unpack_from(message, codec.HEADER.size)
+    attrs = codec.attributes(message, _ATTRIBUTES)
+
+    def number(which: int) -> int | None:
+        return attrs.number(which) if which in attrs else None
+
+    def flag(which: int) -> bool | None:
+        return bool(attrs.number(which)) if which in attrs else None
+
+    return Event(
+        command=command,
+        token=number(_TOKEN),
+        local=_end(attrs, _SADDR4, _SADDR6, _SPORT),
+        remote=_end(attrs, _DADDR4, _DADDR6, _DPORT),
+        local_id=number(_LOC_ID),
+        remote_id=number(_REM_ID),
+        backup=flag(_BACKUP),
+        error=number(_ERROR),
+        interface=number(_INTERFACE),
+        server_side=flag(_SERVER_SIDE),
+        reset_reason=number(_RESET_REASON),
+        reset_flags=number(_RESET_FLAGS),
+    )
+
+
+def _end(attrs: Attributes, ipv4: int, ipv6: int, port: int) -> tuple[str, int] | None:
+    """Return address and port of one end; the port is in network order."""
+    host = attrs.host(ipv4) or attrs.host(ipv6)
+    return None if host is None else (host, int.from_bytes(attrs.get(port, b""), "big"))
 
 
 def message(family: int, command: int, *parts: bytes) -> Request:

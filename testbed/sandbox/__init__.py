@@ -4,7 +4,7 @@ A client (:class:`Sandbox`, asyncio) talks to one *holder* process, which owns e
 Nothing outside is touched, and when the holder ends, however it ends, the kernel cleans up.
 """
 
-from testbed.sandbox.client import Process, Sandbox, ahead
+from testbed.sandbox.client import Process, Sandbox, nursery
 from testbed.sandbox.model import Changed, Description, Execution, Exit, Feature
 from testbed.sandbox.observation import NamespaceState, Observation
 
@@ -18,5 +18,5 @@ __all__ = [
     "Observation",
     "Process",
     "Sandbox",
-    "ahead",
+    "nursery",
 ]

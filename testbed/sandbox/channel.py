@@ -38,15 +38,18 @@ class Channel:
         self._descriptors: deque[int] = deque()
         self._ids = itertools.count(1)
         self._sending = asyncio.Lock()
-        self._ready: asyncio.Future[None] = self._future()
+        self._ready: asyncio.Future[protocol.Ready] = self._future()
         self._answers: dict[int, asyncio.Future[protocol.Done]] = {}
         self._exits: dict[int, asyncio.Future[protocol.Exited]] = {}
         self._failure: TestbedError | None = None
         self._loop.add_reader(sock, self._receive)
 
-    async def ready(self) -> None:
-        """Wait for the holder of a new sandbox to be up, or fail as it failed."""
-        await self._ready
+    async def ready(self) -> protocol.Ready:
+        """Wait for the holder of a new sandbox to be up, or fail as it failed.
+
+        A descriptor comes with it: the pidfd of the stem.
+        """
+        return await self._ready
 
     async def request(
         self,
@@ -135,7 +138,7 @@ class Channel:
     def _dispatch(self, answer: protocol.AnyAnswer) -> None:
         match answer:
             case protocol.Ready():
-                self._ready.set_result(None)
+                self._ready.set_result(answer)
             case protocol.Failed(id=0):
                 self._ready.set_exception(answer.failure.error())
             case protocol.Done(id=number) | protocol.Failed(id=number):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,24 +27,28 @@ from testbed.wire.report import WireReport
 
 T = TypeVar("T")
 
-# Holders that are starting for the next sandboxes without a name.
-_ahead: Final[list[tuple[str, launch.Stem, socket.socket]]] = []
+_SERVER: Final = "testbed.sandbox.holder.server"  # what a holder is but for its birth
+
+# Where sandboxes without a name come from.
+_nurseries: Final[list[launch.Nursery]] = []
 
 
 @contextlib.contextmanager
-def ahead() -> Iterator[None]:
-    """Start a holder now, while other things are done, for the first sandbox without a name."""
-    name = registry.new_name()
-    begun = (name, *launch.start(name))
-    _ahead.append(begun)
+def nursery(programs: Iterable[str] = ()) -> Iterator[None]:
+    """Have the sandboxes without a name come from one process, which starts now.
+
+    It loads what they need while other things are done, and only once for all of them.  They end
+    with the context.
+
+    :param programs: modules of ours that will be started in nodes.
+    """
+    here = launch.Nursery((_SERVER, *programs))
+    _nurseries.append(here)
     try:
         yield
     finally:
-        if begun in _ahead:
-            _ahead.remove(begun)
-            _, holder, control = begun
-            control.close()
-            holder.end()
+        _nurseries.remove(here)
+        here.end()
 
 
 class Process:
@@ -99,19 +102,21 @@ class Sandbox:
         :raises SandboxError: the name is taken, or the holder did not come up.
         :raises PlatformError: the kernel forbids a namespace or a mount.
         """
-        if name is None and _ahead:
-            name, holder, control = _ahead.pop()
+        if name is None and _nurseries:
+            name = registry.new_name()
+            birth = _nurseries[-1].order(name)
         else:
             name = registry.new_name() if name is None else registry.check_name(name)
-            holder, control = launch.start(name)
-        channel = Channel(control, holder.last_words)
+            birth = launch.start(name)
+        channel = Channel(birth.control, birth.last_words)
         try:
-            await channel.ready()
+            ready = await channel.ready()
         except BaseException:
             channel.close()
-            await holder.gone()
+            birth.over()
             raise
-        sandbox = cls(name, channel, holder)
+        (pidfd,) = channel.take_descriptors(1)
+        sandbox = cls(name, channel, launch.Stem(ready.pid, pidfd, birth))
         if background:
             await sandbox.detach()
         return sandbox

@@ -1,27 +1,33 @@
-"""Starting a holder, and watching one end."""
+"""Starting holders, and watching one end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
+import select
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import testbed
+from testbed.errors import SandboxError
+from testbed.sandbox import protocol
 
 _PACKAGES: Final = str(Path(testbed.__file__).parent.parent)
 
 
 class Holder:
-    """A process to watch, by pidfd: a number that cannot be reused under our feet."""
+    """A process to watch, by pidfd: a number that cannot be reused under our feet.
 
-    def __init__(self, pid: int) -> None:
+    :param pidfd: taken over; by default opened here.
+    """
+
+    def __init__(self, pid: int, pidfd: int | None = None) -> None:
         self.pid = pid
-        self._pidfd = os.pidfd_open(pid)
+        self._pidfd = os.pidfd_open(pid) if pidfd is None else pidfd
 
     async def gone(self) -> None:
         """Wait until the process, and with it the PID namespace, has ended; call it once."""
@@ -34,70 +40,138 @@ class Holder:
             loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
 
-    def kill(self) -> None:
-        """Kill it the hard way."""
-        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
     def last_words(self) -> str | None:
         """What it wrote before it ended, if we can know."""
         return None
 
 
 class Stem(Holder):
-    """Our own child, which waits for the holder and ends after it."""
+    """The process that waits for a holder of ours, and ends after it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: int) -> None:
-        super().__init__(process.pid)
-        self._process = process
-        self._log = log
-        self._said: str | None = None
-        self._gone = False
+    def __init__(self, pid: int, pidfd: int, birth: Birth) -> None:
+        super().__init__(pid, pidfd)
+        self._birth = birth
 
     async def gone(self) -> None:
         """Wait for the end and reap it."""
         await super().gone()
-        self._reap()
-
-    def end(self) -> None:
-        """Kill it the hard way."""
-        self.kill()
-        os.close(self._pidfd)
-        self._reap()
-
-    def _reap(self) -> None:
-        self._process.wait()
-        self._said = self.last_words()
-        os.close(self._log)
-        self._gone = True
+        self._birth.over()
 
     def last_words(self) -> str | None:
         """The last line it wrote: after a crash, the exception."""
-        if self._gone:
-            return self._said
-        lines = os.pread(self._log, 1 << 20, 0).decode(errors="replace").split("\n")
+        return self._birth.last_words()
+
+
+class Log:
+    """What processes write, in memory, never in a file."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("testbed-holder")
+        self._last: str | None = None
+        self._closed = False
+
+    def last_line(self) -> str | None:
+        """Return the last line that is not empty."""
+        if self._closed:
+            return self._last
+        lines = os.pread(self.descriptor, 1 << 20, 0).decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), None)
 
+    def close(self) -> None:
+        """Keep the last line alone."""
+        self._last = self.last_line()
+        os.close(self.descriptor)
+        self._closed = True
 
-def start(name: str) -> tuple[Stem, socket.socket]:
-    """Start the holder of a sandbox; return it and the creator's connection.
 
-    It dies with the thread that calls this.  What it writes goes to memory, never to a file.
+class Birth:
+    """A holder that has been ordered.
+
+    :param control: the creator's connection to it.
+    :param alone: the nursery is there for this holder alone.
     """
-    ours, theirs = socket.socketpair()
-    log = os.memfd_create("testbed-holder")
-    path = os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            *("-m", "testbed.sandbox.holder", name, str(os.getpid()), str(theirs.fileno())),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        pass_fds=(theirs.fileno(),),
-        cwd="/",
-        env={**os.environ, "PYTHONPATH": path},
-        start_new_session=True,
-    )
-    theirs.close()
-    return Stem(process, log), ours
+
+    def __init__(self, control: socket.socket, log: Log, nursery: Nursery, *, alone: bool) -> None:
+        self.control = control
+        self.log = log
+        self._nursery = nursery
+        self._alone = alone
+
+    def last_words(self) -> str | None:
+        """The last line that it wrote, or what it was to come from."""
+        return self.log.last_line() or self._nursery.log.last_line()
+
+    def over(self) -> None:
+        """Clean up after a holder that has ended, or never came to be."""
+        if self._alone:
+            self._nursery.end(at_once=True)
+        else:
+            self.log.close()
+
+
+class Nursery:
+    """A process that has loaded what holders need, and forks the stem of one for each order.
+
+    All of them end with the thread that makes it.
+
+    :param modules: our programs in nodes, which then need not be loaded by each of their processes.
+    """
+
+    def __init__(self, modules: Iterable[str] = ()) -> None:
+        self.log = Log()
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = os.pathsep.join(filter(None, (_PACKAGES, os.environ.get("PYTHONPATH"))))
+        arguments = (str(os.getpid()), str(theirs.fileno()), *modules)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "testbed.sandbox.holder", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=self.log.descriptor,
+                stderr=self.log.descriptor,
+                pass_fds=(theirs.fileno(),),
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,
+            )
+
+    def order(self, name: str, *, last: bool = False) -> Birth:
+        """Have a holder be born.
+
+        :param last: there will be no other: the process becomes its stem.
+        :raises SandboxError: the process has ended.
+        """
+        ours, theirs = socket.socketpair()
+        birth = Birth(ours, self.log if last else Log(), self, alone=last)
+        with theirs:
+            order = protocol.encode(protocol.Order(name=name, last=last))
+            try:
+                socket.send_fds(self._orders, [order], [theirs.fileno(), birth.log.descriptor])
+            except OSError as error:
+                ours.close()
+                birth.over()
+                message = "the process that makes sandboxes has ended"
+                raise SandboxError(message, hint=self.log.last_line()) from error
+        return birth
+
+    def end(self, *, at_once: bool = False) -> None:
+        """End the process and all that it has forked; return when they are gone.
+
+        :param at_once: whatever it does.
+        """
+        if at_once:
+            self._process.kill()
+        self._orders.shutdown(socket.SHUT_WR)
+        stems = select.poll()
+        stems.register(self._orders, 0)
+        stems.poll()  # hung up when none has the other end any more
+        self._orders.close()
+        self._process.wait()
+        self.log.close()
+
+
+def start(name: str) -> Birth:
+    """Start a holder by itself.
+
+    :raises SandboxError: it ended at once.
+    """
+    return Nursery().order(name, last=True)

@@ -119,7 +119,12 @@ AnyRequest = (
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
-    """The first message on a creator's connection: the namespaces stand."""
+    """The first message on a creator's connection: the namespaces stand.
+
+    With it comes a descriptor, the pidfd of the stem, whose process is ``pid``.
+    """
+
+    pid: int
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
@@ -153,7 +158,30 @@ class Fault(msgspec.Struct, frozen=True, tag_field="answer", tag=True):
     failure: Failure
 
 
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a nursery is told: to have the holder of a sandbox be born.
+
+    Two descriptors come with it: the holder's end of the creator's connection, and what takes what
+    it writes.
+
+    :param last: no other order will come.
+    """
+
+    name: str
+    last: bool
+
+
 AnyAnswer = Ready | Done | Failed | Exited | Fault
+
+
+def encode(order: Order) -> bytes:
+    """Return an order as one packet."""
+    return msgspec.msgpack.encode(order)
+
+
+def decode(packet: bytes) -> Order:
+    """Return the order of a packet."""
+    return msgspec.msgpack.decode(packet, type=Order)
 
 
 def pack(message: msgspec.Struct) -> bytes:

@@ -19,9 +19,9 @@ import msgspec
 from pyroute2.netlink.rtnl import RTM_GETROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from testbed.netlink.attributes import attributes, decode, encode
 from testbed.netlink.transport import Netlink
 from testbed.sandbox import syscalls
+from tests.netlink_messages import attributes, decode, encode
 
 PORT: Final = 7000
 LIMIT_S: Final = 20.0  # for what is expected to arrive; only a fault makes it last so long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import types
@@ -11,7 +12,7 @@ import types
 import pytest
 
 from testbed.errors import InputError, NoSuchSandboxError, SandboxError
-from testbed.sandbox import Sandbox
+from testbed.sandbox import Sandbox, nursery
 from testbed.topology.operations import WIRE, AddNamespace, SetLink
 
 pytestmark = pytest.mark.sandbox
@@ -138,6 +139,62 @@ def test_our_own_program_may_be_ended_as_soon_as_it_is_there() -> None:
                 assert (await process.wait(20)).returncode == -signal.SIGTERM
 
     asyncio.run(run())
+
+
+def test_our_own_program_has_the_name_of_its_module() -> None:
+    async def run() -> bytes:
+        async with await Sandbox.create() as sandbox:
+            await sandbox.execute([NODE])
+            argv = [sys.executable, "-m", "testbed.workload.listening", "1"]
+            process = await sandbox.spawn("node", argv)
+            reader, writer = os.pipe()
+            look = ["sh", "-c", f"until grep -q listening {where}; do :; done; cat {where}"]
+            look[2] = look[2].replace("PID", str(process.pid))
+            await sandbox.spawn("node", look, stdout=writer)
+            os.close(writer)
+            found = os.read(reader, 4096)
+            os.close(reader)
+            return found
+
+    where = "/proc/PID/cmdline"
+    assert b"\0-m\0testbed.workload.listening" in asyncio.run(run())
+
+
+def test_sandboxes_of_a_nursery_are_forks_that_share_nothing() -> None:
+    async def run() -> None:
+        async with await Sandbox.create() as one, await Sandbox.create() as other:
+            await one.execute([NODE])
+            with pytest.raises(InputError):
+                await other.spawn("node", ["true"])
+            await other.execute([NODE])
+            for each in (one, other):
+                process = await each.spawn("node", ["true"])
+                assert (await process.wait(20)).returncode == 0
+            assert one.name != other.name
+            assert one.holder_pid != other.holder_pid
+
+    with nursery():
+        asyncio.run(run())
+        asyncio.run(run())  # of another loop, too
+
+
+def test_a_nursery_ends_with_all_that_came_from_it() -> None:
+    async def run() -> None:
+        with nursery():
+            left = await Sandbox.create()
+            pidfd = os.pidfd_open(left.holder_pid)
+        assert select.select([pidfd], [], [], 0)[0]
+        os.close(pidfd)
+        with pytest.raises(SandboxError, match="ended"):
+            await left.describe()
+        await left.close()
+
+    asyncio.run(run())
+
+
+def test_a_nursery_that_has_died_says_so_and_why() -> None:
+    with nursery(["testbed.no_such_program"]), pytest.raises(SandboxError, match="no_such_program"):
+        asyncio.run(Sandbox.create())
 
 
 def test_our_own_program_that_fails_says_why() -> None:

@@ -1,65 +1,115 @@
-"""``python -m testbed.sandbox.holder NAME CREATOR CONTROL``: bring up the holder of a sandbox.
+"""``python -m testbed.sandbox.holder CREATOR ORDERS MODULE...``: where holders come from.
 
-Two processes come of it.  The *stem* stays in the creator's namespaces, makes the new ones and
-forks; its child, the *holder*, is process 1 of the new PID namespace and owns everything.  Death
-runs downwards only: the creator's end kills the stem, the stem's end kills the holder, and with
-process 1 the kernel kills every process of the namespace and frees what they held.  When the
-sandbox is detached the stem goes away alone and nothing but the holder itself can end it.
+This process, the *nursery*, loads what holders and our programs in nodes need, and forks for each
+order.  Two processes come of an order.  The *stem* stays in the creator's namespaces, makes the new
+ones and forks; its child, the *holder*, is process 1 of the new PID namespace and owns everything.
+After the last order the nursery becomes the stem itself.
+
+Death runs downwards only: the creator's end kills the nursery, whose end kills the stems, the
+stem's end kills the holder, and with process 1 the kernel kills every process of the namespace and
+frees what they held.  When the sandbox is detached the stem goes away alone and nothing but the
+holder itself can end it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
 import os
 import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 from testbed.errors import SandboxError, TestbedError
 from testbed.failure import Failure
 from testbed.sandbox import protocol, registry, syscalls
-from testbed.sandbox.holder import birth
+from testbed.sandbox.holder import birth, forked
 
 DETACHED = b"detached"
 
 
-def main(name: str, creator: int, control: socket.socket) -> None:
-    """Run the stem; never returns in the holder, nor once there was one.
-
-    Whoever ends the sandbox waits for the stem, so it does not take its interpreter apart.
-    """
+def main(creator: int, orders: socket.socket, modules: Sequence[str]) -> None:
+    """Take orders until there will be no more; returns in the nursery alone."""
     die_with(creator)
-    control.set_inheritable(False)
+    orders.set_inheritable(False)
+    forked.load(modules)
+    gc.freeze()  # what is not looked at again stays in memory that all share
+    me = os.getpid()
+    while True:
+        packet, descriptors = protocol.receive(orders)
+        _reap()
+        if not packet:
+            return
+        order = protocol.decode(packet)
+        control, log = descriptors
+        parent = creator if order.last else me
+        if order.last or os.fork() == 0:
+            forked.end_after(functools.partial(_be_stem, order, parent, orders, control, log))
+        os.close(control)
+        os.close(log)
+
+
+def _reap() -> None:
+    """Have the time of the stems that have ended count as ours."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _be_stem(
+    order: protocol.Order, parent: int, orders: socket.socket, control: int, log: int
+) -> None:
+    """Be what stands between the creator and a holder."""
+    die_with(parent)
+    for standard in (1, 2):
+        os.dup2(log, standard)
+    os.close(log)
+    forked.rename([sys.executable, "-m", "testbed.sandbox.holder", order.name])
+    creator = socket.socket(fileno=control)
     try:
-        listener = registry.bind(name)
+        listener = registry.bind(order.name)
         birth.unshare_all()
     except TestbedError as error:
-        control.sendall(protocol.pack(protocol.Failed(0, Failure.of(error))))
+        creator.sendall(protocol.pack(protocol.Failed(0, Failure.of(error))))
         return
-    die_with(creator)  # new credentials made the kernel forget it
+    die_with(parent)  # new credentials made the kernel forget it
     ours, theirs = socket.socketpair()
+    pid = os.getpid()
+    pidfd = os.pidfd_open(pid)
     child = os.fork()
     if child == 0:
         ours.close()
-        hold(name, control, listener, theirs)
-        os._exit(0)
-    control.close()
-    listener.close()
-    theirs.close()
+        orders.close()
+        hold(order.name, creator, listener, theirs, (pid, pidfd))
+        return
+    for each in (creator, listener, theirs):
+        each.close()
+    os.close(pidfd)
     if ours.recv(len(DETACHED)) != DETACHED:
         os.waitpid(child, 0)  # returns when the whole PID namespace is empty
-    os._exit(0)
 
 
-def die_with(creator: int) -> None:
+def die_with(parent: int) -> None:
     """End with the parent, also if it has ended already."""
     syscalls.set_parent_death_signal(signal.SIGKILL)
-    if os.getppid() != creator:
+    if os.getppid() != parent:
         raise SystemExit(1)
 
 
-def hold(name: str, control: socket.socket, listener: socket.socket, stem: socket.socket) -> None:
-    """Be process 1: make the namespaces habitable, then serve until told or made to end."""
+def hold(
+    name: str,
+    control: socket.socket,
+    listener: socket.socket,
+    stem: socket.socket,
+    watched: tuple[int, int],
+) -> None:
+    """Be process 1: make the namespaces habitable, then serve until told or made to end.
+
+    :param watched: the process of the stem outside, and its pidfd.
+    """
     syscalls.set_parent_death_signal(signal.SIGKILL)
     if select.select([stem], [], [], 0)[0]:
         return  # the stem ended before the signal was set; getppid() is 0 in any case
@@ -69,7 +119,9 @@ def hold(name: str, control: socket.socket, listener: socket.socket, stem: socke
         control.sendall(protocol.pack(protocol.Failed(0, Failure.of(error))))
         return
     listener.listen()
-    control.sendall(protocol.pack(protocol.Ready()))
+    pid, pidfd = watched
+    socket.send_fds(control, [protocol.pack(protocol.Ready(pid))], [pidfd])
+    os.close(pidfd)
     from testbed.sandbox.holder.server import Server  # noqa: PLC0415 - the creator plans meanwhile
 
     Server(name, control, listener, release=lambda: detach(stem)).run()
@@ -85,4 +137,4 @@ def detach(stem: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), socket.socket(fileno=int(sys.argv[3])))
+    main(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])

@@ -6,10 +6,11 @@ import itertools
 import os
 import socket
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from testbed.errors import OperationError, PlatformError, SandboxError
 from testbed.netlink.codec import Request
+from testbed.sandbox.holder import forked
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.holder.playing import Played
@@ -17,10 +18,12 @@ from testbed.sandbox.holder.queue import refusal
 from testbed.sandbox.netlink import direction, qdiscs, redirect
 from testbed.sandbox.observation import QdiscState
 from testbed.topology import operations as ops
-from testbed.wire.emulator.client import Emulator, command
 from testbed.wire.emulator.messages import Report
+from testbed.wire.emulator.client import PROGRAM, Emulator, command
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.schedule import NEVER
+
+_CONTROL: Final = 3  # the descriptor of an emulator's end, after the standard ones
 
 Counters: TypeAlias = dict[tuple[str, str], WireCounters]  # (link, toward) -> since the start
 Checks: TypeAlias = Sequence[tuple[ops.Operation, ops.AddWire]]  # who asked, and what for
@@ -111,11 +114,13 @@ class EmulatorEngine:
     def _started(self) -> Emulator:
         if self._emulator is None:
             ours, theirs = socket.socketpair()
-            argv = command(3)
+            descriptors = {number: number for number in range(_CONTROL)}
             with theirs, self._namespace.entered():
-                actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]
+                descriptors[_CONTROL] = theirs.fileno()
                 try:
-                    self.pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
+                    self.pid = forked.start(
+                        PROGRAM, command(_CONTROL), dict(os.environ), descriptors
+                    )
                 except OSError as error:
                     raise SandboxError(f"the emulator cannot be started: {error}") from error
             self._emulator = Emulator(ours)

@@ -7,18 +7,31 @@ imported too: a tenth of a second, and seconds where the processor is emulated.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import importlib
 import os
 import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
 _OURS: Final = "testbed."
+_ARGUMENTS: Final = (
+    48,
+    49,
+)  # fields of /proc/self/stat: where in memory they begin and end, proc(5)
 # Nobody sets the first two; Python ignores the others in every program of its own.
 _NOT_OURS: Final = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}
+
+
+def load(modules: Iterable[str]) -> None:
+    """Load our programs, so that forks that run them find all that they import."""
+    for name in modules:
+        importlib.import_module(name)
+        importlib.import_module(_main(name))
 
 
 def module(argv: Sequence[str]) -> str | None:
@@ -41,20 +54,35 @@ def start(
     sys.stderr.flush()
     settled, settling = os.pipe()
     child = os.fork()
-    if child:
-        # A signal that came earlier would find the holder's handlers, and wake the holder itself.
-        os.close(settling)
-        os.read(settled, 1)
-        os.close(settled)
-        return child
-    status = 1
+    if child == 0:
+
+        def work() -> int:
+            _become(argv, environment, targets)
+            return _run(name)
+
+        end_after(work)
+    # A signal that came earlier would find the holder's handlers, and wake the holder itself.
+    os.close(settling)
+    os.read(settled, 1)
+    os.close(settled)
+    return child
+
+
+def end_after(work: Callable[[], int | None]) -> NoReturn:
+    """Do the work of a fork, and end without what its parent would do at its end."""
+    status: int | None = 1
     try:
-        _become(argv, environment, targets)
-        status = _run(name)
-    except BaseException:  # nothing may get back into the holder's own code
+        status = work()
+    except SystemExit as end:
+        status = _status(end)
+    except BaseException:  # nothing may get back into the parent's own code
         traceback.print_exc()
     finally:
-        _end(status)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status or 0)
 
 
 def _become(
@@ -75,23 +103,32 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(argv[2:])  # run_module() puts the file's name first
+    rename(argv)
 
 
 def _run(name: str) -> int:
-    try:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return end.code or 0
-        print(end.code, file=sys.stderr)
-        return 1
+    sys.modules.pop(_main(name), None)  # it may have been loaded, and becomes another one
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
     return 0
 
 
-def _end(status: int) -> NoReturn:
-    """End without what the holder would do at its end."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
+def _main(name: str) -> str:
+    """Return the module that ``python -m`` runs: of a package, its ``__main__``."""
+    return f"{name}.__main__" if hasattr(sys.modules.get(name), "__path__") else name
+
+
+def _status(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    print(end.code, file=sys.stderr)
+    return 1
+
+
+def rename(argv: Sequence[str]) -> None:
+    """Have ps(1) show another command line for this process, as far as there is room."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = (int(fields[number - 3]) for number in _ARGUMENTS)
+    room = end - start
+    if room > 0:  # 0: this process may not be looked at
+        text = b"\0".join(map(os.fsencode, argv))[: room - 1]
+        ctypes.memmove(start, text.ljust(room, b"\0"), room)

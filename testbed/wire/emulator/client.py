@@ -24,6 +24,7 @@ from testbed.wire.emulator.messages import (
 )
 from testbed.wire.netem import Netem, WireCounters
 
+PROGRAM: Final = "testbed.wire.emulator"
 _TIMEOUT_S: Final = 30.0
 
 
@@ -138,4 +139,4 @@ def command(fd: int) -> list[str]:
 
     It must start in the network namespace that holds the middle interfaces.
     """
-    return [sys.executable, "-m", "testbed.wire.emulator", "--control", str(fd)]
+    return [sys.executable, "-m", PROGRAM, "--control", str(fd)]

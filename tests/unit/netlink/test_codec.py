@@ -19,11 +19,11 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from testbed.host.devices import rtnetlink
 from testbed.netlink import codec, mptcp
-from testbed.netlink.attributes import encode
 from testbed.sandbox.netlink import addresses, links, redirect
 from testbed.sandbox.netlink.redirect import Redirect
 from testbed.topology.model import Neighbour, NextHop, Route, Rule
 from testbed.topology.operations import VethEnd
+from tests.netlink_messages import encode
 
 CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
 A = VethEnd(namespace="a", interface="eth0", mac="02:00:00:00:00:01", mtu=1500)

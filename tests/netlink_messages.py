@@ -1,31 +1,14 @@
-"""pyroute2's classes, for messages that are rare: see :mod:`testbed.netlink.codec` for others."""
+"""Netlink messages by pyroute2's classes, to hold those of :mod:`testbed.netlink.codec` against."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from pyroute2.netlink import nlmsg
 
 from testbed.netlink.codec import Request
 
 Message = TypeVar("Message", bound=nlmsg)
-
-
-class OwnMap:
-    """Mixin for a pyroute2 class that we extend: its ``nla_map`` is its own, its ``get`` plain.
-
-    pyroute2 compiles a map when the first message of a class is made, and a class made later
-    inherits the compiled one: without this the result depends on what was decoded before.  Its
-    own ``get`` looks through nested attributes too, for every field it encodes.
-    """
-
-    _nlmsg_base__compiled_nla: ClassVar[bool]
-    get = dict.get
-
-    def __init_subclass__(cls) -> None:
-        """Have the map compiled for this class itself."""
-        super().__init_subclass__()
-        cls._nlmsg_base__compiled_nla = False
 
 
 def attributes(message: Any) -> dict[str, Any]:

@@ -1,0 +1,22 @@
+"""What runs in sandboxes have in common, loaded once for all of them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Final
+
+from testbed import sandbox
+from testbed.probe import probes
+
+_PROGRAMS: Final = (
+    "testbed.wire.emulator",
+    "testbed.probe.sampler",
+    "testbed.workload.worker",
+    "testbed.workload.ours",
+)
+_PROBES: Final = tuple(f"{probes.__name__}.{name}" for name in probes.PROBES.own())
+
+
+def nursery() -> AbstractContextManager[None]:
+    """Have the sandboxes of runs come from one process, which starts now."""
+    return sandbox.nursery((*_PROGRAMS, *_PROBES))
