@@ -18,8 +18,8 @@ from testbed.sandbox.holder.queue import refusal
 from testbed.sandbox.netlink import direction, qdiscs, redirect
 from testbed.sandbox.observation import QdiscState
 from testbed.topology import operations as ops
-from testbed.wire.emulator.messages import Report
 from testbed.wire.emulator.client import PROGRAM, Emulator, command
+from testbed.wire.emulator.messages import Report
 from testbed.wire.netem import Netem, WireCounters
 from testbed.wire.schedule import NEVER
 
