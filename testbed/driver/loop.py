@@ -149,6 +149,8 @@ class Driver:
 
     def _arm(self) -> None:
         """See that the endpoint's timer is looked at in time: too early does no harm."""
+        if self._closed:  # by what has just happened
+            return
         due = self.endpoint.next_timer()
         if due is None:
             if self._on_idle is not None:

@@ -73,6 +73,26 @@ def test_a_callback_that_raises_takes_the_turn_from_no_other() -> None:
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
+def test_a_callback_may_close_the_host() -> None:
+    async def main() -> None:
+        told = told_of_faults()
+        device = InMemory(HERE)
+        host = Host(endpoints.tcp(), device=device)
+
+        def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+            host.close()
+
+        await host.start_server(close, SERVER)
+        _, writer = await host.open_connection(SERVER)
+        while not device.closed:
+            await asyncio.sleep(0)
+        writer.close()
+        assert not told
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
 def test_a_tap_that_raises_takes_no_packet_away() -> None:
     class Faulty:
         def segment(self, segment: Segment, now: int) -> None:
