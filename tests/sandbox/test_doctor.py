@@ -83,6 +83,12 @@ def listen(address: str, protocol: int = 262, port: int = 5001) -> str:
     )
 
 
+def accept(address: str, protocol: int = 262, port: int = 5001) -> str:
+    return listen(address, protocol, port).replace(
+        "signal.pause()", "kept = s.accept(); signal.pause()"
+    )
+
+
 def connect(address: str, protocol: int = 262, port: int = 5001) -> str:
     return (
         "import socket, signal\n"
@@ -249,6 +255,39 @@ def test_each_cause_is_named_when_it_is_there(cause: str) -> None:
 def test_what_the_kernel_counted_is_explained(cause: str, node: str, counter: str) -> None:
     diagnosis = examine(TWO_PATHS, counters={node: {counter: 3}})
     assert [(finding.cause, finding.node) for finding in diagnosis.findings] == [(cause, node)]
+
+
+def guarded(link: str, box: str) -> str:
+    return TWO_PATHS.replace(f"{link}: {{", f"{link}: {{middlebox: {box!r}, ")
+
+
+ON_THE_PATH = {
+    "capable_removed": (
+        guarded("wifi", "strip_options(where=syn_ack)"),
+        ("client", "MPTcpExtMPCapableFallbackSYNACK"),
+    ),
+    "options_removed": (
+        guarded("wifi", "strip_options(where=data, toward=server)"),
+        ("server", "MPTcpExtMPCapableFallbackACK"),
+    ),
+    "join_lost": (
+        guarded("lte", "firewall(options=[mp_join], where=syn)"),
+        ("client", "MPTcpExtMPJoinSynTx"),
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", ON_THE_PATH)
+def test_what_a_box_does_to_the_kernel_is_named(cause: str) -> None:
+    """Nobody tells the doctor of boxes: it holds the counters of both ends against one another."""
+    topology, (node, counter) = ON_THE_PATH[cause]
+    diagnosis = examine(
+        topology,
+        program("server", accept("0.0.0.0")),
+        program("client", connect("10.0.1.2")),
+        counted(node, counter),
+    )
+    assert cause in causes(diagnosis)
 
 
 def test_a_remedy_is_a_whole_command() -> None:
