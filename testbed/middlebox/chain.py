@@ -75,7 +75,8 @@ class Chain(Generic[C]):
 
     def enter(self, toward: str, segment: Segment, carrier: C, now: int) -> list[Leaving[C]]:
         """Take a segment that has come onto the link, and return what leaves the boxes now."""
-        self._remember(toward, segment, carrier)
+        if self._timed:  # nothing else leaves by itself
+            self._remember(toward, segment, carrier)
         segments: Sequence[Segment] = [segment]
         if segment.gso_size:
             segments = list(codec.split(segment))
@@ -83,7 +84,7 @@ class Chain(Generic[C]):
             Leaving(toward, each, carrier)
             for each in self._through(self._ways[toward], segments, toward, now)
         ]
-        due = self.next_timer()
+        due = self.next_timer() if self._timed else None
         return out if due is None or due > now else out + self.handle_timer(now)
 
     def next_timer(self) -> int | None:

@@ -13,6 +13,7 @@ from testbed.middlebox.replay import Replay
 from testbed.middlebox.segmentation import Coalesce, Split
 from testbed.middlebox.segments import always, on_data, on_handshake
 from testbed.middlebox.sequence import RewriteSequence
+from testbed.middlebox.syn_proxy import SynProxy
 from testbed.packet.mptcp import AddAddr, Dss, MptcpOption
 from testbed.packet.options import SackPermitted, Timestamps, WindowScale
 
@@ -41,6 +42,7 @@ HARMLESS = {
     "no SACK": everywhere(lambda: StripOptions(SackPermitted)),
     "no ADD_ADDR": everywhere(lambda: StripOptions(AddAddr)),
     "no MPTCP on SYN": everywhere(lambda: StripOptions(MptcpOption, where=on_handshake)),
+    "SYN proxy": everywhere(lambda: SynProxy(Random(3), protects="b", mss=1400, window_scale=7)),
     "no MPTCP at all": everywhere(lambda: StripOptions(MptcpOption)),
     "no MPTCP after SYN": everywhere(lambda: StripOptions(MptcpOption, where=on_data)),
     "replayed segments": everywhere(

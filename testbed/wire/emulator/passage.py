@@ -98,12 +98,12 @@ class Passage:
 
     def _make(self, leaving: Leaving[bytes]) -> None:
         """Let the model have a segment that is not in the frame that came."""
-        packet = codec.emit(leaving.segment)
-        handle = self._pool.put(leaving.carrier, packet)
+        frame = leaving.carrier + codec.emit(leaving.segment)
+        handle = self._pool.put(frame)
         if handle is None:
             self.lost[leaving.toward] += 1
             return
-        self._models[leaving.toward].enqueue(handle, ETHERNET_HEADER + len(packet), self._now_ns)
+        self._models[leaving.toward].enqueue(handle, len(frame), self._now_ns)
 
 
 def made(wire: Add, pool: Pool, models: Mapping[str, LinkModel[int]]) -> Passage:

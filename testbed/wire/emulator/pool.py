@@ -80,15 +80,17 @@ class Pool:
         """Return the octets of a frame in its slot, its virtio header first."""
         return self._frame(handle, self.length(handle))
 
-    def put(self, *parts: bytes) -> int | None:
+    def put(self, frame: bytes) -> int | None:
         """Return a slot with an Ethernet frame of whole checksums; ``None``: memory has ended."""
-        taken = self.take(1)
-        if not taken:
-            return None
-        length = VNET_HEADER + sum(map(len, parts))
-        self.set_lengths(taken, [length])
-        self._frame(taken[0], length)[:] = b"".join((_NOTHING_LEFT, *parts))
-        return taken[0]
+        if not self._free:
+            self._extend(1)
+            if not self._free:
+                return None
+        handle = self._free.pop()
+        length = VNET_HEADER + len(frame)
+        self._words[((handle - self._base) >> 3) + 1] = length
+        self._frame(handle, length)[:] = _NOTHING_LEFT + frame
+        return handle
 
     # What follows is model.Frames.
 

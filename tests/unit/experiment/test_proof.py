@@ -46,6 +46,32 @@ def test_a_proved_mptcp_run_is_valid_and_says_by_what():
     assert judgement.proof.counters["server"] == SERVER
 
 
+def test_a_run_that_may_fall_back_is_valid_and_says_that_it_did():
+    counters = {"client": CLIENT, "server": {**SERVER, "MPTcpExtMPCapableFallbackACK": 1}}
+    views = (ConnectionView(node="client", fallback=True, subflows=1),)
+    fallen = msgspec.structs.replace(GOOD, counters=counters, connections=views)
+    assert judge(fallen).invalid == (
+        "mptcp fell back to TCP: MPTcpExtMPCapableFallbackACK of server moved by 1"
+    )
+    allowed = judge(msgspec.structs.replace(fallen, may_fall_back=True))
+    assert (allowed.invalid, allowed.proof.fell_back) == (None, True)
+    assert judge(GOOD).proof.fell_back is False
+    assert judge(TCP).proof.fell_back is None
+
+
+def test_a_run_that_may_fall_back_must_have_asked_for_mptcp():
+    counters = {"client": {"TcpActiveOpens": 1}, "server": {"MPTcpExtMPCapableFallbackACK": 1}}
+    assert "no MPTCP connection was asked for" in change(
+        GOOD, counters=counters, may_fall_back=True
+    )
+
+
+def test_a_run_that_may_fall_back_and_does_not_has_its_subflows():
+    views = (ConnectionView(node="client", fallback=False, subflows=1),)
+    said = change(GOOD, connections=views, may_fall_back=True)
+    assert said.startswith("mptcp never opened its second subflow")
+
+
 def test_a_proved_tcp_run_is_valid():
     judgement = judge(TCP)
     assert judgement.invalid is None
