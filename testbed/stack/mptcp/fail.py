@@ -163,7 +163,7 @@ class Fail:
         It has overtaken the peer's MP_FAIL, which TCP takes for old then.
         """
         inbound = subflow.inbound
-        return self.waiting and inbound.damaged is not None and subflow.phase.ended and inbound.bare
+        return inbound.damaged is not None and self.waiting and subflow.phase.ended and inbound.bare
 
     def _can_fall_back(self, subflow: Subflow) -> bool:
         """Tell whether both streams go on, octet by octet, with what this subflow carries."""

@@ -11,19 +11,16 @@ class Lifecycle:
     """Of one connection.  The state changes here alone; what is not in the table raises.
 
     :ivar failure: why it ended too early, if it did.
+    :ivar over: nothing more happens at the data level.
     """
 
-    __slots__ = ("_taken", "failure", "state")
+    __slots__ = ("_taken", "failure", "over", "state")
 
     def __init__(self) -> None:
         self.state = DataState.OPENING
         self.failure: ConnectionFailure | None = None
+        self.over = False
         self._taken: list[Step] = []
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more happens at the data level."""
-        return self.state in OVER
 
     def take(self, step: Step, failure: ConnectionFailure | None = None) -> None:
         """Go to another state.
@@ -32,10 +29,12 @@ class Lifecycle:
         """
         self.failure = failure or self.failure
         self.state = TRANSITIONS[self.state, step]
+        self.over = self.state in OVER
 
     def crash(self, error: Exception) -> None:
         """Be closed by a fault of ours; not even the table is relied on."""
         self.state = DataState.CLOSED
+        self.over = True
         self.failure = ConnectionFailure.internal(error)
 
     def due(self, outgoing: SendStream, incoming: ReceiveStream) -> Step | None:

@@ -40,14 +40,15 @@ class ReceivedMappings:
     def add(self, mapping: Mapping) -> None:
         """Note a mapping; what is known already of its octets stays as it is."""
         last = self._mappings[-1] if self._mappings else None
-        if last is not None and last.subflow <= mapping.subflow < last.subflow_end:
-            if mapping.subflow_end <= last.subflow_end:
+        known = last.subflow_end if last is not None else 0
+        if last is not None and last.subflow <= mapping.subflow < known:
+            if mapping.subflow_end <= known:
                 return  # each segment of a long mapping repeats it
         elif mapping.subflow_end <= self._passed:
             return
         if len(self._mappings) >= MOST_MAPPINGS:
             return
-        if mapping.subflow >= max(self._passed, last.subflow_end if last else 0):
+        if mapping.subflow >= max(self._passed, known):
             self._mappings.append(mapping)
         else:
             self._insert(mapping)

@@ -208,19 +208,18 @@ class Sender:
         if grant is None:
             return False
         chosen, start, most = grant
+        size = chosen.segment_size
         start = max(start, stream.una)
         if chosen.fallback or not stream.next:
             start = stream.fresh[0]  # TCP alone has no other order, nor has MP_CAPABLE
         end, limit = stream.piece(start)
-        most = min(max(most, chosen.segment_size), limit - start)
-        length = _fitting(
-            chosen.segment_size, ready.get(chosen) or chosen.tcp.room, most, end - start
-        )
+        most = min(max(most, size), limit - start)
+        length = _fitting(size, ready.get(chosen) or chosen.tcp.room, most, end - start)
         if self._corked and self._may_become_more(start + length):
-            length -= length % chosen.segment_size
-        if length <= 0 or not self._worth_sending(chosen, length, end - start):
+            length -= length % size
+        if length <= 0 or not self._worth_sending(size, length, end - start):
             return False
-        small = length < chosen.segment_size and start >= stream.next and not chosen.fallback
+        small = length < size and start >= stream.next and not chosen.fallback
         if small and not self._bearable(length):
             return False
         sent = self._send(chosen, start, length)
@@ -244,13 +243,15 @@ class Sender:
             gaps=list(stream.gaps) if stream.gaps else (),
         )
 
-    def _worth_sending(self, subflow: Subflow, length: int, left: int) -> bool:
+    def _worth_sending(self, size: int, length: int, left: int) -> bool:
         """Avoid the silly window syndrome of the shared window (RFC 9293, section 3.8.6.2.1).
 
         A full segment may leave, or all there is, or half of the largest window there was.  Less
         waits for the window to open, or for the timer.
+
+        :param size: of a full segment; ``left`` octets are there.
         """
-        return length >= subflow.segment_size or length == left or length * 2 >= self._largest
+        return length >= size or length == left or length * 2 >= self._largest
 
     def _may_become_more(self, end: int) -> bool:
         """Tell whether what ends at a position may yet be followed by more."""

@@ -225,7 +225,8 @@ class ReceiveStream:
     @property
     def ack(self) -> int:
         """The position a Data ACK names: DATA_FIN is acknowledged when all before it is there."""
-        return self.next + (self.fin == self.next)
+        position = self._data.next
+        return position + 1 if position == self.fin else position
 
     @property
     def edge(self) -> int:
@@ -270,7 +271,7 @@ class ReceiveStream:
     @property
     def finished(self) -> bool:
         """Whether everything up to DATA_FIN has arrived."""
-        return self.fin == self.next
+        return self.fin == self._data.next
 
     def begin(self, early: bytes) -> None:
         """Take what the peer has sent before its data stream."""
@@ -281,14 +282,12 @@ class ReceiveStream:
         most = self._capacity + _ROUNDING  # it has sent no more than that beyond the last one
         return self.next - most <= position <= self.edge + _ROUNDING
 
-    def insert(self, start: int, data: bytes) -> bool:
-        """Take data for position ``start``; tell whether there is more to read now."""
+    def insert(self, start: int, data: bytes) -> None:
+        """Take data for position ``start``."""
         limit = self.edge + _ROUNDING if self.fin is None else self.fin
         if start + len(data) > limit:
             data = data[: max(0, limit - start)]
-        before = self.next
         self._data.add(start, data)
-        return self.next > before
 
     def finish(self, position: int) -> None:
         """Note where DATA_FIN is.

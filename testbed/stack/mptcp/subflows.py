@@ -37,9 +37,9 @@ class Subflows:
 
         A join of the peer counts once its HMAC has proved that it is the peer's.
         """
-        if self._several or len(self.there) == 1:
-            return not self._several
-        return not any(one.number and one.confirmed for one in self.there)
+        if not self._several and len(self.there) > 1:
+            self._several = any(one.number and one.confirmed for one in self.there)
+        return not self._several
 
     @property
     def ended(self) -> Sequence[dict[str, Any]]:
