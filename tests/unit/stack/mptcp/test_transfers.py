@@ -11,6 +11,7 @@ import pytest
 from testbed.packet.address import Address
 from testbed.packet.mptcp import MptcpOption
 from testbed.packet.segment import SYN, Segment
+from testbed.stack.mptcp.rooms import Rooms
 from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.tcp.config import TcpConfig
 
@@ -67,6 +68,26 @@ def test_transfer_under_loss(network: Any, manager: str, scheduler: str) -> None
         for path in net.path(number):
             path.loss = 0.02
     transfer(net)
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("scheduler", ["earliest", "linux", "redundant"])
+def test_rooms_are_counted_down_to_what_subflows_would_say(
+    network: Any, monkeypatch: pytest.MonkeyPatch, scheduler: str
+) -> None:
+    given, asked = Rooms.given, []
+
+    def checked(rooms: Rooms, subflow: Any, octets: int) -> None:
+        given(rooms, subflow, octets)
+        assert rooms._left == Rooms(rooms.working)._left  # else the connection ends
+        asked.append(octets)
+
+    monkeypatch.setattr(Rooms, "given", checked)
+    net = network(2, scheduler=scheduler)
+    for path in net.path(1):
+        path.loss = 0.02
+    transfer(net, up=DATA[:300_000], down=DATA[:9])
+    assert sum(asked) >= 300_000
 
 
 def test_a_small_window_is_spread_over_all_paths(network: Any) -> None:
