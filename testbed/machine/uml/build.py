@@ -48,7 +48,7 @@ def build(source: str, watcher: Watcher) -> Build:
 def _build_debian(source: str, watcher: Watcher) -> Build:
     version = source.removeprefix(DEBIAN)
     if found := builds.find(version):
-        return found
+        return _completed(found, watcher)
     _check_tools()
     directory = builds.folder(f"debian-{version}-{builds.configuration()}")
     package = f"{_SOURCE}{version}"
@@ -119,9 +119,25 @@ def _make(source: str, tree: Path, maker: Maker) -> Build:
     _check_configuration(objects / ".config", result.version)
     maker.compile([*make, f"-j{len(os.sched_getaffinity(0))}", "linux"], objects)
     maker.run(["strip", "-o", str(result.linux), str(objects / "linux")])
-    maker.run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(result.entropy), str(builds.ENTROPY)])
+    _compile_library(builds.ENTROPY, result.entropy, maker)
+    _compile_library(builds.REGSET, result.regset, maker)
     result.finish()
     return result
+
+
+def _completed(found: Build, watcher: Watcher) -> Build:
+    """Add what a build of an older testbed lacks."""
+    if not found.regset.exists():
+        _check_tools()
+        with making(Path(found.directory), watcher) as maker:
+            _compile_library(builds.REGSET, found.regset, maker)
+    return found
+
+
+def _compile_library(source: Path, target: Path, maker: Maker) -> None:
+    draft = target.with_suffix(".new")
+    maker.run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(draft), str(source)])
+    draft.rename(target)
 
 
 def _check_configuration(path: Path, version: str) -> None:

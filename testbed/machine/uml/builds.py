@@ -4,6 +4,7 @@ One folder for each::
 
     linux            the kernel, a program
     entropy.so       getrandom() for virtual time
+    regset.so        ptrace() for kernels before 6.13 on processors with a large state
     build.json       what it was built from, written last
     unfinished.json  the same, while the build goes on or after it was interrupted
     build.log        the output of make
@@ -35,6 +36,7 @@ from testbed.machine import cache
 
 FRAGMENT: Final = Path(__file__).parent / "kernel.config"
 ENTROPY: Final = Path(__file__).parent / "entropy.c"
+REGSET: Final = Path(__file__).parent / "regset.c"
 DEBIAN: Final = "debian:"
 SOURCE: Final = "source"
 OBJECTS: Final = "objects"
@@ -67,6 +69,11 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     def entropy(self) -> Path:
         """The library to preload in virtual time."""
         return Path(self.directory, "entropy.so")
+
+    @property
+    def regset(self) -> Path:
+        """The library to preload where it is there; builds of older testbeds lack it."""
+        return Path(self.directory, "regset.so")
 
     @property
     def stale(self) -> bool:

@@ -173,11 +173,12 @@ class Uml:
 
         Without any it would not find the end of its address space.
         """
+        regset = [str(found.regset)] if found.regset.exists() else []
         if not self._virtual_time:
-            return {"HOME": str(folder)}
+            return {"HOME": str(folder), "LD_PRELOAD": ":".join(regset)}
         return {
             "HOME": str(folder),
-            "LD_PRELOAD": str(found.entropy),
+            "LD_PRELOAD": ":".join([str(found.entropy), *regset]),
             SEED: str((_number(program.environment.get(SEED, "")) + program.seed) % 2**64),
         }
 

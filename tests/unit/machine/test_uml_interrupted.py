@@ -188,6 +188,7 @@ def test_debians_sources_are_unpacked_once(tools, tmp_path, monkeypatch):
         "build.log",
         "entropy.so",
         "linux",
+        "regset.so",
     ]
 
 
