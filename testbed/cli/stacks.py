@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
 
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json
 
-_WIDTH: Final = 13
-
 
 def command(json: Json = False) -> None:
-    """List the stacks and their options.
+    """List the stacks, their options and what these mean.
 
     An experiment writes them as NAME or NAME(OPTION=VALUE, ...), and SOURCE/TARGET for two ends
     that differ.
@@ -23,7 +21,7 @@ def command(json: Json = False) -> None:
     from testbed.stack.mptcp.path_manager import PATH_MANAGERS
     from testbed.stack.mptcp.scheduler import SCHEDULERS
     from testbed.stack.tcp.congestion import CONTROLS
-    from testbed.workload.stacks.options import names
+    from testbed.workload.stacks.described import meanings
     from testbed.workload.stacks.registry import KINDS
 
     registries = {
@@ -40,7 +38,7 @@ def command(json: Json = False) -> None:
                         "protocol": kind.protocol,
                         "in_kernel": kind.in_kernel,
                         "summary": kind.summary,
-                        "options": names(kind),
+                        "options": meanings(kind),
                     }
                     for kind in KINDS.values()
                 ],
@@ -53,9 +51,20 @@ def command(json: Json = False) -> None:
     out = console()
     for kind in KINDS.values():
         out.print(Text(kind.name, "bold"), kind.summary, sep="  ")
-        out.print(f"  {', '.join(names(kind))}")
-    out.print("\nof our own stacks", style="bold")
+        out.print(f"  {', '.join(meanings(kind))}")
+    for title, in_kernel in (("the kernel's stacks", True), ("our own stacks", False)):
+        of_kind = [meanings(kind) for kind in KINDS.values() if kind.in_kernel is in_kernel]
+        _print(
+            f"options of {title}", {name: line for each in of_kind for name, line in each.items()}
+        )
     for option, known in registries.items():
-        out.print(f"  {option}")
-        for name, line in known.items():
-            out.print(f"    {name:{_WIDTH}}{line}", highlight=False, markup=False)
+        _print(f"{option} of our own stacks", known)
+
+
+def _print(title: str, lines: Mapping[str, str]) -> None:
+    """Print a heading, and a line for each name."""
+    out = console()
+    out.print(f"\n{title}", style="bold")
+    width = max(map(len, lines))
+    for name, line in lines.items():
+        out.print(f"  {name:{width}}  {line}", highlight=False, markup=False, soft_wrap=True)

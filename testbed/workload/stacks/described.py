@@ -1,4 +1,4 @@
-"""The options of stacks as JSON Schema: what may be written for each, and what it means."""
+"""What the options of stacks mean: in a line each, and as JSON Schema."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _KERNEL: Final = (KernelMptcpOptions, KernelOptions)
 _OURS: Final = (MptcpConfig, TcpConfig)
 _PARAM: Final = re.compile(r":param (\w+): (.*?)(?=^:param |\Z)", re.DOTALL | re.MULTILINE)
 _TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_SENTENCE: Final = re.compile(r"(?<![A-Z])\. ")  # not after an initial
 _MENTIONED: Final = re.compile(r"``(\w+)``")
 # What the structs of our own stacks do not have, or call a name of a registry.
 _OWN: Final = {
@@ -41,6 +42,12 @@ def schema(kind: StackKind) -> dict[str, Any]:
         "properties": {name: option(kind, name) for name in options.names(kind)},
         "additionalProperties": False,
     }
+
+
+def meanings(kind: StackKind) -> dict[str, str]:
+    """Return the options of a stack, each with what it means: the first sentence."""
+    said = _described(kind)
+    return {name: _SENTENCE.split(said.get(name, ""))[0] for name in options.names(kind)}
 
 
 def option(kind: StackKind, name: str) -> dict[str, Any]:

@@ -18,6 +18,18 @@ def said(*command: str) -> str:
     return done.output
 
 
+def test_each_option_says_what_it_means() -> None:
+    stacks = json.loads(said("stacks", "--json"))["stacks"]
+    shown = said("stacks")
+    for options in (stack["options"] for stack in stacks):
+        assert all(options.values())
+    ours = next(stack["options"] for stack in stacks if stack["name"] == "userspace")
+    for option, line in ours.items():
+        assert re.search(rf"^  {option} +{re.escape(line)}$", shown, re.MULTILINE)
+    assert ours["opportunistic_retransmission"].startswith("send what holds")
+    assert "Raiciu" in ours["opportunistic_retransmission"]
+
+
 @pytest.mark.parametrize("name", SCHEDULERS.own())
 def test_each_scheduler_has_a_line_with_its_source(name: str) -> None:
     line = json.loads(said("stacks", "--json"))["ours"]["scheduler"][name]
