@@ -9,7 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 FILES: Final = ("snmp", "netstat", "snmp6")  # below /proc/thread-self/net
+
+# Where programs on a stack of our own tell what it has counted: an abstract socket (unix(7)), which
+# belongs to the network namespace of a node.
+OWN: Final = "\0testbed/counters"
+
+
+class OwnCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What one program has counted so far.
+
+    :param source: tells programs apart.
+    :param over: nothing more will follow.
+    """
+
+    source: str
+    values: dict[str, int]
+    over: bool
 
 
 def parse(text: str) -> dict[str, int]:

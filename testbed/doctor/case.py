@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -54,9 +54,19 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return a node's limits; zeros where the kernel has no MPTCP."""
         return self.states[node].limits or Limits(subflows=0, add_addr_accepted=0)
 
+    def counters(self, node: str) -> Iterator[tuple[str, Mapping[str, int]]]:
+        """Yield the MIB counters of a node, each after whose they are: the kernel's, and ours."""
+        yield "", self.states[node].counters
+        yield " of our stack", self.states[node].own_counters
+
     def count(self, node: str, counter: str) -> int:
-        """Return a MIB counter (``nstat``) of a node."""
-        return self.states[node].counters.get(counter, 0)
+        """Return a MIB counter (``nstat``) of a node: the kernel's and ours together."""
+        return sum(values.get(counter, 0) for _, values in self.counters(node))
+
+    @property
+    def serves_by_our_stack(self) -> bool:
+        """Whether programs at the server have been asked for MPTCP on our own stack."""
+        return "MPTcpExtMPCapableSYNRX" in self.states[self.server].own_counters
 
     def sysctl(self, node: str, key: str) -> str | None:
         """Return a sysctl of a node, or None where the kernel does not have it."""

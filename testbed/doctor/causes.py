@@ -192,8 +192,8 @@ def strict_reverse_path(case: Case) -> Iterator[Finding]:
 def listener(case: Case) -> Iterator[Finding]:
     """The server does not listen with MPTCP, or not on the address that is announced."""
     listeners = [each for each in case.states[case.server].listeners if _serves(case, each)]
-    if not listeners:
-        return  # nobody serves yet: nothing to hold against anyone
+    if not listeners or case.serves_by_our_stack:
+        return  # nobody serves yet, or beside ours the kernel only keeps the port
     mptcp = [each for each in listeners if each.protocol == "mptcp"]
     if not mptcp:
         ports = ", ".join(sorted({str(each.port) for each in listeners}))
@@ -281,6 +281,16 @@ def checksums(case: Case) -> Iterator[Finding]:
 
 
 _COUNTED: Final = {
+    "MPTcpExtMPJoinSynTxBindErr": (
+        "join_not_sent",
+        "joins could not be sent: their source address cannot be used",
+        "look whether the address of the endpoint is on an interface that is up",
+    ),
+    "MPTcpExtMPJoinSynTxConnectErr": (
+        "join_not_sent",
+        "joins could not be sent: there was no way to the address",
+        "look at the routes and rules for the endpoint's address",
+    ),
     "MPTcpExtMPJoinNoTokenFound": (
         "unknown_token",
         "joins carried a token of no connection here",
@@ -307,11 +317,11 @@ _COUNTED: Final = {
 def counted(case: Case) -> Iterator[Finding]:
     """What the MIB of either end has counted against joins."""
     for node in (case.client, case.server):
-        for counter, (cause, meaning, remedy) in _COUNTED.items():
-            count = case.count(node, counter)
-            if count:
-                short = counter.removeprefix("MPTcpExt")
-                yield Finding(cause, node, f"{meaning} ({short}: {count})", remedy)
+        for whose, values in case.counters(node):
+            for counter, (cause, meaning, remedy) in _COUNTED.items():
+                if count := values.get(counter, 0):
+                    short = counter.removeprefix("MPTcpExt")
+                    yield Finding(cause, node, f"{meaning} ({short}{whose}: {count})", remedy)
 
 
 def plain_sockets(case: Case) -> Iterator[Finding]:

@@ -136,4 +136,5 @@ def announcements(case: Case) -> Iterator[Finding]:
 def _listens(case: Case) -> bool:
     """Tell whether nothing speaks against a server that speaks MPTCP."""
     listeners = case.states[case.server].listeners
-    return not listeners or any(each.protocol == "mptcp" for each in listeners)
+    speaks = any(each.protocol == "mptcp" for each in listeners)
+    return speaks or not listeners or case.serves_by_our_stack

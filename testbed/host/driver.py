@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from testbed.driver.device import Device
 from testbed.driver.loop import Driver
 from testbed.host.clock import LoopClock
+from testbed.host.counting import Counting
 from testbed.host.devices.base import HostDevice
 from testbed.host.devices.packets import PacketDevice
 from testbed.host.path_manager import AnnouncedPorts, KernelEndpoints
@@ -72,6 +73,7 @@ class Host:
         self._driver = Driver(self._clock, carrier, self._report)
         self._driver.when_idle(self._idle.set)
         self._driver.begin(make(self))
+        self._counting = Counting(self.endpoint)
         self.streams = self._driver.streams
 
     def close(self) -> None:
@@ -82,6 +84,7 @@ class Host:
         for timer in (self._sweeping, self._following):
             if timer is not None:
                 timer.cancel()
+        self._counting.close()
         self._driver.close()
         self._clock.close()
         self._others.close()  # the kernel may listen on its ports again

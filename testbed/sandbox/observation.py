@@ -90,7 +90,8 @@ class NamespaceState(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...] = ()
     sysctls: dict[str, str] = {}
     listeners: tuple[Listener, ...] = ()
-    counters: dict[str, int] = {}  # the MIB, by nstat's names
+    counters: dict[str, int] = {}  # the kernel's MIB, by nstat's names
+    own_counters: dict[str, int] = {}  # likewise, of programs on our own stack (``testbed exec``)
 
     def link(self, name: str) -> LinkState | None:
         """Return the interface of that name."""

@@ -69,6 +69,38 @@ def test_doctor_says_how_to_run_a_remedy_in_a_node(lab: str) -> None:
     assert "in a node" not in run("doctor", lab).stdout
 
 
+def test_doctor_sees_what_our_own_stack_has_counted() -> None:
+    """A client of ours falls back before a server of plain TCP, and has ended when we ask."""
+    name = f"own-{secrets.token_hex(3)}"
+    serve = (
+        "import socket; listener = socket.create_server(('10.0.1.2', 5001));"
+        "print('ready', flush=True); connection, _ = listener.accept();"
+        "connection.recv(1); connection.close()"
+    )
+    assert run("up", str(TOPOLOGY), "--name", name).returncode == 0
+    try:
+        serving = [*TESTBED, "exec", name, "server", "--", sys.executable, "-c", serve]
+        with subprocess.Popen(serving, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            asking = ("exec", name, "client", "--", *TESTBED, "nc", "-w", "9", "10.0.1.2", "5001")
+            done = subprocess.run(
+                [*TESTBED, *asking],
+                cwd=PROJECT,
+                input="",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+        found = json.loads(run("doctor", name, "--json").stdout)["findings"]
+    finally:
+        assert run("down", name).returncode == 0
+    (said,) = (each for each in found if each["cause"] == "fallback")
+    assert said["node"] == "client"
+    assert "(MPCapableFallbackSYNACK: 1)" in said["seen"]
+
+
 @pytest.mark.root
 def test_a_sandbox_outside_of_a_container_does_not_show_in_it(lab: str) -> None:
     """A container may share the network namespace, and its names, but not the processes."""

@@ -38,13 +38,14 @@ SYSCTLS: Final = (
     "net.mptcp.add_addr_timeout",
     "net.mptcp.stale_loss_cnt",
 )
+_NOT_READ: Final = ("name", "sysctls", "own_counters")  # by themselves, or told by programs
 
 
 def everything(namespace: Namespace, path_manager: int | None) -> NamespaceState:
     """Read all there is to know about a namespace."""
     namespace.refresh()
     filters = [f"net.ipv4.conf.{name}.rp_filter" for name in namespace.indices if "." not in name]
-    parts = [part for part in NamespaceState.__struct_fields__ if part not in ("name", "sysctls")]
+    parts = [part for part in NamespaceState.__struct_fields__ if part not in _NOT_READ]
     return _read(namespace, parts, (*SYSCTLS, *filters), path_manager)
 
 

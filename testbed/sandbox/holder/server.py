@@ -17,6 +17,7 @@ from testbed.failure import Failure
 from testbed.sandbox import model, protocol, registry
 from testbed.sandbox.holder import changing, processes
 from testbed.sandbox.holder.connection import Connection
+from testbed.sandbox.holder.counted import Counted, listen
 from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.network import Network
 from testbed.wire.report import WireReport
@@ -54,6 +55,7 @@ class Server:
         self._limits = processes.Limits()
         self._features = Features()
         self._network = Network(self._features)
+        self._counted: dict[str, Counted] = {}  # by node, of those that somebody has entered
         self._processes: dict[int, tuple[Connection, tuple[str, ...]]] = {}
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
@@ -208,7 +210,13 @@ class Server:
 
     @_do.register
     def _observe(self, request: protocol.Observe, _: Connection) -> object:
-        return self._network.observe(request.namespaces)
+        seen = self._network.observe(request.namespaces)
+        counted = {
+            name: msgspec.structs.replace(state, own_counters=self._counted[name].total())
+            for name, state in seen.namespaces.items()
+            if name in self._counted
+        }
+        return msgspec.structs.replace(seen, namespaces=seen.namespaces | counted)
 
     @_do.register
     def _read_wires(self, _request: protocol.ReadWires, _: Connection) -> WireReport:
@@ -222,6 +230,7 @@ class Server:
     @_do.register
     def _enter(self, request: protocol.Enter, connection: Connection) -> protocol.Done:
         network = self._network.descriptor(request.namespace)
+        self._listen_for_counters(request.namespace)
         opened = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in _ENTRANCE]
         descriptors = (*opened, network)
         answer = protocol.Done(request.id, descriptors=len(descriptors))
@@ -229,6 +238,15 @@ class Server:
         for fd in opened:
             os.close(fd)
         return answer
+
+    def _listen_for_counters(self, node: str) -> None:
+        """Have programs that run in a node from now on tell what our own stack counts."""
+        if node not in self._counted:
+            with self._network.inside(node):
+                counted = self._counted[node] = Counted(listen())
+            self._selector.register(
+                counted.listener, selectors.EVENT_READ, lambda _: counted.take()
+            )
 
     @_do.register
     def _detach(self, _request: protocol.Detach, _: Connection) -> None:
