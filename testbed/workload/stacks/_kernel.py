@@ -6,10 +6,11 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from testbed import sockinfo
 from testbed.errors import PlatformError
 from testbed.streams import PieceReader
 from testbed.workload.stacks.model import OnConnection, Scalar, Streams
@@ -21,6 +22,13 @@ _NAME: Final = 16  # TCP_CA_NAME_MAX, include/net/tcp.h
 _S: Final = 1_000_000_000
 _MS: Final = 1_000_000
 TCP_CONGESTION: Final = 13
+_TCP_FASTOPEN: Final = 23
+_MSG_FASTOPEN: Final = 0x2000_0000
+_FAST_OPEN: Final = "tcp_fastopen"  # the sysctl: bit 0 for clients, bit 1 for open ports
+_BOTH_ENDS: Final = 3
+_PENDING: Final = 256  # connections of a port with data on SYN that are in the handshake
+_CHECK_S: Final = 0.001
+_ESTABLISHED: Final = 1  # TCP_ESTABLISHED of TCP_INFO
 
 # Of each option: level, name, and how many of the option's units are one of the kernel's.
 _NUMBERS: Final = {
@@ -45,12 +53,12 @@ async def connect(
     try:
         sock.settimeout(0)
         _apply(sock, options)
-        await _connected(sock, remote)
+        taken = await _connected(sock, remote, data if options.fast_open else b"")
         reader, writer = await _streams(sock)
     except BaseException:
         sock.close()
         raise
-    writer.write(data)
+    writer.write(data[taken:])
     return reader, writer
 
 
@@ -63,9 +71,12 @@ async def _streams(sock: socket.socket) -> Streams:
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
-    """Do what ``loop.sock_connect`` does: that one refuses protocols getaddrinfo(3) has not."""
-    number = sock.connect_ex(remote)
+async def _connected(sock: socket.socket, remote: tuple[str, int], early: bytes) -> int:
+    """Do what ``loop.sock_connect`` does: that one refuses protocols getaddrinfo(3) has not.
+
+    :param early: octets that may leave with the SYN; return how many the kernel has taken.
+    """
+    number, taken = _begin(sock, remote, early)
     if number == errno.EINPROGRESS:
         loop = asyncio.get_running_loop()
         writable = asyncio.Event()
@@ -77,6 +88,27 @@ async def _connected(sock: socket.socket, remote: tuple[str, int]) -> None:
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))
+    return taken
+
+
+def _begin(sock: socket.socket, remote: tuple[str, int], early: bytes) -> tuple[int, int]:
+    """Have SYN leave; return an errno or 0, and how many octets were taken to go with it.
+
+    Without a cookie of the server none are taken, and the SYN asks for one.
+    """
+    if not early:
+        return sock.connect_ex(remote), 0
+    try:
+        return errno.EINPROGRESS, sock.sendto(early, _MSG_FASTOPEN, remote)
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            raise PlatformError(
+                "the kernel refuses TCP Fast Open",
+                why=f"net.ipv4.{_FAST_OPEN} of this node does not allow it to clients, or the "
+                "kernel does not have it for this protocol",
+                instead="leave fast_open out for this stack",
+            ) from error
+        return error.errno or errno.EIO, 0
 
 
 async def listen(
@@ -87,8 +119,17 @@ async def listen(
 ) -> asyncio.Server:
     """Listen on a fresh socket; it is closed if that fails."""
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accepted(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Coroutine[Any, Any, None] | None:
         _apply(socket_of(writer), options)
+        if options.fast_open:
+            return opened_early(reader, writer)
+        on_connection(reader, writer)
+        return None
+
+    async def opened_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _handshake_over(socket_of(writer))
         on_connection(reader, writer)
 
     def protocol() -> asyncio.StreamReaderProtocol:
@@ -100,11 +141,22 @@ async def listen(
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _apply(sock, options)  # buffers must be set before a connection's window is offered
+        if options.fast_open:
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN, _PENDING)
         sock.bind(local)
         return await loop.create_server(protocol, sock=sock)
     except BaseException:
         sock.close()
         raise
+
+
+async def _handshake_over(sock: socket.socket) -> None:
+    """Wait for the third ACK: MPTCP of Linux 6.18 never sends what is written before it."""
+    while (
+        sockinfo.is_mptcp(sock)
+        and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED
+    ):
+        await asyncio.sleep(_CHECK_S)
 
 
 def family(address: str) -> socket.AddressFamily:
@@ -118,8 +170,18 @@ def socket_of(writer: asyncio.StreamWriter) -> socket.socket:
     return sock
 
 
+def sysctls(options: KernelOptions) -> dict[str, str]:
+    """Return the sysctls of the node that some options mean."""
+    if options.fast_open is None:
+        return {}
+    return {f"net.ipv4.{_FAST_OPEN}": str(_BOTH_ENDS if options.fast_open else 0)}
+
+
 def used(sock: socket.socket, options: KernelOptions) -> dict[str, Scalar]:
-    """Return what an open socket says of its congestion control and of the options asked for."""
+    """Return what an open socket says of its congestion control and of the options asked for.
+
+    Of TCP Fast Open the node says it.
+    """
     name = sock.getsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, _NAME)
     found: dict[str, Scalar] = {"congestion": name.rstrip(b"\0").decode()}
     for option in given(options):
@@ -130,6 +192,9 @@ def used(sock: socket.socket, options: KernelOptions) -> dict[str, Scalar]:
                 found[option] = bool(value)
             else:
                 found[option] = value // 2 if option in _DOUBLED else value * unit
+    if options.fast_open is not None:
+        allowed = int((_SYSCTLS / _FAST_OPEN).read_text(), 0)
+        found["fast_open"] = allowed & _BOTH_ENDS == _BOTH_ENDS
     return found
 
 

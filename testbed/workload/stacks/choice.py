@@ -76,8 +76,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
     def sets_by_sysctl(self, option: str) -> bool:
         """Tell whether an option is a sysctl of the node, and so reaches every program there."""
-        alone = self.kind.options(**{option: getattr(self.decoded, option)})
-        return bool(self.kind.sysctls(alone))
+        return option in self.kind.of_node
 
     def differences(self, used: Mapping[str, Scalar]) -> Iterator[str]:
         """Yield, in words, each option that was not used as it was asked for."""

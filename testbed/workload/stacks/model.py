@@ -105,6 +105,7 @@ class StackKind(msgspec.Struct, frozen=True, kw_only=True):
     :param options: the struct its options are decoded into; a field that is ``None`` was not given.
     :param make: makes a stack of such a struct.
     :param sysctls: what its options mean as sysctls of the node, set before anything connects.
+    :param of_node: options that are such a sysctl and nothing else, and so reach every program.
     """
 
     name: str
@@ -114,3 +115,4 @@ class StackKind(msgspec.Struct, frozen=True, kw_only=True):
     options: type[msgspec.Struct]
     make: Callable[[Any], Stack]
     sysctls: Callable[[Any], Mapping[str, str]] = lambda _: {}
+    of_node: frozenset[str] = frozenset()

@@ -113,7 +113,7 @@ class Mptcp:
 
 def _sysctls(options: KernelMptcpOptions) -> dict[str, str]:
     """Return the sysctls of the node that some options mean."""
-    return {
+    return _kernel.sysctls(options) | {
         f"net.mptcp.{_SYSCTLS[name]}": str(int(value)) if isinstance(value, bool) else str(value)
         for name, value in given(options).items()
         if name in _SYSCTLS
@@ -128,4 +128,5 @@ MPTCP: Final = StackKind(
     options=KernelMptcpOptions,
     make=Mptcp,
     sysctls=_sysctls,
+    of_node=frozenset(_SYSCTLS),
 )

@@ -26,7 +26,7 @@ from testbed.workload.stacks.model import Scalar, StackKind
 
 DEVICE: Final = "device"  # of our own stacks: testbed.host.devices.names
 _SIZES: Final = frozenset(
-    {"send_buffer", "receive_buffer", "receive_buffer_initial", "notsent_lowat"}
+    {"send_buffer", "receive_buffer", "receive_buffer_initial", "receive_memory", "notsent_lowat"}
 )
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
 _S: Final = 1_000_000_000
@@ -80,6 +80,8 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param keepalive: SO_KEEPALIVE; ``keepalive_idle``, ``keepalive_interval`` (whole seconds, given
         in nanoseconds) and ``keepalive_probes`` are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
     :param user_timeout: TCP_USER_TIMEOUT, in nanoseconds.
+    :param fast_open: TCP Fast Open (RFC 7413): ``net.ipv4.tcp_fastopen`` of the node is 3, or 0.
+        Open ports have TCP_FASTOPEN, and what is written first goes by MSG_FASTOPEN.
     """
 
     congestion: str | None = None
@@ -92,6 +94,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_interval: int | None = None
     keepalive_probes: int | None = None
     user_timeout: int | None = None
+    fast_open: bool | None = None
 
 
 class KernelMptcpOptions(KernelOptions, frozen=True, kw_only=True):
@@ -199,10 +202,11 @@ def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
     """Return a configuration of our own stack with some options set; what they name is there then.
 
     ``nodelay`` is the opposite of its field ``nagle``; a time ``x`` is the field ``x_ns``.  What a
-    configuration does not have is left to the other one that makes up the stack.
+    configuration does not have is left to the other one that makes up the stack.  A window of a
+    chosen size does not grow, as with SO_RCVBUF, unless it is chosen how it begins.
     """
     fields = base.__struct_fields__
-    changed: dict[str, Any] = {}
+    changed: dict[str, Any] = {"receive_buffer_initial": 0} if "receive_buffer" in options else {}
     for name, value in options.items():
         if name in OUR_NAMES:
             OUR_NAMES[name].take(str(value))

@@ -67,4 +67,5 @@ TCP: Final = StackKind(
     summary="the kernel's TCP",
     options=KernelOptions,
     make=Tcp,
+    sysctls=_kernel.sysctls,
 )
