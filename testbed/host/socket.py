@@ -32,7 +32,7 @@ from testbed.packet.address import Address
 from testbed.sockinfo import IPPROTO_MPTCP
 from testbed.stack.connection import Connection
 from testbed.stack.options import NO_OPTIONS, SocketOptions
-from testbed.streams import StreamPair
+from testbed.streams import StreamPair, StreamTransport
 
 __all__ = [
     "AF_INET",
@@ -50,6 +50,7 @@ SOCK_STREAM: Final = socket.SOCK_STREAM
 IPPROTO_TCP: Final = socket.IPPROTO_TCP
 
 _ANY: Final = {AF_INET: "0.0.0.0", AF_INET6: "::"}  # noqa: S104 - what bind(2) calls any address
+_NS: Final = 1_000_000_000
 _BACKLOG: Final = 128  # what Python's sockets have
 _PROTOCOLS: Final = (0, IPPROTO_TCP, IPPROTO_MPTCP)
 
@@ -217,6 +218,7 @@ class Socket:
         if self._accepted is None:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         accepted = Socket(self.family, SOCK_STREAM, self._protocol)
+        accepted._options = self._options
         accepted._pair = self._wait(self._next(self._accepted))
         return accepted, accepted.getpeername()
 
@@ -292,7 +294,11 @@ class Socket:
         return found
 
     def close(self) -> None:
-        """Close the socket; the stack goes on sending what it has taken."""
+        """Close the socket; the stack goes on sending what it has taken.
+
+        With the options ``linger`` and ``linger_ns`` it returns when the peer has acknowledged
+        everything, or when the time is over.
+        """
         if self._closed:
             return
         self._closed = True
@@ -301,7 +307,13 @@ class Socket:
             if self._server is not None:
                 self._server.close()
             if self._pair is not None:
-                self._pair[1].close()
+                transport = self._pair[1].transport
+                transport.close()
+                assert isinstance(transport, StreamTransport)  # noqa: S101 - of our streams
+                if self._options.linger and self._options.linger_ns:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._options.linger_ns / _NS):
+                            await transport.delivered()
 
         self._engine.call(end(), None)
 

@@ -164,7 +164,7 @@ class Options:
                 raise _error(errno.EINVAL)
             on, seconds = _LINGER.unpack_from(data)
             self.linger_s = seconds if on else None
-            return SocketOptions(reset_on_close=self.resets)
+            return self._lingering
         if key == CONGESTION:
             name = data.split(b"\0")[0].decode(errors="replace")
             if name not in CONTROLS.own():
@@ -205,10 +205,18 @@ class Options:
     @property
     def of_stack(self) -> SocketOptions:
         """All that has a meaning to the stack."""
-        found = SocketOptions(congestion=self._congestion, reset_on_close=self.resets or None)
+        found = SocketOptions(congestion=self._congestion)
+        if self.linger_s is not None:
+            found = found.changed_by(self._lingering)
         for key, value in self._values.items():
             found = found.changed_by(self._of_stack(key, value))
         return found
+
+    @property
+    def _lingering(self) -> SocketOptions:
+        """SO_LINGER as the stack has it."""
+        seconds = self.linger_s
+        return SocketOptions(linger=seconds is not None, linger_ns=max(0, seconds or 0) * _SECOND)
 
     def _of_stack(self, key: Key, value: int) -> SocketOptions:
         if key not in _OF_STACK:

@@ -86,6 +86,10 @@ class Writable(Event, frozen=True):
     """After ``send`` took less than it was given: there is room again."""
 
 
+class Delivered(Event, frozen=True):
+    """After ``close`` of a connection that lingers: the peer has acknowledged everything."""
+
+
 class ErrorReport(Event, frozen=True):
     """Something hinders delivery, and the connection goes on (RFC 9293, section 3.9.1.8).
 
@@ -121,10 +125,12 @@ class Connection(Protocol):
     def closed(self) -> bool:
         """Whether nothing more happens."""
 
-    def send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview, *, eor: bool = False) -> int:
         """Take octets to send and return how many there was room for.
 
         :param data: octets that never change; a large view is kept as it is, not copied.
+        :param eor: they end a record if all of them are taken (MSG_EOR of send(2)): what is sent
+            later leaves in other segments.
         :raises BrokenPipeError: the sending side is closed, or the connection is.
         """
 
@@ -138,6 +144,10 @@ class Connection(Protocol):
     @property
     def unsent(self) -> int:
         """Octets taken by ``send`` that the peer has not acknowledged."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the peer has acknowledged all that was sent, and that it is all."""
 
     def shutdown(self) -> None:
         """Close the sending side, after what was sent."""

@@ -14,7 +14,15 @@ import msgspec
 # What counts in the handshake or from the beginning, and cannot be set later.
 _AT_FIRST: Final = ("congestion", "mss")
 # What MPTCP's connection does itself, so that its subflows do not.
-_OF_CONNECTION: Final = ("nodelay", "cork", "user_timeout_ns", "notsent_lowat", "reset_on_close")
+_OF_CONNECTION: Final = (
+    "nodelay",
+    "cork",
+    "user_timeout_ns",
+    "notsent_lowat",
+    "linger",
+    "linger_ns",
+    "eor",
+)
 # What MPTCP has no room or no use for.
 _NOT_OF_MPTCP: Final = ("advertised_timeout_ns",)
 
@@ -31,6 +39,7 @@ _BOUNDS: Final = {
     "user_timeout_ns": (0, _MANY),
     "advertised_timeout_ns": (0, 0x7FFF * 60 * 1_000_000_000),  # RFC 5482: 15 bits of minutes
     "notsent_lowat": (0, _MANY),
+    "linger_ns": (0, _MANY),
 }
 
 
@@ -51,7 +60,11 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param cork: TCP_CORK: hold small segments back, for a retransmission timeout at most where
         nothing is in flight; of MPTCP, for twice as long.
     :param keepalive: SO_KEEPALIVE; the others are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
-    :param reset_on_close: SO_LINGER with a time of 0: ``close`` sends RST.
+    :param eor: each ``send`` ends a record, as with MSG_EOR: no segment, and of MPTCP no mapping,
+        has octets of two records.
+    :param linger: SO_LINGER is on, with the time ``linger_ns``.  With 0, ``close`` sends RST, or
+        MP_FASTCLOSE.  With more, a blocking ``close`` waits until the peer has acknowledged
+        everything, or for so long, and the connection goes on by itself.
     :param traffic_class: IP_TOS or IPV6_TCLASS; ECN's bits are TCP's own.
     :param hop_limit: IP_TTL or IPV6_UNICAST_HOPS.
     :param user_timeout_ns: TCP_USER_TIMEOUT.
@@ -66,11 +79,13 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
     mss: int | None = None
     nodelay: bool | None = None
     cork: bool | None = None
+    eor: bool | None = None
     keepalive: bool | None = None
     keepalive_idle_ns: int | None = None
     keepalive_interval_ns: int | None = None
     keepalive_probes: int | None = None
-    reset_on_close: bool | None = None
+    linger: bool | None = None
+    linger_ns: int | None = None
     traffic_class: int | None = None
     hop_limit: int | None = None
     user_timeout_ns: int | None = None

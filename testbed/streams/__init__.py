@@ -21,6 +21,7 @@ from testbed.stack.connection import (
     Connected,
     Connection,
     ConnectionFailure,
+    Delivered,
     ErrorKind,
     Event,
     Listener,
@@ -188,6 +189,8 @@ class Streams:
             transport.read_ready()
         elif isinstance(event, Writable):
             transport.write_ready()
+        elif isinstance(event, Delivered):
+            transport.note_delivered()
 
     async def finished(self) -> None:
         """Wait until the stack is through with every connection."""

@@ -85,6 +85,7 @@ class StreamTransport(asyncio.Transport):
         self._writing_paused = self._reading_paused = False
         self._eof_received = self._eof_written = False
         self._closing = self._lost = False
+        self._awaited: asyncio.Future[None] | None = None  # set when everything is delivered
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol that is told what happens."""
@@ -179,8 +180,23 @@ class StreamTransport(asyncio.Transport):
             self._driver.wake()
             self._lose(None)
 
+    async def delivered(self) -> None:
+        """Wait until the peer has acknowledged everything, or nothing more happens.
+
+        It is told of a connection that is closed and has the option ``linger``.
+        """
+        if not (self._connection.delivered or self._connection.closed):
+            self._awaited = self._loop.create_future()
+            await self._awaited
+
+    def note_delivered(self) -> None:
+        """Take that the peer has acknowledged everything."""
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
+
     def ended(self, failure: ConnectionFailure | None) -> None:
         """Take that nothing more happens.  After an orderly end, the rest can still be read."""
+        self.note_delivered()
         if self._lost:
             return
         try:

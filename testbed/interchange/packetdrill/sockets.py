@@ -350,7 +350,7 @@ CONFIGURED: Final[dict[str, tuple[str, Callable[[int], Any]]]] = {
     "TCP_KEEPCNT": ("keepalive_probes", int),
     "TCP_USER_TIMEOUT": ("user_timeout_ns", lambda value: value * _MS),
     "TCP_NOTSENT_LOWAT": ("notsent_lowat", int),
-    "SO_LINGER": ("reset_on_close", lambda seconds: seconds == 0),
+    "SO_LINGER": ("linger", lambda seconds: seconds >= 0),
     "IP_TOS": ("traffic_class", lambda value: value & ~_ECN),
     "IPV6_TCLASS": ("traffic_class", lambda value: value & ~_ECN),
     "IP_TTL": ("hop_limit", int),
@@ -362,4 +362,6 @@ DEFAULTS: Final = {"IP_TTL": HOP_LIMIT, "IPV6_UNICAST_HOPS": HOP_LIMIT}
 
 def _option(name: str, value: int) -> SocketOptions:
     field, read = CONFIGURED[name]
-    return SocketOptions(**{field: read(value)})
+    seconds = max(0, value) if name == "SO_LINGER" else None
+    time = None if seconds is None else seconds * _S
+    return SocketOptions(**{field: read(value)}, linger_ns=time)

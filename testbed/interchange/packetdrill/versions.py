@@ -26,8 +26,12 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def _config(mtu: int) -> MptcpConfig:
-    tcp = TcpConfig(mtu=mtu, receive_buffer=_BUFFER, syn_linear_timeouts=4)
-    return MptcpConfig(tcp=tcp, receive_buffer=_BUFFER, data_acks=LINUX_DATA_ACKS)
+    tcp = TcpConfig(
+        mtu=mtu, receive_buffer=_BUFFER, receive_buffer_initial=0, syn_linear_timeouts=4
+    )
+    return MptcpConfig(
+        tcp=tcp, receive_buffer=_BUFFER, receive_buffer_initial=0, data_acks=LINUX_DATA_ACKS
+    )
 
 
 _IPV4: Final = ("192.168.0.2", "192.0.2.1", _config(1500), "v4.pkt")

@@ -33,6 +33,7 @@ from testbed.stack.mptcp.window import SharedWindow
 from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.stack.tcp.congestion.control import Group
 from testbed.stack.tcp.connection import room_below
+from testbed.stack.tcp.right_sizing import WindowMemory
 
 # The counters of how the first subflow was opened: by this side, as plain TCP.
 _MET: Final = {
@@ -45,6 +46,10 @@ _MET: Final = {
 
 class Host(Protocol):
     """What a connection needs of its endpoint."""
+
+    @property
+    def memory(self) -> WindowMemory:
+        """What windows grow by."""
 
     def touch(self, connection: MptcpConnection) -> None:
         """Ask for a step."""
@@ -134,7 +139,7 @@ class MptcpConnection:
         self._ending = Ending(keys, self._subflows, count)
         self._receiver = Receiver(self.incoming, keys, config.receive_buffer, count)
         self._host = host
-        self._window = SharedWindow(config, self.incoming, self._subflows)
+        self._window = SharedWindow(config, self.incoming, self._subflows, host.memory)
         self._events = Events(self.outgoing, self.incoming, config)
         self._detached = False  # the application has gone
         self._close_timeout = CloseTimeout(config.close_timeout_ns)
@@ -171,15 +176,18 @@ class MptcpConnection:
         """Why it ended too early, if it did."""
         return self._life.failure
 
-    def send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview, *, eor: bool = False) -> int:
         """Take octets to send and return how many there was room for.
 
-        :param data: see :meth:`testbed.stack.connection.Connection.send`.
+        :param data: as ``eor``, see :meth:`testbed.stack.connection.Connection.send`.
         :raises BrokenPipeError: the sending side is closed.
         """
         if self.outgoing.closed or self.closed:
             raise BrokenPipeError("the sending side is closed")
-        taken = self.outgoing.write(data[: self._room] if self.config.tcp.notsent_lowat else data)
+        config = self.config.tcp
+        offered = data[: self._room] if config.notsent_lowat else data
+        eor = (eor or config.eor) and len(offered) == len(data)
+        taken = self.outgoing.write(offered, eor=eor)
         self._events.wrote(taken, len(data))
         if taken:
             self.touch()
@@ -202,6 +210,11 @@ class MptcpConnection:
     def unsent(self) -> int:
         """Octets without Data ACK."""
         return self.outgoing.end - self.outgoing.una
+
+    @property
+    def delivered(self) -> bool:
+        """Whether there is a Data ACK for everything, DATA_FIN included."""
+        return self.outgoing.fin_acked
 
     def shutdown(self) -> None:
         """Send DATA_FIN after all data (section 3.3.3)."""
@@ -239,7 +252,7 @@ class MptcpConnection:
 
         Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
         """
-        if self.config.tcp.reset_on_close:
+        if self.config.tcp.linger and not self.config.tcp.linger_ns:
             self.abort()
         self.shutdown()
         self._detached = True
@@ -357,6 +370,7 @@ class MptcpConnection:
         there were, which the endpoint ends.
         """
         self._ending.abort()
+        self.incoming.release()
         if not self.closed:
             self._life.crash(error)
             self._events.closed(self.failure)
@@ -507,6 +521,8 @@ class MptcpConnection:
             if step is Step.FIN_RECEIVED:
                 last = self.closed and self.config.data_acks.behind_fin
                 self._subflows.request_acks(last=last)
+            elif step is Step.FIN_ACKED and self._detached and self.config.tcp.linger:
+                self._events.delivered()
         if self._detached and self.incoming.readable:
             self.abort()
 
@@ -569,6 +585,7 @@ class MptcpConnection:
         over = self.closed
         self._life.take(step, failure)
         if self.closed and not over:
+            self.incoming.release()
             self.paths.set_open(False)
             if not unborn:
                 self._events.closed(self.failure)

@@ -44,6 +44,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
+from testbed.stack.tcp.right_sizing import WindowMemory
 from testbed.trace import NullTracer, Tracer
 
 
@@ -290,6 +291,11 @@ class MptcpEndpoint:
         self._faults.append((connection, error))
 
     # What connections ask (testbed.stack.mptcp.connection.Host).
+
+    @property
+    def memory(self) -> WindowMemory:
+        """What windows grow by, those of its TCP too."""
+        return self.tcp.memory
 
     def count(self, name: str) -> None:
         """Count an event; its name is one of MPTcpExt."""

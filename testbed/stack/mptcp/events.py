@@ -8,6 +8,7 @@ from testbed.stack.connection import (
     Closed,
     Connected,
     ConnectionFailure,
+    Delivered,
     Event,
     Readable,
     Writable,
@@ -76,6 +77,10 @@ class Events:
         if self._starved and few and self._outgoing.room >= self._enough:
             self._starved = False
             self._queue.append(Writable())
+
+    def delivered(self) -> None:
+        """Tell that the peer has acknowledged everything."""
+        self._queue.append(Delivered())
 
     def closed(self, failure: ConnectionFailure | None) -> None:
         """Tell that nothing more happens."""

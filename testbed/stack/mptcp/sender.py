@@ -309,7 +309,8 @@ class Sender:
         return [one for one in healthy if not one.backup] or healthy
 
     def _send(self, subflow: Subflow, start: int, length: int) -> int:
-        """Give octets to a subflow with their mapping; return how many."""
+        """Give octets of one record to a subflow with their mapping; return how many."""
+        length = min(length, self._stream.record_end(start) - start)
         in_capable = not subflow.confirmed and self._stream.next == 0
         if in_capable or subflow.one_segment_due:  # what goes with it is one segment
             length = min(length, subflow.segment_size)

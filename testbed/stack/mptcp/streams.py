@@ -13,7 +13,7 @@ from typing import Final
 from testbed.packet.sequence import BITS_32, BITS_64, expand, expand_64
 from testbed.stack.ranges import Ranges
 from testbed.stack.reassembly import Reassembly
-from testbed.stack.tcp.right_sizing import RightSizing
+from testbed.stack.tcp.right_sizing import RightSizing, WindowMemory
 
 # How far data may lie beyond the window: windows on the wire are in units of up to 2**14 octets,
 # which TCP rounds up where the right edge would move back otherwise (RFC 7323, section 2.3).
@@ -55,6 +55,7 @@ class SendStream:
     __slots__ = (
         "_capacity",
         "_chunks",
+        "_ends",
         "_starts",
         "again",
         "closed",
@@ -71,6 +72,7 @@ class SendStream:
         self._capacity = capacity
         self._starts: list[int] = []
         self._chunks: list[bytes | bytearray | memoryview] = []
+        self._ends: list[int] | None = None  # of records, from una on, if there ever was one
         self.una = 0  # everything before is acknowledged
         self.next = 0  # everything before, but for ``gaps``, was given to a subflow at least once
         self.gaps = Ranges()  # what a scheduler left out
@@ -110,10 +112,26 @@ class SendStream:
     def piece(self, start: int) -> tuple[int, int]:
         """Return where a piece from a position on ends, and where the window lets it end.
 
-        Before what was left out it ends there, as what was left out does after it.
+        Before what was left out it ends there, as what was left out does after it.  It ends with
+        its record.
         """
         around = self.gaps.around(start) if self.gaps else None
-        return (around[1], around[1]) if around else (self.end, min(self.end, self.edge))
+        end, limit = (around[1], around[1]) if around else (self.end, min(self.end, self.edge))
+        if self._ends:
+            record = self.record_end(start)
+            end, limit = min(end, record), min(limit, record)
+        return end, limit
+
+    def record_end(self, position: int) -> int:
+        """Return where the record ends that the octet at a position is in."""
+        ends = self._ends
+        index = bisect_right(ends, position) if ends else 0
+        return ends[index] if ends and index < len(ends) else self.end
+
+    def ends_record(self, position: int) -> bool:
+        """Tell whether a record ends at a position."""
+        ends = self._ends
+        return bool(ends and ends[bisect_right(ends, position) - 1] == position)
 
     def close(self) -> None:
         """Take that nothing more will be written."""
@@ -144,8 +162,12 @@ class SendStream:
         """Take that TCP has acknowledged the end of the stream, after a fallback."""
         self.fin_acked = self.closed
 
-    def write(self, data: bytes | memoryview) -> int:
-        """Take octets, as many as there is room for; a view is kept, so they must not change."""
+    def write(self, data: bytes | memoryview, *, eor: bool = False) -> int:
+        """Take octets, as many as there is room for; a view is kept, so they must not change.
+
+        :param eor: a record ends behind them, if all are taken.
+        """
+        eor = eor and len(data) <= self.room
         data = data[: self.room]
         if data:
             last = self._chunks[-1] if self._chunks else None
@@ -155,6 +177,10 @@ class SendStream:
                 self._starts.append(self.end)
                 self._chunks.append(bytearray(data) if len(data) < _JOINED else data)
             self.end += len(data)
+            if eor:
+                if self._ends is None:
+                    self._ends = []
+                self._ends.append(self.end)
         return len(data)
 
     def skip(self, octets: int) -> None:
@@ -166,6 +192,8 @@ class SendStream:
         if self._chunks:
             self._chunks[0] = self._chunks[0][octets - self._starts[gone] :]
         self._starts = [max(0, start - octets) for start in self._starts[gone:]]
+        if self._ends:
+            self._ends = [end - octets for end in self._ends if end > octets]
         self.end -= octets
 
     def peek(self, start: int, most: int) -> bytes:
@@ -193,6 +221,8 @@ class SendStream:
         if position == self.end:
             gone = len(self._starts)
         del self._starts[:gone], self._chunks[:gone]
+        if self._ends:
+            del self._ends[: bisect_right(self._ends, position)]
 
 
 class ReceiveStream:
@@ -206,8 +236,7 @@ class ReceiveStream:
 
     def __init__(self, capacity: int, initial: int | None = None) -> None:
         self._capacity = capacity if initial is None else min(initial, capacity)
-        grows = self._capacity < capacity
-        self._sizing = RightSizing(self._capacity, capacity) if grows else None
+        self._sizing: RightSizing | None = None  # of a window that grows, once data was read
         self._data = Reassembly()
         self._early = b""  # before position 0: it came with SYN (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known
@@ -215,7 +244,6 @@ class ReceiveStream:
     def grow(self, capacity: int) -> None:
         """Open the window to so many octets, at which it stays; it never shrinks."""
         self._capacity = max(self._capacity, capacity)
-        self._sizing = None
 
     @property
     def next(self) -> int:
@@ -238,15 +266,26 @@ class ReceiveStream:
         """Octets of the window while nothing is unread."""
         return self._capacity
 
-    def size_window(self, rtt: int | None, segment: int, now: int) -> None:
+    def size_window(
+        self, rtt: int | None, segment: int, limit: int, memory: WindowMemory, now: int
+    ) -> None:
         """Let the window grow with what is read (Linux: ``mptcp_rcv_space_adjust``).
 
         :param rtt: the longest round-trip time of a subflow; ``segment`` its largest segment.
+        :param limit: octets that it may have; ``memory`` is the endpoint's.
         """
+        read = self._data.next - self._data.readable
+        if not read:
+            return
+        if self._sizing is None:
+            self._sizing = RightSizing(self._capacity, limit, memory)
+        self._sizing.adjust(read, rtt, segment, now)
+        self._capacity = self._sizing.capacity
+
+    def release(self) -> None:
+        """Give the memory back by which the window has grown: nothing more comes."""
         if self._sizing is not None:
-            read = self._data.next - self._data.readable
-            self._sizing.adjust(read, rtt, segment, now)
-            self._capacity = self._sizing.capacity
+            self._sizing.release()
 
     @property
     def readable(self) -> int:

@@ -153,7 +153,7 @@ class Subflow:
             return 0
         data = self._owner.outgoing.peek(start, length)
         mapping = self._mapping(start, data, in_capable=in_capable)
-        self.tcp.send(data, mapping)
+        self.tcp.send(data, mapping, eor=self._owner.outgoing.ends_record(start + len(data)))
         self.carried.give(start, len(data))
         return len(data)
 

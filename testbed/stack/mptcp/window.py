@@ -10,6 +10,7 @@ from typing import Final
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflows import Subflows
+from testbed.stack.tcp.right_sizing import WindowMemory
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
@@ -19,12 +20,20 @@ class SharedWindow:
     """Of one connection.
 
     :param incoming: the data whose window it is.
+    :param memory: of the endpoint, by which windows grow.
     """
 
-    __slots__ = ("_grows", "_incoming", "_subflows", "_told_edge")
+    __slots__ = ("_incoming", "_limit", "_memory", "_subflows", "_told_edge")
 
-    def __init__(self, config: MptcpConfig, incoming: ReceiveStream, subflows: Subflows) -> None:
+    def __init__(
+        self,
+        config: MptcpConfig,
+        incoming: ReceiveStream,
+        subflows: Subflows,
+        memory: WindowMemory,
+    ) -> None:
         self._incoming = incoming
+        self._memory = memory
         self._subflows = subflows
         # When it was last told on purpose.  Telling it first confirms the handshake (section 3.1):
         # the initiator needs not wait for data before it can join.
@@ -33,7 +42,7 @@ class SharedWindow:
 
     def go_by(self, config: MptcpConfig) -> None:
         """Take another configuration."""
-        self._grows = bool(config.receive_buffer_initial)
+        self._limit = config.receive_buffer if config.receive_buffer_initial else 0
 
     @property
     def worth_telling(self) -> bool:
@@ -46,7 +55,7 @@ class SharedWindow:
 
         :param waits: for the peer's key, without which nothing can be told.
         """
-        if self._grows and self._subflows.there:
+        if self._incoming.capacity < self._limit and self._subflows.there:
             self._size(now)
         if not waits and self.worth_telling:
             self._told_edge = self._incoming.edge
@@ -57,4 +66,4 @@ class SharedWindow:
         subflows = self._subflows.there
         times = [one.tcp.receive_rtt_ns or 0 for one in subflows]
         segment = max(one.segment_size for one in subflows)
-        self._incoming.size_window(max(times) or None, segment, now)
+        self._incoming.size_window(max(times) or None, segment, self._limit, self._memory, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from testbed.packet.options import Sack
 from testbed.packet.segment import ECE, FIN, Segment
 from testbed.packet.sequence import BITS_32, expand
+from testbed.stack.connection import Delivered
 from testbed.stack.tcp.extension import Notice
 from testbed.stack.tcp.recovery import Phase
 from testbed.stack.tcp.state import SHUT, State, Trigger
@@ -94,6 +95,8 @@ def _advanced(tcb: Tcb, now: int) -> None:
 def _fin_acknowledged(tcb: Tcb, now: int) -> None:
     if tcb.state is State.FIN_WAIT_1:
         tcb.transition(Trigger.ACK_OF_FIN)
+        if tcb.orphaned and tcb.config.linger:
+            tcb.owner.report(tcb, Delivered())
     elif tcb.state is State.CLOSING:
         tcb.enter_time_wait(Trigger.ACK_OF_FIN, now)
     elif tcb.state is State.LAST_ACK:

@@ -16,10 +16,12 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of an endpoint and of all its connections.
 
     :param send_buffer: octets ``send`` takes that the peer has not acknowledged.
-    :param receive_buffer: octets that wait for ``read``, and so the window.
+    :param receive_buffer: octets that wait for ``read``, and so the largest window.
     :param receive_buffer_initial: the window to begin with; it grows up to ``receive_buffer`` with
-        what the application reads (the last two numbers of tcp_rmem in tcp(7)).  0: all of it from
-        the beginning.
+        what the application reads: the last two numbers of tcp_rmem in tcp(7), whose defaults
+        these are.  0: all of it from the beginning.
+    :param receive_memory: octets by which the windows of all connections of an endpoint may grow
+        together, as ``tcp_mem`` of tcp(7) bounds them.
     :param mtu: of the path until it is known better; octets of an IP packet.
     :param mtu_probing: send smaller packets when large ones stay without an answer, though no ICMP
         error has come (RFC 4821, section 7.7; tcp_mtu_probing of tcp(7) is 1).
@@ -32,6 +34,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param nagle: hold back small segments while one is unacknowledged (RFC 9293, section 3.7.4).
     :param cork: hold back all segments that are not full, for a retransmission timeout at most
         where nothing is in flight.
+    :param eor: each ``send`` ends a record: no segment has octets of two of them, as with MSG_EOR
+        of send(2).
     :param gso: make segments of up to 64 KiB with a ``gso_size``.
     :param congestion: a name of :mod:`testbed.stack.tcp.congestion`.
     :param pacing: spread what the window lets go over the round trip, as Linux does where its qdisc
@@ -59,7 +63,9 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param notsent_lowat: ``send`` takes data while fewer octets than that have not been sent once
         (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond; 0: only
         ``send_buffer`` limits it.
-    :param reset_on_close: ``close`` ends the connection by RST (SO_LINGER of socket(7) with 0).
+    :param linger: SO_LINGER of socket(7): with ``linger_ns`` of 0, ``close`` ends the connection by
+        RST.  With more, whoever closes it waits for so long at most until the peer has everything
+        (``Delivered``); the connection then goes on by itself, as in Linux.
     :param traffic_class: the octet of that name in the IP header, without ECN's bits.
     :param hop_limit: of IP packets.
     :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
@@ -76,6 +82,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     send_buffer: int = 4 << 20
     receive_buffer: int = 4 << 20
     receive_buffer_initial: int = 0
+    receive_memory: int = 256 << 20
     mtu: int = 1500
     mtu_probing: bool = False
     mss: int = 0
@@ -85,6 +92,7 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     ecn: bool = False
     nagle: bool = True
     cork: bool = False
+    eor: bool = False
     gso: bool = False
     congestion: str = "cubic"
     pacing: bool = False
@@ -106,7 +114,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     user_timeout_ns: int = 0
     advertised_timeout_ns: int = 0
     notsent_lowat: int = 0
-    reset_on_close: bool = False
+    linger: bool = False
+    linger_ns: int = 0
     traffic_class: int = 0
     hop_limit: int = 64
     challenge_acks_per_second: int = 10

@@ -39,10 +39,10 @@ class TcpConnection(Tcb):
 
     # The application's calls (RFC 9293, section 3.9.1).
 
-    def send(self, data: bytes | memoryview, ext: Any = None) -> int:
+    def send(self, data: bytes | memoryview, ext: Any = None, *, eor: bool = False) -> int:
         """Take octets to send and return how many there was room for.
 
-        :param data: see :meth:`testbed.stack.connection.Connection.send`.
+        :param data: as ``eor``, see :meth:`testbed.stack.connection.Connection.send`.
         :param ext: goes to the extension with each segment that has some of these octets.  No
             segment has octets with another one besides.
         :raises BrokenPipeError: the sending side is closed, or the connection is.
@@ -53,9 +53,11 @@ class TcpConnection(Tcb):
         room = self.room
         if len(data) > room:
             self.wants_room = True
-            data = data[:room]
+            data, eor = data[:room], False
+        elif self.config.eor:
+            eor = True
         if data:
-            sender.queue.append(data, ext)
+            sender.queue.append(data, ext, eor=eor)
             self.owner.wake(self)
         return len(data)
 
@@ -108,7 +110,7 @@ class TcpConnection(Tcb):
             self.end(None)
             return
         self.reading_closed = self.orphaned = True
-        if self.config.reset_on_close:
+        if self.config.linger and not self.config.linger_ns:
             self.owner.count("TcpExtTCPAbortOnData")
             self.abort()
             return
@@ -194,6 +196,11 @@ class TcpConnection(Tcb):
     def closed(self) -> bool:
         """Whether nothing more happens; the endpoint may keep it in TIME-WAIT yet."""
         return self.state in OVER
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the peer has acknowledged all that was sent, FIN included."""
+        return self.sender.fin_acknowledged
 
     @property
     def readable(self) -> int:

@@ -29,6 +29,7 @@ from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.open_ports import OpenPorts
 from testbed.stack.tcp.output import farewell
+from testbed.stack.tcp.right_sizing import WindowMemory
 from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Numbers, headers_of
 from testbed.trace import NullTracer, Tracer
@@ -63,6 +64,7 @@ class TcpEndpoint:
         :param tracer: told of exceptions in acceptors, where there is no connection to tell.
         """
         self.config = config
+        self.memory = WindowMemory(config.receive_memory)
         self._ridden = ridden or config
         self._servers = CookieCache(cookies=config.fast_open_cookies)
         self._secret = secret

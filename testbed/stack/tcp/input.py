@@ -291,9 +291,10 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         _note_duplicate(tcb, *known)
         in_order &= known[0] == known[1]
     receiver.data_arrived(size, octets, in_order=in_order, now=now)
-    if receiver.rtt is not None:
+    if receiver.grows:
         sent_ns = tcb.timestamps.answered_ns
-        receiver.size_window(None if sent_ns is None else now - sent_ns, now)
+        rtt = None if sent_ns is None else now - sent_ns
+        receiver.size_window(rtt, tcb.config.receive_buffer, tcb.owner.memory, now)
     if buffer.next > before:
         tcb.report_readable()
 

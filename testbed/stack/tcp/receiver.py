@@ -8,7 +8,7 @@ from testbed.packet.sequence import BITS_32
 from testbed.stack.deadlines import NEVER
 from testbed.stack.reassembly import Reassembly
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing
+from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing, WindowMemory
 
 # Segments acknowledged at once in the beginning: what a sender that begins with ten of them sends
 # in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
@@ -30,12 +30,14 @@ class Receiver:
     :ivar finished: position of the peer's FIN, once it has come.
     :ivar ack_now: an ACK must leave; ``ack_at``: not later than then.
     :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
-    :ivar rtt: the round-trip time of a receiver whose window grows, else ``None``.
+    :ivar grows: the window may grow with what is read.
+    :ivar rtt: the round-trip time of a receiver whose window grows, once data has come.
     """
 
     __slots__ = ("_capacity", "_due", "_quick", "_requested", "_requested_last", "_segment",
                  "_sizing", "_stretch", "_urgent", "ack_at", "ack_now", "acknowledged", "base",
-                 "buffer", "delay_ns", "duplicate", "edge", "finished", "rtt", "shift")  # fmt: skip
+                 "buffer", "delay_ns", "duplicate", "edge", "finished", "grows", "rtt",
+                 "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
         self.buffer = Reassembly()
@@ -53,11 +55,10 @@ class Receiver:
         self._due = 0  # RCV.NXT when a second full-sized segment made an ACK due
         self._urgent = 0  # RCV.UP
         self._capacity = config.first_window
+        self.grows = self._capacity < config.receive_buffer
+        # An idle connection, of which there may be many, has neither.
         self._sizing: RightSizing | None = None
         self.rtt: ReceiveRtt | None = None
-        if self._capacity < config.receive_buffer:
-            self._sizing = RightSizing(self._capacity, config.receive_buffer)
-            self.rtt = ReceiveRtt()
         self._segment = _LEAST_SEGMENT
         self._quick = _QUICK_ACKS
 
@@ -72,7 +73,14 @@ class Receiver:
     def resize(self, capacity: int) -> None:
         """Have a buffer of another size, which does not grow; what was offered stays offered."""
         self._capacity = capacity
+        self.grows = False
+        self.release()
         self._sizing = self.rtt = None
+
+    def release(self) -> None:
+        """Give the memory back by which the window has grown: nothing more comes."""
+        if self._sizing is not None:
+            self._sizing.release()
 
     @property
     def next(self) -> int:
@@ -148,13 +156,14 @@ class Receiver:
         self.edge = max(self.edge, self.next + window)
         return window
 
-    def size_window(self, rtt: int | None, now: int) -> None:
-        """Let the window grow with what is read, on the arrival of data.
+    def size_window(self, rtt: int | None, limit: int, memory: WindowMemory, now: int) -> None:
+        """Let a window that grows do so with what is read, on the arrival of data.
 
         :param rtt: what a timestamp says of the round-trip time.
+        :param limit: octets that it may have; ``memory`` is the endpoint's.
         """
         if self._sizing is None or self.rtt is None:
-            return
+            self._sizing, self.rtt = RightSizing(self._capacity, limit, memory), ReceiveRtt()
         buffer = self.buffer
         if rtt is None:
             self.rtt.arrived(buffer.next, self.edge, now)
@@ -163,6 +172,7 @@ class Receiver:
         read = buffer.next - buffer.readable
         self._sizing.adjust(read, self.rtt.value, self._segment, now)
         self._capacity = self._sizing.capacity
+        self.grows = self._capacity < limit
 
     def window_update_due(self) -> bool:
         """Tell whether reading has opened a window that the peer may be waiting for.
@@ -247,6 +257,7 @@ class Receiver:
 
     def stop(self) -> None:
         """Acknowledge nothing any more."""
+        self.release()
         self.ack_now = self._requested = self._requested_last = False
         self._stretch = []
         self.ack_at = NEVER

@@ -12,6 +12,30 @@ _INITIAL_SEGMENTS: Final = 10
 _SPARE_SEGMENTS: Final = 16
 
 
+class WindowMemory:
+    """By how much the windows of all connections of an endpoint may grow together.
+
+    Linux has ``tcp_mem`` of tcp(7) for that: when it is used up, no window grows any more.
+
+    :ivar left: octets.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, octets: int) -> None:
+        self.left = octets
+
+    def take(self, octets: int) -> int:
+        """Take so many octets for a window, or what is left; return how many."""
+        taken = min(octets, self.left)
+        self.left -= taken
+        return taken
+
+    def give_back(self, octets: int) -> None:
+        """Take octets back: the connection is over."""
+        self.left += octets
+
+
 class RightSizing:
     """How many octets a window may have.
 
@@ -20,14 +44,17 @@ class RightSizing:
     does not read it does not grow.
 
     :param initial: octets to begin with; ``limit``: never more than that.
+    :param memory: what it grows by comes from there.
     :ivar capacity: octets for now; it does not shrink.
     """
 
-    __slots__ = ("_begun_ns", "_limit", "_most", "_position", "capacity")
+    __slots__ = ("_begun_ns", "_limit", "_memory", "_most", "_position", "_taken", "capacity")
 
-    def __init__(self, initial: int, limit: int) -> None:
+    def __init__(self, initial: int, limit: int, memory: WindowMemory) -> None:
         self.capacity = min(initial, limit)
         self._limit = limit
+        self._memory = memory
+        self._taken = 0
         self._begun_ns: int | None = None  # of the round trip
         self._position = 0  # what had been read then
         self._most = 0  # octets read in a round trip
@@ -50,7 +77,14 @@ class RightSizing:
         wanted = 2 * read + _SPARE_SEGMENTS * segment
         wanted += 2 * wanted * (read - self._most) // self._most
         self._most = read
-        self.capacity = max(self.capacity, min(wanted, self._limit))
+        more = self._memory.take(max(0, min(wanted, self._limit) - self.capacity))
+        self._taken += more
+        self.capacity += more
+
+    def release(self) -> None:
+        """Give the memory back: nothing more comes."""
+        self._memory.give_back(self._taken)
+        self._taken = 0
 
 
 class ReceiveRtt:

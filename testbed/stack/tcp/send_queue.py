@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 _SMALL: Final = 2048  # chunks are put together up to here, so that there are not too many
@@ -11,15 +12,21 @@ _LARGE: Final = 16 * 1024  # views of so many octets are kept instead of copied
 class SendQueue:
     """Chunks, each with the ``ext`` it was sent with.  Octets are copied once, when cut to size."""
 
-    __slots__ = ("_chunks", "_offset", "octets")
+    __slots__ = ("_chunks", "_ends", "_offset", "_taken", "octets")
 
     def __init__(self) -> None:
         self._chunks: list[tuple[bytes | memoryview, Any]] = []
         self._offset = 0  # octets of the first chunk that have been taken
+        self._taken = 0  # octets of all chunks
+        # Ends of records, counted as ``_taken`` is; ``None``: there never was one.
+        self._ends: deque[int] | None = None
         self.octets = 0
 
-    def append(self, data: bytes | memoryview, ext: Any) -> None:
-        """Add octets at the end; those of a large view must not change."""
+    def append(self, data: bytes | memoryview, ext: Any, *, eor: bool = False) -> None:
+        """Add octets at the end; those of a large view must not change.
+
+        :param eor: a record ends behind them: no segment has octets of two records.
+        """
         chunks = self._chunks
         if len(data) < _LARGE:
             data = bytes(data)
@@ -31,6 +38,10 @@ class SendQueue:
                 chunks.pop()
         chunks.append((data, ext))
         self.octets += len(data)
+        if eor:
+            if self._ends is None:
+                self._ends = deque()
+            self._ends.append(self._taken + self.octets)
 
     def put_back(self, data: bytes, ext: Any) -> None:
         """Add octets at the front, of which none has been taken since they were."""
@@ -40,6 +51,7 @@ class SendQueue:
             self._offset = 0
         self._chunks.insert(0, (data, ext))
         self.octets += len(data)
+        self._taken -= len(data)
 
     @property
     def ext(self) -> Any:
@@ -48,6 +60,8 @@ class SendQueue:
 
     def run(self, limit: int) -> int:
         """Return how many octets can leave in one segment: at most ``limit``, of one ``ext``."""
+        if self._ends:
+            limit = min(limit, self._left_of_record())
         if len(self._chunks) == 1:
             return min(limit, self.octets)
         ext = self._chunks[0][1]
@@ -59,11 +73,14 @@ class SendQueue:
         return min(limit, octets)
 
     def take(self, limit: int) -> bytes:
-        """Remove and return the next octets: at most ``limit``, of one ``ext``."""
+        """Remove and return the next octets: at most ``limit``, of one ``ext`` and record."""
+        if self._ends:
+            limit = min(limit, self._left_of_record())
         chunks, offset = self._chunks, self._offset
         data, ext = chunks[0]
         if len(data) - offset > limit:
             self._offset = offset + limit
+            self._taken += limit
             self.octets -= limit
             return bytes(data[offset : offset + limit])
         parts = []
@@ -80,10 +97,25 @@ class SendQueue:
                 offset = 0
         del chunks[:done]
         self._offset = offset
+        self._taken += limit - missing
         self.octets -= limit - missing
         return b"".join(parts)
 
+    @property
+    def ended_record(self) -> bool:
+        """Whether the octets taken last were the last ones of a record."""
+        ends = self._ends
+        return bool(ends and ends[0] == self._taken)
+
+    def _left_of_record(self) -> int:
+        """Return how many octets come before the next end of a record."""
+        ends = self._ends
+        while ends and ends[0] <= self._taken:  # one taken may have been put back meanwhile
+            ends.popleft()
+        return ends[0] - self._taken if ends else self.octets
+
     def clear(self) -> None:
         """Throw everything away."""
+        self._ends = None
         self._chunks.clear()
         self._offset = self.octets = 0

@@ -167,8 +167,9 @@ class Sender:
         payload = self.queue.take(size)
         start = self.next
         end = start + len(payload)
-        flags = 0
-        if not self.queue.octets:
+        if self.queue.octets:
+            flags = PSH if self.queue.ended_record else 0
+        else:
             flags = PSH
             if self.closing and self.una >= 0 and self.una + self.window.size > end:
                 flags |= FIN

@@ -41,6 +41,7 @@ from testbed.stack.tcp.extension import Extension
 from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.keepalive import KeepAlive
 from testbed.stack.tcp.receiver import Receiver
+from testbed.stack.tcp.right_sizing import WindowMemory
 from testbed.stack.tcp.sender import Sender
 from testbed.stack.tcp.state import (
     HANDSHAKE,
@@ -72,6 +73,10 @@ _COUNTED_ENDS: Final = {
 
 class Owner(Protocol):
     """What a connection asks of its endpoint."""
+
+    @property
+    def memory(self) -> WindowMemory:
+        """What windows grow by."""
 
     def wake(self, connection: Any) -> None:
         """Ask it for segments and for its timer before long."""
@@ -292,6 +297,7 @@ class Tcb:
         """Enter TIME-WAIT: the application has nothing more to expect, the peer may have."""
         self.transition(trigger)
         self.sender.clear()
+        self.receiver.release()
         self.keepalive.stop()
         self.user_timeout.stop()
         if self.black_hole is not None:

@@ -54,7 +54,9 @@ def test_meaning(tcp, level, name, value, meant):
 
 def test_linger_with_a_time_of_0_resets(tcp):
     assert not tcp.resets
-    assert tcp.set(options.LINGER, struct.pack("=ii", 1, 0)) == SocketOptions(reset_on_close=True)
+    assert tcp.set(options.LINGER, struct.pack("=ii", 1, 0)) == SocketOptions(
+        linger=True, linger_ns=0
+    )
     assert tcp.resets
     assert tcp.get(options.LINGER) == struct.pack("=ii", 1, 0)
     tcp.set(options.LINGER, struct.pack("=ii", 1, 5))

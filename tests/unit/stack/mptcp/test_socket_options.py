@@ -10,6 +10,7 @@ from testbed.packet.address import Address, Flow
 from testbed.packet.mptcp import MpCapable, MpFastclose, MpJoinSyn
 from testbed.packet.options import MaximumSegmentSize, find
 from testbed.packet.segment import ACK, HOP_LIMIT
+from testbed.stack.connection import Delivered
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
 from testbed.stack.options import SocketOptions
 
@@ -80,14 +81,14 @@ def test_buffers_are_of_the_connection(network: Any) -> None:
     assert connection.send(bytes(5000)) == 1000
     connection.set_options(SocketOptions(send_buffer=3000))
     assert connection.send(bytes(5000)) == 2000
-    before = peer.incoming.edge
-    peer.set_options(SocketOptions(receive_buffer=peer.config.receive_buffer + 100_000))
+    before, capacity = peer.incoming.edge, peer.incoming.capacity
+    peer.set_options(SocketOptions(receive_buffer=capacity + 100_000))
     assert peer.incoming.edge == before + 100_000
 
 
 def test_close_may_reset_the_connection(network: Any) -> None:
     world = network(1)
-    connection, peer = connect(world, SocketOptions(reset_on_close=True), SocketOptions())
+    connection, peer = connect(world, SocketOptions(linger=True), SocketOptions())
     connection.close()
     world.run(1)
     assert any(find(one.options, MpFastclose) for one in world.sent)
@@ -107,6 +108,35 @@ def test_mss_is_of_each_subflow(network: Any) -> None:
     assert set(mine) == {600}
     assert len({one.source for one in world.sent if one.payload}) == 2
     assert max(len(one.payload) for one in world.sent) == 600 - 12 - 28
+
+
+def test_a_record_ends_its_mapping(script: Any) -> None:
+    """MSG_EOR: octets of two records share no mapping, not even when they are sent again."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    for data, eor in ((bytes(1500), True), (b"a" * 20, False), (b"b" * 30, True), (b"c", False)):
+        world.connection.send(data, eor=eor)
+    world.pump()
+    lengths = [1432, 68, 50, 1]
+    assert [len(one.payload) for one in peer.take()] == lengths
+    peer.send(ACK, world.ack(1432))
+    stream = world.connection.outgoing
+    stream.again.add(1432, 1551)  # as if another subflow had carried it
+    assert [stream.piece(at)[0] for at in (1432, 1500, 1550)] == [1500, 1550, 1551]
+    assert [stream.record_end(at) for at in (1432, 1499, 1500, 1550)] == [1500, 1500, 1550, 1551]
+
+
+def test_close_may_linger(network: Any) -> None:
+    world = network(1)
+    lingering = SocketOptions(linger=True, linger_ns=1)
+    connection, peer = connect(world, lingering, SocketOptions())
+    connection.close()
+    assert not connection.delivered
+    world.run(1)
+    assert connection.delivered
+    assert not peer.closed
+    assert (connection, Delivered()) in world.client.events
 
 
 def test_cork_holds_less_than_a_segment_back(script: Any) -> None:

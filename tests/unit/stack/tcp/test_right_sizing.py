@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing
+from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing, WindowMemory
 
 from .network import Network
 from .script import Script, bare
@@ -14,6 +14,7 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 RTT = 100 * MS
 SEGMENT = 1000
+AMPLE = WindowMemory(1 << 40)
 
 
 def grown(sizing: RightSizing, reads: list[int], rtt: int | None = RTT) -> list[int]:
@@ -30,7 +31,7 @@ def grown(sizing: RightSizing, reads: list[int], rtt: int | None = RTT) -> list[
 
 def test_it_is_twice_what_is_read_and_more_while_that_grows() -> None:
     """As in Linux: what doubles in a round trip gets three times as much again."""
-    sizing = RightSizing(30_000, 1 << 30)
+    sizing = RightSizing(30_000, 1 << 30, AMPLE)
     wanted = 2 * 20_000 + 16 * SEGMENT
     first, second, third = grown(sizing, [20_000, 20_000, 40_000])
     assert first == wanted + 2 * wanted
@@ -40,7 +41,7 @@ def test_it_is_twice_what_is_read_and_more_while_that_grows() -> None:
 
 def test_a_first_window_below_ten_segments_grows() -> None:
     """What fills it in a round trip is more than it had."""
-    first, second = grown(RightSizing(3_000, 1 << 30), [3_000, 3_500])
+    first, second = grown(RightSizing(3_000, 1 << 30, AMPLE), [3_000, 3_500])
     assert first == 3_000
     assert second > 2 * 3_500
 
@@ -53,8 +54,33 @@ def test_the_first_window_is_one_that_its_field_can_express(initial: int, first:
 
 
 def test_it_is_bounded_and_does_not_shrink() -> None:
-    sizing = RightSizing(30_000, 100_000)
+    sizing = RightSizing(30_000, 100_000, AMPLE)
     assert grown(sizing, [20_000, 80_000, 500, 500]) == [100_000] * 4
+
+
+def test_windows_grow_by_the_memory_of_the_endpoint_together() -> None:
+    memory = WindowMemory(150_000)
+    sizings = [RightSizing(30_000, 1 << 30, memory) for _ in range(2)]
+    assert [grown(one, [20_000])[-1] for one in sizings] == [168_000, 42_000]
+    assert memory.left == 0
+    assert grown(sizings[0], [90_000])[-1] == 168_000
+    for one in sizings:
+        one.release()
+        one.release()
+    assert memory.left == 150_000
+
+
+def test_a_connection_gives_its_memory_back_when_it_ends() -> None:
+    network = Network(TcpConfig(receive_buffer_initial=50_000), rate=20_000_000, delay=20 * MS)
+    client, server = network.connect()
+    whole = server.owner.memory.left
+    client.send(bytes(2_000_000))
+    for _ in range(50):
+        network.run_for(10 * MS)
+        server.read(1 << 20)
+    assert server.owner.memory.left < whole
+    server.abort()
+    assert server.owner.memory.left == whole
 
 
 @pytest.mark.parametrize(
@@ -62,7 +88,7 @@ def test_it_is_bounded_and_does_not_shrink() -> None:
 )
 def test_no_reason_to_grow(reads: list[int], rtt: int | None) -> None:
     """Nothing is read, or what the first window lets through, or no round trip is known."""
-    assert grown(RightSizing(30_000, 1 << 30), reads, rtt) == [30_000] * len(reads)
+    assert grown(RightSizing(30_000, 1 << 30, AMPLE), reads, rtt) == [30_000] * len(reads)
 
 
 def test_a_timestamp_tells_the_round_trip() -> None:

@@ -8,9 +8,10 @@ from testbed.packet.address import Address, Flow
 from testbed.packet.codec import emit, parse
 from testbed.packet.options import MaximumSegmentSize, find
 from testbed.packet.segment import SYN
-from testbed.stack.connection import ErrorKind
+from testbed.stack.connection import Delivered, ErrorKind
 from testbed.stack.options import SocketOptions
 from testbed.stack.tcp.connection import TcpConnection
+from testbed.stack.tcp.send_queue import SendQueue
 from testbed.stack.tcp.state import State
 
 from .riding import RIDING
@@ -192,11 +193,65 @@ def test_user_timeout_and_limit_of_unsent_data() -> None:
 def test_close_may_reset() -> None:
     script = Script()
     connection = script.connect()
-    connection.set_options(SocketOptions(reset_on_close=True))
+    connection.set_options(SocketOptions(linger=True))
     connection.send(b"lost")
     connection.close()
     assert script.out() == ["R. 1:1 1"]
     assert connection.state is State.CLOSED
+
+
+def test_a_record_ends_its_segment() -> None:
+    """MSG_EOR: octets of two records share no segment, not even when they leave again."""
+    script = Script()
+    connection = connected(script, SocketOptions(nodelay=True))
+    connection.send(bytes(MSS + 100), eor=True)
+    connection.send(b"a" * 20)
+    connection.send(b"b" * 30, eor=True)
+    connection.send(b"c" * 40)
+    sent = [f". 1:{MSS + 1} 1", f"P. {MSS + 1}:1561 1", "P. 1561:1611 1", "P. 1611:1651 1"]
+    assert script.out() == sent
+    script.wait(SECOND)
+    assert script.inject(".", 1, 1561) == sent[2:]
+
+
+def test_each_write_may_be_a_record() -> None:
+    """The option EOR; one that finds no room for all of it does not end there."""
+    script = Script(bare(send_buffer=50))
+    connection = connected(script, SocketOptions(nodelay=True, eor=True))
+    assert [connection.send(bytes(20)), connection.send(bytes(10))] == [20, 10]
+    assert connection.send(bytes(30)) == 20
+    assert script.out() == ["P. 1:21 1", "P. 21:31 1", "P. 31:51 1"]
+    script.inject(".", 1, 51)
+    connection.send(bytes(10))
+    connection.set_options(SocketOptions(eor=False))
+    connection.send(bytes(10))
+    connection.send(bytes(10))
+    assert script.out() == ["P. 51:61 1", "P. 61:81 1"]
+
+
+def test_a_record_that_was_put_back_still_ends() -> None:
+    queue = SendQueue()
+    queue.append(b"one", None, eor=True)
+    queue.append(b"two", None)
+    taken = queue.take(10)
+    assert (taken, queue.ended_record) == (b"one", True)
+    queue.put_back(taken, None)
+    assert (queue.run(10), queue.take(10), queue.take(10)) == (3, b"one", b"two")
+
+
+def test_close_may_linger() -> None:
+    """It is told when the peer has everything; the connection goes on in any case."""
+    script = Script()
+    connection = connected(script, SocketOptions(linger=True, linger_ns=SECOND))
+    connection.send(b"data")
+    connection.close()
+    assert script.out() == ["FP. 1:5 1"]
+    script.inject(".", 1, 5)
+    assert Delivered() not in script.events
+    assert not connection.delivered
+    script.inject(".", 1, 6)
+    assert script.events[-1] == Delivered()
+    assert connection.delivered
 
 
 def test_receive_buffer_grows() -> None:
