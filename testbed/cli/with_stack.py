@@ -37,19 +37,21 @@ def command(
     The TCP sockets of the program and of all that it starts become connections of our stack, in
     this network namespace; its other sockets stay the kernel's. Static programs work, too: nothing
     is loaded into them. The right to open packet sockets is needed: root has it, "testbed exec"
-    gives it, and so does "unshare -rn". docs/programs.md says what is covered.
+    gives it, and so does "unshare -rn". With userspace(device=tun0) it is not, if the TUN interface
+    tun0 is this user's. docs/programs.md says what is covered.
 
     The exit status is the program's, and the signal that ended it is ours, too. The command ends
     when all that the program has started has ended, and their data is delivered. If it is killed,
     so are they.
 
-    Exit codes of its own: 2 bad input; 4 this process may not open packet sockets, or seccomp user
-    notification is not permitted; 126, 127 the program cannot be run.
+    Exit codes of its own: 2 bad input; 4 this process may not open packet sockets or the TUN
+    interface, or seccomp user notification is not permitted; 126, 127 the program cannot be run.
 
     Examples:
 
         testbed with-stack userspace -- curl http://10.0.1.2/
         testbed with-stack "userspace(scheduler=blest)" -- iperf3 -c 10.0.1.2
+        testbed with-stack "userspace(device=tun0)" -- curl http://10.9.0.1/
         testbed with-stack -v userspace-tcp -- python3 -m http.server 8080
         testbed exec lab client --stack userspace -- curl http://10.0.1.2/
     """
