@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -154,16 +153,12 @@ class Nursery:
         return birth
 
     def end(self, *, at_once: bool = False) -> None:
-        """End the process and all that it has forked; return when they are gone.
+        """End the process; with it ends all that it has forked.
 
         :param at_once: whatever it does.
         """
         if at_once:
             self._process.kill()
-        self._orders.shutdown(socket.SHUT_WR)
-        stems = select.poll()
-        stems.register(self._orders, 0)
-        stems.poll()  # hung up when none has the other end any more
         self._orders.close()
         self._process.wait()
         self.log.close()

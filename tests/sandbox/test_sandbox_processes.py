@@ -183,7 +183,7 @@ def test_a_nursery_ends_with_all_that_came_from_it() -> None:
         with nursery():
             left = await Sandbox.create()
             pidfd = os.pidfd_open(left.holder_pid)
-        assert select.select([pidfd], [], [], 0)[0]
+        assert select.select([pidfd], [], [], 20)[0]
         os.close(pidfd)
         with pytest.raises(SandboxError, match="ended"):
             await left.describe()

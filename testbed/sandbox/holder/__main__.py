@@ -63,6 +63,7 @@ def _be_stem(
     order: protocol.Order, parent: int, orders: socket.socket, control: int, log: int
 ) -> None:
     """Be what stands between the creator and a holder."""
+    orders.close()
     die_with(parent)
     for standard in (1, 2):
         os.dup2(log, standard)
@@ -82,7 +83,6 @@ def _be_stem(
     child = os.fork()
     if child == 0:
         ours.close()
-        orders.close()
         hold(order.name, creator, listener, theirs, (pid, pidfd))
         return
     for each in (creator, listener, theirs):
