@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _MAX_EARLY_NS: Final = 400_000
 _NAP_NS: Final = 2_000_000
-_PATIENCE_NS: Final = 2 * _NAP_NS  # leaves time to wake up late
+_LATE_NS: Final = _NAP_NS // 2  # how late a nap may end
+_PATIENCE_NS: Final = 2 * _NAP_NS  # of a nap, and of what is left afterwards
 
 
 class Lane:
@@ -201,9 +202,10 @@ class Loop:
     def _wait(self) -> list[int]:
         """Wait for input or the next departure and return the descriptors that have input.
 
-        Waking an idle processor takes time, in a virtual machine a few 100 us.  So the sleep ends
-        earlier by what it was late before, and the rest of the time is spent polling: at most an
-        eighth of the wait, so that precision never costs more than an eighth of a processor.
+        Waking an idle processor takes time, in a virtual machine a few 100 us.  So a sleep before a
+        departure ends earlier by what the last ones were late, and the rest of the time is spent
+        polling: at most an eighth of the wait, so that precision never costs more than an eighth of
+        a processor.  A nap, after which nothing is due yet, may be late.
         """
         if not self._timers:
             if not self._patient.watched:
@@ -212,7 +214,9 @@ class Loop:
             return self._prompt.wait(0) + self._patient.wait(0)
         clock = time.monotonic_ns
         now_ns = clock()
-        until_ns = now_ns if self._behind else min(self._timers[0][0], now_ns + _NAP_NS)
+        until_ns = now_ns if self._behind else self._timers[0][0]
+        if until_ns - now_ns > _NAP_NS + _LATE_NS:
+            return self._looked(self._prompt.wait(_NAP_NS))
         early_ns = min(self._lateness_ns, max(0, until_ns - now_ns) >> 3)
         ready = self._prompt.wait(until_ns - early_ns - now_ns)
         if not ready:
@@ -221,6 +225,10 @@ class Loop:
             self._lateness_ns += (late_ns - self._lateness_ns) >> 2
             while not ready and clock() < until_ns:
                 ready = self._prompt.wait(0)
+        return self._looked(ready)
+
+    def _looked(self, ready: list[int]) -> list[int]:
+        """Return what is ready, the patient sources too."""
         return ready + self._patient.wait(0) if self._patient.watched else ready
 
     def _watch(self, lane: Lane) -> None:
