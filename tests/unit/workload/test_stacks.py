@@ -70,9 +70,9 @@ def test_a_receive_buffer_that_was_chosen_does_not_grow():
     chosen = parse("userspace(receive_buffer=1MiB)").obeying(meant, meant)
     open_ = parse("userspace").obeying(meant, meant)
     assert chosen.source.options == {"receive_buffer": "1MiB"}
-    config = mptcp_config(MptcpConfig(), chosen.source.decoded)
+    growing = MptcpConfig(receive_buffer_initial=1 << 17, tcp=TcpConfig(receive_buffer_initial=1))
+    config = mptcp_config(growing, chosen.source.decoded)
     assert (config.first_window, config.tcp.first_window) == (1 << 20, 1 << 20)
-    assert MptcpConfig().first_window == 128 << 10
     assert open_.source.options == meant
 
 
