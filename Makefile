@@ -3,7 +3,7 @@
 # make kernel  build a user-mode Linux for those tests, once, in 5 minutes (idle cores) to 20; it is kept
 # make interop the whole matrix of interoperability with the kernel, 16 MiB each way
 # make machines all that needs machines: QEMU, a new Debian, user-mode Linux of three versions
-# make kernels docs/kernels.md: what each kernel makes of the experiments, some ten minutes
+# make kernels docs/kernels.md: what each kernel makes of the experiments, an hour of a processor
 # make engines docs/engines.md: the emulator held against the newest kernel's netem
 # make compile let mypyc compile the stack and the simulator, in some minutes; from then on they are used
 # make test-compiled the tests, with the compiled modules
