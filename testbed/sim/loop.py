@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import math
 import selectors
 from collections.abc import Callable
 from typing import Any, Final, TypeVarTuple
@@ -54,7 +53,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """
         if timeout is not None and timeout <= 0:
             return
-        until = FOREVER if timeout is None else self.agenda.now + math.ceil(timeout * _NS)
+        # A timer is due up to a nanosecond before its time: asyncio looks at clock_resolution.
+        until = FOREVER if timeout is None else self.agenda.now + round(timeout * _NS)
         if not self.agenda.advance(until) and timeout is None:
             raise SimulationError(
                 f"at {self.time():.9f} s nothing can happen any more, yet something waits",

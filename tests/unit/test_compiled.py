@@ -20,7 +20,12 @@ from testbed.compiled import Finder
 ROOT = Path(__file__).parents[2]
 NAME = "testbed.made_up"
 SCRIPT = ROOT / "scripts" / "compile"
-FEW = ("packet/codec", "packet/option_list", "packet/mptcp_decoder", "tcp/congestion/reno")
+FEW = (
+    "packet/codec",
+    "packet/option_list",
+    "packet/mptcp_decoder",
+    "stack/tcp/congestion/reno",
+)
 # Says what module runs, and what it does.
 PROGRAM = """
 import sys
@@ -188,7 +193,7 @@ def test_without_a_compiler_it_says_what_is_missing() -> None:
 @pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="no C compiler")
 def test_what_is_compiled_does_the_same(tmp_path: Path) -> None:
     place = tmp_path / compiled.ABI
-    paths = [str(ROOT / "testbed" / "stack" / f"{name}.py") for name in FEW]
+    paths = [str(ROOT / "testbed" / f"{name}.py") for name in FEW]
     places = ["--into", str(place), "--build", str(tmp_path / "build"), "--optimize", "0"]
     subprocess.run([sys.executable, str(SCRIPT), *places, *paths], check=True, capture_output=True)
     kinds, *said = _says(str(place))

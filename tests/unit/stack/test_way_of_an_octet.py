@@ -9,12 +9,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from testbed import stack
+from testbed import packet, stack
 from testbed.packet.address import Address
 from testbed.packet.codec import emit, parse
 from tests.unit.stack.mptcp.network import Network
 
 STACK = Path(stack.__file__).parent
+PACKET = Path(packet.__file__).parent
 PAGE = STACK.parent.parent / "docs" / "stack.md"
 
 
@@ -42,8 +43,10 @@ class Follower:
 
     def _note(self, frame: FrameType, event: str, _: Any) -> None:
         path = Path(frame.f_code.co_filename)
-        if event == "call" and path.is_relative_to(STACK):
-            self.calls.append((str(path.relative_to(STACK)), frame.f_code.co_qualname))
+        if event == "call":
+            for base, root in ((STACK, STACK), (PACKET, PACKET.parent)):
+                if path.is_relative_to(base):
+                    self.calls.append((str(path.relative_to(root)), frame.f_code.co_qualname))
 
 
 def test_an_octet_passes_each_stop_in_order() -> None:
