@@ -107,6 +107,7 @@ class Vector:
         self._seconds = stamps[_Stamp.tv_sec.offset // _WORD :: size // _WORD]
         self._nanoseconds = stamps[_Stamp.tv_nsec.offset // _WORD :: size // _WORD]
         self._room = array("Q", [size] * BATCH)
+        self._stamped = False
         self._address = ctypes.addressof(self._headers)
 
     def point_to(self, iovecs: Sequence[int]) -> None:
@@ -119,6 +120,7 @@ class Vector:
         for index in range(BATCH):
             self._controls[index] = start + index * ctypes.sizeof(_Stamp)
         self._rooms[:] = self._room
+        self._stamped = True
 
     def receive(self, fd: int) -> list[int]:
         """Receive up to a batch without waiting and return the frames' lengths.
@@ -128,11 +130,12 @@ class Vector:
         count: int = _libc.recvmmsg(fd, self._address, BATCH, _MSG_DONTWAIT, None)
         if count < 0:
             raise _error()
+        if self._stamped:
+            self._rooms[:count] = self._room[:count]  # the kernel has written what it used
         return self._lengths[:count].tolist()
 
     def stamps(self, count: int) -> tuple[list[int], list[int]]:
         """Return when the frames just received arrived: seconds and nanoseconds of real time."""
-        self._rooms[:count] = self._room[:count]  # the kernel has written what it used
         return self._seconds[:count].tolist(), self._nanoseconds[:count].tolist()
 
     def send(self, fd: int, count: int) -> int:

@@ -22,7 +22,7 @@ import functools
 import operator
 import random
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from testbed.wire import schedule
 from testbed.wire.bottleneck import Bottleneck
@@ -45,6 +45,8 @@ from testbed.wire.slots import Slots
 from testbed.wire.trace import Trace, TraceLink, load
 
 H = TypeVar("H")
+
+_NOTHING: Final = Netem()
 
 
 class Frames(Protocol[H]):
@@ -114,6 +116,7 @@ class LinkModel(Generic[H]):
         self._reorder: Callable[[], bool] | None = None
         self._mark_lost = False
         self._impaired = False
+        self._plain = False
         self._accept = self._enqueue_intact
         self._bottleneck: Bottleneck[H] | None = None  # stays, once there was a queue
         self._around: Surroundings[H] = Surroundings(
@@ -225,6 +228,7 @@ class LinkModel(Generic[H]):
         trace_rate = self._trace.bits_per_second if self._trace else None
         self._limit = netem.limit_packets(self._mtu, bits_per_second=trace_rate)
         self._impaired = any((netem.loss, netem.duplicate, netem.corrupt))
+        self._plain = netem == _NOTHING and self._schedule is None
         self.in_force = netem
         if netem.queue is None:
             self._accept = self._enqueue_intact
@@ -238,6 +242,15 @@ class LinkModel(Generic[H]):
             self._enqueue_impaired(handle, size, now_ns, may_duplicate=True)
         else:
             self._accept(handle, size, now_ns)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether a frame that comes now leaves at once: no option is set, and nothing is held."""
+        return self._plain and not self._packets and not self._ready
+
+    def pass_on(self, packets: int, octets: int) -> None:
+        """Count frames that have left as they came, while :attr:`passes_on`."""
+        self._count_forwarded(packets, octets)
 
     def dequeue(self, now_ns: int) -> list[H]:
         """Return the frames that have left by ``now_ns``, in the order in which they left."""

@@ -241,13 +241,18 @@ class Loop:
             lane.poller = poller
 
     def _receive(self, lane: Lane) -> None:
-        batch = self._receiver.receive(lane.source)
-        enter = lane.enter
-        for handle, size, arrival_ns in zip(*batch, strict=True):
-            enter(handle, size, arrival_ns)
-        if len(batch.handles) == BATCH:
+        if lane.passage is None and lane.model.passes_on:
+            handles, octets = self._receiver.take(lane.source)
+            lane.model.pass_on(len(handles), octets)
+            lane.target.send(self._vector, handles)
+        else:
+            batch = self._receiver.receive(lane.source)
+            handles, enter = batch.handles, lane.enter
+            for handle, size, arrival_ns in zip(*batch, strict=True):
+                enter(handle, size, arrival_ns)
+            self._forward(lane, time.monotonic_ns())
+        if len(handles) == BATCH:
             self._behind = True
-        self._forward(lane, time.monotonic_ns())
 
     def _forward_due(self) -> None:
         timers = self._timers

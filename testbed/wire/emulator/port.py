@@ -54,24 +54,36 @@ class Receiver:
 
         They arrived when the kernel says, however late this process woke up.
         """
+        handles, lengths = self._receive(port)
+        if not handles:
+            return Batch([], [], [])
+        arrivals_ns = self._arrivals(len(handles), port.latest_ns)
+        port.latest_ns = arrivals_ns[-1]
+        return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
+
+    def take(self, port: Port) -> tuple[list[int], int]:
+        """Return frames as :meth:`receive` does, without their times, and all octets of them."""
+        handles, lengths = self._receive(port)
+        return handles, sum(lengths) - VNET_HEADER * len(handles)
+
+    def _receive(self, port: Port) -> tuple[list[int], list[int]]:
+        """Return handles and lengths of frames, in slots that others have taken the place of."""
         try:
             lengths = self._vector.receive(port.fd)
         except OSError as error:
             if error.errno not in _HARMLESS:
                 raise
-            return Batch([], [], [])
+            return [], []
         count = len(lengths)
         empty = self._pool.take(count)
         if len(empty) < count:  # memory has ended: these frames are overwritten by the next
             self._pool.give_back(empty)
             port.overrun_frames += count
-            return Batch([], [], [])
-        arrivals_ns = self._arrivals(count, port.latest_ns)
-        port.latest_ns = arrivals_ns[-1]
+            return [], []
         handles = self._handles[:count]
         self._pool.set_lengths(handles, lengths)
         self._refill(empty)
-        return Batch(handles, [length - VNET_HEADER for length in lengths], arrivals_ns)
+        return handles, lengths
 
     def _arrivals(self, count: int, latest_ns: int) -> list[int]:
         """Return when frames arrived, after ``latest_ns``: none may overtake those before it."""

@@ -91,6 +91,23 @@ def test_without_options_frames_leave_at_once() -> None:
     assert (counters.queued_packets, counters.queued_bytes) == (0, 0)
 
 
+def test_frames_are_passed_on_only_without_options_and_when_none_is_held() -> None:
+    wire = Wire("")
+    assert wire.model.passes_on
+    wire.model.pass_on(3, 3000)
+    counters = wire.model.counters()
+    assert (counters.forwarded_packets, counters.forwarded_bytes) == (3, 3000)
+    wire.model.change(Netem.parse("delay 1ms"), 0)
+    assert not wire.model.passes_on
+    wire.model.enqueue("held", 1514, 0)
+    wire.model.change(Netem(), 0)
+    assert not wire.model.passes_on
+    assert wire.model.dequeue(MS) == ["held"]
+    assert wire.model.passes_on
+    for options in ("limit 5", "loss 1%", "rate 1mbit", "flap 1s 1s"):
+        assert not Wire(options).model.passes_on
+
+
 def test_frames_leave_in_slots_of_so_many_packets() -> None:
     """The first slot begins with the wire; each later one when the one before is used up."""
     wire = Wire("slot 10ms packets 2").send([0, 0, 0, 1 * MS, 1 * MS])
