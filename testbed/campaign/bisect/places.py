@@ -118,7 +118,8 @@ class _Kernels:
             raise UnusableError(error.message, hint=error.hint) from error
         except MachineError as error:  # it does not compile
             shutil.copyfile(built / builds.LOG, log)
-            raise UnusableError(error.message, hint=f"see {log}") from error
+            message = error.message.replace(f"{self._tree}/", "")
+            raise UnusableError(message, hint=f"see {log}") from error
         shutil.copyfile(built / builds.LOG, log)
         return Start(
             directory=self._directory,

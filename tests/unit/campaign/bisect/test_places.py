@@ -40,7 +40,8 @@ def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch, tmp_path):
         built.append((version, watcher))
         (builds.of_tree(kernel) / "build.log").write_text(f"it is {version}\n")
         if version == "broken":
-            raise MachineError("the kernel was not built", hint="see the log of the cache")
+            hint = "see the log of the cache"
+            raise MachineError(f"the kernel was not built: {kernel}/one.c:1: error", hint=hint)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(places, "build", build)
@@ -54,7 +55,7 @@ def test_a_kernel_is_built_of_the_commit_and_run(kernel, monkeypatch, tmp_path):
     assert start.environment["PYTHONPATH"].startswith(str(HERE))
     log = tmp_path / "build.log"
     assert log.read_text() == "it is one\n"
-    with pytest.raises(places.UnusableError, match=f"the kernel was not built; see {log}"):
+    with pytest.raises(places.UnusableError, match=f"was not built: one.c:1: error; see {log}"):
         place.ready(bad, tmp_path)
     assert log.read_text() == "it is broken\n"
 
