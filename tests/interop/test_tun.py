@@ -123,7 +123,8 @@ def check_subflows(writer: asyncio.StreamWriter, protocol: str) -> None:
     assert not info["fallback"]
     subflows = [*info["ended"], *info["subflows"]]
     assert len({one["local"].rpartition(":")[0] for one in subflows}) == 2
-    assert all(one["tcp"]["bytes_acked"] > len(DATA) // 20 for one in subflows)
+    carried = [one["tcp"]["bytes_acked"] for one in subflows]
+    assert min(carried) > len(DATA) // 20, carried
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -148,10 +149,10 @@ def test_our_client_and_the_kernels_server(version: int, protocol: str) -> None:
                 reader, writer = await host.open_connection(remote)
                 await paths_are(count, writer)
                 assert await both_ways(reader, writer) == DATA
+                assert await served == DATA
                 check_subflows(writer, protocol)
                 writer.close()
                 await host.finish()
-                assert await served == DATA
 
     run(main)
 
