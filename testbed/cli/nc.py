@@ -42,6 +42,10 @@ def command(
         str,
         typer.Option(help="Which subflows are opened.", autocompletion=completion.path_managers),
     ] = "kernel_like",
+    subflows: Annotated[
+        Optional[int],  # noqa: UP045 - as above
+        typer.Option(min=1, max=64, help="How many at most, the first included."),
+    ] = None,
     congestion: Annotated[
         str,
         typer.Option(help="Congestion control.", autocompletion=completion.congestion_controls),
@@ -87,11 +91,11 @@ def command(
     """Join standard input and output to a connection of the userspace stack.
 
     It works in the network namespace it is started in, beside the kernel's TCP. Without -s, the
-    addresses for subflows are those of "ip mptcp endpoint", and the limits those of
-    "ip mptcp limits". Without --checksum, "net.mptcp.checksum_enabled" says whether DSS checksums
-    are required; a peer that requires them gets them. The end of the input closes the sending
-    side; the command ends when both sides are closed. A terminal as input ends when the peer's side
-    does, and is not read in the background.
+    addresses for subflows are those of "ip mptcp endpoint", and without --subflows the limits those
+    of "ip mptcp limits". Without --checksum, "net.mptcp.checksum_enabled" says whether DSS
+    checksums are required; a peer that requires them gets them. The end of the input closes the
+    sending side; the command ends when both sides are closed. A terminal as input ends when the
+    peer's side does, and is not read in the background.
 
     With --device tun0 the stack has addresses of its own: those that the kernel has as its peers on
     tun0 ("ip address add ADDRESS peer OURS dev tun0"). Packet sockets are not needed then, only
@@ -122,6 +126,7 @@ def command(
         stack=stack,
         scheduler=scheduler,
         path_manager=path_manager,
+        subflows=subflows,
         congestion=congestion,
         device=device,
         checksum=checksum,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,18 @@ Sandbox = Annotated[
 Node = Annotated[
     str, typer.Argument(help="One of its nodes, or @wire.", autocompletion=completion.nodes)
 ]
+
+# Of the commands that carry out runs.
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual.")
+]
+Repetitions = Annotated[
+    int | None, typer.Option(min=1, help="Runs of each cell, instead of what files say.")
+]
+Again = Annotated[
+    bool, typer.Option("--again", help="With --resume: also the runs that do not count.")
+]
+Results = Annotated[Path, typer.Option(help="Where result folders go.")]
 
 
 class Format(StrEnum):

@@ -11,13 +11,16 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.helptext import of as help_of
-from testbed.cli.options import Json
+from testbed.cli.options import Again, Jobs, Json, Repetitions, Results
 from testbed.cli.output import console, print_json, write_file
 from testbed.errors import InputError
 
 if TYPE_CHECKING:
+    from testbed.cli.publications import Options
     from testbed.papers.judging import JudgedPaper, Word
     from testbed.papers.load import Paper
+    from testbed.papers.measured import Measured
+    from testbed.papers.plan import Wanted
     from testbed.papers.spec import Side
 
 application = typer.Typer(
@@ -69,27 +72,27 @@ def run(
         int | None,
         typer.Option(min=1, help="Of experiments with more cases so many, chosen by their seed."),
     ] = None,
-    repetitions: Annotated[
-        int | None, typer.Option(min=1, help="Runs of each cell, instead of what files say.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="So many runs at a time.")] = 1,
+    full: Annotated[
+        bool, typer.Option("--full", help="All cases, where a publication has a sample run.")
+    ] = False,
+    repetitions: Repetitions = None,
+    jobs: Jobs = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the newest result folders.")
     ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="With --resume: also runs that do not count.")
-    ] = False,
+    again: Again = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Write what came out to measured.json, to be committed.")
+        bool, typer.Option("--keep", help="Also write the values beside the publication, for git.")
     ] = False,
-    results: Annotated[Path, typer.Option(help="Where result folders go.")] = _RESULTS,
+    results: Results = _RESULTS,
     root: Root = _ROOT,
     json: Json = False,
 ) -> None:
-    """Run the experiments of publications, and judge their claims.
+    """Run the experiments of publications, judge their claims, and write a page for each.
 
     Our stacks are simulated; the kernel's run in the machine that an experiment names, or in
-    user-mode Linux on a virtual clock. Exit code 3: a claim is not reproduced and `because` does
+    user-mode Linux on a virtual clock. Values and pages go to results/papers/NAME, those of
+    --quick to results/papers/quick. Exit code 3: a claim is not reproduced and `because` does
     not say why, or the other way round. Exit code 4: a machine does not work here; the rest was
     run.
 
@@ -99,92 +102,85 @@ def run(
 
         testbed papers run --resume --jobs 2
 
-        testbed papers run rfc6356 --keep
-
-        testbed papers run deconinck2017 --sample 20 --jobs 2
+        testbed papers run deconinck2017 --full --jobs 2
 
         testbed papers run rfc6356 --experiment idle
+
+        testbed papers run rfc6356 --keep
     """
+    from testbed.cli.publications import Options
     from testbed.papers.load import find, papers
+    from testbed.papers.plan import Wanted
 
     chosen = [find(name, root) for name in names] if names else papers(root)
-    sides = _sides(only)
     if again and not resume:
         raise InputError("--again goes with --resume")
     if keep and quick:
         raise InputError(
             "--keep and --quick contradict one another: a part of the cells is no result"
         )
-    sys.exit(
-        carry_out(
-            chosen,
-            sides,
-            quick=quick,
-            only=tuple(experiment or ()),
-            sample=sample,
-            repetitions=repetitions,
-            jobs=jobs,
-            resume=resume,
-            again=again,
-            keep=keep,
-            results=results,
-            json=json,
-        )
+    if full and (quick or sample is not None):
+        raise InputError("--full goes with neither --quick nor --sample: it takes all cases")
+    wanted = Wanted(
+        side=_side(only),
+        quick=quick,
+        experiments=tuple(experiment or ()),
+        sample=sample,
+        full=full,
+        repetitions=repetitions,
     )
+    options = Options(
+        results=results / "quick" if quick else results,
+        jobs=jobs,
+        resume=resume,
+        again=again,
+        keep=keep,
+        json=json,
+    )
+    sys.exit(carry_out(chosen, options, wanted))
 
 
-def carry_out(
-    papers: Sequence[Paper],
-    sides: Sequence[Side],
-    *,
-    quick: bool = False,
-    only: Sequence[str] = (),
-    sample: int | None = None,
-    repetitions: int | None = None,
-    jobs: int = 1,
-    resume: bool = False,
-    again: bool = False,
-    keep: bool = False,
-    results: Path = _RESULTS,
-    json: bool = False,
-) -> int:
+def carry_out(papers: Sequence[Paper], options: Options, wanted: Wanted | None = None) -> int:
     """Run publications, print what became of their claims, and return the exit code.
 
-    :param only: the names of the experiments to run; for the others what was kept counts.
+    :param wanted: which of the runs; by default all.
     """
     from testbed.cli import publications
     from testbed.cli.ending import end_as_ctrl_c
-    from testbed.papers import measured
-    from testbed.papers.judging import judged
-    from testbed.papers.measured import Measured
-    from testbed.papers.plan import errands
+    from testbed.papers.plan import Wanted, errands
 
     end_as_ctrl_c()
-    options = publications.Options(results=results, jobs=jobs, resume=resume, again=again)
-    work = errands(papers, sides, quick=quick, only=only, sample=sample, repetitions=repetitions)
-    found = publications.carry_out(work, options)
-    every = [
-        judged(
-            paper,
-            (measured.read(paper.folder) if only else Measured()).joined(
-                found.measured.get(paper.name, Measured()).sides
-            ),
-            claims=[next(iter(paper.published.claims))] if quick else (),
-            partly=quick,
-        )
-        for paper in papers
-    ]
-    if keep:
+    wanted = wanted or Wanted()
+    try:
+        found = publications.carry_out(errands(papers, wanted), options)
+    except KeyboardInterrupt:
+        console(stderr=True).print("Finished runs are kept: the same with --resume goes on")
+        raise
+    judgements = [(paper, *_judged(paper, options.results, quick=wanted.quick)) for paper in papers]
+    every = [verdicts for *_, verdicts in judgements]
+    if options.keep:
         publications.keep(papers, found)
-    if json:
+    page = publications.pages(judgements, options.results)
+    if options.json:
         print_json(every)
     else:
         _print_claims(every)
+        _print_place(page)
     surprises = [f"{paper.name}: {text}" for paper in every for text in paper.surprises]
     for text in surprises:
         console(stderr=True).print(f"testbed: {text}", soft_wrap=True)
     wrong = any(cell.wrong for it in found.measured.values() for s in it.sides for cell in s.cells)
     return 1 if wrong else 3 if surprises else 4 if found.lacking else 0
+
+
+def _judged(paper: Paper, results: Path, *, quick: bool) -> tuple[Measured, JudgedPaper]:
+    """Return what the runs below a directory give, and the verdicts."""
+    from testbed.papers import measured
+    from testbed.papers.judging import judged
+
+    values = measured.read(results / paper.name)
+    first = [next(iter(paper.published.claims))] if quick else ()
+    return values, judged(paper, values, claims=first, partly=quick)
 
 
 def show(
@@ -197,10 +193,17 @@ def show(
             metavar="FILE", help="Write a page with its figures, in the paper's own form."
         ),
     ] = None,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="What came with testbed, not what your runs gave.")
+    ] = False,
+    results: Results = _RESULTS,
     root: Root = _ROOT,
     json: Json = False,
 ) -> None:
     """Show a publication: claims, published numbers, and what came out here.
+
+    The values are those of your runs, if there are some in results/papers, else those that were
+    kept beside the publication.
 
     testbed papers show rfc6356
 
@@ -211,7 +214,9 @@ def show(
     from testbed.papers.load import find
 
     paper = find(name, root)
-    values = measured.read(paper.folder)
+    own = results / paper.name
+    folder = paper.folder if kept or not (own / measured.NAME).exists() else own
+    values = measured.read(folder)
     found = judged(paper, values)
     if page is not None:
         from testbed.report.publication import page_of
@@ -222,6 +227,11 @@ def show(
         return
     _print_claims([found])
     _print_paper(found)
+    console().print(f"Values: {folder / measured.NAME}", soft_wrap=True)
+    _print_place(page)
+
+
+def _print_place(page: Path | None) -> None:
     if page is not None:
         console().print(f"Page: {page}", soft_wrap=True)
 
@@ -245,16 +255,16 @@ def new(
         console().print(str(file), soft_wrap=True)
 
 
-def _sides(only: str | None) -> list[Side]:
+def _side(only: str | None) -> Side | None:
     from testbed.hints import nearest
     from testbed.papers.spec import Side
 
     if only is None:
-        return [*Side]
+        return None
     if only not in [*Side]:
         hint = nearest(only, [*Side]) or "kernel or ours"
         raise InputError(f"--only {only}: there is no such side", hint=hint)
-    return [Side(only)]
+    return Side(only)
 
 
 def _print_list(papers: Sequence[Paper], every: Sequence[JudgedPaper]) -> None:

@@ -4,41 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from testbed.cli.output import console, tell
+from testbed.cli.output import console, tell, write_file
 from testbed.errors import InputError, PlatformError, StoreError
 
 if TYPE_CHECKING:
     from testbed.experiment.load import Experiment
     from testbed.machine import Machine
+    from testbed.papers.judging import JudgedPaper
     from testbed.papers.load import Paper
     from testbed.papers.measured import Measured, MeasuredSide
     from testbed.papers.plan import Errand
     from testbed.results.environment import Software
     from testbed.results.store import Store
 
+PAGE: Final = "report.html"
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How publications are run.
+    """How publications are run, and what is made of it.
 
-    :param results: where result folders go: ``PUBLICATION/SIDE/EXPERIMENT`` below it.
+    :param results: where result folders go, in ``PUBLICATION/SIDE/EXPERIMENT``, and pages.
     :param resume: go on with the newest folder of the same experiment, if there is one.
     :param again: with it, also the runs that do not count.
+    :param keep: put the values beside the publication as well.
+    :param json: print a document for programs.
     """
 
     results: Path
     jobs: int = 1
     resume: bool = False
     again: bool = False
+    keep: bool = False
+    json: bool = False
 
 
 class Results(msgspec.Struct, kw_only=True):
     """What came out.
 
-    :ivar measured: by publication.
+    :ivar measured: in these runs, by publication.
     :ivar lacking: what this machine cannot do.
     """
 
@@ -47,7 +54,10 @@ class Results(msgspec.Struct, kw_only=True):
 
 
 def carry_out(errands: Sequence[Errand], options: Options) -> Results:
-    """Run all errands; one that this machine cannot do is left out and told."""
+    """Run all errands; one that this machine cannot do is left out and told.
+
+    The values of each are kept below ``options.results`` as soon as it is over.
+    """
     from testbed.papers.measured import Measured
 
     found = Results(measured={}, lacking=[])
@@ -61,18 +71,45 @@ def carry_out(errands: Sequence[Errand], options: Options) -> Results:
             continue
         name = errand.paper.name
         found.measured[name] = found.measured.get(name, Measured()).joined([side])
+        _keep(options.results / name, [side])
     return found
 
 
 def keep(papers: Sequence[Paper], found: Results) -> None:
-    """Write what came out beside what was there.  Raises StoreError."""
-    from testbed.papers import measured
-
+    """Put what came out beside the publications, to what was there.  Raises StoreError."""
     for paper in papers:
         if paper.name in found.measured:
-            new = measured.read(paper.folder).joined(found.measured[paper.name].sides)
-            path = measured.write(paper.folder, new)
+            path = _keep(paper.folder, found.measured[paper.name].sides)
             console(stderr=True).print(f"Kept: {path}", soft_wrap=True)
+
+
+def _keep(folder: Path, sides: Sequence[MeasuredSide]) -> Path:
+    from testbed.papers import measured
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return measured.write(folder, measured.read(folder).joined(sides))
+
+
+def pages(found: Sequence[tuple[Paper, Measured, JudgedPaper]], results: Path) -> Path | None:
+    """Write a page for each publication and one that names them, and return that.
+
+    ``None``: what draws pages is not installed, which is told.
+    """
+    from testbed.report.publication import index_of, page_of
+
+    folders = {}
+    try:
+        for paper, values, verdicts in found:
+            folder = results / paper.name
+            folder.mkdir(parents=True, exist_ok=True)
+            write_file(folder / PAGE, page_of(paper, values, verdicts))
+            folders[paper.name] = f"{paper.name}/{PAGE}"
+        index = results / PAGE
+        write_file(index, index_of([verdicts for *_, verdicts in found], folders))
+    except PlatformError as error:
+        tell(error)
+        return None
+    return index if len(found) > 1 else results / next(iter(folders.values()))
 
 
 def _side(errand: Errand, options: Options) -> MeasuredSide:
@@ -174,18 +211,21 @@ def _runs(
 ) -> None:
     from testbed.campaign import runner
     from testbed.cli.progress import watcher
+    from testbed.experiment.asked import is_deterministic
 
     missing = runner.missing(experiment, store, again=options.again, on_damage=tell)
     runs = [run for run in missing if errand.cells is None or run.cell.identity in errand.cells]
     title = f"{errand.paper.name}, {experiment.name}, {errand.side}"
-    with watcher(title, len(runs), options.jobs) as watching:
+    place = experiment.machine if machine is None else machine.name
+    jobs = options.jobs if is_deterministic(place) else 1  # in real time they disturb one another
+    with watcher(title, len(runs), jobs) as watching:
         runner.carry_out(
             experiment,
             store,
             runs,
             watching,
             fail_fast=False,
-            jobs=options.jobs,
+            jobs=jobs,
             machine=machine,
             known=known,
         )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli import completion
-from testbed.cli.options import Json, TestFormat
+from testbed.cli.options import Again, Jobs, Json, Repetitions, Results, TestFormat
 from testbed.errors import InputError
 
 
@@ -26,7 +26,7 @@ def command(
             help="Run this stack only; may be given again.", autocompletion=completion.stacks
         ),
     ] = None,
-    repetitions: Annotated[int | None, typer.Option(min=1, help="Runs of each cell.")] = None,
+    repetitions: Repetitions = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add repetitions until expectations are decided."),
@@ -40,7 +40,7 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change a value; may be given again."),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where result folders go.")] = Path("results"),
+    results: Results = Path("results"),
     wire: Annotated[
         str | None, typer.Option(metavar="[auto|netem|emulator]", help="What shapes the wires.")
     ] = None,
@@ -61,9 +61,7 @@ def command(
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Do the missing runs of a result folder.")
     ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="With --resume: also those that do not count.")
-    ] = False,
+    again: Again = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop after the first run that does not count.")
     ] = False,
@@ -73,10 +71,7 @@ def command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if an expectation is not decided.")
     ] = False,
-    jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual."),
-    ] = 1,
+    jobs: Jobs = 1,
     on: Annotated[
         str | None,
         typer.Option(
@@ -210,11 +205,11 @@ def _refuse_for_publications(
 
 def _publications(folders: list[Path], jobs: int, results: Path, *, json: bool) -> int:
     from testbed.cli import papers
+    from testbed.cli.publications import Options
     from testbed.papers.load import find
-    from testbed.papers.spec import Side
 
     found = [find(str(folder)) for folder in folders]
-    return papers.carry_out(found, [*Side], jobs=jobs, results=results / "papers", json=json)
+    return papers.carry_out(found, Options(results=results / "papers", jobs=jobs, json=json))
 
 
 def _check_places(

@@ -121,7 +121,7 @@ def first_pair(topology: Topology) -> tuple[str, str]:
 
     :raises InputError: there are not two hosts.
     """
-    hosts = [node.name for node in topology.nodes if node.kind is Kind.HOST]
+    hosts = [node.name for node in topology.nodes if node.kind.is_end]
     if len(hosts) < 2:
         raise InputError("there are not two hosts in this sandbox")
     return hosts[0], hosts[-1]

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from testbed.stack.tcp.congestion import CONTROLS
-from testbed.topology.model import Kind, Node, Topology
+from testbed.topology.model import Node, Topology
 
 SYSCTL: Final = "net.ipv4.tcp_congestion_control"
 _ALLOWED: Final = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
@@ -36,6 +36,6 @@ def with_congestion(topology: Topology, name: str | None) -> Topology:
 
 
 def _with(node: Node, name: str) -> Node:
-    if node.kind is not Kind.HOST or SYSCTL in dict(node.sysctls):
+    if not node.kind.is_end or SYSCTL in dict(node.sysctls):
         return node
     return msgspec.structs.replace(node, sysctls=(*node.sysctls, (SYSCTL, name)))

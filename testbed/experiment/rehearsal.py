@@ -169,14 +169,12 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check_simulable(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse what only kernels have: processes in nodes, and hashes over ways of equal cost."""
+    """Refuse what only kernels have: processes in nodes."""
     if machine != SIMULATION:
         return
     for node in topology.nodes:
         if node.run:
             raise written.error("cannot be simulated", join_path("nodes", node.name, "run"))
-        if any(route.nexthops for route in node.routes):
-            raise written.error("cannot be simulated", "multipath")
 
 
 def _check_boxes(topology: Topology, written: Document[TopologySpec]) -> None:

@@ -25,6 +25,7 @@ from testbed.workload.base import Workload, WorkloadSpec
 from testbed.workload.flow import WORKLOAD, Flow
 from testbed.workload.spec import Command, Iperf3
 from testbed.workload.stacks.choice import End, StackChoice, carried_by, read
+from testbed.workload.stacks.options import SUBFLOWS
 from testbed.workload.stacks.sysctls import meant
 
 FLOWS: Final = "flows"
@@ -232,6 +233,7 @@ def _flow(
     stack = stack.obeying(
         *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
     ).check()
+    subflows = _managed(topology, workload, stack, subflows)
     expected = spec.subflows or len(subflows)
     if workload.brief:
         expected = 1
@@ -246,6 +248,29 @@ def _flow(
         subflows=expected,
         paths=_paths(topology, forwarding, subflows),
     )
+
+
+def _managed(
+    topology: Topology,
+    workload: Workload,
+    stack: StackChoice,
+    predicted: tuple[prediction.Subflow, ...],
+) -> tuple[prediction.Subflow, ...]:
+    """Return the subflows that the path manager of the initiator opens.
+
+    :param predicted: those that the kernel's would.
+    """
+    most = min(
+        int(end.options.get(SUBFLOWS) or prediction.path_limits(topology.node(node)).subflows + 1)
+        for node, end in zip((workload.source, workload.target), stack.ends, strict=True)
+    )
+    match stack.source.options.get("path_manager"):
+        case "command":
+            return predicted[:1]
+        case "ndiffports":
+            return predicted[:1] * most
+        case _:
+            return predicted[:most]
 
 
 def _meant(topology: Topology, node: str, end: End) -> dict[str, Scalar]:

@@ -174,7 +174,7 @@ class Stacks:
 def _factory(end: End) -> EndpointFactory:
     chosen = end.decoded
     if end.kind.protocol == "mptcp":
-        return endpoints.mptcp(mptcp_config(endpoints.MPTCP, chosen))
+        return endpoints.mptcp(mptcp_config(endpoints.MPTCP, chosen), chosen.subflows)
     return endpoints.tcp(tcp_config(endpoints.DEFAULT, chosen))
 
 

@@ -32,7 +32,7 @@ from testbed.streams import StreamPair, error_of
 RETRY_S: Final = 3.0  # a listener that was started just before us is ready by then
 _RETRY_EVERY_S: Final = 0.2
 STACKS: Final = ("userspace", "userspace-tcp")
-_OF_MPTCP: Final = ("scheduler", "path_manager", "checksum")
+_OF_MPTCP: Final = ("scheduler", "path_manager", "subflows", "checksum")
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
 
 
@@ -43,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param families: that may be used.
     :param sources: local addresses: the connection's, and further ones for subflows.
     :param device: see :mod:`testbed.host.devices.names`.
+    :param subflows: that the connection may have, the first included; ``None``: as the namespace
+        limits them.
     :param checksum: require DSS checksums.
     :param wait_s: give up after this time in which nothing happens; ``None``: never.
     :param retry_s: how long to keep trying if the connection is refused.
@@ -56,6 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stack: str = STACKS[0]
     scheduler: str = "earliest"
     path_manager: str = "kernel_like"
+    subflows: int | None = None
     congestion: str = "cubic"
     device: str = names.PACKET
     checksum: bool = False
@@ -171,6 +174,9 @@ def _host(options: Options, files: contextlib.ExitStack) -> Host:
     further = options.sources if options.listen else options.sources[1:]
     if options.sources:
         config = endpoints.using(config, further, signal=options.listen)
+    if options.subflows is not None:
+        limits = msgspec.structs.replace(config.limits, subflows=options.subflows - 1)
+        config = msgspec.structs.replace(config, limits=limits)
     make = endpoints.mptcp(config, tracer, follow=not options.sources)
     return Host(make, device=open_device(options.device), tap=tap)
 

@@ -288,7 +288,7 @@ def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) ->
             if name not in experiment.spec.parameters:
                 hint = nearest(name, experiment.spec.parameters)
                 raise InputError(f"{name!r} is no parameter of {experiment.name}", hint=hint)
-        for stack in figure.stacks:
+        for stack in (*figure.stacks, *figure.bases):
             if stack not in experiment.sides:
                 raise InputError(f"no stack {stack!r}", hint=nearest(stack, experiment.sides))
 

@@ -60,6 +60,13 @@ class MeasuredSide(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     cells: tuple[MeasuredCell, ...]
 
+    def part(self, experiment: PaperExperiment) -> str:
+        """Return how many of the cells of its side are there, in words; nothing if all are."""
+        stacks = experiment.stacks(self.side)
+        whole = sum(cell.stack in stacks for cell in experiment.cells)
+        there = len(self.cells)
+        return "" if there >= whole else f"a sample: {there:,} of {whole:,} cells"
+
     @property
     def samples(self) -> Samples:
         """The values, to judge claims by."""
@@ -76,6 +83,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         """Return what is known of one side of an experiment."""
         fitting = (it for it in self.sides if (it.experiment, it.side) == (experiment, side))
         return next(fitting, None)
+
+    def now(self, paper: Paper) -> Measured:
+        """Return what is of a publication's experiments as they are now."""
+        digests = {each.name: each.digest for each in paper.experiments.values()}
+        fitting = (it for it in self.sides if digests.get(it.experiment) == it.digest)
+        return Measured(sides=tuple(fitting))
 
     def joined(self, new: Iterable[MeasuredSide]) -> Measured:
         """Return both; new cells take the place of old ones, and of all of another digest."""

@@ -26,12 +26,17 @@ together.
 $ testbed papers list
 $ testbed papers run --quick                # the first claim of each
 $ testbed papers run rfc6356 --jobs 2       # one of them, with all claims
+$ testbed papers run --jobs 2 --resume      # all of them; goes on after an interruption
+$ testbed papers run deconinck2017 --full   # all cases, where `papers run` takes a sample
 $ testbed papers show rfc6356 --page rfc6356.html
 ```
 
-`testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`. Both judge
-what came out of these runs. `testbed papers show`, and this page, have the values that are kept in
-`measured.json`; `testbed papers run rfc6356 --keep` puts those of your runs there.
+`testbed papers run rfc6356` ends with the table of its claims and with a page,
+`results/papers/rfc6356/report.html`, on which the figures have the form of the publication and its
+numbers are marked. `results/papers/report.html` names the pages of several publications. What is
+interrupted goes on with `--resume`. `testbed papers show` has the values of your runs, or with
+`--kept`, and where there are none, those that came with testbed; this page has the latter.
+`testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`.
 
 Each claim is judged twice. *ours* is the stack of this project in a [simulation](simulation.md).
 *kernel* is Linux in user-mode Linux on a [virtual clock](virtual-time.md), or in the machine that
@@ -43,6 +48,9 @@ of 95 %, over repetitions with different seeds.
 | reproduced | every expectation of the claim is met |
 | not reproduced | one is surely not met; the reason is given below |
 | cannot be judged here | a stack or this laboratory lacks something, or nothing was measured |
+
+What Linux lacks, its sysctls say: `testbed machine exec uml:7.3 -- cat
+/proc/sys/net/mptcp/available_schedulers /proc/sys/net/ipv4/tcp_available_congestion_control`.
 
 A published number was read *literally*, in the publication itself, unless the table says
 *secondary*: then the publication was not at hand, and the number is from others who cite it.
@@ -66,7 +74,7 @@ The first command writes a folder that runs as it is:
 | `source.md` | the full reference, the parameters as published, and what we changed and why |
 | `published.yaml` | the claims, the published numbers, and the figures to draw |
 | `*.yaml` | [experiments](experiments.md); an expectation names the `claim:` it is a part of |
-| `measured.json` | the values of each cell, written by `--keep` |
+| `measured.json` | the values of each cell, written by `--keep`: the page of the repository |
 
 A claim is an ordering or a ratio, such as "at least as much as the best path alone". Absolute
 numbers of another machine are no claims. For each side a claim has expectations about stacks of
@@ -74,10 +82,11 @@ that side, or `cannot:` says why there are none. `because:` explains a claim tha
 reproduced, by what a reader can check. `testbed papers run` ends with exit code 3 if a claim is not
 reproduced and nothing explains it, and also if something explains it but it is reproduced.
 
-In an expectation about a table of cases, `in_at_least: 45%` says in which share of the cells the
-bounds must hold, and with `best: true` it is relative to the best of several selectors, not to
-their sum. `cases: FILE.csv` takes the cases from a table whose columns are `case` and the paths
-that it sets.
+`sample: 32` in `published.yaml` has `papers run` take so many of an experiment's cases, which its
+seed chooses; `--full` takes all. In an expectation about a table of cases, `in_at_least: 45%` says
+in which share of the cells the bounds must hold, and with `best: true` it is relative to the best
+of several selectors, not to their sum. `cases: FILE.csv` takes the cases from a table whose
+columns are `case` and the paths that it sets.
 """
 
 
@@ -116,7 +125,8 @@ def _paper(paper: Paper, values: Measured, found: JudgedPaper, root: Path) -> It
     where = [
         f"{it.experiment}, {it.side}: `{it.machine}`"
         + (f", Linux {it.kernel}" if it.kernel else "")
-        for it in values.sides
+        + (f" ({part})" if (part := it.part(paper.experiments[it.experiment])) else "")
+        for it in values.now(paper).sides
     ]
     yield f"Measured: {'; '.join(where) or 'nothing yet'}.\n\n"
     rows = [*tables.value_rows(found)]

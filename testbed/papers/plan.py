@@ -32,51 +32,59 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int | None = None
 
 
-def errands(
-    papers: Sequence[Paper],
-    sides: Sequence[Side],
-    *,
-    quick: bool,
-    only: Sequence[str] = (),
-    sample: int | None = None,
-    repetitions: int | None = None,
-) -> list[Errand]:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs of publications are wanted.
+
+    :param side: only the stacks of this side.
+    :param quick: the first claim of each, with one run of each cell that decides it.
+    :param experiments: only those of these names.
+    :param sample: of experiments with more cases only so many, instead of what publications say.
+    :param full: all cases.
+    :param repetitions: of each cell, instead of what the files ask for.
+    """
+
+    side: Side | None = None
+    quick: bool = False
+    experiments: tuple[str, ...] = ()
+    sample: int | None = None
+    full: bool = False
+    repetitions: int | None = None
+
+
+def errands(papers: Sequence[Paper], wanted: Wanted) -> list[Errand]:
     """Return what is to be run, in the order of the publications.
 
-    :param quick: the first claim of each, with one run of each cell that decides it.
-    :param only: the names of experiments, instead of all.
-    :param sample: of experiments with more cases only so many.
-    :param repetitions: of each cell, instead of what the files ask for.
     :raises InputError: there is no such experiment.
     """
     names = [name for paper in papers for name in paper.experiments]
-    for name in only:
+    for name in wanted.experiments:
         if name not in names:
             raise InputError(f"there is no experiment {name!r}", hint=nearest(name, names))
     found = [
         errand
         for paper in papers
-        for side in sides
-        for errand in (_quick(paper, side) if quick else _whole(paper, side, sample))
-        if not only or errand.experiment.name in only
+        for side in ([*Side] if wanted.side is None else [wanted.side])
+        for errand in (_quick(paper, side) if wanted.quick else _whole(paper, side, wanted))
+        if not wanted.experiments or errand.experiment.name in wanted.experiments
     ]
-    if repetitions is None:
+    if wanted.repetitions is None:
         return found
-    return [msgspec.structs.replace(errand, repetitions=repetitions) for errand in found]
+    return [msgspec.structs.replace(errand, repetitions=wanted.repetitions) for errand in found]
 
 
-def _whole(paper: Paper, side: Side, sample: int | None) -> list[Errand]:
+def _whole(paper: Paper, side: Side, wanted: Wanted) -> list[Errand]:
+    size = None if wanted.full else wanted.sample or paper.published.sample
     return [
-        Errand(paper=paper, experiment=experiment, side=side, cells=_some(experiment, sample))
+        Errand(paper=paper, experiment=experiment, side=side, cells=_some(experiment, size))
         for experiment in paper.experiments.values()
         if experiment.stacks(side)
     ]
 
 
-def _some(experiment: PaperExperiment, sample: int | None) -> frozenset[str] | None:
-    if sample is None or sample >= len(experiment.spec.cases):
+def _some(experiment: PaperExperiment, size: int | None) -> frozenset[str] | None:
+    if size is None or size >= len(experiment.spec.cases):
         return ALL
-    return _sample(experiment, frozenset(cell.identity for cell in experiment.cells), sample)
+    return _sample(experiment, frozenset(cell.identity for cell in experiment.cells), size)
 
 
 def _quick(paper: Paper, side: Side) -> list[Errand]:

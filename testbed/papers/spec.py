@@ -48,6 +48,14 @@ class ClaimSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     because: dict[Side, Text] = {}
 
 
+Base = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
+
+
+def bases(relative_to: Base) -> tuple[str, ...]:
+    """Return the stacks to one of which something is relative; nothing if it is no ratio."""
+    return (relative_to,) if isinstance(relative_to, str) else relative_to or ()
+
+
 class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One published number.
 
@@ -71,14 +79,12 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     experiment: str | None = None
     stacks: tuple[str, ...] = ()
     parameters: dict[str, Scalar] = {}
-    relative_to: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    relative_to: Base = None
 
     @property
     def bases(self) -> tuple[str, ...]:
         """What it is relative to; nothing if it is no ratio."""
-        if self.relative_to is None or isinstance(self.relative_to, tuple):
-            return self.relative_to or ()
-        return (self.relative_to,)
+        return bases(self.relative_to)
 
     def __post_init__(self) -> None:
         if self.stacks and self.experiment is None:
@@ -93,6 +99,7 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     :param form: ``bars``: a bar for each stack, in groups by ``x``; ``cdf``: distribution over
         the cells; ``lines``: over the numbers of ``x``; ``heatmap``: over ``x`` and ``y``.
     :param metric: what is drawn; published values of this metric and experiment are marked.
+    :param relative_to: draw ratios, as of a published value.
     :param x: a parameter of the matrix; ``y`` likewise.
     :param where: only cells with these parameters.
     :param stacks: only these.
@@ -106,6 +113,17 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     y: str | None = None
     where: dict[str, Scalar] = {}
     stacks: tuple[str, ...] = ()
+    relative_to: Base = None
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """What it is relative to; nothing if it shows the metric itself."""
+        return bases(self.relative_to)
+
+    @property
+    def shown(self) -> str:
+        """What is drawn, in words."""
+        return " relative to ".join(filter(None, (self.metric, " or ".join(self.bases))))
 
     def __post_init__(self) -> None:
         for name in _NEEDS[self.form]:
@@ -119,7 +137,8 @@ class PublishedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :param link: where it can be read.
     :param claims: the first one is what ``--quick`` tries.
     :param experiments: files that belong to it and lie elsewhere, relative to the folder.
-    :param quick: how many cases, chosen by the seed of the experiment, ``--quick`` takes of more.
+    :param sample: how many cases, chosen by the seed of the experiment, are run of more, unless all
+        are asked for; ``quick``: how many for ``--quick``.
     """
 
     title: Text
@@ -130,4 +149,5 @@ class PublishedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     values: tuple[ValueSpec, ...] = ()
     figures: tuple[FigureSpec, ...] = ()
     experiments: tuple[str, ...] = ()
+    sample: Annotated[int, msgspec.Meta(ge=1)] | None = None
     quick: Annotated[int, msgspec.Meta(ge=1)] | None = None

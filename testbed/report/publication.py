@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from testbed.papers import tables
 from testbed.papers.judging import JudgedPaper, Word
@@ -11,7 +11,7 @@ from testbed.papers.load import Paper
 from testbed.papers.measured import Measured
 from testbed.papers.spec import Side
 from testbed.report import published_figures
-from testbed.report.blocks import Article, Block, Fold, Line, Paragraph, Section, Table
+from testbed.report.blocks import Article, Block, Fold, Line, Link, Paragraph, Section, Table
 from testbed.report.page import render
 
 _WORDS = {Word.REPRODUCED: "pass", Word.NOT: "regressed", Word.CANNOT: "inconclusive"}
@@ -22,7 +22,29 @@ def page_of(paper: Paper, values: Measured, found: JudgedPaper) -> str:
 
     :raises PlatformError: Jinja2 is not installed.
     """
-    return render(paper.published.title, [article(paper, values, found)], (), ())
+    return render(paper.published.title, [article(paper, values.now(paper), found)], (), ())
+
+
+def index_of(every: Sequence[JudgedPaper], pages: Mapping[str, str]) -> str:
+    """Return a page that names the pages of publications.
+
+    :param pages: where that of each is, seen from this one.
+    :raises PlatformError: Jinja2 is not installed.
+    """
+    rows = tuple(tables.claim_rows(every))
+    links = tuple(Link(paper.title, pages[paper.name]) for paper in every)
+    sections = (
+        Section(id="x1-pages", title="Publications", blocks=links),
+        Section(id="x1-claims", title="Claims", blocks=(Table("All claims", tables.CLAIMS, rows),)),
+    )
+    whole = Article(
+        id="x1",
+        title="Publications",
+        description="Published results of Multipath TCP, and what was measured here.",
+        facts=tuple(_facts(every)),
+        sections=sections,
+    )
+    return render("Publications", [whole], (), ())
 
 
 def article(paper: Paper, values: Measured, found: JudgedPaper) -> Article:
@@ -39,19 +61,21 @@ def article(paper: Paper, values: Measured, found: JudgedPaper) -> Article:
         ),
         Section(id="x1-values", title="Published numbers", blocks=tuple(_values(found))),
         Section(id="x1-source", title="What it is", blocks=tuple(_prose(paper.source))),
-        Section(id="x1-measured", title="What was measured", blocks=tuple(_measured(values))),
+        Section(
+            id="x1-measured", title="What was measured", blocks=tuple(_measured(paper, values))
+        ),
     ]
     return Article(
         id="x1",
         title=published.title,
         description=f"{published.authors}. {published.venue}. {published.link}",
-        facts=tuple(_facts(found)),
+        facts=tuple(_facts([found])),
         sections=tuple(section for section in sections if section.blocks),
     )
 
 
-def _facts(found: JudgedPaper) -> Iterator[Line]:
-    for side, words in tables.counts([found]).items():
+def _facts(every: Sequence[JudgedPaper]) -> Iterator[Line]:
+    for side, words in tables.counts(every).items():
         for word, count in words.items():
             if count:
                 yield Line(_WORDS[word], f"{side}: {count} claims {word}")
@@ -86,12 +110,20 @@ def _prose(source: str) -> Iterator[Block]:
             yield Paragraph(text.lstrip("# "))
 
 
-def _measured(values: Measured) -> Iterator[Block]:
+def _measured(paper: Paper, values: Measured) -> Iterator[Block]:
     rows = tuple(
-        (it.experiment, str(it.side), it.machine, it.kernel or "-", it.testbed, it.created_at)
+        (
+            it.experiment,
+            str(it.side),
+            it.machine,
+            it.kernel or "-",
+            it.testbed,
+            it.created_at,
+            it.part(paper.experiments[it.experiment]) or "all cells",
+        )
         for it in values.sides
     )
-    head = ("experiment", "side", "machine", "kernel", "testbed", "begun")
+    head = ("experiment", "side", "machine", "kernel", "testbed", "begun", "measured")
     if rows:
         yield Table("Where the numbers come from", head, rows)
     for side in values.sides:

@@ -9,11 +9,11 @@ import msgspec
 
 from testbed.analysis.numbers import number
 from testbed.analysis.registry import metric_of
-from testbed.analysis.statistics import Estimate, estimate
+from testbed.analysis.statistics import Ratio, ratio
 from testbed.metric import Unit
 from testbed.papers import load
 from testbed.papers.load import Paper
-from testbed.papers.measured import Measured, MeasuredCell
+from testbed.papers.measured import Measured, MeasuredCell, MeasuredSide
 from testbed.papers.spec import FigureSpec
 from testbed.report.axes import Axis, axis
 from testbed.report.blocks import Figure
@@ -39,7 +39,7 @@ class Datum(msgspec.Struct, frozen=True, kw_only=True):
     stack: str
     x: str
     y: str
-    value: Estimate
+    value: Ratio
     published: tuple[tuple[str, float], ...]
 
 
@@ -50,7 +50,7 @@ def data(paper: Paper, values: Measured, figure: FigureSpec) -> list[Datum]:
             stack=cell.stack,
             x=_text(cell, figure.x),
             y=_text(cell, figure.y),
-            value=estimate(cell.values[figure.metric]),
+            value=value,
             published=tuple(_published(paper, figure, cell)),
         )
         for side in values.sides
@@ -58,8 +58,22 @@ def data(paper: Paper, values: Measured, figure: FigureSpec) -> list[Datum]:
         for cell in side.cells
         if figure.where.items() <= cell.parameters.items()
         and (not figure.stacks or cell.stack in figure.stacks)
-        and figure.metric in cell.values
+        and (value := _value(side, cell, figure)) is not None
     ]
+
+
+def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio | None:
+    """Return the mean of a cell, or what it is relative to that of another stack's."""
+    mine = cell.values.get(figure.metric)
+    if not mine:
+        return None
+    if not figure.bases:
+        return ratio(mine, ())
+    for other in side.cells:
+        if other.stack in figure.bases and other.parameters == cell.parameters:
+            base = other.values.get(figure.metric, ())
+            return ratio(mine, [base]) if other is not cell and any(base) else None
+    return None
 
 
 def _text(cell: MeasuredCell, name: str | None) -> str:
@@ -72,7 +86,7 @@ def _published(paper: Paper, figure: FigureSpec, cell: MeasuredCell) -> Iterator
         if (
             value.experiment == figure.experiment
             and value.metric == figure.metric
-            and value.relative_to is None
+            and value.bases == figure.bases
             and cell.stack in value.stacks
             and value.parameters.items() <= cell.parameters.items()
         ):
@@ -93,21 +107,28 @@ def drawn(paper: Paper, values: Measured, figure: FigureSpec) -> Figure:
 
 
 class _Frame:
-    """A drawing with axes and a legend of stacks."""
+    """A drawing with axes and, unless ``bare``, a legend of stacks."""
+
+    span: Final = _WIDTH - _LEFT - _RIGHT
 
     def __init__(
-        self, figure: FigureSpec, found: Sequence[Datum], *, up: Axis | None = None
+        self,
+        figure: FigureSpec,
+        found: Sequence[Datum],
+        *,
+        up: Axis | None = None,
+        bare: bool = False,
     ) -> None:
         self.stacks = [*dict.fromkeys(datum.stack for datum in found)]
-        self.top = 22 + _ROW * len(self.stacks)
-        self.span = _WIDTH - _LEFT - _RIGHT
+        legend = [] if bare else self.stacks
+        self.top = 26 + _ROW * len(legend)
         self.drawing = Drawing.sized(_WIDTH, self.top + _HEIGHT + _BOTTOM, figure.title)
-        self.unit: Unit = metric_of(figure.metric).unit
+        self.unit: Unit = "1" if figure.bases else metric_of(figure.metric).unit
         heights = [edge for datum in found for edge in _edges(datum)]
         self.up = up or axis(max(heights), self.unit, low=min(0.0, *heights), count=5)
-        name = figure.metric if up is None else "share of the cells"
+        name = figure.shown if up is None else "share of the cells"
         self.drawing.text(0, 12, f"{name}{_in(self.up)}", "title")
-        for index, stack in enumerate(self.stacks):
+        for index, stack in enumerate(legend):
             y = 22 + index * _ROW
             self.drawing.rectangle((_LEFT, y), (12, 8), f"area {style(index)}")
             self.drawing.text(_LEFT + 18, y + 8, stack, "tick")
@@ -138,7 +159,7 @@ class _Frame:
 def _edges(datum: Datum) -> list[float]:
     ends = datum.value.interval
     spread = [] if ends is None else [ends.low, ends.high]
-    return [datum.value.mean, *spread, *(value for _, value in datum.published)]
+    return [datum.value.value, *spread, *(value for _, value in datum.published)]
 
 
 def _in(of: Axis) -> str:
@@ -146,16 +167,24 @@ def _in(of: Axis) -> str:
 
 
 def _bars(figure: FigureSpec, found: Sequence[Datum]) -> str:
-    frame = _Frame(figure, found)
     groups = [*dict.fromkeys(datum.x for datum in found)]
-    wide = frame.span / len(groups)
-    bar = wide * 0.8 / len(frame.stacks)
+    wide = _Frame.span / len(groups)
+    stacks = {datum.stack for datum in found}
+    bar = wide * 0.8 / len(stacks)
+    named = figure.x is None and all(width_of(stack) < bar for stack in stacks)
+    frame = _Frame(figure, found, bare=named)
     for index, group in enumerate(groups):
         start = _LEFT + index * wide + wide * 0.1
         frame.below(start + wide * 0.4, _cut(group, wide))
         for datum in (it for it in found if it.x == group):
             place = frame.stacks.index(datum.stack)
             _bar(frame, datum, (start + place * bar, bar * 0.9), style(place))
+            middle = start + (place + 0.45) * bar
+            if named:
+                frame.below(middle, datum.stack)
+            said = number(None if figure.bases else figure.metric, datum.value.value, None)
+            if width_of(said) < bar:
+                frame.drawing.text(middle, frame.bottom - 5, said, "value", "middle")
     if figure.x is not None:
         frame.below(_LEFT + frame.span / 2, figure.x, 1)
     return str(frame.drawing)
@@ -163,8 +192,8 @@ def _bars(figure: FigureSpec, found: Sequence[Datum]) -> str:
 
 def _bar(frame: _Frame, datum: Datum, across: tuple[float, float], classes: str) -> None:
     left, wide = across
-    zero, height = frame.y(0.0), frame.y(datum.value.mean)
-    metric = f"{datum.stack} {datum.x}: {datum.value.mean:.4g}"
+    zero, height = frame.y(0.0), frame.y(datum.value.value)
+    metric = f"{datum.stack} {datum.x}: {datum.value.value:.4g}"
     of = frame.drawing.group(metric)
     of.rectangle((left, min(zero, height)), (wide, abs(zero - height)), f"area {classes}")
     ends = datum.value.interval
@@ -180,7 +209,7 @@ def _bar(frame: _Frame, datum: Datum, across: tuple[float, float], classes: str)
 def _cdf(figure: FigureSpec, found: Sequence[Datum]) -> str:
     share = axis(1.0, "1", count=4)
     frame = _Frame(figure, found, up=share)
-    values = [datum.value.mean for datum in found]
+    values = [datum.value.value for datum in found]
     published = [value for datum in found for _, value in datum.published]
     low, high = min(values + published), max(values + published)
     across = axis(high, frame.unit, low=low if low < 0 else 0.0, count=6)
@@ -188,9 +217,11 @@ def _cdf(figure: FigureSpec, found: Sequence[Datum]) -> str:
     def x(value: float) -> float:
         return _LEFT + across.place(value) * frame.span
 
-    _ticks(frame, across, x, figure.metric)
+    _ticks(frame, across, x, figure.shown)
+    if low < 0 < high:
+        frame.drawing.line((x(0), frame.top), (x(0), frame.bottom), "event")
     for index, stack in enumerate(frame.stacks):
-        ordered = sorted(datum.value.mean for datum in found if datum.stack == stack)
+        ordered = sorted(datum.value.value for datum in found if datum.stack == stack)
         corners = [(across.low, 0.0)]
         corners += [(value, (n + 1) / len(ordered)) for n, value in enumerate(ordered)]
         corners.append((across.high, 1.0))
@@ -214,7 +245,7 @@ def _lines(figure: FigureSpec, found: Sequence[Datum]) -> str:
     frame.below(_LEFT + frame.span / 2, figure.x or "", 1)
     for index, stack in enumerate(frame.stacks):
         mine = [datum for datum in found if datum.stack == stack]
-        points = [(x(datum.x), frame.y(datum.value.mean)) for datum in mine]
+        points = [(x(datum.x), frame.y(datum.value.value)) for datum in mine]
         frame.drawing.lines(points, f"line {style(index)}")
         for datum, at in zip(mine, points, strict=True):
             frame.drawing.dot(at, 3, f"dot {style(index)}")
@@ -234,14 +265,14 @@ def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
     label = 20 + max(width_of(text) for text in ys)
     wide, high, head = min(90.0, (_WIDTH - label) / len(xs)), 24.0, 40.0
     each = head + high * len(ys) + 8
-    drawing = Drawing.sized(label + wide * len(xs), each * len(stacks), figure.title)
-    values = [datum.value.mean for datum in found]
+    heads = [f"{it}: {figure.shown}, {figure.y} down, {figure.x} across" for it in stacks]
+    across = max(label + wide * len(xs), 1.15 * max(map(width_of, heads)))  # they are bold
+    drawing = Drawing.sized(across, each * len(stacks), figure.title)
+    values = [datum.value.value for datum in found]
     low, span = min(values), (max(values) - min(values)) or 1.0
     for index, stack in enumerate(stacks):
         top = index * each
-        drawing.text(
-            0, top + 14, f"{stack}: {figure.metric}, {figure.y} down, {figure.x} across", "title"
-        )
+        drawing.text(0, top + 14, heads[index], "title")
         for place, text in enumerate(xs):
             middle = label + (place + 0.5) * wide
             drawing.text(middle, top + head - 6, _cut(text, wide), "tick", "middle")
@@ -249,13 +280,13 @@ def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
             drawing.text(label - 6, top + head + (place + 0.65) * high, text, "tick", "end")
         for datum in (it for it in found if it.stack == stack):
             left, down = label + xs.index(datum.x) * wide, top + head + ys.index(datum.y) * high
-            shade = min(_SHADES - 1, int((datum.value.mean - low) / span * _SHADES))
+            shade = min(_SHADES - 1, int((datum.value.value - low) / span * _SHADES))
             of = drawing.group(
                 "; ".join(f"published {text}: {v:.4g}" for text, v in datum.published)
             )
             of.rectangle((left, down), (wide - 1, high - 1), f"heat h{shade}")
-            said = number(figure.metric, datum.value.mean, None)
-            of.text(left + wide / 2, down + high * 0.65, said, "tick", "middle")
+            said = number(None if figure.bases else figure.metric, datum.value.value, None)
+            of.text(left + wide / 2, down + high * 0.65, said, "value", "middle")
     return str(drawing)
 
 

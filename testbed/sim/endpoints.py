@@ -30,18 +30,22 @@ def tcp(config: TcpConfig = DEFAULT) -> EndpointFactory:
     return make
 
 
-def mptcp(config: MptcpConfig = MPTCP) -> EndpointFactory:
+def mptcp(config: MptcpConfig = MPTCP, subflows: int | None = None) -> EndpointFactory:
     """Return what makes endpoints that speak MPTCP, with limits, endpoints and sysctl of the node.
 
     :param config: everything else; checksums are required if it or the node's sysctl says so.
+    :param subflows: how many a connection may have, whatever the node's limits.
     """
 
     def make(node: Node, random: Random, local: LocalNetwork) -> Endpoint:
+        limits = path_limits(node)
+        if subflows is not None:
+            limits = msgspec.structs.replace(limits, subflows=subflows - 1)
         required = dict(node.sysctls).get("net.mptcp.checksum_enabled") == "1"
         whole = msgspec.structs.replace(
             config,
             checksum=config.checksum or required,
-            limits=path_limits(node),
+            limits=limits,
             endpoints=tuple(map(path_endpoint, node.endpoints)),
         )
         return MptcpEndpoint(whole, random, random.randbytes(16), local)

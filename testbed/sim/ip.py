@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -35,8 +36,8 @@ class Way(Protocol):
 class Routing(Protocol):
     """Looks ways up as the network is now."""
 
-    def way(self, node: str, source: str, destination: str) -> Way | None:
-        """Return the way of a packet at a node; ``None``: there is none."""
+    def ways(self, node: str, source: str, destination: str) -> Sequence[Way]:
+        """Return the ways of equal cost of a packet at a node; nothing: there is none."""
 
 
 class Upper(Protocol):
@@ -59,7 +60,8 @@ class Ip:
         self._routing = routing
         self._upper = upper
         self._forwards = forwards
-        self._ways: dict[tuple[str, str], Way | None] = {}
+        self._ways: dict[tuple[str, str], Sequence[Way]] = {}
+        self._chosen: dict[tuple[str, int, str, int], int] = {}  # of each flow: a number
         self._own: tuple[str, ...] = ()
 
     def configure(self, own: Collection[str]) -> None:
@@ -89,7 +91,7 @@ class Ip:
         if destination in self._own:
             self._upper.take(packet)
             return
-        way = self._way(source, destination)
+        way = self._way(packet, source, destination)
         if way is None:
             self._refuse(packet, IcmpKind.UNREACHABLE, now)
             return
@@ -101,7 +103,7 @@ class Ip:
     def _forward(self, frame: Frame, now: int) -> None:
         packet = frame.packet
         addresses = frame.source, frame.destination
-        way = self._way(*addresses)
+        way = self._way(packet, *addresses)
         if frame.hops <= 1:
             self._refuse(packet, IcmpKind.TIME_EXCEEDED, now)
         elif way is None:
@@ -131,13 +133,26 @@ class Ip:
     def _address(self, *, ipv6: bool) -> str | None:
         return next((each for each in self._own if (":" in each) is ipv6), None)
 
-    def _way(self, source: str, destination: str) -> Way | None:
+    def _way(self, packet: Packet, source: str, destination: str) -> Way | None:
         key = source, destination
         try:
-            return self._ways[key]
+            ways = self._ways[key]
         except KeyError:
-            way = self._ways[key] = self._routing.way(self._node, source, destination)
-            return way
+            ways = self._ways[key] = self._routing.ways(self._node, source, destination)
+        if len(ways) > 1:
+            return ways[self._number(packet, source, destination) % len(ways)]
+        return ways[0] if ways else None
+
+    def _number(self, packet: Packet, source: str, destination: str) -> int:
+        """Return what chooses among ways of equal cost: a hash of the node and the flow."""
+        ports = (0, 0)
+        if isinstance(packet, Segment):
+            ports = packet.source.port, packet.destination.port
+        flow = source, ports[0], destination, ports[1]
+        if flow not in self._chosen:
+            text = f"{self._node} {flow}".encode()
+            self._chosen[flow] = int.from_bytes(hashlib.blake2b(text, digest_size=4).digest())
+        return self._chosen[flow]
 
 
 def _pieces(packet: Packet, channel: Channel) -> Iterable[Packet]:

@@ -24,7 +24,7 @@ from testbed.sim.host import EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.state import NetworkState
-from testbed.topology.forwarding import Forwarding, forwards, host
+from testbed.topology.forwarding import Forwarding, Hop, forwards, host
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (
     AddEndpoint,
@@ -110,11 +110,13 @@ class Network:
             self._add_stack(found, endpoint_of, random)
         return stacks[number]
 
-    def way(self, node: str, source: str, destination: str) -> Way | None:
-        """Return the way of a packet at a node, as the kernel's rules and routes lead it."""
-        hop = self._forwarding.hop(node, destination, source or None)
-        if hop is None:
-            return None
+    def ways(self, node: str, source: str, destination: str) -> tuple[Way, ...]:
+        """Return the ways of a packet at a node, as the kernel's rules and routes lead it."""
+        hops = self._forwarding.hops(node, destination, source or None)
+        ways = (self._way(hop, destination) for hop in hops)
+        return tuple(way for way in ways if way is not None)
+
+    def _way(self, hop: Hop, destination: str) -> Way | None:
         near = hop.interface
         neighbour = self._forwarding.neighbour(hop) or self._answering(near)
         if neighbour is None:

@@ -16,7 +16,7 @@ import msgspec
 from testbed.document import join_path
 from testbed.hints import nearest
 from testbed.topology.addresses import Addressing
-from testbed.topology.model import Endpoint, EndpointFlag, Family, Kind, Limits
+from testbed.topology.model import Endpoint, EndpointFlag, Family, Limits
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import (
     MAX_SUBFLOWS,
@@ -62,7 +62,7 @@ def families(skeleton: Skeleton, addressing: Addressing, family: Family | None) 
 def limits(skeleton: Skeleton, node: str) -> Limits | None:
     """Return the limits of a host; None leaves the kernel's own."""
     spec = skeleton.nodes[node]
-    if spec.kind is not Kind.HOST or spec.mptcp is False:
+    if not spec.kind.is_end or spec.mptcp is False:
         return None
     wanted = spec.mptcp.limits if isinstance(spec.mptcp, NodeMptcpSpec) else LimitsSpec()
     return Limits(subflows=wanted.subflows, add_addr_accepted=wanted.add_addr_accepted)
@@ -73,7 +73,7 @@ def endpoints(
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints of a host.  Raises InputError."""
     spec = skeleton.nodes[node]
-    if spec.kind is not Kind.HOST or spec.mptcp is False:
+    if not spec.kind.is_end or spec.mptcp is False:
         return ()
     found: list[Endpoint] = []
     used = {item.spec.id for item in _wanted(skeleton, node)}

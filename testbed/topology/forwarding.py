@@ -37,7 +37,7 @@ class Hop(msgspec.Struct, frozen=True):
     interface: Interface
     gateway: str
     source: str | None  # the preferred source of the route
-    several: bool = False  # the first of several ways of equal cost
+    several: bool = False  # one of several ways of equal cost
 
 
 # To read an address takes longer than what is done with it, and few are read again and again.
@@ -74,7 +74,7 @@ def unfit(value: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str | Non
 def forwards(node: Node, family: Family) -> bool:
     """Tell whether a node passes on packets that are not for itself."""
     value = dict(node.sysctls).get(_FORWARDING[family])
-    return node.kind is Kind.ROUTER if value is None else value != "0"
+    return node.kind.forwards if value is None else value != "0"
 
 
 class Forwarding:
@@ -95,14 +95,29 @@ class Forwarding:
     ) -> Hop | None:
         """Return the next hop of a packet, or None where there is no route.
 
+        Of several ways of equal cost it is the first one's.
+
         :param source: the address the sender is bound to, which decides about rules.
         :param interface: the interface it is bound to: other interfaces' routes do not match.
         """
+        return next(iter(self.hops(node, destination, source, interface)), None)
+
+    def hops(
+        self, node: str, destination: str, source: str | None = None, interface: str | None = None
+    ) -> tuple[Hop, ...]:
+        """Return the next hop on each of the ways of equal cost; see :meth:`hop`."""
         route = self._route(node, destination, source, interface)
         if route is not None and route.nexthops:
-            first = route.nexthops[0]
-            out = self._nodes[node].interface(first.interface)
-            return Hop(out, first.via, route.source, several=True)
+            return tuple(
+                Hop(self._nodes[node].interface(it.interface), it.via, route.source, several=True)
+                for it in route.nexthops
+            )
+        only = self._hop(route, node, destination, interface)
+        return () if only is None else (only,)
+
+    def _hop(
+        self, route: Route | None, node: str, destination: str, interface: str | None
+    ) -> Hop | None:
         if route is not None and route.kind == "unicast":
             out = self._nodes[node].interface(route.interface or "")
             if self._says_on_link(node, route):

@@ -9,6 +9,7 @@ import msgspec
 from testbed.document import Document
 from testbed.topology.model import Kind
 from testbed.topology.spec import (
+    BCubeSpec,
     FatTreeSpec,
     LineSpec,
     LinkOptions,
@@ -32,11 +33,12 @@ def expand(document: Document[TopologySpec]) -> TopologySpec:
         "star": asked.star.count + 1 if asked.star else 0,
         "line": asked.line.count if asked.line else 0,
         "fat_tree": _size(asked.fat_tree.ports) if asked.fat_tree else 0,
+        "bcube": _cube_size(asked.bcube) if asked.bcube else 0,
     }
     count = len(spec.nodes) + sum(counts.values())
     if count > MAX_NODES:
         most = max(counts, key=lambda name: counts[name])
-        number = "ports" if most == "fat_tree" else "count"
+        number = "ports" if most in ("fat_tree", "bcube") else "count"
         path = f"generate.{most}.{number}" if counts[most] else "nodes"
         raise document.error(f"{count} nodes are asked for; {MAX_NODES} is the most", path)
     if asked.line and asked.line.count > MAX_LINE:
@@ -48,6 +50,7 @@ def expand(document: Document[TopologySpec]) -> TopologySpec:
         "star": _star(asked.star) if asked.star else None,
         "line": _line(asked.line) if asked.line else None,
         "fat_tree": _fat_tree(asked.fat_tree) if asked.fat_tree else None,
+        "bcube": _bcube(asked.bcube) if asked.bcube else None,
     }
     for name, parts in made.items():
         if parts is None:
@@ -99,6 +102,29 @@ def _fat_tree(tree: FatTreeSpec) -> _Parts:
                 nodes[f"h{host}"] = None
                 pairs.append((f"h{host}", edge))
     return nodes, {f"{a}-{b}": _link(tree, a, b) for a, b in pairs}
+
+
+def _cube_size(cube: BCubeSpec) -> int:
+    """Return how many nodes a BCube has: servers, and switches of each level."""
+    servers: int = cube.ports**cube.levels
+    return servers + cube.levels * (servers // cube.ports)
+
+
+def _bcube(cube: BCubeSpec) -> _Parts:
+    """Join servers whose numbers, in base ``ports``, differ in digit L by a switch of level L."""
+    servers: int = cube.ports**cube.levels
+    nodes: dict[str, NodeSpec | None] = {}
+    pairs: list[tuple[str, str]] = []
+    for server in range(servers):
+        name = f"h{server + 1}"
+        nodes[name] = NodeSpec(kind=Kind.RELAY)
+        for level in range(cube.levels):
+            low = cube.ports**level
+            number = server // (low * cube.ports) * low + server % low  # without that digit
+            switch = f"s{level}x{number + 1}"
+            nodes[switch] = NodeSpec(kind=Kind.SWITCH)
+            pairs.append((name, switch))
+    return nodes, {f"{a}-{b}": _link(cube, a, b) for a, b in pairs}
 
 
 def _link(options: LinkOptions, a: str, b: str) -> LinkSpec:

@@ -10,7 +10,7 @@ from typing import Final
 from testbed.document import Document, join_path
 from testbed.errors import all_of
 from testbed.topology.addresses import Addressing
-from testbed.topology.model import Family, Kind, Neighbour
+from testbed.topology.model import Family, Neighbour
 from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import TopologySpec
 
@@ -37,7 +37,7 @@ def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tupl
     (``net.core.devconf_inherit_init_net``), so forwarding is always written, and filtering by
     source where there are several ways.  IPv6 starts from the kernel's own values.
     """
-    router = skeleton.nodes[node].kind is Kind.ROUTER
+    router = skeleton.nodes[node].kind.forwards
     values = {
         # First: writing it resets other settings (Documentation/networking/ip-sysctl.rst).
         "net.ipv4.ip_forward": str(int(router)),
@@ -97,8 +97,8 @@ def _ipv6(skeleton: Skeleton, addressing: Addressing, node: str) -> dict[str, st
     """Keep IPv6 quiet: no address that is not the topology's, unless a node needs it."""
     if not _has_ipv6(skeleton, addressing, node):
         return {"net.ipv6.conf.default.disable_ipv6": "1"}
-    router = skeleton.nodes[node].kind is Kind.ROUTER
-    values = {"net.ipv6.conf.all.forwarding": "1"} if router else {}
+    forwards = skeleton.nodes[node].kind.forwards
+    values = {"net.ipv6.conf.all.forwarding": "1"} if forwards else {}
     if _asks_for_others(skeleton, node):
         return values | {"net.ipv6.conf.default.accept_dad": "0"}
     return values | {"net.ipv6.conf.default.addr_gen_mode": "1"}
@@ -114,7 +114,7 @@ def _asks_for_others(skeleton: Skeleton, node: str) -> bool:
     if all(len(skeleton.segment_of[end].ends) == 2 for end in ends):
         return False
     bound = spec.policy_routing and not spec.routes  # rules keep packets at their interfaces
-    return spec.kind is Kind.ROUTER or (len(ends) > 1 and not bound)
+    return spec.kind.forwards or (len(ends) > 1 and not bound)
 
 
 def _check(document: Document[TopologySpec], path: str, key: str, value: str) -> None:

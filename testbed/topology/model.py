@@ -21,8 +21,19 @@ class Kind(enum.StrEnum):
     """What a node does with packets that are not for itself."""
 
     HOST = "host"  # drops them: an end host
+    RELAY = "relay"  # an end host that forwards them, as in BCube
     ROUTER = "router"  # forwards them by the routing table
     SWITCH = "switch"  # bridges them by MAC address (IEEE 802.1D), in the wire namespace
+
+    @property
+    def forwards(self) -> bool:
+        """Whether it passes on packets by the routing table."""
+        return self in (Kind.RELAY, Kind.ROUTER)
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is there for flows: has endpoints, and routes by source."""
+        return self in (Kind.HOST, Kind.RELAY)
 
 
 class Family(enum.StrEnum):

@@ -1,7 +1,7 @@
 """Routes: the shortest way through the routers, and per-source policy routing.
 
-Hosts are never gateways.  Of equally short ways the one that comes first in the file is taken, or
-with ``multipath`` all of them.
+Hosts are never gateways, relays are.  Of equally short ways the one that comes first in the file
+is taken, or with ``multipath`` all of them.
 A node with one interface gets a default route, and more specific ones only where another router
 on its segment is nearer.  Routers and hosts with several interfaces get one route per subnet.
 
@@ -21,7 +21,7 @@ import msgspec
 from testbed.document import join_path
 from testbed.hints import nearest
 from testbed.topology.addresses import Address, Addressing, IpAddress
-from testbed.topology.model import MAIN_TABLE, Family, Kind, NextHop, Route, Rule
+from testbed.topology.model import MAIN_TABLE, Family, NextHop, Route, Rule
 from testbed.topology.skeleton import End, Skeleton
 from testbed.topology.spec import RouteSpec
 
@@ -70,7 +70,7 @@ class Router:
         self.gateways: list[list[End]] = [[] for _ in self._subnets]
         for segment in skeleton.segments:
             for end in segment.ends:
-                if skeleton.nodes[end.node].kind is Kind.ROUTER:
+                if skeleton.nodes[end.node].kind.forwards:
                     for subnet in self.own[end]:
                         self.gateways[subnet].append(end)
         # The subnets that each router stands in.
@@ -197,7 +197,7 @@ class Router:
         of_hosts = {
             subnet
             for end, subnets in self.own.items()
-            if self._skeleton.nodes[end.node].kind is Kind.HOST
+            if self._skeleton.nodes[end.node].kind.is_end
             for subnet in subnets
         }
         return dict.fromkeys(sorted(of_hosts))
@@ -207,10 +207,10 @@ def check_size(skeleton: Skeleton) -> None:
     """Refuse a topology whose routing tables would never end.  Raises InputError."""
     wanted = sum(
         skeleton.spec.routing == "all"
-        or any(skeleton.nodes[end.node].kind is Kind.HOST for end in segment.ends)
+        or any(skeleton.nodes[end.node].kind.is_end for end in segment.ends)
         for segment in skeleton.segments
     )
-    routers = [name for name, node in skeleton.nodes.items() if node.kind is Kind.ROUTER]
+    routers = [name for name, node in skeleton.nodes.items() if node.kind.forwards]
     connected = sum(len(skeleton.ends[name]) for name in routers)
     count = len(routers) * wanted - min(connected, len(routers) * wanted)
     if count > MAX_ROUTES:
@@ -227,7 +227,7 @@ def node_routes(
     ends = skeleton.ends[node]
     rules: list[Rule] = []
     routes = [route for router in routers for route in router.routes(node)]
-    if spec.kind is Kind.HOST and spec.policy_routing and len(ends) > 1:
+    if spec.kind.is_end and spec.policy_routing and len(ends) > 1:
         for index, end in enumerate(ends):
             table = FIRST_TABLE + index
             routes += [route for router in routers for route in router.table(end, table)]

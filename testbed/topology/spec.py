@@ -105,7 +105,7 @@ class RouteSpec(Spec, frozen=True, kw_only=True):
 
 
 class NodeSpec(Spec, frozen=True, kw_only=True):
-    """A host, router or switch.
+    """A host, relay, router or switch.
 
     ``run`` names commands that the node runs once the network is built, in their order: each a
     program with its arguments, or a line for the shell.  One that fails ends everything.
@@ -176,12 +176,25 @@ class FatTreeSpec(LinkOptions, frozen=True, kw_only=True):
     ports: Annotated[int, msgspec.Meta(ge=2, multiple_of=2)]
 
 
+class BCubeSpec(LinkOptions, frozen=True, kw_only=True):
+    """Servers and switches as BCube(ports, levels - 1): ports^levels servers h1, h2, ...
+
+    Guo et al.: BCube: A High Performance, Server-centric Network Architecture for Modular Data
+    Centers, SIGCOMM 2009.  Each server has ``levels`` interfaces and forwards for the others.
+    Switch sLxN is the Nth one of level L and has ``ports`` ports.
+    """
+
+    ports: Annotated[int, msgspec.Meta(ge=2)]
+    levels: Annotated[int, msgspec.Meta(ge=1, le=8)]
+
+
 class GenerateSpec(Spec, frozen=True, kw_only=True):
     """Nodes and links made by rule, beside those written out."""
 
     star: StarSpec | None = None
     line: LineSpec | None = None
     fat_tree: FatTreeSpec | None = None
+    bcube: BCubeSpec | None = None
 
 
 class AddressingSpec(Spec, frozen=True, kw_only=True):

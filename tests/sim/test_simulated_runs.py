@@ -307,16 +307,13 @@ def test_the_command_says_what_it_leaves_out(bench: Bench) -> None:
 
 PORTS = """\
 topology:
-  nodes:
-    client: {mptcp: {limits: {subflows: 3}}}
-    server: {mptcp: {limits: {subflows: 3}}}
+  nodes: {client: {}, server: {}}
   links:
     path: {between: [client, server], netem: {rate: 100mbit, delay: 20ms, loss: 1%, limit: 500}}
 stacks:
   - {userspace: {path_manager: command}}
-  - {userspace: {path_manager: ndiffports}}
+  - {userspace: {path_manager: ndiffports, subflows: 4}}
 workload: {kind: bulk, from: client, to: server, size: 2MB}
-subflows: 1
 repetitions: 1
 seed: 2
 """
@@ -327,6 +324,40 @@ def test_different_ports_share_a_path_as_several_connections_do(bench: Bench) ->
     _, runs = bench.run(PORTS)
     assert [run.reason for run in runs] == [None, None]
     one, four = sorted(runs, key=lambda run: run.metrics["goodput"])
-    seen = [run.flows[WORKLOAD].proof.subflows for run in (one, four)]
-    assert seen == [1, 4]
+    seen = [run.flows[WORKLOAD].proof for run in (one, four)]
+    assert [proof.subflows for proof in seen] == [1, 4]
+    assert [proof.expected_subflows for proof in seen] == [1, 4]
     assert four.metrics["goodput"] > 2 * one.metrics["goodput"]
+
+
+WAYS = """\
+topology:
+  multipath: true
+  nodes:
+    client: {}
+    server: {}
+    near: {kind: router}
+    far: {kind: router}
+    up: {kind: router}
+    down: {kind: router}
+  links:
+    client: {between: [client, near]}
+    up: {between: [near, up], netem: {rate: 10mbit, delay: 5ms}}
+    down: {between: [near, down], netem: {rate: 10mbit, delay: 5ms}}
+    up2: {between: [up, far]}
+    down2: {between: [down, far]}
+    server: {between: [far, server]}
+stacks:
+  - userspace-tcp
+  - {userspace: {path_manager: ndiffports, subflows: 6}}
+workload: {kind: bulk, from: client, to: server, size: 1MB}
+repetitions: 1
+"""
+
+
+def test_a_router_chooses_a_way_of_equal_cost_for_each_flow(bench: Bench) -> None:
+    """One flow has one way; six subflows have both, unless all hashes are alike."""
+    _, runs = bench.run(WAYS)
+    one, several = sorted(runs, key=lambda run: run.metrics["goodput"])
+    assert one.metrics["goodput"] < 10e6
+    assert several.metrics["goodput"] > 1.4 * one.metrics["goodput"]

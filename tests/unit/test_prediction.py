@@ -32,6 +32,7 @@ BY_HAND = {
     "wifi_walk": ("phone", "server", 2, 3),
     "two_cards": ("client", "server", 2, 3),
     "fat_tree": ("h1", "h16", 1, 1),
+    "bcube": ("h1", "h16", 2, 1),  # both open subflows, and announce nothing
 }
 
 

@@ -30,6 +30,7 @@ _OWN: Final = {
     "path_manager": "which subflows are opened, and which addresses are announced",
     "congestion": "how much may be in flight",
     "device": "packet (packet sockets), or TUN interfaces of the node: tun0, tun0+tun1",
+    "subflows": "how many a connection may have, the first included; else the node's limits say it",
     "rto_max": "the longest time until a retransmission (RFC 6298, section 2.5)",
 }
 

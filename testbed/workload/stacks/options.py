@@ -30,6 +30,7 @@ _SIZES: Final = frozenset(
 )
 _TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
 _S: Final = 1_000_000_000
+SUBFLOWS: Final = "subflows"  # how many a connection may have, the first one included
 # Options of our own stacks whose values are names.
 OUR_NAMES: Final[Mapping[str, Registry[Any]]] = {
     "congestion": CONTROLS,
@@ -44,8 +45,8 @@ _WORDS: Final[Mapping[type, str]] = {
 }
 # The least that options may be which are neither sizes nor times: of mtu what each host must take
 # (RFC 791, section 3.1), of mss what Linux takes; the others count something.
-_LEAST: Final = {"mtu": 576, "mss": 88, "hop_limit": 1, "keepalive_probes": 1}
-_MOST: Final = {"hop_limit": 255, "traffic_class": 255}
+_LEAST: Final = {"mtu": 576, "mss": 88, "hop_limit": 1, "keepalive_probes": 1, "subflows": 1}
+_MOST: Final = {"hop_limit": 255, "traffic_class": 255, "subflows": 64}
 # Options that must not be more than another one, where both are given.
 _NOT_ABOVE: Final = (("receive_buffer_initial", "receive_buffer"), ("rto_min", "rto_max"))
 # Options that have an effect only together with another one, which has to be given then.
@@ -201,9 +202,10 @@ def given(options: msgspec.Struct) -> dict[str, Scalar]:
 def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
     """Return a configuration of our own stack with some options set; what they name is there then.
 
-    ``nodelay`` is the opposite of its field ``nagle``; a time ``x`` is the field ``x_ns``.  What a
-    configuration does not have is left to the other one that makes up the stack.  A window of a
-    chosen size does not grow, as with SO_RCVBUF, unless it is chosen how it begins.
+    ``nodelay`` is the opposite of its field ``nagle``; a time ``x`` is the field ``x_ns``;
+    ``subflows`` is one more than its limits allow beside the first.  What a configuration does not
+    have is left to the other one that makes up the stack.  A window of a chosen size does not grow,
+    as with SO_RCVBUF, unless it is chosen how it begins.
     """
     fields = base.__struct_fields__
     changed: dict[str, Any] = {"receive_buffer_initial": 0} if "receive_buffer" in options else {}
@@ -212,6 +214,9 @@ def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
             OUR_NAMES[name].take(str(value))
         if name == "nodelay" and "nagle" in fields:
             changed["nagle"] = not value
+        if name == SUBFLOWS and "limits" in fields:
+            limits = getattr(base, "limits")  # noqa: B009 - any struct's
+            changed["limits"] = msgspec.structs.replace(limits, subflows=int(value or 1) - 1)
         for field in (name, name + _SUFFIX):
             if field in fields:
                 changed[field] = value
@@ -225,6 +230,8 @@ def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str
     for name in names:
         if name == "nodelay" and "nagle" in fields:
             found[name] = not getattr(configuration, "nagle")  # noqa: B009 - any struct's
+        if name == SUBFLOWS and "limits" in fields:
+            found[name] = getattr(configuration, "limits").subflows + 1  # noqa: B009 - likewise
         for field in (name, name + _SUFFIX):
             if field in fields:
                 found[name] = getattr(configuration, field)
@@ -239,7 +246,8 @@ def of_configurations(
 ) -> Any:
     """Return a struct type with an option for each plain field of some configurations.
 
-    Fields that hold other structs are no options: a file gives an option one value.
+    Fields that hold other structs are no options, as a file gives an option one value; of the
+    limits of paths it gives that of subflows.
 
     :param without: plain fields that are no options.
     :param further: options beside them.
@@ -249,6 +257,8 @@ def of_configurations(
         for field in msgspec.structs.fields(part):
             if field.name == "nagle":
                 fields["nodelay"] = bool | None
+            elif field.name == "limits":
+                fields[SUBFLOWS] = int | None
             elif field.type in _WORDS and field.name not in without:
                 fields[field.name.removesuffix(_SUFFIX)] = field.type | None
     return msgspec.defstruct(

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from testbed.cli import elsewhere
+from testbed.cli import elsewhere, publications
 from testbed.cli.application import application
 from testbed.errors import PlatformError
 from testbed.papers.template import new
@@ -43,12 +43,34 @@ def test_a_publication_is_run_kept_shown_and_gone_on_with(there):
     assert listed["claims"][0]["sides"]["kernel"]["why"] == "it has not been measured"
     (row,) = said("papers", "list").stdout.splitlines()[1:]
     assert row.split()[:6] == ["trial", "1", "-", "1", "of", "1"]  # the kernel's is not judged
-    done = said("papers", "show", "trial", "--page", "trial.html")
+    done = said("papers", "show", "trial", "--kept", "--page", "trial.html")
     assert "adds_up, ours: reproduced" in done.stdout
+    assert "Values: experiments/papers/trial/measured.json" in done.stdout
     assert "The title of the publication" in (there.parents[2] / "trial.html").read_text()
     again = said("papers", "run", "--only", "ours", "--resume", "--json")
     assert "1/2" not in again.stderr  # nothing was left to do
     assert json.loads(again.stdout)[0]["claims"][0]["sides"]["ours"]["word"] == "reproduced"
+
+
+def test_a_run_ends_with_a_page_and_show_has_its_values(there):
+    done = said("papers", "run", "trial", "--only", "ours")
+    assert "Page: results/papers/trial/report.html" in done.stdout
+    page = (there.parents[2] / "results" / "papers" / "trial" / "report.html").read_text()
+    assert "ours: 1 claims reproduced" in page
+    assert not (there / "measured.json").exists()
+    done = said("papers", "show", "trial")
+    assert "adds_up, ours: reproduced" in done.stdout
+    assert "Values: results/papers/trial/measured.json" in done.stdout
+    assert "it has not been measured" in said("papers", "show", "trial", "--kept").stdout
+
+
+def test_what_interrupts_says_how_to_go_on(there, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publications, "_side", interrupt)
+    done = said("papers", "run", "trial", "--only", "ours", code=130)
+    assert "the same with --resume goes on" in done.stderr
 
 
 def test_quick_runs_what_the_first_claim_needs(there):
@@ -89,6 +111,7 @@ def test_check_knows_a_publication(there):
         (("papers", "run", "--only", "theirs"), "no such side"),
         (("papers", "run", "--again"), "--again goes with --resume"),
         (("papers", "run", "--quick", "--keep"), "contradict one another"),
+        (("papers", "run", "--full", "--sample", "3"), "--full goes with neither"),
         (("papers", "run", "trail"), "did you mean 'trial'"),
         (("papers", "run", "--experiment", "exampel"), "did you mean 'example'"),
         (("papers", "new", "trial"), "is there already"),

@@ -47,6 +47,7 @@ def test_a_family_can_be_asked_for():
             "--path-manager is for MPTCP",
         ),
         (["h", "1"], {"stack": "userspace-tcp", "checksum": True}, "--checksum is for MPTCP"),
+        (["h", "1"], {"stack": "userspace-tcp", "subflows": 2}, "--subflows is for MPTCP"),
         (["h", "1"], {"scheduler": "fastest"}, "no scheduler"),
         (["h", "1"], {"path_manager": "none"}, "no path manager"),
         (["h", "1"], {"congestion": "vegas"}, "no congestion control"),

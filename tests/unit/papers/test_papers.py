@@ -11,7 +11,7 @@ from testbed.papers.judging import Word, judged
 from testbed.papers.load import find, load, papers
 from testbed.papers.measured import Measured, MeasuredCell, MeasuredSide
 from testbed.papers.page import page
-from testbed.papers.plan import errands
+from testbed.papers.plan import Wanted, errands
 from testbed.papers.schema import paper as schema
 from testbed.papers.spec import Side
 from testbed.papers.template import new
@@ -182,13 +182,14 @@ def test_a_ratio_is_to_the_stack_of_the_same_side(folder):
 
 
 def test_quick_takes_the_cells_of_the_first_claim(folder):
-    (ours,) = errands([load(folder)], [Side.OURS], quick=True)
+    (ours,) = errands([load(folder)], Wanted(side=Side.OURS, quick=True))
     assert len(ours.cells) == 2
     assert ours.repetitions == 1
-    (whole,) = errands([load(folder)], [Side.OURS], quick=False, only=["example"], repetitions=3)
+    wanted = Wanted(side=Side.OURS, experiments=("example",), repetitions=3)
+    (whole,) = errands([load(folder)], wanted)
     assert (whole.cells, whole.repetitions) == (None, 3)
     with pytest.raises(InputError, match=r"no experiment 'exampel'.*example"):
-        errands([load(folder)], [Side.OURS], quick=False, only=["exampel"])
+        errands([load(folder)], Wanted(experiments=("exampel",)))
 
 
 def test_quick_takes_a_sample_of_many_cases(folder):
@@ -196,11 +197,21 @@ def test_quick_takes_a_sample_of_many_cases(folder):
     changed(folder, "example.yaml", "repetitions: 1\n", cases)
     published = folder / "published.yaml"
     published.write_text("quick: 3\n" + published.read_text().partition("values:")[0])
-    (ours,) = errands([load(folder)], [Side.OURS], quick=True)
-    assert len(ours.cells) == 3 * 2
-    assert ours.cells == errands([load(folder)], [Side.OURS], quick=True)[0].cells
-    (sample,) = errands([load(folder)], [Side.OURS], quick=False, sample=3)
-    assert ours.cells < sample.cells  # of all stacks
+    paper = load(folder)
+
+    def cells(**wanted):
+        (errand,) = errands([paper], Wanted(side=Side.OURS, **wanted))
+        return errand.cells
+
+    assert len(cells(quick=True)) == 3 * 2
+    assert cells(quick=True) == cells(quick=True)
+    assert cells(quick=True) < cells(sample=3)  # of all stacks
+    assert cells() is None
+    published.write_text("sample: 5\n" + published.read_text())
+    paper = load(folder)
+    assert len(cells()) == 5 * 4
+    assert len(cells(sample=4)) == 4 * 4
+    assert cells(full=True) is None
 
 
 def test_what_is_kept_is_read_again(folder):

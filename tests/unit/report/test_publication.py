@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from testbed.papers.judging import judged
@@ -11,7 +12,7 @@ from testbed.papers.load import load
 from testbed.papers.measured import Measured, MeasuredCell, MeasuredSide
 from testbed.papers.spec import Side
 from testbed.papers.template import new
-from testbed.report.publication import page_of
+from testbed.report.publication import index_of, page_of
 from testbed.report.published_figures import drawn
 
 AXES = "matrix: {links.one.rate: [4mbit, 8mbit], links.two.rate: [4mbit, 8mbit]}\nrepetitions: 1"
@@ -80,6 +81,19 @@ def test_each_form_is_drawn_with_what_was_published(folder, form):
     assert areas[form] in found.svg
 
 
+def test_a_figure_of_ratios_marks_published_ratios(folder):
+    published = folder / "published.yaml"
+    text = published.read_text().replace("value: 7mbit", "value: 1.9, relative_to: tcp")
+    how = f"{FORMS['bars']}, relative_to: tcp"
+    figure = f"figures: [{{title: T, {how}, experiment: example, metric: goodput}}]\n"
+    published.write_text(text + figure)
+    paper = load(folder)
+    found = drawn(paper, measured(paper), paper.published.figures[0])
+    assert "goodput relative to tcp" in found.svg
+    assert "published: theirs" in found.svg
+    assert "tcp 4mbit" not in found.svg.replace("mptcp 4mbit", "")  # it is what others are over
+
+
 def test_a_figure_without_values_says_so(folder):
     published = folder / "published.yaml"
     figure = "figures: [{title: T, form: cdf, experiment: example, metric: goodput}]\n"
@@ -95,6 +109,27 @@ def test_the_page_has_claims_and_numbers_and_where_they_come_from(folder):
     assert "Over two idle paths a transfer gets at least 1.5 times" in text
     assert "7.00 Mbit/s" in text
     assert "uml:7.3+virtual-time" in text
+    assert "all cells" in text
     assert "What is different here, and why." in text
     assert "<script>:" not in text
     assert "failed: &lt;script&gt;" in text
+
+
+def test_what_was_measured_of_another_experiment_is_not_drawn(folder):
+    published = folder / "published.yaml"
+    figure = "figures: [{title: T, form: cdf, experiment: example, metric: goodput}]\n"
+    published.write_text(published.read_text() + figure)
+    paper = load(folder)
+    (side,) = measured(paper).sides
+    part = msgspec.structs.replace(side, cells=side.cells[:2])
+    old = Measured(sides=(msgspec.structs.replace(side, digest="another"),))
+    assert "nothing was measured" in page_of(paper, old, judged(paper, old))
+    new = Measured(sides=(part,))
+    assert "a sample: 2 of 8 cells" in page_of(paper, new, judged(paper, new))
+
+
+def test_one_page_names_those_of_all(folder):
+    paper = load(folder)
+    text = index_of([judged(paper, measured(paper))], {"trial": "trial/report.html"})
+    assert '<a href="trial/report.html">The title of the publication</a>' in text
+    assert "Over two idle paths a transfer gets at least 1.5 times" in text

@@ -80,9 +80,31 @@ def test_a_fat_tree_joins_all_its_hosts_by_equal_ways() -> None:
     assert [each.interface for each in edge[network].nexthops] == ["e1x1-a1x1", "e1x1-a1x2"]
 
 
+def links(topology: Topology, source: str, destination: str) -> set[str]:
+    """Return the links of the way from one address to another."""
+    (way,) = ways_of(topology, [(source, destination)], Forwarding(topology))
+    return set(way.links)
+
+
+@pytest.mark.parametrize("other", ["h2", "h5", "h16"])  # on one switch with h1, and on none
+def test_a_bcube_has_a_way_of_its_own_for_each_level(other: str) -> None:
+    topology = resolve(loads_topology("generate: {bcube: {ports: 4, levels: 2}}"))
+    kinds = [str(node.kind) for node in topology.nodes]
+    assert (kinds.count("relay"), kinds.count("switch"), len(topology.links)) == (16, 8, 32)
+    ends = [
+        [host(each.addresses[0]) for each in topology.node(name).interfaces]
+        for name in ("h1", other)
+    ]
+    first, second = (links(topology, *pair) for pair in zip(*ends, strict=True))
+    assert first
+    assert not first & second
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("{bcube: {ports: 1, levels: 2}}", "generate.bcube.ports"),
+        ("{bcube: {ports: 30, levels: 3}}", "generate.bcube.ports: 29700 nodes are asked for"),
         ("{fat_tree: {ports: 3}}", "generate.fat_tree.ports"),
         ("{fat_tree: {ports: 40}}", "generate.fat_tree.ports: 18000 nodes are asked for"),
     ],

@@ -21,7 +21,7 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.workload.stacks import mptcp, sysctls
 from testbed.workload.stacks import registry as stacks
 from testbed.workload.stacks.choice import ours, pairs, parse, read
-from testbed.workload.stacks.options import KernelOptions, names
+from testbed.workload.stacks.options import KernelOptions, names, read_back
 from testbed.workload.stacks.request import Request
 from testbed.workload.stacks.userspace import mptcp_config, tcp_config
 
@@ -222,6 +222,8 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("tcp(user_timeout=1500us)", "must be whole ms"),
         ("userspace(mss=50)", "mss of userspace must be 88 or more"),
         ("userspace-tcp(hop_limit=256)", "hop_limit of userspace-tcp must be 255 or less"),
+        ("userspace(subflows=0)", "subflows of userspace must be 1 or more"),
+        ("mptcp(subflows=4)", "a stack that has it: userspace"),
         ("userspace(data_acks=1)", "no option 'data_acks'"),
         ("userspace(rto_min=2s, rto_max=1s)", "rto_min of userspace is more than its rto_max"),
         (
@@ -282,6 +284,16 @@ def test_options_of_sockets_are_options_of_ours_too(name):
     else:
         config = tcp_config(TcpConfig(), chosen)
     assert (config.user_timeout_ns, config.notsent_lowat) == (2_500_000_000, 16_384)
+
+
+def test_subflows_stand_for_the_limit_of_the_node():
+    chosen = parse("userspace(path_manager=ndiffports, subflows=4)").source.decoded
+    config = mptcp_config(MptcpConfig(), chosen)
+    assert config.limits == msgspec.structs.replace(MptcpConfig().limits, subflows=3)
+    assert read_back(config, ("subflows", "path_manager")) == {
+        "subflows": 4,
+        "path_manager": "ndiffports",
+    }
 
 
 def test_a_congestion_control_that_the_kernel_refuses_is_named_with_those_there_are():
