@@ -54,7 +54,7 @@ class Results:
 
     @property
     def experiment(self) -> ExperimentRecord:
-        """What was asked for.  Raises StoreError."""
+        """The experiment that was asked for.  Raises StoreError."""
         return self._store.experiment()
 
     @property

@@ -14,7 +14,7 @@ from testbed import errors
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What an error is made of, in a form that JSON and MessagePack can hold.
+    """The parts of an error, in a form that JSON and MessagePack can hold.
 
     :param kind: the name of a class of :mod:`testbed.errors`.
     :param arguments: of its constructor, by name.

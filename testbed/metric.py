@@ -1,4 +1,4 @@
-"""What a metric is: a named number with a unit, a definition and a better direction."""
+"""Metrics: a named number with a unit, a definition and a better direction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source(enum.StrEnum):
 
 
 class Subject(enum.StrEnum):
-    """What a number can be about: what stands before it in ``SUBJECT.METRIC``."""
+    """The subjects of numbers: the part before the name in ``SUBJECT.METRIC``."""
 
     FLOW = "flow"  # transfer.goodput; nothing where there is one flow
     PATH = "path"  # transfer@wifi.share; @wifi.share where there is one flow
@@ -42,7 +42,7 @@ class Subject(enum.StrEnum):
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """What one number means.
+    """The definition of one number.
 
     :param name: in lower case with underscores.
     :param unit: bit/s, s, octets, s/GB (10^9 octets of payload), or 1 for counts and shares.

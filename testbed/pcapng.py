@@ -20,7 +20,7 @@ _NANOSECONDS: Final = 9  # 10**-9 s
 
 
 class Output(Protocol):
-    """What a capture is written to."""
+    """The file of a capture."""
 
     def write(self, data: bytes) -> object:
         """Write all of it, now or later."""

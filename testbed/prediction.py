@@ -283,7 +283,7 @@ def _opened(
 
 
 class _Attempts:
-    """What becomes of the joins that the client wants."""
+    """The outcome of the joins that the client wants."""
 
     def __init__(self, forwarding: Forwarding, client: _End, server: _End) -> None:
         initial = client.initial

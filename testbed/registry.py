@@ -7,9 +7,9 @@ is made with what this package has, written down where it is made.  A package th
     [project.entry-points."testbed.schedulers"]
     mine = "package.module:Mine"
 
-adds the scheduler ``mine``.  Entry points are read when somebody asks for a name, and the module
+adds the scheduler ``mine``.  Entry points are read when a name is asked for, and the module
 that one names is imported when its name is the one that is asked for.  So a package that is broken
-is in nobody's way who does not use it.
+disturbs only those who use it.
 
 Source: the entry points specification, https://packaging.python.org/specifications/entry-points/.
 """
@@ -53,7 +53,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry(Generic[T]):
-    """What there is of one kind, by name.
+    """All there is of one kind, by name.
 
     ``registry[name]`` is a look-up in a dictionary, of what this package has and of what was found
     before; :meth:`find` and :meth:`take` find what other packages add.

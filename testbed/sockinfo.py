@@ -1,4 +1,4 @@
-"""What the kernel says about a TCP or MPTCP socket: TCP_INFO, MPTCP_INFO and the subflows.
+"""The kernel's account of a TCP or MPTCP socket: TCP_INFO, MPTCP_INFO and the subflows.
 
 The kernel's structures grow at their end from version to version, and a call returns as much of
 them as both sides know.  So every decoder gives a mapping of the fields that are there, by the

@@ -1,4 +1,4 @@
-"""What an experiment asked for, as far as its results are judged by it."""
+"""The question of an experiment, as far as its results are judged by it."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """What it is relative to, each of these added up."""
+        """The reference of its ratio, each of these added up."""
         if self.relative_to is None:
             return ()
         if isinstance(self.relative_to, str):

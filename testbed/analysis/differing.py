@@ -41,7 +41,7 @@ Sample = Sequence[float]
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
-    """What a test says of two samples.
+    """The result of a test of two samples.
 
     :param p: how likely samples as different as these are if nothing differs; both directions.
     :param least: the least that samples of these sizes can give.

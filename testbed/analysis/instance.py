@@ -31,7 +31,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> Subject | None:
-        """What it is about; ``None`` for the one flow or the whole run, which look alike."""
+        """Its subject; ``None`` for the one flow or the whole run, which look alike."""
         if self.toward is not None:
             return Subject.WIRE
         if self.link is not None:

@@ -1,4 +1,4 @@
-"""What may have disturbed the numbers of a comparison, in words.  Pure."""
+"""Disturbances of the numbers of a comparison, in words.  Pure."""
 
 from __future__ import annotations
 

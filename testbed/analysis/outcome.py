@@ -1,4 +1,4 @@
-"""What the finished runs of an experiment say together.  Pure, and the same from disk."""
+"""The common result of the finished runs of an experiment.  Pure, and the same from disk."""
 
 from __future__ import annotations
 

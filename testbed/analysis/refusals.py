@@ -1,4 +1,4 @@
-"""What is wrong with claims, found before anything runs."""
+"""Mistakes in claims, found before anything runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from testbed.results.model import Scalar
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runs of an experiment can be asked about.
+    """The subjects that claims about the runs of an experiment can have.
 
     :param stacks: those that run.
     :param parameters: the values of each axis of the matrix.

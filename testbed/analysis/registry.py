@@ -35,7 +35,7 @@ _OWN: Final[Mapping[str, Metric]] = METRICS | {
 
 
 class _All:
-    """What can be used: ours, and what other packages add that has no name of another metric."""
+    """The usable metrics: ours, and those of other packages whose names are free."""
 
     def __init__(self) -> None:
         self.derivations = dict(DERIVATIONS)

@@ -19,7 +19,7 @@ SATURATED: Final = 0.95
 
 
 class Samples:
-    """What the ``ok`` runs of each cell gave, in the order of the runs.
+    """The values of the ``ok`` runs of each cell, in the order of the runs.
 
     :param busy: for what each cell is, the largest share of a run's time in which no processor was
         idle.

@@ -32,7 +32,7 @@ STACK: Final = "stack"  # the name of the stack under test, in a selector
 
 
 class CellSamples(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runs of one cell gave.
+    """The results of the runs of one cell.
 
     :param repetitions: of the runs that count, in order; each metric has one value for each.
     :param metrics: by name, in the units of :mod:`testbed.analysis.registry`; ``None`` where a run

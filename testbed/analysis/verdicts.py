@@ -18,7 +18,7 @@ from testbed.results.model import Cell, Scalar, identity
 
 
 class Verdict(enum.StrEnum):
-    """What the runs say about a claim or a change, with 95 % confidence."""
+    """The verdict of the runs about a claim or a change, with 95 % confidence."""
 
     PASS = "pass"  # noqa: S105 - not a password
     REGRESSED = "regressed"

@@ -1,4 +1,4 @@
-"""What a worker of Dask does for a campaign: it looks at itself, carries out jobs, and stops them.
+"""A worker of Dask in a campaign: it looks at itself, carries out jobs, and stops them.
 
 These functions are called in the worker.  They take and return octets, MessagePack of the structs
 here, so that both sides check what they read.
@@ -45,7 +45,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is.
+    """A worker's description of itself.
 
     :param environment: ``None``: it cannot be told, and ``why`` says the reason.
     :param host: one value for all workers that share a kernel; it is recorded nowhere.
@@ -74,7 +74,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes back of a job: a record with the other files of the run, or a failure.
+    """The result of a job: a record with the other files of the run, or a failure.
 
     :param files: by their names in the run's directory.
     """
@@ -85,7 +85,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _State:
-    """What the functions of one worker process share.
+    """The state that the functions of one worker process share.
 
     :ivar turn: held during a run: there is one at a time, however many threads the worker has.
     :ivar bench: carries out the simulations.

@@ -92,7 +92,7 @@ def connected(
 
     :param tell: is given lines for people, about workers that come, go or are not fit.
     :param patience_s: how long the scheduler may take to answer.
-    :raises PlatformError: dask.distributed is not installed, or nobody answers.
+    :raises PlatformError: dask.distributed is not installed, or no scheduler answers.
     """
     try:
         import distributed  # noqa: PLC0415 - an extra

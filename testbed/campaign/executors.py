@@ -1,4 +1,4 @@
-"""Who carries out jobs: this process in order, or other processes and machines side by side."""
+"""Executors carry out jobs: this process in order, or other processes and machines side by side."""
 
 from __future__ import annotations
 

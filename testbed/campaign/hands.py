@@ -49,7 +49,7 @@ class Hand(Protocol):
 
     @property
     def says(self) -> Connection | None:
-        """What can be waited for until there is something to hear; ``None`` if it is idle."""
+        """An object to wait for until there is something to hear; ``None`` if it is idle."""
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
         """Yield what it says; octets are of the console of its machine."""
@@ -128,7 +128,7 @@ class Simulator:
 
     @property
     def says(self) -> Connection | None:
-        """What it says, as long as it lives."""
+        """The connection to it, as long as it lives."""
         return self._process.says
 
     def hear(self) -> Iterator[AnyMessage | bytes]:
@@ -219,7 +219,7 @@ class Guest:
 
     @property
     def says(self) -> Connection | None:
-        """What is said in the machine."""
+        """The messages of the machine."""
         return None if self._process is None else self._process.says
 
     def hear(self) -> Iterator[AnyMessage | bytes]:

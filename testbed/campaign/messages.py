@@ -1,4 +1,4 @@
-"""What processes that carry out runs are asked, and what they say: JSON, one object a line."""
+"""Messages to and from processes that carry out runs: JSON, one object a line."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """What a guest shall do.
+    """The task of a guest.
 
     :param runs: of one experiment, each with the directory for its files.
     :param telling: say how far each run is.  On a virtual clock nothing may be said during a run:
         how fast it is read would show in the result.
     :param software: what has been found out about it.
     :param plugins: those the runs use.
-    :param parent: the process to die with; ``None``: whoever started this one sees to that.
+    :param parent: the process to die with; ``None``: the one that started this one sees to that.
     """
 
     definition: Definition

@@ -1,4 +1,4 @@
-"""What `testbed run` is asked to do."""
+"""The request that `testbed run` carries out."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def carry_out(
 ) -> None:
     """Carry out runs, and store each as soon as it is over.
 
-    :param store: nobody else writes there (:meth:`Store.writing`).
+    :param store: no other process writes there (:meth:`Store.writing`).
     :param fail_fast: stop after the first one that failed or is invalid.
     :param jobs: how many at a time; more than one only where time is virtual.
     :param machine: where they happen, if not here.

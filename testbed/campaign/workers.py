@@ -39,7 +39,7 @@ class _Present(msgspec.Struct, frozen=True):
 
 
 class _Came(msgspec.Struct, frozen=True):
-    """What came back of something that was asked of a worker.
+    """The answer of a worker.
 
     :param key: of what was asked.
     """
@@ -69,7 +69,7 @@ class Workers:
     One thread (:meth:`_watch`) and Dask's callbacks say what happens; all else is done by the
     thread that calls :meth:`give` and :meth:`hear`.
 
-    :param cluster: nobody else uses it meanwhile.
+    :param cluster: nothing else uses it meanwhile.
     :param question: what each worker is asked before it gets a job.
     :param fitness: decides by the answers.
     """
@@ -159,7 +159,7 @@ class Workers:
 
     def _say(self, event: _Present | _Came | _Gone) -> None:
         self._events.put(event)
-        with self._ringing, contextlib.suppress(OSError):  # closed: nobody listens any more
+        with self._ringing, contextlib.suppress(OSError):  # closed: the listener has gone
             self._bell.send_bytes(b".")
 
     def _watch(self) -> None:

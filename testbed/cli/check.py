@@ -29,7 +29,7 @@ class Mistake(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was found out about one file."""
+    """The findings about one file."""
 
     file: str
     kind: str  # topology, experiment or publication
@@ -50,10 +50,9 @@ def command(
 ) -> None:
     """Check topologies, experiments and publications without running anything.
 
-    What a file is is told by its keys. Prints one line for each file that is
-    right, and one for each mistake that was found; the exit code is 2 if there is one. A mistake
-    can hide others, which are found when it is mended. What may mean something else than was
-    meant is a warning.
+    The keys of a file tell its kind. The command prints one line for each file that is right, and
+    one for each mistake; the exit code is 2 if there is a mistake. A mistake can hide others, which
+    are found when it is mended. A value that is right but seldom meant is a warning.
 
     Examples:
 

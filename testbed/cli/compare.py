@@ -36,7 +36,7 @@ Across = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FACT",
-        help="What is compared and may differ: kernel, checkout, ..., environment (all of it) or "
+        help="A fact that may differ: kernel, checkout, ..., environment (all of it) or "
         "experiment; may be given again.",
     ),
 ]

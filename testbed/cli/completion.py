@@ -1,4 +1,4 @@
-"""What the shell completes: names of sandboxes, their nodes, stacks, machines and so on."""
+"""Completions for the shell: names of sandboxes, their nodes, stacks, machines and so on."""
 
 from __future__ import annotations
 

@@ -35,14 +35,14 @@ def command(
 ) -> None:
     """Say what this machine can do, or what keeps MPTCP from it.
 
-    Without arguments each feature the testbed uses is tried out in scratch namespaces, with what
-    it is for and what happens without it. Then it says whether our own stack is compiled, and which
-    machines runs could happen in.
+    Without arguments each feature that testbed uses is tried out in scratch namespaces. The table
+    has its purpose, and below it stands what happens without it. Then come the build of our own
+    stack, and the machines in which runs can happen.
 
-    With the name of a running sandbox its observed state (endpoints, limits, routes by source,
-    listeners, sysctls, MIB counters) is held against what the kernel's path manager needs for a
+    With the name of a running sandbox, its observed state (endpoints, limits, routes by source,
+    listeners, sysctls, MIB counters) is compared with the needs of the kernel's path manager for a
     second subflow. Client and server are by default the first and the last host. The exit code
-    is 1 if something stands against it.
+    is 1 if something keeps MPTCP from it.
 
     Examples:
 
@@ -112,14 +112,15 @@ def _print_features(features: tuple[Feature, ...]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("feature", "", "found", "what it is for", "without it"):
+    for title in ("feature", "", "purpose"):
         table.add_column(title, overflow="fold")
     for feature in features:
-        without = "" if feature.present else feature.instead
-        table.add_row(
-            feature.name, yes_or_no(feature.present), feature.detail, feature.why, without
-        )
+        table.add_row(feature.name, yes_or_no(feature.present), feature.why)
     console().print(table)
+    for feature in features:
+        if not feature.present:
+            console().print(f"\n{feature.name}: {feature.detail}", soft_wrap=True)
+            console().print(f"  {feature.instead}", soft_wrap=True)
 
 
 def _print_diagnosis(diagnosis: Diagnosis, sandbox: str) -> None:

@@ -1,4 +1,4 @@
-"""What came out of experiments, in the formats of the kernel's test tools."""
+"""Outcomes of experiments in the formats of the kernel's test tools."""
 
 from __future__ import annotations
 

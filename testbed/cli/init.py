@@ -17,14 +17,16 @@ SCHEMAS: Final = "schemas"
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What was written, and what was there already and is as it was."""
+    """The files that were written, and those that were there and were kept."""
 
     written: list[str]
     kept: list[str]
 
 
 def command(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="It is made if need be.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder; it is made if it is not there.")
+    ],
     json: Json = False,
 ) -> None:
     """Make a project folder: a topology, experiments, tests and a CI workflow.

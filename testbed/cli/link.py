@@ -1,4 +1,4 @@
-"""``testbed link``: take a link of a running sandbox down, bring it up, or have it swallow all."""
+"""``testbed link``: take a link of a running sandbox down, bring it up, or make it a blackhole."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from testbed.cli.options import Json, Sandbox
 def command(
     name: Sandbox,
     link: live.Link,
-    state: Annotated[Literal["up", "down", "blackhole"], typer.Argument(help="What it shall be.")],
+    state: Annotated[Literal["up", "down", "blackhole"], typer.Argument(help="The new state.")],
     dry_run: live.DryRun = False,
     json: Json = False,
 ) -> None:
-    """Take a link of a running sandbox down, bring it up, or have it swallow every packet.
+    """Take a link of a running sandbox down, bring it up, or make it a blackhole.
 
-    Hosts notice that a link is down: they lose the carrier. A blackhole tells nobody; it needs a
-    wire. "up" ends either, with the addresses, routes and the loss that were there before.
+    "down": both ends lose the carrier, so the hosts notice. "blackhole": every packet is lost, and
+    no host notices; the link needs a wire for that. "up" ends both states, and restores addresses,
+    routes and the former loss.
 
     Examples:
 

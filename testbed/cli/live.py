@@ -1,4 +1,4 @@
-"""What the commands share that change a running sandbox."""
+"""The common part of the commands that change a running sandbox."""
 
 from __future__ import annotations
 

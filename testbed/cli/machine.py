@@ -210,10 +210,11 @@ def print_rows(found: Sequence[Row]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("machine", "", "what is there", "what to do"):
+    for title in ("machine", "", "state"):
         table.add_column(title, overflow="fold")
     for row in found:
-        table.add_row(row.name, yes_or_no(row.ok), row.why, row.remedy)
+        remedy = f"\ntry: {row.remedy}" if row.remedy else ""
+        table.add_row(row.name, yes_or_no(row.ok), f"{row.why}{remedy}")
     console().print(table)
 
 

@@ -64,7 +64,7 @@ def _parameters(parameters: tuple[Parameter, ...]) -> Iterator[str]:
     for each in parameters:
         names = ", ".join(f"\\fB{_escaped(name)}\\fR" for name in each.names)
         value = f"\\fI{_escaped(each.value)}\\fR" if each.value else ""
-        default = f" Default: {each.default}." if each.default else ""
+        default = f" [default: {each.default}]" if each.default else ""
         yield from (".TP", " ".join(filter(None, (names, value))), _escaped(each.help + default))
 
 

@@ -1,4 +1,4 @@
-"""What commands share: the console for people, JSON for programs."""
+"""The common part of commands: the console for people, JSON for programs."""
 
 from __future__ import annotations
 

@@ -40,9 +40,12 @@ Names = Annotated[
 
 
 def list_(root: Root = _ROOT, json: Json = False) -> None:
-    """List the publications, with their claims and what became of them.
+    """List the publications, with the number of their claims that were reproduced.
 
-    testbed papers list
+    Examples:
+
+        testbed papers list
+        testbed papers list --json
     """
     from testbed.papers import measured
     from testbed.papers.judging import judged
@@ -200,14 +203,15 @@ def show(
     root: Root = _ROOT,
     json: Json = False,
 ) -> None:
-    """Show a publication: claims, published numbers, and what came out here.
+    """Show a publication: claims, published numbers, and the numbers measured here.
 
-    The values are those of your runs, if there are some in results/papers, else those that were
-    kept beside the publication.
+    The values are those of your runs, if results/papers has some, else those that were kept beside
+    the publication.
 
-    testbed papers show rfc6356
+    Examples:
 
-    testbed papers show rfc6356 --page rfc6356.html
+        testbed papers show rfc6356
+        testbed papers show rfc6356 --page rfc6356.html
     """
     from testbed.papers import measured
     from testbed.papers.judging import judged
@@ -237,13 +241,15 @@ def _print_place(page: Path | None) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Of the folder, for example lim2017.")],
+    name: Annotated[str, typer.Argument(help="Name of the folder, for example mine2026.")],
     root: Root = _ROOT,
     json: Json = False,
 ) -> None:
     """Write a folder for another publication; it runs as it is.
 
-    testbed papers new lim2017
+    Examples:
+
+        testbed papers new mine2026
     """
     from testbed.papers.template import new as write
 
@@ -273,15 +279,18 @@ def _print_list(papers: Sequence[Paper], every: Sequence[JudgedPaper]) -> None:
     from testbed.papers.spec import Side
 
     table = Table(box=None, pad_edge=False)
-    for column in ("publication", "claims", *(f"{it}: reproduced" for it in Side), "what it is"):
-        table.add_column(column)
+    for column in ("publication", "claims", *Side, "title"):
+        table.add_column(column, overflow="fold")
     for paper, found in zip(papers, every, strict=True):
         words = ([claim.sides[side].word for claim in found.claims] for side in Side)
         counts = [_reproduced(side) for side in words]
-        published = paper.published
-        what = f"{published.authors}: {published.title}, {published.venue}"
-        table.add_row(paper.name, str(len(found.claims)), *counts, what)
+        table.add_row(paper.name, str(len(found.claims)), *counts, paper.published.title)
     console().print(table)
+    console().print(
+        f"{', '.join(Side)}: claims that were reproduced, of those that are judged",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 def _reproduced(words: Sequence[Word]) -> str:

@@ -19,7 +19,7 @@ def command(
     other: Annotated[
         Path | None, typer.Option("--diff", help="Show what building this one does differently.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the wires' randomness.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the wires' random numbers.")] = 0,
     json: Json = False,
 ) -> None:
     """Print how a topology is built, as iproute2 commands.

@@ -43,7 +43,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """What came out.
+    """The outcome.
 
     :ivar measured: in these runs, by publication.
     :ivar lacking: what this machine cannot do.

@@ -21,7 +21,7 @@ class Document(StrEnum):
 def command(
     document: Annotated[Document, typer.Argument(help="Which file.")] = Document.TOPOLOGY,
 ) -> None:
-    """Print the JSON Schema of topologies, of experiments, or of what was published.
+    """Print the JSON Schema of topologies, experiments or publications.
 
     Editors use it to complete and check YAML: with the YAML language server, begin a file with
     ``# yaml-language-server: $schema=topology.schema.json``.

@@ -1,4 +1,4 @@
-"""What ``testbed experiments`` and ``testbed topologies`` share: list and copy what is shipped.
+"""The common part of ``testbed experiments`` and ``testbed topologies``: listing and copying.
 
 Annotations are evaluated where they stand, as one names a function of its group.
 """
@@ -44,7 +44,9 @@ def group(kind: str) -> typer.Typer:
     def copy(
         name: Annotated[
             list[str] | None,
-            typer.Argument(metavar="NAME...", help="Which ones.", autocompletion=complete),
+            typer.Argument(
+                metavar="NAME...", help="Names of files to copy.", autocompletion=complete
+            ),
         ] = None,
         every: Annotated[bool, typer.Option("--all", help="Copy all of them.")] = False,
         to: Annotated[

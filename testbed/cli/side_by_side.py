@@ -1,4 +1,4 @@
-"""What several machines made of the same experiments, one beside the other."""
+"""The results of several machines for the same experiments, one beside the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TERMS: Final = Terms(across=frozenset({ENVIRONMENT}))
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What one machine made of an experiment."""
+    """The result of one machine for an experiment."""
 
     folder: Path
     outcome: Outcome

@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """List the running sandboxes, or show one of them.
 
-    Of one: nodes, interfaces, addresses, MPTCP endpoints, wires and their counters, as they are
-    now, whatever changed them: all is read from the kernel, not from the topology file.
+    Of one it shows nodes, interfaces, addresses, MPTCP endpoints, wires and their counters. All is
+    read from the kernel, not from the topology file, so it includes every change.
 
     Examples:
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 application = typer.Typer(
     no_args_is_help=True,
     help="Look at traces of links, and make them of recordings.\n\n"
-    "\b\n    testbed trace show topologies/traces/starlink.csv\n\n"
+    "\b\n    testbed trace show topologies/traces/starlink-down.csv\n\n"
     "\b\n    testbed trace convert ping.txt --output link.csv",
 )
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The recording; - is standard input.")]
@@ -36,7 +36,7 @@ def show(file: File, kind: From = None, step: Step = "100ms", json: Json = False
 
     Examples:
 
-        testbed trace show topologies/traces/starlink.csv
+        testbed trace show topologies/traces/starlink-down.csv
 
         testbed trace show TMobile-LTE-driving.down --step 1s --json
     """

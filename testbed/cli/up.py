@@ -14,12 +14,12 @@ from testbed.cli.output import console, print_json
 def command(
     file: Annotated[Path, typer.Argument(help="A topology: a file, or a name.")],
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="What to call it; default: the file's name.")
+        str | None, typer.Option("--name", "-n", help="Name of the sandbox; default: the file's.")
     ] = None,
     engine: Annotated[
         Literal["auto", "netem", "emulator"], typer.Option("--wire", help="What shapes the wires.")
     ] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Of the wires' randomness.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the wires' random numbers.")] = 0,
     json: Json = False,
 ) -> None:
     """Build a topology and leave it running in the background.

@@ -27,7 +27,7 @@ __all__ = ["Case", "Diagnosis", "Finding", "diagnose", "first_pair"]
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kernel's path manager will do, and what keeps it from doing more."""
+    """The plan of the kernel's path manager, and the obstacles to more subflows."""
 
     client: str
     server: str
@@ -117,7 +117,7 @@ def _unexplained(case: Case) -> Finding:
 
 
 def first_pair(topology: Topology) -> tuple[str, str]:
-    """Return the client and server to look at when nobody says: first and last host.
+    """Return the client and server to look at when none are named: first and last host.
 
     :raises InputError: there are not two hosts.
     """

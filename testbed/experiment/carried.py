@@ -1,4 +1,4 @@
-"""What carried the data of other people's programs, by the MIB counters of a node.  Pure.
+"""The protocol that carried the data of other people's programs, by MIB counters.  Pure.
 
 Our own workloads look at the very connection that carries their data.  Of iperf3, or of any other
 program, only the node's counters tell: a connection that is proved may be one that controls a

@@ -1,4 +1,4 @@
-"""What can be wrong with an experiment that fits its types.  Each check raises InputError."""
+"""Mistakes of an experiment that fits its types.  Each check raises InputError."""
 
 from __future__ import annotations
 

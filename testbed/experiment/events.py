@@ -29,7 +29,7 @@ from testbed.wire.netem import Value
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done at one moment: operations, or a program ``argv`` on ``node``.
+    """The actions of one moment: operations, or a program ``argv`` on ``node``.
 
     :param at_ns: from the start of the workload.
     :param text: what it is, for people.

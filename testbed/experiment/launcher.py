@@ -55,7 +55,7 @@ class Launcher:
 
     @property
     def logs(self) -> dict[str, bytes]:
-        """What programs wrote to their standard error, by file: ``NODE-PROGRAM.NUMBER.log``."""
+        """The standard error of programs, by file: ``NODE-PROGRAM.NUMBER.log``."""
         found: dict[str, bytes] = {}
         for name, log in self._logs:
             if log:

@@ -1,4 +1,4 @@
-"""What the command line changes of an experiment, as plain data."""
+"""The changes that the command line makes to an experiment, as plain data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCKS: Final = 10
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line changes.  ``values`` are paths and YAML texts, as for the matrix.
+    """The changes of the command line.  ``values`` are paths and YAML texts, as for the matrix.
 
     :param machine: where the runs are to happen.
     :param elsewhere: whether machines will be used that have other kernels than this one.

@@ -1,4 +1,4 @@
-"""What other packages add: where it is registered, and what of it an experiment uses."""
+"""Other packages' additions: where they are registered, and which of them an experiment uses."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Programs:
 
     @property
     def logs(self) -> dict[str, bytes]:
-        """What the programs wrote."""
+        """The output of the programs."""
         outputs = {
             f"event-{index + 1}.log": _read(output) for index, (_, output) in self._started.items()
         }

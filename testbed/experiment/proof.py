@@ -38,7 +38,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
-    """Frames a wire lost although nobody asked it to."""
+    """Frames that a wire lost without being asked to."""
 
     link: str
     toward: str
@@ -46,7 +46,7 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to judge by.
+    """The evidence.
 
     :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``.
     :param ours: the nodes whose stack is ours, not the kernel's.
@@ -284,7 +284,7 @@ def _kernel_carried_nothing(evidence: Evidence) -> str | None:
 
 
 def _programs_data(evidence: Evidence) -> str | None:
-    """What a program measured must have gone over what is proved."""
+    """The measurements of a program must have gone over the connections that are proved."""
     nodes = evidence.counters.items() if evidence.programs else ()
     doubts = (
         carried.doubt(node, counters, evidence.protocol)

@@ -1,4 +1,4 @@
-"""What one cell runs: the topology and the flows with the cell's parameters in them.  Pure."""
+"""The runs of one cell: topology and flows with the cell's parameters in them.  Pure."""
 
 from __future__ import annotations
 

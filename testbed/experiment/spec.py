@@ -1,4 +1,4 @@
-"""What an experiment file may say, as types: the one description of the YAML.
+"""The contents of an experiment file, as types: the one description of the YAML.
 
 Shapes and ranges are checked here.  What depends on the topology (names of nodes and links) is
 checked by ``load``, for every cell of the matrix, before anything is started.
@@ -87,7 +87,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     :param set: netem options to change, the others stay; ``toward`` a node, or both directions.
     :param state: ``down`` and ``up`` are what ``ip link set`` does to both ends, which the hosts
-        notice; ``blackhole`` swallows every packet and tells nobody.  ``up`` ends either.
+        notice; ``blackhole`` swallows every packet and tells no host.  ``up`` ends either.
 
     Of a node:
 
@@ -229,7 +229,7 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def parameters(self) -> dict[str, list[Scalar]]:
-        """What tells the cells apart, beside their stacks: ``case`` first, then the matrix."""
+        """The parameters of cells, beside their stacks: ``case`` first, then the matrix."""
         cases: dict[str, list[Scalar]] = {CASE: [*self.cases]} if self.cases else {}
         return cases | self.matrix
 

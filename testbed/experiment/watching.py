@@ -165,7 +165,7 @@ def _rate(octets: int, span_ns: int) -> float:
 
 
 async def snapshots(sandbox: Sandbox, interval_ns: int) -> AsyncGenerator[Snapshot, None]:
-    """Yield how a sandbox is, at every multiple of the interval, until nobody wants any more.
+    """Yield how a sandbox is, at every multiple of the interval, until the caller stops.
 
     :raises SandboxError: it was not built from a topology, or ended.
     """
@@ -186,7 +186,7 @@ async def snapshots(sandbox: Sandbox, interval_ns: int) -> AsyncGenerator[Snapsh
 
 
 class _Records:
-    """What has come from the sampler since the last look; a line may come in pieces."""
+    """The lines of the sampler since the last look; a line may come in pieces."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe

@@ -161,7 +161,7 @@ class Host:
         """Open the ports that an endpoint of MPTCP announces.
 
         :param kernel: what the endpoint shall follow, if anything; this host closes it.
-        :raises PlatformError: a port is somebody else's.
+        :raises PlatformError: another program has a port.
         """
         if kernel is not None:
             self.close_with(kernel)

@@ -26,8 +26,8 @@ from testbed.trace import NullTracer, Tracer, Tracers
 
 _SECRET: Final = 16  # octets
 _RANDOM: Final = secrets.SystemRandom()
-# Nobody can come across a connection in TIME-WAIT once this process has ended, and waiting two
-# maximum segment lifetimes for that end helps nobody: one lost ACK is what it is kept for.
+# A connection in TIME-WAIT cannot be met once this process has ended.  So it is not worth the wait
+# of two maximum segment lifetimes: it is kept for the case that one ACK is lost.
 TCP: Final = TcpConfig(gso=True, time_wait_ns=500_000_000)
 
 MPTCP: Final = MptcpConfig(tcp=TCP)

@@ -37,7 +37,7 @@ _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 -
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says.
+    """The options of the command line.
 
     :param host: to connect to, or to listen on; ``None``: on any address.
     :param families: that may be used.
@@ -240,7 +240,7 @@ class _Session:
             except ConnectionRefusedError:
                 if asyncio.get_running_loop().time() >= until:
                     raise
-                self._say(f"nobody listens on {self._waiting_for} yet")
+                self._say(f"no program listens on {self._waiting_for} yet")
             await asyncio.sleep(_RETRY_EVERY_S)
 
     async def _connect_to_any(self, addresses: Sequence[Address]) -> StreamPair:

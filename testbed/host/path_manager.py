@@ -31,7 +31,7 @@ _UNIX: Final = Path("/proc/net/unix")
 
 
 class KernelEndpoints:
-    """What the kernel's path manager has, and the ports that were taken from it.
+    """The endpoints of the kernel's path manager, and the ports that were taken from it.
 
     :raises LookupError: this kernel has no MPTCP.
     """
@@ -133,7 +133,7 @@ class AnnouncedPorts:
     def are(self, endpoints: Iterable[PathEndpoint]) -> set[int]:
         """Open the ports of these endpoints; return those that are to be let go.
 
-        :raises PlatformError: a port is somebody else's.
+        :raises PlatformError: another program has a port.
         """
         wanted = {one.port for one in endpoints if one.signal and one.port is not None}
         for port in sorted(wanted - self._open):

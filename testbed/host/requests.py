@@ -55,7 +55,7 @@ class Request(
 
     @property
     def name(self) -> str:
-        """What is asked for."""
+        """The request."""
         return str(self.__struct_config__.tag)
 
     def as_command(self) -> Command:

@@ -23,7 +23,7 @@ async def read_some(fd: int) -> bytes:
 async def write_all(fd: int, data: bytes) -> None:
     """Write all of it.
 
-    :raises OSError: what write(2) reports; ``BrokenPipeError``: nobody reads it.
+    :raises OSError: what write(2) reports; ``BrokenPipeError``: its reader has gone.
     """
     loop = asyncio.get_running_loop()
     view = memoryview(data)

@@ -1,4 +1,4 @@
-"""What came out of experiments, in the formats of the kernel's test tools.
+"""Outcomes of experiments in the formats of the kernel's test tools.
 
 An experiment is a test.  Its subtests are its cells and its claims; those of a cell are its runs.
 

@@ -46,7 +46,7 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file does not say.
+    """The choices that the file leaves open.
 
     :param hosts: the places that get a host; by default all.
     :param rate: of links whose speed is not known, in bit/s; None: no limit.

@@ -80,7 +80,7 @@ _SEQUENCES: Final = 2**16  # of ICMP; then it begins again
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What holds from ``time_s`` on."""
+    """The values from ``time_s`` on."""
 
     time_s: float
     rate_mbit: float | None = None
@@ -93,7 +93,7 @@ COLUMNS: Final = Row.__struct_fields__
 
 
 def read(text: str, kind: str | None = None, *, step_s: float = 0.1) -> list[Row]:
-    """Read what somebody recorded.
+    """Read what another program recorded.
 
     :param kind: one of :data:`FORMATS`; None: it is found out.
     :param step_s: how long the rows of a trace of opportunities shall be, and how far apart the
@@ -361,7 +361,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _column(name: str) -> tuple[str, float] | None:
-    """Return ours of somebody's column, and what its values are multiplied by; None: no use."""
+    """Return ours of a column of theirs, and what its values are multiplied by; None: no use."""
     spelt = _BYTES.sub(r" \1bytes ", name.strip())  # before B and b are the same
     lower = spelt.lower().replace("%", " percent ").replace("/s", "s")
     words = [word for word in re.split(r"[^a-z]+", lower) if word]

@@ -1,4 +1,4 @@
-"""What a machine is."""
+"""The interface of machines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Machine(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user calls it: ``host``, ``qemu:6.1``, ``uml:7.3+virtual-time``."""
+        """The name that the user types: ``host``, ``qemu:6.1``, ``uml:7.3+virtual-time``."""
 
     def availability(self) -> Availability:
         """Find out whether it would work here, by trying what can be tried in a moment."""

@@ -20,7 +20,7 @@ _EXAMPLES: Final = (
 
 
 class Kind(Protocol):
-    """What the module of a kind offers."""
+    """The interface of the module of a kind."""
 
     def machine(self, kernel: str) -> Machine:
         """Return the machine with that kernel, whether or not it works here.

@@ -1,1 +1,1 @@
-"""What everything that speaks netlink shares: sockets, and how messages are read."""
+"""The common parts of all netlink code: sockets, and how messages are read."""

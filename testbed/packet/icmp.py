@@ -14,7 +14,7 @@ from testbed.packet.checksum import total
 
 
 class IcmpKind(enum.Enum):
-    """What an error means for a connection.
+    """The meaning of an error for a connection.
 
     ``NO_ROUTE`` is this host's own word, which no router sends: it cannot send there at all.
     """

@@ -34,7 +34,7 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class UnknownOption(Option, frozen=True):
-    """An option nobody here knows, or one whose length fits none of its forms."""
+    """An option of an unknown kind, or one whose length fits none of its forms."""
 
     number: int
     data: bytes

@@ -17,7 +17,7 @@ from testbed.papers.spec import ClaimSpec, Side, ValueSpec
 
 
 class Word(enum.StrEnum):
-    """What became of a claim."""
+    """The outcome of a claim."""
 
     REPRODUCED = "reproduced"
     NOT = "not reproduced"
@@ -28,7 +28,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """A claim on one side.
 
     :param checks: what was expected, and what was seen.
-    :param why: why it was not reproduced, or cannot be judged; empty if nobody says.
+    :param why: why it was not reproduced, or cannot be judged; empty if no reason is given.
     :param where: the machines that it was measured in.
     """
 

@@ -219,7 +219,7 @@ def _source(path: Path) -> str:
 
 
 def _check_claim(written: Document[PublishedSpec], paper: Paper, name: str) -> None:
-    """Refuse a claim about which nothing is expected on a side, and nobody says why."""
+    """Refuse a claim about which nothing is expected on a side, for no given reason."""
     claim, place = written.value.claims[name], join_path("claims", name)
     for side in Side:
         expected = any(paper.expects(name, side))

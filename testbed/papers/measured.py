@@ -1,4 +1,4 @@
-"""What came out: the values of each cell, in a file that is kept in git.
+"""The outcome: the values of each cell, in a file that is kept in git.
 
 Verdicts are not in it.  They follow from the values and from what the experiments expect, so that
 a claim cannot be said to hold because it once did.
@@ -38,7 +38,7 @@ class MeasuredCell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """What it is, as text."""
+        """Its identity, as text."""
         return identity(self.stack, self.parameters)
 
 

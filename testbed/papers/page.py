@@ -140,7 +140,7 @@ def _explanations(found: JudgedPaper) -> Iterator[str]:
         for side in Side:
             what = claim.sides[side]
             if what.word is Word.NOT:
-                why = what.why or "Nobody says why."
+                why = what.why or "No reason is given."
                 yield f"**{claim.name}, {side}: not reproduced.** {why}\n\n"
                 failed = [check for check in what.checks if check.verdict != "pass"]
                 yield "".join(f"- {tables.check_line(check)}\n" for check in failed[:8])

@@ -1,4 +1,4 @@
-"""What ``published.yaml`` may say, as types."""
+"""The contents of ``published.yaml``, as types."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """What it is relative to; nothing if it is no ratio."""
+        """The reference of a ratio; empty if it is none."""
         return bases(self.relative_to)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What was published beside what was measured, as rows of text.  Pure."""
+"""Published and measured numbers side by side, as rows of text.  Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured while a workload runs, by one sampler process per run.
+"""Measurements while a workload runs, by one sampler process for each run.
 
 The way in is :class:`testbed.probe.client.Sampler`; each probe is one module of ``probe.probes``.
 """

@@ -1,4 +1,4 @@
-"""What a sampler is asked to do."""
+"""The task of a sampler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to sample.
+    """The task of a sampler.
 
     :param probes: names in :data:`testbed.probe.probes.PROBES`.
     :param nodes: names of network namespaces bound in ``directory``.

@@ -1,4 +1,4 @@
-"""What the sampler says on its standard output: JSON, one object a line."""
+"""The messages of the sampler on its standard output: JSON, one object a line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testbed.failure import Failure
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sampler did, its own cost included.
+    """The sampler's account of its work, with its own cost.
 
     :param missed: samples that were due while an earlier one was still being taken.
     :param cpu_s: user and system time, from its first instruction.

@@ -128,7 +128,7 @@ def main() -> None:
             summary = sampler.stop()
     except TestbedError as error:
         _fail(error)
-    except Exception as error:  # whatever it is, the one who waits for us must hear of it
+    except Exception as error:  # whatever it is, the process that waits for us must hear of it
         _fail(SandboxError(f"the sampler failed: {type(error).__name__}: {error}"))
     else:
         _say(Stopped(summary=summary))

@@ -36,7 +36,7 @@ class _Arrival(msgspec.Struct, eq=False):
 
 
 class _Queue:
-    """What belongs to one listening socket."""
+    """The state of one listening socket."""
 
     def __init__(self, sock: Socket, name: str | bytes) -> None:
         self.sock = sock
@@ -52,7 +52,7 @@ class _Queue:
 
 
 class _Newcomer(asyncio.Protocol):
-    """What the transport of a new connection calls until it has a relay."""
+    """The transport's callbacks of a new connection until it has a relay."""
 
     def __init__(self, arrived: Callable[[StreamTransport], None]) -> None:
         self._arrived = arrived
@@ -251,7 +251,7 @@ class Acceptor:
                 arrival = queue.arrivals.pop(name, None)
                 if arrival is not None and is_own(end):
                     return end, arrival
-                end.close()  # somebody else has found the name
+                end.close()  # another process has found the name
 
     def _hand(self, call: Call, sock: Socket, end: socket.socket, arrival: _Arrival) -> bool:
         flow = arrival.transport.get_extra_info("connection").flow

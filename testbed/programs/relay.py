@@ -79,7 +79,7 @@ class Edges:
             await self._none.wait()
 
     def close(self) -> None:
-        """Tell nobody any more."""
+        """Report nothing any more."""
         asyncio.get_running_loop().remove_reader(self._epoll)
         self._epoll.close()
 

@@ -56,7 +56,7 @@ def name_and_listen(sock: socket.socket) -> None:
 def fill(end: socket.socket) -> int:
     """Write so much into one end of a pair that it is not writable; return how many octets.
 
-    A Unix socket is writable as long as what it has written, and nobody has read, takes a quarter
+    A Unix socket is writable as long as what it has written, and is not read yet, takes a quarter
     of its buffer or less (``unix_writable``, net/unix/af_unix.c).
     """
     size = end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 4 + 1

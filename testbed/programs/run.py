@@ -22,7 +22,7 @@ _LOOK_S: Final = 0.05
 
 
 class Watcher(Observer, Protocol):
-    """What is told how a run goes."""
+    """An observer of a run."""
 
     def begun(self, host: Host) -> None:
         """Take that the program starts now."""

@@ -79,7 +79,7 @@ class Socket:
 
 
 class Ports(Protocol):
-    """What has ports and addresses (:class:`testbed.host.driver.Host`)."""
+    """The host, which has ports and addresses (:class:`testbed.host.driver.Host`)."""
 
     def hold_port(self, port: int = 0) -> int:
         """Keep a port from others."""

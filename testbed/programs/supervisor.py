@@ -35,7 +35,7 @@ _AT_ONCE: Final = 64  # calls, before the stack gets its turn
 
 
 class Observer(Protocol):
-    """What is told of connections."""
+    """An observer of connections."""
 
     def closing(self, connection: Connection) -> None:
         """Take that a program has closed a connection, or that it has failed."""
@@ -305,7 +305,7 @@ class Supervisor:
             return self._hung_up(sock)
         if relay.connection is not None:
             self._observer.closing(relay.connection)
-        return True  # nobody has accepted it
+        return True  # it has not been accepted
 
     def _accepted_failed(self, sock: Socket | None, relay: Relay, error: OSError) -> None:
         if sock is not None:

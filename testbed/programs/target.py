@@ -45,7 +45,7 @@ _libc.process_vm_readv.restype = _libc.process_vm_writev.restype = ctypes.c_ssiz
 
 
 class GoneError(OSError):
-    """The call is no more: there is nobody to answer."""
+    """The call is no more: no process waits for an answer."""
 
 
 class Call:
@@ -68,7 +68,7 @@ class Call:
 
     @property
     def flags(self) -> int:
-        """What accept4(2) is given; accept(2) has none."""
+        """The flags of accept4(2); accept(2) has none."""
         return self.arguments[3] if self.name == "accept4" else 0
 
     def signed(self, index: int) -> int:

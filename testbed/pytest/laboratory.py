@@ -1,4 +1,4 @@
-"""What the fixtures do: reading, running and building, for one test."""
+"""The work of the fixtures: reading, running and building, for one test."""
 
 from __future__ import annotations
 

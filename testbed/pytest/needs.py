@@ -1,4 +1,4 @@
-"""What a machine has, and what a test needs of it."""
+"""The features of a machine, and the needs of a test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KERNEL: Final = re.compile(r"kernel\s*>=\s*(\d+(?:\.\d+)*)")
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kernel and its user can do.
+    """The abilities of a kernel and its user.
 
     :param kernel: its release, ``6.12.48-amd64``.
     :param features: those that ``testbed doctor`` tries out; none without a sandbox.

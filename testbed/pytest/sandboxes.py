@@ -31,12 +31,12 @@ class Program:
 
     @property
     def stdout(self) -> str:
-        """What it has written to its standard output so far."""
+        """Its standard output so far."""
         return _text(self._outputs[0])
 
     @property
     def stderr(self) -> str:
-        """What it has written to its standard error so far."""
+        """Its standard error so far."""
         return _text(self._outputs[1])
 
     def wait(self, timeout: float = 60.0) -> int:
@@ -68,12 +68,12 @@ class RunningSandbox:
 
     @property
     def topology(self) -> Topology:
-        """What was built: nodes, addresses, routes."""
+        """The network: nodes, addresses, routes."""
         return self._plan.topology
 
     @property
     def name(self) -> str:
-        """What ``testbed exec``, ``testbed status`` and ``testbed doctor`` call it."""
+        """The name for ``testbed exec``, ``testbed status`` and ``testbed doctor``."""
         return self._running.name
 
     @property

@@ -1,4 +1,4 @@
-"""What probes write and others read back: one JSON object a line.
+"""The records that probes write and others read back: one JSON object a line.
 
 Each record has a time, a probe and a node.  Writers and readers share these types, so nothing looks
 into a line by the names of its keys.

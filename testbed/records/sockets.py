@@ -1,4 +1,4 @@
-"""What a socket says of itself, as values: the kernel's TCP_INFO and MPTCP_INFO, and ours.
+"""A socket's account of itself, as values: the kernel's TCP_INFO and MPTCP_INFO, and ours.
 
 A field that a kernel, or our stack, does not have is ``None``: that is not 0.  Names are the
 kernel's without their prefix (``include/uapi/linux/tcp.h``, ``include/uapi/linux/mptcp.h``); a
@@ -177,7 +177,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What an end of a flow saw of a connection.
+    """An end's view of a connection of a flow.
 
     :param used: the options it really had.
     """
@@ -187,7 +187,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(Connection, frozen=True, kw_only=True):
-    """What an end of a flow saw of its connections; of the first one, and of the ``further``."""
+    """An end's view of the connections of a flow: of the first one, and of the ``further``."""
 
     node: str
     further: tuple[Connection, ...] = ()

@@ -1,4 +1,4 @@
-"""What was asked, of which network, and how to ask again.  Pure."""
+"""The question of an experiment, its network, and how to ask again.  Pure."""
 
 from __future__ import annotations
 

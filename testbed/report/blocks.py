@@ -1,4 +1,4 @@
-"""What a page is made of, as values: sections of paragraphs, tables, figures and text to copy."""
+"""The parts of a page, as values: sections of paragraphs, tables, figures and text to copy."""
 
 from __future__ import annotations
 

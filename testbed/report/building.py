@@ -27,7 +27,7 @@ _MOST: Final = 400
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page or its figures shall show.
+    """The choices for a page or its figures.
 
     :param metrics: instead of those that the flows are mostly run for.
     :param runs: numbers of the runs to show over time, instead of a choice.

@@ -1,4 +1,4 @@
-"""What a figure shows, as values.  Pages, papers and tables of data are made of the same ones.
+"""The content of figures, as values.  Pages, papers and tables of data are made of the same ones.
 
 Every value is in the unit of the registry: bit/s, seconds, octets, or a count.
 """
@@ -190,7 +190,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What it shows, in words."""
+        """Its content, in words."""
         return f"{self.metric} over {self.parameter}" + (f", {self.group}" if self.group else "")
 
     def place(self, value: float) -> float:

@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """What a search looks in."""
+        """The text that a search looks in."""
         parts = (self.id, self.name, self.description, self.machine, *self.stacks)
         return " ".join(parts).casefold()
 

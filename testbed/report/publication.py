@@ -88,7 +88,7 @@ def _claims(found: JudgedPaper) -> Iterator[Block]:
             what = claim.sides[side]
             yield Line(_WORDS[what.word], f"{side}: {tables.judgement(what)}")
             if what.word is Word.NOT:
-                yield Paragraph(what.why or "Nobody says why.")
+                yield Paragraph(what.why or "No reason is given.")
             if what.checks:
                 lines = tuple(
                     Line(check.verdict, tables.check_line(check)) for check in what.checks

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Folder(msgspec.Struct, frozen=True, kw_only=True):
-    """What could be read of a result folder.
+    """The readable part of a result folder.
 
     :param path: where it lies.
     :param environment: where it ran; ``None`` where that cannot be read.

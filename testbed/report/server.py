@@ -75,7 +75,7 @@ def is_loopback(host: str) -> bool:
 
 
 class _Views:
-    """What is answered.  Plain functions: Starlette runs them in threads."""
+    """The answers.  Plain functions: Starlette runs them in threads."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing

@@ -1,1 +1,1 @@
-"""What runs leave behind: records, the folder that holds them, provenance and statistics."""
+"""The traces of runs: records, the folder that holds them, provenance and statistics."""

@@ -129,7 +129,7 @@ _decoder: Final = msgspec.json.Decoder(Entry)
 
 
 def octets(path: Path | str) -> bytes:
-    """Read a file of a folder; a FIFO that stands in its place is empty, and nobody waits for it.
+    """Read a file of a folder; a FIFO in its place counts as empty, and is not waited for.
 
     :raises OSError: it cannot be read.
     """

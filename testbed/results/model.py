@@ -1,4 +1,4 @@
-"""What a result folder holds, as types.  Every file says the version of its schema."""
+"""The contents of a result folder, as types.  Every file says the version of its schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]  # a value of a
 
 
 class Status(enum.StrEnum):
-    """What became of a run; only those that are ``ok`` enter a mean."""
+    """The outcome of a run; only those that are ``ok`` enter a mean."""
 
     OK = "ok"
     FAILED = "failed"  # the workload failed, timed out or delivered wrong bytes
@@ -47,7 +47,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """What the cell is, as text: equal for the same stack and the same parameters."""
+        """The identity of the cell, as text: equal for the same stack and the same parameters."""
         return identity(self.stack, self.parameters)
 
 
@@ -80,7 +80,7 @@ class WireRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What shows which protocol really ran.
+    """The evidence of the protocol that ran.
 
     :param expected_subflows: how many subflows a connection must have had.
     :param subflows: the most that were seen at the same time, the first included.
@@ -207,7 +207,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """What its cell is, as :attr:`Cell.identity`."""
+        """The identity of its cell, as :attr:`Cell.identity`."""
         return identity(self.stack, self.parameters)
 
     @property
@@ -235,7 +235,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: ``experiment.json``, enough to run it again.
+    """The question: ``experiment.json``, enough to run it again.
 
     No other file is needed, except traces: those are named by their absolute paths.
 

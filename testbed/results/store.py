@@ -223,7 +223,7 @@ class Store:
         """Be the only one that writes runs to the folder.
 
         :raises InputError: another process does.
-        :raises StoreError: nobody can write there.
+        :raises StoreError: it cannot be written there.
         """
         with contextlib.ExitStack() as held:
             with self._failing(self.path / NAME):
@@ -388,7 +388,7 @@ class Store:
 
     @property
     def advice(self) -> str:
-        """What to do when the folder cannot be written."""
+        """The remedy if the folder cannot be written."""
         if self._there():
             return "finished runs are kept; `testbed run --resume` does the rest"
         return "no run is stored yet; make room, or choose another --results"
@@ -426,7 +426,7 @@ def new_directory(parent: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def _passed_on(on_damage: OnDamage | None) -> Iterator[None]:
-    """Tell of an error instead of raising it, if somebody wants to be told."""
+    """Report an error instead of raising it, if the caller has asked for reports."""
     try:
         yield
     except StoreError as error:

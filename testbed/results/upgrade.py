@@ -14,7 +14,7 @@ _MOVED: Final = ("cell", "proof", "details")
 
 
 class _Run(msgspec.Struct):
-    """What is moved of ``run.json``."""
+    """The keys of ``run.json`` that are moved."""
 
     stack: str
     parameters: dict[str, Any]

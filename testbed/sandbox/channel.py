@@ -97,7 +97,7 @@ class Channel:
         self._fail(SandboxError("the connection to the sandbox is closed"))
 
     def _future(self) -> asyncio.Future[Any]:
-        """A future nobody has to await: a failure concerns those who ask."""
+        """A future that need not be awaited: only those who await it hear of a failure."""
         future: asyncio.Future[Any] = self._loop.create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return future

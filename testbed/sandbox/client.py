@@ -130,7 +130,7 @@ class Sandbox:
 
     @staticmethod
     def running() -> list[str]:
-        """Return the names of this user's running sandboxes; root sees everybody's."""
+        """Return the names of this user's running sandboxes; root sees those of all users."""
         return [name for _, name in registry.running()]
 
     @property

@@ -16,7 +16,7 @@ _LOG_LIMIT = 1024 * 1024  # octets of output kept of each command
 
 
 class Output(msgspec.Struct, frozen=True):
-    """What a node's commands printed, each after its own line ``$ COMMAND``."""
+    """The output of a node's commands, each after its own line ``$ COMMAND``."""
 
     node: str
     text: bytes

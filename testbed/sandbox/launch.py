@@ -40,7 +40,7 @@ class Holder:
             os.close(self._pidfd)
 
     def last_words(self) -> str | None:
-        """What it wrote before it ended, if we can know."""
+        """Its output before it ended, if we can know."""
         return None
 
 

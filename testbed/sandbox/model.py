@@ -10,14 +10,14 @@ from testbed.topology.present import LinkState
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """What carrying out some operations came to."""
+    """The outcome of some operations."""
 
     engine: dict[str, str]  # of each wire added: "netem" or "emulator"
     seconds: float  # in the holder, reading back included
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes of a running network came to.
+    """The outcome of changes of a running network.
 
     :param operations: what was done, or would be.
     :param commands: the same as commands of iproute2.
@@ -38,7 +38,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sandbox is.
+    """The description of a sandbox.
 
     :param topology: what was built in it, before anything changed it.
     :param states: of the links that were taken down or made blackholes: ``down``, ``blackhole``.

@@ -1,4 +1,4 @@
-"""What the holder of a sandbox and its clients say to each other, and how it is framed.
+"""The messages between the holder of a sandbox and its clients, and their frames.
 
 One message is a 4-octet big-endian length and that many octets of MessagePack.  A request carries
 an ``id`` that its one answer repeats.  Descriptors travel by SCM_RIGHTS with the first octet of

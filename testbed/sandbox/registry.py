@@ -21,7 +21,7 @@ _PEER = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 def new_name() -> str:
-    """Return a name nobody else has."""
+    """Return a name that no other sandbox has."""
     return f"sandbox-{secrets.token_hex(4)}"
 
 
@@ -111,7 +111,7 @@ def _connect_as(uid: int, name: str) -> socket.socket | None:
         connection.close()
         return None
     pid, owner = peer(connection)
-    # Anybody may bind any abstract name.  Without a pid, it lives outside of the container this
+    # Any user may bind any abstract name.  Without a pid, it lives outside of the container this
     # process is in, where its life cannot be watched.
     if owner != uid or not pid:
         connection.close()

@@ -1,4 +1,4 @@
-"""What operations should have brought about, as facts that can be looked up.  Pure.
+"""The expected results of operations, as facts that can be looked up.  Pure.
 
 A *fact* is a key and a value: ``("route", "10.0.0.0/24", 254)`` -> a :class:`Route`.  Operations
 say which facts they expect, or expect gone; the observed state of a namespace says which facts it

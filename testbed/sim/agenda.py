@@ -1,4 +1,4 @@
-"""What happens when, in virtual time: one heap of actions for all links and stacks.
+"""The order of events in virtual time: one heap of actions for all links and stacks.
 
 It knows no tasks.  :class:`~testbed.sim.loop.VirtualLoop` lets it go on whenever no task can.
 """

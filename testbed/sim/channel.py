@@ -71,7 +71,7 @@ class Channel:
 
     @property
     def in_force(self) -> Netem:
-        """What is in force now of options that change by themselves."""
+        """The options in force now, of those that change by themselves."""
         self._model.catch_up(self._agenda.now)
         return self._model.in_force
 

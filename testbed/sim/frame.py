@@ -1,4 +1,4 @@
-"""What travels on simulated links."""
+"""The frames of simulated links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What frames are in octets, and what a wire does to them."""
+"""Frames as octets, and the effects of a wire on them."""
 
 from __future__ import annotations
 

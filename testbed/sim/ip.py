@@ -41,7 +41,7 @@ class Routing(Protocol):
 
 
 class Upper(Protocol):
-    """What stands above IP."""
+    """The layer above IP."""
 
     def take(self, packet: Packet) -> None:
         """Take a packet that is for this node."""

@@ -254,7 +254,7 @@ class Network:
             self._channels[link.name, toward] = self._away[near.node, near.name] = channel
 
     def _configure(self) -> None:
-        """Let everybody know what the network is now."""
+        """Tell all nodes what the network is now."""
         topology = self._state.topology()
         self._forwarding = Forwarding(topology)
         for (link, _), channel in self._channels.items():
@@ -268,7 +268,7 @@ class Network:
             self._stacks[node.name].addresses_are(there, silent)
 
     def _answering(self, near: Interface) -> Interface | None:
-        """Return who answers for an address that nobody has: a middlebox may translate it."""
+        """Return who answers for an address that no node has: a middlebox may translate it."""
         link = self._links[near.link]
         if link.name not in self._guarded:
             return None

@@ -1,4 +1,4 @@
-"""What a network is at a moment: the topology it began as, and the operations since.  Pure."""
+"""A network at a moment: the topology at its beginning, and the operations since.  Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""What every kind of endpoint and connection of this stack looks like to whoever drives it.
+r"""What a driver sees of every kind of endpoint and connection of this stack.
 
 ``tcp.TcpEndpoint`` and ``mptcp.MptcpEndpoint`` are :class:`Endpoint`\ s; ``tcp.TcpConnection`` and
 ``mptcp.MptcpConnection`` are :class:`Connection`\ s.  Drivers and applications need no more.

@@ -43,7 +43,7 @@ __all__ = [
     "error_of",
 ]
 
-READ_LIMIT: Final = 1024 * 1024  # octets; reading stops at twice as many that nobody has taken
+READ_LIMIT: Final = 1024 * 1024  # octets; reading stops at twice as many that were not taken
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _Opening = tuple[asyncio.Protocol, "asyncio.Future[StreamTransport]"]
 OnConnection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
@@ -252,7 +252,7 @@ class Streams:
 
 
 def _report(what: str, error: Exception) -> None:
-    """Tell the event loop of an exception that nobody waits for."""
+    """Tell the event loop of an exception that no task waits for."""
     asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 

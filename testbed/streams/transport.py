@@ -37,7 +37,7 @@ def error_of(failure: ConnectionFailure) -> OSError:
 
 
 class Driver(Protocol):
-    """What carries an endpoint's segments."""
+    """The carrier of an endpoint's segments."""
 
     @property
     def endpoint(self) -> Endpoint:

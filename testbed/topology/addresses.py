@@ -246,7 +246,7 @@ def _number(
             Address(family, str(v.ip), v.network.prefixlen, str(v.network)) for v in values
         )
     alone = not subnets and len(automatic) < min(2, len(segment.ends))
-    if alone or not automatic:  # nobody could talk to a lone automatic address
+    if alone or not automatic:  # no host could talk to a lone automatic address
         return tuple(map(str, subnets))
     if subnets:
         first, length = int(subnets[0].network_address), subnets[0].prefixlen

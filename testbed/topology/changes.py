@@ -206,7 +206,7 @@ def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperat
 def _restore(
     node: Node, interface: Interface, addresses: Collection[str]
 ) -> Iterator[AnyOperation]:
-    """What is gone once an interface was down.  Its IPv4 addresses are not.
+    """The state that is gone once an interface was down.  Its IPv4 addresses are not.
 
     :param addresses: those it had.
     """

@@ -157,7 +157,7 @@ class Forwarding:
         )
 
     def neighbour(self, hop: Hop) -> Interface | None:
-        """Return the interface a hop leads to, or None where nobody there has the address.
+        """Return the interface a hop leads to, or None where no node there has the address.
 
         A node answers ARP for all its IPv4 addresses on each of its interfaces, unless
         ``arp_ignore`` is set (ip-sysctl.rst).  Neighbour Discovery knows those of the interface.

@@ -1,4 +1,4 @@
-"""What a node's namespace holds besides addresses and routes: neighbours and sysctls."""
+"""The contents of a node's namespace besides addresses and routes: neighbours and sysctls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a topology *is* once it has been checked: immutable values that cannot be wrong.
+"""A topology that has been checked: immutable values that cannot be wrong.
 
 The YAML shapes live in ``spec``; ``resolve`` turns them into these.  Everything that was optional
 in the file is decided here: names, addresses, routes, MPTCP limits and endpoints.
@@ -18,7 +18,7 @@ MAIN_TABLE: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
 
 
 class Kind(enum.StrEnum):
-    """What a node does with packets that are not for itself."""
+    """The behaviour of a node towards packets that are not for itself."""
 
     HOST = "host"  # drops them: an end host
     RELAY = "relay"  # an end host that forwards them, as in BCube
@@ -171,7 +171,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def directions(self) -> tuple[Netem, Netem]:
-        """What shapes it toward ``a``, and toward ``b``."""
+        """The shaping toward ``a``, and toward ``b``."""
         return self.toward_a, self.toward_b
 
 

@@ -1,4 +1,4 @@
-"""What names of hosts mean inside a network: the text of its hosts(5) file.  Pure."""
+"""The names of hosts inside a network: the text of its hosts(5) file.  Pure."""
 
 from __future__ import annotations
 

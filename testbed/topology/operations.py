@@ -153,7 +153,7 @@ class RemoveNeighbour(Operation, frozen=True, kw_only=True):
 
 
 class _OfRule(Operation, frozen=True, kw_only=True):
-    """What is done with a rule of routing by source."""
+    """The action on a rule of routing by source."""
 
     verb: ClassVar[str]
 
@@ -180,7 +180,7 @@ class RemoveRule(_OfRule, frozen=True, kw_only=True):
 
 
 class _OfRoute(Operation, frozen=True, kw_only=True):
-    """What is done with a route."""
+    """The action on a route."""
 
     verb: ClassVar[str]
 

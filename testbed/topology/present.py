@@ -48,7 +48,7 @@ class SetShaping(Change, frozen=True, kw_only=True):
 
 
 class SetLinkState(Change, frozen=True, kw_only=True):
-    """Take a link down, bring it up, or have it swallow every packet and tell nobody."""
+    """Take a link down, bring it up, or have it swallow every packet and tell no host."""
 
     link: str
     state: LinkState
@@ -105,7 +105,7 @@ AnyChange = (
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes have made of a network so far.
+    """The present state of a network, after all changes so far.
 
     :param built: the topology, as it was built: its routes and rules come back with what they
         belong to.
@@ -123,7 +123,7 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def at_first(cls, topology: Topology, *, when: str = "now") -> Present:
-        """Return a network that nobody has changed yet."""
+        """Return a network that has not been changed yet."""
         return cls(built=topology, topology=topology, when=when)
 
     def changed(self, change: AnyChange) -> tuple[Operations, Present]:

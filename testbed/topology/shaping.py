@@ -1,4 +1,4 @@
-"""What a link does to packets, as the file says it."""
+"""The effects of a link on packets, as the file says them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a topology file may say, as types: the one description of the YAML, and its JSON Schema.
+"""The contents of a topology file, as types: the description of the YAML, and its JSON Schema.
 
 Shapes and ranges are checked here; what depends on two places of the file is checked by
 ``resolve``.
@@ -53,7 +53,7 @@ class EndpointSpec(Spec, frozen=True, kw_only=True):
 
     @property
     def problem(self) -> str | None:
-        """What ``mptcp_pm_nl_add_addr_doit`` would refuse, or what could have no effect."""
+        """Check what ``mptcp_pm_nl_add_addr_doit`` would refuse, or what could have no effect."""
         flags = set(self.flags)
         if self.interface is None and self.address is None:
             return "an endpoint has an interface, an address, or both"
@@ -132,7 +132,7 @@ class EndSpec(Spec, frozen=True, kw_only=True):
 
 
 class LinkOptions(Spec, frozen=True, kw_only=True):
-    """What a link can be told apart from where it goes."""
+    """The properties of a link apart from its ends."""
 
     netem: NetemSpec | msgspec.UnsetType = msgspec.UNSET  # both directions
     mtu: Mtu = 1500

@@ -58,7 +58,7 @@ class Bottleneck(Generic[H]):
 
     @property
     def waiting_octets(self) -> int:
-        """What waits for the rate."""
+        """The frames that wait for the rate."""
         sending = self._sending[1].size if self._sending else 0
         return self._discipline.octets + sending
 

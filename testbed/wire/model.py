@@ -50,7 +50,7 @@ _NOTHING: Final = Netem()
 
 
 class Frames(Protocol[H]):
-    """What the model asks of the owner of the frames behind the handles."""
+    """The services of the owner of the frames behind the handles."""
 
     def copy(self, handle: H) -> H | None:
         """Return another frame with the same content; ``None`` if there is no room for it."""
@@ -69,7 +69,7 @@ class Frames(Protocol[H]):
 
 
 class LinkModel(Generic[H]):
-    """What one direction of a wire does to a sequence of frames.
+    """The effects of one direction of a wire on a sequence of frames.
 
     :param netem: the options.
     :param mtu: of the link, for limits that are not in packets.

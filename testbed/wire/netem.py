@@ -1,4 +1,4 @@
-"""What one direction of a wire does to packets.
+"""The effects of one direction of a wire on packets.
 
 :class:`Netem` is read from tc's own grammar, once, and cannot be wrong afterwards.  Both engines
 are driven by it: the sandbox turns it into netlink attributes for the kernel's ``sch_netem``, and
@@ -181,14 +181,15 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WireCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """What one direction of a wire has done so far.
+    """The counters of one direction of a wire.
 
     ``dropped_limit`` found no room; ``dropped_early`` and ``marked`` (CE, RFC 3168) were chosen by
     the queue's discipline, or by loss with ecn.  Of ``queued_bytes``, which are all that are held,
     ``waiting_bytes`` wait in a queue for the rate.
 
-    ``dropped_overrun`` and ``dropped_send`` are losses nobody asked for: frames that came faster
-    than the emulator read them, and frames the kernel refused to send (an interface that is down).
+    ``dropped_overrun`` and ``dropped_send`` are losses that were not asked for: frames that came
+    faster than the emulator read them, and frames the kernel refused to send (an interface that is
+    down).
     """
 
     forwarded_packets: int = 0

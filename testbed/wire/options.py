@@ -222,7 +222,7 @@ class Flap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitUnit(enum.StrEnum):
-    """What the number of a ``limit`` counts."""
+    """The unit of a ``limit``."""
 
     PACKETS = "packets"
     BYTES = "bytes"

@@ -1,4 +1,4 @@
-"""What wires say about themselves, whatever shapes them."""
+"""The reports of wires, whatever shapes them."""
 
 from __future__ import annotations
 

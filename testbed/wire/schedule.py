@@ -1,4 +1,4 @@
-"""What is in force on a wire when it changes by itself: the rows of a CSV trace, and flapping.
+"""The options of a wire that changes by itself: the rows of a CSV trace, and flapping.
 
 The same schedule is played by the emulator, the simulator and for the kernel's netem.
 """

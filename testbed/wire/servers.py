@@ -1,4 +1,4 @@
-"""What lets the frames of a wire leave one by one: a rate, or the opportunities of a trace."""
+"""Servers let the frames of a wire leave one by one: a rate, or a trace's opportunities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NS_PER_S: Final = 10**9
 
 
 class Server(Protocol):
-    """What lets frames leave: a rate, or a trace of opportunities."""
+    """The source of departures: a rate, or a trace of opportunities."""
 
     def begin(self, from_ns: int) -> int | None:
         """Return the first time, not before ``from_ns``, at which a frame may leave.

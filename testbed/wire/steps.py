@@ -1,4 +1,4 @@
-"""What is in force on a wire at each step of a trace.  Pure, but that it reads the trace."""
+"""The options of a wire at each step of a trace.  Pure, but that it reads the trace."""
 
 from __future__ import annotations
 

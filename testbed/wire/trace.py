@@ -41,7 +41,7 @@ _UNITS: Final = {"percent": "%", "packets": ""}  # how units of a header are wri
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What holds from a time on.
+    """The values from a time on.
 
     :param options: by name, as :class:`testbed.wire.netem.Netem` has them.
     :param held: the rate is 0.
@@ -163,7 +163,7 @@ def _column(name: str, path: str | Path, line: int) -> tuple[str, str]:
     if option not in (TIME, *COLUMNS):
         hint = nearest(option, (TIME, *COLUMNS))
         raise InputError(f"there is no column {name!r}", file=path, line=line, hint=hint)
-    if unit.endswith("bps"):  # tc's octets, and everybody else's bits
+    if unit.endswith("bps"):  # octets in tc, bits everywhere else
         hint = "write rate_mbit, or make a trace of it: testbed trace convert"
         message = f"{name!r} can mean bits or octets per second"
         raise InputError(message, file=path, line=line, hint=hint)

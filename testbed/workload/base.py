@@ -1,4 +1,4 @@
-"""What every workload says in YAML, whatever its kind."""
+"""The keys that workloads of every kind have in YAML."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class WorkloadSpec(
     tag_field=TAG,
     rename={"source": "from", "target": "to"},
 ):
-    """Who talks to whom.  ``source`` connects, ``target`` listens.
+    """The ends of a flow.  ``source`` connects, ``target`` listens.
 
     :param via: the link whose address of the target is dialled; by default the first.
     :param port: where the target listens; by default 5001 (iperf3: 5201), or the next port that no
@@ -144,5 +144,5 @@ class StrangerSpec(WorkloadSpec, frozen=True, kw_only=True, tag=False, forbid_un
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """What every kind with two halves gives; its package would know more."""
+        """The metrics of every kind with two halves; its package would know more."""
         return COMMON

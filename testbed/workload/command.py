@@ -223,7 +223,7 @@ async def _until_end(running: Running) -> dict[Capture, Exit]:
 
 def _not_ready(spec: Program, capture: Capture) -> str:
     if isinstance(spec.ready, int):
-        return f"{capture.program.name} was to listen on port {spec.ready}: nobody does"
+        return f"{capture.program.name} was to listen on port {spec.ready}: no program does"
     return f"{capture.program.name} had not written {spec.ready!r}"
 
 

@@ -1,4 +1,4 @@
-"""What the workloads that run other people's programs share."""
+"""The common part of the workloads that run other people's programs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Capture:
 
     @property
     def text(self) -> str:
-        """What the program has written so far."""
+        """The output of the program so far."""
         return self._kept.decode(errors="replace")
 
     async def ended(self) -> Exit:
@@ -70,7 +70,7 @@ async def captured(
 
 
 async def until_listening(launcher: Launcher, capture: Capture, node: str, port: int) -> None:
-    """Wait until somebody listens on ``port`` of ``node``.
+    """Wait until a program listens on ``port`` of ``node``.
 
     :raises WorkloadError: ``capture``'s program, which was to do so, has ended.
     """

@@ -25,7 +25,7 @@ _NUMBER: Final = 8  # octets that tell which session a connection belongs to
 
 
 class Half:
-    """What one end does.
+    """The task of one end.
 
     :param role: client (dials ``address``) or server (listens on it).
     :param limit_ns: for the whole, from when it is run.

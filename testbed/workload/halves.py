@@ -1,4 +1,4 @@
-"""What the two ends of a flow with two halves say together, wherever they ran."""
+"""The common result of the two ends of a flow with two halves, wherever they ran."""
 
 from __future__ import annotations
 

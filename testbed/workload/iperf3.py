@@ -154,7 +154,7 @@ class Test:
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """What one end said, and what it cost."""
+    """The report of one end, and its cost."""
 
     program: str
     json: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What stops a half before it has finished is an error that says what it was waiting for."""
+"""The end of a half before it has finished: an error that says what the half was waiting for."""
 
 from __future__ import annotations
 

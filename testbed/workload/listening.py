@@ -1,4 +1,4 @@
-"""Wait until somebody listens on a TCP port: ``python -m testbed.workload.listening PORT``.
+"""Wait until a program listens on a TCP port: ``python -m testbed.workload.listening PORT``.
 
 It runs in the node whose port it is, beside the program that is to listen, and ends when the
 port is open.  proc(5): the tables' fourth column is the state, 0A is LISTEN.

@@ -1,4 +1,4 @@
-"""What a worker process and the one who started it say to each other: JSON, one object a line."""
+"""The messages between a worker process and its parent: JSON, one object a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.workload.transfer import Report
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is asked, in its first line of input.
+    """The task of a worker, in its first line of input.
 
     :param role: client (dials ``address``) or server (listens on it).
     """

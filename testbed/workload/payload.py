@@ -28,7 +28,7 @@ _BITS: Final = 32
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """What went one way, as one end saw it."""
+    """The payload in one direction, as one end saw it."""
 
     octets: int
     digest: str  # CRC-32 in hexadecimal

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 class Playback:
-    """What is in the buffer, and when nothing is.
+    """The contents of the buffer, and the times without any.
 
     Playing begins, and goes on after a stall, as soon as a segment is there.
 

@@ -1,4 +1,4 @@
-"""What a program's connections over our stack were: a file of JSON, one object a line."""
+"""The connections of a program over our stack: a file of JSON, one object a line."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class ReportFolder(contextlib.AbstractContextManager["ReportFolder"]):
         return self._file(len(self._nodes) - 1)
 
     def read(self) -> tuple[ProgramReport, ...]:
-        """Return the reports in order; one that nobody has written is empty."""
+        """Return the reports in order; one that was not written is empty."""
         return tuple(read(self._file(number)) for number in range(len(self._nodes)))
 
     def records(self) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""What comes out of a workload."""
+"""The result of a workload."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one kind of workload adds to what all of them report."""
+    """The part of a report that only one kind of workload has."""
 
     metrics: dict[str, float] = {}
     samples_ns: dict[str, tuple[int, ...]] = {}

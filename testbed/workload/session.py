@@ -8,7 +8,7 @@ from testbed.workload.kinds import Job
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """What two halves do together.
+    """The common task of two halves.
 
     :param at_ns: when the client begins, from the start of the run.
     """

@@ -123,7 +123,7 @@ class Line:
             self._received[number] = received
 
     def begin_to_shut(self) -> asyncio.Task[None]:
-        """Close it in both directions; nobody need wait for that before :meth:`shut`."""
+        """Close it in both directions; :meth:`shut` waits for that."""
         if self._shut is None:
             self._shut = asyncio.ensure_future(self.transfer.shut(self.reader, self.writer))
         return self._shut

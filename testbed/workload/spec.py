@@ -295,8 +295,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``{address}``, ``{port}`` and ``{seed}`` in an argument stand for the target's address, the
     workload's port and the run's seed.
 
-    :param ready: what must be seen before the next program is started: a TCP port somebody
-        listens on in the program's node, or a regular expression found in its standard output.
+    :param ready: what must be seen before the next program is started: a TCP port on
+        which a program of its node listens, or a regular expression found in its standard output.
     :param ends: the run ends when this program does; the others are then terminated.  Without
         any such program the run ends when all have ended.
     :param metrics: numbers in its standard output that are metrics, by name.

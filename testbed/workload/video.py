@@ -43,7 +43,7 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
 
     @property
     def goal(self) -> Goal:
-        """What the halves' activities add up to at the end."""
+        """The sum of the halves' activities at the end."""
         return Goal(unit="segments", total=self.segments)
 
     @property

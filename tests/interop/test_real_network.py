@@ -167,7 +167,7 @@ def test_nc_may_be_started_before_its_listener(lab):
         argv = (*NC, "--retry", "60", "-v", lab.address, "5001")
         client = await lab.launcher.spawn("client", argv)
         line = await client.stderr.readline()
-        assert line.decode() == f"testbed: nobody listens on {lab.address} port 5001 yet\n"
+        assert line.decode() == f"testbed: no program listens on {lab.address} port 5001 yet\n"
         server = await lab.launcher.spawn("server", (*NC, "-l", "5001"))
         for program in (client, server):
             program.stdin.close()

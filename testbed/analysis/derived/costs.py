@@ -1,4 +1,4 @@
-"""What carrying data costs."""
+"""The cost of carrying data."""
 
 from __future__ import annotations
 

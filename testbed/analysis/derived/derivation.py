@@ -1,4 +1,4 @@
-"""What a derivation is."""
+"""The interface of derivations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was seen of a run, put in order: each flow, its connections, their subflows over time."""
+"""The observations of a run, put in order: each flow, its connections, their subflows over time."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class Observed:
 
     @functools.cached_property
     def wires(self) -> dict[tuple[str, str], list[WireRecord]]:
-        """What was seen of each direction of each wire: by link and the node it leads to."""
+        """The observations of each direction of each wire: by link and the node it leads to."""
         found: dict[tuple[str, str], list[WireRecord]] = {}
         for each in self.series:
             if isinstance(each, WireRecord):

@@ -1,4 +1,4 @@
-"""What TCP_INFO and MPTCP_INFO of a flow's connections tell."""
+"""Metrics of TCP_INFO and MPTCP_INFO of a flow's connections."""
 
 from __future__ import annotations
 

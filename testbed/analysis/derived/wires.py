@@ -1,4 +1,4 @@
-"""What wires did: drops and queues."""
+"""Metrics of wires: drops and queues."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _PLACES: Final = ("--machine", "--sim")
 
 
 class Ends(msgspec.Struct, frozen=True, kw_only=True):
-    """What is searched; the fields are those of :class:`testbed.campaign.bisect.model.Wanted`."""
+    """The terms of a search, as :class:`testbed.campaign.bisect.model.Wanted` has them."""
 
     kind: Kind
     tree: str = ""

@@ -22,7 +22,7 @@ GIT_LOG: Final = "git-bisect.log"  # of commits: git's own
 
 
 class Kind(enum.StrEnum):
-    """What kind of version a search looks for."""
+    """The kind of version that a search looks for."""
 
     CHECKOUT = "checkout"  # commits of this project
     KERNEL = "kernel"  # commits of a kernel, built as user-mode Linux

@@ -67,7 +67,7 @@ class Network:
         self._interfaces: dict[int, Interface] = {}
         self._neighbours: dict[Key, Neighbour] = {}
         self._asked: set[Key] = set()  # the kernel is resolving or confirming them
-        self._failed: set[Key] = set()  # it could not, and nobody was told yet
+        self._failed: set[Key] = set()  # it could not, which is not reported yet
         self._paths: dict[tuple[str, str, int], Path] = {}
         self._read_tables()
 

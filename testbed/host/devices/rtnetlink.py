@@ -1,4 +1,4 @@
-"""What the kernel knows of its interfaces, addresses, neighbours and routes (rtnetlink(7))."""
+"""The kernel's interfaces, addresses, neighbours and routes (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
 
     :param mac: ``None`` while it is not resolved.
     :param stale: the kernel would confirm it if it used it.
-    :param failed: the kernel asked for it and nobody answered.
+    :param failed: the kernel asked for it and no host answered.
     """
 
     interface: int

@@ -1,4 +1,4 @@
-"""What a node's commands mean for a topology: addresses, sysctls, shaping, MPTCP endpoints.
+"""The meaning of a node's commands for a topology: addresses, sysctls, shaping, MPTCP endpoints.
 
 Scripts configure hosts by commands, ``h1.cmd("ifconfig h1-eth1 10.0.1.1/24")``.  What a topology
 can say is taken over; other commands become notes.
@@ -23,7 +23,7 @@ _FORWARD: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
 class Meaning(msgspec.Struct, kw_only=True):
-    """What the commands of all nodes came to.
+    """The effect of the commands of all nodes.
 
     An interface is named by its node and its own name, an endpoint by its node and its address.
     """

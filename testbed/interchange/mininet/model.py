@@ -1,4 +1,4 @@
-"""What a Mininet script asked for, as values: how it crosses from the process that runs it."""
+"""The network of a Mininet script, as values that cross from the process that runs it."""
 
 from __future__ import annotations
 

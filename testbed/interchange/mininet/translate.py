@@ -1,4 +1,4 @@
-"""What a Mininet script asked for, as a topology."""
+"""The network of a Mininet script, as a topology."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from testbed.stack.mptcp.config import MptcpConfig
 def attempt(frame: Frame) -> Returned | None:
     """Do a call; ``None``: it waits.
 
-    :raises UnsupportedError: nobody here knows it, or something of it.
+    :raises UnsupportedError: it, or something of it, is not known here.
     """
     run = _CALLS.get(frame.call.name)
     if run is None:

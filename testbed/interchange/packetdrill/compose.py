@@ -43,7 +43,7 @@ _NONCE: Final = 42  # of the script's side in a join, unless it says one
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What an option may depend on."""
+    """The state that an option may depend on."""
 
     file: str
     packet: Packet

@@ -19,7 +19,7 @@ _MESSAGE_FLAGS: Final = frozenset({"MSG_NOSIGNAL", "MSG_DONTWAIT", "MSG_OOB", "M
 
 
 class Returned(msgspec.Struct, frozen=True):
-    """What a call has returned.
+    """The result of a call.
 
     :param errno: the name of the error, empty without one.
     :param said: what it has written to memory of the caller, by the number of the argument.
@@ -31,7 +31,7 @@ class Returned(msgspec.Struct, frozen=True):
 
 
 class World(msgspec.Struct):
-    """What calls act on.
+    """The surroundings of calls.
 
     :param local: the host's address; ``remote`` is where it connects to.
     :param watched: sets of epoll(7): by descriptors, events of sockets.

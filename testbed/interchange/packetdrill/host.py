@@ -35,7 +35,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Host:
-    """What a script tests.
+    """The subject of a script.
 
     :param local: its first address.
     :ivar now: nanoseconds since the start of the script.

@@ -1,4 +1,4 @@
-"""What a packetdrill script says, as values."""
+"""The contents of a packetdrill script, as values."""
 
 from __future__ import annotations
 

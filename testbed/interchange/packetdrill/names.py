@@ -1,4 +1,4 @@
-"""What the names of a script stand for: keys of MPTCP, and addresses."""
+"""The meaning of a script's names: keys of MPTCP, and addresses."""
 
 from __future__ import annotations
 

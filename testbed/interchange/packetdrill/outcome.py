@@ -1,4 +1,4 @@
-"""What became of a script."""
+"""The outcome of a script."""
 
 from __future__ import annotations
 

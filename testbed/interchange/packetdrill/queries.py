@@ -1,4 +1,4 @@
-"""What a script asks of the host: states of connections with ss(8), counters with nstat(8)."""
+"""A script's questions to the host: states of connections with ss(8), counters with nstat(8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shell commands of a script mean to the stack: a small set of known settings."""
+"""The meaning of a script's shell commands for the stack: a small set of known settings."""
 
 from __future__ import annotations
 

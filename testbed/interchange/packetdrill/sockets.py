@@ -203,7 +203,7 @@ class Socket:
         self._host.settle()
 
     def close(self) -> None:
-        """Close it; with a linger time of 0, with RST; so what nobody has accepted."""
+        """Close it; with a linger time of 0, with RST; so what has not been accepted."""
         if self._listener is not None:
             self._listener.close()
             waiting = self._host.accepted(self._listener.local.port)

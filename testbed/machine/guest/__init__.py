@@ -1,4 +1,4 @@
-"""What runs inside a machine as its first process: a shell script, made for one program.
+"""The first process inside a machine: a shell script, made for one program.
 
 The host's root is the lower layer of an overlay whose upper one is in memory, so that everything
 can be read, anything can be written, and nothing is kept; only the shares are the host's own

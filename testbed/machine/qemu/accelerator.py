@@ -15,7 +15,7 @@ from testbed.machine.kernels import Kernel
 
 
 class Processor(msgspec.Struct, frozen=True, kw_only=True):
-    """What executes the guest.
+    """The way in which the guest is executed.
 
     :param options: QEMU's.
     :param arguments: the kernel's.

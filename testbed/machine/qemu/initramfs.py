@@ -1,4 +1,4 @@
-"""What a guest boots into: busybox, the modules it needs to see the host's files, and the job.
+"""The first file system of a guest: busybox, the modules to see the host's files, and the job.
 
 The kernel unpacks it to memory and starts /init, which mounts the host's root and hands over to
 the script of :mod:`testbed.machine.guest`.

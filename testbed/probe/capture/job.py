@@ -1,4 +1,4 @@
-"""What a capture in a node is asked to do, and what it says."""
+"""The task of a capture in a node, and its messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MESSAGES_FD: Final = 3  # where it says what it does; packets go to its standard
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to capture.
+    """The task of a capture.
 
     :param interfaces: of its node; none: all of them but the loopback.
     :param count: end after so many packets.

@@ -28,8 +28,8 @@ _CONTROL: Final = 0  # standard input
 _OUTPUT: Final = 1
 
 
-class _Closed(Exception):  # noqa: N818 - whoever reads has enough, which is no error
-    """Nobody reads the packets any more."""
+class _Closed(Exception):  # noqa: N818 - the reader has enough, which is no error
+    """The reader of the packets has gone."""
 
 
 class Output:

@@ -32,7 +32,7 @@ _Step = tuple[int, str, str, int]  # code, where to if true, where to if false, 
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a capture takes; without any of these, everything.
+    """The packets that a capture takes; without any of these, all.
 
     :param host: an address that sends or receives.
     :param port: a port of TCP or UDP that sends or receives.

@@ -21,7 +21,7 @@ from testbed.sidefile import SideFile
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one can choose.
+    """The options.
 
     :param folder: where the files ``NODE-INTERFACE.pcapng`` go.
     :param interfaces: which, per node; by default all but the loopbacks.

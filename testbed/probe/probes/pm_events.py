@@ -1,4 +1,4 @@
-"""What the in-kernel MPTCP path manager announces on netlink, with the kernel's names.
+"""The announcements of the in-kernel MPTCP path manager on netlink, by the kernel's names.
 
 Source: ``Documentation/netlink/specs/mptcp_pm.yaml``, ``include/uapi/linux/mptcp_pm.h``.
 """

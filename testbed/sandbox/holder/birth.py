@@ -49,7 +49,7 @@ def unshare_all() -> None:
 
 
 def _become_root_of_a_user_namespace() -> None:
-    """user_namespaces(7): map our own user and group to 0 in there, and nobody else."""
+    """user_namespaces(7): map our own user and group to 0 in there, and no other."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)

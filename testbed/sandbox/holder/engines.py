@@ -1,4 +1,4 @@
-"""What can carry the frames of a wire: the kernel's netem, or the emulator process."""
+"""The engines that carry the frames of a wire: the kernel's netem, or the emulator process."""
 
 from __future__ import annotations
 

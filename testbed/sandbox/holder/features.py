@@ -1,4 +1,4 @@
-"""What this kernel can do, tried out for real in scratch namespaces of the sandbox."""
+"""The features of this kernel, tried out for real in scratch namespaces of the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shall be done in one namespace, in order, in as few system calls as that allows."""
+"""Operations in one namespace, in order, in as few system calls as that allows."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _ENTRANCE = ("user", "mnt", "pid")
 
 
 class Stopped(Exception):  # noqa: N818 - a way out of the loop, not an error
-    """Somebody asked for the end."""
+    """A client asked for the end."""
 
 
 class Server:
@@ -88,7 +88,7 @@ class Server:
             self._fail(f"a wire does not change as it should: {error}")
 
     def _fail(self, fault: str) -> None:
-        """Fail closed: from now on everybody is told."""
+        """Fail closed: from now on each client is told."""
         self._fault = fault
         for connection in self._connections:
             connection.send(protocol.Fault(Failure.of(SandboxError(fault))))
@@ -117,7 +117,7 @@ class Server:
                 self._check_emulator(ended)
 
     def _check_emulator(self, ended: processes.Ended) -> None:
-        """Wires without their emulator carry nothing, and everybody must know."""
+        """Wires without their emulator carry nothing: each client is told."""
         if ended.pid != self._network.emulator_pid:
             return
         status = os.waitstatus_to_exitcode(ended.status)

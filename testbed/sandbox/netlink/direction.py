@@ -24,7 +24,7 @@ _BELOW_HTB: Final = kernel.Place(queues.CLASS, queues.NETEM)
 
 
 class Seen:
-    """What the kernel says of all interfaces of a namespace."""
+    """The kernel's account of all interfaces of a namespace."""
 
     def __init__(self, netlink: Netlink) -> None:
         self._netlink = netlink

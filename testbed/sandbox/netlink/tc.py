@@ -45,7 +45,7 @@ class Found(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """What it is."""
+        """Its kind."""
         return self.attributes.text(KIND) or ""
 
 

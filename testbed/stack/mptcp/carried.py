@@ -1,4 +1,4 @@
-"""What a subflow carries of our stream."""
+"""The part of our stream that a subflow carries."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def covers(mapping: Mapping, data: Octets, numbers: DataSequence) -> bool:
     :param data: all of it.
     :param numbers: of the stream the data belongs to.
     """
-    assert mapping.checksum is not None  # noqa: S101 - nobody asks of a mapping without one
+    assert mapping.checksum is not None  # noqa: S101 - not asked of a mapping without one
     found = dss_checksum(
         data,
         numbers.number(mapping.data),

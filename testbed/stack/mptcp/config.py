@@ -1,4 +1,4 @@
-"""What can be chosen of MPTCP."""
+"""The configuration of MPTCP."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _MET: Final = {
 
 
 class Host(Protocol):
-    """What a connection needs of its endpoint."""
+    """The services of the endpoint that a connection needs."""
 
     @property
     def memory(self) -> WindowMemory:
@@ -244,7 +244,7 @@ class MptcpConnection:
 
     @property
     def subflow_options(self) -> SocketOptions:
-        """What the TCP of each of its subflows has."""
+        """The configuration of the TCP of each subflow."""
         return NO_OPTIONS if self._options is NO_OPTIONS else self._options.of_subflows()
 
     def close(self) -> None:
@@ -328,7 +328,7 @@ class MptcpConnection:
     def enter(self, subflow: Subflow) -> None:
         """Take in a subflow that the peer has opened: the peer has answered.
 
-        Until then TCP alone keeps it.  Anybody can send a SYN, so it must not cost a step.
+        Until then TCP alone keeps it.  Any host can send a SYN, so it must not cost a step.
         """
         if subflow.number and self._options is not NO_OPTIONS:  # they may have changed meanwhile
             subflow.tcp.set_options(self.subflow_options.begun())
@@ -536,7 +536,7 @@ class MptcpConnection:
     def _unheard(self) -> bool:
         """Tell whether data or DATA_FIN was sent in vain too often.
 
-        A closed window may stay closed for ever, as long as somebody waits for it to open.
+        A closed window may stay closed for ever, as long as data waits for it to open.
         """
         tcp = self.config.tcp
         limit = tcp.orphan_retries if self._detached else tcp.retries

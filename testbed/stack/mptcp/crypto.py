@@ -24,7 +24,7 @@ def token(key: int) -> int:
 def stateless_key(secret: bytes, flow: Flow, seq: int) -> int:
     """Return the key for a SYN of which nothing is kept: it can be made again (section 3.1).
 
-    :param secret: nobody else knows it.
+    :param secret: no other host knows it.
     :param seq: the SYN's sequence number.
     """
     text = f"{flow.local} {flow.remote} {seq}".encode()

@@ -13,7 +13,7 @@ _MAX_RETRY_NS: Final = 60_000_000_000
 
 
 class DataFin:
-    """Our DATA_FIN.  It rides on ACKs, which nobody acknowledges, so it has its own timer.
+    """Our DATA_FIN.  It rides on ACKs, which are not acknowledged, so it has its own timer.
 
     :ivar due: all data has been given to subflows: it goes on each ACK without data.
     :ivar retry_ns: when it is sent again.

@@ -385,7 +385,7 @@ class MptcpEndpoint:
                 self._crash(connection, error, now)
 
     def _tell_of(self, error: Exception, now: int, fields: dict[str, Any]) -> None:
-        with contextlib.suppress(Exception):  # whoever listens may be what has failed
+        with contextlib.suppress(Exception):  # the listener may be what has failed
             self._tracer.event("fault", now, {**fields, "error": repr(error)})
 
     def _take_events(self) -> None:

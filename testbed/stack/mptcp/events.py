@@ -1,4 +1,4 @@
-"""What the application is told of its connection."""
+"""The events of a connection for the application."""
 
 from __future__ import annotations
 

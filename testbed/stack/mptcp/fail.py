@@ -1,4 +1,4 @@
-"""What follows a wrong checksum: MP_FAIL and infinite mappings (RFC 8684, section 3.7).
+"""The reaction to a wrong checksum: MP_FAIL and infinite mappings (RFC 8684, section 3.7).
 
 Something on the path changes what subflows carry.  A subflow among others is reset, and its data
 comes on them.  An only one goes on as plain TCP from the data that failed: the receiver of that
@@ -27,7 +27,7 @@ _TRIES: Final = 6  # of an MP_FAIL, and answers to those that come again
 class Fail:
     """The exchange of MP_FAIL on a connection.
 
-    MP_FAIL rides on ACKs, which nobody acknowledges: who has found a wrong checksum sends it until
+    MP_FAIL rides on ACKs, which are not acknowledged: who has found a wrong checksum sends it until
     the peer has agreed, by its own MP_FAIL or by an infinite mapping, and takes nothing from the
     subflow meanwhile.
 

@@ -1,4 +1,4 @@
-"""What the two handshakes have in common: MP_CAPABLE (``capable.py``) and MP_JOIN (``join.py``)."""
+"""The common part of the two handshakes: MP_CAPABLE (``capable.py``) and MP_JOIN (``join.py``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the segments of one subflow have said and brought, until its connection acts on it."""
+"""The signals and data of one subflow's segments, until its connection acts on them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Inbound:
     :ivar mapped: position in the data stream before which all was mapped here.
     :ivar infinite: the infinite mapping that has come (section 3.7).
     :ivar damaged: a mapping whose checksum was wrong: nothing is read any more, and its octets
-        are with nobody.
+        were not passed on.
     :ivar violation: why the subflow must be reset.
     :ivar fastclosed: MP_FASTCLOSE has come (section 3.5).
     :ivar reset: what the peer's RST said.
@@ -206,7 +206,7 @@ class Inbound:
 
     @property
     def shift(self) -> int:
-        """What a position of data is more than that in the subflow, where the next octets are.
+        """The difference of a position of data to that in the subflow, where the next octets are.
 
         Positions in the subflow are the peer's, whose path may have changed how many octets come.
         """
@@ -360,7 +360,7 @@ class Inbound:
 def _is_of_plain_tcp(option: MptcpOption, segment: Segment) -> bool:
     """Tell whether an option is an infinite mapping of no octets, without a Data ACK.
 
-    Whoever has fallen back and has nothing to send says so with FIN (section 3.7).
+    An end that has fallen back and has nothing to send says so with FIN (section 3.7).
     """
     if not isinstance(option, Dss) or option.dsn is None or option.data_ack is not None:
         return False

@@ -16,7 +16,7 @@ _REMOTE_KEY: Final = 2
 
 
 class PathCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What MPTCP_INFO tells of addresses and limits.
+    """The part of MPTCP_INFO about addresses and limits.
 
     :param add_addr_signal: addresses of ours that were announced; ``add_addr_accepted`` those of
         the peer to which this side has subflows.

@@ -16,7 +16,7 @@ from testbed.stack.mptcp.mapping import Mapping
 
 
 class JoinOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What this side says of itself in a join."""
+    """The fields of this side in a join."""
 
     address_id: int
     nonce: int

@@ -23,7 +23,7 @@ REFUSED: Final = (MpTcprst(reason=ResetReason.MPTCP),)  # what section 3.2 says 
 
 
 class Host(Protocol):
-    """What joins need of their endpoint."""
+    """The services of the endpoint that joins need."""
 
     def dial(self, flow: Flow, now: int, subflow: Subflow) -> TcpConnection:
         """Open a TCP connection for a subflow.  Raises OSError."""
@@ -39,7 +39,7 @@ class Host(Protocol):
 
 
 class Joins:
-    """Of one endpoint.  It also takes SYNs to ports nobody listens on: only joins get in there.
+    """Of one endpoint.  It also takes SYNs to ports without a listener: only joins get in there.
 
     As such it is an :class:`~testbed.stack.tcp.extension.Acceptor`.
 
@@ -104,7 +104,7 @@ class Joins:
         """Let a join in; joins are told apart by token, not by port.
 
         :param listening: its port is open.
-        :raises Refuse: nobody here has its token, or it is one too many.
+        :raises Refuse: its token is unknown, or it is one too many.
         """
         self._host.count("MPJoinSynRx")
         if join.backup:
@@ -145,7 +145,7 @@ class Joins:
         self._host.expect(connection, subflow, flow)
         return subflow
 
-    # SYNs to ports nobody listens on
+    # SYNs to ports without a listener
 
     def accept(self, syn: Segment) -> Extension:
         """Decide on a SYN.
@@ -154,7 +154,7 @@ class Joins:
         """
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)
         if join is None:
-            raise Refuse("nobody listens on this port")
+            raise Refuse("no socket listens on this port")
         return self.admit(join, Flow(syn.destination, syn.source), listening=False)
 
     def offer(self, _syn: Segment) -> Sequence[Option] | None:
@@ -166,4 +166,4 @@ class Joins:
 
         :raises Refuse: always.
         """
-        raise Refuse("nobody listens on this port")
+        raise Refuse("no socket listens on this port")

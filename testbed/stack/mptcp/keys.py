@@ -1,4 +1,4 @@
-"""What two hosts know of one another once MP_CAPABLE has been exchanged."""
+"""Two hosts' knowledge of one another once MP_CAPABLE has been exchanged."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ class Keys:
 
     def pair(self) -> tuple[int, int]:
         """Return our key and the peer's, which is known."""
-        assert self.remote is not None  # noqa: S101 - nobody asks before the handshake is done
+        assert self.remote is not None  # noqa: S101 - not asked before the handshake is done
         return self.local, self.remote

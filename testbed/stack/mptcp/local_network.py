@@ -1,4 +1,4 @@
-"""What MPTCP asks of its host about addresses."""
+"""The services of the host that MPTCP needs for addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.packet.address import Address
 
 
 class LocalNetwork(Protocol):
-    """What the host knows of its own addresses."""
+    """The host's knowledge of its own addresses."""
 
     @property
     def hosts(self) -> Sequence[str]:

@@ -27,7 +27,7 @@ from testbed.stack.tcp.extension import Extension, Refuse
 
 
 class Host(Protocol):
-    """What an open port needs of its endpoint."""
+    """The services of the endpoint that an open port needs."""
 
     def begin(
         self, keys: Keys, handshake: CapableResponder, flow: Flow, options: SocketOptions
@@ -68,7 +68,7 @@ class OpenPort:
     def accept(self, syn: Segment) -> Extension | None:
         """Decide what rides on the connection a SYN asks for: MPTCP, a join, or nothing.
 
-        :raises Refuse: a join with a token nobody here has, or one too many.
+        :raises Refuse: a join with an unknown token, or one too many.
         """
         flow = Flow(syn.destination, syn.source)
         join: MpJoinSyn | None = find(syn.options, MpJoinSyn)

@@ -22,7 +22,7 @@ from testbed.stack.mptcp.paths import ConnectionPaths
 
 
 class Connections(Protocol):
-    """What is needed of the endpoint."""
+    """The services of the endpoint that are needed."""
 
     @property
     def endpoints(self) -> tuple[PathEndpoint, ...]:
@@ -44,7 +44,7 @@ class Connections(Protocol):
 class PathControl:
     """The one way to change paths; see the module.
 
-    Whoever drives the endpoint has segments to send after a call: wake it.
+    After a call the driver of the endpoint has segments to send: wake it.
     """
 
     def __init__(self, connections: Connections) -> None:

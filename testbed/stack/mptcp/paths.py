@@ -36,7 +36,7 @@ from testbed.stack.mptcp.subflow import Subflow
 
 
 class Owner(Protocol):
-    """What the paths ask of their connection."""
+    """The services of the connection that its paths need."""
 
     def join(self, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
@@ -362,7 +362,7 @@ class ConnectionPaths:
             self._owner.count("PortAdd")
         if not self.signals.authentic(option):
             return
-        port = option.port or self.initial.remote.port  # nobody has port 0: as in Linux
+        port = option.port or self.initial.remote.port  # port 0 is not used: as in Linux
         host = unmapped(option.address)
         remote = RemoteAddress(option.address_id, Address(host, port))
         known = self._remotes.find(remote.id)

@@ -1,4 +1,4 @@
-"""What the peer says of the octets of one subflow (RFC 8684, section 3.3.1)."""
+"""The peer's mappings of the octets of one subflow (RFC 8684, section 3.3.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _start: Final = attrgetter("subflow")
 
 
 class ReceivedMappings:
-    """What the peer has said of its octets on one subflow.
+    """The peer's mappings of its octets on one subflow.
 
     A mapping may span segments, and may arrive before or after the octets it covers.  It is
     immutable: where two disagree, the one that came first stays.  Of too many the last are

@@ -1,4 +1,4 @@
-"""Whether what a subflow carries is one piece of the data stream."""
+"""Whether the data of a subflow is one piece of the data stream."""
 
 from __future__ import annotations
 

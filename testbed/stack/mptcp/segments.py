@@ -1,4 +1,4 @@
-"""What a subflow's segments say once its handshake has nothing more to say: functions of values."""
+"""The options of a subflow's segments after its handshake: functions of values."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Address signals: ADD_ADDR and REMOVE_ADDR (RFC 8684, section 3.4).
 
-An option is an unreliable signal: it rides on an ACK, and nobody acknowledges ACKs.  So ADD_ADDR is
+An option is an unreliable signal: it rides on an ACK, which is not acknowledged.  So ADD_ADDR is
 connection state that is sent again until its echo comes, and REMOVE_ADDR leaves on every subflow
 that is left.  As with Linux, an address waits for the echo of the one before: Linux drops an
 ADD_ADDR that comes before its path manager, in a work queue, has looked at the last one.
@@ -46,7 +46,7 @@ class _Pending:
 
 
 class Signals:
-    """What of our addresses the peer must still be told.
+    """The news of our addresses that the peer must still get.
 
     :param interval_ns: after which an ADD_ADDR is sent again at first.
     :param count: counts an event.
@@ -70,7 +70,7 @@ class Signals:
         self._awaited: int | None = None  # whose echo the others wait for,
         self._awaited_until_ns = 0  # and until when
         self._turn = 0
-        self._withdrawn: list[int] = []  # not yet told to anybody
+        self._withdrawn: list[int] = []  # not yet reported
 
     def announce(self, address_id: int, host: str, port: int | None, now: int) -> None:
         """Begin to send ADD_ADDR."""

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class DataState(enum.Enum):
-    """What TCP's states are to SYN and FIN, these are to MP_CAPABLE and DATA_FIN."""
+    """The states of MP_CAPABLE and DATA_FIN, as TCP's are those of SYN and FIN."""
 
     OPENING = "M_OPENING"
     ESTABLISHED = "M_ESTABLISHED"
@@ -24,7 +24,7 @@ class DataState(enum.Enum):
 
 
 class Step(enum.Enum):
-    """What moves a connection from one state to another."""
+    """The causes for going from one state to another."""
 
     ESTABLISH = "the keys are exchanged"
     CLOSE = "the application has closed its side: DATA_FIN is sent"

@@ -47,7 +47,7 @@ class DataSequence:
 
 
 class SendStream:
-    """What the application has written, until the peer's Data ACK covers it.
+    """The data of the application, until the peer's Data ACK covers it.
 
     :param capacity: octets it takes.
     """
@@ -226,7 +226,7 @@ class SendStream:
 
 
 class ReceiveStream:
-    """What the peer has sent, until the application reads it.
+    """The data of the peer, until the application reads it.
 
     :param capacity: octets between what was read and the right edge of the window.
     :param initial: ... to begin with, if it grows with what is read.

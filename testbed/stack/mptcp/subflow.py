@@ -39,7 +39,7 @@ DSS_ROOM: Final = 28  # octets of a DSS with Data ACK and mapping, both of 8 oct
 
 
 class DataLevel(Protocol):
-    """What a subflow needs of its connection."""
+    """The services of the connection that a subflow needs."""
 
     @property
     def keys(self) -> Keys:
@@ -63,7 +63,7 @@ class DataLevel(Protocol):
 
     @property
     def subflow_options(self) -> SocketOptions:
-        """What the TCP of each subflow has."""
+        """The configuration of the TCP of each subflow."""
 
     @property
     def controls(self) -> Group:
@@ -327,7 +327,7 @@ class Subflow:
 
     @property
     def one_segment_due(self) -> bool:
-        """Whether what goes with the next octets has to be one segment."""
+        """Whether the next octets have to be in one segment."""
         return self._fallback.beginning is not None
 
     @property

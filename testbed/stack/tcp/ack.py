@@ -1,4 +1,4 @@
-"""What one ACK has told of what was sent."""
+"""The news of one ACK about sent data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testbed.stack.tcp.sent import Sent
 
 
 class Acknowledgment(msgspec.Struct, gc=False):
-    """What an ACK has told.
+    """The news of an ACK.
 
     :param una: SND.UNA from now on; ``advanced`` by so many octets.
     :param end: SND.NXT.

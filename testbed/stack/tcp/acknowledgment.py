@@ -1,4 +1,4 @@
-"""What a received ACK field tells: RFC 9293, section 3.10.7.4, fifth, in ESTABLISHED and later."""
+"""A received ACK field: RFC 9293, section 3.10.7.4, fifth, in ESTABLISHED and later."""
 
 from __future__ import annotations
 

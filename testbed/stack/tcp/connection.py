@@ -1,4 +1,4 @@
-"""A TCP connection, as applications and whatever rides on it see it."""
+"""A TCP connection, as applications and the protocols above it see it."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class TcpConnection(Tcb):
     def expects(self, start: int) -> bool:
         """Tell whether the segment at hand can be believed to come from the peer itself.
 
-        Whoever does not see the connection's segments has to guess: the very next sequence number,
+        A host that does not see its segments has to guess: the very next sequence number,
         or a timestamp that left this side within the last minute (compare RFC 5961, section 3).
 
         :param start: position of its first octet in the peer's stream.
@@ -330,7 +330,7 @@ class TcpConnection(Tcb):
 
     @property
     def congestion(self) -> CongestionControl:
-        """What decides on ``cwnd``."""
+        """The congestion control, which decides on ``cwnd``."""
         return self.sender.recovery.control
 
     def info(self) -> dict[str, Any]:
@@ -376,7 +376,7 @@ class TcpConnection(Tcb):
         """Take an ICMP error about a segment of this connection (RFC 5927).
 
         One whose sequence number is not outstanding is not believed (section 4.1).  A hard one ends
-        what is not synchronised yet.  In other states anybody could send it, so it counts as a soft
+        what is not synchronised yet.  In others any host could send it, so it counts as a soft
         one (section 5.2; RFC 5461): the application is told (RFC 9293, section 3.9.2.2).
         """
         sender = self.sender

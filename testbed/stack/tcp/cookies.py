@@ -1,6 +1,6 @@
 """SYN cookies: a backlog that is full keeps nothing for a SYN (RFC 4987, section 3.6).
 
-The sequence number of the SYN,ACK has all that must be remembered, and what nobody else can make.
+The sequence number of the SYN,ACK has all that must be remembered, and what no other host can make.
 What does not fit there is in the timestamp, which the peer echoes; a peer without timestamps does
 without window scaling, SACK and ECN.
 """

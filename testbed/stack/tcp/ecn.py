@@ -6,7 +6,7 @@ from testbed.packet.segment import CE, CWR, ECE, ECT_0, NOT_ECT, Segment
 
 
 class Ecn:
-    """What was agreed, what is to be echoed, and what is to be confirmed.
+    """The agreement, the marks to be echoed, and those to be confirmed.
 
     :ivar used: both sides want it; until the handshake is over, this side does.
     :ivar accurate: an ACK tells of what it acknowledges, and of nothing else, whether it was marked

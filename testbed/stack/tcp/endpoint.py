@@ -34,7 +34,7 @@ from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Numbers, headers_of
 from testbed.trace import NullTracer, Tracer
 
-# Connections in TIME-WAIT: no program can limit them, as they are nobody's any more.  Of more than
+# Connections in TIME-WAIT: programs cannot limit them, as none has them any more.  Of more than
 # this the oldest ends early; Linux has such a limit, too (tcp_max_tw_buckets).
 MOST_TIME_WAIT: Final = 1 << 14
 
@@ -60,7 +60,7 @@ class TcpEndpoint:
         :param secret: key of RFC 6528's F and of SYN cookies, at least 16 octets.
         :param ridden: of connections with an extension, if theirs is another one; it must offer
             the same options.
-        :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
+        :param stray: decides on SYNs to ports without a listener; without it they are refused.
         :param tracer: told of exceptions in acceptors, where there is no connection to tell.
         """
         self.config = config
@@ -325,7 +325,7 @@ class TcpEndpoint:
     def crash(self, connection: TcpConnection, error: Exception) -> None:
         """End a connection in which an exception has happened, with RST; this raises nothing.
 
-        ``Closed`` tells of the exception, also where nobody has accepted the connection yet.
+        ``Closed`` tells of the exception, also where the connection has not been accepted yet.
         """
         if connection.reset or connection.state in RESETTABLE:
             self._ready.append(farewell(connection))

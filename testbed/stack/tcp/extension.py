@@ -24,7 +24,7 @@ from testbed.stack.tcp.state import State
 
 
 class Notice(enum.Enum):
-    """What TCP must know of a segment that its extension has looked at."""
+    """The extension's answer about a segment that it has looked at."""
 
     PLAIN = enum.auto()  # nothing special
     SIGNAL = enum.auto()  # its options are a message: an ACK without data is no duplicate ACK
@@ -32,7 +32,7 @@ class Notice(enum.Enum):
 
 
 class Extension(Protocol):
-    """What rides on one connection."""
+    """The extension of one connection."""
 
     def group(self) -> Group:
         """Return the group of congestion controls to which the connection's belongs."""

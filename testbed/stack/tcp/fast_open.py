@@ -23,7 +23,7 @@ _MOST_DOUBLINGS: Final = 6
 
 
 class Early:
-    """What one connection does of it.
+    """The part of one connection.
 
     :param option: goes on its first SYN or SYN,ACK.
     :ivar limit: octets of data that the first SYN may carry.
@@ -62,7 +62,7 @@ class Early:
 
 
 class Verdict(enum.Enum):
-    """What a server finds of a cookie."""
+    """A server's finding about a cookie."""
 
     CURRENT = enum.auto()
     OLD = enum.auto()  # made with the key before this one: it counts, and is replaced
@@ -108,7 +108,7 @@ class _Server(msgspec.Struct, frozen=True):
 
 
 class CookieCache:
-    """What a client knows of servers (section 4.1.3), by both addresses.
+    """A client's knowledge of servers (section 4.1.3), by both addresses.
 
     :param cookies: a server has to give one first.
     """

@@ -1,4 +1,4 @@
-"""What arrives: RFC 9293, section 3.10.7, one function for each of its steps."""
+"""Arriving segments: RFC 9293, section 3.10.7, one function for each of its steps."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _ANY_IPV6: Final = "::"
 
 
 class Host(Protocol):
-    """What open ports need of their endpoint."""
+    """The services of the endpoint that open ports need."""
 
     def begin(
         self, flow: Flow, isn: int, extension: Extension | None, options: SocketOptions
@@ -60,7 +60,7 @@ class OpenPorts:
     """Of one endpoint.
 
     :param secret: key of SYN cookies and of cookies of TCP Fast Open.
-    :param stray: decides on SYNs to ports nobody listens on; without it they are refused.
+    :param stray: decides on SYNs to ports without a listener; without it they are refused.
     :ivar early: connections in the handshake that began with data on SYN, and their ports.
     """
 
@@ -189,7 +189,7 @@ class OpenPorts:
     def tells(self, connection: TcpConnection, event: Event) -> bool:
         """Take that a connection is established or closed; tell whether the program hears of it.
 
-        Of a connection nobody has accepted, it hears that it is established or faulty.
+        Of a connection that has not been accepted, it hears that it is established or faulty.
         """
         listener = self._handshakes.pop(connection, None)
         if listener is None:

@@ -1,4 +1,4 @@
-"""What leaves: segments are made here and nowhere else, each final."""
+"""Output: segments are made here and nowhere else, each final."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
     """Tell whether a segment that is not full may leave (RFC 9293, section 3.8.6.2.1).
 
     Of octets without ``ext`` one small segment may be outstanding: Minshall's form of Nagle's
-    rule, as in Linux.  With ``ext`` whoever sends has decided already what makes a segment.
+    rule, as in Linux.  With ``ext`` the sender has decided already what makes a segment.
     """
     sender = tcb.sender
     if octets <= 0:

@@ -1,4 +1,4 @@
-"""What has been sent and not yet acknowledged, and what is known of its fate.
+"""The data that was sent and is not yet acknowledged, and its known fate.
 
 RFC 6675's scoreboard, with the transmit times of RFC 8985.  Every octet is in flight, lost or
 selectively acknowledged; ``in_flight`` is the *pipe* of RFC 6675.
@@ -44,7 +44,7 @@ class Scoreboard:
         self.sacked = 0
         self.resent_in_flight = 0
         self.total_lost = 0
-        self._losses: list[Loss] | None = None  # that nobody has been told of
+        self._losses: list[Loss] | None = None  # that have not been reported
         self._ring = Sent.ring()
         self._lost_starts: list[int] = []  # a heap; entries may be out of date
         self._sacked_ranges = Ranges()

@@ -55,7 +55,7 @@ class SendQueue:
 
     @property
     def ext(self) -> Any:
-        """What the next octets were sent with."""
+        """The state at the first sending of the next octets."""
         return self._chunks[0][1]
 
     def run(self, limit: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class SendWindow:
-    """What may be sent, as the peer says.
+    """The limits that the peer sets for sending.
 
     :ivar size: SND.WND in octets; ``greatest`` the largest there was.
     :ivar shift: Snd.Wind.Shift.

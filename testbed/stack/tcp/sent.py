@@ -9,7 +9,7 @@ from testbed.packet.segment import FIN, PSH
 
 
 class Fate(enum.Enum):
-    """What is known of a record."""
+    """The state of a record."""
 
     IN_FLIGHT = enum.auto()
     LOST = enum.auto()  # and not sent again since

@@ -26,7 +26,7 @@ class State(enum.Enum):
 
 
 class Trigger(enum.Enum):
-    """What makes a connection leave a state: the arrows of RFC 9293, figure 5."""
+    """The causes for leaving a state: the arrows of RFC 9293, figure 5."""
 
     ACTIVE_OPEN = "active OPEN"
     SYN = "receive SYN"

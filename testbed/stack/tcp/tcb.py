@@ -72,7 +72,7 @@ _COUNTED_ENDS: Final = {
 
 
 class Owner(Protocol):
-    """What a connection asks of its endpoint."""
+    """The services of the endpoint that a connection needs."""
 
     @property
     def memory(self) -> WindowMemory:
@@ -103,7 +103,7 @@ def advertised_mss(flow: Flow, config: TcpConfig) -> int:
 
 
 class Numbers(NamedTuple):
-    """What an attacker must not guess: the first sequence number, and the clock's offset."""
+    """Values that an attacker must not guess: the first sequence number, the clock's offset."""
 
     isn: int
     timestamp_offset: int
@@ -118,7 +118,7 @@ class Tcb:
     :ivar orphaned: its user has closed it.
     :ivar soft_error: of ICMP, since the last progress: why it ends, if no answer ever comes.
     :ivar told: its user has been told that nothing more happens.
-    :ivar black_hole: looks for paths that drop large packets; ``None``: nobody does.
+    :ivar black_hole: looks for paths that drop large packets; ``None``: that is not done.
     :ivar limited: it has a user timeout, a limit of unsent data, or looks for black holes.
     """
 

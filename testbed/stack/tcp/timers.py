@@ -1,4 +1,4 @@
-"""What is due: the timers of a connection, one function each."""
+"""The timers of a connection, one function each."""
 
 from __future__ import annotations
 

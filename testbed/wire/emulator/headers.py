@@ -1,4 +1,4 @@
-"""What queues look at in an Ethernet frame: the ECN field of the IP header, and the flow.
+"""The parts of an Ethernet frame that queues look at: the ECN field and the flow.
 
 Offsets are those of RFC 791, RFC 8200 and the first octets of TCP and UDP.
 """

@@ -88,7 +88,7 @@ class Receiver:
     def _arrivals(self, count: int, latest_ns: int) -> list[int]:
         """Return when frames arrived, after ``latest_ns``: none may overtake those before it."""
         seconds, nanoseconds = self._vector.stamps(count)
-        # Stamps are in real time.  One that makes no sense (somebody has set that clock just now)
+        # Stamps are in real time.  One that makes no sense (that clock has been set just now)
         # must not take a frame's delay away, nor must an interruption between these two lines:
         # in this order it makes frames late, as it does in any case.
         real_ns = time.time_ns()
@@ -179,7 +179,7 @@ class Port:
             handles = handles[sent:]
 
     def overrun(self) -> int:
-        """Return how many frames were lost because nobody could take them in time."""
+        """Return how many frames were lost because they were not taken in time."""
         # struct tpacket_stats: tp_packets, tp_drops; reading resets both.
         data = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
         self.overrun_frames += struct.unpack("=II", data)[1]

@@ -1,4 +1,4 @@
-"""What a queueing discipline is, and the simplest: first in, first out.
+"""The interface of queueing disciplines, and the simplest: first in, first out.
 
 Disciplines are sans-IO: they are given the time, their randomness and what owns the frames.
 """
@@ -21,7 +21,7 @@ class Waiting(NamedTuple, Generic[H]):
 
 
 class Surroundings(Generic[H]):
-    """What a discipline may ask of the wire it belongs to.
+    """The services of the wire that its discipline may use.
 
     :param random: draws from 0 (inclusive) to 1.
     :param drop_full: forget a frame that found no room.

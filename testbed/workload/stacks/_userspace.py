@@ -1,4 +1,4 @@
-"""What both userspace stacks share: one host driver for each event loop."""
+"""The common part of both userspace stacks: one host driver for each event loop."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> StackKind:
-        """What it is.  Raises InputError."""
+        """Its kind.  Raises InputError."""
         return kind(self.name)
 
     @property
@@ -71,7 +71,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sysctls(self) -> Mapping[str, str]:
-        """What its options mean as sysctls of its node."""
+        """Its options as sysctls of its node."""
         return self.kind.sysctls(self.decoded)
 
     def sets_by_sysctl(self, option: str) -> bool:
@@ -94,7 +94,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """What both ends of a flow use.
+    """The stacks of both ends of a flow.
 
     :param label: what tables, claims and cells call it.
     :param stands_for: the stack that was asked for, where this one carries its flow.
@@ -107,7 +107,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def protocol(self) -> str:
-        """What both speak."""
+        """The protocol of both."""
         return self.source.kind.protocol
 
     @property
@@ -123,7 +123,7 @@ class StackChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, Scalar]:
-        """What was asked of either end."""
+        """The options that were asked for at either end."""
         return self.target.options | self.source.options
 
     @property

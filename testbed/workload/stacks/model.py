@@ -1,4 +1,4 @@
-"""What a stack is to a workload: an implementation of a byte-stream transport."""
+"""The interface of stacks for workloads: an implementation of a byte-stream transport."""
 
 from __future__ import annotations
 

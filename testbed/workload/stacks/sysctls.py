@@ -1,4 +1,4 @@
-"""What the sysctls of a node mean to our stacks: the kernel's obey them by themselves.  Pure.
+"""The meaning of a node's sysctls for our stacks: the kernel's obey them by themselves.  Pure.
 
 Only those that a topology sets count: the kernel's own defaults are not ours.
 """

@@ -259,7 +259,7 @@ def test_a_command_that_goes_on_is_stopped(bench):
 @pytest.mark.parametrize(
     ("ready", "words"),
     [
-        (4999, "`sleep 1000` on b was to listen on port 4999: nobody does after 1 s"),
+        (4999, "`sleep 1000` on b was to listen on port 4999: no program does after 1 s"),
         ("at last", "`sleep 1000` on b had not written 'at last' after 1 s"),
     ],
 )

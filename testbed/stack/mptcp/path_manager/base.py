@@ -1,4 +1,4 @@
-"""What a path manager is: it decides which addresses are announced, which subflows are opened.
+"""The interface of path managers: one decides which addresses are announced, which subflows opened.
 
 A manager belongs to one connection.  It is told what happened, sees the connection through
 :class:`Paths`, and answers with commands; it does nothing itself.  A program gives the same
@@ -65,7 +65,7 @@ class SubflowPath(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paths(Protocol):
-    """What a manager sees of its connection."""
+    """A manager's view of its connection."""
 
     @property
     def initiator(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a scheduler is: it belongs to one connection, and says which subflow gets which data.
+"""The interface of schedulers: one belongs to a connection, and says which subflow gets which data.
 
 It is shown a :class:`View` and answers with a :data:`Grant`, again and again until it grants
 nothing.  A position is as in :mod:`testbed.stack.mptcp.streams`: 0 is the first octet of the data.
@@ -33,15 +33,15 @@ class Candidate(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """What was sent and is neither acknowledged nor lost."""
+        """The data that was sent and is neither acknowledged nor lost."""
 
     @property
     def queued(self) -> int:
-        """What it was given and has not sent once."""
+        """The data that it was given and has not sent once."""
 
     @property
     def segment_size(self) -> int:
-        """What a full segment carries; at least 1."""
+        """The payload of a full segment; at least 1."""
 
     def expected_ns(self, octets: int = 0) -> int | None:
         """Return how long it takes until what it has, and so many octets more, is acknowledged.
@@ -71,7 +71,7 @@ that were granted before are sent once more.  A subflow that is full queues what
 
 
 class View(Generic[C]):
-    """What there is to send, and what may carry it.
+    """The data to send, and the subflows that may carry it.
 
     :ivar ready: subflows that can send a full segment, or all there is, at once.
     :ivar full: subflows that work but cannot.  Backups are in neither, unless nothing else works.
@@ -99,7 +99,7 @@ class View(Generic[C]):
     ) -> None:
         """Make one.
 
-        :param next: nobody was given anything from here on; before, nobody was given ``gaps``.
+        :param next: no subflow was given anything from here on; before, none was given ``gaps``.
         """
         self.ready = ready
         self.full = full

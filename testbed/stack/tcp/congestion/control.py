@@ -1,4 +1,4 @@
-"""What a congestion control is told, and what it answers.
+"""The interface of congestion controls: the news they get, and the answers they give.
 
 All amounts are octets, all times nanoseconds.
 """
@@ -31,7 +31,7 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """What an ACK has told.
+    """The news of an ACK.
 
     :param delivered: octets that it reports as delivered, selectively or not.
     :param lost: octets found lost since the sample before.
@@ -82,13 +82,13 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 class CongestionControl(Protocol):
     """Decides how much may be in flight, and how fast it leaves; TCP finds losses.
 
-    An object belongs to one connection, and nobody else writes its state.  If it has a
+    An object belongs to one connection, and alone writes its state.  If it has a
     true attribute ``needs_ecn``, ECN is asked for, and each mark is echoed by itself (RFC 8257).
     """
 
     @property
     def window(self) -> int:
-        """What may be in flight; 0 before :meth:`start`."""
+        """The octets that may be in flight; 0 before :meth:`start`."""
 
     @property
     def threshold(self) -> int:

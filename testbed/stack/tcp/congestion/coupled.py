@@ -1,4 +1,4 @@
-"""What the controls have in common that couple the subflows of one connection.
+"""The common part of the controls that couple the subflows of one connection.
 
 Each is a Reno, with its slow start, but for how far the window grows for an ACK in congestion
 avoidance and, for some, how far it shrinks after a loss.  All of them take windows in octets and

@@ -1,4 +1,4 @@
-"""What losses forbid: draft-ietf-ccwg-bbr-06, sections 5.3.3 and 5.5.10."""
+"""The bounds that follow losses: draft-ietf-ccwg-bbr-06, sections 5.3.3 and 5.5.10."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def inflight_at_loss(loss: Loss) -> int:
 
 
 class LossRound:
-    """What was delivered of late, and whether something was lost (section 5.5.10.3).
+    """The deliveries of late, and whether something was lost (section 5.5.10.3).
 
     :ivar lossy: something was lost in this round trip.
     :ivar over: the last ACK has ended it.

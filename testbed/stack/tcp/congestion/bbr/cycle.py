@@ -31,7 +31,7 @@ class State(enum.Enum):
 
 
 class Feedback(enum.Enum):
-    """What ACKs tell of, as far as probes for bandwidth go: ack_phase (section 2.14)."""
+    """The news of ACKs for probes for bandwidth: ack_phase (section 2.14)."""
 
     NONE = enum.auto()
     REFILLING = enum.auto()
@@ -68,7 +68,7 @@ class ProbeWait:
 
 
 class Memory:
-    """What was before losses, for the case that there were none (section 5.5.11.1).
+    """The state before losses, for the case that there were none (section 5.5.11.1).
 
     :ivar window: the last one that was good (SaveCwnd).
     :ivar left: the state that losses have ended, if they did.

@@ -371,7 +371,7 @@ class Bbr:
 
     @property
     def _most_window(self) -> int:
-        """What bounds the window, whatever the path needs.
+        """The bounds of the window that do not depend on the path's need.
 
         BoundCwndForProbeRTT and BoundCwndForModel, sections 5.6.4.5 and 5.6.4.7.
         """
@@ -386,12 +386,12 @@ class Bbr:
 
     @property
     def _min_pipe(self) -> int:
-        """What keeps a path busy whose receiver acknowledges every other segment."""
+        """The data that keeps a path busy whose receiver acknowledges every other segment."""
         return _MIN_PIPE_SEGMENTS * self.mss
 
     @property
     def _target(self) -> int:
-        """What is to be in flight, unless congestion has cut the window (TargetInflight)."""
+        """The data to be in flight, unless congestion has cut the window (TargetInflight)."""
         return min(self._bdp(), self.window)
 
     def _bdp(self, gain: float = 1.0) -> int:

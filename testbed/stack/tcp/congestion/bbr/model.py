@@ -13,7 +13,7 @@ _AGGREGATION_ROUNDS: Final = 10  # ExtraAckedFilterLen
 
 
 class Model:
-    """What a path carries, and what of it may be used.
+    """The capacity of a path, and the part of it that may be used.
 
     :ivar rate: octets per second that it is believed to deliver now.
     :ivar total: octets delivered.

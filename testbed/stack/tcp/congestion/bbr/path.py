@@ -1,4 +1,4 @@
-"""What BBR measures of a path: its rate, its delay, and how ACKs bunch together.
+"""BBR's measurements of a path: its rate, its delay, and how ACKs bunch together.
 
 draft-ietf-ccwg-bbr-06, sections 5.5.1 to 5.5.9.  Amounts are octets, times nanoseconds, rates
 octets per second.
