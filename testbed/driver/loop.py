@@ -45,24 +45,18 @@ class Driver:
         self._closed = False
         self._armed: int | None = None  # when the clock has the endpoint's timer
         self._on_idle: Callable[[], object] | None = None
-        self._endpoint: Endpoint | None = None
+        self.endpoint: Endpoint  # set by begin(); no property, as each packet asks for it
         self.streams = Streams(self)
 
     def begin(self, endpoint: Endpoint) -> None:
         """Drive an endpoint from now on."""
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._device.attach(self)
 
     def close(self) -> None:
         """Stop at once, and close the device."""
         self._closed = True
         self._device.close()
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """The endpoint that is driven."""
-        assert self._endpoint is not None  # noqa: S101 - begun first
-        return self._endpoint
 
     def now(self) -> int:
         """Return the time in nanoseconds."""
