@@ -53,7 +53,6 @@ def causes(own: dict[str, dict[str, int]]) -> dict[str, str]:
         ("DssFallback", "options_removed"),
         ("MPJoinNoTokenFound", "unknown_token"),
         ("MPJoinRejected", "rejected"),
-        ("MPJoinSynTxConnectErr", "join_not_sent"),
         ("DataCsumErr", "checksum_failed"),
     ],
 )
