@@ -144,7 +144,9 @@ class Channel:
             case protocol.Done(id=number) | protocol.Failed(id=number):
                 self._settle(number, answer)
             case protocol.Exited(pid=pid):
-                self._exits.setdefault(pid, self._future()).set_result(answer)
+                exited = self._exits.setdefault(pid, self._future())
+                if not exited.done():  # by a fault before
+                    exited.set_result(answer)
             case protocol.Fault():
                 self._fail(answer.failure.error())
 
