@@ -52,11 +52,13 @@ class Coalesce(Middlebox):
 
     :param limit: octets of payload that go into one segment.
     :param toward: in one direction only.
+    :param mtu: of the link: no packet becomes larger.
     """
 
-    def __init__(self, limit: int, toward: str | None = None) -> None:
+    def __init__(self, limit: int, toward: str | None = None, mtu: int | None = None) -> None:
         self._limit = limit
         self.toward = toward
+        self._mtu = mtu
         self._held: dict[Flow, tuple[int, str, Segment]] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
@@ -97,9 +99,16 @@ class Coalesce(Middlebox):
             not segment.flags & ~_MERGEABLE
             and not before.flags & FIN
             and segment.seq == before.seq + len(before.payload) & 0xFFFF_FFFF
-            and 0 < len(segment.payload) <= self._limit - len(before.payload)
+            and 0 < len(segment.payload) <= self._room(before)
             and segment.ecn == before.ecn
         )
+
+    def _room(self, before: Segment) -> int:
+        """Return how many octets go into a segment beside those that it has."""
+        limit = self._limit
+        if self._mtu is not None:  # options take room, too
+            limit = min(limit, self._mtu - codec.header_length(before))
+        return limit - len(before.payload)
 
 
 def _split(chosen: SegmentOptions, site: Site) -> Middlebox:
@@ -113,7 +122,7 @@ def _coalesce(chosen: SegmentOptions, site: Site) -> Middlebox:
             f"size: {chosen.size} octets and their headers do not fit into the link's MTU",
             hint=f"at most {most}, as the MTU is {site.mtu}",
         )
-    return Coalesce(chosen.size, site.toward(chosen.toward))
+    return Coalesce(chosen.size, site.toward(chosen.toward), site.mtu)
 
 
 SPLIT = Kind(options=SegmentOptions, make=_split)

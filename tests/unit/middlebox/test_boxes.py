@@ -15,6 +15,7 @@ from testbed.middlebox.nat import Nat
 from testbed.middlebox.options import StripOptions
 from testbed.middlebox.payload import RewritePayload
 from testbed.middlebox.policer import Policer
+from testbed.middlebox.segmentation import Coalesce
 from testbed.middlebox.segments import OPTIONS, WHERE
 from testbed.packet.address import Address
 from testbed.packet.codec import header_length
@@ -152,3 +153,18 @@ def test_a_packet_that_became_too_large_is_cut() -> None:
     assert [header_length(each) + len(each.payload) <= 1500 for each in pieces] == [True, True]
     assert pieces[1].seq == 1 + len(pieces[0].payload)
     assert pieces[0].options == pieces[1].options
+
+
+@pytest.mark.parametrize(("source", "destination", "_"), FAMILIES)
+def test_what_is_coalesced_fits_into_the_mtu_with_its_options(
+    source: str, destination: str, _: str
+) -> None:
+    options = (Timestamps(1, 1), Dss(data_ack=1))
+    first = segment(source, destination, payload=bytes(700), options=options)
+    room = 1500 - header_length(first) - 700
+    for octets, expected in ((room, [700 + room]), (room + 1, [700, room + 1])):
+        box = Coalesce(1460, mtu=1500)
+        second = segment(source, destination, seq=701, payload=bytes(octets), options=options)
+        passed = [*through(box, first), *through(box, second)]
+        passed += [each for _, each in box.handle_timer(S)]
+        assert [len(each.payload) for each in passed] == expected
