@@ -41,6 +41,7 @@ from testbed.topology.operations import (
 )
 from testbed.topology.spec import EndpointSpec
 from testbed.wire import grammar
+from testbed.wire.medium import check_rate
 from testbed.wire.netem import Value
 
 Operations = tuple[AnyOperation, ...]
@@ -94,7 +95,9 @@ def shape(
     checked: dict[str, str] = {}
     for name, value in options.items():
         option = grammar.option_name(name)
-        grammar.parse_option(option, value)
+        parsed = grammar.parse_option(option, value)
+        if option == "rate" and found.half_duplex:
+            check_rate(parsed)
         checked[option] = grammar.text_of(option, value)
     sides = (("a", found.a.node), ("b", found.b.node))
     return tuple(

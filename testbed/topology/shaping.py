@@ -11,6 +11,7 @@ from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.topology.spec import LinkSpec, NetemSpec, TopologySpec
 from testbed.wire import grammar
+from testbed.wire.medium import check_rate
 from testbed.wire.netem import Netem, Value
 from testbed.wire.queues import grammar as queues
 
@@ -51,11 +52,9 @@ def _check_rates(
     document: Document[TopologySpec], found: Shaping, ends: list[str], path: str
 ) -> None:
     """Check that frames of both directions take time on the medium that they share."""
-    for end in ends:
-        if not found.toward.get(end, found.both).rate:
-            missing = f"toward {end!r} there is none"
-            message = f"a shared medium needs a rate in each direction; {missing}"
-            raise document.error(message, f"{path}.duplex")
+    with document.placing(f"{path}.duplex"):
+        for end in ends:
+            check_rate(found.toward.get(end, found.both).rate, end)
 
 
 def _read(document: Document[TopologySpec], base: Netem, options: NetemSpec, path: str) -> Netem:

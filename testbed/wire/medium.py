@@ -8,6 +8,9 @@ so the medium serves all frames in the order of arrival.
 
 from __future__ import annotations
 
+from testbed.errors import InputError
+from testbed.wire.options import Rate
+
 
 class Medium:
     """The time that frames of both directions take up, and which of them wait."""
@@ -62,3 +65,16 @@ class Side:
     def sent(self, at_ns: int, time_ns: int) -> None:
         """Take the medium for a frame that has waited."""
         self._medium.sent(self, at_ns, time_ns)
+
+
+def check_rate(rate: Rate | None, end: str | None = None) -> None:
+    """Check the rate of a direction.
+
+    :param end: where it leads, if that is worth saying.
+    :raises InputError: there is none, or it has what a medium does not heed.
+    """
+    if rate is None:
+        missing = "" if end is None else f"; toward {end!r} there is none"
+        raise InputError(f"a shared medium needs a rate in each direction{missing}")
+    if rate.burst:
+        raise InputError("rate: a shared medium has no burst", hint="leave 'burst' out")

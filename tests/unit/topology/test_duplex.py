@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import InputError
+from testbed.topology.changes import shape
 from testbed.topology.operations import AddWire
 from testbed.topology.plan import plan
 from tests.topologies import TWO, error_of, load
@@ -34,6 +35,27 @@ def test_both_directions_need_a_rate() -> None:
         "lab.yaml:3: links.wifi.duplex: a shared medium needs a rate in each direction; "
         "toward 'server' there is none"
     )
+
+
+def test_a_burst_is_refused() -> None:
+    """Who may send next is a matter of turns, not of what a direction has saved."""
+    text = HALF.replace("netem: {rate: 20mbit}", "netem: rate 20mbit burst 32kb queue fifo")
+    assert error_of(text) == (
+        "lab.yaml:3: links.wifi.duplex: rate: a shared medium has no burst; leave 'burst' out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "message"),
+    [("none", "needs a rate in each direction"), ("5mbit burst 32kb", "has no burst")],
+)
+def test_its_rate_changes_but_does_not_go(rate: str, message: str) -> None:
+    topology = load(HALF)
+    for toward in (None, "client"):
+        with pytest.raises(InputError, match=message):
+            shape(topology, "wifi", toward, {"rate": rate})
+        assert shape(topology, "wifi", toward, {"rate": "5mbit"})
+    assert shape(load(TWO.replace("server]}", "server], netem: {}}")), "wifi", None, {"rate": rate})
 
 
 def test_full_is_the_default_and_other_words_are_refused() -> None:
