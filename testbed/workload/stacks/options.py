@@ -61,6 +61,7 @@ _NEEDS: Final[Mapping[str, str]] = {
 # Options that a congestion control of ours overrules: it does what they turn off.
 _OVERRULED: Final = (("dctcp", "ecn"), ("bbr", "pacing"))
 _OFF: Final = frozenset({"blackhole_timeout"})  # times of which 0 turns something off
+_LARGEST: Final = 2**31 - 1  # of an option of the kernel's sockets, in its own unit
 _WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
 _OUR_TIMES: Final = frozenset(
@@ -294,6 +295,8 @@ def _check(kind: StackKind, name: str, value: Scalar) -> None:
             raise InputError(
                 f"{name} of {kind.name} must be whole {'seconds' if unit == _S else 'ms'}"
             )
+        if kind.in_kernel and value // (unit or 1) > _LARGEST:
+            raise InputError(f"{name} of {kind.name} is too large for an option of a socket")
 
 
 def _value(name: str, value: Scalar) -> Scalar:

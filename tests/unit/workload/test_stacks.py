@@ -210,6 +210,8 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("userspace(congestion=nonesuch)", "no congestion control 'nonesuch'"),
         ("userspace(mtu=big)", "mtu of userspace"),
         ("tcp(send_buffer=0)", "send_buffer of tcp must be more than 0"),
+        ("tcp(send_buffer=3GiB)", "send_buffer of tcp is too large for an option of a socket"),
+        ("mptcp(keepalive_probes=3000000000)", "keepalive_probes of mptcp is too large"),
         (
             "userspace(early_answer=true)",
             "early_answer of userspace has no effect without fast_open",
