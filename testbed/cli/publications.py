@@ -86,8 +86,19 @@ def keep(papers: Sequence[Paper], found: Results) -> None:
 def _keep(folder: Path, sides: Sequence[MeasuredSide]) -> Path:
     from testbed.papers import measured
 
-    folder.mkdir(parents=True, exist_ok=True)
+    _made(folder)
     return measured.write(folder, measured.read(folder).joined(sides))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"results cannot be written to {folder}: {error.strerror}",
+            hint="choose another --results",
+        ) from error
+    return folder
 
 
 def pages(found: Sequence[tuple[Paper, Measured, JudgedPaper]], results: Path) -> Path | None:
@@ -100,8 +111,7 @@ def pages(found: Sequence[tuple[Paper, Measured, JudgedPaper]], results: Path) -
     folders = {}
     try:
         for paper, values, verdicts in found:
-            folder = results / paper.name
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = _made(results / paper.name)
             write_file(folder / PAGE, page_of(paper, values, verdicts))
             folders[paper.name] = f"{paper.name}/{PAGE}"
         index = results / PAGE

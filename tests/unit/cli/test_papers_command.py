@@ -98,6 +98,16 @@ def test_a_machine_that_does_not_work_is_exit_code_4(there, monkeypatch):
     assert "reproduced" in done.stdout  # by ours
 
 
+def test_a_folder_that_cannot_be_made_is_exit_code_2_though_nothing_ran(there, monkeypatch):
+    def refuse(machine, others=()):
+        raise PlatformError("the machine", why="it is not built", instead="build it")
+
+    monkeypatch.setattr(elsewhere, "check", refuse)
+    where = "/proc/nowhere"
+    done = said("papers", "run", "trial", "--only", "kernel", "--results", where, code=2)
+    assert f"results cannot be written to {where}/trial: " in done.stderr
+
+
 def test_check_knows_a_publication(there):
     done = said("check", there / "published.yaml")
     assert done.stdout.endswith("published.yaml: publication, 1 claims, 1 experiments\n")
