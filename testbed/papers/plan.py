@@ -64,7 +64,7 @@ def errands(papers: Sequence[Paper], wanted: Wanted) -> list[Errand]:
         errand
         for paper in papers
         for side in ([*Side] if wanted.side is None else [wanted.side])
-        for errand in (_quick(paper, side) if wanted.quick else _whole(paper, side, wanted))
+        for errand in (_quick if wanted.quick else _whole)(paper, side, wanted)
         if not wanted.experiments or errand.experiment.name in wanted.experiments
     ]
     if wanted.repetitions is None:
@@ -87,14 +87,15 @@ def _some(experiment: PaperExperiment, size: int | None) -> frozenset[str] | Non
     return _sample(experiment, frozenset(cell.identity for cell in experiment.cells), size)
 
 
-def _quick(paper: Paper, side: Side) -> list[Errand]:
+def _quick(paper: Paper, side: Side, wanted: Wanted) -> list[Errand]:
+    size = wanted.sample or paper.published.quick
     first = next(iter(paper.published.claims))
     return [
         Errand(
             paper=paper,
             experiment=paper.experiments[name],
             side=side,
-            cells=_sample(paper.experiments[name], cells, paper.published.quick),
+            cells=_sample(paper.experiments[name], cells, size),
             repetitions=1,
         )
         for name, cells in needed(paper, first, side).items()
