@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from testbed.errors import WorkloadError
+from testbed.errors import SandboxError, WorkloadError
 from testbed.workload.launcher import Exit, Launcher, Output, Running
 
 _READ: Final = 64 * 1024
@@ -54,13 +54,14 @@ class Program:
 
     async def stop(self) -> None:
         """End it if it has not ended: SIGTERM, and SIGKILL after :data:`GRACE_S`."""
-        await self.running.kill(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(GRACE_S):
+        with contextlib.suppress(SandboxError):  # that has ended, and the program with it
+            await self.running.kill(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(GRACE_S):
+                    self.exit = await self.running.wait()
+            except TimeoutError:
+                await self.running.kill(signal.SIGKILL)
                 self.exit = await self.running.wait()
-        except TimeoutError:
-            await self.running.kill(signal.SIGKILL)
-            self.exit = await self.running.wait()
         self._draining.cancel()
 
     async def _drain(self) -> None:
