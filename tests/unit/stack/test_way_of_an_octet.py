@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from testbed import packet, stack
 from testbed.packet.address import Address
 from testbed.packet.codec import emit, parse
@@ -49,6 +51,7 @@ class Follower:
                     self.calls.append((str(path.relative_to(root)), frame.f_code.co_qualname))
 
 
+@pytest.mark.interpreted
 def test_an_octet_passes_each_stop_in_order() -> None:
     network = Network(1)
     network.server.endpoint.listen(Address("0.0.0.0", 80))

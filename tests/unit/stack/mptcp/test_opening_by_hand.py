@@ -296,6 +296,7 @@ def test_syn_without_the_option_is_answered_without(script: Any) -> None:
     assert connection.read(100) == b"plain"
 
 
+@pytest.mark.interpreted
 def test_fault_before_the_program_hears_of_a_connection_frees_its_place(
     script: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_token_is_free_when_its_connection_is_gone(script: Any) -> None:
     assert _key_of_syn_ack(world) == 7
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("known", [True, False])
 def test_look_up_does_not_grow_with_the_table(script: Any, known: bool) -> None:
     """A join asks the table once, among ten connections and among hundreds."""
@@ -103,6 +104,7 @@ def test_look_up_does_not_grow_with_the_table(script: Any, known: bool) -> None:
     assert asked == [{"get": 1}, {"get": 1}]
 
 
+@pytest.mark.interpreted
 def test_new_connection_asks_the_table_once(script: Any) -> None:
     """Its cost does not grow either."""
     for count in (10, 300):
