@@ -35,9 +35,10 @@ def command(
         testbed down lab
     """
     import asyncio
+    import sys
 
     from testbed import shipped
-    from testbed.sandbox import Sandbox, hooks
+    from testbed.sandbox import Execution, Sandbox, hooks
     from testbed.topology.load import load_topology
     from testbed.topology.plan import planned
 
@@ -45,18 +46,21 @@ def command(
         load_topology(shipped.located(file, shipped.TOPOLOGIES)), engine=engine, seed=seed
     )
 
-    async def build() -> dict[str, object]:
+    async def build() -> None:
         sandbox = await Sandbox.create(name or file.stem)
         try:
             execution = await sandbox.execute(wanted)
             await hooks.set_up(sandbox, wanted.topology, [])
+            tell(sandbox.name, execution)
+            sys.stdout.flush()  # what cannot be told ends it, too
             await sandbox.detach()
         finally:
             await sandbox.close()
-        return {"name": sandbox.name, "topology": wanted.topology.name, "execution": execution}
 
-    result = asyncio.run(build())
-    if json:
-        print_json(result)
-    else:
-        console().print(f"{result['name']} is up; testbed down {result['name']} ends it")
+    def tell(name: str, execution: Execution) -> None:
+        if json:
+            print_json({"name": name, "topology": wanted.topology.name, "execution": execution})
+        else:
+            console().print(f"{name} is up; testbed down {name} ends it")
+
+    asyncio.run(build())

@@ -182,6 +182,24 @@ def test_an_unknown_engine_is_bad_input() -> None:
     assert "'nettem' is not one of 'auto', 'netem', 'emulator'" in done.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["", "json"])
+def test_a_sandbox_that_cannot_be_told_of_does_not_stay(options: tuple[str, ...]) -> None:
+    name = f"lab-{secrets.token_hex(3)}"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*TESTBED, "up", str(TOPOLOGY), "--name", name, *options],
+            cwd=PROJECT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "testbed: the output cannot be written: No space left on device\n"
+    assert run("down", name).returncode == 2
+
+
 def test_name_can_be_taken_once(lab: str) -> None:
     done = run("up", str(TOPOLOGY), "--name", lab)
     assert done.returncode == 1
