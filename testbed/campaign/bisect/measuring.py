@@ -123,15 +123,23 @@ class Measuring:
 def _started(
     argv: Sequence[str], start: Start, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program that Ctrl-C does not reach; end it in order if we are interrupted."""
-    child = processes.start(
-        argv,
-        output=log,
-        errors=subprocess.PIPE,
-        directory=start.directory,
-        environment=start.environment,
-        death_signal=signal.SIGTERM,
-    )
+    """Start a program that Ctrl-C does not reach; end it in order if we are interrupted.
+
+    :raises InputError: it cannot be started, nor can that of any other candidate.
+    """
+    try:
+        child = processes.start(
+            argv,
+            output=log,
+            errors=subprocess.PIPE,
+            directory=start.directory,
+            environment=start.environment,
+            death_signal=signal.SIGTERM,
+        )
+    except OSError as error:
+        what = error.filename or argv[0]
+        hint = "--python names the interpreter of the steps" if what == argv[0] else None
+        raise InputError(f"{what} cannot be used: {error.strerror}", hint=hint) from error
     try:
         yield child
     except BaseException:

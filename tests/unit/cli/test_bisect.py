@@ -224,6 +224,17 @@ def test_bad_input_is_one_line_and_2(project, given, message):
     assert message in done.stderr
 
 
+def test_an_interpreter_that_is_not_there_is_one_line_and_2(project):
+    commits = project(["1", "0.5"])
+    done = invoke(*arguments(commits, "--python", "/nowhere/python"))
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        "testbed: /nowhere/python cannot be used: No such file or directory; "
+        "--python names the interpreter of the steps"
+    )
+    assert git(Path.cwd(), "worktree", "list").count("\n") <= 1
+
+
 def test_another_testbed_than_that_of_the_commit_is_refused(project, monkeypatch):
     commits = project(["1", "0.5"])
     other = PROGRAM.replace('"commit": head', '"commit": "f" * 40')
