@@ -39,9 +39,17 @@ class NatOptions(Options, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _ = self.timeout_ns
         try:
-            ipaddress.ip_address(self.public)
+            address = ipaddress.ip_address(self.public)
         except ValueError:
             raise InputError(f"{self.public!r} is no address") from None
+        if (
+            "%" in self.public  # a zone
+            or address.is_multicast
+            or address.is_unspecified
+            or address.is_loopback
+            or address.is_link_local
+        ):
+            raise InputError(f"{self.public!r} is not an address of one host that others can reach")
 
     @property
     def timeout_ns(self) -> int:
