@@ -98,12 +98,12 @@ def _read(said: BoxSpec, path: str) -> tuple[Box, str]:
     if match is None:
         raise InputError(f"{said!r} is no middlebox", hint="write NAME, or NAME(OPTION=VALUE, ...)")
     kind, text = match.groups()
-    options: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for name, value in map(_option, _COMMA.split(text) if text else ()):
-        if name in options:
+        if name in given:
             raise InputError(f"{kind}: {name} is given twice")
-        options[name] = value
-    return Box(kind=kind, options=options), path
+        given[name] = value
+    return Box(kind=kind, options=given), path
 
 
 def _option(text: str) -> tuple[str, Any]:
