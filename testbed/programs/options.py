@@ -21,6 +21,7 @@ SOL_MPTCP: Final = 284
 _INT: Final = struct.Struct("=i")
 _LINGER: Final = struct.Struct("=ii")
 _SECOND: Final = 1_000_000_000
+_UNSIGNED: Final = 0xFFFF_FFFF
 _MILLISECOND: Final = 1_000_000
 _NAME: Final = 16  # TCP_CA_NAME_MAX
 
@@ -214,9 +215,9 @@ class Options:
 
     @property
     def _lingering(self) -> SocketOptions:
-        """SO_LINGER as the stack has it."""
-        seconds = self.linger_s
-        return SocketOptions(linger=seconds is not None, linger_ns=max(0, seconds or 0) * _SECOND)
+        """SO_LINGER as the stack has it; to Linux a time less than 0 is a very long one."""
+        seconds = (self.linger_s or 0) & _UNSIGNED
+        return SocketOptions(linger=self.linger_s is not None, linger_ns=seconds * _SECOND)
 
     def _of_stack(self, key: Key, value: int) -> SocketOptions:
         if key not in _OF_STACK:

@@ -63,6 +63,17 @@ def test_linger_with_a_time_of_0_resets(tcp):
     assert not tcp.resets
 
 
+def test_linger_with_a_negative_time_waits_for_very_long_and_resets_nothing(tcp):
+    """sk_setsockopt() of Linux reads l_linger as an unsigned number."""
+    negative = struct.pack("=ii", 1, -1)
+    found = tcp.set(options.LINGER, negative)
+    assert found == SocketOptions(linger=True, linger_ns=(2**32 - 1) * 1_000_000_000)
+    found.check()
+    assert not tcp.resets
+    assert tcp.of_stack == found
+    assert tcp.get(options.LINGER) == negative
+
+
 def test_buffers_are_told_twice_as_large(tcp):
     tcp.set((socket.SOL_SOCKET, socket.SO_SNDBUF), INT.pack(40_000))
     assert tcp.of_stack == SocketOptions(send_buffer=40_000)
