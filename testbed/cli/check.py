@@ -144,8 +144,11 @@ def _topology(file: Path) -> tuple[str, list[InputError]]:
         *([(boxes, "middlebox")] if boxes else []),
         (len(plan(topology).operations), "operation"),
     )
-    words = ", ".join(f"{count} {word if count == 1 else _several(word)}" for count, word in counts)
-    return f"topology, {words}", list(doubts(written))
+    return f"topology, {_counted(*counts)}", list(doubts(written))
+
+
+def _counted(*counts: tuple[int, str]) -> str:
+    return ", ".join(f"{count} {word if count == 1 else _several(word)}" for count, word in counts)
 
 
 def _several(word: str) -> str:
@@ -161,7 +164,7 @@ def _experiment(file: Path, *, sim: bool) -> tuple[str, list[InputError]]:
 
     experiment = load(file, Overrides(machine=SIMULATION if sim else HOST))
     cells, repetitions = len(experiment.cells), experiment.spec.repetitions
-    text = f"experiment, {cells} cells, {cells * repetitions} runs"
+    text = f"experiment, {_counted((cells, 'cell'), (cells * repetitions, 'run'))}"
     where = ", ".join(experiment.spec.machines)
     found = list(doubts(experiment.network))
     return (f"{text}, each on {where}" if where else text), found
