@@ -33,9 +33,9 @@ $ testbed papers show rfc6356 --page rfc6356.html
 
 `testbed papers run rfc6356` ends with the table of its claims and with a page,
 `results/papers/rfc6356/report.html`, on which the figures have the form of the publication and its
-numbers are marked. `results/papers/report.html` names the pages of several publications. What is
-interrupted goes on with `--resume`. `testbed papers show` has the values of your runs, or with
-`--kept`, and where there are none, those that came with testbed; this page has the latter.
+numbers are marked. `results/papers/report.html` names the pages of several publications. `--resume`
+continues what was interrupted. `testbed papers show` has the values of your runs. With `--kept`, or
+where there are none, it has those that came with testbed, as this page does.
 `testbed run experiments/papers/rfc6356` does the same as `testbed papers run rfc6356`.
 
 Each claim is judged twice. *ours* is the stack of this project in a [simulation](simulation.md).
@@ -49,7 +49,7 @@ of 95 %, over repetitions with different seeds.
 | not reproduced | one is surely not met; the reason is given below |
 | cannot be judged here | a stack or this laboratory lacks something, or nothing was measured |
 
-What Linux lacks, its sysctls say: `testbed machine exec uml:7.3 -- cat
+Sysctls say what Linux has: `testbed machine exec uml:7.3 -- cat
 /proc/sys/net/mptcp/available_schedulers /proc/sys/net/ipv4/tcp_available_congestion_control`.
 
 A published number was read *literally*, in the publication itself, unless the table says
