@@ -139,6 +139,7 @@ def _print_diagnosis(diagnosis: Diagnosis, sandbox: str) -> None:
     for finding in diagnosis.findings:
         seen = f"at {finding.node}: {finding.seen}"
         out.print(Text(f"  {finding.cause}", "red"), seen, soft_wrap=True)
-        out.print(f"      try: {finding.remedy}", soft_wrap=True)
+        remedy = finding.remedy.replace("SANDBOX", sandbox)
+        out.print(f"      try: {remedy}", soft_wrap=True)
     if diagnosis.findings:
         out.print(f"in a node, by: testbed exec {sandbox} NODE -- COMMAND", soft_wrap=True)

@@ -108,7 +108,7 @@ def _print(status: Status) -> None:
     console().print(f"{description.name}: {built}, since {_when(description.started_at)}")
     if description.fault:
         console().print(f"FAULT: {description.fault}")
-    table = Table("node", "interface", "state", "addresses", "received", "sent", box=None)
+    table = Table("node", "interface", "state", "addresses", "packets in", "out", box=None)
     for state in status.observation.namespaces.values():
         for link in state.links:
             if link.name == "lo" or state.name.startswith("@"):
@@ -119,8 +119,8 @@ def _print(status: Status) -> None:
                 link.name,
                 "up" if link.up and link.carrier else "no carrier" if link.up else "down",
                 " ".join(addresses),
-                f"{link.rx_packets} packets",
-                f"{link.tx_packets} packets",
+                str(link.rx_packets),
+                str(link.tx_packets),
             )
     console().print(table)
     endpoints = _endpoints(status.observation)
@@ -154,27 +154,30 @@ def _endpoints(observation: Observation) -> Table:
 def _wires(report: WireReport, description: Description) -> Table:
     from rich.table import Table
 
-    numbers = ("forwarded", "lost", "full", "early", "marked", "queued")
-    table = Table("wire", "toward", "state", "engine", "netem", *numbers, box=None)
-    for wire in report.wires:
-        counters = wire.counters
+    each = [wire.counters for wire in report.wires]
+    numbers = {
+        "forwarded": [it.forwarded_packets for it in each],
+        "lost": [it.dropped_loss for it in each],
+        "full": [it.dropped_limit for it in each],
+        "early": [it.dropped_early for it in each],
+        "marked": [it.marked for it in each],
+        "queued": [it.queued_packets for it in each],
+    }
+    for rare in ("early", "marked"):  # most wires never do this
+        if not any(numbers[rare]):
+            del numbers[rare]
+    table = Table(box=None)
+    for head in ("wire", "toward", "state", "engine", *numbers):
+        table.add_column(head, no_wrap=True)
+    table.add_column("shaping")
+    for n, wire in enumerate(report.wires):
         table.add_row(
             wire.link,
             _node_toward(wire, description.topology),
             description.states.get(wire.link, "up"),
             wire.engine,
+            *(str(column[n]) for column in numbers.values()),
             wire.netem.to_tc(),
-            *(
-                str(number)
-                for number in (
-                    counters.forwarded_packets,
-                    counters.dropped_loss,
-                    counters.dropped_limit,
-                    counters.dropped_early,
-                    counters.marked,
-                    counters.queued_packets,
-                )
-            ),
         )
     return table
 

@@ -45,7 +45,9 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     for check in outcome.checks:
         _print_line(console, check.verdict, wording.claim(check, outcome.own))
     for claim in outcome.unjudged:
-        console.print(f"left out, as its runs were: {claim}", style="dim", soft_wrap=True)
+        console.print(
+            f"not judged, as its runs were left out: {claim}", style="dim", soft_wrap=True
+        )
     for problem in outcome.problems[:_SHOWN_PROBLEMS]:
         _print_line(console, problem.status, _problem(problem))
     if len(outcome.problems) > _SHOWN_PROBLEMS:

@@ -108,13 +108,12 @@ def interface_down(case: Case) -> Iterator[Finding]:
             link = case.states[node].link(interface.name)
             if link is None or (link.up and link.carrier):
                 continue
-            state = "has no carrier: its link is down" if link.up else "is down"
-            yield Finding(
-                "interface_down",
-                node,
-                f"interface {interface.name} {state}",
-                f"ip link set {interface.name} up on {node}, or bring link {interface.link} up",
-            )
+            if link.up:
+                state = "has no carrier: its link, or the other end, is down"
+                remedy = f"testbed link SANDBOX {interface.link} up"
+            else:
+                state, remedy = "is down", f"ip link set {interface.name} up on {node}"
+            yield Finding("interface_down", node, f"interface {interface.name} {state}", remedy)
 
 
 def routing_by_source(case: Case) -> Iterator[Finding]:

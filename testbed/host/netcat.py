@@ -348,10 +348,11 @@ def describe(info: dict[str, Any]) -> list[str]:
 
 
 def _counts(tcp: dict[str, Any]) -> str:
+    again = tcp["total_retrans"]
     return (
         f"sent {tcp['bytes_acked']} octets, received {tcp['bytes_received']}, "
         f"round-trip time {tcp['rtt'] / 1000:.3g} ms, "
-        f"{tcp['total_retrans']} segments sent again"
+        f"{again} segment{'s' * (again != 1)} sent again"
     )
 
 

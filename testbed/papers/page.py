@@ -60,10 +60,10 @@ FOOT: Final = """\
 ## How to add one
 
 ```console
-$ testbed papers new lim2017
+$ testbed papers new mine2026
 $ testbed schema paper > paper.schema.json     # for your editor
-$ testbed papers run lim2017
-$ testbed papers run lim2017 --keep            # what came out goes to measured.json
+$ testbed papers run mine2026
+$ testbed papers run mine2026 --keep           # what came out goes to measured.json
 $ scripts/papers-page
 ```
 
