@@ -100,7 +100,8 @@ def joins(case: Case) -> Iterator[Finding]:
             "join_answer_lost",
             case.client,
             f"it got {answered} SYN/ACKs with MP_JOIN for {came} SYNs that arrived "
-            "(MPJoinSynAckRx, MPJoinSynRx): the path drops them or removes the option",
+            "(MPJoinSynAckRx, MPJoinSynRx): the path drops them or removes the option, or the "
+            "connection ended before they came",
             f"let SYN/ACKs of further subflows pass; {_CAPTURE}",
         )
     wrong = both.client("MPJoinSynAckHMacFailure") + both.server("MPJoinAckHMacFailure")
