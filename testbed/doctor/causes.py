@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from testbed.doctor import path
+import testbed.doctor.path as path
 from testbed.doctor.case import Case, Finding
 from testbed.prediction import Join
 from testbed.sandbox.observation import Listener
@@ -192,7 +192,7 @@ def listener(case: Case) -> Iterator[Finding]:
     """The server does not listen with MPTCP, or not on the address that is announced."""
     listeners = [each for each in case.states[case.server].listeners if _serves(case, each)]
     if not listeners or case.serves_by_our_stack:
-        return  # nobody serves yet, or beside ours the kernel only keeps the port
+        return  # no server yet; or the server uses our stack, and the kernel only reserves the port
     mptcp = [each for each in listeners if each.protocol == "mptcp"]
     if not mptcp:
         ports = ", ".join(sorted({str(each.port) for each in listeners}))

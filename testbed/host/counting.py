@@ -22,7 +22,7 @@ _NODE: Final = "TESTBED_NODE"  # set where a program runs in a node (``testbed e
 class Counting:
     """Tells the counters of one endpoint each second in which they change, and in the end.
 
-    Outside of a sandbox nobody listens, and nothing is done.
+    Outside of a sandbox there is no listener, and it does nothing.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -9,7 +9,7 @@ from testbed.packet.segment import Segment
 
 
 class Chance(Protocol):
-    """Where a box's randomness comes from: the seeded ``random.Random`` of whoever drives it."""
+    """The source of a box's randomness: a seeded ``random.Random`` of its wire or simulation."""
 
     def random(self) -> float:
         """Return a number from 0 to less than 1."""

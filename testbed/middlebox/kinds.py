@@ -80,7 +80,7 @@ def check(box: Box, ends: tuple[str, str], mtu: int) -> None:
 
 
 def addresses(box: Box, ends: tuple[str, str], mtu: int) -> Iterator[tuple[str, str]]:
-    """Yield the addresses that nobody has and a box takes packets for.
+    """Yield addresses that belong to no host, for which a box takes packets.
 
     :returns: the end of the link where an address is known, ``a`` or ``b``, and the address.
     """

@@ -59,7 +59,7 @@ class KernelEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What the path manager announces: ``enum mptcp_event_type``, and what it says of that.
+    """An event of the path manager (``enum mptcp_event_type``) with its attributes.
 
     :param command: which event.
     :param local: address and port; so is ``remote``.

@@ -63,7 +63,7 @@ def data(paper: Paper, values: Measured, figure: FigureSpec) -> list[Datum]:
 
 
 def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio | None:
-    """Return the mean of a cell, or what it is relative to that of another stack's."""
+    """Return the mean of a cell, or its ratio to the mean of another stack."""
     mine = cell.values.get(figure.metric)
     if not mine:
         return None

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import testbed
+import testbed.sandbox.protocol as protocol
 from testbed.errors import SandboxError
-from testbed.sandbox import protocol
 
 _PACKAGES: Final = str(Path(testbed.__file__).parent.parent)
 

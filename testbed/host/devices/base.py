@@ -163,7 +163,7 @@ class FrameDevice:
         self.ports.close()
 
     def receive(self) -> Sequence[Packet]:
-        """Return what has arrived; packets of a flow that follow one another are one segment."""
+        """Return the packets that have arrived; GRO has merged consecutive ones of a flow."""
         if not self._readable and not self._returned:
             return ()
         packets, self._returned = self._returned, []

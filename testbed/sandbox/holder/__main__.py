@@ -36,7 +36,7 @@ def main(creator: int, orders: socket.socket, modules: Sequence[str]) -> None:
     die_with(creator)
     orders.set_inheritable(False)
     forked.load(modules)
-    gc.freeze()  # what is not looked at again stays in memory that all share
+    gc.freeze()  # the collector leaves these objects alone, so forks go on sharing their memory
     me = os.getpid()
     while True:
         packet, descriptors = protocol.receive(orders)

@@ -55,7 +55,7 @@ class Server:
         self._limits = processes.Limits()
         self._features = Features()
         self._network = Network(self._features)
-        self._counted: dict[str, Counted] = {}  # by node, of those that somebody has entered
+        self._counted: dict[str, Counted] = {}  # by node; only of nodes that a program has entered
         self._processes: dict[int, tuple[Connection, tuple[str, ...]]] = {}
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()

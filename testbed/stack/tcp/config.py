@@ -64,8 +64,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
         (TCP_NOTSENT_LOWAT of tcp(7)), up to this limit or a segment beyond; 0: only
         ``send_buffer`` limits it.
     :param linger: SO_LINGER of socket(7): with ``linger_ns`` of 0, ``close`` ends the connection by
-        RST.  With more, whoever closes it waits for so long at most until the peer has everything
-        (``Delivered``); the connection then goes on by itself, as in Linux.
+        RST.  With more, a close waits at most this long for ``Delivered``: the peer has everything.
+        After that the connection goes on by itself, as in Linux.
     :param traffic_class: the octet of that name in the IP header, without ECN's bits.
     :param hop_limit: of IP packets.
     :param challenge_acks_per_second: limit of RFC 5961, section 7, for each connection; answers to
