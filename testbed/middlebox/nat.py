@@ -100,7 +100,7 @@ class Nat(Middlebox):
         self._inner: dict[Address, _Translation] = {}
 
     def process(self, segment: Segment, toward: str, now: int) -> Iterable[Segment]:
-        """Return the segment with its address translated; nothing if its port is of no inside host."""
+        """Return the segment translated; nothing if its port is of no inside host."""
         if (":" in segment.source.host) != (":" in self._public):
             return (segment,)
         if toward == self._outside:
