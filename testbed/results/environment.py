@@ -22,7 +22,7 @@ import msgspec
 from testbed import __version__, compiled
 from testbed.results.model import SCHEMA
 
-_PACKAGES: Final = ("pyroute2", "msgspec", "pyyaml", "networkx", "numpy", "scipy")
+_PACKAGES: Final = ("msgspec", "pyyaml", "networkx", "numpy", "scipy")
 _TOOLS: Final = {
     "ip": ("ip", "-V"),
     "iperf3": ("iperf3", "--version"),
