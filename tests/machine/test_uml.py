@@ -1,6 +1,8 @@
 """User-mode Linux in real time: programs of this host on another kernel."""
 
 import platform
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from testbed.machine import Program, machine
 from tests.machines import usable
 
 NAME = "uml:7.3"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -47,6 +50,23 @@ def test_nothing_waits_for_entropy(kernel, tmp_path):
     argv = ["head", "-c", "1", "/dev/random"]
     program = Program(argv=argv, directory=tmp_path, environment={"PATH": "/usr/bin:/bin"})
     assert guest.execute(program, console=tmp_path / "console", limit_s=60) == 0
+
+
+def test_a_sandbox_does_not_mind_the_tunnels_that_a_new_namespace_has(execute, tmp_path, capfd):
+    """Where ip_tunnel, ip_gre or sit are loaded, each has some from its beginning."""
+    (tmp_path / "pair.yaml").write_text(
+        "nodes: {a: {}, b: {}}\n"
+        "links: {plain: {between: [a, b]}, shaped: {between: [a, b], netem: {delay: 1ms}}}\n"
+    )
+    testbed = f"PYTHONPATH={ROOT} {sys.executable} -m testbed"
+    assert execute(
+        "echo 0 > /proc/sys/net/core/fb_tunnels_only_for_init_net\n"
+        f"{testbed} up pair.yaml\n"
+        f"{testbed} exec pair a ip -br link show tunl0 && {testbed} status --json pair"
+    ) == 0  # fmt: skip
+    out = capfd.readouterr().out
+    assert out.count("tunl0@NONE") == 1
+    assert '"engine":"netem"' in out.replace(" ", "")
 
 
 def test_only_what_is_shared_is_kept(execute, tmp_path):

@@ -192,17 +192,28 @@ def _request(messages: Iterable[Request], netlink: Netlink) -> None:
             raise OSError(error.number, error.text or os.strerror(error.number))
 
 
-def _pair(netlink: Netlink) -> None:
-    """Make interfaces 2 and 3, a veth pair."""
+def _free(netlink: Netlink) -> int:
+    """Return an index from which on no interface has one.
+
+    Where ip_tunnel, ip_gre or sit are loaded, a new namespace has interfaces of theirs.
+    """
+    return 1 + max(link.index for link in links.read_links(netlink, counters=False))
+
+
+def _pair(netlink: Netlink) -> tuple[int, int]:
+    """Make a veth pair, and return the indices of its ends."""
+    first = _free(netlink)
+    indices = first, first + 1
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    ends = [
-        VethEnd(namespace="", interface=name, mac=f"02:00:00:00:00:0{index}", mtu=1500)
-        for index, name in ((2, "a"), (3, "b"))
-    ]
+    a, b = (
+        VethEnd(namespace="", interface=name, mac=f"02:00:00:00:00:0{number}", mtu=1500)
+        for number, name in ((2, "a"), (3, "b"))
+    )
     try:
-        _request([links.new_veth(ends[0], ends[1], (2, 3), (here, here), 0)], netlink)
+        _request([links.new_veth(a, b, indices, (here, here), 0)], netlink)
     finally:
         os.close(here)
+    return indices
 
 
 def _veth() -> str:
@@ -213,21 +224,21 @@ def _veth() -> str:
 
 def _bridge() -> str:
     with Netlink() as netlink:
-        _request([links.new_bridge("bridge", 2)], netlink)
+        _request([links.new_bridge("bridge", _free(netlink))], netlink)
     return "made one"
 
 
 def _netem() -> str:
     with Netlink() as netlink:
-        _pair(netlink)
-        _request([netem.new_qdisc(2, Netem.parse("delay 1ms"), 1500, 0)], netlink)
+        index, _ = _pair(netlink)
+        _request([netem.new_qdisc(index, Netem.parse("delay 1ms"), 1500, 0)], netlink)
     return "made a qdisc"
 
 
 def _discipline(name: str) -> str:
     with Netlink() as netlink:
-        _pair(netlink)
-        _request([queues.try_out(2, name)], netlink)
+        index, _ = _pair(netlink)
+        _request([queues.try_out(index, name)], netlink)
     return "made a qdisc"
 
 
@@ -235,9 +246,9 @@ def _redirect() -> str:
     """Return the first classifier that works."""
     errors: list[str] = []
     with Netlink() as netlink:
-        _pair(netlink)
+        indices = _pair(netlink)
         for way in redirection.Redirect:
-            ingress, classifier = redirection.requests(way, 2, 3)
+            ingress, classifier = redirection.requests(way, *indices)
             netlink.request([ingress])  # there already at the second attempt
             refused = netlink.request([classifier])[0]
             if refused is None:

@@ -11,26 +11,29 @@ from testbed.errors import OperationError
 from testbed.netlink.transport import Netlink
 from testbed.sandbox import syscalls
 from testbed.sandbox.holder.birth import NETNS_FOLDER
-from testbed.sandbox.netlink.links import LOOPBACK, read_links
+from testbed.sandbox.netlink.links import read_links
 
 
 class Namespace:
     """A kept descriptor, the indices of its interfaces, and netlink sockets while in use."""
 
-    def __init__(self, name: str, descriptor: int) -> None:
+    def __init__(self, name: str, descriptor: int, indices: dict[str, int]) -> None:
         self.name = name
         self.descriptor = descriptor
-        self.indices = {"lo": LOOPBACK}
+        self.indices = indices
         self._sockets: dict[int, Netlink] = {}
 
     @classmethod
     def current(cls, name: str) -> Namespace:
-        """Name the namespace this thread is in, also for ip-netns(8)."""
+        """Name the namespace this thread is in, also for ip-netns(8).
+
+        A new one has more than its loopback interface where ip_tunnel, ip_gre or sit are loaded.
+        """
         descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         place = NETNS_FOLDER / name
         place.touch()
         syscalls.mount(f"/proc/self/fd/{descriptor}", str(place), flags=syscalls.MS_BIND)
-        return cls(name, descriptor)
+        return cls(name, descriptor, {each: index for index, each in socket.if_nameindex()})
 
     def index(self, interface: str, operation: object) -> int:
         """Return the index of an interface an operation names; :class:`OperationError`: none."""

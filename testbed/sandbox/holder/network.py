@@ -48,7 +48,7 @@ class Network:
         self._queues: dict[str, Queue] = {}
         self._bridges: list[tuple[ops.AddBridge, int]] = []  # still down
         self._has_settings = False  # sysctls are queued
-        self._last_index = links.LOOPBACK
+        self._last_index = max(wire.indices.values())
 
     @property
     def emulator_pid(self) -> int | None:
@@ -167,8 +167,8 @@ class Network:
         for name in {name for each in operations for name in verify.namespaces(each)}:
             if name in self._namespaces:
                 self._namespaces[name].refresh()
-                last = max(self._namespaces[name].indices.values())
-                self._last_index = max(self._last_index, last)
+                indices = self._namespaces[name].indices
+                self._last_index = max(self._last_index, *indices.values())
 
     def _flush(self) -> None:
         """Send what is queued, the wire namespace's first."""
@@ -220,9 +220,10 @@ class Network:
             raise SandboxError(f"the sandbox already has a node {name}")
         try:
             syscalls.unshare(syscalls.CLONE_NEWNET)
-            self._namespaces[name] = Namespace.current(name)
+            space = self._namespaces[name] = Namespace.current(name)
         finally:
             syscalls.setns(self._wire.descriptor)
+        self._last_index = max(self._last_index, *space.indices.values())
         self._queue(name).route(operation, links.set_link(links.LOOPBACK, up=True))
 
     @_prepare.register
