@@ -30,6 +30,20 @@ EXPERIMENTS = ("aggregation", "link_failure", "loss") if FULL else ("aggregation
 INEXACT = {("6.1", "loss")}
 KEPT = ROOT / baselines.DIRECTORY
 
+# Prints by how many seconds a timer is late that falls due 5 ms after another one.
+ASLEEP = """
+import asyncio
+
+async def main():
+    loop = asyncio.get_running_loop()
+    due = loop.time() + 0.05
+    loop.call_at(due - 0.005, lambda: None)
+    await asyncio.sleep(due - loop.time())
+    print(loop.time() - due)
+
+asyncio.run(main())
+"""
+
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -125,6 +139,17 @@ def test_a_fresh_copy_elsewhere_has_the_same_outcomes(kernel, once, elsewhere):
         found = {record["stack"]: facts(record) for record in records(elsewhere[name])}
         for record in records(folder):
             assert found[record["stack"]] == pytest.approx(facts(record), rel=VIRTUAL)
+
+
+def test_a_timer_of_asyncio_is_not_early_when_another_one_wakes_the_loop(kernel, tmp_path, capfd):
+    program = Program(
+        argv=[sys.executable, "-c", ASLEEP],
+        directory=tmp_path,
+        environment={"PATH": os.environ["PATH"]},
+    )
+    guest = machine(f"uml:{kernel}+virtual-time")
+    assert guest.execute(program, console=tmp_path / "console", limit_s=60) == 0
+    assert float(capfd.readouterr().out) >= 0
 
 
 def facts(record):

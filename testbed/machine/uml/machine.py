@@ -32,6 +32,7 @@ MEMORY: Final = "1024M"  # taken from the host as it is used
 _STDOUT, _STDERR, _STATUS, _INTERRUPT = range(20, 24)
 _COMMAND_LINE: Final = (
     f"mem={MEMORY}",
+    "fb_tunnels=none",  # a new namespace has a loopback interface and no tunnels
     *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
     "init=/proc/self/cwd/init",  # of the host's /proc: the kernel's own working directory
     *("seccomp=auto", "con=null", "con0=null,fd:2", "console=tty0", "panic=-1"),
@@ -46,6 +47,13 @@ for tty in 1 2 3; do stty -F /dev/tty$tty raw -echo; done
 mkfifo /run/testbed-stdout /run/testbed-stderr
 cat /run/testbed-stdout > /dev/tty1 & relays=$!
 cat /run/testbed-stderr > /dev/tty2 & relays="$relays $!"
+"""
+# A kernel has timers of high resolution from its first tick on (hrtimer_run_queues() in
+# kernel/time/hrtimer.c).  Before it clock_getres(2) answers 10 ms, and in virtual time no time
+# passes until a program sleeps.  asyncio takes the answer, when a loop is made, for how early it
+# may call back.
+_EXACT_TIMERS: Final = """\
+until grep -q 'hres_active *: 1' /proc/timer_list; do sleep 0.01; done
 """
 # In virtual time the programs run in the order in which they are woken: what the kernel's usual
 # scheduler does next depends on all that was done before.  They are never held back for the
@@ -151,7 +159,7 @@ class Uml:
             for path in program.writable
         )
         terminal = "/dev/tty1" if program.terminal else None
-        first = _IN_ORDER if self._virtual_time else _entropy()
+        first = _EXACT_TIMERS + (_IN_ORDER if self._virtual_time else _entropy())
         return guest.Guest(
             lower="/",
             shares=shares,
