@@ -12,11 +12,9 @@ from testbed.results.model import RunRecord, Status
 from testbed.stack.tcp.config import TcpConfig
 from tests.bottleneck import GOODPUT, MBIT, MS, Bottleneck
 
-RMEM = {"receive_buffer": 6 << 20, "receive_buffer_initial": 131_072}  # the defaults of Linux
-
 
 def test_20_megabytes_over_100_mbit_and_200_ms_reach_the_rate() -> None:
-    network = Bottleneck(TcpConfig(**RMEM), rate=100 * MBIT, rtt=200 * MS, queue=400 * MS)
+    network = Bottleneck(TcpConfig(), rate=100 * MBIT, rtt=200 * MS, queue=400 * MS)
     sender = network.start()
     network.fill(2.2)
     (goodput,) = network.fill(0.2)

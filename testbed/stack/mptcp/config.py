@@ -76,7 +76,7 @@ class MptcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     tcp: TcpConfig = TcpConfig()
     send_buffer: int = 8 * _MIB
     receive_buffer: int = 6 * _MIB
-    receive_buffer_initial: int = 0
+    receive_buffer_initial: int = 128 << 10
     scheduler: str = "earliest"
     opportunistic_retransmission: bool = True
     penalisation: bool = False

@@ -105,7 +105,7 @@ class MptcpConnection:
         self.config = config
         self.initiator = initiator
         self.outgoing = SendStream(config.send_buffer)
-        self.incoming = ReceiveStream(config.receive_buffer, config.first_window)
+        self.incoming = ReceiveStream(config.first_window)
         self.controls = Group()  # the subflows' congestion controls
         self._life = Lifecycle()
         self.fallback = False  # it goes on as plain TCP (section 3.7)
@@ -370,7 +370,7 @@ class MptcpConnection:
         there were, which the endpoint ends.
         """
         self._ending.abort()
-        self.incoming.release()
+        self._window.release()
         if not self.closed:
             self._life.crash(error)
             self._events.closed(self.failure)
@@ -585,7 +585,7 @@ class MptcpConnection:
         over = self.closed
         self._life.take(step, failure)
         if self.closed and not over:
-            self.incoming.release()
+            self._window.release()
             self.paths.set_open(False)
             if not unborn:
                 self._events.closed(self.failure)

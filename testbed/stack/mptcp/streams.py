@@ -13,7 +13,6 @@ from typing import Final
 from testbed.packet.sequence import BITS_32, BITS_64, expand, expand_64
 from testbed.stack.ranges import Ranges
 from testbed.stack.reassembly import Reassembly
-from testbed.stack.tcp.right_sizing import RightSizing, WindowMemory
 
 # How far data may lie beyond the window: windows on the wire are in units of up to 2**14 octets,
 # which TCP rounds up where the right edge would move back otherwise (RFC 7323, section 2.3).
@@ -229,20 +228,18 @@ class ReceiveStream:
     """The data of the peer, until the application reads it.
 
     :param capacity: octets between what was read and the right edge of the window.
-    :param initial: ... to begin with, if it grows with what is read.
     """
 
-    __slots__ = ("_capacity", "_data", "_early", "_sizing", "fin")
+    __slots__ = ("_capacity", "_data", "_early", "fin")
 
-    def __init__(self, capacity: int, initial: int | None = None) -> None:
-        self._capacity = capacity if initial is None else min(initial, capacity)
-        self._sizing: RightSizing | None = None  # of a window that grows, once data was read
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._data = Reassembly()
         self._early = b""  # before position 0: it came with SYN (appendix B)
         self.fin: int | None = None  # position of DATA_FIN, once it is known
 
     def grow(self, capacity: int) -> None:
-        """Open the window to so many octets, at which it stays; it never shrinks."""
+        """Open the window to so many octets; it never shrinks."""
         self._capacity = max(self._capacity, capacity)
 
     @property
@@ -266,26 +263,10 @@ class ReceiveStream:
         """Octets of the window while nothing is unread."""
         return self._capacity
 
-    def size_window(
-        self, rtt: int | None, segment: int, limit: int, memory: WindowMemory, now: int
-    ) -> None:
-        """Let the window grow with what is read (Linux: ``mptcp_rcv_space_adjust``).
-
-        :param rtt: the longest round-trip time of a subflow; ``segment`` its largest segment.
-        :param limit: octets that it may have; ``memory`` is the endpoint's.
-        """
-        read = self._data.next - self._data.readable
-        if not read:
-            return
-        if self._sizing is None:
-            self._sizing = RightSizing(self._capacity, limit, memory)
-        self._sizing.adjust(read, rtt, segment, now)
-        self._capacity = self._sizing.capacity
-
-    def release(self) -> None:
-        """Give the memory back by which the window has grown: nothing more comes."""
-        if self._sizing is not None:
-            self._sizing.release()
+    @property
+    def taken(self) -> int:
+        """The position before which everything was read."""
+        return self._data.next - self._data.readable
 
     @property
     def readable(self) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.streams import ReceiveStream
 from testbed.stack.mptcp.subflows import Subflows
-from testbed.stack.tcp.right_sizing import WindowMemory
+from testbed.stack.tcp.right_sizing import RightSizing, WindowMemory, begins
 
 # A window that has opened by a fraction of the buffer is told to the peer (RFC 9293, 3.8.6.2.2).
 _WORTH_TELLING: Final = 4
@@ -23,7 +23,7 @@ class SharedWindow:
     :param memory: of the endpoint, by which windows grow.
     """
 
-    __slots__ = ("_incoming", "_limit", "_memory", "_subflows", "_told_edge")
+    __slots__ = ("_incoming", "_limit", "_memory", "_sizing", "_subflows", "_told_edge")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class SharedWindow:
         self._incoming = incoming
         self._memory = memory
         self._subflows = subflows
+        self._sizing: RightSizing | None = None  # once data was read
         # When it was last told on purpose.  Telling it first confirms the handshake (section 3.1):
         # the initiator needs not wait for data before it can join.
         self._told_edge = 0 if config.data_acks.first else incoming.edge
@@ -61,9 +62,27 @@ class SharedWindow:
             self._told_edge = self._incoming.edge
             self._subflows.request_acks(last=False)
 
+    def release(self) -> None:
+        """Give the memory back by which it has grown: nothing more comes."""
+        if self._sizing is not None:
+            self._sizing.release()
+
     def _size(self, now: int) -> None:
-        """Let it grow, as the slowest subflow has to keep it full."""
+        """Let it grow, as the slowest subflow has to keep it full.
+
+        The rules are those of Linux (``mptcp_rcv_space_adjust``).
+        """
+        incoming, sizing = self._incoming, self._sizing
+        taken = incoming.taken
+        if sizing is None:
+            if not begins(taken, incoming.capacity):
+                return
+            sizing = RightSizing(incoming.capacity, self._limit, self._memory, taken)
+            self._sizing = sizing
+        if now < sizing.due_ns:
+            return
         subflows = self._subflows.there
-        times = [one.tcp.receive_rtt_ns or 0 for one in subflows]
+        rtt = max(one.tcp.receive_rtt_ns or 0 for one in subflows)
         segment = max(one.segment_size for one in subflows)
-        self._incoming.size_window(max(times) or None, segment, self._limit, self._memory, now)
+        sizing.adjust(taken, rtt or None, segment, now)
+        incoming.grow(sizing.capacity)

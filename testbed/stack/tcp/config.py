@@ -18,8 +18,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param send_buffer: octets ``send`` takes that the peer has not acknowledged.
     :param receive_buffer: octets that wait for ``read``, and so the largest window.
     :param receive_buffer_initial: the window to begin with; it grows up to ``receive_buffer`` with
-        what the application reads (the last two numbers of tcp_rmem in tcp(7)).  0: all of it from
-        the beginning.
+        what the application reads.  0: all of it from the beginning.  The defaults of both are the
+        last two numbers of tcp_rmem in tcp(7).
     :param receive_memory: octets by which the windows of all connections of an endpoint may grow
         together, as ``tcp_mem`` of tcp(7) bounds them.
     :param mtu: of the path until it is known better; octets of an IP packet.
@@ -80,8 +80,8 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     send_buffer: int = 4 << 20
-    receive_buffer: int = 4 << 20
-    receive_buffer_initial: int = 0
+    receive_buffer: int = 6 << 20
+    receive_buffer_initial: int = 128 << 10
     receive_memory: int = 256 << 20
     mtu: int = 1500
     mtu_probing: bool = False

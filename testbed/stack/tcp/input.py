@@ -292,9 +292,8 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
         in_order &= known[0] == known[1]
     receiver.data_arrived(size, octets, in_order=in_order, now=now)
     if receiver.grows:
-        sent_ns = tcb.timestamps.answered_ns
-        rtt = None if sent_ns is None else now - sent_ns
-        receiver.size_window(rtt, tcb.config.receive_buffer, tcb.owner.memory, now)
+        limit = tcb.config.receive_buffer
+        receiver.size_window(tcb.timestamps, limit, tcb.owner.memory, now)
     if buffer.next > before:
         tcb.report_readable()
 

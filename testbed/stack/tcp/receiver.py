@@ -8,7 +8,8 @@ from testbed.packet.sequence import BITS_32
 from testbed.stack.deadlines import NEVER
 from testbed.stack.reassembly import Reassembly
 from testbed.stack.tcp.config import TcpConfig
-from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing, WindowMemory
+from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing, WindowMemory, begins
+from testbed.stack.tcp.timestamps import Timestamping
 
 # Segments acknowledged at once in the beginning: what a sender that begins with ten of them sends
 # in two round trips.  The spacing of the ACKs tells it how fast the path is: Linux' HyStart looks
@@ -30,13 +31,13 @@ class Receiver:
     :ivar finished: position of the peer's FIN, once it has come.
     :ivar ack_now: an ACK must leave; ``ack_at``: not later than then.
     :ivar duplicate: what the next ACK reports as received twice (RFC 2883).
-    :ivar grows: the window may grow with what is read.
+    :ivar grows: the window, its own or one of which it has a share, may grow with what is read.
     :ivar rtt: the round-trip time of a receiver whose window grows, once data has come.
     """
 
     __slots__ = ("_capacity", "_due", "_quick", "_requested", "_requested_last", "_segment",
-                 "_sizing", "_stretch", "_urgent", "ack_at", "ack_now", "acknowledged", "base",
-                 "buffer", "delay_ns", "duplicate", "edge", "finished", "grows", "rtt",
+                 "_shares", "_sizing", "_stretch", "_urgent", "ack_at", "ack_now", "acknowledged",
+                 "base", "buffer", "delay_ns", "duplicate", "edge", "finished", "grows", "rtt",
                  "shift")  # fmt: skip
 
     def __init__(self, config: TcpConfig) -> None:
@@ -56,6 +57,7 @@ class Receiver:
         self._urgent = 0  # RCV.UP
         self._capacity = config.first_window
         self.grows = self._capacity < config.receive_buffer
+        self._shares = False  # the window that was told last is not this buffer's
         # An idle connection, of which there may be many, has neither.
         self._sizing: RightSizing | None = None
         self.rtt: ReceiveRtt | None = None
@@ -122,6 +124,7 @@ class Receiver:
         """
         following, shift = self.next - short, self.shift
         limit = NEVER
+        self._shares = window is not None
         if window is None:
             limit = self.buffer.next - self.buffer.readable + self._capacity
             window = self._edge_to_advertise() - following
@@ -156,23 +159,32 @@ class Receiver:
         self.edge = max(self.edge, self.next + window)
         return window
 
-    def size_window(self, rtt: int | None, limit: int, memory: WindowMemory, now: int) -> None:
+    def size_window(self, stamps: Timestamping, limit: int, memory: WindowMemory, now: int) -> None:
         """Let a window that grows do so with what is read, on the arrival of data.
 
-        :param rtt: what a timestamp says of the round-trip time.
+        :param stamps: those of the segment that has come tell the round-trip time.
         :param limit: octets that it may have; ``memory`` is the endpoint's.
         """
-        if self._sizing is None or self.rtt is None:
-            self._sizing, self.rtt = RightSizing(self._capacity, limit, memory), ReceiveRtt()
-        buffer = self.buffer
-        if rtt is None:
-            self.rtt.arrived(buffer.next, self.edge, now)
+        if self.rtt is None:
+            if not begins(self.buffer.next, self._capacity):
+                return
+            self.rtt = ReceiveRtt()
+        if stamps.used:
+            self.rtt.echoed(stamps, now)
         else:
-            self.rtt.echoed(rtt)
+            self.rtt.arrived(self.buffer.next, self.edge, now)
+        if not self._shares:
+            self._size_own(self.rtt.value, limit, memory, now)
+
+    def _size_own(self, rtt: int | None, limit: int, memory: WindowMemory, now: int) -> None:
+        sizing, buffer = self._sizing, self.buffer
         read = buffer.next - buffer.readable
-        self._sizing.adjust(read, self.rtt.value, self._segment, now)
-        self._capacity = self._sizing.capacity
-        self.grows = self._capacity < limit
+        if sizing is None:
+            sizing = self._sizing = RightSizing(self._capacity, limit, memory, read)
+        if now >= sizing.due_ns:
+            sizing.adjust(read, rtt, self._segment, now)
+            self._capacity = sizing.capacity
+            self.grows = self._capacity < limit
 
     def window_update_due(self) -> bool:
         """Tell whether reading has opened a window that the peer may be waiting for.

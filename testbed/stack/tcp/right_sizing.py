@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from testbed.stack.tcp.timestamps import Timestamping
+
 _INITIAL_SEGMENTS: Final = 10
 _SPARE_SEGMENTS: Final = 16
+_UNUSED: Final = 16  # less than that part of a window does not make it grow
 
 
 class WindowMemory:
@@ -36,6 +39,14 @@ class WindowMemory:
         self.left += octets
 
 
+def begins(position: int, capacity: int) -> bool:
+    """Tell whether so much has come that a window of that capacity is worth looking at.
+
+    Until then a connection, which may stay idle, keeps nothing for its window's growth.
+    """
+    return position * _UNUSED >= capacity
+
+
 class RightSizing:
     """How many octets a window may have.
 
@@ -45,18 +56,22 @@ class RightSizing:
 
     :param initial: octets to begin with; ``limit``: never more than that.
     :param memory: what it grows by comes from there.
+    :param position: everything before it has been read already.
     :ivar capacity: octets for now; it does not shrink.
+    :ivar due_ns: before that time there is nothing to look at.
     """
 
-    __slots__ = ("_begun_ns", "_limit", "_memory", "_most", "_position", "_taken", "capacity")
+    __slots__ = ("_begun_ns", "_limit", "_memory", "_most", "_position", "_taken", "capacity",
+                 "due_ns")  # fmt: skip
 
-    def __init__(self, initial: int, limit: int, memory: WindowMemory) -> None:
+    def __init__(self, initial: int, limit: int, memory: WindowMemory, position: int = 0) -> None:
         self.capacity = min(initial, limit)
+        self.due_ns = 0
         self._limit = limit
         self._memory = memory
         self._taken = 0
         self._begun_ns: int | None = None  # of the round trip
-        self._position = 0  # what had been read then
+        self._position = position  # what had been read then
         self._most = 0  # octets read in a round trip
 
     def adjust(self, position: int, rtt: int | None, segment: int, now: int) -> None:
@@ -68,10 +83,14 @@ class RightSizing:
         if self._begun_ns is None:
             self._begun_ns = now
             self._most = min(_INITIAL_SEGMENTS * segment, self.capacity)
-        if rtt is None or now - self._begun_ns < rtt:
+        if rtt is None:
+            return
+        if now - self._begun_ns < rtt:
+            self.due_ns = self._begun_ns + rtt
             return
         read = position - self._position
         self._begun_ns, self._position = now, position
+        self.due_ns = now + rtt
         if read <= self._most:
             return
         wanted = 2 * read + _SPARE_SEGMENTS * segment
@@ -90,22 +109,30 @@ class RightSizing:
 class ReceiveRtt:
     """The round-trip time as a receiver sees it, who sends nothing that is acknowledged.
 
-    A timestamp that the peer echoes tells it.  Without timestamps it is the shortest time that a
-    window's worth has taken to come.
+    A timestamp that the peer echoes for the first time tells it.  Without timestamps it is the
+    shortest time that a window's worth has taken to come.
 
     :ivar value: ``None`` before a measurement.
     """
 
-    __slots__ = ("_begun_ns", "_edge", "value")
+    __slots__ = ("_begun_ns", "_echo", "_edge", "value")
 
     def __init__(self) -> None:
         self.value: int | None = None
+        self._echo = 0  # the timestamp that was echoed last
         self._begun_ns: int | None = None
         self._edge = 0  # what comes before it was allowed when the window's worth began
 
-    def echoed(self, rtt: int) -> None:
-        """Take what a timestamp says."""
-        value = self.value
+    def echoed(self, stamps: Timestamping, now: int) -> None:
+        """Take what the timestamp of the segment at hand says."""
+        came = stamps.came
+        if came is None or came.echo == self._echo:
+            return
+        self._echo = came.echo
+        sent_ns = stamps.answered_ns
+        if sent_ns is None:
+            return
+        rtt, value = now - sent_ns, self.value
         self.value = max(1, rtt if value is None else value + (rtt - value) // 8)
 
     def arrived(self, position: int, edge: int, now: int) -> None:

@@ -307,7 +307,7 @@ def test_data_and_end_of_the_peer(script: Any) -> None:
 
 def test_window_of_who_opened_the_connection_grows_with_what_is_read(script: Any) -> None:
     """Its segments are measured from the handshake on: before, it does not know their size."""
-    world = script(receive_buffer=6 << 20, receive_buffer_initial=60_000, tcp={"timestamps": True})
+    world = script(receive_buffer=6 << 20, receive_buffer_initial=16_000, tcp={"timestamps": True})
     peer = world.dial()
     (syn,) = peer.take()
     stamp = find(syn.options, Timestamps)
@@ -321,7 +321,7 @@ def test_window_of_who_opened_the_connection_grows_with_what_is_read(script: Any
         peer.send(ACK, stamp, world.data(start, 1400, start + 1), payload=bytes(1400))
         world.connection.read(1400)
         world.pump()
-    assert world.connection.incoming.capacity == 60_000
+    assert world.connection.incoming.capacity == 16_000
 
 
 def test_unknown_join_answer_is_no_join(script: Any) -> None:

@@ -132,7 +132,7 @@ def test_windows_of_syns_are_never_scaled() -> None:
     script.out()
     script.inject("S.", 0, 1, win=2000, options=(MaximumSegmentSize(1460), WindowScale(7)))
     assert connection.send_window == 2000
-    assert script.last[0].window == (4 << 20) >> 7
+    assert script.last[0].window == (128 << 10) >> 7
     script.inject(".", 1, 1, win=2000)
     assert connection.send_window == 2000 << 7
 

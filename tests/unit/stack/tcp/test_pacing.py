@@ -57,7 +57,8 @@ def test_segments_leave_at_the_rate() -> None:
 @pytest.mark.parametrize("name", ["cubic", "reno"])
 def test_a_window_is_spread_over_the_round_trip(name: str) -> None:
     """The first one over half of it, as it doubles; never more than two segments at once."""
-    network = Network(TcpConfig(congestion=name, pacing=True), delay=50 * MS)
+    config = TcpConfig(congestion=name, pacing=True, receive_buffer_initial=0)
+    network = Network(config, delay=50 * MS)
     client, _ = network.connect()
     network.transcript.clear()
     client.send(bytes(2_000_000))

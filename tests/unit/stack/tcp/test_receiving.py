@@ -268,7 +268,8 @@ def test_a_window_that_was_closed_opens_by_a_segment() -> None:
 @pytest.mark.parametrize("size", [1, 999])
 def test_the_edge_of_a_scaled_window_is_that_of_the_buffer(size: int) -> None:
     """RFC 7323, section 2.4: it goes back by less than a unit, and what was offered is taken."""
-    script = Script(bare(receive_buffer=1_000_000, window_scaling=True))
+    whole = {"receive_buffer": 1_000_000, "receive_buffer_initial": 0}
+    script = Script(bare(**whole, window_scaling=True))
     connection = script.connect(SCALED)
     edges = []
     for number in range(QUICK):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.packet.options import Timestamps
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.right_sizing import ReceiveRtt, RightSizing, WindowMemory
+from testbed.stack.tcp.timestamps import Timestamping
 
 from .network import Network
 from .script import Script, bare
@@ -91,12 +94,27 @@ def test_no_reason_to_grow(reads: list[int], rtt: int | None) -> None:
     assert grown(RightSizing(30_000, 1 << 30, AMPLE), reads, rtt) == [30_000] * len(reads)
 
 
+def echoed(rtt: ReceiveRtt, sent: int, now: int) -> None:
+    """Let a segment come that answers one of that time."""
+    stamps = Timestamping(0, offered=True)
+    stamps.look([Timestamps(1, stamps.value(sent))], now)
+    rtt.echoed(stamps, now)
+
+
 def test_a_timestamp_tells_the_round_trip() -> None:
     rtt = ReceiveRtt()
-    rtt.echoed(80 * MS)
+    echoed(rtt, SECOND, SECOND + 80 * MS)
     assert rtt.value == 80 * MS
-    rtt.echoed(160 * MS)
+    echoed(rtt, 2 * SECOND, 2 * SECOND + 160 * MS)
     assert rtt.value == 90 * MS
+
+
+def test_a_timestamp_tells_it_once() -> None:
+    """A peer that has been silent echoes the one of before: that tells its silence."""
+    rtt = ReceiveRtt()
+    echoed(rtt, SECOND, SECOND + 80 * MS)
+    echoed(rtt, SECOND, 3 * SECOND)
+    assert rtt.value == 80 * MS
 
 
 def test_without_one_a_window_takes_a_round_trip() -> None:
@@ -125,6 +143,24 @@ def test_the_window_that_is_advertised_grows_only_for_who_reads(stamped: bool) -
         windows[reads] = client.send_window + server.readable
     assert windows[True] > 200_000
     assert windows[False] < 52_000  # windows on the wire are rounded up
+
+
+def test_a_connection_that_has_little_to_receive_keeps_nothing_for_growth() -> None:
+    network = Network(TcpConfig(), delay=20 * MS)
+    client, server = network.connect()
+    client.send(bytes(1000))
+    network.run_for(100 * MS)
+    assert server.readable == 1000
+    assert server.receive_rtt_ns is None
+    client.send(bytes(100_000))
+    network.run_for(200 * MS)
+    assert server.receive_rtt_ns is not None
+
+
+def test_the_numbers_of_linux_are_the_default() -> None:
+    """tcp_rmem of tcp(7), of TCP and of what subflows share."""
+    for config in (TcpConfig(), MptcpConfig()):
+        assert (config.first_window, config.receive_buffer) == (128 << 10, 6 << 20)
 
 
 def test_the_first_window_is_the_smaller_one() -> None:
