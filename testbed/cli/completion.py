@@ -160,40 +160,6 @@ def our_stacks(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from (it for it in stacks(incomplete) if not KINDS[it[0]].in_kernel)
 
 
-def devices(incomplete: str) -> Iterator[str]:
-    """Yield the devices of our stack whose name begins so: ``packet``, and TUN interfaces."""
-    from pathlib import Path
-
-    from testbed.host.devices.names import PACKET
-
-    before, plus, last = incomplete.rpartition("+")
-    found = (each.parent.name for each in Path("/sys/class/net").glob("*/tun_flags"))
-    names = (*(() if plus else (PACKET,)), *sorted(found))
-    yield from (before + plus + name for name in _beginning(names, last))
-
-
-def schedulers(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Yield the schedulers of our stack whose name begins so, with a line about each."""
-    yield from _choices("scheduler", incomplete)
-
-
-def path_managers(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Yield the path managers of our stack whose name begins so, with a line about each."""
-    yield from _choices("path_manager", incomplete)
-
-
-def congestion_controls(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Yield the congestion controls of our stacks whose name begins so, with a line about each."""
-    yield from _choices("congestion", incomplete)
-
-
-def _choices(option: str, incomplete: str) -> Iterator[tuple[str, str]]:
-    from testbed.workload.stacks.options import OUR_NAMES
-
-    summaries = OUR_NAMES[option].summaries()
-    yield from ((name, line) for name, line in summaries.items() if name.startswith(incomplete))
-
-
 def plugin_groups(incomplete: str) -> Iterator[str]:
     """Yield the groups of entry points whose name begins so."""
     from testbed.experiment.plugins import registries

@@ -28,36 +28,11 @@ def command(
     stack: Annotated[
         str,
         typer.Option(
-            help="userspace (MPTCP) or userspace-tcp.", autocompletion=completion.our_stacks
+            metavar="STACK",
+            help="userspace (MPTCP) or userspace-tcp, with parameters as in experiments.",
+            autocompletion=completion.our_stacks,
         ),
     ] = "userspace",
-    scheduler: Annotated[
-        str,
-        typer.Option(
-            help="Which subflow takes data: see testbed stacks.",
-            autocompletion=completion.schedulers,
-        ),
-    ] = "earliest",
-    path_manager: Annotated[
-        str,
-        typer.Option(help="Which subflows are opened.", autocompletion=completion.path_managers),
-    ] = "kernel_like",
-    subflows: Annotated[
-        Optional[int],  # noqa: UP045 - as above
-        typer.Option(min=1, max=64, help="How many at most, the first included."),
-    ] = None,
-    congestion: Annotated[
-        str,
-        typer.Option(help="Congestion control.", autocompletion=completion.congestion_controls),
-    ] = "cubic",
-    device: Annotated[
-        str,
-        typer.Option(
-            help="packet (packet sockets), or TUN interfaces: tun0, tun0+tun1.",
-            autocompletion=completion.devices,
-        ),
-    ] = "packet",
-    checksum: Annotated[bool, typer.Option("--checksum", help="Require DSS checksums.")] = False,
     wait: Annotated[
         Optional[float],  # noqa: UP045 - as above
         typer.Option(
@@ -91,15 +66,15 @@ def command(
     """Join standard input and output to a connection of the userspace stack.
 
     It works in the network namespace it is started in, beside the kernel's TCP. Without -s, the
-    addresses for subflows are those of "ip mptcp endpoint", and without --subflows the limits those
-    of "ip mptcp limits". Without --checksum, "net.mptcp.checksum_enabled" says whether DSS
-    checksums are required; a peer that requires them gets them. The end of the input closes the
-    sending side; the command ends when both sides are closed. A terminal as input ends when the
-    peer's side does, and is not read in the background.
+    addresses for subflows are those of "ip mptcp endpoint", and the limits those of "ip mptcp
+    limits". Parameters of the stack that are left out are as the namespace has them: its congestion
+    control, and whether DSS checksums are required ("net.mptcp.checksum_enabled"). The end of the
+    input closes the sending side; the command ends when both sides are closed. A terminal as input
+    ends when the peer's side does, and is not read in the background.
 
-    With --device tun0 the stack has addresses of its own: those that the kernel has as its peers on
-    tun0 ("ip address add ADDRESS peer OURS dev tun0"). Packet sockets are not needed then, only
-    that tun0 is this user's ("ip tuntap add dev tun0 mode tun user USER").
+    With --stack "userspace(device=tun0)" the stack has addresses of its own: those that the kernel
+    has as its peers on tun0 ("ip address add ADDRESS peer OURS dev tun0"). Packet sockets are not
+    needed then, only that tun0 is this user's ("ip tuntap add dev tun0 mode tun user USER").
 
     Exit codes: 0 both sides closed in order; 1 the connection failed, -w ran out, or FILE could
     not be written to the end; 2 bad input; 4 this process may not open packet sockets, or may not
@@ -109,27 +84,24 @@ def command(
 
         testbed exec lab server -- testbed nc -l 5001 > file
         testbed exec lab client -- testbed nc -v 10.0.1.2 5001 < file
-        testbed nc --device tun0 10.0.1.2 5001
+        testbed nc --stack "userspace(scheduler=blest)" 10.0.1.2 5001
+        testbed nc --stack "userspace(device=tun0)" 10.0.1.2 5001
         testbed nc -s 10.0.1.1 -s 10.0.2.1 --trace events.jsonl 10.0.1.2 5001
     """
     import asyncio
 
     from testbed.cli.ending import end_as_ctrl_c
     from testbed.host import netcat
+    from testbed.workload.stacks.choice import ours
+    from testbed.workload.stacks.userspace import of_netcat
 
+    chosen = ours(stack)
     options = netcat.options(
         where,
         listen=listen,
         ipv4=ipv4,
         ipv6=ipv6,
         sources=tuple(source or ()),
-        stack=stack,
-        scheduler=scheduler,
-        path_manager=path_manager,
-        subflows=subflows,
-        congestion=congestion,
-        device=device,
-        checksum=checksum,
         wait_s=wait,
         retry_s=retry,
         pcap=pcap,
@@ -137,4 +109,4 @@ def command(
         verbose=verbose,
     )
     end_as_ctrl_c()  # the kernel cannot close our connection: the peer would wait for ever
-    asyncio.run(netcat.run(options))
+    asyncio.run(netcat.run(options, of_netcat(chosen.kind, chosen.decoded)))

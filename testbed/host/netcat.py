@@ -9,14 +9,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from testbed.errors import InputError, TestbedError
-from testbed.hints import nearest
 from testbed.host import endpoints, stdio
 from testbed.host.devices import names
 from testbed.host.devices.opening import open_device
@@ -24,15 +23,12 @@ from testbed.host.driver import Host, HostServer
 from testbed.host.recording import Capture, JsonTracer
 from testbed.packet.address import Address
 from testbed.stack.connection import Connection
-from testbed.stack.mptcp.path_manager import PATH_MANAGERS
-from testbed.stack.mptcp.scheduler import SCHEDULERS
-from testbed.stack.tcp.congestion import CONTROLS
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.tcp.config import TcpConfig
 from testbed.streams import StreamPair, error_of
 
 RETRY_S: Final = 3.0  # a listener that was started just before us is ready by then
 _RETRY_EVERY_S: Final = 0.2
-STACKS: Final = ("userspace", "userspace-tcp")
-_OF_MPTCP: Final = ("scheduler", "path_manager", "subflows", "checksum")
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - it is a listener
 
 
@@ -42,10 +38,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     :param host: to connect to, or to listen on; ``None``: on any address.
     :param families: that may be used.
     :param sources: local addresses: the connection's, and further ones for subflows.
-    :param device: see :mod:`testbed.host.devices.names`.
-    :param subflows: that the connection may have, the first included; ``None``: as the namespace
-        limits them.
-    :param checksum: require DSS checksums.
     :param wait_s: give up after this time in which nothing happens; ``None``: never.
     :param retry_s: how long to keep trying if the connection is refused.
     """
@@ -55,18 +47,24 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     listen: bool
     families: tuple[socket.AddressFamily, ...]
     sources: tuple[str, ...] = ()
-    stack: str = STACKS[0]
-    scheduler: str = "earliest"
-    path_manager: str = "kernel_like"
-    subflows: int | None = None
-    congestion: str = "cubic"
-    device: str = names.PACKET
-    checksum: bool = False
     wait_s: float | None = None
     retry_s: float = RETRY_S
     pcap: Path | None = None
     trace: Path | None = None
     verbose: bool = False
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """The stack that the connection is over.
+
+    :param tcp: makes a configuration of TCP of that which the namespace has.
+    :param mptcp: the same of MPTCP; ``None``: it is plain TCP.
+    :param device: see :mod:`testbed.host.devices.names`.
+    """
+
+    tcp: Callable[[TcpConfig], TcpConfig]
+    mptcp: Callable[[MptcpConfig], MptcpConfig] | None = None
+    device: str = names.PACKET
 
 
 def options(
@@ -89,12 +87,6 @@ def options(
         families=tuple(family for family, allowed in wanted.items() if allowed),
         **others,
     )
-    _known("stack", found.stack, STACKS)
-    _heeded(found)
-    SCHEDULERS.check(found.scheduler)
-    PATH_MANAGERS.check(found.path_manager)
-    CONTROLS.check(found.congestion)
-    names.tuns(found.device)
     _nameable(found.host or "")
     for source in found.sources:
         _numeric(source)
@@ -105,21 +97,6 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise InputError(f"{text!r} is no port: it is a number from 1 to 65535")
     return int(text)
-
-
-def _known(what: str, name: str, those: Iterable[str]) -> None:
-    if name not in (known := tuple(those)):
-        raise InputError(f"unknown {what} {name!r}", hint=nearest(name, known))
-
-
-def _heeded(found: Options) -> None:
-    """Refuse options that the stack would not look at."""
-    if found.stack != "userspace-tcp":
-        return
-    for field in msgspec.structs.fields(Options):
-        if field.name in _OF_MPTCP and getattr(found, field.name) != field.default:
-            option = f"--{field.name.replace('_', '-')}"
-            raise InputError(f"{option} is for MPTCP only", hint="leave out --stack userspace-tcp")
 
 
 def _nameable(host: str) -> None:
@@ -137,7 +114,7 @@ def _numeric(host: str) -> None:
         raise InputError(f"{host!r} is no numeric address") from None
 
 
-async def run(options: Options) -> None:
+async def run(options: Options, stack: Stack) -> None:
     """Connect or listen, carry data both ways until both sides are closed, and leave.
 
     :raises TestbedError: the connection could not be opened, or failed.
@@ -145,7 +122,7 @@ async def run(options: Options) -> None:
     :raises PlatformError: this process may not open the device.
     """
     with contextlib.ExitStack() as files:
-        host = _host(options, files)
+        host = _host(options, stack, files)
         try:
             await _Session(options, host).run()
         finally:
@@ -153,32 +130,21 @@ async def run(options: Options) -> None:
             host.close()
 
 
-def _host(options: Options, files: contextlib.ExitStack) -> Host:
+def _host(options: Options, stack: Stack, files: contextlib.ExitStack) -> Host:
     tap = tracer = None
     if options.pcap is not None:
         tap = files.enter_context(contextlib.closing(Capture(options.pcap)))
     if options.trace is not None:
         tracer = files.enter_context(contextlib.closing(JsonTracer(options.trace)))
-    tcp = msgspec.structs.replace(endpoints.TCP, congestion=options.congestion)
-    if options.stack == "userspace-tcp":
-        return Host(endpoints.tcp(tcp), device=open_device(options.device), tap=tap)
-    config = endpoints.like_the_kernel(
-        msgspec.structs.replace(
-            endpoints.MPTCP,
-            tcp=tcp,
-            scheduler=options.scheduler,
-            path_manager=options.path_manager,
-            checksum=options.checksum,
-        )
-    )
-    further = options.sources if options.listen else options.sources[1:]
+    tcp = endpoints.usual(endpoints.TCP)
+    if stack.mptcp is None:
+        return Host(endpoints.tcp(stack.tcp(tcp)), device=open_device(stack.device), tap=tap)
+    config = endpoints.like_the_kernel(msgspec.structs.replace(endpoints.MPTCP, tcp=tcp))
     if options.sources:
+        further = options.sources if options.listen else options.sources[1:]
         config = endpoints.using(config, further, signal=options.listen)
-    if options.subflows is not None:
-        limits = msgspec.structs.replace(config.limits, subflows=options.subflows - 1)
-        config = msgspec.structs.replace(config, limits=limits)
-    make = endpoints.mptcp(config, tracer, follow=not options.sources)
-    return Host(make, device=open_device(options.device), tap=tap)
+    make = endpoints.mptcp(stack.mptcp(config), tracer, follow=not options.sources)
+    return Host(make, device=open_device(stack.device), tap=tap)
 
 
 class _Session:

@@ -308,7 +308,8 @@ def test_what_one_path_confirms_late_is_counted_too(lab, tmp_path):
         server = await lab.launcher.spawn("server", (*NC, "-w", "20", "-v", "-l", "5001"))
         assert b"listening" in await server.stderr.readline()
         server.stdin.close()
-        options = ("-w", "20", "-v", "--trace", str(trace), "--scheduler", "roundrobin")
+        options = ("-w", "20", "-v", "--trace", str(trace))
+        options += ("--stack", "userspace(scheduler=roundrobin)")
         client = await lab.launcher.spawn("client", (*NC, *options, lab.address, "5001"))
         client.stdin.write(bytes(1))  # no join before the peer has confirmed data
         await subflow_joined(trace)

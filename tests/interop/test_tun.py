@@ -349,7 +349,8 @@ def test_nc_and_unmodified_programs_take_a_device() -> None:
             with connection, connection.makefile("rb") as stream:
                 return stream.read()
 
-        nc = (*command, "nc", "-v", "--device", "tun0+tun1", kernels(4, 0), str(PORT))
+        stack = ("--stack", "userspace(device=tun0+tun1)")
+        nc = (*command, "nc", "-v", *stack, kernels(4, 0), str(PORT))
         with subprocess.Popen(nc, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as program:
             assert program.stdin is not None
             program.stdin.write(DATA)

@@ -14,6 +14,7 @@ from testbed.workload.stacks.model import StackKind
 
 if TYPE_CHECKING:
     from testbed.host.driver import Host
+    from testbed.host.netcat import Stack
 
 # What follows from the node or from what a program does, not from the choice of a stack.
 _OF_HOST: Final = {options.DEVICE: str}
@@ -45,6 +46,21 @@ def tcp_config(base: TcpConfig, chosen: Any) -> TcpConfig:
     """Return the configuration of a TCP endpoint with the options that were chosen."""
     config: TcpConfig = options.configured(base, options.given(chosen))
     return config
+
+
+def of_netcat(kind: StackKind, chosen: Any) -> Stack:
+    """Return the same for ``testbed nc``.
+
+    :param kind: one of ours, and the options that were ``chosen``.
+    """
+    from testbed.host.devices.names import PACKET
+    from testbed.host.netcat import Stack
+
+    return Stack(
+        tcp=lambda base: tcp_config(base, chosen),
+        mptcp=(lambda base: mptcp_config(base, chosen)) if kind is USERSPACE else None,
+        device=chosen.device or PACKET,
+    )
 
 
 def _mptcp(chosen: Any) -> Userspace:

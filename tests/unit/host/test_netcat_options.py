@@ -5,9 +5,15 @@ from __future__ import annotations
 import socket
 
 import pytest
+from typer.testing import CliRunner
 
+from testbed.cli.application import application
 from testbed.errors import InputError
 from testbed.host.netcat import describe, options
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.tcp.config import TcpConfig
+from testbed.workload.stacks.choice import ours
+from testbed.workload.stacks.userspace import of_netcat
 
 
 def parse(*where, listen=False, ipv4=False, ipv6=False, **others):
@@ -39,18 +45,6 @@ def test_a_family_can_be_asked_for():
         (["h", "0"], {}, "no port"),
         (["h", "65536"], {}, "no port"),
         (["h", "1"], {"ipv4": True, "ipv6": True}, "exclude"),
-        (["h", "1"], {"stack": "tcp"}, "unknown stack"),
-        (["h", "1"], {"stack": "userspace-tcp", "scheduler": "dems"}, "--scheduler is for MPTCP"),
-        (
-            ["h", "1"],
-            {"stack": "userspace-tcp", "path_manager": "command"},
-            "--path-manager is for MPTCP",
-        ),
-        (["h", "1"], {"stack": "userspace-tcp", "checksum": True}, "--checksum is for MPTCP"),
-        (["h", "1"], {"stack": "userspace-tcp", "subflows": 2}, "--subflows is for MPTCP"),
-        (["h", "1"], {"scheduler": "fastest"}, "no scheduler"),
-        (["h", "1"], {"path_manager": "none"}, "no path manager"),
-        (["h", "1"], {"congestion": "vegas"}, "no congestion control"),
         (["h", "1"], {"sources": ("here",)}, "no numeric address"),
         (["h", "1"], {"sources": ("a..b",)}, "no numeric address"),
         (["a..b", "1"], {}, "no name of a host"),
@@ -60,6 +54,41 @@ def test_a_family_can_be_asked_for():
 def test_what_makes_no_sense_is_refused(where, others, words):
     with pytest.raises(InputError, match=words):
         parse(*where, **others)
+
+
+@pytest.mark.parametrize(
+    ("stack", "words"),
+    [
+        ("tcp", "the kernel's stack"),
+        ("userspace/userspace-tcp", "speaks"),
+        ("userspace-tcp(scheduler=dems)", "scheduler"),
+        ("userspace-tcp(checksum=true)", "checksum"),
+        ("userspace(scheduler=fastest)", "no scheduler"),
+        ("userspace(path_manager=none)", "no path manager"),
+        ("userspace(congestion=vegas)", "no congestion control"),
+        ("userspace(device=eth)", "no interface"),
+    ],
+)
+def test_a_stack_that_cannot_be_is_bad_input(stack, words):
+    done = CliRunner().invoke(application, ["nc", "--stack", stack, "h", "1"])
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_a_stack_has_its_parameters_whatever_the_namespace_has():
+    chosen = ours("userspace(scheduler=blest, congestion=reno, subflows=3, device=tun7)")
+    stack = of_netcat(chosen.kind, chosen.decoded)
+    config = stack.mptcp(MptcpConfig(scheduler="ecf", checksum=True))
+    assert (config.scheduler, config.tcp.congestion) == ("blest", "reno")
+    assert (config.limits.subflows, config.checksum, stack.device) == (2, True, "tun7")
+
+
+def test_plain_tcp_has_no_mptcp():
+    chosen = ours("userspace-tcp(congestion=reno)")
+    stack = of_netcat(chosen.kind, chosen.decoded)
+    assert stack.mptcp is None
+    assert stack.tcp(TcpConfig()).congestion == "reno"
+    assert stack.device == "packet"
 
 
 TCP = {"bytes_acked": 5, "bytes_received": 6, "rtt": 12345, "total_retrans": 7}

@@ -109,7 +109,6 @@ def test_the_schema_names_stacks_probes_and_metrics() -> None:
         ("testbed show --metrics goodput,rtt_p9", "goodput,rtt_p95"),
         ("testbed compare --metrics good", "goodput"),
         ("testbed bisect --kernels uml:7.3,ho", "uml:7.3,host"),
-        ("testbed nc --scheduler ble", "blest"),
         ("testbed nc --stack userspace-", "userspace-tcp"),
         ("testbed baseline check quick", "quickstart"),
     ],
