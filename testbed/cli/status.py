@@ -166,6 +166,8 @@ def _wires(report: WireReport, description: Description) -> Table:
     for rare in ("early", "marked"):  # most wires never do this
         if not any(numbers[rare]):
             del numbers[rare]
+    links = description.topology.links if description.topology else ()
+    shared = {link.name for link in links if link.half_duplex}
     table = Table(box=None)
     for head in ("wire", "toward", "state", "engine", *numbers):
         table.add_column(head, no_wrap=True)
@@ -177,7 +179,7 @@ def _wires(report: WireReport, description: Description) -> Table:
             description.states.get(wire.link, "up"),
             wire.engine,
             *(str(column[n]) for column in numbers.values()),
-            wire.netem.to_tc(),
+            ", ".join(filter(None, (wire.netem.to_tc(), "half duplex" * (wire.link in shared)))),
         )
     return table
 

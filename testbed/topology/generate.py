@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import msgspec
 
 from testbed.document import Document
+from testbed.errors import all_of
 from testbed.topology.model import Kind
+from testbed.topology.shaping import shaping
 from testbed.topology.spec import (
     BCubeSpec,
     FatTreeSpec,
@@ -26,7 +29,11 @@ _Parts = tuple[dict[str, NodeSpec | None], dict[str, LinkSpec]]
 
 
 def expand(document: Document[TopologySpec]) -> TopologySpec:
-    """Return the topology with its generators carried out.  Raises InputError."""
+    """Return the topology with its generators carried out.
+
+    :raises InputError: what a generator asks for is wrong, at its own place and once, however
+        many links it makes.
+    """
     spec = document.value
     asked = spec.generate
     counts = {
@@ -52,6 +59,13 @@ def expand(document: Document[TopologySpec]) -> TopologySpec:
         "fat_tree": _fat_tree(asked.fat_tree) if asked.fat_tree else None,
         "bcube": _bcube(asked.bcube) if asked.bcube else None,
     }
+    all_of(
+        *(
+            functools.partial(shaping, document, f"generate.{name}", next(iter(parts[1].values())))
+            for name, parts in made.items()
+            if parts is not None
+        )
+    )
     for name, parts in made.items():
         if parts is None:
             continue

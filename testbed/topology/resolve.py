@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from testbed.document import Document
+from testbed.document import Document, join_path
 from testbed.errors import all_of
 from testbed.middlebox.box import Box
 from testbed.topology import endpoints, generate, hosts, routes, skeleton
@@ -29,7 +29,7 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
     shapings: dict[str, Shaping] = {}
 
     def shape(name: str, link: LinkSpec) -> None:
-        shapings[name] = shaping(document, name, link)
+        shapings[name] = shaping(document, join_path("links", name), link)
 
     skeletons: list[Skeleton] = []
     guarded: list[Boxes] = []

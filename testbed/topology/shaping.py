@@ -27,18 +27,18 @@ class Shaping(msgspec.Struct, frozen=True):
     toward: dict[str, Netem]
 
 
-def shaping(document: Document[TopologySpec], name: str, spec: LinkSpec) -> Shaping:
+def shaping(document: Document[TopologySpec], path: str, spec: LinkSpec) -> Shaping:
     """Read the netem options of a link.
 
+    :param path: where the file says them.
     :raises InputError: what is wrong with any direction, with file, line and path.
     """
-    path = join_path("links", name)
     both = Netem()
     if isinstance(spec.netem, str | dict):
         both = _read(document, both, spec.netem, f"{path}.netem")
     toward = all_of(
         *(
-            functools.partial(_read, document, both, it, join_path("links", name, "toward", node))
+            functools.partial(_read, document, both, it, f"{path}.{join_path('toward', node)}")
             for node, it in spec.toward.items()
         )
     )

@@ -74,6 +74,14 @@ BAD = {
         "generate: {line: {count: 65}}",
         "lab.yaml:1: generate.line.count: 65 nodes in a line; 64 is the most",
     ),
+    "shaping of generated links": (
+        "generate:\n  star:\n    count: 9\n    netem: {rate: parsec}",
+        "lab.yaml:4: generate.star.netem.rate: rate: 'parsec' is not a rate",
+    ),
+    "generated wires without a rate on a shared medium": (
+        "generate:\n  line:\n    count: 9\n    netem: delay 1ms\n    duplex: half",
+        "lab.yaml:5: generate.line.duplex: ",
+    ),
     "generated twice": (
         "nodes: {h1: {}}\ngenerate:\n  star: {count: 2}",
         "lab.yaml:3: generate.star: makes 'h1', which exists already",
@@ -244,6 +252,12 @@ BAD = {
 def test_bad_input_is_one_clear_line(kind: str) -> None:
     text, message = BAD[kind]
     assert error_of(text).startswith(message)
+
+
+def test_a_mistake_in_a_generator_is_named_once_however_many_links_it_makes() -> None:
+    with pytest.raises(InputError) as caught:
+        load("generate: {star: {count: 9, netem: {rate: fast}}}")
+    assert [each.path for each in caught.value.every] == ["generate.star.netem.rate"]
 
 
 def test_all_mistakes_are_named_at_once() -> None:
