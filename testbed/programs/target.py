@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ from testbed.sandbox.syscalls import pidfd_getfd
 
 _SOCKET: Final = re.compile(r"socket:\[(\d+)\]")
 _NETWORK: Final = "/proc/{}/ns/net"
+
+_Buffer = ctypes.Array[ctypes.c_char]
+_ByFile = Callable[[int, list[_Buffer], int], int]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -88,7 +92,7 @@ class Call:
         if size == 0:
             return b""
         buffer = ctypes.create_string_buffer(size)
-        done = self._move(_libc.process_vm_readv, buffer, address, size)
+        done = self._move(_libc.process_vm_readv, os.preadv, buffer, address)
         self.require_valid()
         if done != size:
             raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
@@ -103,15 +107,27 @@ class Call:
             return
         self.require_valid()
         buffer = ctypes.create_string_buffer(data, len(data))
-        if self._move(_libc.process_vm_writev, buffer, address, len(data)) != len(data):
+        if self._move(_libc.process_vm_writev, os.pwritev, buffer, address) != len(data):
             raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
 
     def _move(
-        self, how: ctypes._NamedFuncPointer, buffer: ctypes.Array[ctypes.c_char], there: int, n: int
+        self, how: ctypes._NamedFuncPointer, by_file: _ByFile, buffer: _Buffer, there: int
     ) -> int:
-        here = _Vector(ctypes.addressof(buffer), n)
-        remote = _Vector(there, n)
-        return int(how(self.pid, ctypes.byref(here), 1, ctypes.byref(remote), 1, 0))
+        """Return how many octets were moved between a buffer and the program's memory.
+
+        :param by_file: how it is done on a kernel without CONFIG_CROSS_MEMORY_ATTACH, with
+            /proc/PID/mem.  That can write to pages which the program itself only reads.
+        """
+        here = _Vector(ctypes.addressof(buffer), len(buffer))
+        remote = _Vector(there, len(buffer))
+        done = int(how(self.pid, ctypes.byref(here), 1, ctypes.byref(remote), 1, 0))
+        if done >= 0 or ctypes.get_errno() != errno.ENOSYS:
+            return done
+        try:
+            with Path(f"/proc/{self.pid}/mem").open("r+b", buffering=0) as memory:
+                return by_file(memory.fileno(), [buffer], there)
+        except OSError:
+            return -1
 
     def inode(self) -> int | None:
         """Return the number of the socket that its descriptor is; ``None``: it is no socket."""
