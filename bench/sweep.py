@@ -48,9 +48,9 @@ def sweep(cells: int, results: str) -> list[str]:
         matrix[name] = values[: min(left, len(values))]
     changed = {"workload.size": "1KB", "expect": [], "matrix": matrix}
     settings = itertools.chain.from_iterable(
-        ("--set", f"{name}={value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
+        ("--set", f"{name}={msgspec.json.encode(value).decode()}")
         for name, value in changed.items()
-    )  # fmt: skip
+    )
     options = ["--sim", "--stack", "userspace-tcp", "--repetitions", "1", "--results", results]
     return ["run", str(EXPERIMENT), *options, *settings]
 
@@ -110,12 +110,15 @@ def beside(cells: int) -> float:
     watch = Simulations()
     with tempfile.TemporaryDirectory() as results, _silent():
         arguments = ["testbed", *sweep(cells, results)]
-        patches = (
-            mock.patch.object(sys, "argv", arguments),
-            mock.patch.object(type(venue(SIMULATION)), "run_once", lambda _, run: watch.run_once(run)),
-        )  # fmt: skip
+        simulated = mock.patch.object(
+            type(venue(SIMULATION)), "run_once", lambda _, run: watch.run_once(run)
+        )
         began = time.process_time()
-        with patches[0], patches[1], contextlib.suppress(SystemExit):
+        with (
+            mock.patch.object(sys, "argv", arguments),
+            simulated,
+            contextlib.suppress(SystemExit),
+        ):
             testbed()
         took = time.process_time() - began
     if watch.count != cells:
