@@ -24,7 +24,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     :param parameters: the values of each axis of the matrix.
     :param flows: for each flow the metrics that its workload gives; the name is empty where the
         experiment names no flows.
-    :param links: the two nodes of each link.
+    :param links: the nodes at each link, VLAN and tunnel.
     :param probes: those that measure.
     :param own: metrics that programs of the experiment print.
     :param decided: whether there are enough runs to decide anything.
@@ -33,7 +33,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     stacks: Sequence[str]
     parameters: Mapping[str, Sequence[Scalar]]
     flows: Mapping[str, Sequence[str]]
-    links: Mapping[str, tuple[str, str]]
+    links: Mapping[str, tuple[str, ...]]
     probes: Sequence[str]
     decided: bool
     own: Mapping[str, Metric] = {}

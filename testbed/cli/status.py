@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from testbed.sandbox import Description, Observation
+    from testbed.sandbox.observation import LinkState, NamespaceState
     from testbed.topology.model import Topology
     from testbed.wire.report import Wire, WireReport
+
+
+_BORN = frozenset(
+    ("tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0")
+)
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -101,28 +107,12 @@ def _print_list(descriptions: list[Description]) -> None:
 
 
 def _print(status: Status) -> None:
-    from rich.table import Table
-
     description = status.description
     built = description.topology.name if description.topology else "no topology"
     console().print(f"{description.name}: {built}, since {_when(description.started_at)}")
     if description.fault:
         console().print(f"FAULT: {description.fault}")
-    table = Table("node", "interface", "state", "addresses", "packets in", "out", box=None)
-    for state in status.observation.namespaces.values():
-        for link in state.links:
-            if link.name == "lo" or state.name.startswith("@"):
-                continue
-            addresses = [a.address for a in state.addresses if a.interface == link.name]
-            table.add_row(
-                state.name,
-                link.name,
-                "up" if link.up and link.carrier else "no carrier" if link.up else "down",
-                " ".join(addresses),
-                str(link.rx_packets),
-                str(link.tx_packets),
-            )
-    console().print(table)
+    console().print(_interfaces(status.observation))
     endpoints = _endpoints(status.observation)
     if endpoints.row_count:
         console().print(endpoints)
@@ -130,6 +120,44 @@ def _print(status: Status) -> None:
         console().print(_wires(status.wires, description))
         if status.wires.boxes:
             console().print(_boxes(status.wires))
+
+
+def _interfaces(observation: Observation) -> Table:
+    from rich.table import Table
+
+    rows = []
+    for state in observation.namespaces.values():
+        for link in state.links:
+            if link.name == "lo" or state.name.startswith("@") or _is_of_the_kernel(link):
+                continue
+            addresses = [a.address for a in state.addresses if a.interface == link.name]
+            shown = "up" if link.up and link.carrier else "no carrier" if link.up else "down"
+            numbers = (str(link.rx_packets), str(link.tx_packets))
+            stands = _stands_on(link, state)
+            rows.append((state.name, link.name, shown, " ".join(addresses), *numbers, stands))
+    heads = ["node", "interface", "state", "addresses", "packets in", "out", "made of"]
+    if not any(row[-1] for row in rows):
+        heads.pop()
+    table = Table(*heads, box=None)
+    for row in rows:
+        table.add_row(*row[: len(heads)])
+    return table
+
+
+def _is_of_the_kernel(link: LinkState) -> bool:
+    """Tell whether it is a tunnel that each new namespace has where its module is loaded."""
+    return not link.up and link.name in _BORN
+
+
+def _stands_on(link: LinkState, state: NamespaceState) -> str:
+    """Return what an interface is made of, or the VRF it is in, in the words of ip-link(8)."""
+    if link.device is not None:
+        return str(link.device)
+    if link.name in state.wireguard:
+        peered = state.wireguard[link.name]
+        return f"type wireguard peer {peered.endpoint} port {peered.port}"
+    vrfs = [each.name for each in state.links if each.kind == "vrf"]
+    return f"master {link.master}" if link.master in vrfs else ""
 
 
 def _endpoints(observation: Observation) -> Table:

@@ -110,7 +110,8 @@ def interface_down(case: Case) -> Iterator[Finding]:
                 continue
             if link.up:
                 state = "has no carrier: its link, or the other end, is down"
-                remedy = f"testbed link SANDBOX {interface.link} up"
+                card = case.node(node).card(interface) or interface
+                remedy = f"testbed link SANDBOX {card.link} up"
             else:
                 state, remedy = "is down", f"ip link set {interface.name} up on {node}"
             yield Finding("interface_down", node, f"interface {interface.name} {state}", remedy)
@@ -243,7 +244,8 @@ def swallowed(case: Case) -> Iterator[Finding]:
         )
         for node, destination, source in hops:
             hop = case.forwarding.hop(node, destination, source)
-            link = case.topology.link(hop.interface.link) if hop else None
+            card = case.node(node).card(hop.interface) if hop else None
+            link = case.topology.link(card.link) if card else None
             if link and any(_loses_all(netem) for netem in (link.toward_a, link.toward_b)):
                 yield Finding(
                     "blackhole",

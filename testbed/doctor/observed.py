@@ -6,12 +6,12 @@ so be asked about the observed one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from testbed.sandbox.observation import NamespaceState, Observation
-from testbed.topology.model import Interface, Kind, Link, Node, Topology
+from testbed.topology.model import Interface, Kind, Node, Topology
 from testbed.topology.operations import WIRE
 from testbed.wire.netem import Netem
 from testbed.wire.report import WireReport
@@ -20,7 +20,8 @@ from testbed.wire.report import WireReport
 def observed_topology(built: Topology, observation: Observation, wires: WireReport) -> Topology:
     """Return the network as it is now.
 
-    Which interfaces a link joins is as it was built; all the rest is what the kernel has.  An
+    Which interfaces a link joins, and what they stand on, is as it was built; all the rest is what
+    the kernel has.  An
     interface that is down, or whose other end is, has no addresses here: nothing can be sent from
     them.
 
@@ -38,7 +39,10 @@ def observed_topology(built: Topology, observation: Observation, wires: WireRepo
         )
         for link in built.links
     )
-    nodes = [_node(state, links) for name, state in states.items() if name != WIRE]
+    known = {node.name: node for node in built.nodes}
+    nodes = [
+        _node(state, states, known.get(name)) for name, state in states.items() if name != WIRE
+    ]
     nodes += [
         Node(name=node.name, kind=Kind.SWITCH) for node in built.nodes if node.kind is Kind.SWITCH
     ]
@@ -58,7 +62,7 @@ def _interface(states: Mapping[str, NamespaceState], end: Interface) -> Interfac
     )
 
 
-def _node(state: NamespaceState, links: Iterable[Link]) -> Node:
+def _node(state: NamespaceState, states: Mapping[str, NamespaceState], built: Node | None) -> Node:
     forwards = "1" in (
         state.sysctls.get("net.ipv4.ip_forward"),
         state.sysctls.get("net.ipv6.conf.all.forwarding"),
@@ -66,9 +70,10 @@ def _node(state: NamespaceState, links: Iterable[Link]) -> Node:
     return Node(
         name=state.name,
         kind=Kind.ROUTER if forwards else Kind.HOST,
-        interfaces=tuple(
-            end for link in links for end in (link.a, link.b) if end.node == state.name
-        ),
+        interfaces=()
+        if built is None
+        else tuple(_interface(states, it) for it in built.interfaces),
+        vrfs=() if built is None else built.vrfs,
         rules=state.rules,
         routes=state.routes,
         all_routes=True,

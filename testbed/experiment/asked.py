@@ -69,11 +69,23 @@ def scope(
             "" if spec.workload is not None else name: _given(spec, name, flow)
             for name, flow in spec.named_flows.items()
         },
-        links={link.name: (link.a.node, link.b.node) for link in topology.links},
+        links=_links(topology),
         probes=spec.probes,
         decided=decided,
         own=_own(spec),
     )
+
+
+def _links(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """Return the nodes at each link, VLAN and tunnel."""
+    found: dict[str, tuple[str, ...]] = {
+        link.name: (link.a.node, link.b.node) for link in topology.links
+    }
+    for node in topology.nodes:
+        for interface in node.interfaces:
+            if interface.device is not None:
+                found[interface.link] = (*found.get(interface.link, ()), node.name)
+    return found
 
 
 def is_deterministic(machine: str) -> bool:

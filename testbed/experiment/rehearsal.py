@@ -16,6 +16,7 @@ from testbed.experiment.scenario import PlannedFlow, scenario
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
 from testbed.results.model import STACK_PREFIX, Cell
+from testbed.topology.carried import devices_of
 from testbed.topology.model import Topology
 from testbed.topology.plan import check_engine
 from testbed.topology.spec import TopologySpec
@@ -85,8 +86,8 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         run = scenario(self.written, self.network, self.choices, cell, there)
         found = run.topology
         self._check_devices(run.flows, place)
-        if self.machine != SIMULATION and self.written.value.wire == "netem":
-            _check_boxes(found, self.network)
+        if self.machine != SIMULATION:
+            _check_engine(found, self.written.value.wire, self.network)
         _check_simulable(self.machine, found, self.network)
         if self.here and not self.written.value.machines:
             self._ask_kernel(found, place)
@@ -169,17 +170,20 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check_simulable(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse what only kernels have: processes in nodes."""
+    """Refuse what only kernels have: processes in nodes, and interfaces that stand on others."""
     if machine != SIMULATION:
         return
     for node in topology.nodes:
         if node.run:
             raise written.error("cannot be simulated", join_path("nodes", node.name, "run"))
+        for kind, path in devices_of(node):
+            message = f"a simulated network has no {kind}: frames there have no headers to add"
+            raise written.error(message, path, "run it on a kernel: --machine uml:7.3")
 
 
-def _check_boxes(topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse middleboxes where netem shall shape all links."""
+def _check_engine(topology: Topology, engine: str, written: Document[TopologySpec]) -> None:
+    """Refuse what the engine that shall shape all links does not have."""
     try:
-        check_engine(topology, "netem")
+        check_engine(topology, engine)
     except InputError as error:
         raise written.error(error.message, error.path or "", error.hint) from None

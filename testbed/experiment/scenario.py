@@ -326,7 +326,7 @@ def _paths(
     ways = ways_of(topology, pairs, forwarding)
     return tuple(
         PathRecord(
-            link=way.links[0],
+            link=way.link,
             links=way.links,
             source=way.source,
             destination=way.destination,

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP, NLM_F_ACK_TLVS = 1, 4, 0x10, 0x300, 0x200
@@ -79,6 +80,16 @@ def u16(number: int, value: int) -> bytes:
     return attribute(number, value.to_bytes(2, _ORDER))
 
 
+def b16(number: int, value: int) -> bytes:
+    """Return an attribute of 16 bits in network order."""
+    return attribute(number, value.to_bytes(2, "big"))
+
+
+def b32(number: int, value: int) -> bytes:
+    """Return an attribute of 32 bits in network order."""
+    return attribute(number, value.to_bytes(4, "big"))
+
+
 def u32(number: int, value: int) -> bytes:
     """Return an attribute of 32 bits."""
     return attribute(number, value.to_bytes(4, _ORDER))
@@ -101,15 +112,22 @@ def nested(number: int, *parts: bytes) -> bytes:
 
 def attributes(message: bytes, start: int) -> Attributes:
     """Return the attributes of a message from an offset on; what is broken ends them."""
-    found = Attributes()
+    return Attributes(_each(message, start))
+
+
+def values(octets: bytes) -> list[bytes]:
+    """Return the values of a list: attributes whose numbers say nothing."""
+    return [value for _, value in _each(octets, 0)]
+
+
+def _each(message: bytes, start: int) -> Iterator[tuple[int, bytes]]:
     end = len(message)
     while start + _ATTRIBUTE.size <= end:
         size, number = _ATTRIBUTE.unpack_from(message, start)
         if size < _ATTRIBUTE.size or start + size > end:
-            break
-        found[number & _TYPE] = message[start + _ATTRIBUTE.size : start + size]
+            return
+        yield number & _TYPE, message[start + _ATTRIBUTE.size : start + size]
         start += size + 3 & ~3
-    return found
 
 
 def family(host: str) -> socket.AddressFamily:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import functools
-import struct
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from testbed.netlink import codec
+from testbed.netlink import codec, generic
 from testbed.netlink.codec import Attributes, Request
 from testbed.netlink.transport import Netlink
 
-# linux/genetlink.h
-_GENERIC: Final = struct.Struct("=BBxx")  # struct genlmsghdr: command, version
-_ATTRIBUTES: Final = codec.HEADER.size + _GENERIC.size  # where they start
-_CONTROL, _GETFAMILY, _FAMILY_ID, _FAMILY_NAME, _GROUPS = 16, 3, 1, 2, 7
-_GROUP_NAME, _GROUP_ID = 1, 2
 _NAME: Final = "mptcp_pm"  # MPTCP_PM_NAME
 EVENTS_GROUP: Final = "mptcp_pm_events"  # MPTCP_PM_EV_GRP_NAME
 
@@ -82,36 +75,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def family_number(netlink: Netlink) -> int | None:
     """Return the generic netlink number of the path manager; None: this kernel has none."""
-    found = _family(netlink)
-    return None if found is None else found.number(_FAMILY_ID)
+    return generic.number(netlink, _NAME)
 
 
 def groups(netlink: Netlink) -> dict[str, int] | None:
     """Return the path manager's groups of multicasts by name; None: this kernel has none."""
-    found = _family(netlink)
-    if found is None:
-        return None
-    listed = found.nested(_GROUPS)
-    each = [listed.nested(number) for number in listed]
-    return {group.text(_GROUP_NAME) or "": group.number(_GROUP_ID) for group in each}
-
-
-def _family(netlink: Netlink) -> Attributes | None:
-    fixed = _GENERIC.pack(_GETFAMILY, 1)
-    request = codec.request(_CONTROL, 0, fixed, codec.text(_FAMILY_NAME, _NAME))
-    try:
-        answer = netlink.get(request)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise
-    return codec.attributes(answer, _ATTRIBUTES)
+    return generic.groups(netlink, _NAME)
 
 
 def read_event(message: bytes) -> Event:
     """Return the event that a multicast of :data:`EVENTS_GROUP` tells of."""
-    command, _ = _GENERIC.unpack_from(message, codec.HEADER.size)
-    attrs = codec.attributes(message, _ATTRIBUTES)
+    command, _ = generic.HEADER.unpack_from(message, codec.HEADER.size)
+    attrs = codec.attributes(message, generic.ATTRIBUTES)
 
     def number(which: int) -> int | None:
         return attrs.number(which) if which in attrs else None
@@ -143,12 +118,12 @@ def _end(attrs: Attributes, ipv4: int, ipv6: int, port: int) -> tuple[str, int] 
 
 def message(family: int, command: int, *parts: bytes) -> Request:
     """Return a request to the path manager."""
-    return codec.request(family, 0, _GENERIC.pack(command, _VERSION), *parts)
+    return generic.request(family, _VERSION, command, *parts)
 
 
 def read_limits(netlink: Netlink, family: int) -> tuple[int, int]:
     """Return the namespace's limits: further subflows, and ADD_ADDRs that are taken up."""
-    answer = codec.attributes(netlink.get(message(family, GET_LIMITS)), _ATTRIBUTES)
+    answer = codec.attributes(netlink.get(message(family, GET_LIMITS)), generic.ATTRIBUTES)
     return answer.number(SUBFLOWS), answer.number(RCV_ADD_ADDRS)
 
 
@@ -164,7 +139,9 @@ def _get_endpoints(family: int) -> Request:
 
 def read_endpoints(bodies: Iterable[bytes]) -> tuple[KernelEndpoint, ...]:
     """Return the endpoints of :func:`dump_endpoints`."""
-    return tuple(_endpoint(codec.attributes(body, _ATTRIBUTES).nested(_ADDR)) for body in bodies)
+    return tuple(
+        _endpoint(codec.attributes(body, generic.ATTRIBUTES).nested(_ADDR)) for body in bodies
+    )
 
 
 def add_endpoint(family: int, endpoint: KernelEndpoint) -> Request:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from testbed.topology.devices import Gre, Peered, Vlan, Vrf
 from testbed.topology.model import Endpoint, Limits, Neighbour, Route, Rule
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "NamespaceState",
     "Neighbour",
     "Observation",
+    "Peered",
     "QdiscState",
     "Route",
     "Rule",
@@ -35,8 +37,9 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     carrier: bool  # IFF_RUNNING: it sends; the other end of a veth pair is up too
     mtu: int
     mac: str  # empty where the link has no addresses, as of a TUN interface
-    master: str | None  # the bridge it is a port of
+    master: str | None  # the bridge it is a port of, or its VRF
     offload: bool  # transmit checksums are left to the device, and with them segmentation
+    device: Vlan | Gre | Vrf | None = None  # what it stands on
     rx_packets: int = 0
     rx_bytes: int = 0
     rx_dropped: int = 0
@@ -85,6 +88,7 @@ class NamespaceState(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     rules: tuple[Rule, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    wireguard: dict[str, Peered] = {}  # by the name of the interface
     qdiscs: tuple[QdiscState, ...] = ()
     limits: Limits | None = None  # None: no MPTCP in this kernel
     endpoints: tuple[Endpoint, ...] = ()

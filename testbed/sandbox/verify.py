@@ -17,6 +17,7 @@ import msgspec
 from testbed.errors import OperationError
 from testbed.sandbox.observation import Address, NamespaceState
 from testbed.topology import operations as ops
+from testbed.topology.devices import WireGuard, kind_of
 from testbed.topology.model import EndpointFlag
 
 Key: TypeAlias = tuple[object, ...]  # the first element is the part of the state it is in
@@ -103,7 +104,7 @@ def _words(key: Key, value: object) -> str:
 
 def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
     for link in state.links:
-        for field in ("kind", "up", "carrier", "mtu", "mac", "master", "offload"):
+        for field in ("kind", "up", "carrier", "mtu", "mac", "master", "offload", "device"):
             yield ("links", link.name, field), getattr(link, field)
     for address in state.addresses:
         yield ("addresses", address.interface, address.address), address
@@ -116,13 +117,13 @@ def _shown(state: NamespaceState) -> Iterator[tuple[Key, object]]:
             )
     for rule in state.rules:
         yield ("rules", rule.source, rule.priority), rule
+    yield from ((("wireguard", name), peered) for name, peered in state.wireguard.items())
     for neighbour in state.neighbours:
         yield ("neighbours", neighbour.interface, neighbour.address), neighbour
     for endpoint in state.endpoints:
         yield ("endpoints", endpoint.id), endpoint
     yield ("limits",), state.limits
-    for key, text in state.sysctls.items():
-        yield ("sysctls", key), text
+    yield from ((("sysctls", key), text) for key, text in state.sysctls.items())
 
 
 Wanted: TypeAlias = Iterator[tuple[str, Key, object]]
@@ -159,6 +160,29 @@ def _(operation: ops.AddVeth) -> Wanted:
         }
         for field, value in fields.items():
             yield end.namespace, ("links", end.interface, field), value
+
+
+@_wanted.register
+def _(operation: ops.AddDevice) -> Wanted:
+    fields: dict[str, object] = {"kind": kind_of(operation.device), "up": True}
+    if operation.mac:
+        fields["mac"] = operation.mac.lower()
+    if operation.mtu:
+        fields["mtu"] = operation.mtu
+    if not isinstance(operation.device, WireGuard):  # what it is set to is another operation
+        fields["device"] = operation.device
+    for field, value in fields.items():
+        yield operation.namespace, ("links", operation.interface, field), value
+
+
+@_wanted.register
+def _(operation: ops.SetWireGuard) -> Wanted:
+    yield operation.namespace, ("wireguard", operation.interface), operation.peered
+
+
+@_wanted.register
+def _(operation: ops.SetMaster) -> Wanted:
+    yield operation.namespace, ("links", operation.interface, "master"), operation.master
 
 
 @_wanted.register

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from testbed.errors import InputError
 from testbed.middlebox.base import Middlebox
 from testbed.middlebox.kinds import boxes
 from testbed.packet.segment import Segment
@@ -24,6 +25,7 @@ from testbed.sim.host import EndpointFactory, Host, Stacks
 from testbed.sim.ip import Ip
 from testbed.sim.loop import VirtualLoop
 from testbed.sim.state import NetworkState
+from testbed.topology.carried import devices_of
 from testbed.topology.forwarding import Forwarding, Hop, forwards, host
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.operations import (
@@ -59,12 +61,14 @@ class Network:
 
     :param endpoint_of: makes the endpoint of each node.
     :param seed: of everything random; equal seeds give equal packets at equal times.
-    :raises InputError: a wire's trace cannot be used.
+    :raises InputError: a wire's trace cannot be used, or there are VLANs, tunnels or VRFs.
     """
 
     def __init__(
         self, topology: Topology, endpoint_of: EndpointFactory, *, loop: VirtualLoop, seed: int = 0
     ) -> None:
+        for kind, path in (each for node in topology.nodes for each in devices_of(node)):
+            raise InputError(f"a simulated network has no {kind}", path=path)
         self._agenda = loop.agenda
         self._state = NetworkState(topology)
         self._links = {link.name: link for link in topology.links}

@@ -17,15 +17,15 @@ import msgspec
 
 from testbed.document import join_path
 from testbed.errors import all_of
+from testbed.topology.ends import AUTOMATIC, End, Segment
 from testbed.topology.forwarding import unfit
 from testbed.topology.model import Family
-from testbed.topology.skeleton import End, Segment, Skeleton
+from testbed.topology.skeleton import Skeleton
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LENGTH: Final = {Family.IPV4: 24, Family.IPV6: 64}
-_AUTOMATIC: Final = [family.value for family in Family]  # the words for an automatic address
 _MIN_IPV6_MTU: Final = 1280  # octets; RFC 8200, section 5
 
 
@@ -62,7 +62,7 @@ def assign(skeleton: Skeleton) -> Addressing:
             functools.partial(add_explicit, end, index)
             for end in explicit
             for index, text in enumerate(end.spec.addresses or ())
-            if text not in _AUTOMATIC
+            if text not in AUTOMATIC
         )
     )
     _check_explicit(skeleton, explicit)
@@ -235,11 +235,7 @@ def _number(
     own = {
         end: [value for value in explicit[end] if value.family is family] for end in segment.ends
     }
-    automatic = [
-        end
-        for end in segment.ends
-        if family in (_AUTOMATIC if end.spec.addresses is None else end.spec.addresses)
-    ]
+    automatic = [end for end in segment.ends if family in end.addresses]
     subnets = list(dict.fromkeys(v.network for values in own.values() for v in values))
     for end, values in own.items():
         of[end].extend(
@@ -286,5 +282,6 @@ def _check_mtu(skeleton: Skeleton, of: dict[End, list[Address]]) -> None:
     for end, addresses in of.items():
         if end.mtu < _MIN_IPV6_MTU and any(a.family is Family.IPV6 for a in addresses):
             message = f"{end.mtu} octets are too few for IPv6, which needs {_MIN_IPV6_MTU}"
-            path = join_path("links", end.link, "mtu")
-            raise skeleton.document.error(message, path, "or write addressing: {ipv6: null}")
+            raise skeleton.document.error(
+                message, end.mtu_path, "or write addressing: {ipv6: null}"
+            )

@@ -11,8 +11,8 @@ from testbed import document
 from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.middlebox.box import Box
+from testbed.topology.ends import End
 from testbed.topology.model import Neighbour
-from testbed.topology.skeleton import End
 from testbed.topology.spec import BoxSpec, LinkSpec, TopologySpec
 
 _TEXT: Final = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)

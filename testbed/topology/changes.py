@@ -69,8 +69,10 @@ def link_up(topology: Topology, link: str, present: Topology | None = None) -> O
         for end in (found.a, found.b):
             owner = topology.node(end.node)
             if owner.kind is not Kind.SWITCH:
-                now = (present or topology).node(end.node).interface(end.name)
-                operations += _restore(owner, end, now.addresses)
+                now = (present or topology).node(end.node)
+                for each in owner.interfaces:
+                    if owner.card(each) == end:  # the end itself, and the VLANs on it
+                        operations += _restore(owner, each, now.interface(each.name).addresses)
     return tuple(operations)
 
 

@@ -16,8 +16,9 @@ import msgspec
 from testbed.document import join_path
 from testbed.hints import nearest
 from testbed.topology.addresses import Addressing
+from testbed.topology.ends import End
 from testbed.topology.model import Endpoint, EndpointFlag, Family, Limits
-from testbed.topology.skeleton import End, Skeleton
+from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import (
     MAX_SUBFLOWS,
     MOST_SUBFLOWS,
@@ -172,7 +173,7 @@ def _default(skeleton: Skeleton, node: str) -> list[FlagName]:
     ends = skeleton.ends[node]
     if len(ends) < 2:
         return []
-    first = sum(skeleton.links[end.link][0] is end for end in ends)
+    first = sum(end.first for end in ends)
     return ["subflow"] if 2 * first >= len(ends) else ["signal"]
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from testbed.topology.devices import Vlan
 from testbed.topology.model import MAIN_TABLE, Family, Interface, Kind, Node, Route, Topology
 
 MAX_HOPS: Final = 64  # the default TTL of Linux
@@ -82,7 +83,7 @@ class Forwarding:
 
     def __init__(self, topology: Topology) -> None:
         self._nodes = {node.name: node for node in topology.nodes}
-        self._segments = _segments(topology)
+        self._segments = domains(topology)
         self._holder = {
             host(address): interface
             for node in topology.nodes
@@ -91,7 +92,12 @@ class Forwarding:
         }
 
     def hop(
-        self, node: str, destination: str, source: str | None = None, interface: str | None = None
+        self,
+        node: str,
+        destination: str,
+        source: str | None = None,
+        interface: str | None = None,
+        vrf: str = "",
     ) -> Hop | None:
         """Return the next hop of a packet, or None where there is no route.
 
@@ -99,14 +105,20 @@ class Forwarding:
 
         :param source: the address the sender is bound to, which decides about rules.
         :param interface: the interface it is bound to: other interfaces' routes do not match.
+        :param vrf: that of the interface which the packet has come in by.
         """
-        return next(iter(self.hops(node, destination, source, interface)), None)
+        return next(iter(self.hops(node, destination, source, interface, vrf)), None)
 
     def hops(
-        self, node: str, destination: str, source: str | None = None, interface: str | None = None
+        self,
+        node: str,
+        destination: str,
+        source: str | None = None,
+        interface: str | None = None,
+        vrf: str = "",
     ) -> tuple[Hop, ...]:
         """Return the next hop on each of the ways of equal cost; see :meth:`hop`."""
-        route = self._route(node, destination, source, interface)
+        route = self._route(node, destination, source, interface, vrf)
         if route is not None and route.nexthops:
             return tuple(
                 Hop(self._nodes[node].interface(it.interface), it.via, route.source, several=True)
@@ -130,9 +142,9 @@ class Forwarding:
             return Hop(self._nodes[node].interface(interface), destination, None)
         return None
 
-    def _is_own(self, node: str, address: str) -> bool:
+    def _is_own(self, node: str, address: str, vrf: str = "") -> bool:
         holder = self._holder.get(address)
-        return holder is not None and holder.node == node
+        return holder is not None and (holder.node, holder.vrf) == (node, vrf)
 
     def _says_on_link(self, node: str, route: Route) -> bool:
         """Tell whether the gateway of an IPv4 route says that its destination is on link.
@@ -173,11 +185,16 @@ class Forwarding:
         return next((it for it in node.interfaces if self._hears(hop.interface, it)), None)
 
     def _route(
-        self, node: str, destination: str, source: str | None, interface: str | None
+        self,
+        node: str,
+        destination: str,
+        source: str | None,
+        interface: str | None,
+        vrf: str,
     ) -> Route | None:
         wanted = _address(destination)
         tables = self._tables(node)
-        for number in self._table_order(node, source):
+        for number in self._table_order(node, source, vrf):
             for network, route in tables.get(number, ()):
                 if wanted.version != network.version or wanted not in network:
                     continue
@@ -227,20 +244,28 @@ class Forwarding:
         A node takes packets for any of its addresses, whichever interface they come in by; but no
         IPv4 packets from itself, as those are martians (RFC 1812, section 5.3.7).
         """
-        start = node
-        for hops in range(MAX_HOPS):
-            if hops and family_of(source) is Family.IPV4 and self._is_own(node, source):
-                return False
-            if self._is_own(node, destination):
-                return True
+        return self.path(node, destination, source, interface) is not None
+
+    def path(
+        self, node: str, destination: str, source: str, interface: str | None = None
+    ) -> tuple[Hop, ...] | None:
+        """Return the hops of a packet that arrives; None: it does not.  See :meth:`reaches`."""
+        start, vrf = node, ""
+        found: list[Hop] = []
+        for _ in range(MAX_HOPS):
+            if found and family_of(source) is Family.IPV4 and self._is_own(node, source, vrf):
+                return None
+            if self._is_own(node, destination, vrf):
+                return tuple(found)
             if node != start and not forwards(self._nodes[node], family_of(source)):
-                return False
-            hop = self.hop(node, destination, source, interface)
+                return None
+            hop = self.hop(node, destination, source, interface, vrf)
             following = None if hop is None else self.neighbour(hop)
-            if following is None:
-                return False
-            node, interface = following.node, None
-        return False
+            if hop is None or following is None:
+                return None
+            found.append(hop)
+            node, interface, vrf = following.node, None, following.vrf
+        return None
 
     def connects(self, source: str, destination: str, interface: str | None = None) -> bool:
         """Whether packets between two addresses arrive in both directions."""
@@ -254,11 +279,13 @@ class Forwarding:
     def _hears(self, a: Interface, b: Interface) -> bool:
         return self._segments[a.node, a.name] == self._segments[b.node, b.name]
 
-    def _table_order(self, node: str, source: str | None) -> Iterator[int]:
+    def _table_order(self, node: str, source: str | None, vrf: str) -> Iterator[int]:
+        if vrf:  # the kernel's rule for VRFs stands before those of the topology
+            yield dict(self._nodes[node].vrfs)[vrf].table
         if source is not None:
             address = _address(source)
             for rule in sorted(self._nodes[node].rules, key=lambda rule: rule.priority):
-                if address in _network(rule.source):
+                if not rule.mark and address in _network(rule.source):
                     yield rule.table
         yield MAIN_TABLE
 
@@ -271,11 +298,11 @@ class Forwarding:
         """
         tables: dict[int, list[tuple[IpNetwork, Route]]] = {}
         routes = self._nodes[node].routes
-        written = {route.destination for route in routes if route.table == MAIN_TABLE}
+        written = {(route.table, route.destination) for route in routes}
         connected = (
             route
             for route in _connected(self._nodes[node])
-            if ":" in route.destination or route.destination not in written
+            if ":" in route.destination or (route.table, route.destination) not in written
         )
         for route in (*connected, *routes):
             network = _network(route.destination)
@@ -321,16 +348,18 @@ def _label(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
 
 def _connected(node: Node) -> Iterator[Route]:
     """Yield the routes that the kernel adds for the addresses of a node."""
+    tables = dict(node.vrfs)
     for interface in () if node.all_routes else node.interfaces:
+        table = tables[interface.vrf].table if interface.vrf else MAIN_TABLE
         for address in interface.addresses:
             network = str(_interface(address).network)
             # Of IPv6 the kernel chooses the source when it is needed.
             source = None if ":" in address else host(address)
-            yield Route(destination=network, interface=interface.name, source=source)
+            yield Route(destination=network, interface=interface.name, source=source, table=table)
 
 
-def _segments(topology: Topology) -> dict[tuple[str, str], str]:
-    """Return, for each interface, a name of its layer 2 domain."""
+def domains(topology: Topology) -> dict[tuple[str, str], str]:
+    """Return, for each interface by node and name, a name of its layer 2 domain."""
     switches = {node.name for node in topology.nodes if node.kind is Kind.SWITCH}
     joined: dict[str, set[str]] = {}  # switch -> all switches of its domain
     for link in topology.links:
@@ -345,4 +374,11 @@ def _segments(topology: Topology) -> dict[tuple[str, str], str]:
             name = f"switch {min(joined.get(switch, {switch}))}"
         for end in (link.a, link.b):
             segments[end.node, end.name] = name
+    for node in topology.nodes:
+        for interface in node.interfaces:
+            if isinstance(interface.device, Vlan):
+                lower = segments[node.name, interface.device.lower]
+                segments[node.name, interface.name] = f"{lower} vlan {interface.device.id}"
+            elif interface.device is not None:
+                segments[node.name, interface.name] = f"tunnel {interface.link}"
     return segments

@@ -19,11 +19,14 @@ _KEY: Final = re.compile(r"net(\.[A-Za-z0-9_/-]+)+")
 
 
 def neighbours(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[Neighbour, ...]:
-    """Return permanent entries for the other end of every segment that has just two."""
+    """Return permanent entries for the other end of every segment that has just two.
+
+    At a tunnel none is asked for.
+    """
     return tuple(
         Neighbour(interface=end.name, address=address.host, mac=other.mac)
         for end in skeleton.ends[node]
-        if len(skeleton.segment_of[end].ends) == 2
+        if len(skeleton.segment_of[end].ends) == 2 and end.tunnel is None
         for other in skeleton.segment_of[end].ends
         if other is not end
         for address in addressing.of[other]

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from testbed.middlebox.box import Box
+from testbed.topology.devices import Tunnel, Vlan, Vrf
 from testbed.wire.netem import Netem
 
 MAIN_TABLE: Final = 254  # RT_TABLE_MAIN, linux/rtnetlink.h
@@ -54,22 +55,25 @@ class EndpointFlag(enum.StrEnum):
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
-    """One end of a link at a node."""
+    """One end of a link, a VLAN or a tunnel at a node."""
 
     node: str
     name: str  # at most 15 characters (IFNAMSIZ - 1)
-    link: str
-    mac: str  # "02:00:00:00:00:01"
+    link: str  # or the VLAN, as "trunk.10", or the tunnel
+    mac: str  # "02:00:00:00:00:01"; a tunnel has none
     mtu: int  # octets
     addresses: tuple[str, ...] = ()  # with prefix length: "10.0.1.1/24", "fd00:0:0:1::1/64"
+    device: Vlan | Tunnel | None = None  # None: it is an end of a link itself
+    vrf: str = ""  # the VRF it belongs to; empty: none
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """Per-source policy routing: packets from ``source`` use routing table ``table``."""
+    """Policy routing: packets from ``source``, and with ``mark``, use routing table ``table``."""
 
-    source: str  # a prefix, usually /32 or /128
+    source: str  # a prefix, usually /32 or /128; of any source 0.0.0.0/0 or ::/0
     table: int
     priority: int
+    mark: int = 0  # of the packets of a tunnel; 0: whatever they have
 
 
 class NextHop(msgspec.Struct, frozen=True):
@@ -142,6 +146,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits | None = None  # None: the kernel's own
     endpoints: tuple[Endpoint, ...] = ()
     run: tuple[tuple[str, ...], ...] = ()  # commands, once the network is built
+    vrfs: tuple[tuple[str, Vrf], ...] = ()  # by name
 
     def interface(self, name: str) -> Interface:
         """Return the interface of that name; ``KeyError`` if there is none."""
@@ -149,6 +154,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
             if interface.name == name:
                 return interface
         raise KeyError(name)
+
+    def card(self, interface: Interface) -> Interface | None:
+        """Return the end of a link that an interface's frames cross; None: it is of a tunnel."""
+        while isinstance(interface.device, Vlan):
+            interface = self.interface(interface.device.lower)
+        return interface if interface.device is None else None
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

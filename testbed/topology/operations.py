@@ -11,11 +11,12 @@ live.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 import msgspec
 
 from testbed.middlebox.box import Box
+from testbed.topology.devices import Device, Peered
 from testbed.topology.model import (
     MAIN_TABLE,
     Endpoint,
@@ -31,12 +32,7 @@ from testbed.wire.netem import Netem
 WIRE: Final = "@wire"
 
 
-class _Placed(Protocol):
-    @property
-    def namespace(self) -> str: ...
-
-
-def _ip(operation: _Placed) -> str:
+def _ip(operation: Placed) -> str:
     return f"ip -n {operation.namespace}"
 
 
@@ -44,19 +40,22 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag=T
     """Base of all operations."""
 
 
-class AddNamespace(Operation, frozen=True, kw_only=True):
-    """A network namespace for a host or router, its loopback up."""
+class Placed(Operation, frozen=True, kw_only=True):
+    """Base of those in one namespace."""
 
     namespace: str
+
+
+class AddNamespace(Placed, frozen=True, kw_only=True):
+    """A network namespace for a host or router, its loopback up."""
 
     def __str__(self) -> str:
         return f"ip netns add {self.namespace}"
 
 
-class AddBridge(Operation, frozen=True, kw_only=True):
+class AddBridge(Placed, frozen=True, kw_only=True):
     """A switch: a bridge without spanning tree or multicast snooping."""
 
-    namespace: str
     interface: str
 
     def __str__(self) -> str:
@@ -95,10 +94,46 @@ class AddVeth(Operation, frozen=True, kw_only=True):
         return f"ip link add name {self.a} type veth peer name {self.b}"
 
 
-class SetSysctl(Operation, frozen=True, kw_only=True):
+class AddDevice(Placed, frozen=True, kw_only=True):
+    """An interface that stands on others: a VLAN, a tunnel or a VRF; it is up when this is done.
+
+    ``mac`` and ``mtu`` are empty where the kernel's own choice will do.
+    """
+
+    interface: str
+    device: Device
+    mac: str = ""
+    mtu: int = 0  # octets
+
+    def __str__(self) -> str:
+        mac = f" address {self.mac}" if self.mac else ""
+        mtu = f" mtu {self.mtu}" if self.mtu else ""
+        return f"{_ip(self)} link add name {self.interface}{mac}{mtu} up {self.device}"
+
+
+class SetWireGuard(Placed, frozen=True, kw_only=True):
+    """``wg set``."""
+
+    interface: str
+    peered: Peered
+
+    def __str__(self) -> str:
+        return f"ip netns exec {self.namespace} wg set {self.interface} {self.peered}"
+
+
+class SetMaster(Placed, frozen=True, kw_only=True):
+    """``ip link set IFACE master VRF``: the interface becomes one of a VRF."""
+
+    interface: str
+    master: str
+
+    def __str__(self) -> str:
+        return f"{_ip(self)} link set dev {self.interface} master {self.master}"
+
+
+class SetSysctl(Placed, frozen=True, kw_only=True):
     """``sysctl -w key=value`` in one namespace."""
 
-    namespace: str
     key: str  # dotted: "net.ipv4.ip_forward"
     value: str
 
@@ -106,10 +141,9 @@ class SetSysctl(Operation, frozen=True, kw_only=True):
         return f"ip netns exec {self.namespace} sysctl -w '{self.key}={self.value}'"
 
 
-class AddAddress(Operation, frozen=True, kw_only=True):
+class AddAddress(Placed, frozen=True, kw_only=True):
     """``ip address add``; IPv6 without duplicate address detection."""
 
-    namespace: str
     interface: str
     address: str  # with prefix length
 
@@ -118,10 +152,9 @@ class AddAddress(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} address add {self.address} dev {self.interface}{nodad}"
 
 
-class RemoveAddress(Operation, frozen=True, kw_only=True):
+class RemoveAddress(Placed, frozen=True, kw_only=True):
     """``ip address del``."""
 
-    namespace: str
     interface: str
     address: str
 
@@ -129,10 +162,9 @@ class RemoveAddress(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} address del {self.address} dev {self.interface}"
 
 
-class AddNeighbour(Operation, frozen=True, kw_only=True):
+class AddNeighbour(Placed, frozen=True, kw_only=True):
     """``ip neighbour add ... nud permanent``."""
 
-    namespace: str
     neighbour: Neighbour
 
     def __str__(self) -> str:
@@ -141,10 +173,9 @@ class AddNeighbour(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} neighbour replace {words} nud permanent"
 
 
-class RemoveNeighbour(Operation, frozen=True, kw_only=True):
+class RemoveNeighbour(Placed, frozen=True, kw_only=True):
     """``ip neighbour del``."""
 
-    namespace: str
     neighbour: Neighbour
 
     def __str__(self) -> str:
@@ -152,18 +183,18 @@ class RemoveNeighbour(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} neighbour del {it.address} dev {it.interface}"
 
 
-class _OfRule(Operation, frozen=True, kw_only=True):
+class _OfRule(Placed, frozen=True, kw_only=True):
     """The action on a rule of routing by source."""
 
     verb: ClassVar[str]
 
-    namespace: str
     rule: Rule
 
     def __str__(self) -> str:
         it = self.rule
         family = " -6" if ":" in it.source else ""
-        words = f"from {it.source} lookup {it.table} priority {it.priority}"
+        mark = f" fwmark {it.mark}" if it.mark else ""
+        words = f"from {it.source}{mark} lookup {it.table} priority {it.priority}"
         return f"{_ip(self)}{family} rule {self.verb} {words}"
 
 
@@ -179,12 +210,11 @@ class RemoveRule(_OfRule, frozen=True, kw_only=True):
     verb = "del"
 
 
-class _OfRoute(Operation, frozen=True, kw_only=True):
+class _OfRoute(Placed, frozen=True, kw_only=True):
     """The action on a route."""
 
     verb: ClassVar[str]
 
-    namespace: str
     route: Route
 
     def __str__(self) -> str:
@@ -214,10 +244,9 @@ class RemoveRoute(_OfRoute, frozen=True, kw_only=True):
     verb = "del"
 
 
-class SetLimits(Operation, frozen=True, kw_only=True):
+class SetLimits(Placed, frozen=True, kw_only=True):
     """``ip mptcp limits set``."""
 
-    namespace: str
     limits: Limits
 
     def __str__(self) -> str:
@@ -226,10 +255,9 @@ class SetLimits(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} mptcp limits set {words}"
 
 
-class AddEndpoint(Operation, frozen=True, kw_only=True):
+class AddEndpoint(Placed, frozen=True, kw_only=True):
     """``ip mptcp endpoint add``; an endpoint with no ``interface`` is bound to none."""
 
-    namespace: str
     endpoint: Endpoint
 
     def __str__(self) -> str:
@@ -240,24 +268,22 @@ class AddEndpoint(Operation, frozen=True, kw_only=True):
         return f"{_ip(self)} mptcp endpoint add {words}"
 
 
-class RemoveEndpoint(Operation, frozen=True, kw_only=True):
+class RemoveEndpoint(Placed, frozen=True, kw_only=True):
     """``ip mptcp endpoint delete id ID``."""
 
-    namespace: str
     id: int
 
     def __str__(self) -> str:
         return f"{_ip(self)} mptcp endpoint delete id {self.id}"
 
 
-class ChangeEndpoint(Operation, frozen=True, kw_only=True):
+class ChangeEndpoint(Placed, frozen=True, kw_only=True):
     """``ip mptcp endpoint change``: whether an endpoint is a backup, and whether ``fullmesh``.
 
     Hosts tell the peers of its subflows that they are backups (MP_PRIO of RFC 8684, section 3.3.8).
     With ``fullmesh`` there are subflows to each address of the peer, and without it to one.
     """
 
-    namespace: str
     endpoint: Endpoint
 
     def __str__(self) -> str:
@@ -325,10 +351,9 @@ class BeginTraces(Operation, frozen=True, kw_only=True):
         return "wire begin traces"
 
 
-class SetLink(Operation, frozen=True, kw_only=True):
+class SetLink(Placed, frozen=True, kw_only=True):
     """``ip link set IFACE up|down`` in one namespace."""
 
-    namespace: str
     interface: str
     up: bool
 
@@ -340,6 +365,9 @@ AnyOperation = (
     AddNamespace
     | AddBridge
     | AddVeth
+    | AddDevice
+    | SetWireGuard
+    | SetMaster
     | SetSysctl
     | AddAddress
     | RemoveAddress

@@ -1,7 +1,8 @@
 """From a topology to the operations that build it, in an order in which they can be carried out.
 
 Namespaces come first, then sysctls (interfaces take them on when they appear), switches, veth
-pairs, each node's addresses, neighbours, rules, routes and MPTCP settings, and the wires last.
+pairs, each node's VLANs, tunnels and VRFs, addresses, neighbours, rules, routes and MPTCP settings,
+and the wires last.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from collections.abc import Collection, Iterator
 
 from testbed.document import Document, join_path
 from testbed.errors import InputError
+from testbed.topology.devices import Peered, Vlan, WireGuard
+from testbed.topology.forwarding import domains
+from testbed.topology.keys import private_key, public_key
 from testbed.topology.model import Interface, Kind, Link, Node, Topology, middle
 from testbed.topology.operations import (
     WIRE,
     AddAddress,
     AddBridge,
+    AddDevice,
     AddEndpoint,
     AddNamespace,
     AddNeighbour,
@@ -26,7 +31,9 @@ from testbed.topology.operations import (
     AnyOperation,
     Plan,
     SetLimits,
+    SetMaster,
     SetSysctl,
+    SetWireGuard,
     VethEnd,
 )
 from testbed.topology.resolve import resolve
@@ -60,9 +67,17 @@ def plan(topology: Topology, *, engine: str = "auto", seed: int = 0) -> Plan:
 def check_engine(topology: Topology, engine: str) -> None:
     """Check that an engine can carry all links.
 
-    :raises InputError: a link has middleboxes or a shared medium, which the engine does not have.
+    :raises InputError: a link has middleboxes or a shared medium, which the engine does not have,
+        or VLANs, whose tags the emulator does not see.
     """
+    tagged = _tagged(topology)
     for link in topology.links:
+        if link.name in tagged and (_emulated(link) or (link.wire and engine == "emulator")):
+            raise InputError(
+                "the emulator carries no VLANs: packet sockets take the tags from frames",
+                path=join_path("links", link.name),
+                hint="take its middleboxes and duplex away, and use the engine netem or auto",
+            )
         if engine != "netem" or not _emulated(link):
             continue
         key, missing = "duplex", "medium that both directions share"
@@ -73,6 +88,21 @@ def check_engine(topology: Topology, engine: str) -> None:
             path=join_path("links", link.name, key),
             hint="with the engine auto the emulator carries this link, and netem the others",
         )
+
+
+def _tagged(topology: Topology) -> set[str]:
+    """Return the links that frames of VLANs cross: in all of a segment."""
+    vlans = [
+        (node.name, interface.device.lower)
+        for node in topology.nodes
+        for interface in node.interfaces
+        if isinstance(interface.device, Vlan)
+    ]
+    if not vlans:
+        return set()
+    domain = domains(topology)
+    tagged = {domain[place] for place in vlans}
+    return {link.name for link in topology.links if domain[link.a.node, link.a.name] in tagged}
 
 
 def _emulated(link: Link) -> bool:
@@ -92,18 +122,21 @@ def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOpera
     for index, link in enumerate(topology.links):
         yield from _veths(index, link, switches)
     for node in nodes:
+        yield from _devices(topology, node, seed)
         yield from _sysctls(node, late=True)
         yield from _node(node)
+    tagged = _tagged(topology)
     for index, link in enumerate(topology.links):
         if link.wire:
-            yield _wire(index, link, engine, seed)
+            yield _wire(index, link, "netem" if link.name in tagged else engine, seed)
 
 
 def _sysctls(node: Node, *, late: bool) -> Iterator[AnyOperation]:
     """Those that name an interface (``net.ipv4.conf.wifi.forwarding``) must wait for it."""
-    names = {interface.name for interface in node.interfaces}
+    names = {interface.name for interface in node.interfaces} | {name for name, _ in node.vrfs}
     for key, value in node.sysctls:
-        if (not names.isdisjoint(key.split(".")[3:4])) is late:
+        separator = "/" if "/" in key else "."
+        if (not names.isdisjoint(key.split(separator)[3:4])) is late:
             yield SetSysctl(namespace=node.name, key=key, value=value)
 
 
@@ -136,6 +169,45 @@ def _end(interface: Interface, link: Link, switches: Collection[str]) -> VethEnd
         offload=link.offload,
         bridge=interface.node if port else None,
     )
+
+
+def _devices(topology: Topology, node: Node, seed: int) -> Iterator[AnyOperation]:
+    """VRFs, and what stands on the ends of links; what belongs to a VRF is put there."""
+    for name, vrf in node.vrfs:
+        yield AddDevice(namespace=node.name, interface=name, device=vrf)
+    for interface in node.interfaces:
+        if interface.device is not None:
+            yield AddDevice(
+                namespace=node.name,
+                interface=interface.name,
+                device=interface.device,
+                mac=interface.mac,
+                mtu=interface.mtu,
+            )
+        if isinstance(interface.device, WireGuard):
+            yield _wireguard(topology, interface, interface.device, seed)
+        if interface.vrf:
+            yield SetMaster(namespace=node.name, interface=interface.name, master=interface.vrf)
+
+
+def _wireguard(
+    topology: Topology, interface: Interface, device: WireGuard, seed: int
+) -> SetWireGuard:
+    tunnel = interface.link
+    peer = next(
+        node.name
+        for node in topology.nodes
+        for other in node.interfaces
+        if other.link == tunnel and other is not interface
+    )
+    peered = Peered(
+        private_key=private_key(seed, tunnel, interface.node),
+        peer_key=public_key(private_key(seed, tunnel, peer)),
+        endpoint=device.remote,
+        port=device.port,
+        mark=device.mark,
+    )
+    return SetWireGuard(namespace=interface.node, interface=interface.name, peered=peered)
 
 
 def _node(node: Node) -> Iterator[AnyOperation]:

@@ -9,12 +9,14 @@ from pathlib import PurePath
 from testbed.document import Document, join_path
 from testbed.errors import all_of
 from testbed.middlebox.box import Box
-from testbed.topology import endpoints, generate, hosts, routes, skeleton
+from testbed.topology import carried, endpoints, generate, hosts, routes, skeleton, vrfs
 from testbed.topology.addresses import Addressing, assign
 from testbed.topology.boxes import Boxes, boxes, neighbours
+from testbed.topology.devices import Tunnel, Vlan, WireGuard
+from testbed.topology.ends import End
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
 from testbed.topology.shaping import Shaping, shaping
-from testbed.topology.skeleton import End, Skeleton
+from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import LinkSpec, TopologySpec
 
 
@@ -42,7 +44,7 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
     (bones,), (middleboxes,) = skeletons, guarded
     routes.check_size(bones)
     addressing = assign(bones)
-    interfaces = {end: _interface(end, addressing) for pair in bones.links.values() for end in pair}
+    interfaces = _interfaces(bones, addressing)
     ipv4 = routes.Router(bones, addressing, Family.IPV4)
     routers = [ipv4, routes.Router(bones, addressing, Family.IPV6, like=ipv4)]
     wanted = endpoints.families(bones, addressing, family)
@@ -64,17 +66,39 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
         *(functools.partial(add_node, name, spec.kind) for name, spec in bones.nodes.items()),
         *(functools.partial(add_link, name, spec) for name, spec in bones.spec.links.items()),
     )
-    return Topology(name=PurePath(document.name).stem, nodes=tuple(nodes), links=tuple(links))
+    found = Topology(name=PurePath(document.name).stem, nodes=tuple(nodes), links=tuple(links))
+    carried.check(bones, found)
+    return found
 
 
-def _interface(end: End, addressing: Addressing) -> Interface:
-    return Interface(
-        node=end.node,
-        name=end.name,
-        link=end.link,
-        mac=end.mac,
-        mtu=end.mtu,
-        addresses=tuple(address.text for address in addressing.of.get(end, ())),
+def _interfaces(bones: Skeleton, addressing: Addressing) -> dict[End, Interface]:
+    devices = carried.devices(bones, addressing)
+    cards = {
+        address.host: end.mtu
+        for ends in bones.ends.values()
+        for end in ends
+        if end.tunnel is None
+        for address in addressing.of.get(end, ())
+    }
+    return {
+        end: Interface(
+            node=end.node,
+            name=end.name,
+            link=end.link,
+            mac=end.mac,
+            mtu=_mtu(end, devices.get(end), cards),
+            addresses=tuple(address.text for address in addressing.of.get(end, ())),
+            device=devices.get(end),
+            vrf=end.vrf,
+        )
+        for ends in bones.ends.values()
+        for end in ends
+    }
+
+
+def _mtu(end: End, device: Vlan | Tunnel | None, cards: Mapping[str, int]) -> int:
+    return (
+        end.mtu if device is None or isinstance(device, Vlan) else carried.mtu(end, device, cards)
     )
 
 
@@ -94,11 +118,13 @@ def _node(
 ) -> Node:
     known = hosts.neighbours(bones, addressing, name)
     translated = neighbours(middleboxes, bones.links, name)
-    rules, table = routes.node_routes(bones, addressing, routers, name)
+    own = tuple(interfaces[end] for end in bones.ends[name])
+    marked = [it.device for it in own if isinstance(it.device, WireGuard) and it.device.mark]
+    rules, table = routes.node_routes(bones, addressing, routers, name, marked)
     return Node(
         name=name,
         kind=bones.nodes[name].kind,
-        interfaces=tuple(interfaces[end] for end in bones.ends[name]),
+        interfaces=own,
         rules=rules,
         routes=table,
         neighbours=tuple(dict.fromkeys((*known, *translated))),
@@ -106,6 +132,7 @@ def _node(
         limits=endpoints.limits(bones, name),
         endpoints=endpoints.endpoints(bones, addressing, name, wanted),
         run=tuple(map(_command, bones.nodes[name].run)),
+        vrfs=vrfs.devices(bones.nodes[name]),
     )
 
 

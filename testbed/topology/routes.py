@@ -5,6 +5,9 @@ is taken, or with ``multipath`` all of them.
 A node with one interface gets a default route, and more specific ones only where another router
 on its segment is nearer.  Routers and hosts with several interfaces get one route per subnet.
 
+A way leads through a tunnel only where there is no other: the network that carries the tunnel comes
+first.  Each VRF of a router has a table, and routes as if it were a router of its own.
+
 A host with several interfaces has besides, for each, a rule ``from ADDRESS lookup TABLE`` and a
 table that knows only what can be reached through that interface and ends in ``unreachable
 default``: a packet never leaves through another interface than its source address's.
@@ -20,9 +23,13 @@ import msgspec
 
 from testbed.document import join_path
 from testbed.hints import nearest
+from testbed.topology import vrfs
 from testbed.topology.addresses import Address, Addressing, IpAddress
+from testbed.topology.devices import WireGuard
+from testbed.topology.ends import End
+from testbed.topology.forwarding import family_of
 from testbed.topology.model import MAIN_TABLE, Family, NextHop, Route, Rule
-from testbed.topology.skeleton import End, Skeleton
+from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import RouteSpec
 
 FIRST_TABLE: Final = 1001  # of a node's first interface; above 255, which the kernel names
@@ -33,6 +40,7 @@ MAX_ROUTES: Final = 200_000  # routers times subnets
 
 _Place = TypeVar("_Place", str, int)  # a router, or the number of a subnet
 _First = tuple[End, End]  # the end and the gateway that begin a way
+_Level = dict[str, dict[_First, None]]  # routers, and what begins the ways to them
 _Way = tuple[int, list[_First]]  # to a subnet: one beginning, or with multipath all of them
 
 
@@ -59,7 +67,13 @@ class Router:
             end: [a for a in addresses if a.family is family]
             for end, addresses in addressing.of.items()
         }
-        self._subnets = [it for subnets in addressing.subnets for it in subnets[family]]
+        self._subnets: list[str] = []
+        self._tunnelled: set[int] = set()  # subnets of tunnels
+        for segment, subnets in zip(skeleton.segments, addressing.subnets, strict=True):
+            first = len(self._subnets)
+            self._subnets += subnets[family]
+            if segment.is_tunnel:
+                self._tunnelled.update(range(first, len(self._subnets)))
         numbers = {subnet: index for index, subnet in enumerate(self._subnets)}
         self.own = {
             end: sorted({numbers[it.network] for it in addresses})
@@ -77,19 +91,27 @@ class Router:
         self._beside: dict[str, list[int]] = {}
         for subnet, gateways in enumerate(self.gateways):
             for gateway in gateways:
-                self._beside.setdefault(gateway.node, []).append(subnet)
+                self._beside.setdefault(gateway.router, []).append(subnet)
         self.known: dict[tuple[End, ...], list[_Way]] = {}
         if like is not None and (like.own, like.gateways) == (self.own, self.gateways):
             self.known = like.known
 
     def routes(self, node: str) -> list[Route]:
-        """Return what goes into the main table of a node."""
+        """Return what goes into the main table of a node, and into those of its VRFs."""
         ends = [end for end in self._skeleton.ends[node] if self._of.get(end)]
         if not ends or not self._beside:
             return []
-        if len(self._skeleton.ends[node]) == 1:
+        tables = vrfs.devices(self._skeleton.nodes[node])
+        if len(self._skeleton.ends[node]) == 1 and not tables:
             return self._single_homed(ends[0])
-        return list(self._routes(self._ways(ends), MAIN_TABLE))
+        free = [end for end in ends if not end.vrf]
+        routes = list(self._routes(self._ways(free), MAIN_TABLE)) if free else []
+        for name, vrf in tables:
+            own = [end for end in ends if end.vrf == name]
+            if own:
+                routes += self._routes(self._ways(own), vrf.table)
+                routes.append(self._unreachable(vrf.table))
+        return routes
 
     def table(self, end: End, table: int) -> list[Route]:
         """Return the table for packets whose source is an address of ``end``."""
@@ -102,8 +124,12 @@ class Router:
             for network, source in reversed(connected.items())
         ]
         routes += self._routes(self._ways([end]), table)
-        routes.append(Route(destination=DEFAULT[self._family], table=table, kind="unreachable"))
+        routes.append(self._unreachable(table))
         return routes
+
+    def _unreachable(self, table: int) -> Route:
+        """Return the end of a table: no packet goes on to the next one."""
+        return Route(destination=DEFAULT[self._family], table=table, kind="unreachable")
 
     def _single_homed(self, end: End) -> list[Route]:
         gateways = self._others(end)
@@ -144,17 +170,19 @@ class Router:
         """Search breadth first, from the gateways beside the ends in their order.
 
         That order is kept on every level, so of equally short ways the one of the first end and
-        gateway is found first; without multipath the others are left out.
+        gateway is found first; without multipath the others are left out.  What lies behind tunnels
+        waits until there is no way without.
         """
         found: dict[int, dict[_First, None]] = {}
         seen = {subnet for end in ends for subnet in self.own[end]}
-        level: dict[str, dict[_First, None]] = {}
-        for end in ends:
-            for gateway in self._others(end):
-                self._reach(level, gateway.node, {(end, gateway): None})
+        level, later = self._neighbours(ends)
         reached = set(level)
         missing = len(self._wanted.keys() - seen)
-        while level and missing:
+        while (level or later) and missing:
+            if not level:
+                level = {router: it for router, it in later.items() if router not in reached}
+                later = {}
+                reached.update(level)
             now: dict[int, dict[_First, None]] = {}
             for router, firsts in level.items():
                 for subnet in self._beside[router]:
@@ -165,11 +193,22 @@ class Router:
             missing -= sum(subnet in self._wanted for subnet in now)
             level = {}
             for subnet, firsts in now.items():
+                into = later if subnet in self._tunnelled else level
                 for gateway in self.gateways[subnet]:
-                    if gateway.node not in reached:
-                        self._reach(level, gateway.node, firsts)
+                    if gateway.router not in reached:
+                        self._reach(into, gateway.router, firsts)
             reached.update(level)
         return [(subnet, list(found[subnet])) for subnet in self._wanted if subnet in found]
+
+    def _neighbours(self, ends: list[End]) -> tuple[_Level, _Level]:
+        """Return the gateways beside some ends, and those at the other end of a tunnel."""
+        level: _Level = {}
+        later: _Level = {}
+        for end in ends:
+            for gateway in self._others(end):
+                into = level if end.tunnel is None else later
+                self._reach(into, gateway.router, {(end, gateway): None})
+        return level, later
 
     def _reach(
         self, places: dict[_Place, dict[_First, None]], place: _Place, firsts: dict[_First, None]
@@ -219,23 +258,39 @@ def check_size(skeleton: Skeleton) -> None:
         raise skeleton.document.error(f"{message}; {MAX_ROUTES} is the most", "nodes", hint)
 
 
+def source_tables(skeleton: Skeleton, node: str) -> dict[End, int]:
+    """Return the table of packets from each end of a node that routes by source; else none."""
+    spec, ends = skeleton.nodes[node], skeleton.ends[node]
+    if not (spec.kind.is_end and spec.policy_routing and len(ends) > 1):
+        return {}
+    return {end: FIRST_TABLE + index for index, end in enumerate(ends)}
+
+
 def node_routes(
-    skeleton: Skeleton, addressing: Addressing, routers: list[Router], node: str
+    skeleton: Skeleton,
+    addressing: Addressing,
+    routers: list[Router],
+    node: str,
+    marked: Iterable[WireGuard] = (),
 ) -> tuple[tuple[Rule, ...], tuple[Route, ...]]:
-    """Return the rules and routes of a host or router."""
+    """Return the rules and routes of a host or router.
+
+    :param marked: tunnels whose packets a rule has to send to a table.
+    """
     spec = skeleton.nodes[node]
-    ends = skeleton.ends[node]
     rules: list[Rule] = []
     routes = [route for router in routers for route in router.routes(node)]
-    if spec.kind.is_end and spec.policy_routing and len(ends) > 1:
-        for index, end in enumerate(ends):
-            table = FIRST_TABLE + index
-            routes += [route for router in routers for route in router.table(end, table)]
-            for address in addressing.of[end]:
-                length = 32 if address.family is Family.IPV4 else 128
-                priority = FIRST_PRIORITY + len(rules)
-                source = f"{address.host}/{length}"
-                rules.append(Rule(source=source, table=table, priority=priority))
+    for end, table in source_tables(skeleton, node).items():
+        routes += [route for router in routers for route in router.table(end, table)]
+        for address in addressing.of[end]:
+            length = 32 if address.family is Family.IPV4 else 128
+            priority = FIRST_PRIORITY + len(rules)
+            source = f"{address.host}/{length}"
+            rules.append(Rule(source=source, table=table, priority=priority))
+    for tunnel in marked:
+        source = DEFAULT[family_of(tunnel.local)]
+        priority = FIRST_PRIORITY + len(rules)
+        rules.append(Rule(source=source, table=tunnel.mark, priority=priority, mark=tunnel.mark))
     if not spec.routes:
         return tuple(rules), tuple(routes)
     by_key = {(route.table, route.destination): route for route in routes}

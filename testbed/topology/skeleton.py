@@ -1,14 +1,15 @@
 """The skeleton of a topology: checked names, the ends of every link, and who hears whom.
 
-A *segment* is one layer 2 domain: a link, or all links joined by switches.  The first half of
-``resolve``; the rest adds addresses and everything that follows from them.
+A *segment* is one layer 2 domain: a link, or all links joined by switches; a VLAN there; or a
+tunnel.  The first half of ``resolve``; the rest adds addresses and everything that follows from
+them.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -16,35 +17,16 @@ import msgspec
 from testbed.document import Document, join_path
 from testbed.errors import all_of
 from testbed.hints import nearest
+from testbed.topology import uppers, vrfs
+from testbed.topology.ends import End, Segment
 from testbed.topology.model import Kind
-from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec
+from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec, TunnelSpec
 
 MAX_NAME: Final = 15  # IFNAMSIZ - 1, linux/if.h
 MAX_PORTS: Final = 1023  # of a Linux bridge: BR_MAX_PORTS in net/bridge/br_private.h, less one
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _OWN_NAME: Final = re.compile(r"[wp][0-9]+[ab]|lo")  # what the wire namespace uses itself
-
-
-class End(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One end of a link, without its addresses.  Equal to nothing but itself."""
-
-    node: str
-    switch: bool
-    name: str  # of the interface
-    link: str
-    mac: str
-    mtu: int  # octets
-    spec: EndSpec
-    path: str  # in the document
-
-
-class Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """The ends, at hosts and routers, that hear one another, in the order of the file."""
-
-    index: int
-    name: str  # of its first link
-    ends: list[End]
 
 
 class Skeleton(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -54,7 +36,8 @@ class Skeleton(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     spec: TopologySpec  # with the generators carried out
     nodes: dict[str, NodeSpec]
     links: dict[str, tuple[End, End]]
-    ends: dict[str, list[End]]  # per node, in the order of the links
+    tunnels: dict[str, tuple[End, End]]
+    ends: dict[str, list[End]]  # per node: cards and VLANs in the order of the links, then tunnels
     segments: list[Segment]
     segment_of: dict[End, Segment]  # not of the ports of switches
 
@@ -65,9 +48,18 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
     if not nodes:
         raise document.error("there are no nodes", "nodes")
     links: dict[str, tuple[End, End]] = {}
+    vlans: dict[End, tuple[End, ...]] = {}
+    tunnels: dict[str, tuple[End, End]] = {}
 
     def check_link(index: int, name: str, link: LinkSpec) -> None:
-        links[name] = _ends(document, nodes, index, name, link)
+        pair = links[name] = _ends(document, nodes, index, name, link)
+        if link.vlan:
+            of_link = uppers.vlans(document, nodes, name, link, pair).values()
+            for card in pair:
+                vlans[card] = tuple(end for ends in of_link for end in ends if end.card is card)
+
+    def check_tunnel(name: str, tunnel: TunnelSpec) -> None:
+        tunnels[name] = uppers.tunnel_ends(document, nodes, name, tunnel)
 
     all_of(
         *(functools.partial(_check_node, document, name, node) for name, node in nodes.items()),
@@ -75,31 +67,52 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
             functools.partial(check_link, index, name, link)
             for index, (name, link) in enumerate(spec.links.items())
         ),
+        *(functools.partial(check_tunnel, *tunnel) for tunnel in spec.tunnels.items()),
     )
+    cards = [end for pair in links.values() for end in pair]
+    every = [each for card in cards for each in (card, *vlans.get(card, ()))]
+    every += [end for pair in tunnels.values() for end in pair]
+    _check_names(document, spec, every)
     ends: dict[str, list[End]] = {name: [] for name in nodes}
-
-    names: dict[str, set[str]] = {name: set() for name in nodes}
-
-    def add_end(end: End) -> None:
+    for end in every:
         ends[end.node].append(end)
-        _check_interface(document, end, names[end.node])
-        names[end.node].add(end.name)
-
-    all_of(*(functools.partial(add_end, end) for pair in links.values() for end in pair))
     for name, node in nodes.items():
         if node.kind is Kind.SWITCH and len(ends[name]) > MAX_PORTS:
             message = f"{len(ends[name])} links; a Linux bridge has at most {MAX_PORTS} ports"
             raise document.error(message, join_path("nodes", name), "use more switches")
-    segments = _segments(document, nodes, links)
+        vrfs.check(document, name, node, [end.name for end in ends[name]])
+    segments = uppers.with_uppers(_segments(document, nodes, links), vlans, tunnels)
     return Skeleton(
         document=document,
         spec=spec,
         nodes=nodes,
         links=links,
+        tunnels=tunnels,
         ends=ends,
         segments=segments,
         segment_of={end: segment for segment in segments for end in segment.ends},
     )
+
+
+def _check_names(
+    document: Document[TopologySpec], spec: TopologySpec, every: Iterable[End]
+) -> None:
+    """Check the names of interfaces, and those of tunnels and VLANs, which are no links."""
+    names: dict[str, set[str]] = {}
+    for name in spec.tunnels.keys() & spec.links.keys():
+        message = f"{name!r} is the name of a link, too"
+        raise document.error(message, join_path("tunnels", name))
+    for link in dict.fromkeys(end.link for end in every if end.vlan is not None):
+        for place in ("links", "tunnels"):
+            if link in getattr(spec, place):
+                raise document.error(f"{link!r} is the name of a VLAN", join_path(place, link))
+
+    def check(end: End) -> None:
+        taken = names.setdefault(end.node, set())
+        _check_interface(document, end, taken)
+        taken.add(end.name)
+
+    all_of(*(functools.partial(check, end) for end in every))
 
 
 def mac(number: int, role: int) -> str:
@@ -126,7 +139,7 @@ def _check_node(document: Document[TopologySpec], name: str, node: NodeSpec) -> 
         message = f"{name!r} is no name for a switch"
         hint = f"a bridge is called so: at most {MAX_NAME} characters, not lo, w0a, p0b"
         raise document.error(message, path, hint)
-    for key in ("sysctls", "routes", "mptcp", "policy_routing", "run"):
+    for key in ("sysctls", "routes", "mptcp", "policy_routing", "run", "vrf"):
         if getattr(node, key) != getattr(NodeSpec(), key):
             raise document.error(f"a switch has no {key}", f"{path}.{key}")
 
@@ -162,6 +175,10 @@ def _ends(
                 mtu=link.mtu,
                 spec=spec,
                 path=where,
+                mtu_path=f"{path}.mtu",
+                first=not place,
+                bare=bool(link.vlan),
+                vrf=vrfs.of(nodes[node], interface),
             )
         )
     for node in link.toward:
@@ -172,7 +189,8 @@ def _ends(
 
 
 def _check_interface(document: Document[TopologySpec], end: End, others: set[str]) -> None:
-    hint = f"set links.{end.link}.between.{end.node}.interface"
+    place = end.place
+    hint = f"set {place}.{'' if end.vlan else 'between.'}{end.node}.interface"
     problem: str | None = None
     if not 1 <= len(end.name) <= MAX_NAME:
         problem = f"has {len(end.name)} characters; Linux takes 1 to {MAX_NAME}"
@@ -183,7 +201,7 @@ def _check_interface(document: Document[TopologySpec], end: End, others: set[str
     elif end.name in others:
         problem = "is used twice"
     if problem:
-        path = f"{end.path}.interface" if end.spec.interface else join_path("links", end.link)
+        path = f"{end.path}.interface" if end.spec.interface else place
         raise document.error(f"interface {end.name!r} at {end.node!r} {problem}", path, hint)
 
 

@@ -26,6 +26,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Limit = Annotated[int, msgspec.Meta(ge=0, le=MOST_SUBFLOWS)]
 Mtu = Annotated[int, msgspec.Meta(ge=68, le=65535)]  # octets; ETH_MIN_MTU and ETH_MAX_MTU
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+VlanId = Annotated[int, msgspec.Meta(ge=1, le=4094)]  # IEEE 802.1Q: 0 and 4095 are reserved
 EndpointId = Annotated[int, msgspec.Meta(ge=1, le=255)]
 FlagName = Literal["subflow", "signal", "backup", "fullmesh", "laminar"]
 Value = str | int
@@ -109,6 +110,9 @@ class NodeSpec(Spec, frozen=True, kw_only=True):
 
     ``run`` names commands that the node runs once the network is built, in their order: each a
     program with its arguments, or a line for the shell.  One that fails ends everything.
+
+    ``vrf`` gives a router routing tables of their own: the name of each, and its interfaces.  No
+    packet goes from one to another, or to an interface that is in none.
     """
 
     kind: Kind = Kind.HOST
@@ -117,13 +121,14 @@ class NodeSpec(Spec, frozen=True, kw_only=True):
     routes: list[RouteSpec] = []
     mptcp: bool | NodeMptcpSpec = True
     run: list[str | Annotated[list[str], msgspec.Meta(min_length=1)]] = []
+    vrf: dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]] = {}
 
 
 class EndSpec(Spec, frozen=True, kw_only=True):
-    """One end of a link.
+    """One end of a link, a VLAN or a tunnel.
 
     ``addresses`` is all the end has: addresses with prefix length, and the words ``ipv4`` and
-    ``ipv6`` for an automatic one.  Left out, it is ``[ipv4, ipv6]``.
+    ``ipv6`` for an automatic one.  Left out, it is ``[ipv4, ipv6]``, or of a link with VLANs none.
     """
 
     interface: str | None = None
@@ -146,11 +151,39 @@ class LinkSpec(LinkOptions, frozen=True, kw_only=True):
     ``middlebox`` names what stands on it, from its first end to its second: a text, or a
     list of texts and ``{NAME: OPTIONS}``.  A text is a name, perhaps with options, as
     ``split(size=500)``; the first kind of text may have several, with spaces between them.
+
+    ``vlan`` names the VLANs (IEEE 802.1Q) that hosts and routers at its ends are in: their
+    numbers, or of each number what is to be said of its ends.
     """
 
     between: list[str] | dict[str, EndSpec | None]
     toward: dict[str, NetemSpec] = {}
     middlebox: str | list[BoxSpec] | None = None
+    vlan: list[VlanId] | dict[str, dict[str, EndSpec | None] | None] = []
+
+
+class TunnelEndSpec(EndSpec, frozen=True, kw_only=True):
+    """One end of a tunnel.
+
+    ``local`` is the interface of the node, or the address there, that the tunnel's own packets
+    leave from: by default the first one.
+    """
+
+    local: str | None = None
+
+
+class TunnelSpec(Spec, frozen=True, kw_only=True):
+    """A tunnel between two hosts or routers: an interface at each that the network carries.
+
+    ``gre`` goes between IPv4 addresses, ``ip6gre`` between those of IPv6, ``wireguard`` over UDP
+    between either.
+    """
+
+    between: list[str] | dict[str, TunnelEndSpec | None]
+    kind: Literal["gre", "ip6gre", "wireguard"]
+    key: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None  # of GRE (RFC 2890)
+    port: Port | None = None  # of WireGuard; 51820
+    mtu: Mtu | None = None  # octets; by default what fits the cards of its ends
 
 
 class StarSpec(LinkOptions, frozen=True, kw_only=True):
@@ -221,6 +254,7 @@ class TopologySpec(Spec, frozen=True, kw_only=True):
     description: str = ""
     nodes: dict[str, NodeSpec | None] = {}
     links: dict[str, LinkSpec] = {}
+    tunnels: dict[str, TunnelSpec] = {}
     addressing: AddressingSpec = AddressingSpec()
     routing: Literal["all", "hosts"] = "all"
     multipath: bool = False

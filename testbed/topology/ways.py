@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 
-from testbed.topology.forwarding import MAX_HOPS, Forwarding, host
-from testbed.topology.model import Interface, Kind, Link, Topology
+from testbed.topology.devices import Gre, WireGuard
+from testbed.topology.forwarding import Forwarding, Hop, host
+from testbed.topology.model import Kind, Link, Topology
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """The way from ``source`` to ``destination`` and back.
 
-    :param links: to the destination, in order.
+    :param link: that it begins with, or the VLAN or tunnel.
+    :param links: to the destination, in order; those that carry a tunnel's packets among them.
     :param forward: the least rate on the way there in bit/s; ``None`` where no link has one, or
         where a trace sets one.
     :param reverse: the same on the way back, which may be another one.
@@ -23,6 +25,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     destination: str
+    link: str
     links: tuple[str, ...]
     forward: int | None
     reverse: int | None
@@ -47,6 +50,7 @@ def ways_of(
                 Way(
                     source=source,
                     destination=destination,
+                    link=found.first(source, destination),
                     links=tuple(link.name for link, _ in there),
                     forward=_least(there),
                     reverse=_least(back),
@@ -72,23 +76,29 @@ class _Ways:
 
     def links(self, source: str, destination: str) -> tuple[_Step, ...]:
         """Return the links of a packet from one address to another, if it arrives."""
-        steps: list[_Step] = []
         node = self._node_of.get(source)
-        if node is None or not self._forwarding.reaches(node, destination, source):
+        hops = None if node is None else self._forwarding.path(node, destination, source)
+        if hops is None or any(hop.several for hop in hops):
             return ()
-        for _ in range(MAX_HOPS):
-            if node is None or node == self._node_of.get(destination):
-                break
-            hop = self._forwarding.hop(node, destination, source)
-            following = None if hop is None else self._forwarding.neighbour(hop)
-            if hop is None or hop.several or following is None:
-                return ()
-            steps += self._crossed(hop.interface, following)
-            node = following.node
-        return tuple(steps)
+        return tuple(step for hop in hops for step in self._crossed(hop))
 
-    def _crossed(self, start: Interface, end: Interface) -> Iterator[_Step]:
-        """Yield the links between two interfaces of one network, through switches."""
+    def first(self, source: str, destination: str) -> str:
+        """Return the link, VLAN or tunnel that a packet leaves by; there is a way."""
+        hop = self._forwarding.hop(self._node_of[source], destination, source)
+        return "" if hop is None else hop.interface.link
+
+    def _crossed(self, hop: Hop) -> Iterator[_Step]:
+        """Yield the links of a hop: those of a tunnel's own packets, or through switches."""
+        device, near = hop.interface.device, hop.interface
+        if isinstance(device, Gre | WireGuard):
+            yield from self.links(device.local, device.remote)
+            return
+        far = self._forwarding.neighbour(hop)
+        ends = [near, far] if far is not None else [near]
+        cards = [self._topology.node(end.node).card(end) for end in ends]
+        start, end = cards[0], cards[-1]
+        if start is None or end is None:
+            return
         if start.link == end.link:
             yield self._topology.link(start.link), start.node
             return
@@ -97,9 +107,9 @@ class _Ways:
         graph: Any = nx.Graph()
         switches = {node.name for node in self._topology.nodes if node.kind is Kind.SWITCH}
         for link in self._topology.links:
-            ends = link.a.node, link.b.node
-            if link.name in (start.link, end.link) or switches.issuperset(ends):
-                graph.add_edge(*ends, link=link)
+            pair = link.a.node, link.b.node
+            if link.name in (start.link, end.link) or switches.issuperset(pair):
+                graph.add_edge(*pair, link=link)
         nodes = nx.shortest_path(graph, start.node, end.node)
         for node, following in itertools.pairwise(nodes):
             yield graph.edges[node, following]["link"], node

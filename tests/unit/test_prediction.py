@@ -31,6 +31,9 @@ BY_HAND = {
     "train": ("phone", "server", 2, 3),
     "wifi_walk": ("phone", "server", 2, 3),
     "two_cards": ("client", "server", 2, 3),
+    "vlans": ("client", "server", 2, 3),
+    "vpn": ("phone", "server", 3, 1),
+    "vrf": ("red-a", "red-b", 1, 1),
     "fat_tree": ("h1", "h16", 1, 1),
     "bcube": ("h1", "h16", 2, 1),  # both open subflows, and announce nothing
 }

@@ -13,6 +13,7 @@ import msgspec
 from testbed.document import join_path
 from testbed.errors import InputError
 from testbed.interchange.imports import Note
+from testbed.topology.carried import devices_of
 from testbed.topology.model import Interface, Kind, Link, Topology
 from testbed.topology.operations import (
     AddBridge,
@@ -87,7 +88,7 @@ def write(topology: Topology, origin: str) -> Exported:
     """Return the script of a topology.
 
     :param origin: the file it was read from.
-    :raises InputError: it has a middlebox, which Mininet has not.
+    :raises InputError: it has a middlebox, a VLAN, a tunnel or a VRF, which Mininet has not.
     """
     for link in topology.links:
         if link.middlebox:
@@ -96,6 +97,8 @@ def write(topology: Topology, origin: str) -> Exported:
                 path=join_path("links", link.name, "middlebox"),
                 hint="take it out; other links can stay as they are",
             )
+    for kind, path in (each for node in topology.nodes for each in devices_of(node)):
+        raise InputError(f"Mininet has nothing like {kind}", path=path)
     notes = list(_notes(topology))
     name = "".join(part.capitalize() for part in re.split(r"\W|_", topology.name) if part)
     said = "".join(f"\n\n{note}" for note in notes)

@@ -19,6 +19,7 @@ from testbed.netlink.transport import Netlink
 from testbed.sandbox import model, syscalls
 from testbed.sandbox.netlink import links, mptcp, netem, queues
 from testbed.sandbox.netlink import redirect as redirection
+from testbed.topology.devices import Device, Gre, Vlan, Vrf, WireGuard, kind_of
 from testbed.topology.model import Endpoint, EndpointFlag
 from testbed.topology.operations import VethEnd
 from testbed.wire.netem import Netem
@@ -26,6 +27,13 @@ from testbed.wire.netem import Netem
 _IPPROTO_MPTCP: Final = 262
 _ETH_P_ALL: Final = 3
 _TUN: Final = "/dev/net/tun"
+_DEVICES: Final[tuple[tuple[Device, str], ...]] = (
+    (Vlan(lower="a", id=1), "CONFIG_VLAN_8021Q"),
+    (Gre(local="192.0.2.1", remote="192.0.2.2"), "CONFIG_NET_IPGRE"),
+    (Gre(local="2001:db8::1", remote="2001:db8::2"), "CONFIG_IPV6_GRE"),
+    (WireGuard(local="192.0.2.1", remote="192.0.2.2", port=1), "CONFIG_WIREGUARD"),
+    (Vrf(table=10), "CONFIG_NET_VRF"),
+)
 
 
 class _Probe(msgspec.Struct, frozen=True):
@@ -125,6 +133,13 @@ def _probes() -> Iterable[_Probe]:
             functools.partial(_discipline, name),
             "a queue on a wire inside the kernel needs it",
             f"wires with such a queue are shaped by the emulator; or load sch_{name}",
+        )
+    for device, option in _DEVICES:
+        yield _Probe(
+            kind_of(device),
+            functools.partial(_device, device),
+            "topologies with such interfaces need it",
+            f"use a kernel with {option}, as `testbed run --machine uml:7.3` does",
         )
     yield _Probe(
         "redirect",
@@ -240,6 +255,14 @@ def _discipline(name: str) -> str:
         index, _ = _pair(netlink)
         _request([queues.try_out(index, name)], netlink)
     return "made a qdisc"
+
+
+def _device(device: Device) -> str:
+    with Netlink() as netlink:
+        lower, last = _pair(netlink)
+        on = lower if isinstance(device, Vlan) else 0
+        _request([links.new_device("device", last + 1, device, on, "", 0)], netlink)
+    return "made one"
 
 
 def _redirect() -> str:

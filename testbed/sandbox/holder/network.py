@@ -11,6 +11,7 @@ from typing import Final
 
 from testbed.errors import InputError, SandboxError
 from testbed.hints import nearest
+from testbed.netlink.codec import NETLINK_GENERIC, Request
 from testbed.sandbox import model, syscalls, verify
 from testbed.sandbox.holder import read
 from testbed.sandbox.holder.birth import HOSTS
@@ -18,11 +19,13 @@ from testbed.sandbox.holder.features import Features
 from testbed.sandbox.holder.namespace import Namespace
 from testbed.sandbox.holder.queue import Queue
 from testbed.sandbox.holder.wires import Wires
-from testbed.sandbox.netlink import addresses, links, mptcp
+from testbed.sandbox.netlink import addresses, links, mptcp, wireguard
 from testbed.sandbox.observation import NamespaceState, Observation
 from testbed.topology import operations as ops
+from testbed.topology.devices import Vlan, kind_of
 from testbed.topology.model import Topology
 from testbed.topology.names import hosts_file
+from testbed.topology.operations import Placed
 from testbed.topology.present import Present
 from testbed.wire.report import WireReport
 
@@ -91,6 +94,7 @@ class Network:
     ) -> model.Execution:
         """Carry out and verify; see :meth:`testbed.sandbox.Sandbox.execute`."""
         started = time.monotonic()
+        self._require_devices(operations)
         if topology is not None:
             self.become(Present.at_first(topology))
         with self._sockets():
@@ -169,6 +173,14 @@ class Network:
                 self._namespaces[name].refresh()
                 indices = self._namespaces[name].indices
                 self._last_index = max(self._last_index, *indices.values())
+
+    def _require_devices(self, operations: Iterable[ops.AnyOperation]) -> None:
+        """Refuse kinds of interfaces that this kernel lacks, before anything is done."""
+        kinds = {kind_of(it.device): None for it in operations if isinstance(it, ops.AddDevice)}
+        for kind in kinds:
+            missing = self._features.missing(kind)
+            if missing is not None:
+                raise missing
 
     def _flush(self) -> None:
         """Send what is queued, the wire namespace's first."""
@@ -261,57 +273,81 @@ class Network:
                 self._queue(end.namespace).disable_offload(operation, end.interface)
 
     @_prepare.register
+    def _add_device(self, operation: ops.AddDevice) -> None:
+        device, lower = operation.device, 0
+        if isinstance(device, Vlan):
+            lower = self._index(operation, device.lower)
+        index = self._new_index(operation.namespace, operation.interface)
+        message = links.new_device(
+            operation.interface, index, device, lower, operation.mac, operation.mtu
+        )
+        self._route(operation, message)
+
+    @_prepare.register
+    def _set_wireguard(self, operation: ops.SetWireGuard) -> None:
+        namespace = self._namespace(operation.namespace)
+        family = wireguard.number(namespace.socket(NETLINK_GENERIC))
+        index = self._index(operation, operation.interface)
+        if family is None:
+            raise self._features.missing("wireguard") or RuntimeError("WireGuard vanished")
+        message = wireguard.set_device(family, index, operation.peered)
+        self._queue(operation.namespace).generic(operation, message)
+
+    @_prepare.register
+    def _set_master(self, operation: ops.SetMaster) -> None:
+        index, master = (
+            self._index(operation, name) for name in (operation.interface, operation.master)
+        )
+        message = links.set_master(index, master)
+        self._route(operation, message)
+
+    @_prepare.register
     def _set_sysctl(self, operation: ops.SetSysctl) -> None:
         self._has_settings = True
         self._queue(operation.namespace).sysctl(operation, operation.key, operation.value)
 
     @_prepare.register
     def _set_link(self, operation: ops.SetLink) -> None:
-        index = self._namespace(operation.namespace).index(operation.interface, operation)
-        message = links.set_link(index, up=operation.up)
-        self._queue(operation.namespace).route(operation, message)
+        index = self._index(operation, operation.interface)
+        self._route(operation, links.set_link(index, up=operation.up))
 
     @_prepare.register
     def _add_address(self, operation: ops.AddAddress) -> None:
-        index = self._namespace(operation.namespace).index(operation.interface, operation)
-        message = addresses.add_address(index, operation.address)
-        self._queue(operation.namespace).route(operation, message)
+        index = self._index(operation, operation.interface)
+        self._route(operation, addresses.add_address(index, operation.address))
 
     @_prepare.register
     def _remove_address(self, operation: ops.RemoveAddress) -> None:
-        index = self._namespace(operation.namespace).index(operation.interface, operation)
-        message = addresses.remove_address(index, operation.address)
-        self._queue(operation.namespace).route(operation, message)
+        index = self._index(operation, operation.interface)
+        self._route(operation, addresses.remove_address(index, operation.address))
 
     @_prepare.register
     def _add_neighbour(self, operation: ops.AddNeighbour) -> None:
-        index = self._namespace(operation.namespace).index(operation.neighbour.interface, operation)
-        message = addresses.add_neighbour(operation.neighbour, index)
-        self._queue(operation.namespace).route(operation, message)
+        index = self._index(operation, operation.neighbour.interface)
+        self._route(operation, addresses.add_neighbour(operation.neighbour, index))
 
     @_prepare.register
     def _remove_neighbour(self, operation: ops.RemoveNeighbour) -> None:
-        index = self._namespace(operation.namespace).index(operation.neighbour.interface, operation)
-        message = addresses.remove_neighbour(operation.neighbour, index)
-        self._queue(operation.namespace).route(operation, message)
+        index = self._index(operation, operation.neighbour.interface)
+        self._route(operation, addresses.remove_neighbour(operation.neighbour, index))
 
     @_prepare.register
     def _add_rule(self, operation: ops.AddRule) -> None:
-        self._queue(operation.namespace).route(operation, addresses.add_rule(operation.rule))
+        self._route(operation, addresses.add_rule(operation.rule))
 
     @_prepare.register
     def _remove_rule(self, operation: ops.RemoveRule) -> None:
-        self._queue(operation.namespace).route(operation, addresses.remove_rule(operation.rule))
+        self._route(operation, addresses.remove_rule(operation.rule))
 
     @_prepare.register
     def _add_route(self, operation: ops.AddRoute) -> None:
-        message = addresses.add_route(operation.route, self._ways_out(operation))
-        self._queue(operation.namespace).route(operation, message)
+        ways = self._ways_out(operation)
+        self._route(operation, addresses.add_route(operation.route, ways))
 
     @_prepare.register
     def _remove_route(self, operation: ops.RemoveRoute) -> None:
-        message = addresses.remove_route(operation.route, self._ways_out(operation))
-        self._queue(operation.namespace).route(operation, message)
+        ways = self._ways_out(operation)
+        self._route(operation, addresses.remove_route(operation.route, ways))
 
     def _ways_out(self, operation: ops.AddRoute | ops.RemoveRoute) -> dict[str, int]:
         """Return the indices of the interfaces that a route leads through."""
@@ -331,7 +367,7 @@ class Network:
     def _add_endpoint(self, operation: ops.AddEndpoint) -> None:
         family = self._features.require_path_manager()
         interface = operation.endpoint.interface
-        index = self._namespace(operation.namespace).index(interface, operation) if interface else 0
+        index = self._index(operation, interface) if interface else 0
         message = mptcp.add_endpoint(family, operation.endpoint, index)
         self._queue(operation.namespace).generic(operation, message)
 
@@ -361,6 +397,12 @@ class Network:
     def _begin_traces(self, _operation: ops.BeginTraces) -> None:
         self._flush()
         self._wires.begin_traces()
+
+    def _index(self, operation: Placed, interface: str) -> int:
+        return self._namespace(operation.namespace).index(interface, operation)
+
+    def _route(self, operation: Placed, message: Request) -> None:
+        self._queue(operation.namespace).route(operation, message)
 
     def _new_index(self, namespace: str, interface: str) -> int:
         """Choose the index of an interface about to be made; the kernel takes it.

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from testbed import mib, sysctls
 from testbed.netlink.codec import NETLINK_GENERIC, NETLINK_SOCK_DIAG
+from testbed.netlink.transport import Netlink
 from testbed.sandbox import undo, verify
 from testbed.sandbox.holder.namespace import Namespace
-from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs
-from testbed.sandbox.observation import NamespaceState
+from testbed.sandbox.netlink import addresses, links, listeners, mptcp, qdiscs, wireguard
+from testbed.sandbox.observation import NamespaceState, Peered
 
 # What explains how TCP, MPTCP and routing by source behave; read when everything is asked for.
 SYSCTLS: Final = (
@@ -84,6 +85,7 @@ def _read(
         "routes": lambda: addresses.read_routes(route(), names, ours=ours),
         "rules": lambda: addresses.read_rules(route()),
         "neighbours": lambda: addresses.read_neighbours(route(), names),
+        "wireguard": lambda: _read_wireguard(route(), generic()),
         "qdiscs": lambda: qdiscs.read_qdiscs(route(), names),
         "listeners": lambda: listeners.read_listeners(diagnosis()),
         "counters": lambda: _read_counters(namespace),
@@ -93,6 +95,20 @@ def _read(
         readers["endpoints"] = lambda: mptcp.read_endpoints(generic(), path_manager, names)
     found: dict[str, Any] = {part: readers[part]() for part in parts if part in readers}
     return NamespaceState(name=namespace.name, sysctls=_read_sysctls(namespace, sysctls), **found)
+
+
+def _read_wireguard(route: Netlink, generic: Netlink) -> dict[str, Peered]:
+    """Return what each interface of WireGuard is set to; those without a peer are left out."""
+    there = {
+        link.name: link.index
+        for link in links.read_links(route, counters=False)
+        if link.kind == "wireguard"
+    }
+    family = wireguard.number(generic) if there else None
+    if family is None:
+        return {}
+    found = {name: wireguard.read_device(generic, family, it) for name, it in there.items()}
+    return {name: peered for name, peered in found.items() if peered is not None}
 
 
 def _read_sysctls(namespace: Namespace, keys: Collection[str]) -> dict[str, str]:

@@ -50,10 +50,11 @@ _RT_TYPES: Final = (
 )
 _NDA_DST, _NDA_LLADDR = 1, 2
 _NUD_PERMANENT: Final = 0x80
-_FRA_SRC, _FRA_PRIORITY, _FRA_TABLE, _FRA_PROTOCOL = 2, 6, 15, 21
+_FRA_SRC, _FRA_PRIORITY, _FRA_MARK, _FRA_TABLE, _FRA_PROTOCOL = 2, 6, 10, 15, 21
 _FR_ACT_TO_TBL: Final = 1
 
 _LOCAL_TABLE: Final = 255
+_KERNELS_OWN: Final = ("local", "broadcast", "anycast", "multicast")  # a VRF's are in its table
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _ANY: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - not bound to
 _REMEMBERED: Final = 4096  # decoded objects: most are the same in every namespace
@@ -130,7 +131,8 @@ def _rule_request(kind: int, rule: Rule, header: int) -> Request:
         kind,
         header,
         _ROUTE.pack(family, 0, source.prefixlen, 0, 0, 0, 0, _FR_ACT_TO_TBL, 0),
-        codec.attribute(_FRA_SRC, source.network_address.packed),
+        codec.attribute(_FRA_SRC, source.network_address.packed) if source.prefixlen else b"",
+        codec.u32(_FRA_MARK, rule.mark) if rule.mark else b"",
         codec.u32(_FRA_PRIORITY, rule.priority),
         codec.u32(_FRA_TABLE, rule.table),
         codec.u8(_FRA_PROTOCOL, _RTPROT_STATIC),
@@ -225,13 +227,14 @@ def _rule(body: bytes) -> Rule | None:
         source=f"{attrs.host(_FRA_SRC) or _ANY[family]}/{length}",
         table=attrs.number(_FRA_TABLE),
         priority=attrs.number(_FRA_PRIORITY),
+        mark=attrs.number(_FRA_MARK),
     )
 
 
 def read_routes(
     netlink: Netlink, names: dict[int, str], *, ours: bool = False
 ) -> tuple[Route, ...]:
-    """Return the routes of both families, without the kernel's table ``local``.
+    """Return the routes of both families, without what the kernel has for its own addresses.
 
     :param ours: only those that :func:`add_route` made; the kernel leaves the others out.
     """
@@ -241,7 +244,7 @@ def read_routes(
         fixed = _ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
         for body in netlink.dump(codec.request(_GETROUTE, 0, fixed)):
             route, index, ways = _route(body)
-            if route.table != _LOCAL_TABLE:
+            if route.table != _LOCAL_TABLE and route.kind not in _KERNELS_OWN:
                 interface = None if index is None else names[index]
                 nexthops = tuple(NextHop(via, names[number]) for via, number in ways)
                 found.append(msgspec.structs.replace(route, interface=interface, nexthops=nexthops))

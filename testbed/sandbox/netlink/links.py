@@ -1,4 +1,4 @@
-"""Interfaces: making veth pairs and bridges, changing and reading them (rtnetlink(7))."""
+"""Interfaces: making veth pairs, bridges and devices on others; reading them (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Final
 from testbed.netlink import codec
 from testbed.netlink.codec import NLM_F_CREATE, NLM_F_EXCL, Attributes, Request
 from testbed.netlink.transport import Netlink
+from testbed.sandbox.netlink import devices
 from testbed.sandbox.observation import LinkState
+from testbed.topology.devices import Device, kind_of
 from testbed.topology.operations import VethEnd
 
 # linux/rtnetlink.h, linux/if.h
@@ -19,8 +21,8 @@ _IFF_UP, _IFF_RUNNING = 1, 0x40
 _INFO: Final = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _ATTRIBUTES: Final = codec.HEADER.size + _INFO.size  # where they start
 # linux/if_link.h: IFLA_*
-_ADDRESS, _NAME, _MTU, _MASTER, _LINKINFO, _STATS64, _NET_NS_FD, _EXT_MASK = (
-    1, 3, 4, 10, 18, 23, 28, 29
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _LINKINFO, _STATS64, _NET_NS_FD, _EXT_MASK = (
+    1, 3, 4, 5, 10, 18, 23, 28, 29
 )  # fmt: skip
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_INFO_PEER: Final = 1
@@ -90,6 +92,29 @@ def new_bridge(name: str, index: int) -> Request:
     )
 
 
+def new_device(name: str, index: int, device: Device, lower: int, mac: str, mtu: int) -> Request:
+    """Return the request for a VLAN, a tunnel or a VRF that is up.
+
+    :param lower: the index of the interface that a VLAN stands on; 0: none.
+    :param mac: empty: the kernel's own choice, as an ``mtu`` of 0.
+    """
+    return codec.request(
+        _NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _INFO.pack(0, 0, index, _IFF_UP, _IFF_UP),
+        codec.text(_NAME, name),
+        codec.attribute(_ADDRESS, codec.mac_octets(mac)) if mac else b"",
+        codec.u32(_MTU, mtu) if mtu else b"",
+        codec.u32(_LINK, lower) if lower else b"",
+        _kind(kind_of(device), devices.data(device)),
+    )
+
+
+def set_master(index: int, master: int) -> Request:
+    """Return the request that makes an interface one of a VRF, as a port is one of a bridge."""
+    return codec.request(_NEWLINK, 0, _INFO.pack(0, 0, index, 0, 0), codec.u32(_MASTER, master))
+
+
 def set_link(index: int, *, up: bool, master: int = 0) -> Request:
     """Return the request that sets an interface up or down, and makes it a port of a bridge."""
     fixed = _INFO.pack(0, 0, index, _IFF_UP if up else 0, _IFF_UP)
@@ -126,10 +151,13 @@ def _state(
         {} if statistics is None
         else dict(zip(_COUNTERS, _STATISTICS.unpack_from(statistics), strict=True))
     )  # fmt: skip
+    info = attrs.nested(_LINKINFO)
+    kind = info.text(_INFO_KIND)
     return LinkState(
         index=index,
         name=name,
-        kind=attrs.nested(_LINKINFO).text(_INFO_KIND),
+        kind=kind,
+        device=devices.read(kind, info.nested(_INFO_DATA), attrs.number(_LINK), names),
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_RUNNING),
         mtu=attrs.number(_MTU),

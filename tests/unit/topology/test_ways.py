@@ -35,11 +35,19 @@ def test_one_link_has_a_rate_in_each_direction():
         Way(
             source="10.0.1.1",
             destination="10.0.1.2",
+            link="wifi",
             links=("wifi",),
             forward=20_000_000,
             reverse=5_000_000,
         ),
-        Way(source="10.0.2.1", destination="10.0.2.2", links=("lte",), forward=None, reverse=None),
+        Way(
+            source="10.0.2.1",
+            destination="10.0.2.2",
+            link="lte",
+            links=("lte",),
+            forward=None,
+            reverse=None,
+        ),
     )
 
 

@@ -1,0 +1,48 @@
+"""VRFs of routers: routing tables for some interfaces (Documentation/networking/vrf.rst)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from testbed.document import Document, join_path
+from testbed.hints import nearest
+from testbed.topology.devices import Vrf
+from testbed.topology.model import Kind
+from testbed.topology.spec import NodeSpec, TopologySpec
+
+FIRST_TABLE: Final = 1001  # of a router's first VRF; above 255, which the kernel names
+
+
+def devices(node: NodeSpec) -> tuple[tuple[str, Vrf], ...]:
+    """Return the VRFs of a node by name, with their tables."""
+    return tuple((name, Vrf(table=FIRST_TABLE + index)) for index, name in enumerate(node.vrf))
+
+
+def of(node: NodeSpec, interface: str) -> str:
+    """Return the VRF that an interface belongs to; empty: none."""
+    return next((name for name, members in node.vrf.items() if interface in members), "")
+
+
+def check(
+    document: Document[TopologySpec], name: str, node: NodeSpec, interfaces: Sequence[str]
+) -> None:
+    """Check the VRFs of a node.  Raises InputError."""
+    path = join_path("nodes", name, "vrf")
+    if node.vrf and node.kind is not Kind.ROUTER:
+        hint = "sockets of a host's programs are in no VRF, and would not see its interfaces"
+        raise document.error(f"{name!r} is a {node.kind}: VRFs are for routers", path, hint)
+    taken: dict[str, str] = {}
+    for vrf, members in node.vrf.items():
+        where = f"{path}.{join_path(vrf)}"
+        if vrf in interfaces or not 1 <= len(vrf) <= 15 or not vrf.isidentifier():
+            message = f"{vrf!r} is no name for a VRF"
+            raise document.error(message, where, "its interface is called so, and no other one")
+        for index, member in enumerate(members):
+            place = f"{where}[{index}]"
+            if member not in interfaces:
+                message = f"{name!r} has no interface {member!r}"
+                raise document.error(message, place, nearest(member, interfaces))
+            if member in taken:
+                raise document.error(f"{member!r} is in the VRF {taken[member]!r} already", place)
+            taken[member] = vrf
