@@ -10,6 +10,7 @@ from testbed.analysis.registry import metrics
 from testbed.experiment.spec import PACKETS, WIRE, ExperimentSpec
 from testbed.probe.probes import PROBES
 from testbed.results.model import STACK_PREFIX
+from testbed.topology.described import describe
 from testbed.topology.spec import TopologySpec
 from testbed.wire import described as described_wires
 from testbed.workload.kinds import KINDS as WORKLOADS
@@ -28,6 +29,7 @@ def topology() -> dict[str, Any]:
     (root,), components = msgspec.json.schema_components([TopologySpec])
     _name_boxes(components)
     _describe_wires(components)
+    describe(components)
     return whole("topology", root, components)
 
 
@@ -79,9 +81,9 @@ def _describe_wires(components: dict[str, Any]) -> None:
     """Say in the schema which options a direction of a wire has."""
     components["Netem"] = described_wires.schema()
     block = {"$ref": "#/$defs/Netem"}
-    for name in ("LinkSpec", "StarSpec", "LineSpec"):
-        if name in components:
-            components[name]["properties"]["netem"] = block
+    for part in components.values():
+        if "netem" in part.get("properties", {}):
+            part["properties"]["netem"] = block
     if "LinkSpec" in components:
         components["LinkSpec"]["properties"]["toward"]["additionalProperties"] = block
     if "EventSpec" in components:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,40 @@ def test_every_option_of_a_wire_has_a_description() -> None:
     for kind in block["properties"]["queue"]["anyOf"][1:]:
         known = {name: it for name, it in kind["properties"].items() if name != "kind"}
         assert all(option["description"] for option in known.values())
+
+
+def topology_keys() -> list[tuple[str, str]]:
+    """Return each key of a topology file, with the part of the schema that has it."""
+    parts = schema.topology()["$defs"]
+    return [(name, key) for name, part in parts.items() for key in part.get("properties", {})]
+
+
+def test_every_key_of_a_topology_has_a_description() -> None:
+    parts = schema.topology()["$defs"]
+    silent = [
+        f"{name}.{key}"
+        for name, key in topology_keys()
+        if not parts[name]["properties"][key].get("description")
+    ]
+    assert not silent
+
+
+def test_every_key_of_a_topology_stands_in_an_example() -> None:
+    """Tests of the pages read each block there, so none of these examples can be wrong."""
+    pages = [ROOT / "docs" / f"{name}.md" for name in ("topologies", "middleboxes", "wires")]
+    blocks = [
+        block
+        for page in pages
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    ]
+    shown = {
+        key for block in blocks for key in re.findall(r"([\w]+):(?=\s|$)", block, re.MULTILINE)
+    }
+    shown |= {key for block in blocks for key in re.findall(r"(\w+)=", block)}  # of a box as text
+    assert sorted({key for _, key in topology_keys()} - shown) == []
+
+
+def test_generators_have_the_options_of_wires() -> None:
+    parts = schema.topology()["$defs"]
+    for name in ("StarSpec", "LineSpec", "FatTreeSpec", "BCubeSpec"):
+        assert parts[name]["properties"]["netem"]["$ref"] == "#/$defs/Netem", name
