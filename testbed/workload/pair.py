@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from testbed.errors import WorkloadError
+from testbed.errors import InputError, WorkloadError
 from testbed.workload.base import PairedSpec
 from testbed.workload.flow import Flow
 from testbed.workload.half import CLIENT, SERVER, first
@@ -193,7 +193,10 @@ class _Worker:
             raise await self.program.died()
         message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
         if isinstance(message, Failed):
-            raise message.failure.error()
+            error = message.failure.error()
+            if isinstance(error, InputError):  # of where it runs: the file has been checked
+                raise InputError(f"{self.program.name}: {error.message}", hint=error.hint)
+            raise error
         return message
 
 

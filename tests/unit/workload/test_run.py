@@ -100,6 +100,11 @@ def bench() -> Iterator[Bench]:
         yield Bench(reserved)
 
 
+def test_an_interface_that_is_missing_names_the_end_that_lacks_it(bench: Bench) -> None:
+    with pytest.raises(InputError, match=r"^the server on b: there is no interface 'nosuch0'"):
+        bench.run(stack="userspace(device=nosuch0)", kind="bulk", size="1KB")
+
+
 # In seconds: until a test has seen what it wants to, for some machines are slow.
 LONGER = (0.5, 2, 8, 32)
 
