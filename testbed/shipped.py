@@ -17,6 +17,7 @@ from testbed.hints import alike, nearest
 
 TOPOLOGIES: Final = "topologies"
 EXPERIMENTS: Final = "experiments"
+PAGES: Final = "pages"  # of the workload web, below the experiments
 PROJECT: Final = "project"  # what ``testbed init`` copies
 _PACKAGE: Final = Path(__file__).parent
 _CHECKOUT: Final = {PROJECT: "docs/examples/regression-project"}
@@ -61,10 +62,12 @@ def _is(kind: str, data: dict[str, Any]) -> bool:
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of all YAML files of a kind, without reading them."""
+    """Return the names of all YAML files of a kind, without reading them; pages are none."""
     top = folder(kind)
     return [
-        path.relative_to(top).with_suffix("").as_posix() for path in sorted(top.rglob("*.yaml"))
+        path.relative_to(top).with_suffix("").as_posix()
+        for path in sorted(top.rglob("*.yaml"))
+        if path.parent != top / PAGES
     ]
 
 

@@ -37,11 +37,11 @@ T = TypeVar("T")
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a worker can carry out the runs of an experiment.
 
-    :param traces: files that it names, with their SHA-256.
+    :param files: that it names, with their SHA-256.
     """
 
     definition: Definition
-    traces: dict[str, str]
+    files: dict[str, str]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,10 +137,10 @@ def look(octets: bytes) -> bytes:
 
 def _look(question: Question) -> Answer:
     machine = question.definition.machine
-    here = digests(list(question.traces))
-    lost = [path for path, digest in question.traces.items() if here.get(path) != digest]
+    here = digests(list(question.files))
+    lost = [path for path, digest in question.files.items() if here.get(path) != digest]
     if lost:
-        return Answer(why=f"the trace {lost[0]} is not there, or is another one")
+        return Answer(why=f"the file {lost[0]} is not there, or is another one")
     environment = gather(machine, plugins=used(question.definition.experiment()))
     if machine == SIMULATION:
         return Answer(environment=environment, host=_host())

@@ -17,7 +17,7 @@ from testbed.campaign.executors import InOrder, Writer, check_environment
 from testbed.campaign.jobs import Definition, Job
 from testbed.campaign.watching import Watcher
 from testbed.errors import InputError, StoreError
-from testbed.experiment import traces
+from testbed.experiment import files
 from testbed.experiment.asked import asked, is_deterministic
 from testbed.experiment.load import Experiment, read_spec, restore
 from testbed.experiment.matrix import PlannedRun, schedule
@@ -50,7 +50,7 @@ def create(
     record = Definition.of(experiment).record(now())
     record = msgspec.structs.replace(record, metrics=added())
     here = gather(experiment.machine, known, used(experiment)) if not elsewhere else None
-    return Store.create(root, record, here, traces=traces.named(record.spec))
+    return Store.create(root, record, here, files=files.named(record.spec))
 
 
 def resume(store: Store, known: Software | None = None, *, elsewhere: bool = False) -> Experiment:
@@ -191,8 +191,8 @@ def _on_cluster(
     from testbed.campaign.side_by_side import SideBySide  # noqa: PLC0415 - likewise
     from testbed.campaign.workers import Workers  # noqa: PLC0415 - likewise
 
-    traced = digests(traces.named(experiment.raw))
-    question = Question(definition=Definition.of(experiment), traces=traced)
+    known = digests(files.named(experiment.raw))
+    question = Question(definition=Definition.of(experiment), files=known)
     here = store.environment() if experiment.machine == SIMULATION else None
     SideBySide([Workers(cluster, question, Fitness(here))]).carry_out(work, writer)
 

@@ -52,6 +52,7 @@ COMMANDS: Final = (
     "plugins",
     "machine",
     "trace",
+    "page",
     "doctor",
     "man",
 )

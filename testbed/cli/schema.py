@@ -16,12 +16,13 @@ class Document(StrEnum):
     TOPOLOGY = "topology"
     EXPERIMENT = "experiment"
     PAPER = "paper"
+    PAGE = "page"
 
 
 def command(
     document: Annotated[Document, typer.Argument(help="Which file.")] = Document.TOPOLOGY,
 ) -> None:
-    """Print the JSON Schema of topologies, experiments or publications.
+    """Print the JSON Schema of topologies, experiments, publications or pages.
 
     Editors use it to complete and check YAML: with the YAML language server, begin a file with
     ``# yaml-language-server: $schema=topology.schema.json``.
@@ -31,6 +32,7 @@ def command(
         testbed schema > topology.schema.json
         testbed schema experiment > experiment.schema.json
         testbed schema paper > paper.schema.json
+        testbed schema page > page.schema.json
     """
     from testbed.experiment import schema
     from testbed.papers.schema import paper
@@ -39,5 +41,6 @@ def command(
         Document.TOPOLOGY: schema.topology,
         Document.EXPERIMENT: schema.experiment,
         Document.PAPER: paper,
+        Document.PAGE: schema.page,
     }
     print_json(schemas[document]())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.cli.input import octets
 from testbed.cli.options import Json
 from testbed.cli.output import console, print_json, write_file
 
@@ -102,29 +103,15 @@ def _read(file: Path, kind: str | None, step: str) -> list[Row]:
     step_ns = parse_time(step)
     if step_ns < 10**6:
         raise InputError(f"--step {step}: must be at least 1ms")
+    data = octets(file, traces.MAX_BYTES)
     try:
-        text = _text(file, traces.MAX_BYTES)
-    except OSError as error:
-        raise InputError(f"it cannot be read: {error.strerror}", file=file) from error
+        text = data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise InputError("it is no text", file=file) from None
     try:
         return traces.read(text, kind, step_s=step_ns / 1e9)
     except InputError as error:
         raise InputError(error.message, file=file, line=error.line, hint=error.hint) from None
-
-
-def _text(file: Path, most: int) -> str:
-    from testbed.errors import InputError
-
-    if str(file) == "-":
-        data = sys.stdin.buffer.read(most + 1)
-    else:
-        with file.open("rb") as opened:
-            data = opened.read(most + 1)
-    if len(data) > most:
-        raise InputError(f"it is larger than {most // 2**20} MiB", file=file)
-    return data.decode("utf-8").replace("\r\n", "\n")
 
 
 def _summary(rows: list[Row]) -> dict[str, Any]:

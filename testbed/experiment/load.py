@@ -14,7 +14,7 @@ import msgspec
 from testbed import document
 from testbed.document import Data, Document, Positions
 from testbed.errors import InputError, all_of
-from testbed.experiment import checks, table, traces
+from testbed.experiment import checks, files, table
 from testbed.experiment.blame import blaming
 from testbed.experiment.matrix import expand
 from testbed.experiment.overrides import NO_OVERRIDES, Overrides, chosen, overridden
@@ -146,7 +146,7 @@ def _as_asked(
 ) -> Experiment:
     """Return the experiment with what the command line changes, checked for every cell."""
     checks.choices_of(written)
-    raw = traces.located(written, path.parent) | {"topology": topology.raw}
+    raw = files.located(written, path.parent) | {"topology": topology.raw}
     raw = overridden(raw, overrides)
     with blaming(overrides, written.value, functools.partial(load, path)):
         wanted = document.convert(raw, ExperimentSpec, written.positions, str(path))

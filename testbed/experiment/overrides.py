@@ -11,7 +11,7 @@ import msgspec
 from testbed import document
 from testbed.document import Data
 from testbed.errors import InputError
-from testbed.experiment import traces
+from testbed.experiment import files
 from testbed.experiment.scenario import FLOWS, TOPOLOGY_KEYS
 from testbed.experiment.spec import CASE, REPETITIONS, ExperimentSpec
 from testbed.hints import nearest
@@ -60,7 +60,7 @@ def overridden(raw: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     }
     raw = raw | {name: value for name, value in named.items() if value is not None}
     for path, text in overrides.values:
-        value = _given(path, text)
+        value = _given(raw, path, text)
         try:
             raw = _assigned(raw, path, value)
         except InputError as error:
@@ -77,13 +77,12 @@ def _most(raw: dict[str, Any], overrides: Overrides) -> int | None:
     return BLOCKS * block if isinstance(block, int) else None
 
 
-def _given(path: str, text: str) -> Data:
-    """Read a value of the command line; a trace is a file as seen from here."""
+def _given(raw: Mapping[str, Any], path: str, text: str) -> Data:
+    """Read a value of the command line; a file is one as seen from here."""
     value = document.parse(text, f"--set {path}")[0]
-    if not traces.is_trace(path):
-        return value
     try:
-        return cast("Data", traces.absolute(value, Path()))
+        check = files.check_of(raw, path)
+        return value if check is None else cast("Data", files.absolute(check, value, Path()))
     except InputError as error:
         raise InputError(f"--set {path}: {error}", hint=error.hint) from None
 

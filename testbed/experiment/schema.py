@@ -14,6 +14,7 @@ from testbed.topology.described import describe
 from testbed.topology.spec import TopologySpec
 from testbed.wire import described as described_wires
 from testbed.workload.kinds import KINDS as WORKLOADS
+from testbed.workload.page import PageSpec
 from testbed.workload.stacks import described
 from testbed.workload.stacks.options import names
 from testbed.workload.stacks.registry import KINDS
@@ -53,6 +54,12 @@ def experiment() -> dict[str, Any]:
     _describe_wires(components)
     components["ExpectSpec"]["properties"]["metric"] = {"anyOf": [*known, pattern]}
     return whole("experiment", root, components)
+
+
+def page() -> dict[str, Any]:
+    """Return the schema of the pages of the workload ``web``."""
+    (root,), components = msgspec.json.schema_components([PageSpec])
+    return whole("page", root, components)
 
 
 _NOTHING = {"type": "null"}

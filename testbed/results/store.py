@@ -6,7 +6,7 @@
     environment.json         where it ran
     manifest.jsonl           which runs are over
     workers.jsonl            the environment of each worker of a cluster that got runs
-    traces/01-link.csv       copies of the traces of links that it names
+    files/01-link.csv        copies of the files that it names: traces of links, pages
     runs/0001/run.json       one run; a run without this file did not finish
     runs/0001/series.jsonl   what the probes saw, one JSON object a line
     runs/0001/samples.json   single latencies or delays, where the workload has them
@@ -16,9 +16,9 @@
 Each file but the manifest, and each run's directory, appears at once and whole, or not at all, so
 that a folder is readable at any moment: after Ctrl-C, on a full disk, while it is being copied.  A
 run that is done again replaces the old one when it is over.  Until then its files are in
-``runs/.0001``.  Nothing in the folder names a place outside, except the files of traces.  Should
-the machine lose power, runs of the last half minute may be lost if they took less than
-:data:`FLUSH_S` seconds each; they are then to do again.
+``runs/.0001``.  Nothing in the folder names a place outside, except the files that the experiment
+names.  Should the machine lose power, runs of the last half minute may be lost if they took less
+than :data:`FLUSH_S` seconds each; they are then to do again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FLUSH_S: Final = 1.0  # a flush takes milliseconds, as much as all else that is 
 _NO_NAMES: Final = ("", ".", "..")
 RUNS: Final = "runs"
 RUN: Final = "run.json"
-TRACES: Final = "traces"
+FILES: Final = "files"
 WORKERS: Final = "workers.jsonl"
 CONSOLE: Final = "console.log"
 
@@ -72,12 +72,12 @@ class Store:
         root: Path,
         experiment: ExperimentRecord,
         environment: Environment | None = None,
-        traces: Collection[str] = (),
+        files: Collection[str] = (),
     ) -> Store:
         """Make ``root/NAME/UTC-HASH``, where HASH is of the specification.
 
         :param environment: where it runs; ``None``: :meth:`describe` will say it.
-        :param traces: files of which the folder keeps a copy, numbered in this order.
+        :param files: those of which the folder keeps a copy, numbered in this order.
         :raises InputError: it cannot be written, for example without permission, or the
             experiment has a name that would lead elsewhere.
         """
@@ -93,7 +93,7 @@ class Store:
                 store = cls(new_directory(root / experiment.name, name))
                 undoing.callback(store._discard)
                 store._write("experiment.json", _pretty(experiment))
-                store._keep(traces)
+                store._keep(files)
                 if environment is not None:
                     store.describe(environment)
                 store._manifest.create()
@@ -355,12 +355,12 @@ class Store:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
-    def _keep(self, traces: Collection[str]) -> None:
-        if traces:
-            (self.path / TRACES).mkdir()
-        for number, name in enumerate(traces, 1):
+    def _keep(self, files: Collection[str]) -> None:
+        if files:
+            (self.path / FILES).mkdir()
+        for number, name in enumerate(files, 1):
             file = Path(name)
-            self._write(f"{TRACES}/{number:02}-{file.name}", file.read_bytes())
+            self._write(f"{FILES}/{number:02}-{file.name}", file.read_bytes())
 
     def _write(self, name: str, content: bytes) -> None:
         """Write to a temporary name and rename: POSIX makes that atomic."""

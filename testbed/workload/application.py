@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from testbed.units import parse_rate, parse_size, parse_time
 from testbed.workload import http, rpc, video
+from testbed.workload import page as pages
 from testbed.workload.base import PairedSpec
 from testbed.workload.session import Session
 from testbed.workload.sizes import MAX_REQUESTS, MAX_SESSIONS, Arrivals, Quantity, Sizes, parsed
@@ -96,11 +99,57 @@ class Http(PairedSpec, frozen=True, kw_only=True, tag="http"):
         sizes = random.Random(f"{seed} sizes")
         job = http.Job(
             pages=tuple(
-                tuple(drawn("size", self.size, sizes) for _ in range(self.objects))
+                tuple(
+                    pages.Object(octets=drawn("size", self.size, sizes))
+                    for _ in range(self.objects)
+                )
                 for _ in range(self.pages)
             ),
             connections=self.connections,
             think_ns=parsed(parse_time, "think_time", self.think_time, zero=True),
+            until_ns=None if self.stop_ns is None else self.stop_ns - self.start_ns,
+            keep_alive=self.keep_alive,
+            seed=seed,
+        )
+        return (Session(at_ns=self.start_ns, job=job),)
+
+
+class Web(PairedSpec, frozen=True, kw_only=True, tag="web"):
+    """A page that a file describes, over HTTP/1.1, ``pages`` times, one after the other.
+
+    :param page: the file, as :class:`testbed.workload.page.PageSpec` has it.
+    :param connections: at most so many at a time.
+    :param think_time: from the end of a page to the start of the next.
+    :param keep_alive: as of :class:`Http`.
+    """
+
+    files: ClassVar[Mapping[str, Callable[[Path], object]]] = {"page": pages.load}
+
+    page: str
+    connections: Annotated[int, msgspec.Meta(ge=1, le=256)] = 6
+    pages: Annotated[int, msgspec.Meta(ge=1, le=MAX_REQUESTS // pages.MAX_OBJECTS)] = 1
+    think_time: Quantity = 0
+    keep_alive: bool = True
+
+    def __post_init__(self) -> None:
+        self.check_times()
+        _ = self._think_ns
+
+    @property
+    def brief(self) -> bool:
+        """Whether its connections may end before they have a second subflow."""
+        return True  # one that is opened late may carry a single object
+
+    @property
+    def _think_ns(self) -> int:
+        return parsed(parse_time, "think_time", self.think_time, zero=True)
+
+    def sessions(self, seed: int) -> tuple[Session, ...]:
+        """Return what the client loads; ``seed`` chooses payloads.  Raises InputError."""
+        job = http.WebJob(
+            pages=(pages.load(Path(self.page)),) * self.pages,
+            connections=self.connections,
+            think_ns=self._think_ns,
             until_ns=None if self.stop_ns is None else self.stop_ns - self.start_ns,
             keep_alive=self.keep_alive,
             seed=seed,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -108,6 +110,9 @@ class WorkloadSpec(
 ):
     """The ends of a flow.  ``source`` connects, ``target`` listens.
 
+    ``files`` of a kind are its keys that name files, each with the function that reads one to check
+    it.  An experiment's loader makes the names absolute.
+
     :param via: the link whose address of the target is dialled; by default the first.
     :param port: where the target listens; by default 5001 (iperf3: 5201), or the next port that no
         other flow has.
@@ -117,6 +122,8 @@ class WorkloadSpec(
     :param stop: when it is to end at the latest, likewise.
     :param background: it must work, but it is not what the run is about.
     """
+
+    files: ClassVar[Mapping[str, Callable[[Path], object]]] = {}
 
     source: str
     target: str

@@ -1,12 +1,14 @@
 """Pages over HTTP/1.1 (RFC 9112): objects over several connections, which are kept or not.
 
-What is here is which object goes over which connection, and the times.
+What is here is when each object is wanted, which connection it goes over, and the times.  The kinds
+``http`` and ``web`` differ in where their pages come from only.
 """
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,6 +17,7 @@ from testbed.workload.alongside import alongside
 from testbed.workload.metrics import quantiles
 from testbed.workload.objects import Client
 from testbed.workload.objects import serve as serve_objects
+from testbed.workload.page import Object
 from testbed.workload.result import Findings
 from testbed.workload.several import Several
 from testbed.workload.stacks.model import Transport
@@ -27,17 +30,20 @@ from testbed.workload.transfer import (
     sleep_until,
 )
 
+# The samples of a page that come before those of its objects.
+_OF_PAGE: Final = ("page_load_time", "first_octet_time", "first_object_time")
+
 
 class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.TAG, tag="http"):
     """Pages, one after the other.
 
-    :param pages: the octets of each object of each page.
+    :param pages: the objects of each.
     :param think_ns: from the end of a page to the start of the next.
     :param until_ns: no page begins later than this after the first.
     :param keep_alive: a connection carries one object after the other; else one only.
     """
 
-    pages: tuple[tuple[int, ...], ...]
+    pages: tuple[tuple[Object, ...], ...]
     connections: int
     think_ns: int
     until_ns: int | None = None
@@ -51,12 +57,17 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
         return Goal(unit="objects", total=sum(map(len, self.pages)))
 
 
+class WebJob(Job, frozen=True, kw_only=True, tag="web"):
+    """The same of the kind ``web``."""
+
+
 async def connect(
     stack: Transport, remote: tuple[str, int], job: Job, activity: Activity
 ) -> Report:
     """The client's half.
 
-    ``Report.samples_ns`` are, page by page, the time of the page and those of its objects.
+    ``Report.samples_ns`` are, page by page, the time of the page, to its first octet and to the end
+    of its first object, and then the times of its objects.
     """
     with Several(stack, activity, f"{job.seed} client") as several:
         client = Client(several, remote, activity, keep_alive=job.keep_alive)
@@ -65,8 +76,9 @@ async def connect(
 
 async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Activity) -> Report:
     """The server's half: it ends when the client has all it wants."""
-    sizes = [size for page in job.pages for size in page]
-    return await serve_objects(stack, local, sizes, job.seed, activity)
+    every = [each for page in job.pages for each in page]
+    sizes, thinks_ns = [each.octets for each in every], [each.think_ns for each in every]
+    return await serve_objects(stack, local, sizes, job.seed, activity, thinks_ns)
 
 
 async def _load(client: Client, job: Job, activity: Activity) -> list[int]:
@@ -79,46 +91,95 @@ async def _load(client: Client, job: Job, activity: Activity) -> list[int]:
             await sleep_until(now_ns() + job.think_ns)
             if job.until_ns is not None and now_ns() - began_ns >= job.until_ns:
                 break
-        page_ns = now_ns()
-        times_ns = await _page(client, job, activity, range(number, number + len(page)))
-        samples_ns += [now_ns() - page_ns, *times_ns]
+        samples_ns += await _Page(client, page, number, activity).load(job.connections)
         number += len(page)
     return samples_ns
 
 
-async def _page(client: Client, job: Job, activity: Activity, numbers: range) -> list[int]:
-    """Load a page of objects of these numbers; return how long each took."""
-    wanted = collections.deque(enumerate(numbers))
-    times_ns = [0] * len(numbers)
+class _Page:
+    """A page that is being loaded.
 
-    async def fetch() -> None:
-        while wanted:
-            index, number = wanted.popleft()
+    :param number: of its first object.
+    """
+
+    def __init__(
+        self, client: Client, objects: Sequence[Object], number: int, activity: Activity
+    ) -> None:
+        self._client = client
+        self._objects = objects
+        self._number = number
+        self._activity = activity
+        self._received = [0] * len(objects)
+        self._times_ns = [0] * len(objects)
+        self._first_octet_ns: int | None = None
+        self._first_object_ns = 0
+        self._came = [asyncio.Event() for _ in objects]  # all that each of them waits for
+        self._missing = [len(each.after) for each in objects]
+        self._waiting: list[list[tuple[int, int]]] = [[] for _ in objects]  # octets, for whom
+        for index, each in enumerate(objects):
+            for other, octets in each.after:
+                self._waiting[other].append((octets, index))
+            if not each.after:
+                self._came[index].set()
+
+    async def load(self, connections: int) -> list[int]:
+        """Load it, and return its samples."""
+        began_ns = now_ns()
+        free = asyncio.Semaphore(connections)  # who has waited longest goes first
+        await alongside(*(self._fetch(index, free) for index in range(len(self._objects))))
+        marks_ns = (now_ns(), self._first_octet_ns or began_ns, self._first_object_ns)
+        return [*(mark - began_ns for mark in marks_ns), *self._times_ns]
+
+    async def _fetch(self, index: int, free: asyncio.Semaphore) -> None:
+        await self._came[index].wait()
+        await sleep_until(now_ns() + self._objects[index].delay_ns)
+        async with free:
             began_ns = now_ns()
-            await client.get(number)
-            times_ns[index] = now_ns() - began_ns
-            activity.samples += 1
+            await self._client.get(self._number + index, lambda got: self._take(index, got))
+            self._times_ns[index] = now_ns() - began_ns
+        if index == 0:
+            self._first_object_ns = now_ns()
+        self._activity.samples += 1
 
-    await alongside(*(fetch() for _ in range(min(job.connections, len(numbers)))))
-    return times_ns
+    def _take(self, index: int, octets: int) -> None:
+        """Take that some octets of an object have come."""
+        if self._first_octet_ns is None:
+            self._first_octet_ns = now_ns()
+        self._received[index] += octets
+        left = self._waiting[index]
+        for wait in [wait for wait in left if wait[0] <= self._received[index]]:
+            left.remove(wait)
+            self._missing[wait[1]] -= 1
+            if not self._missing[wait[1]]:
+                self._came[wait[1]].set()
 
 
 def evaluate(sessions: Sequence[Both]) -> Findings:
     """Return the times of pages and of objects."""
-    pages_ns: list[int] = []
-    objects_ns: list[int] = []
+    times_ns: dict[str, list[int]] = {name: [] for name in (*_OF_PAGE, "object_time")}
+    octets: list[int] = []
     for both in sessions:
-        samples_ns, at = both.client.samples_ns, 0
-        for page in both.job.pages:
-            pages_ns += samples_ns[at : at + 1]
-            objects_ns += samples_ns[at + 1 : at + 1 + len(page)]
-            at += 1 + len(page)
+        for page, samples_ns in _loaded(both):
+            octets.append(sum(each.octets for each in page))
+            for name, sample_ns in zip(_OF_PAGE, samples_ns, strict=False):
+                times_ns[name].append(sample_ns)
+            times_ns["object_time"] += samples_ns[len(_OF_PAGE) :]
+    metrics: dict[str, float] = {"pages": len(octets), "objects": len(times_ns["object_time"])}
+    if octets:
+        metrics["page_octets"] = sum(octets) / len(octets)
+    for name, values_ns in times_ns.items():
+        metrics |= quantiles(name, values_ns)
     return Findings(
-        metrics={
-            "pages": len(pages_ns),
-            "objects": len(objects_ns),
-            **quantiles("page_load_time", pages_ns),
-            **quantiles("object_time", objects_ns),
-        },
-        samples_ns={"page_load_time": tuple(pages_ns), "object_time": tuple(objects_ns)},
+        metrics=metrics, samples_ns={name: tuple(each) for name, each in times_ns.items()}
     )
+
+
+def _loaded(both: Both) -> Iterator[tuple[Sequence[Object], Sequence[int]]]:
+    """Yield the pages that were loaded, each with its samples."""
+    samples_ns, at = both.client.samples_ns, 0
+    for page in both.job.pages:
+        if at == len(samples_ns):
+            return
+        end = at + len(_OF_PAGE) + len(page)
+        yield page, samples_ns[at:end]
+        at = end

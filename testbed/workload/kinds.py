@@ -102,6 +102,7 @@ KINDS: Final[Registry[Kind]] = Registry(
         "stream": "testbed.workload.ours:STREAM",
         "rpc": "testbed.workload.ours:RPC",
         "http": "testbed.workload.ours:HTTP",
+        "web": "testbed.workload.ours:WEB",
         "video": "testbed.workload.ours:VIDEO",
         "iperf3": "testbed.workload.ours:IPERF3",
         "command": "testbed.workload.ours:COMMAND",

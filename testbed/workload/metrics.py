@@ -68,6 +68,16 @@ _ALL: Final = (
         "page_load_time",
         "time from the start of a page, connecting included, to the end of its last object",
     ),
+    *_quantiles(
+        "first_octet_time",
+        "time from the start of a page, connecting included, to its first octet of content",
+    ),
+    *_quantiles(
+        "first_object_time",
+        "time from the start of a page, connecting included, to the end of its first object, which "
+        "is the document where there is one",
+    ),
+    _metric("page_octets", "octets", _NEITHER, "content of a page, on average"),
     _metric("objects", "1", _NEITHER, "objects of pages that arrived in full"),
     *_quantiles(
         "object_time",
@@ -97,6 +107,23 @@ METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
 CPU: Final = ("cpu_source", "cpu_target")
 COMMON: Final = ("goodput", "duration", "connect_time", "longest_gap", *CPU)  # with two halves
 BOTH_WAYS: Final = ("goodput_forward", "goodput_reverse")  # of a flow with two directions
+PAGES: Final = (  # of pages over HTTP
+    "page_load_time_p50",
+    "page_load_time_p99",
+    "page_load_time_max",
+    "pages",
+    "first_octet_time_p50",
+    "first_octet_time_p99",
+    "first_octet_time_max",
+    "first_object_time_p50",
+    "first_object_time_p99",
+    "first_object_time_max",
+    "object_time_p50",
+    "object_time_p99",
+    "object_time_max",
+    "objects",
+    "page_octets",
+)
 TIMED: Final = (  # of a flow with arrivals
     "completion_time_p50",
     "completion_time_p99",

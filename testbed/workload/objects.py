@@ -7,7 +7,7 @@ responses counts as payload.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import h11
@@ -16,19 +16,35 @@ from testbed.errors import WorkloadError
 from testbed.workload.alongside import tasks
 from testbed.workload.several import Line, Several
 from testbed.workload.stacks.model import Transport
-from testbed.workload.transfer import Activity, Listener, Report, listening
+from testbed.workload.transfer import (
+    Activity,
+    Listener,
+    Report,
+    listening,
+    now_ns,
+    sleep_until,
+)
 
 _METHOD: Final = "GET"
 
 
 async def serve(
-    stack: Transport, local: tuple[str, int], sizes: Sequence[int], seed: int, activity: Activity
+    stack: Transport,
+    local: tuple[str, int],
+    sizes: Sequence[int],
+    seed: int,
+    activity: Activity,
+    thinks_ns: Sequence[int] = (),
 ) -> Report:
-    """Serve objects of these sizes until the client has all it wants."""
+    """Serve objects of these sizes until the client has all it wants.
+
+    :param thinks_ns: how long after its request the response of each begins; at once by default.
+    """
+    thinks_ns = thinks_ns or [0] * len(sizes)
     async with listening(stack, local, activity) as listener:
         with Several(stack, activity, f"{seed} server") as several:
             async with tasks() as group:
-                accepting = group.create_task(_accept(several, listener, sizes, group))
+                accepting = group.create_task(_accept(several, listener, sizes, thinks_ns, group))
                 await _meet(several, activity)
                 accepting.cancel()
             return several.report()
@@ -51,15 +67,18 @@ class Client:
         self._host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._idle: list[tuple[Line, h11.Connection]] = []
 
-    async def get(self, number: int) -> None:
-        """Get an object over a connection that is free, or a new one."""
+    async def get(self, number: int, on_octets: Callable[[int], object] = lambda _: None) -> None:
+        """Get an object over a connection that is free, or a new one.
+
+        :param on_octets: is told how many octets have come, each time some have.
+        """
         if self._idle:
             line, client = self._idle.pop()
             client.start_next_cycle()
         else:
             line, client = await self._several.connect(self._remote), h11.Connection(h11.CLIENT)
         line.begin(number)
-        await _get(client, line, self._request(number))
+        await _get(client, line, self._request(number), on_octets)
         line.end(number)
         if client.our_state is h11.DONE:
             self._idle.append((line, client))
@@ -88,20 +107,26 @@ async def _meet(several: Several, activity: Activity) -> None:
 
 
 async def _accept(
-    several: Several, listener: Listener, sizes: Sequence[int], group: asyncio.TaskGroup
+    several: Several,
+    listener: Listener,
+    sizes: Sequence[int],
+    thinks_ns: Sequence[int],
+    group: asyncio.TaskGroup,
 ) -> None:
     while True:
-        group.create_task(_answer(await several.accept(listener), sizes))
+        group.create_task(_answer(await several.accept(listener), sizes, thinks_ns))
 
 
-async def _answer(line: Line, sizes: Sequence[int]) -> None:
+async def _answer(line: Line, sizes: Sequence[int], thinks_ns: Sequence[int]) -> None:
     """Answer the requests of a connection, until either end wants no more."""
     server = h11.Connection(h11.SERVER)
     while isinstance(request := await _event(server, line), h11.Request):
         while not isinstance(await _event(server, line), h11.EndOfMessage):
             pass
         number = _number(request, sizes)
-        size = 0 if number is None else sizes[number]
+        size, think_ns = (0, 0) if number is None else (sizes[number], thinks_ns[number])
+        if think_ns:
+            await sleep_until(now_ns() + think_ns)
         head = h11.Response(
             status_code=404 if number is None else 200,
             headers=[("Content-Length", str(size)), ("Content-Type", "application/octet-stream")],
@@ -129,7 +154,9 @@ def _number(request: h11.Request, sizes: Sequence[int]) -> int | None:
     return int(path) if wanted and int(path) < len(sizes) else None
 
 
-async def _get(client: h11.Connection, line: Line, request: h11.Request) -> None:
+async def _get(
+    client: h11.Connection, line: Line, request: h11.Request, on_octets: Callable[[int], object]
+) -> None:
     """Send a request, and take the response."""
     message = client.send(request) or b""
     line.writer.write(message + (client.send(h11.EndOfMessage()) or b""))
@@ -137,6 +164,7 @@ async def _get(client: h11.Connection, line: Line, request: h11.Request) -> None
         event = await _event(client, line)
         if isinstance(event, h11.Data):
             line.transfer.take(bytes(event.data))
+            on_octets(len(event.data))
         elif isinstance(event, h11.EndOfMessage):
             return
         elif isinstance(event, h11.Response) and event.status_code != 200:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from testbed.workload import bulk, http, reqres, rpc, stream, video
-from testbed.workload.application import Http, Rpc, Video
+from testbed.workload.application import Http, Rpc, Video, Web
 from testbed.workload.kinds import Kind, PairedKind
-from testbed.workload.metrics import BOTH_WAYS, COMMON, CPU, TIMED
+from testbed.workload.metrics import BOTH_WAYS, COMMON, CPU, PAGES, TIMED
 from testbed.workload.spec import Bulk, Command, Iperf3, ReqRes, Stream
 
 BULK: Final = PairedKind(
@@ -56,17 +56,15 @@ HTTP: Final = PairedKind(
     connect=http.connect,
     serve=http.serve,
     evaluate=http.evaluate,
-    gives=(
-        "page_load_time_p50",
-        "page_load_time_p99",
-        "page_load_time_max",
-        "pages",
-        "object_time_p50",
-        "object_time_p99",
-        "object_time_max",
-        "objects",
-        *COMMON,
-    ),
+    gives=(*PAGES, *COMMON),
+)
+WEB: Final = PairedKind(
+    spec=Web,
+    job=http.WebJob,
+    connect=http.connect,
+    serve=http.serve,
+    evaluate=http.evaluate,
+    gives=(*PAGES, *COMMON),
 )
 VIDEO: Final = PairedKind(
     spec=Video,

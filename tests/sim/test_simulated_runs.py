@@ -21,6 +21,7 @@ from testbed.experiment.venue import SIMULATION, Assignment, venue
 from testbed.results.model import WORKLOAD, RunRecord, Status
 from testbed.results.store import Store
 
+ROOT = Path(__file__).parents[2]
 EXPERIMENT = """\
 topology:
   nodes: {client: {}, server: {}}
@@ -213,6 +214,7 @@ def test_user_timeout_ends_a_connection(
         "rpc, arrivals: {poisson: 50}, stop: 1s, connections: 3",
         "http, pages: 3, size: {uniform: [1KB, 30KB]}",
         "http, objects: 10, keep_alive: false",
+        f"web, pages: 2, page: {ROOT / 'experiments/pages/shop.yaml'}",
         "video, ladder: [200kbit, 1mbit], segments: 5",
         "stream, rate: 1mbit, duration: 2s",
     ],

@@ -22,6 +22,7 @@ from testbed.experiment.spec import ExperimentSpec
 from testbed.topology.load import load_topology
 from testbed.topology.resolve import resolve
 from testbed.topology.spec import LinkSpec, TopologySpec
+from testbed.workload.page import PageSpec, resolved
 from testbed.workload.spec import Program
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,9 @@ def test_a_block_of_yaml_has_the_right_keys(text):
     if raw.keys() <= set(LinkSpec.__struct_fields__):
         link = {"between": ["client", "server"], **raw}
         document.loads(document.dump(TOPOLOGY | {"links": {"wifi": link}}), TopologySpec, "block")
+        return
+    if "objects" in raw:
+        resolved(document.loads(text, PageSpec, "block"))
         return
     whole = {**EXPERIMENT, **raw}
     if "flows" in raw:

@@ -110,3 +110,9 @@ def test_a_name_that_is_none_leads_nowhere(name):
 def test_publications_are_there_outside_of_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert papers.find("rfc6356").folder.name == "rfc6356"
+
+
+def test_pages_are_no_experiments() -> None:
+    assert not [name for name in shipped.names("experiments") if name.startswith("pages/")]
+    files = shipped.bundle(shipped.find("experiments", "web"))
+    assert {"shop.yaml", "two_paths.yaml"} <= {file.name for file in files}

@@ -282,13 +282,13 @@ def test_a_worker_without_a_trace_says_so(experiment: Experiment, tmp_path: Path
     definition = Definition.of(experiment)
 
     def why() -> str:
-        question = Question(definition=definition, traces=known)
+        question = Question(definition=definition, files=known)
         return read(look(msgspec.msgpack.encode(question)), Answer).why
 
     known = digests([str(trace)])
     assert why() == ""
     trace.write_text("time,rate\n0s,20mbit\n")
-    assert why() == f"the trace {trace} is not there, or is another one"
+    assert why() == f"the file {trace} is not there, or is another one"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from testbed import sysctls
 from testbed.errors import InputError
-from testbed.experiment import rehearsal
+from testbed.experiment import files, rehearsal
 from testbed.experiment.load import load, recall, restore
 from testbed.experiment.overrides import Overrides
 from testbed.experiment.scenario import scenario
@@ -310,6 +310,75 @@ def test_a_trace_of_the_command_line_lies_where_it_is_called(read, tmp_path, mon
     assert lte.toward_a.trace == str(tmp_path / "here/slow.trace")
     with pytest.raises(InputError, match=r"^--set links.lte.trace: .*no.trace: the trace cannot"):
         read(values=[("links.lte.trace", "no.trace")])
+
+
+PAGE = "objects: [{name: a, size: 1KB}]\n"
+WEB = "topology: topology.yaml\nworkload: {kind: web, from: client, to: server, page: page.yaml}\n"
+
+
+def test_pages_lie_beside_the_experiment(read, tmp_path):
+    for name in ("page.yaml", "other.yaml"):
+        (tmp_path / name).write_text(PAGE)
+    experiment = read(WEB + "matrix: {workload.page: [page.yaml, other.yaml]}\n")
+    paths = [str(tmp_path / name) for name in ("page.yaml", "other.yaml")]
+    assert experiment.spec.matrix["workload.page"] == paths
+    assert {it.flows[0].flow.workload.page for it in scenarios(experiment)} == {*paths}
+    assert sorted(files.named(experiment.raw)) == sorted(paths)
+
+
+def test_claims_name_the_files_of_the_matrix(read, tmp_path):
+    for name in ("page.yaml", "other.yaml"):
+        (tmp_path / name).write_text(PAGE)
+    experiment = read(
+        WEB + "stacks: [tcp]\nmatrix: {workload.page: [page.yaml, other.yaml]}\n"
+        "expect:\n"
+        "- {metric: pages, stack: tcp, where: {workload.page: page.yaml}, at_least: 1}\n"
+        "- metric: pages\n"
+        "  stack: tcp\n"
+        "  relative_to: {stack: tcp, where: {workload.page: other.yaml}}\n"
+        "  at_least: 1\n"
+    )
+    first, second = experiment.spec.expect
+    assert first.where == {"workload.page": str(tmp_path / "page.yaml")}
+    assert second.relative_to.where == {"workload.page": str(tmp_path / "other.yaml")}
+
+
+def test_flows_and_cases_name_pages(read, tmp_path):
+    (tmp_path / "page.yaml").write_text(PAGE)
+    flow = "{kind: web, from: client, to: server, page: page.yaml}"
+    experiment = read(
+        f"topology: topology.yaml\nflows: {{one: {flow}, two: {flow}}}\n"
+        "cases: {usual: {flows.one.page: page.yaml}}\n"
+    )
+    path = str(tmp_path / "page.yaml")
+    assert {it.page for it in experiment.spec.flows.values()} == {path}
+    assert experiment.spec.cases["usual"]["flows.one.page"] == path
+    assert files.named(experiment.raw) == [path]
+
+
+def test_a_page_of_the_command_line_lies_where_it_is_called(read, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    for folder in (tmp_path, tmp_path / "here"):
+        (folder / "page.yaml").write_text(PAGE)
+    monkeypatch.chdir(tmp_path / "here")
+    experiment = read(WEB, values=[("workload.page", "page.yaml")])
+    assert experiment.spec.workload.page == str(tmp_path / "here" / "page.yaml")
+    with pytest.raises(InputError, match=r"^--set workload.page: .*no.yaml: cannot be read"):
+        read(WEB, values=[("workload.page", "no.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (None, r"try.yaml:2: workload.page: .*page.yaml: cannot be read"),
+        ("objects: [{name: a, size: 1KB, after: [b]}]", r"try.yaml:2: .*page.yaml:1: .*'b' stands"),
+    ],
+)
+def test_a_page_that_is_wrong_is_named_with_file_and_line(read, tmp_path, page, message):
+    if page is not None:
+        (tmp_path / "page.yaml").write_text(page)
+    with pytest.raises(InputError, match=message):
+        read(WEB)
 
 
 def test_an_event_after_the_end_could_never_be_played(read):

@@ -65,8 +65,8 @@ def test_the_folder_keeps_the_traces(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "link.csv").write_text(f"time_s,delay_ms\n0,{number + 1}\n")
     traces = [str(folder / "link.csv") for folder in folders]
-    store = Store.create(tmp_path / "results", EXPERIMENT, gather(), traces=traces)
-    kept = sorted((store.path / "traces").iterdir())
+    store = Store.create(tmp_path / "results", EXPERIMENT, gather(), files=traces)
+    kept = sorted((store.path / "files").iterdir())
     assert [file.name for file in kept] == ["01-link.csv", "02-link.csv"]
     assert [file.read_text() for file in kept] == [Path(name).read_text() for name in traces]
 

@@ -12,14 +12,22 @@ from testbed.errors import WorkloadError
 from testbed.workload import http
 from testbed.workload.base import Workload
 from testbed.workload.halves import verify
+from testbed.workload.page import Object
 from testbed.workload.transfer import Both
 
 MS = 1_000_000
 
 
+FIELDS = {"connections": 2, "think_ns": 0, "keep_alive": True, "seed": 1}
+
+
 def job(*pages: tuple[int, ...], **changes: Any) -> http.Job:
-    fields = {"connections": 2, "think_ns": 0, "keep_alive": True, "seed": 1, **changes}
-    return http.Job(pages=pages, **fields)
+    objects = tuple(tuple(Object(octets=octets) for octets in page) for page in pages)
+    return http.Job(pages=objects, **FIELDS | changes)
+
+
+def web(*objects: Object, **changes: Any) -> http.WebJob:
+    return http.WebJob(pages=(objects,), **FIELDS | changes)
 
 
 def spec(**fields: Any) -> Any:
@@ -33,10 +41,11 @@ def test_objects_share_connections_which_are_kept_for_the_next_page(halves):
     verify(client, server)
     assert client.received.octets == 8000
     assert len(client.further) == len(server.further) == 1
-    first, second = client.samples_ns[0], client.samples_ns[5]
+    first, second = client.samples_ns[0], client.samples_ns[7]
     assert first == pytest.approx(180 * MS, rel=1e-3)
     assert second == pytest.approx(120 * MS, rel=1e-3)
-    assert client.samples_ns[1:5] == pytest.approx([120 * MS] * 2 + [60 * MS] * 2, rel=1e-3)
+    assert client.samples_ns[1:3] == pytest.approx([120 * MS] * 2, rel=1e-3)
+    assert client.samples_ns[3:7] == pytest.approx([120 * MS] * 2 + [60 * MS] * 2, rel=1e-3)
 
 
 def test_without_keep_alive_each_object_has_a_connection(halves):
@@ -44,7 +53,7 @@ def test_without_keep_alive_each_object_has_a_connection(halves):
     client, server = halves.run(http, pages, halves.stack(delay_s=0.03, rate=1e12))
     verify(client, server)
     assert len(client.further) == len(server.further) == 3
-    assert client.samples_ns == pytest.approx([240 * MS] + [120 * MS] * 4, rel=1e-3)
+    assert client.samples_ns == pytest.approx([240 * MS] + [120 * MS] * 6, rel=1e-3)
 
 
 def test_a_connection_that_is_free_takes_the_next_object(halves):
@@ -53,7 +62,55 @@ def test_a_connection_that_is_free_takes_the_next_object(halves):
     client, server = halves.run(http, pages, halves.stack(delay_s=0.001, rate=8e6))
     verify(client, server)
     assert client.samples_ns[0] == pytest.approx(1004 * MS, rel=1e-2)
-    assert max(client.samples_ns[2:]) < 20 * MS
+    assert max(client.samples_ns[4:]) < 20 * MS
+
+
+def test_an_object_waits_for_others_and_for_what_is_computed(halves):
+    """A handshake, and two round trips of 60 ms, one after the other, with 25 ms in between."""
+    page = web(Object(octets=1000), Object(octets=1000, after=((0, 1000),), delay_ns=25 * MS))
+    client, server = halves.run(http, page, halves.stack(delay_s=0.03, rate=1e12))
+    verify(client, server)
+    assert client.samples_ns[0] == pytest.approx(205 * MS, rel=1e-3)
+    assert client.further == ()  # the connection is free again
+    assert client.samples_ns[3:] == pytest.approx([120 * MS, 60 * MS], rel=1e-3)
+
+
+def test_an_object_waits_for_part_of_another(halves):
+    """A document of a second: its first tenth names a picture, which comes meanwhile."""
+    page = web(Object(octets=4_000_000), Object(octets=1000, after=((0, 400_000),)))
+    client, _ = halves.run(http, page, halves.stack(delay_s=0.001, rate=32e6))
+    whole, first_octet, first_object, document, picture = client.samples_ns
+    assert whole == first_object == document == pytest.approx(1004 * MS, rel=1e-2)
+    assert first_octet < 100 * MS
+    assert picture < 10 * MS
+    after = web(Object(octets=4_000_000), Object(octets=1000, after=((0, 4_000_000),)))
+    client, _ = halves.run(http, after, halves.stack(delay_s=0.001, rate=32e6))
+    assert client.samples_ns[0] > whole
+
+
+def test_an_object_with_several_before_it_waits_for_the_last(halves):
+    page = web(
+        Object(octets=1000, think_ns=500 * MS),
+        Object(octets=1000),
+        Object(octets=1000, after=((0, 1000), (1, 1000))),
+    )
+    client, _ = halves.run(http, page, halves.stack(delay_s=0.03, rate=1e12))
+    assert client.samples_ns[3:] == pytest.approx([620 * MS, 120 * MS, 60 * MS], rel=1e-3)
+    assert client.samples_ns[0] == pytest.approx(680 * MS, rel=1e-3)
+
+
+def test_what_becomes_wanted_first_is_asked_for_first(halves):
+    """One connection: the last object of the file is wanted before the one with a delay."""
+    page = web(
+        Object(octets=1000),
+        Object(octets=1000, after=((0, 1000),), delay_ns=30 * MS),
+        Object(octets=1000, after=((0, 1000),)),
+        connections=1,
+    )
+    both = Both.of(page, halves.run(http, page, halves.stack(delay_s=0.03, rate=1e12)))
+    # 120 ms until the document is there, 60 for the last, and then the one that was computed.
+    assert both.client.samples_ns[0] == pytest.approx(240 * MS, rel=1e-3)
+    assert http.evaluate([both]).metrics["objects"] == 3
 
 
 def test_no_page_begins_after_its_time(halves):
@@ -69,6 +126,9 @@ def test_the_metrics_are_of_pages_and_objects(halves):
     findings = http.evaluate([both])
     assert findings.metrics["page_load_time_p50"] == pytest.approx(0.12, rel=1e-3)
     assert findings.metrics["page_load_time_max"] == pytest.approx(0.18, rel=1e-3)
+    assert findings.metrics["first_octet_time_p50"] == pytest.approx(0.06, rel=1e-3)
+    assert findings.metrics["first_object_time_max"] == pytest.approx(0.12, rel=1e-3)
+    assert findings.metrics["page_octets"] == 4000
     assert findings.metrics["object_time_p50"] == pytest.approx(0.06, rel=1e-3)
     assert findings.metrics["objects"] == len(findings.samples_ns["object_time"]) == 8
 

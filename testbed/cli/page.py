@@ -1,0 +1,128 @@
+"""`testbed page`: pages of the workload `web`, looked at and made of what browsers record."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from testbed.cli.input import octets
+from testbed.cli.options import Json
+from testbed.cli.output import console, print_json, write_file
+
+if TYPE_CHECKING:
+    from testbed.workload.page import PageSpec
+
+application = typer.Typer(
+    no_args_is_help=True,
+    help="Look at pages of the workload web, and make them of recordings of a browser.\n\n"
+    "\b\n    testbed page show experiments/pages/shop.yaml\n\n"
+    "\b\n    testbed page convert shop.har --output shop.yaml",
+)
+
+
+@application.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The page.")], json: Json = False
+) -> None:
+    """Say what is in a page: its objects, what each waits for, and the longest chain of them.
+
+    Examples:
+
+        testbed page show experiments/pages/shop.yaml
+
+        testbed page show shop.yaml --json
+    """
+    from testbed.workload import page
+
+    written = page.read(file)
+    objects = page.resolved(written)
+    depths = page.depths(objects)
+    octets = sum(each.octets for each in objects)
+    rows = [
+        {
+            "name": spec.name,
+            "octets": it.octets,
+            "depth": depth,
+            "after": [
+                {"name": written.value.objects[other].name, "octets": most}
+                for other, most in it.after
+            ],
+            "delay_s": it.delay_ns / 1e9,
+            "think_s": it.think_ns / 1e9,
+        }
+        for spec, it, depth in zip(written.value.objects, objects, depths, strict=True)
+    ]
+    if json:
+        summary = {"object_count": len(rows), "octets": octets, "depth": max(depths)}
+        print_json({"file": str(file), **summary, "objects": rows})
+        return
+    out = console()
+    out.print(f"{file}: {len(rows)} objects, {octets} octets, at most {max(depths)} in a row")
+    out.print(_table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table("object", "octets", "depth", "after", "delay", "think", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            row["name"],
+            str(row["octets"]),
+            str(row["depth"]),
+            ", ".join(f"{each['name']} ({each['octets']})" for each in row["after"]),
+            *(f"{row[name] * 1e3:g} ms" if row[name] else "" for name in ("delay_s", "think_s")),
+        )
+    return table
+
+
+@application.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The recording, HAR; - is standard input.")
+    ],
+    description: Annotated[
+        str, typer.Option(metavar="TEXT", help="What the page is; the file has it.")
+    ] = "",
+    thinking: Annotated[
+        bool, typer.Option("--think/--no-think", help="Have in it what the server computed.")
+    ] = True,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else it is printed.")
+    ] = None,
+) -> None:
+    """Make a page of a recording of a browser: HAR, which its developer tools export.
+
+    Reload the page there with an empty cache, and save all as HAR. Objects that were cached, or
+    failed, are left out. What an object waits for is known from Chromium's `_initiator`, otherwise
+    from its Referer.
+
+    Examples:
+
+        testbed page convert shop.har --description "front page of a shop" -o shop.yaml
+
+        testbed page convert - < shop.har
+    """
+    from testbed.interchange import pages
+
+    text = pages.as_yaml(
+        _read(file, description, thinking=thinking),
+        (f"Converted from {file.name} by `testbed page convert`.",),
+    )
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_file(output, text)
+
+
+def _read(file: Path, description: str, *, thinking: bool) -> PageSpec:
+    from testbed.errors import InputError
+    from testbed.interchange import har
+
+    try:
+        return har.read(octets(file, har.MAX_BYTES), description, thinking=thinking)
+    except InputError as error:
+        raise InputError(error.message, file=file, hint=error.hint) from None

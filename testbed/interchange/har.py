@@ -1,0 +1,269 @@
+"""Recordings of pages that browsers write (HAR 1.2), as pages of the workload ``web``.
+
+``har`` is http://www.softwareishard.com/blog/har-12-spec/.  What an object waits for is not in it.
+Chromium adds ``_initiator``; elsewhere the header ``Referer`` has to do, and the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from testbed.errors import InputError
+from testbed.workload.page import MAX_OBJECTS, ObjectSpec, PageSpec
+from testbed.workload.sizes import Quantity
+
+MAX_BYTES: Final = 256 * 2**20
+_GRAIN_S: Final = 1e-4  # of delays: a HAR has milliseconds, and parts of them
+_LONGEST: Final = 60  # characters of a name
+_LEADING: Final = re.compile(r"text/(html|javascript)|application/.*(javascript|json|xml)")
+
+
+class _Header(msgspec.Struct, frozen=True):
+    name: str
+    value: str
+
+
+class _Request(msgspec.Struct, frozen=True, rename="camel"):
+    url: str
+    headers: tuple[_Header, ...] = ()
+
+
+class _Content(msgspec.Struct, frozen=True, rename="camel"):
+    size: int = 0
+    mime_type: str = ""
+    compression: int = 0
+
+    @property
+    def kind(self) -> str:
+        """The MIME type without parameters."""
+        return self.mime_type.partition(";")[0].strip().lower()
+
+
+class _Response(msgspec.Struct, frozen=True, rename="camel"):
+    status: int
+    content: _Content = _Content()
+    body_size: int = -1
+    headers_size: int = -1
+    redirect_url: str = msgspec.field(name="redirectURL", default="")
+    transfer_size: int | None = msgspec.field(name="_transferSize", default=None)
+
+
+class _Timings(msgspec.Struct, frozen=True):
+    send: float = 0
+    wait: float = 0
+    blocked: float | None = -1
+    dns: float | None = -1
+    connect: float | None = -1
+    ssl: float | None = -1
+
+
+class _Entry(msgspec.Struct, frozen=True, rename="camel"):
+    started_date_time: datetime
+    time: float
+    request: _Request
+    response: _Response
+    timings: _Timings = _Timings()
+    initiator: Any = msgspec.field(name="_initiator", default=None)
+    from_cache: Any = msgspec.field(name="_fromCache", default=None)
+
+    @property
+    def began_s(self) -> float:
+        """When the browser wanted it."""
+        return self.started_date_time.timestamp()
+
+    @property
+    def first_s(self) -> float:
+        """When the response began."""
+        timings = self.timings
+        ahead = (timings.blocked, timings.dns, timings.connect, timings.send, timings.wait)
+        passed_ms = sum(max(0.0, each or 0.0) for each in ahead)
+        return self.began_s + min(passed_ms, self.time) / 1e3
+
+    @property
+    def ended_s(self) -> float:
+        """When all of it was there."""
+        return self.began_s + max(0.0, self.time) / 1e3
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether scripts may wait for its type: documents, scripts, data."""
+        return _LEADING.fullmatch(self.response.content.kind) is not None
+
+    @property
+    def octets(self) -> int:
+        """The content as it crossed the network, compressed."""
+        response = self.response
+        if response.body_size >= 0:
+            return max(1, response.body_size)
+        if response.transfer_size is not None and response.headers_size >= 0:
+            return max(1, response.transfer_size - response.headers_size)
+        return max(1, response.content.size - response.content.compression)
+
+    @property
+    def connected_ms(self) -> float:
+        """How long TCP took to connect; 0 where it had a connection."""
+        timings = self.timings
+        return max(0.0, (timings.connect or 0) - max(0.0, timings.ssl or 0))
+
+
+class _Log(msgspec.Struct, frozen=True):
+    entries: tuple[_Entry, ...] = ()
+
+
+class _Har(msgspec.Struct, frozen=True):
+    log: _Log
+
+
+def read(text: bytes, description: str = "", *, thinking: bool = True) -> PageSpec:
+    """Return the page of a recording.
+
+    Left out is what did not cross the network, or failed: cached objects, ``data:``, statuses of 0.
+
+    :param thinking: the server computed, and that is to be in it.
+    :raises InputError: it is no HAR, or nothing was loaded in it.
+    """
+    try:
+        har = msgspec.json.decode(text, type=_Har)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"it is no recording in HAR: {error}") from None
+    entries = sorted(filter(_counts, har.log.entries), key=lambda entry: entry.began_s)
+    if not entries:
+        raise InputError("nothing was loaded over HTTP in it")
+    if len(entries) > MAX_OBJECTS:
+        raise InputError(f"it has {len(entries)} objects; at most {MAX_OBJECTS}")
+    return PageSpec(description=description, objects=tuple(_Reading(entries, thinking).objects()))
+
+
+def _counts(entry: _Entry) -> bool:
+    scheme = urlsplit(entry.request.url).scheme
+    return scheme in ("http", "https") and entry.response.status >= 200 and not entry.from_cache
+
+
+class _Reading:
+    """Makes objects of entries, in the order in which they were wanted."""
+
+    def __init__(self, entries: Sequence[_Entry], thinking: bool) -> None:
+        self._entries = entries
+        self._names = list(_names([entry.request.url for entry in entries]))
+        # A response takes a round trip to come, as connecting does; what is above is thinking.
+        trips_ms = [entry.connected_ms for entry in entries if entry.connected_ms > 0]
+        self._trip_ms = min(trips_ms, default=None) if thinking else None
+        self._latest: dict[str, int] = {}  # by URL, the entry before this one
+
+    def objects(self) -> Iterator[ObjectSpec]:
+        """Yield the objects."""
+        for index, entry in enumerate(self._entries):
+            yield self._object(index, entry)
+            self._latest[entry.request.url] = index
+            if entry.response.redirect_url:
+                self._latest[f"-> {entry.response.redirect_url}"] = index
+
+    def _object(self, index: int, entry: _Entry) -> ObjectSpec:
+        parent = self._parent(index, entry)
+        if parent is None:
+            return ObjectSpec(name=self._names[index], size=entry.octets, think=self._think(entry))
+        before, name = self._entries[parent], self._names[parent]
+        part = _part(before, entry.began_s)
+        if part is not None:
+            after: tuple[str, ...] | dict[str, Quantity] = {name: part}
+            ready_s = entry.began_s
+        else:
+            trigger = self._trigger(index, entry, before)
+            after = (name,) if trigger is None else (name, self._names[trigger])
+            ready_s = (before if trigger is None else self._entries[trigger]).ended_s
+        return ObjectSpec(
+            name=self._names[index],
+            size=entry.octets,
+            after=after,
+            delay=_time(entry.began_s - ready_s),
+            think=self._think(entry),
+        )
+
+    def _trigger(self, index: int, entry: _Entry, parent: _Entry) -> int | None:
+        """Return what came last, after the parent and before an entry, and could have led to it.
+
+        A script that has waited for data, or another script, does not tell so.  What a style sheet
+        wants waits for nothing else.
+        """
+        if parent.response.content.kind == "text/css":
+            return None
+        came = [
+            other
+            for other, it in enumerate(self._entries[:index])
+            if it.leads_on and parent.ended_s < it.ended_s <= entry.began_s
+        ]
+        return max(came, key=lambda other: self._entries[other].ended_s, default=None)
+
+    def _parent(self, index: int, entry: _Entry) -> int | None:
+        """Return which entry an entry was wanted because of."""
+        if index == 0:
+            return None
+        redirected = self._latest.get(f"-> {entry.request.url}")
+        if redirected is not None:
+            return redirected
+        for url in (*_initiators(entry.initiator), *_referers(entry.request.headers)):
+            if url in self._latest:
+                return self._latest[url]
+        return 0
+
+    def _think(self, entry: _Entry) -> str | int:
+        if self._trip_ms is None:
+            return 0
+        return _time((entry.timings.wait - self._trip_ms) / 1e3)
+
+
+def _part(before: _Entry, at_s: float) -> int | None:
+    """Return how many octets of an object were there at a moment; ``None``: all.
+
+    A HAR has when the first and the last came; in between they are taken to come evenly.
+    """
+    if at_s >= before.ended_s:
+        return None
+    span_s = before.ended_s - before.first_s
+    share = (at_s - before.first_s) / span_s if span_s > 0 else 0.0
+    return min(before.octets, max(1, round(share * before.octets)))
+
+
+def _initiators(initiator: Any) -> Iterator[str]:
+    """Yield the URLs of what made Chromium ask for an object, the nearest first."""
+    if not isinstance(initiator, Mapping):
+        return
+    stack = initiator.get("stack")
+    while isinstance(stack, Mapping):
+        for frame in stack.get("callFrames") or ():
+            if isinstance(frame, Mapping) and isinstance(frame.get("url"), str):
+                yield frame["url"]
+        stack = stack.get("parent")
+    if isinstance(initiator.get("url"), str):
+        yield initiator["url"]
+
+
+def _referers(headers: Sequence[_Header]) -> Iterator[str]:
+    return (header.value for header in headers if header.name.lower() == "referer")
+
+
+def _names(urls: Sequence[str]) -> Iterator[str]:
+    """Yield a name for each: the path, made short and different from those before."""
+    known: set[str] = set()
+    for url in urls:
+        parts = urlsplit(url)
+        name = parts.path.rstrip("/").rpartition("/")[2] or parts.netloc
+        name = re.sub(r"[^\w.~-]+", "-", name)[:_LONGEST]
+        number, unique = 2, name
+        while unique in known:
+            unique, number = f"{name} {number}", number + 1
+        known.add(unique)
+        yield unique
+
+
+def _time(seconds: float) -> str | int:
+    """Return a time in milliseconds, 0 if it is shorter than can be told."""
+    if seconds < _GRAIN_S:
+        return 0
+    return f"{round(seconds * 1e3, 1):g}ms"

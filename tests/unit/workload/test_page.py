@@ -1,0 +1,70 @@
+"""Files of pages: what they mean, and their mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import InputError
+from testbed.workload import page
+from testbed.workload.page import Object
+
+PAGE = """\
+description: Three objects
+objects:
+  - {name: index, size: 10KB}
+  - {name: style, size: 5000, after: {index: 1KB}, delay: 5ms}
+  - {name: picture, size: 30KB, after: [index, style], think: 20ms}
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def load(text: str) -> tuple[Object, ...]:
+        file = tmp_path / "page.yaml"
+        file.write_text(text)
+        return page.load(file)
+
+    return load
+
+
+def test_objects_wait_for_others_or_parts_of_them(load):
+    index, style, picture = load(PAGE)
+    assert index == Object(octets=10240)
+    assert style == Object(octets=5000, after=((0, 1024),), delay_ns=5_000_000)
+    assert picture.after == ((0, 10240), (1, 5000))
+    assert picture.think_ns == 20_000_000
+    assert page.depths((index, style, picture)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[index, style]", "[indx]", r"page.yaml:5: objects\[2\].after: no object 'indx' .*before"),
+        ("{index: 1KB}", "[picture]", r"page.yaml:4: objects\[1\].after: no object 'picture'"),
+        ("{index: 1KB}", "[style]", r"page.yaml:4: objects\[1\].after: no object 'style'"),
+        ("{index: 1KB}", "{index: 1MB}", r"page.yaml:4: .*'index' has 10240 octets, not 1048576"),
+        ("name: picture", "name: style", r"page.yaml:5: .*there is an object 'style' already"),
+        ("size: 5000", "size: 0", r"size must be more than 0"),
+        ("delay: 5ms", "delay: -5ms", r"delay: .*cannot be negative"),
+        ("think: 20ms", "think: late", r"think: .late. is not a time"),
+        ("think:", "thinks:", r"page.yaml:5: .*thinks: unknown key; did you mean .think"),
+        ("objects:", "objects: []\nothers:", r"page.yaml.*"),
+    ],
+)
+def test_mistakes_name_file_and_line(load, old, new, message):
+    with pytest.raises(InputError, match=message):
+        load(PAGE.replace(old, new))
+
+
+def test_a_page_that_is_not_there_is_a_mistake(tmp_path):
+    with pytest.raises(InputError, match=r"none.yaml: cannot be read: No such file"):
+        page.load(tmp_path / "none.yaml")
+
+
+def test_the_shipped_pages_can_be_read():
+    folder = Path(__file__).parents[3] / "experiments" / "pages"
+    pages = {file.stem: page.load(file) for file in folder.glob("*.yaml")}
+    assert sorted(pages) == ["documentation", "report", "shop"]
+    assert max(page.depths(pages["shop"])) >= 4
