@@ -28,7 +28,7 @@ class Case(NamedTuple):
 
     :param name: of the programs, as the table says it.
     :param client, server: programs at either end, as the table names them.
-    :param needs: commands that must be there.
+    :param needs: commands that must be there, and modules of Python: ``python: NAME``.
     :param run: does it; raises if it does not work.
     :param quick: the ends at which our stack is tried in each run of the tests.
     :param ends: those at which it is tried at all.
@@ -44,6 +44,14 @@ class Case(NamedTuple):
 
 
 CASES: list[Case] = []
+# Python's http.server as it is with HTTP/1.1, which keeps connections.
+KEPT = """
+import functools, http.server, sys
+handler = http.server.SimpleHTTPRequestHandler
+handler.protocol_version = "HTTP/1.1"
+handler = functools.partial(handler, directory=sys.argv[1])
+http.server.ThreadingHTTPServer(("", int(sys.argv[2])), handler).serve_forever()
+"""
 
 
 def case(
@@ -135,6 +143,28 @@ async def python_python(ends: Ends) -> None:
     code = (
         "import sys, urllib.request as r;"
         "sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=20).read())"
+    )
+    async with ends.serving(*web, port=8080):
+        url = f"http://{ends.address}:8080/content"
+        same(await ends.run(sys.executable, "-c", code, url), folder)
+
+
+@case(
+    "Python's requests, http.server",
+    client="Python's requests",
+    server="Python's http.server",
+    needs=("python: requests",),
+)
+async def requests_python(ends: Ends) -> None:
+    """A session: the second request goes over the connection of the first."""
+    folder = content(ends)
+    web = (sys.executable, "-c", KEPT, str(folder), "8080")
+    code = (
+        "import sys, requests\n"
+        "with requests.Session() as session:\n"
+        "    found = [session.get(sys.argv[1], timeout=20) for _ in range(2)]\n"
+        "    assert found[0].content == found[1].content\n"
+        "    sys.stdout.buffer.write(found[1].content)\n"
     )
     async with ends.serving(*web, port=8080):
         url = f"http://{ends.address}:8080/content"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import shutil
 import signal
 import sys
@@ -21,9 +22,14 @@ _FALLBACKS = ("Fallback", "InfiniteMap", "DSSNoMatchTCP")
 
 
 def missing(*programs: str) -> str | None:
-    """Return why something cannot be tried here: a program is absent."""
-    absent = [program for program in programs if shutil.which(program) is None]
+    """Return why something cannot be tried here: a program, or ``python: MODULE``, is absent."""
+    absent = [program for program in programs if not _is_there(program)]
     return f"there is no {', '.join(absent)}" if absent else None
+
+
+def _is_there(program: str) -> bool:
+    kind, _, module = program.rpartition(": ")
+    return (importlib.util.find_spec(module) if kind else shutil.which(program)) is not None
 
 
 class Ends:
