@@ -6,12 +6,16 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from typing import Final
 
+from testbed import sysctls
 from testbed.errors import OperationError
 from testbed.netlink.transport import Netlink
 from testbed.sandbox import syscalls
 from testbed.sandbox.holder.birth import NETNS_FOLDER
 from testbed.sandbox.netlink.links import read_links
+
+_SYSCTLS: Final = "/proc/sys/net/"
 
 
 class Namespace:
@@ -22,6 +26,7 @@ class Namespace:
         self.descriptor = descriptor
         self.indices = indices
         self._sockets: dict[int, Netlink] = {}
+        self._folders: dict[str, int] = {}  # of sysctls: descriptors, by protocol
 
     @classmethod
     def current(cls, name: str) -> Namespace:
@@ -58,10 +63,29 @@ class Namespace:
         return self._sockets[family]
 
     def release(self) -> None:
-        """Close the sockets."""
+        """Close the sockets, and the folders of sysctls."""
         for each in self._sockets.values():
             each.close()
         self._sockets.clear()
+        for folder in self._folders.values():
+            os.close(folder)
+        self._folders.clear()
+
+    def open_sysctl(self, key: str, flags: int) -> int:
+        """Open a sysctl; this thread must be in the namespace.
+
+        The kernel finds the folder of a protocol by looking at those of all namespaces, one after
+        the other (proc_sys_compare).  So it is looked up once for each namespace.
+
+        :raises OSError: as open(2).
+        """
+        path = str(sysctls.path(key))
+        protocol, _, name = path.removeprefix(_SYSCTLS).partition("/")
+        if not name or not path.startswith(_SYSCTLS):
+            return os.open(path, flags)
+        if protocol not in self._folders:
+            self._folders[protocol] = os.open(_SYSCTLS + protocol, os.O_PATH | os.O_DIRECTORY)
+        return os.open(name, flags, dir_fd=self._folders[protocol])
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:

@@ -48,8 +48,10 @@ class Queue:
 
     def sysctl(self, operation: Operation, key: str, value: str) -> None:
         """Add writing a sysctl."""
-        action = _Action(operation, lambda: _write(key, value), lambda: _there(key, value))
-        self._steps.append(action)
+        namespace = self._namespace
+        self._steps.append(
+            _Action(operation, lambda: _write(namespace, key, value), lambda: _there(key, value))
+        )
 
     def disable_offload(self, operation: Operation, interface: str) -> None:
         """Add switching an interface's offload off, after everything else: order is no matter."""
@@ -93,8 +95,8 @@ def _act(actions: Sequence[_Action]) -> None:
             raise refusal(each.operation, answer, each.hint()) from error
 
 
-def _write(key: str, value: str) -> None:
-    descriptor = os.open(sysctls.path(key), os.O_WRONLY)
+def _write(namespace: Namespace, key: str, value: str) -> None:
+    descriptor = namespace.open_sysctl(key, os.O_WRONLY)
     try:
         os.write(descriptor, value.encode())
     finally:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from testbed import mib, sysctls
+from testbed import mib
 from testbed.netlink.codec import NETLINK_GENERIC, NETLINK_SOCK_DIAG
 from testbed.netlink.transport import Netlink
 from testbed.sandbox import undo, verify
@@ -118,8 +119,13 @@ def _read_sysctls(namespace: Namespace, keys: Collection[str]) -> dict[str, str]
         with namespace.entered():
             for key in keys:
                 with contextlib.suppress(FileNotFoundError):
-                    found[key] = " ".join(sysctls.path(key).read_text().split())
+                    found[key] = _read_sysctl(namespace, key)
     return found
+
+
+def _read_sysctl(namespace: Namespace, key: str) -> str:
+    with os.fdopen(namespace.open_sysctl(key, os.O_RDONLY)) as file:
+        return " ".join(file.read().split())
 
 
 def _read_counters(namespace: Namespace) -> dict[str, int]:
