@@ -30,6 +30,7 @@ COLOURS: Final = {
     Status.FAILED: "red",
     Status.INVALID: "yellow",
 }
+Column = tuple[str, tuple[str, ...]]  # its name, and the text of each row
 _SHOWN_PROBLEMS: Final = 10
 _WIDEST: Final = 10_000  # characters of a table
 
@@ -38,7 +39,16 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     """Print the table, the expectations, what went wrong and where all of it lies."""
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
-    print_table(console, _cells(outcome))
+    columns = _columns(outcome)
+    table = _table(columns)
+    equal: list[Column] = []
+    if console.is_terminal and _width(console, table) > console.width:
+        equal = [column for column in columns if _of_all(column)]
+        table = _table([column for column in columns if column not in equal])
+    print_table(console, table)
+    if equal:
+        shared = ", ".join(f"{name} {values[0]}" for name, values in equal)
+        console.print(f"in all rows: {shared}", soft_wrap=True)
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for remark in outcome.remarks:
         console.print(remark, style="dim", soft_wrap=True)
@@ -93,30 +103,53 @@ def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) ->
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table; away from a terminal as wide as it is, so that no name is cut or broken."""
-    from rich.measure import Measurement
-
     if not console.is_terminal:
-        without_end = console.options.update(max_width=_WIDEST)
-        console.width = max(console.width, Measurement.get(console, without_end, table).maximum)
+        console.width = max(console.width, _width(console, table))
     console.print(table)
 
 
-def _cells(outcome: Outcome) -> Table:
-    from rich.table import Table
+def _width(console: Console, table: Table) -> int:
+    from rich.measure import Measurement
 
+    without_end = console.options.update(max_width=_WIDEST)
+    return Measurement.get(console, without_end, table).maximum
+
+
+def _of_all(column: Column) -> bool:
+    """Return whether a column says the same in each row; two columns always stay."""
+    name, values = column
+    return name not in ("stack", "runs") and len(values) > 1 and len(set(values)) == 1
+
+
+def _columns(outcome: Outcome) -> list[Column]:
+    """Return the columns of the table, each with a value for every cell."""
     reference = outcome.cells[0].stack
     several = any(cell.relative or cell.stack != reference for cell in outcome.cells)
     parameters = _parameters(outcome.cells)
-    columns = [*parameters, "stack", "runs", *outcome.headline]
-    columns += ["subflows", "congestion", "engine"]
+    names = [*parameters, "stack", "runs", *outcome.headline]
+    names += ["subflows", "congestion", "engine"]
     saturated = any(cell.busy >= SATURATED for cell in outcome.cells)
-    columns += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
+    names += ["busy"] * saturated + [f"{outcome.headline[0]} vs {reference}"] * several
+    rows = [
+        [
+            *_values(cell, parameters),
+            *_row(cell, outcome),
+            *([f"{cell.busy:.0%}"] * saturated),
+            *([_relative(cell)] * several),
+        ]
+        for cell in outcome.cells
+    ]
+    return list(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def _table(columns: Sequence[Column]) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for cell in outcome.cells:
-        row = [*_row(cell, outcome), *([f"{cell.busy:.0%}"] * saturated)]
-        table.add_row(*_values(cell, parameters), *row, *([_relative(cell)] * several))
+    for name, _ in columns:
+        table.add_column(name, overflow="fold")
+    for row in zip(*(values for _, values in columns), strict=True):
+        table.add_row(*row)
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -241,6 +242,19 @@ def test_a_wide_table_is_not_cut_away_from_a_terminal():
     ]
     heads = invoke("show", "--metrics", ",".join(names), store).stdout.splitlines()[1]
     assert [name for name in names if name in heads.split()] == names
+
+
+def test_columns_that_say_the_same_in_all_rows_move_below_a_table_that_is_too_wide(monkeypatch):
+    store = Path(__file__).parent.parent / "results" / "version1"
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    metrics = "goodput,duration,longest_gap,rtt_p95"
+    shown = re.sub(r"\x1b\[[\d;]*m", "", invoke("show", "--metrics", metrics, store).stdout)
+    below = re.findall(r"^in all rows: (.*)$", shown, re.MULTILINE)
+    assert below == ["congestion -"]  # the data are of a version that did not note it
+    table, _, _ = shown.partition("in all rows")
+    assert "congestion" not in table
+    assert "engine" in table
 
 
 def test_a_claim_says_each_parameter_once(tmp_path):
