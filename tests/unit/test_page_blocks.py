@@ -1,8 +1,8 @@
 """What pages show can be typed: each command line is one, each block of YAML has the right keys.
 
-The tutorials are carried out (``test_tutorials.py``), and so are pages with tests of their own.
-Elsewhere a command is read by the parser of the command line, and a part of a file is put into a
-whole one, whose types are checked.
+Commands are carried out (``tests/docs``), but for some that need what a test does not have.  The
+parser of the command line reads those, too.  A part of a file is put into a whole one, whose types
+are checked.
 """
 
 from __future__ import annotations

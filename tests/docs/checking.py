@@ -1,0 +1,43 @@
+"""What tests of pages share: which pages there are, and what their commands did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.docs import comparing, pages
+
+BOOK = pages.book()
+SHOWN = {pages.name(page): page for page in pages.paths()}
+STEPS = {
+    name: [part for part in pages.contents(page) if isinstance(part, pages.Step)]
+    for name, page in SHOWN.items()
+}
+
+
+def carried_out(sandbox: bool) -> list[str]:
+    """Return the pages with commands, those that make sandboxes or the others."""
+    return [
+        name for name, steps in STEPS.items()
+        if steps and BOOK.pages.get(name, pages.Rules()).sandbox == sandbox
+        and len(steps) > sum(map(len, BOOK.pages.get(name, pages.Rules()).not_executed.values()))
+    ]  # fmt: skip
+
+
+def check(name: str, folder: Path) -> None:
+    rules = BOOK.pages.get(name, pages.Rules())
+    wrong = []
+    for step, outcome in pages.carry_out(SHOWN[name], rules, folder):
+        command = pages.plain(step.command)
+        where = f"{name}:{step.line}: {command}"
+        if outcome.status != pages.exit_code(step.command):
+            wrong.append(f"{where}: exit code {outcome.status}: {outcome.said[-3:]}")
+            continue
+        numbers = rules.numbers == "close"
+        differences = [
+            comparing.differing(step.shown, lines, numbers=numbers)
+            for lines in (outcome.printed, outcome.said)
+        ]
+        if step.shown and all(differences):
+            printed = "\n".join(outcome.printed)
+            wrong.append(f"{where}: it does not print {differences[0]!r}, but\n{printed}")
+    assert not wrong, "\n".join(wrong)
