@@ -70,19 +70,21 @@ class SharedWindow:
     def _size(self, now: int) -> None:
         """Let it grow, as the slowest subflow has to keep it full.
 
-        The rules are those of Linux (``mptcp_rcv_space_adjust``).
+        The rules are those of Linux (``mptcp_rcv_space_adjust``), but data that waits for a slower
+        subflow counts as if it had been read: it has come in this round trip, and takes room.
         """
         incoming, sizing = self._incoming, self._sizing
-        taken = incoming.taken
         if sizing is None:
-            if not begins(taken, incoming.capacity):
+            come = incoming.taken + incoming.out_of_order
+            if not begins(come, incoming.capacity):
                 return
-            sizing = RightSizing(incoming.capacity, self._limit, self._memory, taken)
+            sizing = RightSizing(incoming.capacity, self._limit, self._memory, come)
             self._sizing = sizing
         if now < sizing.due_ns:
             return
         subflows = self._subflows.there
         rtt = max(one.tcp.receive_rtt_ns or 0 for one in subflows)
         segment = max(one.segment_size for one in subflows)
-        sizing.adjust(taken, rtt or None, segment, now)
+        come = incoming.taken + incoming.out_of_order
+        sizing.adjust(come, rtt or None, segment, now)
         incoming.grow(sizing.capacity)
