@@ -166,6 +166,9 @@ class Socket:
         :raises ValueError: one cannot have its value, is none of the protocol or cannot be changed
             any more.
         """
+        options.check()
+        if self._protocol == IPPROTO_MPTCP:
+            options.require_mptcp()
         if self._pair is not None:
             connection = self.connection
 

@@ -15,6 +15,7 @@ import random
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 import msgspec
@@ -31,9 +32,11 @@ from testbed.packet.segment import Segment
 
 _CONTROL: Final = "/dev/net/tun"
 _REQUEST: Final = struct.Struct("=16sH22x")  # struct ifreq: name, flags
+_KIND: Final = "/sys/class/net/{}/tun_flags"
 # linux/if_tun.h
 _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
+_IFF_MULTI_QUEUE: Final = 0x0100
 _CSUM, _TSO4, _TSO6, _TSO_ECN = 0x01, 0x02, 0x04, 0x08
 # What it may leave to us, the most first.  Older kernels refuse what they do not know.
 _OFFLOADS: Final = (_CSUM | _TSO4 | _TSO6 | _TSO_ECN, _CSUM | _TSO4 | _TSO6, _CSUM)
@@ -178,6 +181,11 @@ def _opened() -> int:
 
 
 def _refuse(name: str, error: OSError) -> NoReturn:
+    if error.errno == errno.EINVAL and _flags(name) & _IFF_MULTI_QUEUE:
+        raise InputError(
+            f"the TUN interface {name!r} has several queues, and the stack uses one",
+            hint=f"make it without multi_queue: ip tuntap add dev {name} mode tun user USER",
+        ) from None
     if error.errno == errno.EINVAL:
         raise InputError(
             f"{name!r} is no TUN interface", hint=f"ip tuntap add dev {name} mode tun makes one"
@@ -193,6 +201,14 @@ def _refuse(name: str, error: OSError) -> NoReturn:
         why=f"{error.strerror}: it is not this user's",
         instead=f"have root make it for you: ip tuntap add dev {name} mode tun user $USER",
     ) from error
+
+
+def _flags(name: str) -> int:
+    """Return the flags with which an interface was made; 0 where it is no TUN or TAP."""
+    try:
+        return int(Path(_KIND.format(name)).read_text(), 16)
+    except (OSError, ValueError):
+        return 0
 
 
 def _refuse_without_address(interfaces: Sequence[str]) -> NoReturn:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from testbed.host import socket as blocking
+from testbed.stack.options import NO_OPTIONS, SocketOptions
 from testbed.streams import StreamPair
 
 Deliver = Callable[[bytes], None]  # has the peer send octets, which have come when it returns
@@ -75,3 +76,21 @@ def test_recv_waits_no_more_after_shut_rd(connected: Any) -> None:
         deliver(b"after")
         assert sock.recv(100) == b"after"
         assert sock.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options", "words"),
+    [
+        (socket.IPPROTO_TCP, SocketOptions(mss=1), "mss cannot be 1"),
+        (blocking.IPPROTO_MPTCP, SocketOptions(keepalive_probes=0), "keepalive_probes"),
+        (blocking.IPPROTO_MPTCP, SocketOptions(advertised_timeout_ns=1), "no option of MPTCP"),
+    ],
+)
+def test_options_are_checked_before_there_is_a_connection(
+    protocol: int, options: SocketOptions, words: str
+) -> None:
+    sock = blocking.Socket.__new__(blocking.Socket)
+    sock._protocol, sock._pair, sock._options = protocol, None, NO_OPTIONS
+    with pytest.raises(ValueError, match=words):
+        sock.set_options(options)
+    assert sock._options is NO_OPTIONS

@@ -44,6 +44,23 @@ def test_the_device_file_may_be_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "chmod 0666 /dev/net/tun" in str(error)
 
 
+def test_an_interface_with_several_queues_is_named_as_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The kernel says EINVAL, as for what is no TUN."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    (tmp_path / "lo").write_text("0x5101\n")
+    monkeypatch.setattr(tun, "_KIND", str(tmp_path / "{}"))
+    monkeypatch.setattr(tun, "_CONTROL", os.devnull)
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    error = refusal()
+    assert isinstance(error, InputError)
+    assert "several queues" in str(error)
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
