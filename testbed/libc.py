@@ -12,6 +12,8 @@ import ctypes
 import errno
 import os
 import select
+import socket
+import struct
 from array import array
 from collections.abc import Sequence
 from typing import Final
@@ -20,6 +22,7 @@ BATCH: Final = 64  # frames per system call
 
 _MSG_DONTWAIT: Final = 0x40
 _PR_SET_TIMERSLACK: Final = 29
+_SO_ATTACH_FILTER: Final = 26  # asm-generic
 _CLOCK_MONOTONIC: Final = 1
 _TFD_FLAGS: Final = 0o2004000  # TFD_CLOEXEC | TFD_NONBLOCK
 _TFD_TIMER_ABSTIME: Final = 1
@@ -228,6 +231,16 @@ class Timer:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._fd)
+
+
+def attach_filter(sock: socket.socket, program: bytes, length: int) -> None:
+    """Let a socket receive only what a program passes (socket(7), bpf of the BSDs).
+
+    :param program: an array of so many ``struct sock_filter``.
+    """
+    buffer = ctypes.create_string_buffer(program, len(program))  # there until this returns
+    head = struct.pack("@HP", length, ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
 
 
 def set_timer_slack(slack_ns: int) -> None:

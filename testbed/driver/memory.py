@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from testbed.driver.device import Above, Change, Packet
 from testbed.packet.segment import Segment
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MemoryDevice:
     """Hands segments to a function, and holds what :meth:`deliver` is given until it is received.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 Octets = bytes | bytearray | memoryview
 
 _MODULUS: Final = 0xFFFF
+_SHORT: Final = 64  # octets
 
 
 def total(octets: Octets) -> int:
@@ -14,8 +17,24 @@ def total(octets: Octets) -> int:
 
     An odd last octet counts as if a zero followed.  Sums of even-sized parts may be added.
     """
+    if _COMPILED and len(octets) > _SHORT:
+        return _added(bytes(octets)) % _MODULUS
     number = int.from_bytes(octets, "big")  # one pass in C: 2**16 is 1 modulo 0xFFFF
     return (number << 8 if len(octets) & 1 else number) % _MODULUS
+
+
+def _added(octets: bytes) -> int:
+    """Return the sum of 16-bit words: faster than division once it is compiled."""
+    sum_: i64 = 0
+    size: i64 = len(octets)
+    at: i64 = 1
+    while at < size:
+        sum_ += (octets[at - 1] << 8) + octets[at]
+        at += 2
+    return sum_ + (octets[size - 1] << 8) if size & 1 else sum_
+
+
+_COMPILED: Final = not hasattr(_added, "__code__")
 
 
 def checksum(*sums: int) -> int:

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
-from testbed.host.devices.frames import Received
 from testbed.host.devices.gro import Merger
+from testbed.host.devices.received import Received
 from testbed.packet.checksum import checksum, total
 from testbed.packet.codec import emit, parse, split
 from testbed.packet.icmp import IcmpError, parse_icmp

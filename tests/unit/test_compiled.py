@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 NAME = "testbed.made_up"
 SCRIPT = ROOT / "scripts" / "compile"
 FEW = (
+    "packet/checksum",
     "packet/codec",
     "packet/option_list",
     "packet/mptcp_decoder",
@@ -53,9 +54,9 @@ options = (
     (Sack(((10, 20), (30, 40))), AddAddr(address_id=1, address="10.0.0.9", hmac=bytes(8))),
 )
 for host, peer in (("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")):
-    for each in options:
+    for each, payload in zip(options, (b"odd", bytes(range(1, 255)), bytes((255,)) * 1447)):
         segment = Segment(source=Address(host, 1), destination=Address(peer, 2), seq=2**32 - 1,
-                          flags=ACK | PSH, options=each, payload=b"odd")
+                          flags=ACK | PSH, options=each, payload=payload)
         octets = codec.emit(segment)
         assert codec.parse(octets) == segment
         print(octets.hex())

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from mypy_extensions import trait
+
 from testbed.driver.device import Above, Change, Device, Packet
 from testbed.errors import PacketError
-from testbed.host.devices.frames import Received
 from testbed.host.devices.gro import Merger
 from testbed.host.devices.output import Sink
 from testbed.host.devices.ports import Ports
+from testbed.host.devices.received import Received
 from testbed.host.devices.rtnetlink import Interface
 from testbed.host.devices.transmitter import Transmitter, Ways
 from testbed.packet.address import Address
@@ -52,6 +54,7 @@ class HostDevice(Device, Protocol):
         """Forget a subflow that may be bound to an interface."""
 
 
+@trait
 class OwnAddresses:
     """The part of a :class:`HostDevice` whose addresses are the stack's alone."""
 

@@ -6,17 +6,16 @@ header, or at the IP packet on links that have none.
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 from collections.abc import Iterable
 from typing import Final
 
+from testbed import libc
 from testbed.host.devices.frames import ETHERNET_HEADER
 
 BLOCK: Final = 64  # ports; a filter passes whole blocks, so that few ports change it
 
-_SO_ATTACH_FILTER: Final = 26
 _INSTRUCTION: Final = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
 _LOAD_BYTE, _LOAD_HALF, _LOAD_WORD = 0x30, 0x28, 0x20
 _LOAD_INDEXED_BYTE, _LOAD_INDEXED_HALF = 0x50, 0x48  # at X + k
@@ -125,6 +124,4 @@ def _port_ipv6(link: int) -> tuple[Instruction, ...]:
 def attach(sock: socket.socket, program: Iterable[Instruction]) -> None:
     """Let a socket receive only what a program passes."""
     code = b"".join(_INSTRUCTION.pack(*each) for each in program)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    head = struct.pack("@HP", len(code) // _INSTRUCTION.size, ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+    libc.attach_filter(sock, code, len(code) // _INSTRUCTION.size)

@@ -8,7 +8,9 @@ ways.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
+
+from testbed.host.devices.received import Received
 
 VNET_HEADER: Final = 10  # octets
 ETHERNET_HEADER: Final = 14
@@ -22,20 +24,6 @@ _TCP_CHECKSUM: Final = 16  # where it is in the TCP header
 _TCP_OFFSET: Final = 12
 _TCP_FLAGS: Final = 13
 _CWR: Final = 0x80
-
-
-class Received(NamedTuple):
-    """An IP packet.
-
-    :param packet: a view of the memory it was received into, which the next batch overwrites.
-    :param verified: its TCP checksum need not be looked at: it was checked already, or the packet
-        comes from this machine and has none yet.
-    :param gso_size: if it was put together from pieces, the octets of a piece; else 0.
-    """
-
-    packet: memoryview
-    verified: bool
-    gso_size: int
 
 
 def head(link: bytes, packet: bytes, gso_size: int) -> bytes:

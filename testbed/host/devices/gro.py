@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from testbed.errors import PacketError
-from testbed.host.devices.frames import Received
+from testbed.host.devices.received import Received
 from testbed.packet.address import pack
 from testbed.packet.checksum import total
 from testbed.packet.codec import TCP, parse
@@ -52,7 +52,7 @@ class Merger:
 
         :raises PacketError: it is not a whole, correct TCP segment.
         """
-        packet, verified, gso_size = received
+        packet, verified, gso_size = received.packet, received.verified, received.gso_size
         header = _header(packet)
         if header is None:
             self._runs.append(_Run(parse(packet, verify=not verified, gso_size=gso_size), None))

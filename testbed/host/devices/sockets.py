@@ -13,6 +13,7 @@ from typing import Final
 from testbed.errors import PlatformError
 from testbed.host.devices import filters, frames, rtnetlink
 from testbed.host.devices.buffers import Buffers
+from testbed.host.devices.received import Received
 from testbed.host.devices.rtnetlink import Interface
 from testbed.libc import BATCH, Vector
 
@@ -43,7 +44,7 @@ class Receiver:
         self._vector = Vector()
         self._vector.point_to([first + 16 * index for index in range(BATCH)])
 
-    def receive(self, fd: int, link: int) -> list[frames.Received]:
+    def receive(self, fd: int, link: int) -> list[Received]:
         """Return the packets that wait at a socket, at most :data:`~testbed.libc.BATCH`.
 
         They are views of the buffers, which the next call fills again.
@@ -95,7 +96,7 @@ class Input:
         wanted = filters.segments_to(self._family, blocks, self._link)
         filters.attach(self._socket, filters.on_links(self._types, wanted))
 
-    def receive(self) -> list[frames.Received]:
+    def receive(self) -> list[Received]:
         """Return a batch of packets that wait; the next batch of any input overwrites them."""
         return self._receiver.receive(self._socket.fileno(), self._link)
 

@@ -27,6 +27,7 @@ from testbed.host.devices.base import FrameDevice, OwnAddresses
 from testbed.host.devices.buffers import Buffers
 from testbed.host.devices.far_ends import FarEnds
 from testbed.host.devices.ports import OwnPorts
+from testbed.host.devices.received import Received
 from testbed.host.devices.rtnetlink import Interface
 from testbed.packet.segment import Segment
 
@@ -70,20 +71,25 @@ class Tun:
         except OSError as error:
             self.close()
             _refuse(name, error)
-        for offloads in _OFFLOADS:
-            with contextlib.suppress(OSError):
-                fcntl.ioctl(self._fd, _TUNSETOFFLOAD, offloads)
-                break
+        any(self._takes(offloads) for offloads in _OFFLOADS)  # the first that it takes
+
+    def _takes(self, offloads: int) -> bool:
+        """Ask for offloads; tell whether the interface has them now."""
+        try:
+            fcntl.ioctl(self._fd, _TUNSETOFFLOAD, offloads)
+        except OSError:
+            return False
+        return True
 
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._fd
 
-    def receive(self) -> Sequence[frames.Received]:
+    def receive(self) -> Sequence[Received]:
         """Return a batch of packets that wait; the next batch of any interface overwrites them."""
         return list(self._waiting())
 
-    def _waiting(self) -> Iterator[frames.Received]:
+    def _waiting(self) -> Iterator[Received]:
         for slot in self._buffers.slots:
             try:
                 length = os.readv(self._fd, (slot,))
@@ -104,7 +110,7 @@ class Tun:
             self._fd = -1
 
 
-class TunDevice(OwnAddresses, FrameDevice):
+class TunDevice(FrameDevice, OwnAddresses):
     """TUN interfaces; the stack has the addresses that are the kernel's peers there.
 
     :param interfaces: their names.

@@ -187,8 +187,7 @@ class Loop:
 
     def run(self) -> None:
         """Carry frames until the control connection ends."""
-        going_on = True
-        while going_on:
+        while True:
             ready = self._wait()
             self._forward_due()
             self._behind = False
@@ -196,8 +195,8 @@ class Loop:
                 if fd != self._control_fd:
                     self._receive(self._by_fd[fd])
             # Last, so that a change is for the frames that come after it.
-            if self._control_fd in ready:
-                going_on = self._on_control()
+            if self._control_fd in ready and not self._on_control():
+                return
 
     def _wait(self) -> list[int]:
         """Wait for input or the next departure and return the descriptors that have input.

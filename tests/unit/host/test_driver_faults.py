@@ -45,6 +45,7 @@ def test_packets_that_come_before_the_filter_are_thrown_away() -> None:
         filters.attach = attach
 
 
+@pytest.mark.interpreted
 @pytest.mark.sandbox
 @isolated
 def test_ports_that_cannot_be_listened_to_are_given_back() -> None:

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from testbed.host.devices import frames
+from testbed.host.devices.received import Received
 from testbed.packet.address import Address
 from testbed.packet.codec import emit
 from testbed.packet.options import Timestamps
@@ -47,7 +48,7 @@ def test_the_first_piece_alone_reports_a_reduced_window():
 @pytest.mark.parametrize(("flags", "verified"), [(0, False), (1, True), (2, True)])
 def test_what_the_kernel_has_verified_is_not_verified_again(flags, verified):
     frame = struct.pack("=BBHHHH", flags, 0, 0, 0, 0, 0) + ETHERNET + b"packet"
-    assert frames.unpack(memoryview(frame)) == (b"packet", verified, 0)
+    assert frames.unpack(memoryview(frame)) == Received(b"packet", verified, 0)
 
 
 def test_the_size_of_the_pieces_a_frame_was_put_together_from_is_kept():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import PacketError
-from testbed.host.devices.frames import Received
 from testbed.host.devices.gro import MOST, Merger
+from testbed.host.devices.received import Received
 from testbed.packet.address import Address
 from testbed.packet.codec import emit, split
 from testbed.packet.options import Timestamps

@@ -27,6 +27,7 @@ def test_an_interface_has_to_be_there_first() -> None:
     assert "ip tuntap add dev no-such-tun mode tun user USER" in str(error)
 
 
+@pytest.mark.interpreted
 def test_the_kernel_may_have_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tun, "_CONTROL", str(tmp_path / "tun"))
     error = refusal()
