@@ -32,16 +32,21 @@ def located(written: Document[ExperimentSpec], folder: Path) -> dict[str, Any]:
     (:func:`testbed.topology.load.located`).
 
     :param folder: where the experiment file lies.
-    :raises InputError: a file cannot be read, with file and line.
+    :raises InputError: files cannot be read, each with file and line.
     """
+    errors: list[InputError] = []
 
     def file(check: Check, name: Any, place: str) -> Any:
         try:
             return absolute(check, name, folder)
         except InputError as error:
-            raise written.error(str(error), place, error.hint) from None
+            errors.extend(written.error(str(each), place) for each in error.every)
+            return name
 
-    return _changed(dict(written.raw) if isinstance(written.raw, Mapping) else {}, file)
+    changed = _changed(dict(written.raw) if isinstance(written.raw, Mapping) else {}, file)
+    if errors:
+        raise InputError.together(errors)
+    return changed
 
 
 def _changed(raw: dict[str, Any], change: _Change) -> dict[str, Any]:

@@ -6,11 +6,12 @@ Chromium adds ``_initiator``; elsewhere the header ``Referer`` has to do, and th
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -21,6 +22,7 @@ from testbed.workload.sizes import Quantity
 MAX_BYTES: Final = 256 * 2**20
 _GRAIN_S: Final = 1e-4  # of delays: a HAR has milliseconds, and parts of them
 _LONGEST: Final = 60  # characters of a name
+_URL: Final = re.compile(r"https?://([^/?#]+)([^?#]*)", re.IGNORECASE | re.ASCII)  # host and path
 _LEADING: Final = re.compile(r"text/(html|javascript)|application/.*(javascript|json|xml)")
 
 
@@ -74,8 +76,9 @@ class _Entry(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def began_s(self) -> float:
-        """When the browser wanted it."""
-        return self.started_date_time.timestamp()
+        """When the browser wanted it; a time of no zone is of UTC."""
+        began = self.started_date_time
+        return (began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp()
 
     @property
     def first_s(self) -> float:
@@ -126,11 +129,11 @@ def read(text: bytes, description: str = "", *, thinking: bool = True) -> PageSp
     Left out is what did not cross the network, or failed: cached objects, ``data:``, statuses of 0.
 
     :param thinking: the server computed, and that is to be in it.
-    :raises InputError: it is no HAR, or nothing was loaded in it.
+    :raises InputError: it is no HAR, nothing was loaded in it, or a size or time is too large.
     """
     try:
-        har = msgspec.json.decode(text, type=_Har)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        har = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=_Har)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"it is no recording in HAR: {error}") from None
     entries = sorted(filter(_counts, har.log.entries), key=lambda entry: entry.began_s)
     if not entries:
@@ -141,8 +144,8 @@ def read(text: bytes, description: str = "", *, thinking: bool = True) -> PageSp
 
 
 def _counts(entry: _Entry) -> bool:
-    scheme = urlsplit(entry.request.url).scheme
-    return scheme in ("http", "https") and entry.response.status >= 200 and not entry.from_cache
+    loaded = entry.response.status >= 200 and not entry.from_cache
+    return loaded and _URL.match(entry.request.url) is not None
 
 
 class _Reading:
@@ -150,6 +153,7 @@ class _Reading:
 
     def __init__(self, entries: Sequence[_Entry], thinking: bool) -> None:
         self._entries = entries
+        self._ended_s = [entry.ended_s for entry in entries]
         self._names = list(_names([entry.request.url for entry in entries]))
         # A response takes a round trip to come, as connecting does; what is above is thinking.
         trips_ms = [entry.connected_ms for entry in entries if entry.connected_ms > 0]
@@ -159,10 +163,13 @@ class _Reading:
     def objects(self) -> Iterator[ObjectSpec]:
         """Yield the objects."""
         for index, entry in enumerate(self._entries):
-            yield self._object(index, entry)
+            try:
+                yield self._object(index, entry)
+            except ValueError as error:
+                raise InputError(f"{entry.request.url}: {error}") from None
             self._latest[entry.request.url] = index
             if entry.response.redirect_url:
-                self._latest[f"-> {entry.response.redirect_url}"] = index
+                self._latest[f"-> {_target(entry)}"] = index
 
     def _object(self, index: int, entry: _Entry) -> ObjectSpec:
         parent = self._parent(index, entry)
@@ -176,7 +183,7 @@ class _Reading:
         else:
             trigger = self._trigger(index, entry, before)
             after = (name,) if trigger is None else (name, self._names[trigger])
-            ready_s = (before if trigger is None else self._entries[trigger]).ended_s
+            ready_s = self._ended_s[parent if trigger is None else trigger]
         return ObjectSpec(
             name=self._names[index],
             size=entry.octets,
@@ -193,12 +200,13 @@ class _Reading:
         """
         if parent.response.content.kind == "text/css":
             return None
+        least_s, most_s, ended_s = parent.ended_s, entry.began_s, self._ended_s
         came = [
             other
-            for other, it in enumerate(self._entries[:index])
-            if it.leads_on and parent.ended_s < it.ended_s <= entry.began_s
+            for other in range(index)
+            if least_s < ended_s[other] <= most_s and self._entries[other].leads_on
         ]
-        return max(came, key=lambda other: self._entries[other].ended_s, default=None)
+        return max(came, key=ended_s.__getitem__, default=None)
 
     def _parent(self, index: int, entry: _Entry) -> int | None:
         """Return which entry an entry was wanted because of."""
@@ -230,13 +238,22 @@ def _part(before: _Entry, at_s: float) -> int | None:
     return min(before.octets, max(1, round(share * before.octets)))
 
 
+def _target(entry: _Entry) -> str:
+    """Return the URL that an entry redirects to, which may be written relative to its own."""
+    try:
+        return urljoin(entry.request.url, entry.response.redirect_url)
+    except ValueError:  # no URL
+        return entry.response.redirect_url
+
+
 def _initiators(initiator: Any) -> Iterator[str]:
     """Yield the URLs of what made Chromium ask for an object, the nearest first."""
     if not isinstance(initiator, Mapping):
         return
     stack = initiator.get("stack")
     while isinstance(stack, Mapping):
-        for frame in stack.get("callFrames") or ():
+        frames = stack.get("callFrames")
+        for frame in frames if isinstance(frames, list) else ():
             if isinstance(frame, Mapping) and isinstance(frame.get("url"), str):
                 yield frame["url"]
         stack = stack.get("parent")
@@ -252,8 +269,9 @@ def _names(urls: Sequence[str]) -> Iterator[str]:
     """Yield a name for each: the path, made short and different from those before."""
     known: set[str] = set()
     for url in urls:
-        parts = urlsplit(url)
-        name = parts.path.rstrip("/").rpartition("/")[2] or parts.netloc
+        parts = _URL.match(url)
+        host, path = parts.groups() if parts else ("", url)
+        name = path.rstrip("/").rpartition("/")[2] or host
         name = re.sub(r"[^\w.~-]+", "-", name)[:_LONGEST]
         number, unique = 2, name
         while unique in known:
@@ -266,4 +284,4 @@ def _time(seconds: float) -> str | int:
     """Return a time in milliseconds, 0 if it is shorter than can be told."""
     if seconds < _GRAIN_S:
         return 0
-    return f"{round(seconds * 1e3, 1):g}ms"
+    return f"{round(seconds * 1e3, 1):.15g}ms"

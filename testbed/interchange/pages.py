@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
+from testbed.text import clean
 from testbed.workload.page import ObjectSpec, PageSpec
+from testbed.workload.sizes import Quantity
 
 
 def as_yaml(page: PageSpec, comments: tuple[str, ...] = ()) -> str:
@@ -13,19 +16,36 @@ def as_yaml(page: PageSpec, comments: tuple[str, ...] = ()) -> str:
 
     :param comments: lines at the top.
     """
-    lines = [f"# {comment}".rstrip() for comment in comments]
+    lines = [f"# {line}".rstrip() for each in comments for line in clean(each).splitlines()]
     if page.description:
-        lines.append(f"description: {json.dumps(page.description, ensure_ascii=False)}")
+        lines.append(f"description: {_quoted(page.description)}")
     lines += ["objects:", *(f"  - {{{', '.join(_fields(each))}}}" for each in page.objects)]
     return "\n".join(lines) + "\n"
 
 
 def _fields(it: ObjectSpec) -> Iterator[str]:
-    yield f"name: {json.dumps(it.name, ensure_ascii=False)}"
+    yield f"name: {_quoted(it.name)}"
     yield f"size: {it.size}"
     if it.after:
-        yield f"after: {json.dumps(it.after, ensure_ascii=False)}"
+        yield f"after: {_waits(it.after)}"
     if it.delay:
         yield f"delay: {it.delay}"
     if it.think:
         yield f"think: {it.think}"
+
+
+def _waits(after: tuple[str, ...] | dict[str, Quantity]) -> str:
+    if isinstance(after, dict):
+        return f"{{{', '.join(f'{_quoted(name)}: {most}' for name, most in after.items())}}}"
+    return f"[{', '.join(map(_quoted, after))}]"
+
+
+def _quoted(text: str) -> str:
+    """Return text in double quotes, as YAML and most of JSON write it.
+
+    What a file of YAML cannot hold is escaped (YAML 1.2, section 5.1); halves of surrogate pairs,
+    which names of files have in place of octets that are no UTF-8, become U+FFFD.
+    """
+    whole = re.sub(r"[\ud800-\udfff]", "\ufffd", text)
+    quoted = json.dumps(whole, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)

@@ -11,7 +11,7 @@ import msgspec
 
 from testbed import document
 from testbed.document import Data, Document
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.hints import nearest
 from testbed.topology.spec import LinkSpec, NetemSpec, NodeSpec, Spec, TopologySpec
 from testbed.wire import steps
@@ -43,24 +43,27 @@ def located(written: Document[TopologySpec], folder: Path) -> Document[TopologyS
     So they are found from wherever the wire is built.
 
     :param folder: where the file lies that the topology stands in.
-    :raises InputError: a trace cannot be read, with file and line.
+    :raises InputError: traces cannot be read, each with file and line.
     """
-    raw = written.raw
-    for place, options in _shapings(written.value):
+
+    def find(place: tuple[str, ...], options: NetemSpec) -> tuple[tuple[str, ...], str] | None:
         netem = Netem.parse(options)
         if netem.trace is None:
-            continue
-        name = netem.trace
-        file = (folder / name).absolute()
-        where = document.join_path(*place)
+            return None
+        file = str((folder / netem.trace).absolute())
+        both = written.value.links[place[1]].netem
+        shared = both if place[2] == "toward" and isinstance(both, str | dict) else {}
+        around = Netem.parse(shared).merge(netem.options())
         try:
-            both = written.value.links[place[1]].netem
-            shared = both if place[2] == "toward" and isinstance(both, str | dict) else {}
-            around = Netem.parse(shared).merge(netem.options())
-            steps.checked(around.merge({"trace": str(file)}))
+            steps.checked(around.merge({"trace": file}))
         except InputError as error:
-            raise written.error(str(error), where, error.hint) from None
-        raw = _replace(raw, (*place, "trace"), 0, str(file))
+            raise written.error(str(error), document.join_path(*place)) from None
+        return place, file
+
+    raw = written.raw
+    shapings = _shapings(written.value)
+    for place, file in filter(None, all_of(*(functools.partial(find, *it) for it in shapings))):
+        raw = _replace(raw, (*place, "trace"), 0, file)
     return document.convert(raw, TopologySpec, written.positions, written.name)
 
 

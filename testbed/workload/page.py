@@ -8,13 +8,14 @@ then for a time of computation.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
 from testbed import document
-from testbed.errors import InputError
+from testbed.errors import InputError, all_of
 from testbed.hints import nearest
 from testbed.workload.sizes import Quantity, octets, positive_time
 
@@ -91,32 +92,41 @@ def read(path: Path) -> document.Document[PageSpec]:
 
 def resolved(written: document.Document[PageSpec]) -> tuple[Object, ...]:
     """Return what a file means.  Raises InputError, with file and line."""
-    found: dict[str, Object] = {}
+    known: dict[str, tuple[int, int]] = {}  # where an object stands, and its octets
     for index, spec in enumerate(written.value.objects):
+        known.setdefault(spec.name, (index, octets(spec.size)))
+
+    def resolve(index: int, spec: ObjectSpec) -> Object:
         place = f"objects[{index}]"
-        if spec.name in found:
+        if known[spec.name][0] != index:
             raise written.error(f"there is an object {spec.name!r} already", f"{place}.name")
         with written.placing(f"{place}.after"):
-            waits = tuple(_wait(found, name, most) for name, most in _waits(spec).items())
-        found[spec.name] = Object(
+            waits = tuple(_wait(known, index, *each) for each in _waits(spec).items())
+        return Object(
             octets=octets(spec.size),
             after=waits,
             delay_ns=positive_time("delay", spec.delay, zero=True),
             think_ns=positive_time("think", spec.think, zero=True),
         )
-    return tuple(found.values())
+
+    objects = enumerate(written.value.objects)
+    return tuple(all_of(*(functools.partial(resolve, *each) for each in objects)))
 
 
-def _wait(known: dict[str, Object], name: str, most: Quantity | None) -> tuple[int, int]:
-    """Return the index of an object that is waited for, and the octets of it."""
+def _wait(
+    known: dict[str, tuple[int, int]], waiting: int, name: str, most: Quantity | None
+) -> tuple[int, int]:
+    """Return the index of an object that another one waits for, and the octets of it."""
     if name not in known:
-        hint = nearest(name, known) or "objects wait for those that stand before them"
-        raise InputError(f"no object {name!r} stands before this one", hint=hint)
-    size = known[name].octets
+        raise InputError(f"there is no object {name!r}", hint=nearest(name, known))
+    index, size = known[name]
+    if index >= waiting:
+        hint = "objects wait for those that stand before them"
+        raise InputError(f"{name!r} does not stand before this one", hint=hint)
     wanted = size if most is None else octets(most)
     if wanted > size:
         raise InputError(f"{name!r} has {size} octets, not {wanted}")
-    return [*known].index(name), wanted
+    return index, wanted
 
 
 def _waits(spec: ObjectSpec) -> dict[str, Quantity | None]:

@@ -371,7 +371,10 @@ def test_a_page_of_the_command_line_lies_where_it_is_called(read, tmp_path, monk
     ("page", "message"),
     [
         (None, r"try.yaml:2: workload.page: .*page.yaml: cannot be read"),
-        ("objects: [{name: a, size: 1KB, after: [b]}]", r"try.yaml:2: .*page.yaml:1: .*'b' stands"),
+        (
+            "objects: [{name: a, size: 1KB, after: [b]}]",
+            r"try.yaml:2: .*page.yaml:1: objects\[0\].after: there is no object 'b'; known: a$",
+        ),
     ],
 )
 def test_a_page_that_is_wrong_is_named_with_file_and_line(read, tmp_path, page, message):
@@ -379,6 +382,18 @@ def test_a_page_that_is_wrong_is_named_with_file_and_line(read, tmp_path, page, 
         (tmp_path / "page.yaml").write_text(page)
     with pytest.raises(InputError, match=message):
         read(WEB)
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(read, tmp_path):
+    wrong = "{name: a, size: 1KB, after: [b]}"
+    (tmp_path / "page.yaml").write_text(f"objects: [{wrong}, {wrong}]")
+    matrix = "matrix: {links.wifi.netem.trace: [no.csv, nor.csv]}\n"
+    with pytest.raises(InputError) as told:
+        read(WEB + matrix)
+    assert [each.path for each in told.value.every] == [
+        *['matrix."links.wifi.netem.trace"'] * 2,
+        *["workload.page"] * 2,
+    ]
 
 
 def test_an_event_after_the_end_could_never_be_played(read):

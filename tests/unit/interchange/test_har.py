@@ -89,8 +89,9 @@ def test_without_an_initiator_the_referer_tells():
     assert [it.after for it in objects[2:]] == [("base.css",), ("shop.example",)]
 
 
-def test_who_is_redirected_waits_for_that():
-    redirect = {"status": 302, "redirectURL": SITE + "/en/", "bodySize": 0}
+@pytest.mark.parametrize("target", [SITE + "/en/", "/en/", "en/"])
+def test_who_is_redirected_waits_for_that(target):
+    redirect = {"status": 302, "redirectURL": target, "bodySize": 0}
     first, second = read(
         entry("/", 0, 10, response=redirect), entry("/en/", 12, 10, _initiator={"type": "other"})
     )
@@ -131,6 +132,71 @@ def test_what_did_not_cross_the_network_is_left_out():
     assert len(objects) == 1
 
 
+def at(url: str, path: str = "/", at_ms: int = 0, **changes: Any) -> dict[str, Any]:
+    """An object of any URL."""
+    return entry(path, at_ms, 1, **changes) | {"request": {"url": url, "headers": []}}
+
+
+@pytest.mark.parametrize("url", ["http://", "http:///a", "http://?a", "//a/b", "ws://a/", "\0"])
+def test_what_has_no_url_of_http_is_left_out(url):
+    assert [it.name for it in read(at(url), entry("/", 5, 10))] == ["shop.example"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://[", "-"),
+        ("HTTP://a.example", "a.example"),
+        ("http://a/\0\n\x7f\x85\u2028b", "-b"),
+        ("http://a//?b/c", "a"),
+    ],
+)
+def test_every_url_gives_a_name_that_a_file_can_hold(url, name):
+    (it,) = read(at(url))
+    assert it.name == name
+    page = PageSpec(objects=(it,))
+    assert loads(pages.as_yaml(page), PageSpec, "page.yaml").value == page
+
+
+def test_a_redirect_to_no_url_leads_nowhere():
+    redirect = {"status": 302, "redirectURL": "http://["}
+    _, second = read(entry("/", 0, 10, response=redirect), entry("/en/", 12, 10))
+    assert second.after == ("shop.example",)
+
+
+def test_an_initiator_of_another_form_says_nothing():
+    for stack in ({"callFrames": 5}, {"callFrames": {"url": 1}}, {"callFrames": [[]]}, 7):
+        _, second = read(entry("/", 0, 10), entry("/b", 12, 10, _initiator={"stack": stack}))
+        assert second.after == ("shop.example",)
+
+
+def test_a_mark_of_the_order_of_octets_is_passed_over():
+    text = b"\xef\xbb\xbf" + json.dumps({"log": {"entries": [entry("/", 0, 10)]}}).encode()
+    assert len(har.read(text).objects) == 1
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00", "9999-12-31T23:59:59"])
+def test_a_time_of_no_zone_is_of_utc(moment):
+    zone, none = ({"startedDateTime": moment + end} for end in ("Z", ""))
+    _, second = read(entry("/", 0, 1000) | zone, entry("/b", 0, 1) | none)
+    assert (second.after, second.delay) == ({"shop.example": 1}, 0)
+
+
+def test_a_long_pause_is_written_in_full():
+    later = {"startedDateTime": "2028-03-14T15:09:26Z"}
+    _, second = read(entry("/", 0, 10), entry("/b", 0, 10) | later)
+    assert second.delay == "63158399990ms"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"response": {"bodySize": 10**30}}, {"timings": {"wait": 1e300, "connect": 1}}],
+)
+def test_what_is_too_large_is_a_mistake_of_its_object(changes):
+    with pytest.raises(InputError, match=r"http://shop.example/: `(size|think)`: \S+ is not a"):
+        read(entry("/", 0, 10, **changes))
+
+
 def test_names_differ():
     objects = read(*(entry("/a b.js?v=1", at, 1) for at in (0, 10, 20)))
     assert [it.name for it in objects] == ["a-b.js", "a-b.js 2", "a-b.js 3"]
@@ -143,6 +209,7 @@ def test_names_differ():
         (b"{}", "no recording in HAR: Object missing required field `log`"),
         (b'{"log": {"entries": []}}', "nothing was loaded"),
         (b"\xff", "it is no recording in HAR"),
+        (b'{"log": {"entries": [' + b"[" * 100_000, "it is no recording in HAR"),
     ],
 )
 def test_what_is_no_recording_is_a_mistake(text, message):
@@ -162,3 +229,13 @@ def test_what_is_written_is_read():
     written = loads(pages.as_yaml(page, ("A comment",)), PageSpec, "page.yaml")
     assert written.value == page
     assert len(resolved(written)) == 3
+
+
+def test_what_yaml_cannot_hold_is_escaped():
+    odd = "a\x7fb\x85c\u2028d\x1be\nf\U0001f600"
+    objects = (ObjectSpec(name=odd, size=1), ObjectSpec(name="b", size=1, after={odd: 1}))
+    page = PageSpec(description=f"{odd}\udcff", objects=(*objects,))
+    text = pages.as_yaml(page, ("from a\n\x1b\udcffb",))
+    assert text.encode().startswith(b"# from a\n# \\x1b\\udcffb\ndescription")
+    written = loads(text, PageSpec, "page.yaml").value
+    assert (written.description, written.objects) == (f"{odd}\ufffd", objects)

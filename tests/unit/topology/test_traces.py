@@ -47,3 +47,18 @@ def test_a_trace_that_cannot_be_used_is_named_with_its_place(tmp_path: Path) -> 
     with pytest.raises(InputError) as caught:
         load_topology(file)
     assert str(caught.value).startswith(f"{file}:6: links.lte.netem: {tmp_path}/up.trace:2: 'fast'")
+
+
+def test_all_traces_that_cannot_be_used_are_told_at_once_and_their_hints_once(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path)
+    (tmp_path / "up.trace").unlink()
+    (tmp_path / "traces" / "down.trace").write_text("at,rate\n0s,5\n")
+    with pytest.raises(InputError) as caught:
+        load_topology(file)
+    assert [each.path for each in caught.value.every] == [
+        "links.lte.toward.client",
+        "links.lte.netem",
+    ]
+    assert all(each.hint is None for each in caught.value.every)

@@ -41,9 +41,13 @@ def test_objects_wait_for_others_or_parts_of_them(load):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[index, style]", "[indx]", r"page.yaml:5: objects\[2\].after: no object 'indx' .*before"),
-        ("{index: 1KB}", "[picture]", r"page.yaml:4: objects\[1\].after: no object 'picture'"),
-        ("{index: 1KB}", "[style]", r"page.yaml:4: objects\[1\].after: no object 'style'"),
+        ("[index, style]", "[indx]", r"page.yaml:5: objects\[2\].after: .*no object 'indx'; did"),
+        (
+            "{index: 1KB}",
+            "[picture]",
+            r"page.yaml:4: objects\[1\].after: 'picture' does not .*before",
+        ),
+        ("{index: 1KB}", "[style]", r"page.yaml:4: objects\[1\].after: 'style' does not .*before"),
         ("{index: 1KB}", "{index: 1MB}", r"page.yaml:4: .*'index' has 10240 octets, not 1048576"),
         ("name: picture", "name: style", r"page.yaml:5: .*there is an object 'style' already"),
         ("size: 5000", "size: 0", r"size must be more than 0"),
@@ -56,6 +60,17 @@ def test_objects_wait_for_others_or_parts_of_them(load):
 def test_mistakes_name_file_and_line(load, old, new, message):
     with pytest.raises(InputError, match=message):
         load(PAGE.replace(old, new))
+
+
+def test_all_mistakes_of_a_page_are_told_at_once(load):
+    text = PAGE.replace("{index: 1KB}", "[picture]").replace("[index, style]", "{style: 5001}")
+    with pytest.raises(InputError) as told:
+        load(text + "  - {name: index, size: 1}\n  - {name: last, size: 1, after: [style]}\n")
+    assert [(each.path, each.message) for each in told.value.every] == [
+        ("objects[1].after", "'picture' does not stand before this one"),
+        ("objects[2].after", "'style' has 5000 octets, not 5001"),
+        ("objects[3].name", "there is an object 'index' already"),
+    ]
 
 
 def test_a_page_that_is_not_there_is_a_mistake(tmp_path):
