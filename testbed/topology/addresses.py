@@ -26,7 +26,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LENGTH: Final = {Family.IPV4: 24, Family.IPV6: 64}
-_MIN_IPV6_MTU: Final = 1280  # octets; RFC 8200, section 5
+MIN_IPV6_MTU: Final = 1280  # octets; RFC 8200, section 5
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -280,8 +280,8 @@ def _count(
 
 def _check_mtu(skeleton: Skeleton, of: dict[End, list[Address]]) -> None:
     for end, addresses in of.items():
-        if end.mtu < _MIN_IPV6_MTU and any(a.family is Family.IPV6 for a in addresses):
-            message = f"{end.mtu} octets are too few for IPv6, which needs {_MIN_IPV6_MTU}"
+        if end.mtu < MIN_IPV6_MTU and any(a.family is Family.IPV6 for a in addresses):
+            message = f"{end.mtu} octets are too few for IPv6, which needs {MIN_IPV6_MTU}"
             raise skeleton.document.error(
                 message, end.mtu_path, "or write addressing: {ipv6: null}"
             )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from testbed.document import join_path
 from testbed.errors import all_of
 from testbed.hints import nearest
-from testbed.topology.addresses import Addressing
+from testbed.topology.addresses import MIN_IPV6_MTU, Addressing
 from testbed.topology.devices import Gre, Tunnel, Vlan, WireGuard, kind_of
 from testbed.topology.ends import End
 from testbed.topology.forwarding import Forwarding, host
-from testbed.topology.model import Family, Node, Topology
+from testbed.topology.model import Family, Interface, Node, Topology
 from testbed.topology.routes import source_tables
 from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import TunnelEndSpec
 
+_MIN_IPV4_MTU: Final = 68  # octets; RFC 791, section 3.2
+_MAX_MTU: Final = 65535  # octets, with the headers of GRE: ip_tunnel_change_mtu() in net/ipv4
 WIREGUARD_PORT: Final = 51820  # as wg-quick(8) and everybody's examples have it
 
 Devices = Mapping[End, Vlan | Tunnel]
@@ -25,6 +28,7 @@ Devices = Mapping[End, Vlan | Tunnel]
 
 def devices(skeleton: Skeleton, addressing: Addressing) -> Devices:
     """Return the device of each end that stands on others.  Raises InputError."""
+    ports = _ports(skeleton)
     found: dict[End, Vlan | Tunnel] = {
         end: Vlan(lower=end.card.name, id=end.vlan or 0)
         for ends in skeleton.ends.values()
@@ -43,11 +47,11 @@ def devices(skeleton: Skeleton, addressing: Addressing) -> Devices:
             raise skeleton.document.error(message, a.place)
         near, far = (of[family] for of in addresses)
         for end, local, remote in ((a, near, far), (b, far, near)):
-            found[end] = _tunnel(
-                end, local, remote, _source_table(skeleton, addressing, end, local)
-            )
+            table = _source_table(skeleton, addressing, end, local)
+            found[end] = _tunnel(end, local, remote, ports.get(end.link, 0), table)
 
     all_of(*(functools.partial(add, *pair) for pair in skeleton.tunnels.values()))
+    _check_different(skeleton, found)
     return found
 
 
@@ -83,9 +87,11 @@ def check(skeleton: Skeleton, topology: Topology) -> None:
 
     def check_one(a: End, b: End) -> None:
         for near, far in ((a, b), (b, a)):
-            device = topology.node(near.node).interface(near.name).device
+            interface = topology.node(near.node).interface(near.name)
+            device = interface.device
             if not isinstance(device, Gre | WireGuard):
                 continue
+            _check_mtu(skeleton, near, interface, device)
             hops = forwarding.path(near.node, device.remote, device.local)
             if hops is None:
                 message = f"{device.local} of {near.node!r} does not reach {device.remote}"
@@ -101,6 +107,68 @@ def check(skeleton: Skeleton, topology: Topology) -> None:
                 raise skeleton.document.error(message, near.place, hint)
 
     all_of(*(functools.partial(check_one, *pair) for pair in skeleton.tunnels.values()))
+
+
+def _check_mtu(skeleton: Skeleton, end: End, interface: Interface, device: Tunnel) -> None:
+    """Check that an interface can have the MTU that is written or follows from the cards'."""
+    six = any(":" in address for address in interface.addresses)
+    family, least = ("IPv6", MIN_IPV6_MTU) if six else ("IPv4", _MIN_IPV4_MTU)
+    if interface.mtu < least:
+        message = f"{interface.mtu} octets are too few for {family}, which needs {least}"
+        hint = "give the links that carry it a larger mtu"
+        hint += ", or its ends addresses: [ipv4]" if six else ""
+        raise skeleton.document.error(message, end.mtu_path, hint)
+    most = _MAX_MTU - device.overhead
+    if isinstance(device, Gre) and interface.mtu > most:
+        message = f"{interface.mtu} octets are too many for {device.kind}, which takes {most}"
+        raise skeleton.document.error(message, end.mtu_path)
+
+
+def _check_different(skeleton: Skeleton, found: Devices) -> None:
+    """Check that no two tunnels of GRE have the same ends and key."""
+    known: dict[tuple[str, Gre], str] = {}
+
+    def check_one(end: End) -> None:
+        device = found[end]
+        if not isinstance(device, Gre):
+            return
+        other = known.setdefault((end.node, device), end.link)
+        if other != end.link:
+            message = f"the kernel could not tell its packets from those of {other!r}"
+            raise skeleton.document.error(message, end.place, "give one of them another key")
+
+    pairs = skeleton.tunnels.values()
+    all_of(*(functools.partial(check_one, end) for pair in pairs for end in pair))
+
+
+def _ports(skeleton: Skeleton) -> dict[str, int]:
+    """Return the port of each tunnel of WireGuard, at which its ends have no other one.
+
+    :raises InputError: two have the same, as they say it.
+    """
+    used: dict[str, dict[int, str]] = {name: {} for name in skeleton.nodes}
+    found: dict[str, int] = {}
+
+    def take(name: str, port: int, nodes: Iterable[str]) -> None:
+        found[name] = port
+        for node in nodes:
+            other = used[node].setdefault(port, name)
+            if other != name:
+                message = f"{other!r} has the port {port} at {node!r} already"
+                raise skeleton.document.error(message, join_path("tunnels", name, "port"))
+
+    tunnels = skeleton.spec.tunnels.items()
+    ends = {name: [end.node for end in pair] for name, pair in skeleton.tunnels.items()}
+    written = [(name, it.port) for name, it in tunnels if it.port is not None]
+    all_of(*(functools.partial(take, name, port, ends[name]) for name, port in written))
+    for name, it in tunnels:
+        if it.kind == "wireguard" and name not in found:
+            taken = [used[node] for node in ends[name]]
+            free = itertools.chain(range(WIREGUARD_PORT, 65536), range(1, WIREGUARD_PORT))
+            take(
+                name, next(port for port in free if not any(port in it for it in taken)), ends[name]
+            )
+    return found
 
 
 def _families(end: End) -> list[Family]:
@@ -150,9 +218,8 @@ def _source_table(skeleton: Skeleton, addressing: Addressing, end: End, local: s
     )
 
 
-def _tunnel(end: End, local: str, remote: str, table: int) -> Tunnel:
+def _tunnel(end: End, local: str, remote: str, port: int, table: int) -> Tunnel:
     said = end.tunnel
     if said is not None and said.kind == "wireguard":
-        port = said.port or WIREGUARD_PORT
         return WireGuard(local=local, remote=remote, port=port, mark=table)
     return Gre(local=local, remote=remote, key=None if said is None else said.key)

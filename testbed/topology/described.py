@@ -71,7 +71,7 @@ _KEYS: Final[dict[type[spec.Spec], dict[str, str]]] = {
         "between": "the two nodes, or of each what is to be said of its end",
         "kind": "gre (over IPv4), ip6gre (over IPv6) or wireguard (over UDP)",
         "key": "of GRE, which both ends must have",
-        "port": "of WireGuard, at both ends; 51820",
+        "port": "of WireGuard, at both ends; by default the first from 51820 on that is free there",
         "mtu": "octets; by default what fits the cards of its ends",
     },
     spec.TunnelEndSpec: {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -10,7 +12,22 @@ from testbed.document import join_path
 from testbed.topology.model import Family
 from testbed.topology.spec import EndSpec, TunnelSpec
 
+MAX_NAME: Final = 15  # IFNAMSIZ - 1, linux/if.h
 AUTOMATIC: Final = [family.value for family in Family]  # the words for an automatic address
+
+
+def unfit(name: str, others: Collection[str]) -> str | None:
+    """Return why no interface can have a name; ``None``: one can.
+
+    :param others: the names of the node's other interfaces.
+    """
+    if not 1 <= len(name) <= MAX_NAME:
+        return f"has {len(name)} characters; Linux takes 1 to {MAX_NAME}"
+    if name in (".", "..") or re.search(r"[\s/:]|[^\x21-\x7e]", name):
+        return "holds a character that no interface name may hold"
+    if name in ("lo", "all", "default"):
+        return "is taken by Linux itself"
+    return "is used twice" if name in others else None
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, eq=False):

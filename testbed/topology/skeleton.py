@@ -18,11 +18,10 @@ from testbed.document import Document, join_path
 from testbed.errors import all_of
 from testbed.hints import nearest
 from testbed.topology import uppers, vrfs
-from testbed.topology.ends import End, Segment
+from testbed.topology.ends import MAX_NAME, End, Segment, unfit
 from testbed.topology.model import Kind
 from testbed.topology.spec import EndSpec, LinkSpec, NodeSpec, TopologySpec, TunnelSpec
 
-MAX_NAME: Final = 15  # IFNAMSIZ - 1, linux/if.h
 MAX_PORTS: Final = 1023  # of a Linux bridge: BR_MAX_PORTS in net/bridge/br_private.h, less one
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -72,15 +71,20 @@ def build(document: Document[TopologySpec], spec: TopologySpec) -> Skeleton:
     cards = [end for pair in links.values() for end in pair]
     every = [each for card in cards for each in (card, *vlans.get(card, ()))]
     every += [end for pair in tunnels.values() for end in pair]
-    _check_names(document, spec, every)
     ends: dict[str, list[End]] = {name: [] for name in nodes}
     for end in every:
         ends[end.node].append(end)
-    for name, node in nodes.items():
+
+    def check_ends(name: str, node: NodeSpec) -> None:
         if node.kind is Kind.SWITCH and len(ends[name]) > MAX_PORTS:
             message = f"{len(ends[name])} links; a Linux bridge has at most {MAX_PORTS} ports"
             raise document.error(message, join_path("nodes", name), "use more switches")
         vrfs.check(document, name, node, [end.name for end in ends[name]])
+
+    all_of(
+        functools.partial(_check_names, document, spec, every),
+        *(functools.partial(check_ends, *node) for node in nodes.items()),
+    )
     segments = uppers.with_uppers(_segments(document, nodes, links), vlans, tunnels)
     return Skeleton(
         document=document,
@@ -99,20 +103,24 @@ def _check_names(
 ) -> None:
     """Check the names of interfaces, and those of tunnels and VLANs, which are no links."""
     names: dict[str, set[str]] = {}
-    for name in spec.tunnels.keys() & spec.links.keys():
-        message = f"{name!r} is the name of a link, too"
-        raise document.error(message, join_path("tunnels", name))
-    for link in dict.fromkeys(end.link for end in every if end.vlan is not None):
-        for place in ("links", "tunnels"):
-            if link in getattr(spec, place):
-                raise document.error(f"{link!r} is the name of a VLAN", join_path(place, link))
+    vlans = {end.link for end in every if end.vlan is not None}
+
+    def check_path(place: str, name: str) -> None:
+        if name in vlans:
+            raise document.error(f"{name!r} is the name of a VLAN", join_path(place, name))
+        if place == "tunnels" and name in spec.links:
+            raise document.error(f"{name!r} is the name of a link, too", join_path(place, name))
 
     def check(end: End) -> None:
         taken = names.setdefault(end.node, set())
         _check_interface(document, end, taken)
         taken.add(end.name)
 
-    all_of(*(functools.partial(check, end) for end in every))
+    all_of(
+        *(functools.partial(check_path, "links", name) for name in spec.links),
+        *(functools.partial(check_path, "tunnels", name) for name in spec.tunnels),
+        *(functools.partial(check, end) for end in every),
+    )
 
 
 def mac(number: int, role: int) -> str:
@@ -191,16 +199,7 @@ def _ends(
 def _check_interface(document: Document[TopologySpec], end: End, others: set[str]) -> None:
     place = end.place
     hint = f"set {place}.{'' if end.vlan else 'between.'}{end.node}.interface"
-    problem: str | None = None
-    if not 1 <= len(end.name) <= MAX_NAME:
-        problem = f"has {len(end.name)} characters; Linux takes 1 to {MAX_NAME}"
-    elif end.name in (".", "..") or re.search(r"[\s/:]|[^\x21-\x7e]", end.name):
-        problem = "holds a character that no interface name may hold"
-    elif end.name in ("lo", "all", "default"):
-        problem = "is taken by Linux itself"
-    elif end.name in others:
-        problem = "is used twice"
-    if problem:
+    if problem := unfit(end.name, others):
         path = f"{end.path}.interface" if end.spec.interface else place
         raise document.error(f"interface {end.name!r} at {end.node!r} {problem}", path, hint)
 

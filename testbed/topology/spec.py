@@ -182,7 +182,7 @@ class TunnelSpec(Spec, frozen=True, kw_only=True):
     between: list[str] | dict[str, TunnelEndSpec | None]
     kind: Literal["gre", "ip6gre", "wireguard"]
     key: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None  # of GRE (RFC 2890)
-    port: Port | None = None  # of WireGuard; 51820
+    port: Port | None = None  # of WireGuard; from 51820 on the first free one
     mtu: Mtu | None = None  # octets; by default what fits the cards of its ends
 
 

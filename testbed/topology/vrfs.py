@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
 from testbed.document import Document, join_path
+from testbed.errors import all_of
 from testbed.hints import nearest
 from testbed.topology.devices import Vrf
+from testbed.topology.ends import unfit
 from testbed.topology.model import Kind
 from testbed.topology.spec import NodeSpec, TopologySpec
 
@@ -27,22 +30,35 @@ def of(node: NodeSpec, interface: str) -> str:
 def check(
     document: Document[TopologySpec], name: str, node: NodeSpec, interfaces: Sequence[str]
 ) -> None:
-    """Check the VRFs of a node.  Raises InputError."""
+    """Check the VRFs of a node.
+
+    :raises InputError: what is wrong with any of them, with file, line and path.
+    """
     path = join_path("nodes", name, "vrf")
     if node.vrf and node.kind is not Kind.ROUTER:
         hint = "sockets of a host's programs are in no VRF, and would not see its interfaces"
         raise document.error(f"{name!r} is a {node.kind}: VRFs are for routers", path, hint)
     taken: dict[str, str] = {}
-    for vrf, members in node.vrf.items():
-        where = f"{path}.{join_path(vrf)}"
-        if vrf in interfaces or not 1 <= len(vrf) <= 15 or not vrf.isidentifier():
-            message = f"{vrf!r} is no name for a VRF"
-            raise document.error(message, where, "its interface is called so, and no other one")
-        for index, member in enumerate(members):
-            place = f"{where}[{index}]"
-            if member not in interfaces:
-                message = f"{name!r} has no interface {member!r}"
-                raise document.error(message, place, nearest(member, interfaces))
-            if member in taken:
-                raise document.error(f"{member!r} is in the VRF {taken[member]!r} already", place)
-            taken[member] = vrf
+
+    def check_name(vrf: str) -> None:
+        if problem := unfit(vrf, interfaces):
+            message = f"{vrf!r} is no name for a VRF, as its interface is called so and {problem}"
+            raise document.error(message, f"{path}.{join_path(vrf)}")
+
+    def check_member(vrf: str, index: int, member: str) -> None:
+        place = f"{path}.{join_path(vrf)}[{index}]"
+        if member not in interfaces:
+            message = f"{name!r} has no interface {member!r}"
+            raise document.error(message, place, nearest(member, interfaces))
+        if member in taken:
+            raise document.error(f"{member!r} is in the VRF {taken[member]!r} already", place)
+        taken[member] = vrf
+
+    all_of(
+        *(functools.partial(check_name, vrf) for vrf in node.vrf),
+        *(
+            functools.partial(check_member, vrf, *member)
+            for vrf, members in node.vrf.items()
+            for member in enumerate(members)
+        ),
+    )
