@@ -36,6 +36,7 @@ CONGESTION: Final = (socket.IPPROTO_TCP, socket.TCP_CONGESTION)
 MAXSEG: Final = (socket.IPPROTO_TCP, socket.TCP_MAXSEG)
 TCP_INFO: Final = (socket.IPPROTO_TCP, socket.TCP_INFO)
 IS_MPTCP: Final = (socket.IPPROTO_TCP, 43)
+ULP: Final = (socket.IPPROTO_TCP, 31)
 MPTCP_INFO: Final = (SOL_MPTCP, 1)
 IP_OPTIONS: Final = (socket.IPPROTO_IP, socket.IP_OPTIONS)
 NO_PORT: Final = (socket.IPPROTO_IP, 24)  # IP_BIND_ADDRESS_NO_PORT

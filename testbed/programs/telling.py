@@ -10,6 +10,7 @@ from testbed.programs import options
 from testbed.programs.sockets import Phase, Socket
 
 _INT: Final = struct.Struct("=i")
+_ULP: Final = b"mptcp".ljust(16, b"\0")  # TCP_ULP_NAME_MAX; as Linux names it
 _LISTENS, _CLOSED = 10, 7  # include/net/tcp_states.h
 
 
@@ -23,12 +24,8 @@ def told(sock: Socket, key: options.Key, congestion: str) -> bytes:
     match key:
         case options.ERROR:
             return _INT.pack(sock.take_error())
-        case options.DOMAIN:
-            return _INT.pack(sock.family)
-        case options.PROTOCOL:
-            return _INT.pack(sock.protocol)
-        case options.IP_OPTIONS:
-            return b""
+        case options.DOMAIN | options.PROTOCOL | options.IP_OPTIONS | options.ULP:
+            return _of_kind(sock)[key]
         case options.TCP_INFO:
             return sockinfo.encode_tcp_info(_of_tcp(view) or {"state": _state(sock)})
         case options.IS_MPTCP:
@@ -40,6 +37,16 @@ def told(sock: Socket, key: options.Key, congestion: str) -> bytes:
         case options.CONGESTION:
             return sock.options.congestion(congestion)
     return sock.options.get(key)
+
+
+def _of_kind(sock: Socket) -> dict[options.Key, bytes]:
+    """Return what a socket says from the beginning on."""
+    return {
+        options.DOMAIN: _INT.pack(sock.family),
+        options.PROTOCOL: _INT.pack(sock.protocol),
+        options.IP_OPTIONS: b"",
+        options.ULP: _ULP if sock.protocol == sockinfo.IPPROTO_MPTCP else b"",
+    }
 
 
 def _view(sock: Socket) -> dict[str, Any]:

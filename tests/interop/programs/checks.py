@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable
 
 CHECKS: dict[str, Callable[[str, int], None]] = {}
+TCP_ULP = 31
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -182,6 +183,7 @@ def options(host: str, port: int) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 1000
     fails(errno.ENOPROTOOPT, sock.getsockopt, socket.IPPROTO_TCP, 12345)
+    assert sock.getsockopt(socket.IPPROTO_TCP, TCP_ULP, 8) == b""
     fails(errno.EINVAL, sock.setsockopt, socket.IPPROTO_TCP, socket.TCP_NODELAY, b"x")
     sock.connect((host, port))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
