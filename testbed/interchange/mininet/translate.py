@@ -11,7 +11,7 @@ from testbed.errors import InputError
 from testbed.interchange.imports import Imported, Note
 from testbed.interchange.mininet.commands import Meaning, understood
 from testbed.interchange.mininet.model import Interface, Link, Node, Plain, Recorded
-from testbed.topology.skeleton import MAX_NAME
+from testbed.topology.ends import MAX_NAME
 from testbed.units import format_rate
 from testbed.wire.netem import DEFAULT_LIMIT, Netem
 
