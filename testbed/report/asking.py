@@ -12,7 +12,7 @@ import yaml
 from testbed.experiment.venue import SIMULATION
 from testbed.machine.model import HOST
 from testbed.report.blocks import Block, Code, Figure, Fold, Paragraph, Section, Table
-from testbed.report.network import ends, network, shaping
+from testbed.report.network import network, rows
 from testbed.report.reading import Folder
 from testbed.results.environment import Environment
 from testbed.topology.model import Topology
@@ -127,11 +127,8 @@ def _machine(environment: Environment | None) -> str:
 
 
 def _links(it: Topology) -> Table:
-    rows = []
-    for link in it.links:
-        said = "; ".join(shaping(link))
-        rows += [(link.name, end, addresses, said) for end, addresses in ends(link)]
-    return Table("Links", ("link", "end", "addresses", "shaping (tc-netem)"), tuple(rows))
+    header = ("link", "end", "addresses", "shaping (tc-netem), or device")
+    return Table("Links", header, tuple(rows(it)))
 
 
 def _flow(name: str, raw: Mapping[str, Any]) -> tuple[str, ...]:

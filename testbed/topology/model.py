@@ -207,6 +207,16 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
                 return link
         raise KeyError(name)
 
+    @property
+    def tunnels(self) -> tuple[tuple[Interface, Interface], ...]:
+        """Both ends of each tunnel, in the order of the nodes."""
+        found: dict[str, list[Interface]] = {}
+        for node in self.nodes:
+            for interface in node.interfaces:
+                if isinstance(interface.device, Tunnel):
+                    found.setdefault(interface.link, []).append(interface)
+        return tuple((a, b) for a, b in found.values())
+
 
 def middle(index: int, side: str) -> str:
     """Return the name of the middle end of link number ``index`` on side ``a`` or ``b``."""
