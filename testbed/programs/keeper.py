@@ -7,6 +7,7 @@
 The keeper is a small process that adopts what the program leaves behind (PR_SET_CHILD_SUBREAPER),
 and tells how the program ended.  It lives as long as any of them.  If the supervisor ends, it kills
 all of them: without their TCP they could not go on.  If the keeper is killed, the supervisor does.
+Both hold the listener of the filter: were it closed while a program lives, its calls would fail.
 """
 
 from __future__ import annotations
@@ -187,12 +188,17 @@ def _keep(
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     keeper = os.getpid()
+    here, there = socket.socketpair()
     program = os.fork()
     if program == 0:
         for fd in (lifeline, tell, woken, waking):
             os.close(fd)
-        _protected(lambda: _become(argv, environment, filter_, keeper, far))
+        here.close()
+        _protected(lambda: _become(argv, environment, filter_, keeper, (there, far)))
+    there.close()
     far.close()
+    socket.recv_fds(here, 1, 1)  # the listener, which stays open: calls wait until this ends them
+    here.close()
     for number in (*IGNORED, *PASSED_ON):
         signal.signal(number, signal.SIG_IGN)
     _be_subreaper()
@@ -225,9 +231,13 @@ def _become(
     environment: Mapping[str, str],
     filter_: bytes,
     keeper: int,
-    far: socket.socket,
+    ends: tuple[socket.socket, socket.socket],
 ) -> NoReturn:
-    """Turn into the program, once the supervisor is ready."""
+    """Turn into the program, once the supervisor is ready.
+
+    :param ends: those that lead to the keeper and to the supervisor.
+    """
+    there, far = ends
     set_parent_death_signal(signal.SIGKILL)
     if os.getppid() != keeper:
         os._exit(1)
@@ -240,6 +250,8 @@ def _become(
     except OSError as error:
         far.send(str(error.errno).encode())
         os._exit(1)
+    socket.send_fds(there, [_READY], [listener])
+    there.close()
     socket.send_fds(far, [str(os.getpid()).encode()], [listener])
     os.close(listener)
     if far.recv(1) != _READY:

@@ -97,7 +97,7 @@ class Supervisor:
         await self._edges.idle()
 
     def close(self) -> None:
-        """Answer nothing any more: calls fail with ENOSYS once the listener is closed."""
+        """Answer nothing any more: calls wait until their programs are killed."""
         asyncio.get_running_loop().remove_reader(self._listener)
         self._sweeping.cancel()
         self._connector.close()

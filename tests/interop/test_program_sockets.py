@@ -143,6 +143,36 @@ def test_nothing_is_left_when_one_is_killed(lab, tmp_path, whom):
     lab([""], Family.IPV4, test)
 
 
+WAIT = """
+import os, socket
+keeper = os.getppid()
+server = socket.create_server(("", 5010))
+supervisor = open(f"/proc/{keeper}/stat").read().rpartition(")")[2].split()[1]
+print(supervisor, keeper, flush=True)
+try:
+    server.accept()
+finally:
+    print("accept returned", flush=True)
+"""
+
+
+def test_no_call_fails_before_the_program_is_killed(lab, tmp_path):
+    """However late the keeper ends a program without a supervisor: its calls wait until then."""
+
+    async def test(lab):
+        argv = over("userspace", tmp_path / "report", sys.executable, "-c", WAIT)
+        program = await lab.launcher.spawn("server", argv, empty_input=True)
+        supervisor, keeper = (await program.stdout.readline()).decode().split()
+        assert await tell(lab, "kill", "-STOP", keeper)
+        assert await tell(lab, "kill", "-KILL", supervisor)
+        assert (await program.wait()).returncode == -signal.SIGKILL
+        assert await tell(lab, "kill", "-CONT", keeper)
+        assert await program.stdout.read(-1) == b""
+        assert await program.stderr.read(-1) == b""
+
+    lab([""], Family.IPV4, test)
+
+
 def test_what_a_killed_program_has_started_goes_on_until_it_is_told_to_end(lab, tmp_path):
     async def test(lab):
         serving = await peer(lab)
