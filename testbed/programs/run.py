@@ -16,8 +16,10 @@ from testbed.programs.keeper import IGNORED, PASSED_ON, Keeper
 from testbed.programs.supervisor import Observer, Supervisor
 from testbed.stack.connection import Connection
 
-# How long a connection without a program may stand still: its peer's side is closed, or open.
-_CLOSED_S, _OPEN_S = 3.0, 10.0
+# How long a connection without a program may stand still.  Linux gives one up after 8 timeouts
+# (tcp_orphan_retries), the first after 200 ms: about 100 s.
+_STALLED_S: Final = 100.0
+_PEER_S: Final = 10.0  # for the peer to close its side, once it has all that was sent
 _LOOK_S: Final = 0.05
 
 
@@ -74,23 +76,48 @@ async def _run(keeper: Keeper, make: Callable[[], Host], watcher: Watcher) -> in
         host.close()
 
 
-async def _drained(host: Host) -> None:
-    """Wait until what the programs have sent is there, as long as some of it gets there.
+class Orphans:
+    """Connections that no program has any more: how long each is waited for."""
 
-    The kernel gives such orphans up, too (tcp_orphan_retries in tcp(7)).
-    """
-    stalled: dict[Connection, tuple[int, float]] = {}
+    def __init__(self) -> None:
+        self._progress: dict[Connection, tuple[int, bool, float]] = {}
+
+    def waits_for(self, connection: Connection, now: float) -> bool:
+        """Tell whether to wait for one.
+
+        Where something is still to be acknowledged it is to be reset if not.  Where all is, it can
+        be forgotten: a reset could keep the peer from reading what it has.
+
+        :param now: seconds.
+        """
+        unsent, delivered = connection.unsent, connection.delivered
+        seen = self._progress.get(connection)
+        if seen is None or seen[:2] != (unsent, delivered):
+            self._progress[connection] = unsent, delivered, now
+            return True
+        return now - seen[2] <= (_PEER_S if delivered else _STALLED_S)
+
+
+async def _drained(host: Host) -> None:
+    """Wait until what the programs have sent is there, as long as some of it gets there."""
+    orphans = Orphans()
     clock = asyncio.get_running_loop().time
-    while host.streams.connections:
+    while True:
+        waiting = False
         for connection in host.streams.connections:
-            left, since = stalled.get(connection, (-1, 0.0))
-            if connection.unsent != left:
-                stalled[connection] = connection.unsent, clock()
-            elif clock() - since > (_CLOSED_S if connection.at_eof else _OPEN_S):
+            if orphans.waits_for(connection, clock()):
+                waiting = True
+            elif not connection.delivered:
+                waiting = True  # until the stack is through with it
                 connection.abort()
                 host.wake()
+        if not waiting:
+            break
         await asyncio.sleep(_LOOK_S)
-    await host.finish()
+    if not host.streams.connections:
+        await host.finish()
+    for forgotten in host.streams.connections:
+        host.streams.on_ended(forgotten)
 
 
 class _Session:
