@@ -63,7 +63,7 @@ def link_up(topology: Topology, link: str, present: Topology | None = None) -> O
 
     :param present: with the addresses that interfaces had before; by default the topology's.
     """
-    found = _find(topology.links, link, "link")
+    found = _find_link(topology, link)
     operations = list(_set_links(topology, link, up=True))
     if not found.wire:
         for end in (found.a, found.b):
@@ -83,7 +83,7 @@ def shape(
 
     Raises InputError for an option that is none, and for a link without a wire.
     """
-    found = _find(topology.links, link, "link")
+    found = _find_link(topology, link)
     if not found.wire:
         hint = f"write 'netem: {{}}' at link {link!r} in the topology"
         raise InputError(f"link {link!r} has no wire that could be shaped", hint=hint)
@@ -197,7 +197,7 @@ def new_endpoints(
 
 
 def _set_links(topology: Topology, name: str, *, up: bool) -> Iterator[AnyOperation]:
-    link = _find(topology.links, name, "link")
+    link = _find_link(topology, name)
     index = topology.links.index(link)
     for side, end in (("a", link.a), ("b", link.b)):
         if link.wire:
@@ -348,6 +348,17 @@ def find_interface(topology: Topology, node: str, name: str) -> tuple[Node, Inte
     """Return an interface and its node by their names.  Raises InputError."""
     owner = find_node(topology, node)
     return owner, _find(owner.interfaces, name, f"interface of {node!r}")
+
+
+def _find_link(topology: Topology, name: str) -> Link:
+    uppers = (it for node in topology.nodes for it in node.interfaces if it.device is not None)
+    upper = next((it for it in uppers if it.link == name), None)
+    if upper is not None:
+        card = topology.node(upper.node).card(upper)
+        kind = "tunnel" if card is None else "VLAN"
+        hint = "change the links that carry it" if card is None else f"change link {card.link!r}"
+        raise InputError(f"{name!r} is a {kind}, which has no wire of its own", hint=hint)
+    return _find(topology.links, name, "link")
 
 
 def check_name(names: Sequence[str], name: str, what: str) -> None:

@@ -21,6 +21,14 @@ LAB = resolve(
     )
 )
 
+CARRIED = resolve(
+    loads_topology(
+        "nodes: {client: {}, server: {}}\n"
+        "links: {a: {between: [client, server]}, b: {between: [client, server], vlan: [7]}}\n"
+        "tunnels: {t: {between: [client, server], kind: gre}}\n"
+    )
+)
+
 
 def lines(operations: tuple[AnyOperation, ...]) -> list[str]:
     return [str(operation) for operation in operations]
@@ -117,6 +125,14 @@ def test_a_new_address_is_routed_by_source_too() -> None:
     ("change", "message"),
     [
         (lambda: changes.link_down(LAB, "wfi"), "'wfi' is no link; did you mean 'wifi'?"),
+        (
+            lambda: changes.link_up(CARRIED, "t"),
+            "'t' is a tunnel, which has no wire of its own; change the links that carry it",
+        ),
+        (
+            lambda: changes.shape(CARRIED, "b.7", None, {"loss": "1%"}),
+            "'b.7' is a VLAN, which has no wire of its own; change link 'b'",
+        ),
         (
             lambda: changes.shape(LAB, "lte", None, {"loss": "1%"}),
             "link 'lte' has no wire that could be shaped; write 'netem: {}' at link 'lte'",
