@@ -1,37 +1,139 @@
-"""How the subflows of a connection that is over end."""
+"""How a connection ends: in order, at once, or given up; and how its subflows end with it.
+
+RFC 8684, sections 3.3.3 and 3.5.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, Protocol
 
 from testbed.packet.mptcp import ResetReason
-from testbed.stack.connection import ConnectionFailure
+from testbed.stack.connection import ConnectionFailure, ErrorKind
+from testbed.stack.mptcp.config import MptcpConfig
+from testbed.stack.mptcp.events import Events
 from testbed.stack.mptcp.fastclose import FastClose
 from testbed.stack.mptcp.keys import Keys
-from testbed.stack.mptcp.state import Step
+from testbed.stack.mptcp.lifecycle import Lifecycle
+from testbed.stack.mptcp.paths import ConnectionPaths
+from testbed.stack.mptcp.state import DataState, Step
+from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
-from testbed.stack.mptcp.subflows import Subflows
+from testbed.stack.mptcp.subflows import Subflows, check
+
+
+class Owner(Protocol):
+    """The services of the connection that its end needs."""
+
+    @property
+    def initiator(self) -> bool:
+        """Whether this side opened the connection."""
+
+    def trace(self, name: str, now: int, **fields: Any) -> None:
+        """Tell of an event."""
+
+    def count(self, name: str) -> None:
+        """Count an event; its name is one of MPTcpExt."""
+
+    def touch(self) -> None:
+        """Ask for a step."""
 
 
 class Ending:
-    """With FIN after DATA_FIN is acknowledged, with RST or MP_FASTCLOSE when it was given up."""
+    """Of one connection.
 
-    __slots__ = ("_aborting", "_count", "_fast_close", "_told")
+    Subflows end with FIN after DATA_FIN is acknowledged, with RST or MP_FASTCLOSE when the
+    connection was given up.
 
-    def __init__(self, keys: Keys, subflows: Subflows, count: Callable[[str], None]) -> None:
+    :ivar detached: the application has gone.
+    """
+
+    __slots__ = (
+        "_aborting",
+        "_config",
+        "_events",
+        "_fast_close",
+        "_incoming",
+        "_life",
+        "_outgoing",
+        "_owner",
+        "_paths",
+        "_subflows",
+        "_told",
+        "detached",
+    )
+
+    def __init__(
+        self,
+        owner: Owner,
+        config: MptcpConfig,
+        keys: Keys,
+        outgoing: SendStream,
+        incoming: ReceiveStream,
+        subflows: Subflows,
+        paths: ConnectionPaths,
+        life: Lifecycle,
+        events: Events,
+    ) -> None:
+        self.detached = False
         self._aborting = False  # each RST carries MP_FASTCLOSE
-        self._count = count
-        self._fast_close = FastClose(keys, subflows.there, count)
+        self._owner = owner
+        self._config = config
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._subflows = subflows
+        self._paths = paths
+        self._life = life
+        self._events = events
+        self._fast_close = FastClose(keys, subflows.there, owner.count)
         self._told = False
 
-    def abort(self, *, by_ack: bool = False) -> Step:
-        """End it at once (section 3.5); return what that is to the state of the connection.
+    def go_by(self, config: MptcpConfig) -> None:
+        """Take another configuration."""
+        self._config = config
 
-        :param by_ack: by MP_FASTCLOSE on an ACK, if there is a subflow for that.
+    # What is asked for.
+
+    def shutdown(self) -> None:
+        """Send DATA_FIN after all data (section 3.3.3)."""
+        if not self._outgoing.closed and not self._life.over:
+            self._outgoing.close()
+            self._owner.touch()
+
+    def close(self) -> None:
+        """Close both sides: the application goes.
+
+        Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
         """
-        by_ack = by_ack and self._fast_close.begin()
+        if self._config.tcp.linger and not self._config.tcp.linger_ns:
+            self.abort()
+        self.shutdown()
+        self.detached = True
+        unanswered = self._owner.initiator and not any(one.accepted for one in self._subflows.there)
+        if unanswered and self._life.state is DataState.OPENING:
+            self._life.take(Step.ABORT)
+        self._owner.touch()
+
+    def abort(self) -> None:
+        """End it at once, by MP_FASTCLOSE (section 3.5): on RST on every subflow, or on an ACK."""
+        if self._life.over:
+            return
+        open_ = self._life.state is not DataState.OPENING
+        by_ack = self._config.fastclose_by_ack and open_ and self._fast_close.begin()
         self._aborting = not by_ack
-        return Step.FASTCLOSE if by_ack else Step.ABORT
+        step = Step.FASTCLOSE if by_ack else Step.ABORT
+        self._life.fail(ConnectionFailure(ErrorKind.ABORTED), step)
+
+    def time_out(self, detail: str) -> None:
+        """Give it up, and tell the peer, who may still be there (section 3.5)."""
+        self._aborting = True
+        self._life.fail(ConnectionFailure(ErrorKind.TIMED_OUT, detail))
+
+    def crash(self, error: Exception) -> None:
+        """Be closed by a fault of ours."""
+        self._aborting = True
+        self._life.crash(error)
+
+    # What becomes of it.
 
     def aborts(self, subflow: Subflow) -> bool:
         """Tell whether the RST of a subflow carries MP_FASTCLOSE.
@@ -39,11 +141,6 @@ class Ending:
         So does that of a subflow which ends before the answer to MP_FASTCLOSE has come there.
         """
         return self._aborting or self._fast_close.unanswered(subflow)
-
-    def begins(self) -> bool:
-        """Tell, once, that it is over."""
-        first, self._told = not self._told, True
-        return first
 
     @property
     def retry_ns(self) -> int | None:
@@ -54,23 +151,48 @@ class Ending:
         """Send MP_FASTCLOSE again, or give it up and reset the subflow."""
         self._aborting |= self._fast_close.gives_up(now)
 
-    def step(self, now: int) -> None:
-        """Send MP_FASTCLOSE when it is due."""
-        self._fast_close.step(now)
+    def close_in_order(self) -> None:
+        """Move through the states of appendix D."""
+        life = self._life
+        while (step := life.due(self._outgoing, self._incoming)) is not None:
+            life.take(step)
+            if step is Step.FIN_RECEIVED:
+                last = life.over and self._config.data_acks.behind_fin
+                self._subflows.request_acks(last=last)
+            elif step is Step.FIN_ACKED and self.detached and self._config.tcp.linger:
+                self._events.delivered()
+        if self.detached and self._incoming.readable:
+            self.abort()
 
-    def end(self, subflow: Subflow, failure: ConnectionFailure | None) -> None:
-        """End a subflow, unless it waits for the answer to MP_FASTCLOSE.
+    def step(self, now: int, *, created: bool) -> None:
+        """Close every subflow of a connection that is over, and let those go that are closed.
 
-        :param failure: that of the connection; ``None``: it has ended in order.
+        :param created: an event has told that the connection was created, so one tells of its end.
         """
+        if not self._told:
+            self._told = True
+            if created:
+                self._owner.trace("closed", now)
+        self._fast_close.step(now)
+        for subflow in self._subflows.there[:]:
+            check(subflow)
+            self.end(subflow)
+            if subflow.tcp.closed:
+                self._subflows.remove(subflow)
+                self._paths.forget(subflow, now)
+        if self._life.state is DataState.FASTCLOSE_WAIT and not self._subflows.there:
+            self._life.take(Step.FASTCLOSED)
+
+    def end(self, subflow: Subflow) -> None:
+        """End a subflow, unless it waits for the answer to MP_FASTCLOSE."""
         if self._fast_close.keeps(subflow):
             return
         if subflow.refused is not None:
             subflow.reset(ResetReason.MPTCP)
-        elif failure is not None:
+        elif self._life.failure is not None:
             if not subflow.tcp.closed:  # its RST may say more already
                 if self.aborts(subflow) and subflow.accepted:
-                    self._count("MPFastcloseTx")
+                    self._owner.count("MPFastcloseTx")
                 subflow.reset(ResetReason.UNSPECIFIED)
         elif subflow.fallback:
             subflow.tcp.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from testbed.stack.connection import (
@@ -15,6 +16,8 @@ from testbed.stack.connection import (
 )
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.tcp.connection import room_below
 
 _WORTH_WRITING: Final = 8  # a fraction of the buffer whose room wakes the application
 
@@ -32,12 +35,20 @@ class Events:
         "_outgoing",
         "_queue",
         "_starved",
+        "_subflows",
         "_told_readable",
     )
 
-    def __init__(self, outgoing: SendStream, incoming: ReceiveStream, config: MptcpConfig) -> None:
+    def __init__(
+        self,
+        outgoing: SendStream,
+        incoming: ReceiveStream,
+        subflows: Sequence[Subflow],
+        config: MptcpConfig,
+    ) -> None:
         self._outgoing = outgoing
         self._incoming = incoming
+        self._subflows = subflows
         self.go_by(config)
         self._queue: list[Event] = []
         self._starved = False  # the application wants room
@@ -65,15 +76,18 @@ class Events:
         """Tell that data can flow."""
         self._queue.append(Connected())
 
-    def report(self, *, notsent: int) -> None:
-        """Tell the application what it waits for.
+    @property
+    def room(self) -> int:
+        """Octets that may be written, as far as the limit of what was not sent is concerned."""
+        segment = max((one.segment_size for one in self._subflows), default=0)
+        return room_below(self._lowat, self._notsent, segment)
 
-        :param notsent: octets that were written and have not left once, where there is a limit.
-        """
+    def report(self) -> None:
+        """Tell the application what it waits for."""
         if not self._told_readable and (self._incoming.readable or self._incoming.finished):
             self._told_readable = True
             self._queue.append(Readable())
-        few = not self._lowat or 2 * notsent < self._lowat  # as in Linux
+        few = not self._lowat or 2 * self._notsent < self._lowat  # as in Linux
         if self._starved and few and self._outgoing.room >= self._enough:
             self._starved = False
             self._queue.append(Writable())
@@ -87,3 +101,8 @@ class Events:
         if not self._told_readable:
             self._queue.append(Readable())
         self._queue.append(Closed(failure))
+
+    @property
+    def _notsent(self) -> int:
+        """Octets that were written and have not left once; after a fallback TCP has them."""
+        return self._outgoing.unsent + sum(one.tcp.queued for one in self._subflows if one.fallback)

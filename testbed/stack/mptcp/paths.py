@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from testbed.packet.address import Address, unmapped
+from testbed.packet.address import Address, Flow, unmapped
 from testbed.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
 from testbed.packet.options import Option
 from testbed.stack.connection import ErrorKind
@@ -38,6 +38,10 @@ from testbed.stack.mptcp.subflow import Subflow
 class Owner(Protocol):
     """The services of the connection that its paths need."""
 
+    @property
+    def initiator(self) -> bool:
+        """Whether this side opened the connection."""
+
     def join(self, command: OpenSubflow, now: int) -> None:
         """Send MP_JOIN; nothing happens where that cannot be done."""
 
@@ -57,7 +61,9 @@ class ConnectionPaths:
     Programs come here by :class:`testbed.stack.mptcp.path_control.PathControl`.
 
     :param subflows: those of the connection, which adds and removes them.
-    :param initial: the path of the first subflow.
+    :param flow: the two ends of the first subflow.
+    :ivar initial: the path of the first subflow.
+    :ivar started: the connection is fully established, so there may be further subflows.
     """
 
     def __init__(
@@ -68,12 +74,16 @@ class ConnectionPaths:
         config: MptcpConfig,
         manager: PathManager,
         network: LocalNetwork,
-        initial: SubflowPath,
-        *,
-        initiator: bool,
+        flow: Flow,
     ) -> None:
-        self.initiator = initiator
-        self.initial = initial
+        self.initiator = owner.initiator
+        self.initial = initial = SubflowPath(
+            local_host=flow.local.host,
+            local_port=flow.local.port,
+            local_id=0,
+            remote=flow.remote,
+            remote_id=0,
+        )
         self.local_ids = LocalIds(initial.local_host, config.endpoints)
         count = owner.count
         self.signals = Signals(keys, subflows, config.announce_ns, count)
@@ -90,7 +100,7 @@ class ConnectionPaths:
         self._failures = Failures()
         self._endpoints = config.endpoints
         self._limits = config.limits
-        self._started = False
+        self.started = False
         self._open = True
 
     # What a manager sees.
@@ -139,7 +149,7 @@ class ConnectionPaths:
     def events(self) -> Iterator[tuple[str, dict[str, object]]]:
         """Yield the events that tell of what there is now."""
         yield "created", self.described()
-        if self._started:
+        if self.started:
             yield "established", self.described()
         for remote in self._remotes.all:
             if remote.id:
@@ -178,7 +188,7 @@ class ConnectionPaths:
 
     def start(self, first: Subflow, now: int) -> None:
         """The connection is fully established: the manager may begin."""
-        self._started = True
+        self.started = True
         self._remotes.deny_initial(denied=first.opening.join_denied)
         self._owner.trace("established", now, **self.described())
         self._do(self._manager.established(self), now)
@@ -315,7 +325,7 @@ class ConnectionPaths:
     @property
     def _active(self) -> bool:
         """Whether there may be further subflows."""
-        return self._started and self._open
+        return self.started and self._open
 
     def _confirm(self, subflow: Subflow, now: int) -> bool:
         """Follow the handshake of a join; tell whether it has ended well just now."""
@@ -375,9 +385,9 @@ class ConnectionPaths:
         old = known == remote and not refreshed
         if option.address_id == 0 or old or host in self.local_hosts:
             return
-        self._remotes.announced(remote, early=not self._started)
+        self._remotes.announced(remote, early=not self.started)
         self._owner.trace("announced", now, **remote_address(remote))
-        if self._started:
+        if self.started:
             self._do(self._manager.announced(self, remote), now)
         else:  # the option may overtake the first DSS
             subflow.stir()  # it is confirmed now

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.stack.deadlines import NEVER
+from testbed.stack.mptcp.datafin import DataFin
+from testbed.stack.mptcp.sender import Sender
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.tcp.config import TcpConfig
@@ -68,6 +70,17 @@ class Patience:
             silent_at = self._heard_ns + config.user_timeout_ns
             later = now + config.keepalive_interval_ns
             self._look_ns = silent_at if silent_at > now else later
+
+    def is_unheard(self, fin: DataFin, sender: Sender, *, detached: bool) -> bool:
+        """Tell whether data or DATA_FIN was sent in vain too often.
+
+        A closed window may stay closed for ever, as long as data waits for it to open.
+
+        :param detached: the application has gone.
+        """
+        limit = self._config.orphan_retries if detached else self._config.retries
+        patient = not detached and sender.blocked
+        return fin.tries > limit or (sender.tries > limit and not patient)
 
     def gives_up(self, now: int) -> str | None:
         """Return why the peer is waited for no longer; ``None``: it is."""

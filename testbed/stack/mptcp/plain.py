@@ -2,47 +2,77 @@
 
 A subflow falls back (:meth:`~testbed.stack.mptcp.subflow.Subflow.fall_back`) when options vanish in
 the handshake (``capable.py``), on data that comes (``receiver.py``), or on what acknowledges ours,
-here.  It may do so while it is the only subflow there ever was and its octets are the stream.
+here.  It may do so while it is the only subflow there ever was and its octets are the stream.  Its
+connection follows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.streams import ReceiveStream, SendStream
 from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.mptcp.subflows import Subflows
 
 
-def without_data_acks(subflow: Subflow, incoming: ReceiveStream, *, plain: bool) -> bool:
-    """Fall back where the peer's Data ACKs do not arrive, or end the subflow; tell which.
+class Plain:
+    """Of one connection.
 
-    :param plain: it may fall back, as far as what was sent is concerned.
+    :param count: counts an event; its name is one of MPTcpExt.
+    :ivar begun: it goes on as plain TCP.
     """
-    if plain and subflow.inbound.position == incoming.next:
-        subflow.fall_back_unheard()
-        return True
-    subflow.reset(ResetReason.MIDDLEBOX)
-    return False
 
+    __slots__ = ("_count", "_incoming", "_outgoing", "_subflows", "begun")
 
-def drop_others(subflow: Subflow, subflows: Sequence[Subflow]) -> None:
-    """Give up joins that were begun: after a fallback there is one subflow."""
-    for other in subflows:
-        if other is not subflow and not other.tcp.closed:
-            other.reset(ResetReason.MIDDLEBOX)
+    def __init__(
+        self,
+        outgoing: SendStream,
+        incoming: ReceiveStream,
+        subflows: Subflows,
+        count: Callable[[str], None],
+    ) -> None:
+        self.begun = False
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._subflows = subflows
+        self._count = count
 
+    def possible(self, subflow: Subflow) -> bool:
+        """Tell whether a subflow may fall back, as far as what was sent is concerned."""
+        return self._subflows.alone and subflow.carried.given == self._outgoing.next
 
-def follow_tcp(outgoing: SendStream, subflows: Sequence[Subflow]) -> None:
-    """Let TCP's window be the only one, its FIN be DATA_FIN, and the FIN's ACK the Data ACK."""
-    outgoing.leave_window_to_tcp()
-    for subflow in subflows:
-        if subflow.phase.fin_acked:
-            outgoing.end_acked()
+    def without_data_acks(self, subflow: Subflow, *, possible: bool) -> None:
+        """Fall back where the peer's Data ACKs do not arrive, or end the subflow.
 
+        :param possible: what was sent allows a fallback.
+        """
+        if possible and subflow.inbound.position == self._incoming.next:
+            subflow.fall_back_unheard()
+            self._count("DssFallback")
+        else:
+            subflow.reset(ResetReason.MIDDLEBOX)
+            self._count("FallbackFailed")
 
-def finish(outgoing: SendStream, subflows: Sequence[Subflow]) -> None:
-    """Send FIN once TCP has been given all data."""
-    if outgoing.closed and outgoing.next == outgoing.end:
-        for subflow in subflows:
-            subflow.tcp.shutdown()
+    def drop_others(self, subflow: Subflow) -> None:
+        """Give up joins that were begun: after a fallback there is one subflow."""
+        for other in self._subflows.there:
+            if other is not subflow and not other.tcp.closed:
+                other.reset(ResetReason.MIDDLEBOX)
+
+    def follow(self, subflow: Subflow) -> None:
+        """Go on as plain TCP if a subflow does."""
+        self.begun |= subflow.fallback
+
+    def follow_tcp(self) -> None:
+        """Let TCP's window be the only one, its FIN be DATA_FIN, and the FIN's ACK the Data ACK."""
+        self._outgoing.leave_window_to_tcp()
+        for subflow in self._subflows.there:
+            if subflow.phase.fin_acked:
+                self._outgoing.end_acked()
+
+    def finish(self) -> None:
+        """Send FIN once TCP has been given all data."""
+        if self._outgoing.closed and self._outgoing.next == self._outgoing.end:
+            for subflow in self._subflows.there:
+                subflow.tcp.shutdown()

@@ -7,8 +7,10 @@ from heapq import heappop, heappush
 from typing import Final
 
 from testbed.packet.mptcp import ResetReason
+from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.mapping import MAX_LENGTH
 from testbed.stack.mptcp.rooms import Rooms
+from testbed.stack.mptcp.scheduler import SCHEDULERS
 from testbed.stack.mptcp.scheduler.base import Scheduler, View
 from testbed.stack.mptcp.streams import SendStream
 from testbed.stack.mptcp.subflow import Subflow
@@ -25,28 +27,18 @@ class Sender:
     Data is given to a subflow only when it can leave at once, so that the choice is made as late
     as possible, unless the scheduler wants it to wait in a subflow; each piece with its mapping.
 
-    :param opportunistic: see ``opportunistic_retransmission`` of
-        :class:`testbed.stack.mptcp.config.MptcpConfig`.
-    :param penalising: see ``penalisation`` there.
-    :param corked: hold less than a segment back while more may be written (TCP_CORK).
+    :param config: what to do when the window is full, and whether to cork (TCP_CORK).
     """
 
     def __init__(
-        self,
-        stream: SendStream,
-        subflows: Sequence[Subflow],
-        scheduler: Scheduler,
-        *,
-        opportunistic: bool,
-        penalising: bool,
-        corked: bool,
+        self, stream: SendStream, subflows: Sequence[Subflow], config: MptcpConfig
     ) -> None:
         self._stream = stream
         self._subflows = subflows
-        self._scheduler = scheduler
-        self._opportunistic = opportunistic
-        self._penalising = penalising
-        self._corked = corked
+        self._scheduler: Scheduler = SCHEDULERS[config.scheduler]()
+        self._opportunistic = config.opportunistic_retransmission
+        self._penalising = config.penalisation
+        self._corked = config.tcp.cork  # less than a segment waits while more may be written
         self._hurried = 0  # before this position, what held the window up was dealt with
         self._una = 0
         self._largest = 0  # window there was

@@ -20,7 +20,7 @@ from testbed.packet.options import find
 from testbed.packet.segment import ACK, FIN, RST, SYN, Segment
 from testbed.stack.connection import Connected
 from testbed.stack.mptcp import crypto
-from testbed.stack.mptcp.connection import MptcpConnection
+from testbed.stack.mptcp.beginning import Beginning
 from testbed.stack.mptcp.path_manager.base import PathEndpoint, PathLimits
 from testbed.stack.tcp.connection import TcpConnection
 
@@ -308,7 +308,7 @@ def test_fault_before_the_program_hears_of_a_connection_frees_its_place(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(MptcpConnection, "_establish_once", fault)
+        patch.setattr(Beginning, "establish_once", fault)
         world.open()
     assert not world.connections
     assert world.endpoint.connections == 0

@@ -1,0 +1,99 @@
+"""The part of a connection's step that acts on what the hooks of its subflows have recorded."""
+
+from __future__ import annotations
+
+from testbed.packet.mptcp import ResetReason
+from testbed.stack.connection import ConnectionFailure, ErrorKind
+from testbed.stack.mptcp.parts import Parts
+from testbed.stack.mptcp.state import DataState
+from testbed.stack.mptcp.subflow import Subflow
+from testbed.stack.mptcp.subflows import check
+
+
+def take_records(parts: Parts) -> None:
+    """Take what concerns the whole connection: Data ACKs, windows, DATA_FIN, a fallback."""
+    outgoing = parts.outgoing
+    for subflow in parts.subflows.there:
+        if not subflow.stirred:
+            continue
+        inbound = subflow.inbound
+        outgoing.acked(subflow.data_acked())
+        outgoing.open_window(inbound.edge)
+        fin = inbound.take_data_fin()
+        if fin is not None:
+            parts.incoming.finish(fin)
+        parts.plain.follow(subflow)
+
+
+def absorb(parts: Parts, now: int) -> None:
+    """Act on what each subflow has recorded, until the connection has failed."""
+    for subflow in parts.subflows.there[:]:
+        if subflow.take_stirred() or parts.plain.begun:
+            _absorb(parts, subflow, now)
+            if parts.life.failure is not None:
+                return
+
+
+def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
+    """Act on what one subflow has recorded."""
+    check(subflow)
+    if subflow.refused is not None:
+        subflow.reset(ResetReason.MPTCP)
+    if subflow.inbound.fastclosed:
+        parts.count("MPFastcloseRx")
+        parts.beginning.establish_once(subflow, now)  # the same batch may have opened it
+        parts.life.fail(ConnectionFailure(ErrorKind.RESET, "the peer sent MP_FASTCLOSE"))
+        return
+    in_order = parts.plain.possible(subflow)
+    if subflow.stripped and not subflow.fallback:
+        parts.plain.without_data_acks(subflow, possible=in_order)
+    parts.receiver.move(subflow, plain=in_order)
+    if subflow.fallback:
+        parts.plain.drop_others(subflow)
+    parts.beginning.establish_once(subflow, now)
+    parts.mp_fail.absorb(subflow, now)
+    _follow_fallback(parts, subflow)
+    if subflow.confirmed and not parts.paths.started and not subflow.fallback:
+        parts.paths.start(subflow, now)
+    if parts.paths.absorb(subflow, now):
+        parts.fin.send_again()
+    _answer(parts, subflow)
+    if subflow.tcp.closed:
+        _lose(parts, subflow, now)
+
+
+def _follow_fallback(parts: Parts, subflow: Subflow) -> None:
+    """Follow a subflow into plain TCP; after that, there are no further subflows."""
+    parts.plain.follow(subflow)
+    parts.paths.set_open(not (parts.plain.begun or parts.mp_fail.waiting))
+
+
+def _answer(parts: Parts, subflow: Subflow) -> None:
+    """Answer what a subflow's own end or the end of data asks for."""
+    if subflow.inbound.take_ack_due():
+        subflow.tcp.request_ack()
+    if subflow.phase.retired and parts.incoming.fin is None and not subflow.fallback:
+        # The peer gives this subflow up, not the connection (section 3.3.3).
+        subflow.tcp.shutdown()
+
+
+def _lose(parts: Parts, subflow: Subflow, now: int) -> None:
+    """A subflow is gone: reinject what it carried, and tell the path manager."""
+    outgoing = parts.outgoing
+    parts.subflows.remove(subflow)
+    if subflow.inbound.reset is not None:
+        parts.count("MPRstRx")
+    parts.sender.lost(subflow)
+    parts.mp_fail.lost(subflow)
+    _follow_fallback(parts, subflow)
+    parts.fin.send_again()
+    failure = subflow.tcp.failure
+    opening = parts.life.state is DataState.OPENING
+    if subflow.fallback or parts.keys.remote is None or opening:
+        # Without a failure, TCP has closed in order: our FIN was acknowledged.
+        if failure is None:
+            outgoing.end_acked()
+        if not (outgoing.fin_acked and parts.incoming.finished):
+            parts.life.fail(failure or ConnectionFailure(ErrorKind.RESET))
+        return
+    parts.paths.lost(subflow, now)
