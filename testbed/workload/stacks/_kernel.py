@@ -35,6 +35,7 @@ _NUMBERS: Final = {
     "send_buffer": (socket.SOL_SOCKET, socket.SO_SNDBUF, 1),
     "receive_buffer": (socket.SOL_SOCKET, socket.SO_RCVBUF, 1),
     "nodelay": (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    "cork": (socket.IPPROTO_TCP, socket.TCP_CORK, 1),
     "notsent_lowat": (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1),
     "keepalive": (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     "keepalive_idle": (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _S),
@@ -43,7 +44,7 @@ _NUMBERS: Final = {
     "user_timeout": (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _MS),
 }
 _DOUBLED: Final = ("send_buffer", "receive_buffer")  # by the kernel, for its own use: socket(7)
-_SWITCHES: Final = ("nodelay", "keepalive")
+_SWITCHES: Final = ("nodelay", "cork", "keepalive")
 
 
 async def connect(

@@ -78,6 +78,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param send_buffer: SO_SNDBUF in octets, before the kernel doubles it; ``receive_buffer``
         likewise SO_RCVBUF.  Either turns the kernel's own tuning of that buffer off.
     :param nodelay: TCP_NODELAY; workloads turn Nagle's algorithm off unless this says otherwise.
+    :param cork: TCP_CORK: hold back all segments that are not full, for 200 ms at most.
     :param notsent_lowat: TCP_NOTSENT_LOWAT in octets.
     :param keepalive: SO_KEEPALIVE; ``keepalive_idle``, ``keepalive_interval`` (whole seconds, given
         in nanoseconds) and ``keepalive_probes`` are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
@@ -90,6 +91,7 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     send_buffer: int | None = None
     receive_buffer: int | None = None
     nodelay: bool | None = None
+    cork: bool | None = None
     notsent_lowat: int | None = None
     keepalive: bool | None = None
     keepalive_idle: int | None = None

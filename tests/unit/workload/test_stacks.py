@@ -255,7 +255,7 @@ def test_option_may_stand_where_what_it_needs_is_off():
 def test_options_of_the_kernel_are_set_and_read_back():
     choice = parse(
         "tcp(congestion=reno, send_buffer=64KiB, notsent_lowat=16KiB, keepalive=true, "
-        "keepalive_idle=7s, keepalive_probes=3, user_timeout=2500ms)"
+        "keepalive_idle=7s, keepalive_probes=3, user_timeout=2500ms, cork=true)"
     )
     end = choice.source
 
@@ -271,6 +271,7 @@ def test_options_of_the_kernel_are_set_and_read_back():
 
     found = asyncio.run(used())
     assert found["congestion"] == "reno"
+    assert found["cork"] is True
     assert list(end.differences(found)) == []
     assert list(end.differences(found | {"user_timeout": 1})) == [
         "user_timeout 2500000000 was asked for, 1 was used"
@@ -286,6 +287,23 @@ def test_options_of_sockets_are_options_of_ours_too(name):
     else:
         config = tcp_config(TcpConfig(), chosen)
     assert (config.user_timeout_ns, config.notsent_lowat) == (2_500_000_000, 16_384)
+
+
+@pytest.mark.parametrize("name", ["userspace", "userspace-tcp"])
+def test_ours_cork_and_end_records_where_that_is_chosen(name):
+    chosen = parse(f"{name}(cork=true, eor=true)").source.decoded
+    if name == "userspace":
+        config = mptcp_config(MptcpConfig(), chosen).tcp
+    else:
+        config = tcp_config(TcpConfig(), chosen)
+    assert read_back(config, ("cork", "eor")) == {"cork": True, "eor": True}
+
+
+@pytest.mark.parametrize("name", ["tcp", "mptcp"])
+def test_kernel_has_no_option_for_records(name):
+    """MSG_EOR goes with each write, and the kernel's MPTCP ignores it."""
+    with pytest.raises(InputError, match="no option 'eor'"):
+        read(f"{name}(eor=true)").check()
 
 
 def test_subflows_stand_for_the_limit_of_the_node():
