@@ -18,7 +18,11 @@ from testbed.wire.netem import Netem
 
 # Of the former out-of-tree kernel: Linux has no such sysctls.
 _FORMER: Final = "net.mptcp.mptcp_"
-_SILENT: Final = ("ethtool", "arp", "sleep", "true", "cd", "modprobe", "insmod", "killall", "pkill")
+_SILENT: Final = ("arp", "sleep", "true", "cd", "modprobe", "insmod", "killall", "pkill")
+_SEGMENTING: Final = {
+    "tso": "tso", "tcp-segmentation-offload": "tso", "tx-tcp-segmentation": "tso",
+    "gso": "gso", "generic-segmentation-offload": "gso", "tx-generic-segmentation": "gso",
+}  # fmt: skip
 _FORWARD: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
@@ -30,6 +34,7 @@ class Meaning(msgspec.Struct, kw_only=True):
 
     addresses: dict[tuple[str, str], list[str]] = {}
     shaping: dict[tuple[str, str], dict[str, str]] = {}  # of what leaves the interface
+    without: dict[tuple[str, str], set[str]] = {}  # of tso and gso, what is off
     endpoints: dict[tuple[str, str], list[str]] = {}
     sysctls: dict[str, dict[str, str]] = {}  # by node, as all that follows
     limits: dict[str, dict[str, int]] = {}
@@ -37,6 +42,10 @@ class Meaning(msgspec.Struct, kw_only=True):
     routed: set[str] = set()  # nodes whose routes the script sets
     others: list[tuple[str, str]] = []  # node and command
     former: set[str] = set()  # sysctls of the out-of-tree kernel
+
+    def segments(self, node: str, interface: str) -> bool:
+        """Whether segments larger than the MTU leave the interface: TCP needs both off to stop."""
+        return self.without.get((node, interface), set()) != {"tso", "gso"}
 
 
 def understood(commands: Iterator[tuple[str, str]]) -> Meaning:
@@ -205,6 +214,16 @@ def _rate(words: list[str]) -> dict[str, str] | None:
     return _netem(["rate", words[words.index("rate") + 1].lower()])
 
 
+def _ethtool(found: Meaning, node: str, words: list[str]) -> bool:
+    if words[1:2] not in (["-K"], ["--features"], ["--offload"]):
+        return True  # it only reads, or has no effect on a virtual interface
+    off = found.without.setdefault((node, "".join(words[2:3])), set())
+    for name, state in zip(words[3::2], words[4::2], strict=False):
+        if name in _SEGMENTING:
+            (off.add if state == "off" else off.discard)(_SEGMENTING[name])
+    return True
+
+
 _READERS: Final[dict[str, Callable[[Meaning, str, list[str]], bool]]] = {
     "ifconfig": _ifconfig,
     "ip": _ip,
@@ -212,4 +231,5 @@ _READERS: Final[dict[str, Callable[[Meaning, str, list[str]], bool]]] = {
     "sysctl": _sysctl,
     "echo": _echo,
     "tc": _tc,
+    "ethtool": _ethtool,
 }

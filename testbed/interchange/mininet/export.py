@@ -29,6 +29,7 @@ from testbed.wire.netem import Netem
 from testbed.wire.options import RandomLoss
 
 MTU: Final = 1500  # of an interface of Mininet
+_WHOLE: Final = "ethtool -K {} tso off gso off > /dev/null"  # changes go to standard output
 _TEMPLATE: Final = '''\
 #!/usr/bin/env python3
 """{description}
@@ -157,6 +158,8 @@ def _commands(topology: Topology) -> dict[str, list[str]]:
             if end.mtu != MTU and not _is_switch(topology, end.node):
                 text = f"ip link set dev {end.name} mtu {end.mtu}"
                 found.setdefault(end.node, []).append(text)
+            if not link.offload and not _is_switch(topology, end.node):
+                found.setdefault(end.node, []).append(_WHOLE.format(end.name))
     for operation in plan(topology).operations:
         if isinstance(operation, AddNamespace | AddBridge | AddVeth | AddWire):
             continue
@@ -179,8 +182,6 @@ def _notes(topology: Topology) -> Iterator[Note]:
                 yield Note(
                     f"{link.name} toward {direction}", f"{what} has no counterpart in TCLink"
                 )
-        if link.offload:
-            yield Note(link.name, "offload is what Mininet's interfaces have by default")
     if any(link.wire for link in topology.links):
         what = "TCLink shapes at the hosts' own interfaces; here wires are shaped in their middle"
         yield Note("", what)

@@ -54,6 +54,9 @@ class Anything(metaclass=_AnyAttribute):
     def __setitem__(self, key: Any, value: Any) -> None:
         pass
 
+    def __delitem__(self, key: Any) -> None:
+        pass
+
     def __int__(self) -> int:
         return 0
 
@@ -348,6 +351,15 @@ class Controller(Node):
     kind = "controller"
 
 
+def _node(cls: Any, usual: type[Node], name: str, params: dict[str, Any]) -> Node:
+    """Make a node, of the usual class if the one asked for is in a module without a stand-in."""
+    made = cls(name, **params)
+    if isinstance(made, Node):
+        return made
+    NOTES[f"classes of nodes that are not Mininet's own are taken as {usual.__name__}"] = None
+    return usual(name, **params)
+
+
 class Mininet(Anything):
     """A network, built from a topology or by calls."""
 
@@ -375,12 +387,12 @@ class Mininet(Anything):
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
         if "ip" not in params:
             self.automatic[name] = f"{next(self._pool)}/{self._length}"
-        made = (cls or self.host)(name, **params)
+        made = _node(cls or self.host, Host, name, params)
         self._keep(made, self.hosts)
         return made
 
     def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
-        made = (cls or self.switch)(name, **params)
+        made = _node(cls or self.switch, Switch, name, params)
         self._keep(made, self.switches)
         return made
 
@@ -404,7 +416,12 @@ class Mininet(Anything):
             return Anything()
         if self.intf is not None:
             params.setdefault("intf", self.intf)
-        made = (cls or self.link)(*ends, port1=port1, port2=port2, **params)
+        one, two = ends
+        params |= {"port1": port1, "port2": port2}
+        made = (cls or self.link)(one, two, **params)
+        if not isinstance(made, Link):
+            NOTES["classes of links that are not Mininet's own are taken as TCLink"] = None
+            made = TCLink(one, two, **params)
         self.links.append(made)
         return made
 

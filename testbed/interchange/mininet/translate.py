@@ -65,7 +65,7 @@ class _Translation:
 
     def _node(self, node: Node) -> dict[str, Data]:
         for note in node.notes:
-            self._note(node.name, f"{note} has no counterpart: hosts share the processors")
+            self._note(node.name, f"{note} has no counterpart")
         if node.kind == "switch":
             return {"kind": "switch"}
         found: dict[str, Data] = {"kind": "router"} if node.name in self._said.routers else {}
@@ -81,10 +81,23 @@ class _Translation:
         between: dict[str, Data] = {end.node: self._end(end) for end in link.ends}
         first, second = (self._shaping(name, end, link) for end in link.ends)
         found: dict[str, Data] = {"between": between}
+        if self._offloaded(name, link, "corrupt" in first or "corrupt" in second):
+            found["offload"] = True
         if first == second:
             return found | ({"netem": first} if first else {})
         toward = {link.ends[1].node: first, link.ends[0].node: second}
         return found | {"toward": {node: options for node, options in toward.items() if options}}
+
+    def _offloaded(self, name: str, link: Link, corrupting: bool) -> bool:
+        """Whether segments larger than the MTU cross the link, as they do unless a script says no.
+
+        A queue and a loss then take each of them as one packet.
+        """
+        if not all(self._said.segments(end.node, end.name) for end in link.ends):
+            return False
+        if corrupting:
+            self._note(name, "corrupts, so that no segments larger than the MTU cross it here")
+        return not corrupting
 
     def _end(self, end: Interface) -> dict[str, Data]:
         if end.node in self._switches:

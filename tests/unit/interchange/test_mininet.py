@@ -90,6 +90,7 @@ def test_a_script_that_configures_its_hosts_by_commands(tmp_path, monkeypatch):
             "client": {"interface": "client-eth0", "addresses": ["10.0.0.2/24"]},
             "router": {"interface": "router-eth0", "addresses": ["10.0.0.1/24"]},
         },
+        "offload": True,
         "netem": {"delay": "5ms 1ms", "rate": "10mbit", "loss": "1%"},
     }
     assert second["between"]["client"]["endpoint"] == ["backup"]
@@ -125,6 +126,7 @@ def test_a_topology_by_its_name(tmp_path):
     assert star.data["nodes"]["s1"] == {"kind": "switch"}
     assert star.data["links"]["h2-s1"] == {
         "between": {"h2": {"interface": "h2-eth0"}, "s1": {}},
+        "offload": True,
         "netem": {"rate": "5mbit"},
     }
     line = read(tmp_path / "custom.py", CUSTOM, "line")
@@ -181,6 +183,65 @@ def test_a_script_that_does_not_end(tmp_path):
         mininet.read(path, limit_s=1)
     with pytest.raises(InputError, match="there is no such file"):
         mininet.read(tmp_path / "nowhere.py")
+
+
+def test_classes_of_a_module_without_a_stand_in_give_ordinary_nodes_and_links(tmp_path):
+    script = """\
+from mininet.examples.others import SomeHost, SomeLink, SomeSwitch
+from mininet.net import Mininet
+net = Mininet(host=SomeHost, link=SomeLink, controller=None)
+del SomeHost.ports[1]
+switch = net.addSwitch("s1", cls=SomeSwitch)
+net.addLink(net.addHost("h1", privateDirs=["/run"]), switch, bw=5)
+net.build()
+"""
+    found = read(tmp_path / "net.py", script)
+    found.check()
+    assert found.data["nodes"] == {"h1": {}, "s1": {"kind": "switch"}}
+    assert found.data["links"]["h1-s1"]["netem"] == {"rate": "5mbit"}
+    assert [str(note) for note in found.notes] == [
+        "h1: privateDirs has no counterpart",
+        "classes of nodes that are not Mininet's own are taken as Switch",
+        "classes of nodes that are not Mininet's own are taken as Host",
+        "classes of links that are not Mininet's own are taken as TCLink",
+    ]
+
+
+def test_segments_cross_whole_unless_a_script_turns_offload_off(tmp_path):
+    script = """\
+from mininet.net import Mininet
+net = Mininet(controller=None)
+hosts = [net.addHost(f"h{number}") for number in range(5)]
+for other in hosts[1:]:
+    net.addLink(hosts[0], other)
+net.build()
+hosts[1].cmd("ethtool -K h1-eth0 tso off gso off gro off > /dev/null")
+hosts[2].cmd("ethtool --offload h2-eth0 generic-segmentation-offload off")
+hosts[3].cmd("ethtool -k h3-eth0; ethtool -K h3-eth0 tso off gso off; ethtool -K h3-eth0 gso on")
+hosts[4].cmd("tc qdisc add dev h4-eth0 root netem corrupt 1%")
+"""
+    found = read(tmp_path / "net.py", script)
+    found.check()
+    said = {name: link.get("offload", False) for name, link in found.data["links"].items()}
+    assert said == {"h0-h1": False, "h0-h2": True, "h0-h3": True, "h0-h4": False}
+    what = "corrupts, so that no segments larger than the MTU cross it here"
+    assert [(note.where, note.what) for note in found.notes] == [
+        ("h0-h4", what),
+        ("h0-eth1, h0-eth2, h0-eth3", "no address in Mininet, an automatic one here"),
+    ]
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_link_keeps_its_offload_on_the_way_there_and_back(tmp_path, offload):
+    text = f"""\
+nodes: {{a: {{}}, s: {{kind: switch}}, b: {{}}}}
+links:
+  one: {{between: [a, s], offload: {str(offload).lower()}}}
+  two: {{between: [s, b], offload: {str(offload).lower()}, netem: {{rate: 1mbit}}}}
+"""
+    script = mininet.write(resolve(loads_topology(text)), "x.yaml").text
+    back = resolve(loads_topology(read(tmp_path / "net.py", script).text()))
+    assert [link.offload for link in back.links] == [offload] * 2
 
 
 @pytest.mark.parametrize("name", ["two_paths", "multi_hop", "single_homed_server"])
