@@ -35,7 +35,7 @@ async def carry_out(flows: Sequence[Flow], ready: Mapping[str, Prepared], zero_n
     :raises WorkloadError: one of them failed; the others are stopped.
     """
     running = {
-        flow.name: asyncio.ensure_future(_named(flow, flows, ready[flow.name].run(zero_ns)))
+        flow.name: asyncio.ensure_future(_named(flow, flows, ready[flow.name], zero_ns))
         for flow in flows
     }
     endless = [flow.name for flow in flows if flow.workload.endless]
@@ -63,10 +63,10 @@ async def _ended(running: Mapping[str, Running], wanted: Iterable[str]) -> None:
 
 
 async def _named(
-    flow: Flow, flows: Sequence[Flow], ending: Awaitable[WorkloadResult]
+    flow: Flow, flows: Sequence[Flow], ready: Prepared, zero_ns: int
 ) -> WorkloadResult:
     with naming(flow, flows):
-        return await ending
+        return await ready.run(zero_ns)
 
 
 @contextlib.contextmanager

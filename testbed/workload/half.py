@@ -82,13 +82,14 @@ class Half:
         """End the flow, if it has no end of its own."""
         self._over.set()
 
-    async def run(self, zero: Awaitable[int]) -> tuple[Report, ...]:
+    async def run(self, zero: Callable[[], Awaitable[int]]) -> tuple[Report, ...]:
         """Carry out every session; the client begins each at its time.
 
-        :param zero: the start of the run, once it is known.
+        :param zero: waits for the start of the run, and returns it.  It is called here: a task
+            that is cancelled before its first step would leave an awaitable that nobody awaits.
         :raises WorkloadError: a session failed, or this was cancelled; the first one's story.
         """
-        began: asyncio.Future[int] = asyncio.ensure_future(zero)
+        began: asyncio.Future[int] = asyncio.ensure_future(zero())
         if len(self._sessions) == 1:
             return (await self._session(0, self._stack, began),)
         board = _Switchboard(self._stack)

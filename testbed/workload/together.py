@@ -78,7 +78,7 @@ class Together:
         client = self._half(CLIENT, source, remote, self._tally.client)
         server = self._half(SERVER, target, local, self._tally.server)
         self._ends = (client, self._tally.client), (server, self._tally.server)
-        self._tasks = [asyncio.ensure_future(half.run(self._begun())) for half, _ in self._ends]
+        self._tasks = [asyncio.ensure_future(half.run(self._begun)) for half, _ in self._ends]
 
     async def ready(self) -> None:
         """Wait until the server listens; what keeps it from that is raised by :meth:`run`."""

@@ -71,7 +71,7 @@ async def _work(task: Task) -> Done:
     orders.read(half.finish)
     if task.role == CLIENT:
         _say(Ready())
-    work = asyncio.ensure_future(half.run(_zero(orders, task.role)))
+    work = asyncio.ensure_future(half.run(lambda: _zero(orders, task.role)))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     looks: list[Look] = []
     beside = [asyncio.ensure_future(_keep_telling(half))]

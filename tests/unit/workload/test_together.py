@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from testbed.errors import WorkloadError
 from testbed.sim.loop import VirtualLoop
-from testbed.workload import together
+from testbed.workload import carry, together
+from testbed.workload import flow as flows
 from testbed.workload.result import Progress
 from testbed.workload.spec import Bulk
+from testbed.workload.stacks import choice
 from testbed.workload.transfer import now_ns
 
 JOB = Bulk(source="client", target="server", size="1MB")
@@ -74,3 +79,41 @@ def test_being_cancelled_leaves_nothing_behind(halves: Any) -> None:
 
     run(main())
     assert not complaints
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_loop_that_ends_before_the_first_step_of_its_tasks_leaves_no_coroutine(
+    halves: Any,
+) -> None:
+    """As a second Ctrl-C does: what was just begun is cancelled before it runs."""
+    unraisable: list[Any] = []
+
+    async def main(work: Any) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)
+        task = loop.create_task(work)
+        loop.call_soon(_interrupt)
+        await task
+
+    class Flow:
+        async def run(self, zero_ns: int) -> Any:
+            await asyncio.sleep(zero_ns)
+
+        async def finish(self) -> None:
+            pass
+
+    flow = flows.Flow(name="workload", workload=JOB, stack=choice.read("tcp"), address="192.0.2.1")
+    begun = (
+        lambda: carry_out(halves.stack()),
+        lambda: carry.carry_out([flow], {"workload": Flow()}, 1),
+    )
+    with mock.patch.object(sys, "unraisablehook", unraisable.append):
+        for begin in begun:
+            with pytest.raises(KeyboardInterrupt):
+                run(main(begin()))
+            gc.collect()
+    assert [str(each.exc_value) for each in unraisable] == []
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
