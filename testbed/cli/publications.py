@@ -57,9 +57,12 @@ def carry_out(errands: Sequence[Errand], options: Options) -> Results:
     """Run all errands; one that this machine cannot do is left out and told.
 
     The values of each are kept below ``options.results`` as soon as it is over.
+
+    :raises StoreError: values that new ones will be put to cannot be read; then nothing is run.
     """
     from testbed.papers.measured import Measured
 
+    _check_kept(errands, options)
     found = Results(measured={}, lacking=[])
     for errand in errands:
         try:
@@ -73,6 +76,16 @@ def carry_out(errands: Sequence[Errand], options: Options) -> Results:
         found.measured[name] = found.measured.get(name, Measured()).joined([side])
         _keep(options.results / name, [side])
     return found
+
+
+def _check_kept(errands: Sequence[Errand], options: Options) -> None:
+    """Read what is already kept of each publication.  Raises StoreError."""
+    from testbed.papers import measured
+
+    for name, folder in {errand.paper.name: errand.paper.folder for errand in errands}.items():
+        measured.read(options.results / name)
+        if options.keep:
+            measured.read(folder)
 
 
 def keep(papers: Sequence[Paper], found: Results) -> None:

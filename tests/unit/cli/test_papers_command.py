@@ -132,3 +132,16 @@ def test_check_knows_a_publication(there):
 )
 def test_what_makes_no_sense_is_exit_code_2(there, command, text):
     assert text in said(*command, code=2).stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("place", "options"),
+    [("results/papers/trial", ()), ("experiments/papers/trial", ("--keep",))],
+)
+def test_damaged_values_are_found_before_anything_runs(there, place, options):
+    folder = there.parents[2] / place
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "measured.json").write_text("{")
+    done = said("papers", "run", "trial", "--only", "ours", *options, code=1)
+    assert "measured.json is damaged" in done.stderr
+    assert "1/2" not in done.stderr
