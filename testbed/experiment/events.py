@@ -33,11 +33,13 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     :param at_ns: from the start of the workload.
     :param text: what it is, for people.
+    :param change: what the operations do to the network.
     """
 
     at_ns: int
     text: str
     operations: tuple[AnyOperation, ...] = ()
+    change: AnyChange | None = None
     node: str | None = None
     argv: tuple[str, ...] = ()
 
@@ -73,7 +75,8 @@ def _action(present: Present, event: EventSpec) -> tuple[Action, Present]:
         return Action(at_ns=event.at_ns, text=text, node=node, argv=event.run), present
     text, change = _change(event)
     operations, after = present.changed(change)
-    return Action(at_ns=event.at_ns, text=text, operations=operations), after
+    action = Action(at_ns=event.at_ns, text=text, operations=operations, change=change)
+    return action, after
 
 
 def _change(event: EventSpec) -> tuple[str, AnyChange]:

@@ -26,7 +26,7 @@ class Programs:
     async def carry_out(self, index: int, action: Action) -> None:
         """Carry out the action of an index.  Raises TestbedError."""
         if action.node is None:
-            await self._sandbox.execute(action.operations)
+            await self._sandbox.execute(action.operations, change=action.change)
             return
         output = os.memfd_create("output", os.MFD_CLOEXEC)
         try:

@@ -139,11 +139,17 @@ class Sandbox:
         return self._holder.pid
 
     async def execute(
-        self, operations: Plan | Iterable[AnyOperation], *, verify: bool = True
+        self,
+        operations: Plan | Iterable[AnyOperation],
+        *,
+        change: AnyChange | None = None,
+        verify: bool = True,
     ) -> model.Execution:
         """Carry operations out in order, then read everything they asked for back.
 
         :param operations: a plan, or any operations; of a plan the sandbox keeps the topology.
+        :param change: what the operations do, if they were planned as a change: the sandbox keeps
+            the state that it leads to, as of :meth:`change`.
         :param verify: False skips reading back.
         :raises OperationError: the kernel refused one, or what it shows is not what was wanted.
             Operations before it, and perhaps some after it, have been carried out.
@@ -157,6 +163,7 @@ class Sandbox:
             model.Execution,
             operations=tuple(operations),
             topology=topology,
+            change=change,
             verify=verify,
         )
 

@@ -37,10 +37,12 @@ class Execute(Request, frozen=True, kw_only=True):
     """Carry out operations; answered by :class:`~testbed.sandbox.model.Execution`.
 
     :param topology: what they build, if they are a plan.
+    :param change: what they do to that, if they were planned as a change of it.
     """
 
     operations: tuple[AnyOperation, ...]
     topology: Topology | None = None
+    change: AnyChange | None = None
     verify: bool = True
 
 

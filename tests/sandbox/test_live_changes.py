@@ -16,8 +16,13 @@ from typing import NamedTuple
 
 import pytest
 
+from testbed import document
 from testbed.cli.application import application
 from testbed.errors import OperationError, SandboxError
+from testbed.experiment.events import timeline
+from testbed.experiment.programs import Programs
+from testbed.experiment.spec import ExperimentSpec
+from testbed.experiment.watching import snapshots
 from testbed.sandbox import Sandbox
 from testbed.topology.load import loads_topology
 from testbed.topology.model import Rule
@@ -301,3 +306,33 @@ def test_a_sandbox_of_plain_operations_cannot_be_changed(plans) -> None:  # type
                 await sandbox.change(SetLinkState(link="wifi", state="down"))
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_events_of_an_experiment_are_seen_as_changes_are() -> None:
+    """By ``status`` and ``watch``, which ask the sandbox; its wires say the loss alone."""
+    text = """
+topology: unused.yaml
+workload: {kind: bulk, from: client, to: server, size: 1MB}
+events:
+  - {at: 0, link: wifi, state: blackhole}
+  - {at: 0, link: lte, state: down}
+  - {at: 0, node: client, add_address: {interface: wifi, address: 10.7.0.1/24}}
+  - {at: 1s, link: wifi, state: up}
+"""
+    actions = timeline(document.loads(text, ExperimentSpec, "try.yaml"), TOPOLOGY)
+
+    async def scenario(sandbox: Sandbox) -> None:
+        programs = Programs(sandbox)
+        seen = []
+        for index, action in enumerate(actions):
+            await programs.carry_out(index, action)
+            seen.append((await sandbox.describe()).states)
+            if index == 0:
+                async with contextlib.aclosing(snapshots(sandbox, 50_000_000)) as looks:
+                    look = await anext(looks)
+                assert {it.state for it in look.wires if it.link == "wifi"} == {"blackhole"}
+        black, down = {"wifi": "blackhole"}, {"lte": "down"}
+        assert seen == [black, black | down, black | down, down]
+        await sandbox.change(TakeAddress(node="client", interface="wifi", address="10.7.0.1/24"))
+
+    in_sandbox(scenario)

@@ -52,6 +52,18 @@ def change(network: Network, changes: Sequence[AnyChange], *, dry_run: bool) -> 
     )
 
 
+def note(network: Network, change: AnyChange) -> None:
+    """Note a change whose operations were planned elsewhere, and have been carried out.
+
+    :raises SandboxError: no plan has built the network.
+    :raises InputError: the network does not have what the change names.
+    """
+    if network.present is None:
+        raise SandboxError("this sandbox was not built from a topology")
+    _, present = network.present.changed(change)
+    network.become(present)
+
+
 def _carry_out(
     network: Network, operations: Sequence[ops.AnyOperation], before: dict[str, NamespaceState]
 ) -> None:

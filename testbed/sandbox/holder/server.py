@@ -178,9 +178,12 @@ class Server:
     @_do.register
     def _execute(self, request: protocol.Execute, _: Connection) -> model.Execution:
         self._require_health()
-        return self._network.execute(
+        done = self._network.execute(
             request.operations, topology=request.topology, verify=request.verify
         )
+        if request.change is not None:
+            changing.note(self._network, request.change)
+        return done
 
     @_do.register
     def _change(self, request: protocol.Change, _: Connection) -> model.Changed:
