@@ -58,7 +58,7 @@ class SocketOptions(msgspec.Struct, frozen=True, kw_only=True):
         only.  Of MPTCP it is that of each subflow.
     :param nodelay: TCP_NODELAY: no Nagle's algorithm.
     :param cork: TCP_CORK: hold small segments back, for a retransmission timeout at most where
-        nothing is in flight; of MPTCP, for twice as long.
+        nothing is in flight.
     :param keepalive: SO_KEEPALIVE; the others are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
     :param eor: each ``send`` ends a record, as with MSG_EOR: no segment, and of MPTCP no mapping,
         has octets of two records.

@@ -140,10 +140,12 @@ class Sender:
     def _interval(self) -> int:
         """Return how long to wait for a Data ACK: a closed window is probed after the RTO.
 
-        That is SHOULD-29 of RFC 9293 (section 3.8.6.1).
+        That is SHOULD-29 of RFC 9293 (section 3.8.6.1).  A cork holds nothing back for longer, as
+        in Linux.
         """
         rto = max((one.tcp.rto_ns for one in self._subflows if one.usable), default=0)
-        if rto and self._stream.edge <= self._stream.una:
+        corked = self._corked and self._stream.next == self._stream.una
+        if rto and (corked or self._stream.edge <= self._stream.una):
             return rto
         return max(2 * rto, _RETRY_NS)
 
