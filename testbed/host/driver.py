@@ -103,6 +103,11 @@ class Host:
         """The name of the device, as it was asked for."""
         return self._device.name
 
+    @property
+    def lost_interfaces(self) -> Sequence[str]:
+        """The interfaces that the device was asked for by name and that have been deleted."""
+        return self._device.lost
+
     async def finish(self, limit_s: float = LINGER_S) -> None:
         """Wait until nothing is left to do for any connection, then close.
 

@@ -179,7 +179,10 @@ class _Session:
         except OSError as error:
             if isinstance(error, TimeoutError) and self._patience.expired():
                 waited = f"nothing happened for {self._options.wait_s:g} s"
-                raise TestbedError(f"{waited} while waiting for {self._waiting_for}") from None
+                message = f"{waited} while waiting for {self._waiting_for}"
+                if lost := self._host.lost_interfaces:
+                    message += f"; deleted meanwhile: {', '.join(lost)}"
+                raise TestbedError(message) from None
             raise TestbedError(f"{self._waiting_for}: {error.strerror or error}") from error
 
     def _happened(self, waiting_for: str | None = None) -> None:

@@ -370,3 +370,20 @@ def test_nc_and_unmodified_programs_take_a_device() -> None:
             assert serve() == b"hello"
             assert program.stdout is not None
             assert program.stdout.read() == f"{ours(4, 1)}\n".encode()
+
+
+@isolated
+def test_nc_names_the_interface_that_was_deleted_while_it_waited() -> None:
+    make_tuns(1)
+    with socket.socket() as listening:
+        listening.bind((kernels(4, 0), PORT))
+        listening.listen()
+        stack = ("--stack", "userspace-tcp(device=tun0)")
+        nc = (sys.executable, "-m", "testbed", "nc", "-w", "1", *stack, kernels(4, 0), str(PORT))
+        with subprocess.Popen(nc, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+            connection, _ = listening.accept()
+            ip("link del tun0")
+            assert program.stderr is not None
+            said = program.stderr.read().decode()
+            connection.close()
+    assert "nothing happened for 1 s while waiting for data; deleted meanwhile: tun0" in said

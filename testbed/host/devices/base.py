@@ -32,6 +32,10 @@ class HostDevice(Device, Protocol):
     name: str
 
     @property
+    def lost(self) -> Sequence[str]:
+        """The interfaces that it was asked for by name and that have been deleted."""
+
+    @property
     def ports(self) -> Ports:
         """The ports of its addresses."""
 
@@ -122,6 +126,7 @@ class FrameDevice:
         self, view: View, ports: Ports, inputs: Sequence[Input], sink: Callable[[Interface], Sink]
     ) -> None:
         self.ports = ports
+        self.lost: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._view = view
         self._inputs = list(inputs)

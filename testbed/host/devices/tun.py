@@ -49,13 +49,14 @@ _HARMLESS: Final = (errno.EAGAIN, errno.EINTR, errno.EIO, errno.EBADFD, errno.EN
 class Tun:
     """The far end of one TUN interface, which one process has at a time.
 
-    :ivar index: the interface's.
+    :ivar name: the interface's, as it was when this was opened; ``index`` likewise.
     :raises InputError: there is no such interface, or it is no TUN.
     :raises PlatformError: this process may not use it, or another one does.
     """
 
     def __init__(self, name: str, buffers: Buffers) -> None:
         self._buffers = buffers
+        self.name = name
         try:
             self.index = socket.if_nametoindex(name)
         except OSError:
@@ -165,7 +166,9 @@ class TunDevice(FrameDevice, OwnAddresses):
     def _view_changed(self) -> None:
         super()._view_changed()
         for index in self._tuns.keys() - self._far_ends.interfaces:
-            self._lose(self._tuns.pop(index), index)
+            tun = self._tuns.pop(index)
+            self.lost.append(tun.name)
+            self._lose(tun, index)
 
 
 def _opened() -> int:
