@@ -213,7 +213,7 @@ def main() -> int:
     print(json.dumps(measured, indent=2) if arguments.json else table(measured), end="")
     if arguments.page:
         text = f"{table(measured)}\nThe stack was {measured['build']}.\n"
-        PAGE.write_text(BLOCK.sub(lambda _: text, PAGE.read_text()))
+        PAGE.write_text(BLOCK.sub(lambda _: text, PAGE.read_text(), count=1))
     fast, anchor = measured["goodput"]
     slow, inside = measured["connect"]
     kept = fast / anchor >= REQUIRED_GOODPUT and slow - inside < REQUIRED_CONNECT_MS

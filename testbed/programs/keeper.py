@@ -7,6 +7,7 @@
 The keeper is a small process that adopts what the program leaves behind (PR_SET_CHILD_SUBREAPER),
 and tells how the program ended.  It lives as long as any of them.  If the supervisor ends, it kills
 all of them: without their TCP they could not go on.  If the keeper is killed, the supervisor does.
+Then it has their peers see a reset (:mod:`testbed.programs.heir`).
 Both hold the listener of the filter: were it closed while a program lives, its calls would fail.
 """
 
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from testbed.errors import PlatformError, TestbedError
+from testbed.programs import heir
+from testbed.programs.heir import Flows
 from testbed.programs.seccomp import Listener, install
 from testbed.sandbox.syscalls import set_parent_death_signal
 
@@ -48,6 +51,7 @@ class Keeper:
     Make it before there is an event loop or a thread: it forks.
 
     :param filter_: see :func:`testbed.programs.calls.program`.
+    :ivar flows: those whose peers are told if this process is killed.
     :raises PlatformError: the kernel does not allow the filter.
     """
 
@@ -55,13 +59,16 @@ class Keeper:
         status, tell = os.pipe()
         lifeline, self._lifeline = os.pipe()
         near, far = socket.socketpair()
+        self.flows = Flows()
+        supervisor = os.getpid()
         _be_subreaper()
         self.pid = os.fork()
         if self.pid == 0:
             for fd in (status, self._lifeline):
                 os.close(fd)
             near.close()
-            _protected(lambda: _keep(argv, environment, filter_, lifeline, tell, far))
+            ends = (lifeline, tell, far)
+            _protected(lambda: _keep(argv, environment, filter_, ends, (supervisor, self.flows)))
         for fd in (lifeline, tell):
             os.close(fd)
         far.close()
@@ -94,6 +101,7 @@ class Keeper:
 
     def kill(self) -> None:
         """End all processes, whatever the keeper does, and wait for them."""
+        self.flows.write(())
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
@@ -177,11 +185,16 @@ def _keep(
     argv: Sequence[str],
     environment: Mapping[str, str],
     filter_: bytes,
-    lifeline: int,
-    tell: int,
-    far: socket.socket,
+    ends: tuple[int, int, socket.socket],
+    inheritance: tuple[int, Flows],
 ) -> NoReturn:
-    """Be the keeper."""
+    """Be the keeper.
+
+    :param ends: of the lifeline, of what tells how the program ended, and of the way to the
+        supervisor.
+    :param inheritance: that process, and its flows.
+    """
+    lifeline, tell, far = ends
     woken, waking = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(waking, False)
@@ -206,6 +219,9 @@ def _keep(
         ended, _, _ = select.select([lifeline, woken], [], [])
         if lifeline in ended:
             kill_descendants()
+            for fd in range(3):  # whoever reads what the program said need not wait
+                os.close(fd)
+            heir.tell(*inheritance)
             os._exit(0)
         with contextlib.suppress(BlockingIOError):
             os.read(woken, 4096)

@@ -21,6 +21,7 @@ from testbed.stack.connection import Connection
 _STALLED_S: Final = 100.0
 _PEER_S: Final = 10.0  # for the peer to close its side, once it has all that was sent
 _LOOK_S: Final = 0.05
+_NOTE_S: Final = 0.1
 
 
 class Watcher(Observer, Protocol):
@@ -58,6 +59,7 @@ def run(
 
 async def _run(keeper: Keeper, make: Callable[[], Host], watcher: Watcher) -> int:
     host = make()
+    noting = asyncio.ensure_future(_note(host, keeper))
     try:
         supervisor = Supervisor(keeper.listener, host, watcher)
         try:
@@ -73,7 +75,15 @@ async def _run(keeper: Keeper, make: Callable[[], Host], watcher: Watcher) -> in
             await session.lasting(_drained(host))
         return status
     finally:
+        noting.cancel()
         host.close()
+
+
+async def _note(host: Host, keeper: Keeper) -> None:
+    """Keep the flows where the keeper finds them."""
+    while True:
+        keeper.flows.write(host.endpoint.flows)
+        await asyncio.sleep(_NOTE_S)
 
 
 class Orphans:

@@ -16,7 +16,7 @@ Times are integers: nanoseconds of a clock that never goes back.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -226,6 +226,10 @@ class Endpoint(Protocol):
     @property
     def counters(self) -> dict[str, int]:
         """The MIB counters that are not 0, by the names of nstat(8)."""
+
+    @property
+    def flows(self) -> Collection[Flow]:
+        """The flows of all connections, of MPTCP those of all subflows, be they in TIME-WAIT."""
 
     def uses(self, port: int) -> bool:
         """Tell whether segments to this local port belong to a connection of ours.

@@ -228,6 +228,64 @@ def test_the_peer_sees_a_reset_when_one_is_killed(lab, tmp_path, whom):
     lab([""], Family.IPV4, test)
 
 
+READ = """
+import socket, sys
+server = socket.create_server(("::", 5009), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+sock, _ = server.accept()
+print("accepted", flush=True)
+try:
+    print("read", sock.recv(1), flush=True)
+except ConnectionError as error:
+    print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("peers", "family"),
+    [("the kernel's", Family.IPV4), ("ours", Family.IPV6)],
+    ids=["the kernel's", "ours"],
+)
+@pytest.mark.parametrize(
+    ("whom", "sees"),
+    [("supervisor", b"ConnectionResetError\n"), ("keeper", b"read b''\n"),
+     ("program", b"read b''\n")],
+)  # fmt: skip
+def test_a_peer_that_only_reads(lab, tmp_path, whom, sees, peers, family):
+    """A killed program leaves nothing unread: to the kernel that is a close.  See ``heir``."""
+
+    async def test(lab):
+        argv = (sys.executable, "-c", READ)
+        if peers == "ours":
+            argv = over("userspace-tcp", tmp_path / "theirs", *argv)
+        reading = await lab.launcher.spawn("server", argv, empty_input=True)
+        assert await reading.stdout.readline() == b"ready\n"
+        code = (
+            "import os, socket, sys, time; s = socket.create_connection((sys.argv[1], 5009));"
+            "k = os.getppid(); t = open(f'/proc/{k}/stat').read();"
+            "print(t.rpartition(')')[2].split()[1], k, os.getpid(), flush=True); s.recv(1)"
+        )
+        argv = over("userspace-tcp", tmp_path / "ours", sys.executable, "-c", code, lab.address)
+        program = await lab.launcher.spawn("client", argv, empty_input=True)
+        pids = (await program.stdout.readline()).decode().split()
+        assert await reading.stdout.readline() == b"accepted\n"
+        await noted(tmp_path / "ours")
+        victim = dict(zip(("supervisor", "keeper", "program"), pids, strict=True))[whom]
+        assert await tell(lab, "kill", "-KILL", victim)
+        async with asyncio.timeout(20):
+            assert await reading.stdout.readline() == sees
+        await program.wait()
+        await reading.wait()
+
+    lab([""], family, test)
+
+
+async def noted(report):
+    """Wait until the supervisor has looked at its connection often: the keeper knows of it."""
+    while len(program_report.read(report).looks) < 3:
+        await asyncio.sleep(0.02)
+
+
 def test_status_and_report(lab, tmp_path):
     """The exit status is the program's; the report has its connection, with two subflows."""
     report = tmp_path / "report"

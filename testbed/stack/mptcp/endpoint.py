@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -160,6 +160,11 @@ class MptcpEndpoint:
     def accepted(self, connection: Connection) -> None:
         """Take that the program has accepted a connection, where there is an accept queue."""
         self.tcp.accepted(connection)
+
+    @property
+    def flows(self) -> Collection[Flow]:
+        """The flows of all subflows."""
+        return self.tcp.flows
 
     def uses(self, port: int) -> bool:
         """Tell whether a subflow has this local port."""

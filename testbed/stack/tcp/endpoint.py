@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from testbed.errors import InputError
@@ -159,6 +159,11 @@ class TcpEndpoint:
     def connection(self, flow: Flow) -> TcpConnection | None:
         """Return the connection of a flow, also one still in the handshake."""
         return self._connections.get(flow)
+
+    @property
+    def flows(self) -> Collection[Flow]:
+        """The flows of all connections."""
+        return [Flow(*ends) for ends in self._connections]
 
     def uses(self, port: int) -> bool:
         """Tell whether a connection has this local port, be it in TIME-WAIT."""
