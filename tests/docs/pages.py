@@ -83,9 +83,15 @@ def book() -> Book:
     return msgspec.yaml.decode(RULES.read_text(), type=Book)
 
 
-def paths() -> list[Path]:
-    """Return every page: those of the site, and the first one."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+def paths(root: Path = ROOT) -> list[Path]:
+    """Return every page: those of the site, and the first one.
+
+    Pages that building the site has written from the code are left out: whether there are any
+    depends on what was done in this checkout before.
+    """
+    written = root / "docs" / "reference"
+    found = sorted((root / "docs").rglob("*.md"))
+    return [root / "README.md", *(page for page in found if written not in page.parents)]
 
 
 def name(page: Path) -> str:

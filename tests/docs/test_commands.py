@@ -16,6 +16,13 @@ def test_the_commands_of_a_page_work(name: str, tmp_path: Path) -> None:
     check(name, tmp_path)
 
 
+def test_pages_that_the_site_writes_are_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "reference").mkdir(parents=True)
+    (tmp_path / "docs" / "own.md").touch()
+    (tmp_path / "docs" / "reference" / "commands.md").touch()
+    assert pages.paths(tmp_path) == [tmp_path / "README.md", tmp_path / "docs" / "own.md"]
+
+
 @pytest.mark.parametrize("name", BOOK.pages)
 def test_what_is_said_of_a_page_is_about_its_commands(name: str) -> None:
     rules = BOOK.pages[name]
