@@ -50,6 +50,15 @@ class Figures(msgspec.Struct, frozen=True):
     figures: list[Figure]
 
 
+def tell(figures: list[Figure], *, as_json: bool) -> None:
+    """Print figures, a line each, or the document that others read."""
+    if as_json:
+        print(msgspec.json.encode(Figures(figures)).decode())
+        return
+    for each in figures:
+        print(f"{each.what}, {each.build}: {each.value:.3g} {each.unit}")
+
+
 def anchor_us() -> float:
     """Return the CPU time of a fixed piece of interpreted Python: how fast this machine is now."""
     began = time.process_time()

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import _region
 import msgspec
 from _figures import Beside, Figure, Figures, anchor_us
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HISTORY: Final = ROOT / "bench" / "history.jsonl"
 PAGE: Final = ROOT / "docs" / "performance.md"
-MARKS: Final = ("<!-- figures: begin -->", "<!-- figures: end -->")
 TIMES: Final = ("s", "ms", "us")
 SAME: Final = 0.02  # of a figure: what is less is no change
 MUCH: Final = 0.1
@@ -221,12 +221,7 @@ def _comparable(figure: Figure, record: Record) -> float:
 
 def write(records: Sequence[Record]) -> None:
     """Put the table between the two marks of the page."""
-    begin, end = MARKS
-    head, found, rest = PAGE.read_text().partition(begin)
-    _, closed, tail = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"{PAGE} has no region between {begin} and {end}")
-    PAGE.write_text(f"{head}{begin}\n{table(records)}\n{end}{tail}")
+    _region.replace(PAGE, "figures", table(records))
 
 
 def main() -> int:

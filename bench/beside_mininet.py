@@ -22,13 +22,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import _region
+
 import testbed
 from testbed.analysis.statistics import estimate, ratio
 
 MACHINE: Final = "uml:7.3+virtual-time"
 SIZE: Final = 5_000_000  # octets of a transfer
 MARGIN: Final = 0.05
-MARKS: Final = ("<!-- beside mininet: begin -->", "<!-- beside mininet: end -->")
 
 NETWORKS: Final = {  # TCLink's parameters, and how many transfers: loss is chance
     "bw=10": 5,
@@ -188,16 +189,6 @@ def as_markdown(rows: list[Row]) -> str:
     return "\n".join([*lines, "", f"`python bench/beside_mininet.py`: {where}."])
 
 
-def write_region(path: Path, text: str) -> None:
-    """Replace what stands between the two marks of a file."""
-    begin, end = MARKS
-    before, _, rest = path.read_text().partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise SystemExit(f"{path} has no region between {begin} and {end}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-
-
 def main() -> int:
     """Measure, print and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -215,7 +206,7 @@ def main() -> int:
         ]
         print(json.dumps(document, indent=2))
     if arguments.write:
-        write_region(arguments.write, as_markdown(rows))
+        _region.replace(arguments.write, "beside mininet", as_markdown(rows))
     return 0 if all(row.agrees for row in rows) else 1
 
 

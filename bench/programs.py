@@ -17,12 +17,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
+
+import _region
 
 from testbed import compiled
 from testbed.document import structured
@@ -48,7 +49,6 @@ PROGRAMS, CONNECTIONS = (
     str(Path(__file__).with_name(name)) for name in ("_programs.py", "_connections.py")
 )
 PAGE: Final = Path(__file__).parents[1] / "docs" / "programs.md"
-BLOCK: Final = re.compile(r"(?<=<!-- bench/programs.py -->\n).*?(?=<!-- end -->)", re.DOTALL)
 TOPOLOGY: Final = "{nodes: {client: {}, server: {}}, links: {path: {between: [client, server]}}}"
 
 
@@ -213,7 +213,7 @@ def main() -> int:
     print(json.dumps(measured, indent=2) if arguments.json else table(measured), end="")
     if arguments.page:
         text = f"{table(measured)}\nThe stack was {measured['build']}.\n"
-        PAGE.write_text(BLOCK.sub(lambda _: text, PAGE.read_text(), count=1))
+        _region.replace(PAGE, "programs", text)
     fast, anchor = measured["goodput"]
     slow, inside = measured["connect"]
     kept = fast / anchor >= REQUIRED_GOODPUT and slow - inside < REQUIRED_CONNECT_MS

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 from random import Random
 
+import _region
+
 from testbed.topology.load import loads_topology
 from testbed.topology.resolve import resolve
 
 PAGE = Path(__file__).parent.parent / "docs/topologies.md"
-BEGIN, END = "<!-- routes: begin -->\n", "<!-- routes: end -->"
 LIMIT_S = 2.0
 CASES = ((990, 10, "hosts"), (900, 100, "hosts"), (300, 20, "all"))
 
@@ -64,10 +65,7 @@ def main() -> None:
     table = "\n".join((*lines, "", ""))
     print(table)
     if arguments.write:
-        page = PAGE.read_text()
-        head, _, rest = page.partition(BEGIN)
-        _, _, tail = rest.partition(END)
-        PAGE.write_text(head + BEGIN + table + END + tail)
+        _region.replace(PAGE, "routes", table)
     if slow:
         raise SystemExit(1)
 

@@ -28,6 +28,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import _region
 import msgspec
 from _figures import Figure
 
@@ -45,7 +46,6 @@ REQUIRED_DOWN_S: Final = 0.5
 # "Flat": no size costs more than this times the cheapest per host. Small ones carry fixed costs.
 REQUIRED_FLATNESS: Final = 2.0
 LIMIT: Final = Path("/proc/sys/user/max_net_namespaces")
-MARKS: Final = ("<!-- scale: begin -->", "<!-- scale: end -->")
 
 MININET: Final = """
 import sys, time
@@ -205,13 +205,6 @@ def table(rows: list[dict[str, float]], rival: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace what stands between the marks of a file."""
-    before, begin, rest = path.read_text().partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
-
-
 def main() -> int:
     """Measure, print and judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -230,7 +223,7 @@ def main() -> int:
     else:
         print(table(rows, rival))
     if options.write:
-        write(options.write, table(rows, rival))
+        _region.replace(options.write, "scale", table(rows, rival))
     return 0 if all(measured <= most for _, measured, most in judge(rows)) else 1
 
 

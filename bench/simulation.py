@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-from _figures import Figure
+from _figures import Figure, tell
 
 import testbed
 from testbed import compiled
@@ -162,11 +161,7 @@ def main() -> int:
         Figure(what="start and end of a simulated run: CPU", value=start_ms(), unit="ms",
                better="lower", goal=START_GOAL_MS, build=build),
     ]  # fmt: skip
-    if arguments.json:
-        print(msgspec.json.encode({"figures": figures}).decode())
-    else:
-        for each in figures:
-            print(f"{each.what}, {each.build}: {each.value:.1f} {each.unit}")
+    tell(figures, as_json=arguments.json)
     return 0
 
 

@@ -20,8 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-from _figures import Figure
+from _figures import Figure, tell
 
 import testbed
 from testbed import compiled
@@ -122,11 +121,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     found = figures()
-    if arguments.json:
-        print(msgspec.json.encode({"figures": found}).decode())
-    else:
-        for each in found:
-            print(f"{each.what}, {each.build}: {each.value:.3f} {each.unit}")
+    tell(found, as_json=arguments.json)
     return 0
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 from unittest import mock
 
 import msgspec
-from _figures import Figure
+from _figures import Figure, tell
 
 from testbed import SIMULATION, compiled
 from testbed.cli import main as testbed
@@ -150,11 +150,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     found = figures()
-    if arguments.json:
-        print(msgspec.json.encode({"figures": found}).decode())
-    else:
-        for each in found:
-            print(f"{each.what}, {each.build}: {each.value:.3f} {each.unit}")
+    tell(found, as_json=arguments.json)
     return int(any(each.goal is not None and each.value > each.goal for each in found))
 
 

@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import _region
 from scipy import stats
 
 from testbed.libc import Vector
@@ -43,7 +44,6 @@ FRAME: Final = 1514  # octets: 1500 and the Ethernet header
 ETHERTYPE: Final = 0x88B5  # IEEE 802 local experimental: no stack answers it
 MBIT: Final = 10**6
 NS_PER_S: Final = 10**9
-MARKS: Final = ("<!-- bench: begin -->", "<!-- bench: end -->")
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SO_TIMESTAMPNS: Final = 35
@@ -369,16 +369,6 @@ def as_markdown(rows: list[Row]) -> str:
     return "\n".join([*lines, "", f"`python bench/wire.py` on {machine}, {python}, {load}."])
 
 
-def write_region(path: Path, text: str) -> None:
-    """Replace what stands between the two marks of a file."""
-    begin, end = MARKS
-    before, _, rest = path.read_text().partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise SystemExit(f"{path} has no region between {begin} and {end}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-
-
 def main() -> int:
     """Measure, print and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -394,7 +384,7 @@ def main() -> int:
     if arguments.json:
         print(json.dumps([row._asdict() for row in rows], indent=2))
     if arguments.write:
-        write_region(arguments.write, as_markdown(rows))
+        _region.replace(arguments.write, "bench", as_markdown(rows))
     return 0 if all(row.met for row in rows) else 1
 
 
