@@ -60,7 +60,8 @@ def show(
         print_json({"file": str(file), **summary, "objects": rows})
         return
     out = console()
-    out.print(f"{file}: {len(rows)} objects, {octets} octets, at most {max(depths)} in a row")
+    count = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
+    out.print(f"{file}: {count}, {octets} octets, at most {max(depths)} in a row")
     out.print(_table(rows))
 
 

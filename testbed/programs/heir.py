@@ -1,9 +1,10 @@
-"""What is done about the connections of a supervisor that was killed: their peers are told.
+"""The heir of a killed supervisor: it has the peers of its connections see a reset.
 
-The kernel answers with RST what still comes from the peers: it knows no such connection.  But a
-peer that only reads sends nothing.  So whoever outlives the supervisor has each one say something:
-TCP answers a segment outside of its window with an ACK (RFC 9293, section 3.10.7.4), and the RST to
-that has the sequence number that the peer expects.  No more needs to be known than the flows.
+The kernel answers each segment of such a peer with RST, because it does not know the connection.
+A peer that only reads sends no segment.  So the heir, which is the keeper, sends the peer a segment
+that is outside of its window.  The peer answers with an ACK (RFC 9293, section 3.10.7.4), and the
+kernel answers that ACK with a RST that has the expected sequence number.  The heir therefore needs
+only the addresses and ports of the flows.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ _AGAIN_S: Final = (0.0, 0.6, 1.2)
 class Flows:
     """The flows of a stack, in memory that processes forked later share.
 
-    It has room for 16384; of more, the others are left out.  However the writer ends, what it had
-    written before is whole: it writes where nobody reads.
+    The table holds 16384 flows; further ones are left out.  It has two halves.  The writer fills
+    the half that readers do not use, and then switches, so a writer that is killed leaves a whole
+    table behind.
     """
 
     def __init__(self) -> None:
@@ -46,7 +48,7 @@ class Flows:
         self._written: tuple[Flow, ...] = ()
 
     def write(self, flows: Collection[Flow]) -> None:
-        """Take that these are the flows now."""
+        """Replace the flows of the table."""
         chosen = tuple(flows)[:_ROOM]
         if chosen == self._written:
             return
@@ -87,12 +89,10 @@ def probes(flow: Flow) -> Sequence[Segment]:
 
 
 def tell(supervisor: int, table: Flows) -> None:
-    """Have the peers of a process that was killed see a reset.
+    """Have the peers of a killed supervisor see a reset.  Needs CAP_NET_RAW.
 
-    It takes the right to open raw sockets.
-
-    :param supervisor: the parent of this process.  Its end is waited for: then its ports are the
-        kernel's.
+    :param supervisor: the parent of this process.  The function first waits until it has ended:
+        before that, its sockets keep the kernel from answering for its ports.
     """
     flows = table.read()
     if not flows:

@@ -219,7 +219,7 @@ def _keep(
         ended, _, _ = select.select([lifeline, woken], [], [])
         if lifeline in ended:
             kill_descendants()
-            for fd in range(3):  # whoever reads what the program said need not wait
+            for fd in range(3):  # a reader of the program's output sees its end now
                 os.close(fd)
             heir.tell(*inheritance)
             os._exit(0)

@@ -80,14 +80,11 @@ def load(path: Path) -> tuple[Object, ...]:
 
 
 def read(path: Path) -> document.Document[PageSpec]:
-    """Read the file of a page as it is written.
+    """Read the file of a page as it is written; :func:`resolved` checks what objects wait for.
 
-    :raises InputError: it is none, or an object waits for none that stands before it, with file and
-        line.
+    :raises InputError: it is no page, with file and line.
     """
-    written = document.load(path, PageSpec)
-    resolved(written)
-    return written
+    return document.load(path, PageSpec)
 
 
 def resolved(written: document.Document[PageSpec]) -> tuple[Object, ...]:
