@@ -18,7 +18,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
     import _page  # noqa: PLC0415 - found there alone
 
     yield _page
-    for name in ("_page", "_figures"):
+    for name in ("_page", "_figures", "_region"):
         sys.modules.pop(name)
 
 
