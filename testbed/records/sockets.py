@@ -21,6 +21,9 @@ class TcpInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Times are in microseconds, but ``last_*`` and ``total_rto_time`` in milliseconds; rates are in
     octets per second; windows and counts are in segments where the kernel has them so.
+
+    :param idle_restarts: ours only: silences after which the congestion window was made smaller
+        (RFC 5681, section 4.1).
     """
 
     state: int | None = None
@@ -90,6 +93,7 @@ class TcpInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     snd_wscale: int | None = None
     rcv_wscale: int | None = None
     delivery_rate_app_limited: int | None = None
+    idle_restarts: int | None = None
 
     @property
     def established(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -109,6 +110,22 @@ METRICS: Final = (
         Better.NEITHER,
         "largest congestion window of the sender in any sample, the sum over its subflows",
     ),
+    _metric(
+        "cwnd_variation",
+        "1",
+        Better.LOWER,
+        "standard deviation of the sender's congestion window over its mean (coefficient of "
+        "variation), over the samples, the sum over its subflows",
+    ),
+    _metric(
+        "idle_restarts",
+        "1",
+        Better.NEITHER,
+        "silences of both ends, on all subflows, that were longer than the retransmission timeout "
+        "and after which the congestion window was made smaller (RFC 5681, section 4.1); our "
+        "stack's only, as Linux does not count them",
+        source=Source.PROBE,
+    ),
 )
 
 
@@ -130,6 +147,7 @@ def _of_subflows(flow: FlowSeen, link: str | None) -> Numbers:
     counted = {
         "retransmitted_segments": [it.last.total_retrans for it in both],
         "retransmitted_octets": [it.last.bytes_retrans for it in both],
+        "idle_restarts": [it.last.idle_restarts for it in both],
     }
     for metric, values in counted.items():
         known = [value for value in values if value is not None]
@@ -140,8 +158,12 @@ def _of_subflows(flow: FlowSeen, link: str | None) -> Numbers:
     )
     for name, value in _spread("rtt", rtts, ("p50", "p95", "max")):
         yield Instance(metric=name, flow=flow.name, link=link), value
-    for name, value in _spread("cwnd", sorted(_windows(sent)), ("p50", "max")):
+    windows = sorted(_windows(sent))
+    for name, value in _spread("cwnd", windows, ("p50", "max")):
         yield Instance(metric=name, flow=flow.name, link=link), value
+    if len(windows) > 1:
+        variation = statistics.pstdev(windows) / statistics.fmean(windows)
+        yield Instance(metric="cwnd_variation", flow=flow.name, link=link), variation
 
 
 def _windows(subflows: Iterable[SubflowSeen]) -> Iterable[float]:

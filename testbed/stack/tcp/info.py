@@ -38,7 +38,7 @@ _NO_RATE: Final = (1 << 64) - 1  # nothing limits the pacing rate
 
 
 def tcp_info(tcb: Tcb) -> dict[str, Any]:
-    """Return the fields of TCP_INFO that have a meaning here.
+    """Return the fields of TCP_INFO that have a meaning here, and ``idle_restarts``, which is ours.
 
     Times are in microseconds, windows in segments where the kernel has them so.  As there, what
     was lost counts as lost until it is acknowledged, also when it has been sent again.  Left out is
@@ -136,6 +136,7 @@ def _totals(tcb: Tcb, mss: int) -> dict[str, Any]:
         "segs_in": tcb.segments_received,
         "dsack_dups": sender.recovery.spurious,
         "total_rto": sender.timer.timeouts,
+        "idle_restarts": sender.idle_restarts,
     }
 
 

@@ -31,11 +31,12 @@ class Sender:
     :ivar mss: payload of a segment with the usual options.
     :ivar closing: FIN is to follow the last octet; ``finished`` is its position once sent.
     :ivar urgent: SND.UP: the position after the last octet of urgent data.
+    :ivar idle_restarts: silences after which the congestion window was made smaller.
     :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
     """
 
-    __slots__ = ("base", "board", "closing", "finished", "last_sent_ns", "mss", "next",
-                 "octets_resent", "probe",
+    __slots__ = ("_restarted_after", "base", "board", "closing", "finished", "idle_restarts",
+                 "last_sent_ns", "mss", "next", "octets_resent", "probe",
                  "queue", "rate", "recovery", "rtt", "segment_limit", "small_end", "timer",
                  "total_resent", "una", "urgent", "window")  # fmt: skip
 
@@ -52,6 +53,8 @@ class Sender:
         self.last_sent_ns = 0
         self.total_resent = 0
         self.octets_resent = 0
+        self.idle_restarts = 0
+        self._restarted_after = 0
         self.queue = SendQueue()
         self.board = Scoreboard()
         self.rtt = RttEstimator(config)
@@ -329,7 +332,11 @@ class Sender:
         """Shrink the congestion window after a long silence (RFC 5681, section 4.1)."""
         idle = now - self.last_sent_ns
         if self.last_sent_ns and idle > self.rtt.rto:
+            before = self.recovery.control.window
             self.recovery.idled(idle // self.rtt.rto, now)
+            if self.recovery.control.window < before:
+                self.idle_restarts += self._restarted_after != self.last_sent_ns
+                self._restarted_after = self.last_sent_ns
 
     def timed_out(self, now: int, *, established: bool) -> None:
         """Take the expiry of the retransmission timer (RFC 6298, section 5.4 to 5.7)."""

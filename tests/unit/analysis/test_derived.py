@@ -131,6 +131,23 @@ def test_rtt_and_window_are_those_of_the_sender():
     assert found["rtt_max"] == 0.050
     assert found["@lte.cwnd_max"] == 10_000
     assert (found["cwnd_p50"], found["cwnd_max"]) == (15_000, 20_000)
+    assert found["@wifi.cwnd_variation"] == 0
+    assert found["@lte.cwnd_variation"] == pytest.approx(8.25**0.5 / 5.5)
+    assert found["cwnd_variation"] == pytest.approx(8.25**0.5 / 15.5)
+
+
+def test_one_sample_of_a_window_does_not_vary():
+    assert "cwnd_variation" not in run(mptcp(100, subflow(1, snd_cwnd=10, snd_mss=1000)))
+
+
+def test_restarts_after_silences_are_added_up():
+    found = run(
+        mptcp(100, subflow(1, idle_restarts=1)),
+        mptcp(200, subflow(1, idle_restarts=3), subflow(2, idle_restarts=4)),
+        mptcp(200, subflow(1, reverse=True, idle_restarts=20), node="server"),
+    )
+    assert (found["idle_restarts"], found["@lte.idle_restarts"]) == (27, 4)
+    assert "idle_restarts" not in run(mptcp(100, subflow(1, bytes_acked=1)))
 
 
 def test_the_sender_of_a_reverse_transfer_is_the_server():

@@ -407,6 +407,34 @@ def test_a_long_silence_shrinks_the_window() -> None:
     script.now += 10 * SECOND
     connection.send(b"y" * 40 * MSS)
     assert len(script.out()) == 10
+    assert connection.info()["idle_restarts"] == 1
+
+
+def test_only_a_silence_that_shrinks_the_window_is_counted_and_once() -> None:
+    """RFC 5681, section 4.1; the peer's window may be full when there is something to send."""
+    script = Script(bare())
+    connection = script.connect()
+
+    def send(segments: int, acknowledged: int, win: int = 65535) -> int:
+        connection.send(b"x" * segments * MSS)
+        script.out()
+        script.inject(".", 1, at(acknowledged), win=win)
+        return int(connection.info()["idle_restarts"])
+
+    send(10, 10)
+    before = connection.cwnd
+    script.now += SECOND // 10
+    assert send(10, 20) == 0  # shorter than the timeout
+    assert connection.cwnd >= before
+    assert send(20, 40, win=0) == 0
+    assert connection.cwnd == 40 * MSS
+    script.now += connection.info()["rto"] * 1000 + MS
+    assert [send(1, 40, win=0) for _ in range(3)] == [1, 1, 1]  # halved twice
+    assert connection.cwnd == 10 * MSS
+    send(0, 40)
+    send(0, 43)
+    script.now += 10 * SECOND
+    assert send(1, 44) == 1  # the window was the initial one
 
 
 def test_sack_blocks_of_nonsense_are_ignored() -> None:
