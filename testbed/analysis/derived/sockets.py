@@ -114,8 +114,9 @@ METRICS: Final = (
         "cwnd_variation",
         "1",
         Better.LOWER,
-        "standard deviation of the sender's congestion window over its mean (coefficient of "
-        "variation), over the samples, the sum over its subflows",
+        "standard deviation of a congestion window over its mean (coefficient of variation), over "
+        "the samples, the mean over the sender's subflows; a sum of windows would hide what one "
+        "takes from another",
     ),
     _metric(
         "idle_restarts",
@@ -158,12 +159,12 @@ def _of_subflows(flow: FlowSeen, link: str | None) -> Numbers:
     )
     for name, value in _spread("rtt", rtts, ("p50", "p95", "max")):
         yield Instance(metric=name, flow=flow.name, link=link), value
-    windows = sorted(_windows(sent))
-    for name, value in _spread("cwnd", windows, ("p50", "max")):
+    for name, value in _spread("cwnd", sorted(_windows(sent)), ("p50", "max")):
         yield Instance(metric=name, flow=flow.name, link=link), value
-    if len(windows) > 1:
-        variation = statistics.pstdev(windows) / statistics.fmean(windows)
-        yield Instance(metric="cwnd_variation", flow=flow.name, link=link), variation
+    variations = [value for it in sent if (value := _variation(tuple(_windows([it])))) is not None]
+    if variations:
+        mean = statistics.fmean(variations)
+        yield Instance(metric="cwnd_variation", flow=flow.name, link=link), mean
 
 
 def _windows(subflows: Iterable[SubflowSeen]) -> Iterable[float]:
@@ -175,6 +176,13 @@ def _windows(subflows: Iterable[SubflowSeen]) -> Iterable[float]:
                 moment = round(t_ns, -_MOMENT)
                 sums[moment] = sums.get(moment, 0.0) + info.snd_cwnd * info.snd_mss
     return sums.values()
+
+
+def _variation(windows: Sequence[float]) -> float | None:
+    """Return the standard deviation over the mean; one sample does not vary."""
+    if len(windows) < 2 or not any(windows):
+        return None
+    return statistics.pstdev(windows) / statistics.fmean(windows)
 
 
 # The subflows of one connection are seen at one time, the connections of a flow within a few ms.

@@ -133,7 +133,7 @@ def test_rtt_and_window_are_those_of_the_sender():
     assert (found["cwnd_p50"], found["cwnd_max"]) == (15_000, 20_000)
     assert found["@wifi.cwnd_variation"] == 0
     assert found["@lte.cwnd_variation"] == pytest.approx(8.25**0.5 / 5.5)
-    assert found["cwnd_variation"] == pytest.approx(8.25**0.5 / 15.5)
+    assert found["cwnd_variation"] == pytest.approx(8.25**0.5 / 5.5 / 2)
 
 
 def test_one_sample_of_a_window_does_not_vary():
