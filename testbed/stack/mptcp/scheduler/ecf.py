@@ -1,7 +1,8 @@
 """ECF, earliest completion first, as published: Lim et al., CoNEXT 2017.
 
 Y. Lim, E. Nahum, D. Towsley, R. Gibbens, "ECF: An MPTCP Path Scheduler to Manage Heterogeneous
-Paths", CoNEXT 2017, algorithm 1, with its beta of 0.25.
+Paths", CoNEXT 2017, algorithm 1, with its beta of 0.25.  As in the kernel module of its authors,
+what is left takes each subflow a round trip at least, however little it is.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class Ecf:
         """Tell whether the fast one, once it has room, is done with all before the slow one is."""
         rtt_fast, rtt_slow = fast.smoothed_rtt_ns or 0, slow.smoothed_rtt_ns or 0
         delta = max(fast.rtt_variance_ns, slow.rtt_variance_ns)
-        rounds = 1 + left / max(1, fast.cwnd)
+        rounds = 1 + max(1.0, left / max(1, fast.cwnd))
         patience = 1 + _BETA if self._waiting else 1.0
         if rounds * rtt_fast >= patience * (rtt_slow + delta):
             self._waiting = False
             return False
-        if left / max(1, slow.cwnd) * rtt_slow < 2 * rtt_fast + delta:
+        if max(1.0, left / max(1, slow.cwnd)) * rtt_slow < 2 * rtt_fast + delta:
             return False
         self._waiting = True
         return True

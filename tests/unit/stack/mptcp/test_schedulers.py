@@ -177,11 +177,20 @@ def test_ecf_waits_if_the_fast_one_is_done_with_the_rest_before_the_slow_one_is(
     assert given("ecf", view([Path(0, 100, rtt_variance_ns=1)], [fast], left=9000)) is None
 
 
-def test_ecf_does_not_wait_where_the_slow_one_has_hardly_anything_to_do() -> None:
-    """The second condition: k / cwnd RTT of the slow one is less than two RTT of the fast one."""
-    slow, fast = Path(0, 100, cwnd=10_000), Path(1, 10)
-    assert given("ecf", view([slow], [fast], left=1999)) is slow
-    assert given("ecf", view([slow], [fast], left=2000)) is None
+@pytest.mark.parametrize("left", [1, 1000])
+def test_ecf_takes_the_rest_of_a_transfer_for_a_round_trip_at_least(left: int) -> None:
+    """So has the kernel module of its authors; else the last segments went over the slow one."""
+    fast = Path(1, 20)
+    assert given("ecf", view([Path(0, 50, cwnd=10_000)], [fast], left=left)) is None
+    assert given("ecf", view([Path(0, 40, cwnd=10_000)], [fast], left=left)).number == 0
+
+
+def test_ecf_does_not_wait_where_the_slow_one_is_hardly_slower() -> None:
+    """The second condition: the slow one's time is less than two RTT of the fast one and delta."""
+    fast = Path(1, 20)
+    near, far = (Path(0, rtt, rtt_variance_ns=10) for rtt in (49, 50))
+    assert given("ecf", view([near], [fast], left=1000)) is near
+    assert given("ecf", view([far], [fast], left=1000)) is None
 
 
 def test_ecf_goes_on_waiting_for_a_quarter_more() -> None:
