@@ -161,7 +161,7 @@ def _of_subflows(flow: FlowSeen, link: str | None) -> Numbers:
         yield Instance(metric=name, flow=flow.name, link=link), value
     for name, value in _spread("cwnd", sorted(_windows(sent)), ("p50", "max")):
         yield Instance(metric=name, flow=flow.name, link=link), value
-    variations = [value for it in sent if (value := _variation(tuple(_windows([it])))) is not None]
+    variations = [each for it in sent for each in _variation(tuple(_windows([it])))]
     if variations:
         mean = statistics.fmean(variations)
         yield Instance(metric="cwnd_variation", flow=flow.name, link=link), mean
@@ -178,11 +178,10 @@ def _windows(subflows: Iterable[SubflowSeen]) -> Iterable[float]:
     return sums.values()
 
 
-def _variation(windows: Sequence[float]) -> float | None:
-    """Return the standard deviation over the mean; one sample does not vary."""
-    if len(windows) < 2 or not any(windows):
-        return None
-    return statistics.pstdev(windows) / statistics.fmean(windows)
+def _variation(windows: Sequence[float]) -> Iterator[float]:
+    """Yield the standard deviation over the mean; nothing of a single sample."""
+    if len(windows) > 1 and any(windows):
+        yield statistics.pstdev(windows) / statistics.fmean(windows)
 
 
 # The subflows of one connection are seen at one time, the connections of a flow within a few ms.
