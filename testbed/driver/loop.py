@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from testbed.driver.device import AddressAware, Change, Device
@@ -45,6 +45,7 @@ class Driver:
         self._closed = False
         self._armed: int | None = None  # when the clock has the endpoint's timer
         self._on_idle: Callable[[], object] | None = None
+        self._before_sending: Callable[[Sequence[Segment]], object] | None = None
         self.endpoint: Endpoint  # set by begin(); no property, as each packet asks for it
         self.streams = Streams(self)
 
@@ -75,6 +76,10 @@ class Driver:
     def when_idle(self, action: Callable[[], object]) -> None:
         """Call ``action`` each time that nothing is left to do for any connection."""
         self._on_idle = action
+
+    def before_sending(self, action: Callable[[Sequence[Segment]], object]) -> None:
+        """Call ``action`` with segments before they leave."""
+        self._before_sending = action
 
     def addresses_changed(self, change: Change) -> None:
         """Tell the endpoint, if it wants to know."""
@@ -113,6 +118,8 @@ class Driver:
         segments = endpoint.segments_to_send(now)
         stirred = False
         if segments:
+            if self._before_sending is not None:
+                self._before_sending(segments)
             self._device.send(segments, now)
             stirred = True
         if self._receive(now):  # from this host itself, or an error

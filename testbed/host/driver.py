@@ -19,6 +19,7 @@ from testbed.host.devices.packets import PacketDevice
 from testbed.host.path_manager import AnnouncedPorts, KernelEndpoints
 from testbed.host.recording import Tap, Tapped
 from testbed.packet.address import Address, Flow, unmapped
+from testbed.packet.segment import Segment
 from testbed.stack.connection import Endpoint
 from testbed.stack.mptcp.endpoint import MptcpEndpoint
 from testbed.stack.mptcp.path_manager.base import PathEndpoint
@@ -130,6 +131,10 @@ class Host:
     def wake(self) -> None:
         """Look after the endpoint soon."""
         self._driver.wake()
+
+    def before_sending(self, action: Callable[[Sequence[Segment]], object]) -> None:
+        """Call ``action`` with segments before they leave."""
+        self._driver.before_sending(action)
 
     # What an endpoint asks (testbed.stack.mptcp.local_network.LocalNetwork)
 

@@ -1,114 +1,176 @@
 """The heir of a killed supervisor: it has the peers of its connections see a reset.
 
-The kernel answers each segment of such a peer with RST, because it does not know the connection.
-A peer that only reads sends no segment.  So the heir, which is the keeper, sends the peer a segment
-that is outside of its window.  The peer answers with an ACK (RFC 9293, section 3.10.7.4), and the
-kernel answers that ACK with a RST that has the expected sequence number.  The heir therefore needs
-only the addresses and ports of the flows.
+It is a process that shares the descriptors of the supervisor (CLONE_FILES), and does nothing as
+long as that lives.  When the supervisor is killed, the heir has all that the supervisor had open,
+without a moment in between: among it the sockets that keep the kernel from answering for the
+stack's ports, and TUN interfaces.  A RST of the kernel would end a subflow where MPTCP has to end
+the connection.  So the heir lets go of everything else, asks each peer what it expects, and resets
+it (:mod:`testbed.programs.resetting`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import mmap
+import ctypes
+import fcntl
 import os
+import random
+import resource
+import select
+import signal
 import socket
-import struct
-import time
-from collections.abc import Collection, Sequence
-from typing import Final
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, cast
 
-from testbed.packet.address import Flow, address_of, pack
-from testbed.packet.codec import emit
-from testbed.packet.segment import ACK, Segment
+from testbed.driver.loop import Driver
+from testbed.host.clock import LoopClock
+from testbed.host.devices.base import HostDevice
+from testbed.host.devices.packets import PacketDevice
+from testbed.host.devices.tun import TunDevice
+from testbed.programs.flows import Flows, Peer
+from testbed.programs.resetting import Resetter
+from testbed.stack.connection import Endpoint
 
-_HEAD: Final = struct.Struct("=BxxxII")  # which half counts, and how many entries each half has
-_ENTRY: Final = struct.Struct("=BxHH16s16s")  # octets of an address, ports, addresses
-_ROOM: Final = 16384
-_LOOK_S: Final = 0.01
-_HALF: Final = _ROOM * _ENTRY.size
-# Two opposite sequence numbers: one at least is outside of any window.
-_SEQUENCES: Final = (0, 1 << 31)
-_IP_HEADER: Final = {socket.AF_INET: 20, socket.AF_INET6: 40}
-# After how long they are asked again: a packet may be lost, and Linux answers twice in a second
-# (tcp_invalid_ratelimit).
-_AGAIN_S: Final = (0.0, 0.6, 1.2)
+_SYS_CLONE: Final = {"x86_64": 56, "aarch64": 220}
+_CLONE_FILES: Final = 0x400  # linux/sched.h
+_WALL: Final = 0x4000_0000  # wait.h: also for children that send no SIGCHLD
+_TUN: Final = "/dev/net/tun"
+_TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
+_REQUEST: Final = 40  # octets of struct ifreq
+_MOST_S: Final = 10.0  # whatever happens
+
+# The interpreter's lock stays with the thread that calls, so that a child has it, too.
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 
-class Flows:
-    """The flows of a stack, in memory that processes forked later share.
+class Heir:
+    """The near side of the heir.
 
-    The table holds 16384 flows; further ones are left out.  It has two halves.  The writer fills
-    the half that readers do not use, and then switches, so a writer that is killed leaves a whole
-    table behind.
+    Make it before there is an event loop or a thread: it forks.
+
+    :ivar flows: of the connections to reset if this process is killed.
+    :ivar pid: of the heir.
     """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _HEAD.size + 2 * _HALF)
-        self._written: tuple[Flow, ...] = ()
+        self.flows = Flows()
+        supervisor = os.pidfd_open(os.getpid())
+        self.pid = _fork()
+        if self.pid == 0:
+            _protected(supervisor, self.flows)
+        self._supervisor = supervisor
 
-    def write(self, flows: Collection[Flow]) -> None:
-        """Replace the flows of the table."""
-        chosen = tuple(flows)[:_ROOM]
-        if chosen == self._written:
-            return
-        half, *counts = _HEAD.unpack_from(self._memory)
-        half = 1 - half
-        data = b"".join(map(_entry, chosen))
-        start = _HEAD.size + half * _HALF
-        self._memory[start : start + len(data)] = data
-        counts[half] = len(chosen)
-        struct.pack_into("=II", self._memory, 4, *counts)
-        self._memory[0] = half  # one octet: it is the old one or the new one
-        self._written = chosen
-
-    def read(self) -> list[Flow]:
-        """Return what was written last."""
-        half, *counts = _HEAD.unpack_from(self._memory)
-        start = _HEAD.size + half * _HALF
-        return [_flow(self._memory, start + number * _ENTRY.size) for number in range(counts[half])]
+    def dismiss(self) -> None:
+        """End it: the connections of this process have ended in order."""
+        self.flows.clear()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, _WALL)
+        os.close(self._supervisor)
 
 
-def _entry(flow: Flow) -> bytes:
-    (local, near), (remote, far) = flow
-    octets = pack(local)
-    return _ENTRY.pack(len(octets), near, far, octets, pack(remote))
+def _fork() -> int:
+    """Fork; the descriptors are those of both processes.
 
-
-def _flow(memory: mmap.mmap, at: int) -> Flow:
-    size, near, far, local, remote = _ENTRY.unpack_from(memory, at)
-    return Flow(address_of(local[:size], near), address_of(remote[:size], far))
-
-
-def probes(flow: Flow) -> Sequence[Segment]:
-    """Return segments of which the peer of a flow answers one at least, whatever it expects."""
-    return [
-        Segment(source=flow.local, destination=flow.remote, seq=seq, ack=seq, flags=ACK)
-        for seq in _SEQUENCES
-    ]
-
-
-def tell(supervisor: int, table: Flows) -> None:
-    """Have the peers of a killed supervisor see a reset.  Needs CAP_NET_RAW.
-
-    :param supervisor: the parent of this process.  The function first waits until it has ended:
-        before that, its sockets keep the kernel from answering for its ports.
+    The child tells its parent of nothing (no SIGCHLD): waiting for any child does not find it.
     """
-    flows = table.read()
-    if not flows:
-        return
-    while os.getppid() == supervisor:
-        time.sleep(_LOOK_S)
-    for seconds in _AGAIN_S:
-        time.sleep(seconds)
-        for flow in flows:
-            with contextlib.suppress(OSError):  # an address has gone, or there is no way
-                _send(flow)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = int(
+        _libc.syscall(
+            ctypes.c_long(_SYS_CLONE[os.uname().machine]),
+            ctypes.c_ulong(_CLONE_FILES),
+            *(ctypes.c_ulong(0),) * 4,
+        )
+    )
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return pid
 
 
-def _send(flow: Flow) -> None:
-    family = socket.AF_INET6 if ":" in flow.local.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
-        raw.bind((flow.local.host, 0))
-        for probe in probes(flow):
-            raw.sendto(emit(probe)[_IP_HEADER[family] :], (flow.remote.host, 0))
+def _protected(supervisor: int, flows: Flows) -> None:
+    """Be the heir; nothing gets back into the code of its parent, which has the descriptors."""
+    try:
+        os.setsid()  # what is meant for the supervisor's group or terminal is not for this
+        _wait(supervisor)
+        kept, tuns = take_over()  # first: a reader of the program's output sees its end now
+        peers = flows.read()
+        if peers:
+            asyncio.run(_reset(peers, kept, tuns))
+    finally:
+        os._exit(0)
+
+
+def _wait(process: int) -> None:
+    ended = select.poll()
+    ended.register(process, select.POLLIN)
+    ended.poll()
+
+
+def take_over() -> tuple[Sequence[int], Sequence[str]]:
+    """Close all descriptors but those that keep ports from the kernel.
+
+    :return: those ports, and the names of the TUN interfaces that can be opened now.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    ports, tuns = [], []
+    for path in sorted(Path("/proc/self/fd").iterdir(), key=lambda path: int(path.name)):
+        fd = int(path.name)
+        with contextlib.suppress(OSError):  # the folder's own is closed already
+            port = _kept_port(fd)
+            if port is not None:
+                ports.append(port)
+                continue
+            if str(path.readlink()) == _TUN:
+                tuns.append(_interface(fd))
+            os.close(fd)
+    return ports, tuns
+
+
+def _kept_port(fd: int) -> int | None:
+    """Return the port on which a descriptor listens; ``None``: it does not."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return None
+    sock = socket.socket(fileno=fd)
+    try:
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return None
+        port: int = sock.getsockname()[1]
+        return port
+    finally:
+        sock.detach()
+
+
+def _interface(tun: int) -> str:
+    found = fcntl.ioctl(tun, _TUNGETIFF, bytes(_REQUEST))
+    return os.fsdecode(found.split(b"\0")[0])
+
+
+async def _reset(peers: Sequence[Peer], ports: Sequence[int], tuns: Sequence[str]) -> None:
+    clock = LoopClock()
+    device: HostDevice
+    if tuns:
+        device = TunDevice(tuns, random.SystemRandom())
+    else:
+        device = PacketDevice(random.SystemRandom(), kept=True)
+    for port in ports:
+        device.ports.hold(port)
+    over = asyncio.Event()
+    driver = Driver(clock, device, lambda *_: None)
+    driver.when_idle(over.set)
+    driver.begin(cast("Endpoint", Resetter(peers, clock.now())))  # it opens nothing
+    driver.wake()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_MOST_S):
+            await over.wait()

@@ -7,7 +7,6 @@
 The keeper is a small process that adopts what the program leaves behind (PR_SET_CHILD_SUBREAPER),
 and tells how the program ended.  It lives as long as any of them.  If the supervisor ends, it kills
 all of them: without their TCP they could not go on.  If the keeper is killed, the supervisor does.
-Then it has their peers see a reset (:mod:`testbed.programs.heir`).
 Both hold the listener of the filter: were it closed while a program lives, its calls would fail.
 """
 
@@ -26,8 +25,6 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from testbed.errors import PlatformError, TestbedError
-from testbed.programs import heir
-from testbed.programs.heir import Flows
 from testbed.programs.seccomp import Listener, install
 from testbed.sandbox.syscalls import set_parent_death_signal
 
@@ -51,25 +48,21 @@ class Keeper:
     Make it before there is an event loop or a thread: it forks.
 
     :param filter_: see :func:`testbed.programs.calls.program`.
-    :ivar flows: those whose peers are told if this process is killed.
     :raises PlatformError: the kernel does not allow the filter.
     """
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], filter_: bytes) -> None:
         status, tell = os.pipe()
-        lifeline, self._lifeline = os.pipe()
+        supervisor = os.pidfd_open(os.getpid())
         near, far = socket.socketpair()
-        self.flows = Flows()
-        supervisor = os.getpid()
         _be_subreaper()
         self.pid = os.fork()
         if self.pid == 0:
-            for fd in (status, self._lifeline):
-                os.close(fd)
+            os.close(status)
             near.close()
-            ends = (lifeline, tell, far)
-            _protected(lambda: _keep(argv, environment, filter_, ends, (supervisor, self.flows)))
-        for fd in (lifeline, tell):
+            ends = (supervisor, tell, far)
+            _protected(lambda: _keep(argv, environment, filter_, ends))
+        for fd in (supervisor, tell):
             os.close(fd)
         far.close()
         self._status = status
@@ -99,27 +92,25 @@ class Keeper:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.program, number)
 
-    def kill(self) -> None:
-        """End all processes, whatever the keeper does, and wait for them."""
-        self.flows.write(())
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
-        kill_descendants()
+    def kill(self, spared: int = 0) -> None:
+        """End all processes, whatever the keeper does, and wait for them.
+
+        :param spared: one that stays.
+        """
+        kill_descendants(spared)
         self._near.close()
 
     def close(self) -> None:
         """Close what is left of it."""
-        for fd in (self._status, self._lifeline):
-            if fd >= 0:
-                os.close(fd)
-        self._status = self._lifeline = -1
+        if self._status >= 0:
+            os.close(self._status)
+        self._status = -1
 
 
-def kill_descendants() -> None:
-    """Kill all processes below this one, and wait for them."""
+def kill_descendants(spared: int = 0) -> None:
+    """Kill all processes below this one but one, and wait for them."""
     while True:
-        for pid in _descendants():
+        for pid in _descendants(spared):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         try:
@@ -128,13 +119,14 @@ def kill_descendants() -> None:
             return
 
 
-def _descendants() -> list[int]:
+def _descendants(spared: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
             parent = int(text.rpartition(")")[2].split()[1])  # the name may hold anything
-            children.setdefault(parent, []).append(int(folder.name))
+            if int(folder.name) != spared:
+                children.setdefault(parent, []).append(int(folder.name))
     found, ahead = [], [os.getpid()]
     while ahead:
         below = children.get(ahead.pop(), [])
@@ -186,15 +178,13 @@ def _keep(
     environment: Mapping[str, str],
     filter_: bytes,
     ends: tuple[int, int, socket.socket],
-    inheritance: tuple[int, Flows],
 ) -> NoReturn:
     """Be the keeper.
 
-    :param ends: of the lifeline, of what tells how the program ended, and of the way to the
+    :param ends: the supervisor's process, what tells how the program ended, and the way to the
         supervisor.
-    :param inheritance: that process, and its flows.
     """
-    lifeline, tell, far = ends
+    supervisor, tell, far = ends
     woken, waking = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(waking, False)
@@ -204,7 +194,7 @@ def _keep(
     here, there = socket.socketpair()
     program = os.fork()
     if program == 0:
-        for fd in (lifeline, tell, woken, waking):
+        for fd in (supervisor, tell, woken, waking):
             os.close(fd)
         here.close()
         _protected(lambda: _become(argv, environment, filter_, keeper, (there, far)))
@@ -216,12 +206,9 @@ def _keep(
         signal.signal(number, signal.SIG_IGN)
     _be_subreaper()
     while True:
-        ended, _, _ = select.select([lifeline, woken], [], [])
-        if lifeline in ended:
+        ended, _, _ = select.select([supervisor, woken], [], [])
+        if supervisor in ended:
             kill_descendants()
-            for fd in range(3):  # a reader of the program's output sees its end now
-                os.close(fd)
-            heir.tell(*inheritance)
             os._exit(0)
         with contextlib.suppress(BlockingIOError):
             os.read(woken, 4096)

@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol
 
 from testbed.host.driver import Host
 from testbed.programs import calls
+from testbed.programs.flows import Noting
+from testbed.programs.heir import Heir
 from testbed.programs.keeper import IGNORED, PASSED_ON, Keeper
 from testbed.programs.supervisor import Observer, Supervisor
 from testbed.stack.connection import Connection
@@ -49,21 +51,30 @@ def run(
     code = calls.program(calls.machine(os.uname().machine))
     keeper = Keeper(argv, environment, code)
     _allow_descriptors()
+    heir = Heir()
     try:
         with _ignoring():
-            return asyncio.run(_run(keeper, make, watcher))
+            status, whole = asyncio.run(_run(keeper, heir, make, watcher))
+        if whole:
+            heir.dismiss()  # otherwise it resets what is left
+        return status
     finally:
-        keeper.kill()
+        keeper.kill(heir.pid)
         keeper.close()
 
 
-async def _run(keeper: Keeper, make: Callable[[], Host], watcher: Watcher) -> int:
+async def _run(
+    keeper: Keeper, heir: Heir, make: Callable[[], Host], watcher: Watcher
+) -> tuple[int, bool]:
+    """Return how the program ended, and whether all its connections have."""
     host = make()
-    noting = asyncio.ensure_future(_note(host, keeper))
+    noting = Noting(host.endpoint, heir.flows)
+    host.before_sending(noting.sending)
+    looking = asyncio.ensure_future(_look(noting))
     try:
         supervisor = Supervisor(keeper.listener, host, watcher)
         try:
-            session = _Session(keeper, watcher)
+            session = _Session(keeper, heir, watcher)
             watcher.begun(host)
             keeper.go()
             status = await session.over
@@ -73,16 +84,16 @@ async def _run(keeper: Keeper, make: Callable[[], Host], watcher: Watcher) -> in
             supervisor.close()
         with contextlib.suppress(asyncio.CancelledError):
             await session.lasting(_drained(host))
-        return status
+        return status, session.whole
     finally:
-        noting.cancel()
+        looking.cancel()
         host.close()
 
 
-async def _note(host: Host, keeper: Keeper) -> None:
-    """Keep the flows where the keeper finds them."""
+async def _look(noting: Noting) -> None:
+    """Keep the flows where the heir finds them."""
     while True:
-        keeper.flows.write(host.endpoint.flows)
+        noting.look()
         await asyncio.sleep(_NOTE_S)
 
 
@@ -133,10 +144,12 @@ async def _drained(host: Host) -> None:
 class _Session:
     """The program's life, and the signals meanwhile."""
 
-    def __init__(self, keeper: Keeper, watcher: Watcher) -> None:
+    def __init__(self, keeper: Keeper, heir: Heir, watcher: Watcher) -> None:
         loop = asyncio.get_running_loop()
         self._keeper = keeper
+        self._heir = heir
         self._watcher = watcher
+        self.whole = True  # nothing was cut short
         self._last: asyncio.Future[None] | None = None  # what is waited for after the program
         self.over: asyncio.Future[int] = loop.create_future()
         loop.add_reader(keeper, self._ended)
@@ -153,7 +166,7 @@ class _Session:
         self._watcher.ended()
         status = self._keeper.returncode()
         if status is None:  # the keeper was killed
-            self._keeper.kill()
+            self._keeper.kill(self._heir.pid)
         self.over.set_result(-signal.SIGKILL if status is None else status)
 
     def _pass_on(self, number: int) -> None:
@@ -161,8 +174,9 @@ class _Session:
         if not self.over.done():
             self._keeper.send(number)
             return
-        self._keeper.kill()
+        self._keeper.kill(self._heir.pid)
         if self._last is not None:
+            self.whole = False
             self._last.cancel()
 
 

@@ -95,14 +95,22 @@ def test_the_checks_hold_of_the_kernel_s_sockets(lab):
 
 
 HOLD = """
-import os, socket, subprocess, sys
+import glob, os, socket, subprocess, sys
 sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 sock.sendall(b"x")
 assert sock.recv(1) == b"x"
 child = subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+parents = {}
+for name in glob.glob("/proc/[0-9]*/stat"):
+    try:
+        text = open(name).read()
+    except OSError:
+        continue
+    parents[int(text.split()[0])] = int(text.rpartition(")")[2].split()[1])
 keeper = os.getppid()
-supervisor = open(f"/proc/{keeper}/stat").read().rpartition(")")[2].split()[1]
-print(supervisor, keeper, os.getpid(), child, flush=True)
+supervisor = parents[keeper]
+(heir,) = [pid for pid, parent in parents.items() if parent == supervisor and pid != keeper]
+print(supervisor, keeper, heir, os.getpid(), child, flush=True)
 sys.stdin.read()
 """
 
@@ -113,7 +121,7 @@ async def held(lab, report):
     program = await lab.launcher.spawn("client", argv)
     pids = (await program.stdout.readline()).split()
     return program, dict(
-        zip(("supervisor", "keeper", "program", "child"), map(int, pids), strict=True)
+        zip(("supervisor", "keeper", "heir", "program", "child"), map(int, pids), strict=True)
     )
 
 
@@ -137,6 +145,7 @@ def test_nothing_is_left_when_one_is_killed(lab, tmp_path, whom):
         assert await tell(lab, "kill", "-KILL", str(pids[whom]))
         assert (await program.wait()).returncode == -signal.SIGKILL
         await until_gone(lab, *pids.values())
+        program.stdin.close()
         serving.stdin.close()
         await serving.wait()
 
@@ -183,6 +192,7 @@ def test_what_a_killed_program_has_started_goes_on_until_it_is_told_to_end(lab, 
         assert await tell(lab, "kill", "-TERM", str(pids["supervisor"]))
         assert (await program.wait()).returncode == -signal.SIGKILL
         await until_gone(lab, *pids.values())
+        program.stdin.close()
         serving.stdin.close()
         await serving.wait()
 
@@ -281,7 +291,7 @@ def test_a_peer_that_only_reads(lab, tmp_path, whom, sees, peers, family):
 
 
 async def noted(report):
-    """Wait until the supervisor has looked at its connection often: the keeper knows of it."""
+    """Wait until the supervisor has looked at its connection often."""
     while len(program_report.read(report).looks) < 3:
         await asyncio.sleep(0.02)
 

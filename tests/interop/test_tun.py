@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import json
 import os
 import random
 import socket
@@ -387,3 +389,35 @@ def test_nc_names_the_interface_that_was_deleted_while_it_waited() -> None:
             said = program.stderr.read().decode()
             connection.close()
     assert "nothing happened for 1 s while waiting for data; deleted meanwhile: tun0" in said
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("count", [1, 2])
+@isolated
+def test_the_kernels_mptcp_sees_a_reset_when_a_supervisor_is_killed(
+    version: int, count: int
+) -> None:
+    interfaces = make_tuns(count)
+    for number in range(1, count):
+        ip(f"mptcp endpoint add {ours(version, number)} subflow")
+    stack = f"userspace(device={'+'.join(interfaces)})"
+    host = kernels(version, 0)
+    watched, killing = (
+        (sys.executable, Path(__file__).with_name("programs") / name, *arguments)
+        for name, arguments in (
+            ("watched.py", ("serve", host, str(PORT))),
+            ("killing.py", ("joined", str(count), host, str(PORT))),
+        )
+    )
+    piped: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(watched, **piped) as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "ready\n"
+        over = (sys.executable, "-m", "testbed", "with-stack", stack, "--", *killing)
+        with subprocess.Popen(over, **piped) as program:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "about to\n"
+            program.communicate("\n", timeout=30)
+        assert program.returncode == -9
+        said, _ = watching.communicate(timeout=30)
+        assert json.loads(said) == [{"tag": "g-", "ended": False, "error": errno.ECONNRESET}]

@@ -9,7 +9,7 @@ from typing import Final
 
 from testbed.host.devices.base import FrameDevice
 from testbed.host.devices.network import Network
-from testbed.host.devices.ports import Ports, is_heard
+from testbed.host.devices.ports import InheritedPorts, Ports, is_heard
 from testbed.host.devices.sockets import Input, PacketSink, Receiver
 from testbed.packet.address import Address
 
@@ -20,17 +20,19 @@ class PacketDevice(FrameDevice):
     """The interfaces of the network namespace this process is in, shared with the kernel.
 
     :param rng: chooses ports.
+    :param kept: its ports are kept from the kernel already.
     :raises PlatformError: this process may not open packet sockets.
     """
 
     name = "packet"
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, kept: bool = False) -> None:
         self._receiver = Receiver()
         self._blocks: frozenset[int] = frozenset()
         self._sockets = [Input(family, self._receiver) for family in _FAMILIES]
         self._network = Network(self._addresses_changed, self._neighbour_changed)
-        super().__init__(self._network, Ports(rng, self._listen_to), self._sockets, PacketSink)
+        ports = (InheritedPorts if kept else Ports)(rng, self._listen_to)
+        super().__init__(self._network, ports, self._sockets, PacketSink)
         self._hears_bare_links = False
         self._hear_bare_links()
 

@@ -166,6 +166,12 @@ class MptcpEndpoint:
         """The flows of all subflows."""
         return self.tcp.flows
 
+    def peer_key(self, flow: Flow) -> int | None:
+        """Return the key of the peer of a subflow; ``None``: it is not known, or this is TCP."""
+        tcp = self.tcp.connection(flow)
+        subflow = tcp.extension if tcp is not None else None
+        return subflow.peer_key if isinstance(subflow, Subflow) else None
+
     def uses(self, port: int) -> bool:
         """Tell whether a subflow has this local port."""
         return self.tcp.uses(port)

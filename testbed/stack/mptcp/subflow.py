@@ -136,6 +136,11 @@ class Subflow:
         self._parting: tuple[Option, ...] = ()  # what its RST says
         self.attached: TcpConnection | None = None
 
+    @property
+    def peer_key(self) -> int | None:
+        """The key of the peer, which MP_FASTCLOSE carries (section 3.5), once it is known."""
+        return None if self.fallback else self._owner.keys.remote
+
     def attach(self, tcp: TcpConnection) -> None:
         """Note the TCP connection."""
         self.tcp = self.attached = tcp
