@@ -13,6 +13,7 @@ from testbed.cli.options import Json
 from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
+    from testbed.document import Document
     from testbed.workload.page import PageSpec
 
 application = typer.Typer(
@@ -25,22 +26,30 @@ application = typer.Typer(
 
 @application.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The page.")], json: Json = False
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The page, or a recording; - is standard input."),
+    ],
+    json: Json = False,
 ) -> None:
     """Say what is in a page: its objects, what each waits for, and the longest chain of them.
+
+    Of a recording of a browser (HAR) it says what `convert` makes of it.
 
     Examples:
 
         testbed page show experiments/pages/shop.yaml
 
         testbed page show shop.yaml --json
+
+        testbed page convert shop.har | testbed page show -
     """
     from testbed.workload import page
 
-    written = page.read(file)
+    written = _document(file)
     objects = page.resolved(written)
     depths = page.depths(objects)
-    octets = sum(each.octets for each in objects)
+    total = sum(each.octets for each in objects)
     rows = [
         {
             "name": spec.name,
@@ -56,13 +65,25 @@ def show(
         for spec, it, depth in zip(written.value.objects, objects, depths, strict=True)
     ]
     if json:
-        summary = {"object_count": len(rows), "octets": octets, "depth": max(depths)}
+        summary = {"object_count": len(rows), "octets": total, "depth": max(depths)}
         print_json({"file": str(file), **summary, "objects": rows})
         return
     out = console()
     count = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
-    out.print(f"{file}: {count}, {octets} octets, at most {max(depths)} in a row")
+    out.print(f"{file}: {count}, {total} octets, at most {max(depths)} in a row")
     out.print(_table(rows))
+
+
+def _document(file: Path) -> Document[PageSpec]:
+    """Return a page, or what is made of a recording.  Raises InputError."""
+    from testbed import document
+    from testbed.interchange import har, pages
+    from testbed.workload.page import PageSpec
+
+    text = octets(file, har.MAX_BYTES)
+    if har.is_one(text):
+        text = pages.as_yaml(_converted(file, text)).encode()
+    return document.loads(text, PageSpec, str(file))
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
@@ -107,10 +128,10 @@ def convert(
 
         testbed page convert - < shop.har
     """
-    from testbed.interchange import pages
+    from testbed.interchange import har, pages
 
     text = pages.as_yaml(
-        _read(file, description, thinking=thinking),
+        _converted(file, octets(file, har.MAX_BYTES), description, thinking=thinking),
         (f"Converted from {file.name} by `testbed page convert`.",),
     )
     if output is None:
@@ -119,11 +140,13 @@ def convert(
         write_file(output, text)
 
 
-def _read(file: Path, description: str, *, thinking: bool) -> PageSpec:
+def _converted(
+    file: Path, text: bytes, description: str = "", *, thinking: bool = True
+) -> PageSpec:
     from testbed.errors import InputError
     from testbed.interchange import har
 
     try:
-        return har.read(octets(file, har.MAX_BYTES), description, thinking=thinking)
+        return har.read(text, description, thinking=thinking)
     except InputError as error:
         raise InputError(error.message, file=file, hint=error.hint) from None

@@ -123,6 +123,15 @@ class _Har(msgspec.Struct, frozen=True):
     log: _Log
 
 
+def is_one(text: bytes) -> bool:
+    """Tell whether a file is meant as HAR: it is JSON, and has a log."""
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(found, dict) and "log" in found
+
+
 def read(text: bytes, description: str = "", *, thinking: bool = True) -> PageSpec:
     """Return the page of a recording.
 

@@ -60,6 +60,31 @@ def test_convert_reads_standard_input() -> None:
     assert "size: 1234" in done.output
 
 
+def test_show_reads_standard_input() -> None:
+    done = RUN.invoke(application, ["page", "show", "-", "--json"], input=PAGE)
+    assert done.exit_code == 0
+    assert json.loads(done.output)["octets"] == 3072
+
+
+def test_show_says_what_a_recording_would_be(tmp_path: Path) -> None:
+    """Whatever the name of the file is."""
+    for name in ("shop.har", "shop.json"):
+        (tmp_path / name).write_text(json.dumps(HAR))
+        done = RUN.invoke(application, ["page", "show", str(tmp_path / name), "--json"])
+        assert done.exit_code == 0
+        (it,) = json.loads(done.output)["objects"]
+        assert (it["name"], it["octets"]) == ("shop.example", 1234)
+    done = RUN.invoke(application, ["page", "show", "-"], input=json.dumps({"log": {}}))
+    assert done.exit_code == 2
+    assert "nothing was loaded" in done.stderr
+
+
+def test_what_is_no_page_is_placed() -> None:
+    done = RUN.invoke(application, ["page", "show", "-"], input="objects:\n  - {nam: a}\n")
+    assert done.exit_code == 2
+    assert "-:2" in done.stderr
+
+
 def test_what_is_no_recording_is_named(tmp_path: Path) -> None:
     for name in ("absent.har", "x.har"):
         (tmp_path / "x.har").write_text("<html>")
