@@ -39,6 +39,11 @@ def decode(data: bytes, family: int) -> Address:
     return Address(unpack(packed), port)
 
 
+def is_unspecified(data: bytes) -> bool:
+    """Tell whether a program has given no address (AF_UNSPEC)."""
+    return data[:2] == struct.pack("=H", socket.AF_UNSPEC)
+
+
 def encode(address: Address, family: int) -> bytes:
     """Return an address as sockets of a family tell it; IPv4 on IPv6 is mapped."""
     if family == socket.AF_INET:

@@ -18,7 +18,7 @@ from testbed.programs.options import V6ONLY
 from testbed.programs.relay import Edges, Relay
 from testbed.programs.rendezvous import Rendezvous, fill
 from testbed.programs.seccomp import Listener
-from testbed.programs.sockets import Phase, Socket, Table, inode_of, unix_socket
+from testbed.programs.sockets import SHUT, Phase, Socket, Table, inode_of, unix_socket
 from testbed.programs.target import Call
 
 LATER: Final = None  # an answer that is given when the connection is open, or is not
@@ -83,6 +83,19 @@ class Connector:
                 raise _error(errno.EINPROGRESS)
             return self._wait(call, sock, end)
 
+    def disconnect(self, call: Call, sock: Socket) -> int:
+        """Dissolve a socket from its connection, as connect(2) does with AF_UNSPEC.
+
+        A side that the program has shut is still delivered.  Otherwise the connection is reset.
+        """
+        if sock.phase is not Phase.NEW:
+            sock.dissolved = not sock.shut & SHUT[socket.SHUT_WR]
+            with call.socket() as end, self._new(call, end) as new:
+                self._table.replace(sock, inode_of(new))
+            if sock.relay is None:  # it has listened
+                self._table.remove(sock)
+        return 0
+
     def hung_up(self, sock: Socket) -> None:
         """Take that no program has the socket any more: give up."""
         task = self._attempts.get(sock)
@@ -124,6 +137,8 @@ class Connector:
             await self._host.create_connection(relay, remote, local, sock.options.of_stack)
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else _error(errno.EINVAL)
+            if failure.errno == errno.EADDRINUSE:  # there is such a connection already
+                failure = _error(errno.EADDRNOTAVAIL)
             self._answer(sock, failure.errno or errno.EIO)
             relay.fail(failure)
         else:
@@ -159,11 +174,19 @@ class Connector:
 
     def _renew(self, call: Call, sock: Socket, end: socket.socket) -> None:
         """Put a new Unix socket in the place of one whose connection has failed."""
-        flags = fcntl.fcntl(end, fcntl.F_GETFL)
-        with unix_socket() as new:
-            fcntl.fcntl(new, fcntl.F_SETFL, flags)
-            self._listener.replace(call.id, new.fileno(), call.fd, cloexec=call.is_cloexec())
+        with self._new(call, end) as new:
             self._table.renew(sock, inode_of(new))
+
+    def _new(self, call: Call, end: socket.socket) -> socket.socket:
+        """Return a new Unix socket, which is in another one's place in the program."""
+        new = unix_socket()
+        try:
+            fcntl.fcntl(new, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL))
+            self._listener.replace(call.id, new.fileno(), call.fd, cloexec=call.is_cloexec())
+        except BaseException:
+            new.close()
+            raise
+        return new
 
 
 def time_limit(end: socket.socket, name: int) -> float:

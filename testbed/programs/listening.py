@@ -24,6 +24,7 @@ from testbed.programs.target import Call, GoneError
 from testbed.streams import StreamTransport
 
 Name = Callable[[Call, Address, int], None]
+_FLAGS: Final = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _MOST: Final = 4096  # what a backlog may be: SOMAXCONN
 
 
@@ -109,6 +110,7 @@ class Acceptor:
             raise _error(errno.EINVAL)
         if not sock.holds_port:
             self._table.bind(sock, sock.name)
+        self._table.require_free(sock)
         with call.socket() as end:
             name_and_listen(end)
             queue = _Queue(sock, end.getsockname())
@@ -170,7 +172,7 @@ class Acceptor:
         :raises OSError: what accept(2) says.
         """
         queue = self._queues.get(sock)
-        if queue is None:
+        if queue is None or call.flags & ~_FLAGS:
             raise _error(errno.EINVAL)
         if queue.some:
             self._give(call, queue)

@@ -40,6 +40,7 @@ ULP: Final = (socket.IPPROTO_TCP, 31)
 MPTCP_INFO: Final = (SOL_MPTCP, 1)
 IP_OPTIONS: Final = (socket.IPPROTO_IP, socket.IP_OPTIONS)
 NO_PORT: Final = (socket.IPPROTO_IP, 24)  # IP_BIND_ADDRESS_NO_PORT
+_TTL: Final = (socket.IPPROTO_IP, socket.IP_TTL)
 
 # What has a meaning to the stack: the field of SocketOptions, and how its value is told there.
 _OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
@@ -58,7 +59,7 @@ _OF_STACK: Final[dict[Key, tuple[str, Callable[[int], Any]]]] = {
     (socket.IPPROTO_TCP, 25): ("notsent_lowat", int),  # TCP_NOTSENT_LOWAT
     MAXSEG: ("mss", int),
     (socket.IPPROTO_IP, socket.IP_TOS): ("traffic_class", lambda it: it & 0xFF),
-    (socket.IPPROTO_IP, socket.IP_TTL): ("hop_limit", int),
+    _TTL: ("hop_limit", int),
     (socket.IPPROTO_IPV6, socket.IPV6_TCLASS): ("traffic_class", lambda it: it & 0xFF),
     (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): ("hop_limit", int),
 }
@@ -73,11 +74,14 @@ _DEFAULTS: Final = {
     (socket.IPPROTO_TCP, socket.TCP_LINGER2): 60,
     (socket.IPPROTO_TCP, socket.TCP_QUICKACK): 1,
     MAXSEG: 536,
-    (socket.IPPROTO_IP, socket.IP_TTL): 64,
+    _TTL: 64,
     (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS): 64,
     (socket.IPPROTO_IP, 10): 1,  # IP_MTU_DISCOVER: IP_PMTUDISC_WANT
     (socket.IPPROTO_IPV6, 23): 1,  # IPV6_MTU_DISCOVER
-    (socket.IPPROTO_IPV6, 18): 1,  # IPV6_MULTICAST_HOPS
+    (socket.IPPROTO_IP, socket.IP_MULTICAST_TTL): 1,
+    (socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP): 1,
+    (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS): 1,
+    (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP): 1,
 }
 # What is kept and told again, and changes nothing.
 _KEPT: Final = frozenset(
@@ -91,9 +95,23 @@ _KEPT: Final = frozenset(
         (socket.IPPROTO_TCP, socket.TCP_LINGER2),
         (socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT),
         (socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP),
+        (socket.IPPROTO_TCP, socket.TCP_FASTOPEN),
+        (socket.IPPROTO_TCP, 27),  # TCP_SAVE_SYN
+        (socket.IPPROTO_TCP, 30),  # TCP_FASTOPEN_CONNECT
+        (socket.IPPROTO_IP, 6),  # IP_RECVOPTS
+        (socket.IPPROTO_IP, 8),  # IP_PKTINFO
         (socket.IPPROTO_IP, 10),  # IP_MTU_DISCOVER
         (socket.IPPROTO_IP, 11),  # IP_RECVERR
+        (socket.IPPROTO_IP, 12),  # IP_RECVTTL
+        (socket.IPPROTO_IP, 13),  # IP_RECVTOS
         (socket.IPPROTO_IP, 15),  # IP_FREEBIND
+        (socket.IPPROTO_IP, socket.IP_MULTICAST_TTL),
+        (socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP),
+        (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS),
+        (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP),
+        (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+        (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT),
+        (socket.IPPROTO_IPV6, socket.IPV6_DONTFRAG),
         (socket.IPPROTO_IPV6, 23),  # IPV6_MTU_DISCOVER
         (socket.IPPROTO_IPV6, 25),  # IPV6_RECVERR
         (socket.IPPROTO_IPV6, 66),  # IPV6_RECVTCLASS
@@ -101,6 +119,14 @@ _KEPT: Final = frozenset(
         (socket.IPPROTO_IPV6, 33),  # IPV6_FLOWINFO_SEND
     }
 )
+# What can be asked, and cannot be set.
+_FIXED: Final = {
+    (socket.SOL_SOCKET, socket.SO_DEBUG): _INT.pack(0),
+    (socket.SOL_SOCKET, 19): _INT.pack(1),  # SO_SNDLOWAT
+    (socket.SOL_SOCKET, socket.SO_BINDTODEVICE): b"",
+    (socket.SOL_SOCKET, 29): _INT.pack(0),  # SO_TIMESTAMP
+    (socket.SOL_SOCKET, 35): _INT.pack(0),  # SO_TIMESTAMPNS
+}
 # Those of the socket itself that mean the same to a Unix socket: the kernel has them.
 _NATIVE: Final = frozenset(
     {
@@ -168,11 +194,15 @@ class Options:
             self.linger_s = seconds if on else None
             return self._lingering
         if key == CONGESTION:
+            if not data:
+                raise _error(errno.EINVAL)
             name = data.split(b"\0")[0].decode(errors="replace")
             if name not in CONTROLS.own():
                 raise _error(errno.ENOENT)
             self._congestion = name
             return SocketOptions(congestion=name)
+        if key[0] in _WHOLE and len(data) < _INT.size:  # before it looks at the name
+            raise _error(errno.EINVAL)
         if key not in _OF_STACK and key not in _KEPT:
             raise _error(errno.ENOPROTOOPT)
         value = _number(key, data)
@@ -191,6 +221,8 @@ class Options:
 
         :raises OSError: ENOPROTOOPT, there is no such option.
         """
+        if key in _FIXED:
+            return _FIXED[key]
         if key == LINGER:
             return _LINGER.pack(self.linger_s is not None, self.linger_s or 0)
         if key not in _OF_STACK and key not in _KEPT:
@@ -242,14 +274,30 @@ def _buffer(key: Key, octets: int) -> int:
     return max(octets, _LEAST[key]) if octets >= 0 else _LARGEST
 
 
+_WHOLE: Final = (socket.SOL_SOCKET, socket.IPPROTO_TCP)  # levels without numbers of an octet
+
+
 def _number(key: Key, data: bytes) -> int:
     level, _ = key
     if len(data) >= _INT.size:
         value: int = _INT.unpack_from(data)[0]
         return value
-    if level == socket.IPPROTO_IP and data:  # ip(7): an octet will do
-        return data[0]
+    if level == socket.IPPROTO_IP and (data or key != _TTL):  # ip(7): an octet will do
+        return data[0] if data else 0
     raise _error(errno.EINVAL)
+
+
+def fitting(key: Key, value: bytes, room: int) -> bytes:
+    """Return what getsockopt(2) writes of a value where there is so much room.
+
+    :raises OSError: EINVAL, less than none.
+    """
+    if room < 0:
+        raise _error(errno.EINVAL)
+    small = len(value) == _INT.size and value[1:] == bytes(3)
+    if key[0] == socket.IPPROTO_IP and 0 < room < _INT.size and small:
+        return value[:1]  # do_ip_getsockopt: an octet will do
+    return value[:room]
 
 
 def _error(number: int) -> OSError:

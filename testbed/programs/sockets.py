@@ -23,6 +23,10 @@ _LINE: Final = re.compile(
 )
 
 
+# What shutdown(2) closes: 1 is reading, 2 is writing.
+SHUT: Final = {socket.SHUT_RD: 1, socket.SHUT_WR: 2, socket.SHUT_RDWR: 3}
+
+
 class Phase(enum.Enum):
     """How far a socket is."""
 
@@ -48,9 +52,11 @@ class Socket:
         self.local: Address | None = None  # as bound or connected
         self.remote: Address | None = None
         self.holds_port = False
+        self.named = False  # its local address is what bind(2) has said
+        self.dissolved = False  # by connect(2): its connection is to be reset
         self.relay: Relay | None = None
         self.error = 0  # SO_ERROR
-        self.shut = 0  # sides that shutdown(2) has closed: 1 is reading, 2 is writing
+        self.shut = 0  # sides that are closed: see SHUT
         self.told = True  # connect(2) has said how the attempt went
         self.seen = (0, -1)  # the thread that used it last, and its descriptor there
 
@@ -71,6 +77,17 @@ class Socket:
         if host == addresses.ANY[socket.AF_INET6] and not self.options.flag(V6ONLY):
             return (host, addresses.ANY[socket.AF_INET])
         return (host,)
+
+    def has_level(self, level: int) -> bool:
+        """Tell whether it can have options of a level: those of IPv6 are not for IPv4."""
+        return level != socket.IPPROTO_IPV6 or self.family == socket.AF_INET6
+
+    def successor(self, inode: int) -> Socket:
+        """Return one with its options that is not connected, and is bound where it is."""
+        found = Socket(inode, self.family, self.protocol, self.options)
+        if self.named:
+            found.local, found.named = self.local, True
+        return found
 
     def take_error(self) -> int:
         """Return what SO_ERROR says, which is 0 from then on."""
@@ -126,6 +143,14 @@ class Table:
             sock.local = None
         self.add(sock)
 
+    def replace(self, sock: Socket, inode: int) -> None:
+        """Take that a Unix socket stands for a successor of one that is not connected any more."""
+        successor = sock.successor(inode)
+        if successor.local is not None and sock.holds_port:
+            self._ports.hold_port(successor.local.port)
+            successor.holds_port = True
+        self.add(successor)
+
     def remove(self, sock: Socket) -> None:
         """Forget one that is closed."""
         if self._sockets.get(sock.inode) is sock:
@@ -158,6 +183,15 @@ class Table:
             raise _error(errno.EADDRINUSE)
         sock.local = Address(address.host, self._ports.hold_port(address.port))
         sock.holds_port = True
+
+    def require_free(self, sock: Socket) -> None:
+        """Refuse to let a socket listen where another one does (``inet_csk_listen_start``).
+
+        :raises OSError: EADDRINUSE.
+        """
+        listening = [other for other in self if other.phase is Phase.LISTENING]
+        if any(self._conflict(sock, sock.name, other) for other in listening):
+            raise _error(errno.EADDRINUSE)
 
     def _conflict(self, sock: Socket, address: Address, other: Socket) -> bool:
         """Tell whether an address is another socket's already (socket(7), SO_REUSEADDR)."""

@@ -20,7 +20,7 @@ from testbed.programs.listening import Acceptor
 from testbed.programs.options import Options
 from testbed.programs.relay import Edges, Relay, unread
 from testbed.programs.seccomp import Listener, Notification
-from testbed.programs.sockets import Phase, Socket, Table, inode_of, unix_socket
+from testbed.programs.sockets import SHUT, Phase, Socket, Table, inode_of, unix_socket
 from testbed.programs.target import Call, GoneError, find_socket
 from testbed.programs.telling import told
 from testbed.stack.connection import Connection, Endpoint
@@ -30,7 +30,6 @@ from testbed.stack.tcp.endpoint import TcpEndpoint
 _SWEEP_S: Final = 0.25  # how often sockets are looked for that no program has any more
 _INT: Final = struct.Struct("=i")
 _MOST: Final = 1 << 16  # octets of an option or an address
-_SHUT: Final = {socket.SHUT_RD: 1, socket.SHUT_WR: 2, socket.SHUT_RDWR: 3}
 _AT_ONCE: Final = 64  # calls, before the stack gets its turn
 
 
@@ -173,7 +172,11 @@ class Supervisor:
                 self._table.remove(made)
 
     def _connect(self, call: Call, sock: Socket) -> int | None:
-        return self._connector.connect(call, sock, self._address(call, sock))
+        data = self._given(call)
+        if addresses.is_unspecified(data):
+            self._acceptor.close(sock)
+            return self._connector.disconnect(call, sock)
+        return self._connector.connect(call, sock, addresses.decode(data, sock.family))
 
     def _bind(self, call: Call, sock: Socket) -> int:
         address = self._address(call, sock)
@@ -185,6 +188,7 @@ class Supervisor:
             if error.errno != errno.EADDRINUSE or not self._remove_closed():
                 raise
             self._table.bind(sock, address)
+        sock.named = True
         return 0
 
     def _listen(self, call: Call, sock: Socket) -> int:
@@ -206,6 +210,10 @@ class Supervisor:
             raise Proceed
         if not 0 <= size <= _MOST:
             raise _error(errno.EINVAL)
+        if not sock.has_level(key[0]):
+            raise _error(errno.ENOPROTOOPT)
+        if key == options.V6ONLY and sock.local is not None:
+            raise _error(errno.EINVAL)
         changed = sock.options.set(key, call.read(call.arguments[3], size))
         connection = sock.relay.connection if sock.relay is not None else None
         if changed is not None and connection is not None:
@@ -220,12 +228,13 @@ class Supervisor:
         key = call.signed(1), call.signed(2)
         if options.is_native(key):
             raise Proceed
+        if not sock.has_level(key[0]):
+            raise _error(errno.EOPNOTSUPP)
         value = told(sock, key, self._congestion)
         (room,) = _INT.unpack(call.read(call.arguments[4], _INT.size))
-        if room < 0:
-            raise _error(errno.EINVAL)
-        call.write(call.arguments[3], value[:room])
-        call.write(call.arguments[4], _INT.pack(min(room, len(value))))
+        value = options.fitting(key, value, room)
+        call.write(call.arguments[3], value)
+        call.write(call.arguments[4], _INT.pack(len(value)))
         return 0
 
     def _shutdown(self, call: Call, sock: Socket) -> int:
@@ -236,8 +245,8 @@ class Supervisor:
             raise Proceed
         if sock.phase in (Phase.NEW, Phase.FAILED):
             raise _error(errno.ENOTCONN)
-        if how in _SHUT:
-            sock.shut |= _SHUT[how]
+        if how in SHUT:
+            sock.shut |= SHUT[how]
         if sock.phase is Phase.CONNECTED and how == socket.SHUT_WR and sock.relay is not None:
             with call.socket() as end, contextlib.suppress(OSError):
                 end.send(b"\0", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -255,10 +264,13 @@ class Supervisor:
 
     def _address(self, call: Call, sock: Socket) -> Address:
         """Return the address that is the second argument, of the size that is the third one."""
+        return addresses.decode(self._given(call), sock.family)
+
+    def _given(self, call: Call) -> bytes:
         size = call.signed(2)
         if not 0 <= size <= sockinfo.SOCKADDR_STORAGE:
             raise _error(errno.EINVAL)
-        return addresses.decode(call.read(call.arguments[1], size), sock.family)
+        return call.read(call.arguments[1], size)
 
     def _tell(self, call: Call, address: Address, family: int) -> None:
         """Write an address to where the second and the third argument point."""
@@ -282,10 +294,10 @@ class Supervisor:
         relay = sock.relay
         if relay is not None and relay.connection is not None:
             self._observer.closing(relay.connection)
-            if relay.shut_both_ways or sock.shut == _SHUT[socket.SHUT_RDWR]:
+            if relay.shut_both_ways or sock.shut == SHUT[socket.SHUT_RDWR]:
                 return False  # a program may have the socket still
         self._remove(sock)
-        return sock.options.resets
+        return sock.options.resets or sock.dissolved
 
     def _failed(self, sock: Socket, error: OSError) -> None:
         """Leave something unread in our end of a pair: the program's reads fail with ECONNRESET."""

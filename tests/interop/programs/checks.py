@@ -195,6 +195,65 @@ def options(host: str, port: int) -> None:
 
 
 @check
+def sizes_of_options(host: str, port: int) -> None:
+    """Each level has rules of its own for values that are shorter than an int."""
+    sock = new(host)
+    for level, name, size, number in (
+        (socket.SOL_SOCKET, 9999, 2, errno.EINVAL),
+        (socket.SOL_SOCKET, 9999, 4, errno.ENOPROTOOPT),
+        (socket.IPPROTO_TCP, 9999, 1, errno.EINVAL),
+        (socket.IPPROTO_TCP, socket.TCP_CONGESTION, 0, errno.EINVAL),
+        (socket.IPPROTO_IP, socket.IP_TTL, 0, errno.EINVAL),
+        (socket.IPPROTO_IP, socket.IP_TOS, 0, 0),
+        (socket.IPPROTO_IP, socket.IP_TOS, 1, 0),
+    ):
+        fails(number, sock.setsockopt, level, name, bytes(size))
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 77)
+    for size, value in ((1, b"M"), (3, b"M"), (4, b"M\0\0\0"), (8, b"M\0\0\0")):
+        assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TTL, size) == value, size
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 2) == b"\0\0"
+    four = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    fails(errno.EOPNOTSUPP, four.getsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    fails(errno.ENOPROTOOPT, four.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    six = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    six.bind(("::1", 0))
+    fails(errno.EINVAL, six.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+@check
+def conflicts(host: str, port: int) -> None:
+    """Two sockets may be bound to one port, and only one may listen there or have a connection."""
+    first, second, third = new(host), new(host), new(host)
+    first.bind((host_here(host, port), 0))
+    where = first.getsockname()[:2]
+    fails(errno.EADDRINUSE, second.bind, where)
+    for sock in (first, second, third):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    second.bind(where)
+    third.bind(where)
+    first.listen()
+    fails(errno.EADDRINUSE, second.listen)
+    first.close()
+    second.connect((host, port))
+    fails(errno.EADDRNOTAVAIL, third.connect, (host, port))
+
+
+def host_here(host: str, port: int) -> str:
+    """Return the address from which a host is reached."""
+    return str(connected(host, port).getsockname()[0])
+
+
+@check
+def flags_of_accept(host: str, port: int) -> None:
+    server = new(host)
+    server.bind(("::1" if ":" in host else "127.0.0.1", 0))
+    server.listen()
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.accept4(server.fileno(), None, None, 1) == -1
+    assert ctypes.get_errno() == errno.EINVAL
+
+
+@check
 def listening(host: str, port: int) -> None:
     server = new(host)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -275,6 +334,34 @@ def closed_unread(host: str, port: int) -> None:
         assert events(client, select.POLLERR) & select.POLLHUP
         if not shut_before:
             fails(errno.ECONNRESET, client.recv, 1)
+
+
+@check
+def dissolved(host: str, port: int) -> None:
+    """connect(2) with AF_UNSPEC dissolves a socket from its connection, which it resets."""
+    nobody = struct.pack("=H14x", socket.AF_UNSPEC)
+    loopback = "::1" if ":" in host else "127.0.0.1"
+    server = new(host)
+    server.bind((loopback, 0))
+    where = server.getsockname()[:2]
+    server.listen()
+    sock = new(host)
+    raw_connect(sock, nobody)
+    for _ in range(2):
+        sock.connect(where)
+        accepted, _ = server.accept()
+        raw_connect(sock, nobody)
+        assert events(accepted, select.POLLERR) & select.POLLHUP
+        fails(errno.ECONNRESET, accepted.recv, 1)
+        fails(errno.ENOTCONN, sock.getpeername)
+    sock.connect((host, port))
+    sock.sendall(b"x")
+    assert sock.recv(1) == b"x"
+    raw_connect(server, nobody)
+    fails(errno.EINVAL, server.accept)
+    server.listen()
+    connected(*server.getsockname()[:2]).close()
+    server.accept()
 
 
 @check
