@@ -94,6 +94,16 @@ def fetch(name: str) -> Kernel:
     return _unpacked(package)
 
 
+def has_module(kernel: Kernel, name: str) -> bool:
+    """Tell whether a kernel has a module, built in or not; without modules all may be built in."""
+    if kernel.modules is None:
+        return True
+    lists = (kernel.modules / each for each in ("modules.dep", "modules.builtin"))
+    lines = (line for each in lists if each.exists() for line in each.read_text().splitlines())
+    paths = (line.partition(":")[0] for line in lines)
+    return any(Path(path).name.partition(".ko")[0] == name for path in paths)
+
+
 def cached() -> list[str]:
     """Return the versions whose kernels were fetched, oldest first: ``6.1``."""
     return _series(path.name for path in cache.path("kernels").glob("linux-image-*"))

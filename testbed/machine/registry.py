@@ -13,9 +13,11 @@ _KINDS: Final = {
     HOST: "testbed.machine.host",
     "qemu": "testbed.machine.qemu.kind",
     "uml": "testbed.machine.uml.kind",
+    "vng": "testbed.machine.vng.kind",
 }
 _EXAMPLES: Final = (
-    "host, qemu:running, qemu:6.1, qemu:PATH (of a bzImage or a build tree), uml:7.3 or uml:PATH"
+    "host, qemu:running, qemu:6.1, qemu:PATH (of a bzImage or a build tree), uml:7.3, uml:PATH or "
+    "vng:PATH"
 )
 
 

@@ -8,7 +8,6 @@ import platform
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,24 +16,20 @@ import msgspec
 
 from testbed.errors import PlatformError
 from testbed.machine import guest, kernels, processes
-from testbed.machine.guest.watch import Interrupts, Watch, restored_terminal
 from testbed.machine.kernels import Kernel
 from testbed.machine.model import EMULATED, VARIABLE, Availability, Program
-from testbed.machine.qemu import accelerator, initramfs, virtiofs
+from testbed.machine.qemu import accelerator, initramfs, ports, virtiofs
 from testbed.machine.qemu.accelerator import Processor
 from testbed.machine.qemu.command import Wiring, command, tag
 
 _PROGRAM: Final = "qemu-system-x86_64"
 _MEMORY: Final = "1024M"
 _MOST_CPUS: Final = 4
-_PORTS: Final = ("stdout", "stderr", "status", "interrupt")
 # A short life does not need these: mitigations cost time; the clock is as good as the emulator's.
 _KERNEL_ARGUMENTS: Final = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0 "
     "cryptomgr.notests random.trust_cpu=on"
 )
-# The emergency restart: QEMU is told not to reboot but to end.
-_POWER_OFF: Final = "echo b > /proc/sysrq-trigger; sleep 60"
 
 
 class Qemu:
@@ -47,7 +42,7 @@ class Qemu:
     def availability(self) -> Availability:
         """Look for the programs and the kernel; nothing is booted or fetched."""
         try:
-            _program()
+            program_path()
             if virtiofs.daemon() is None:
                 return Availability(
                     ok=False,
@@ -69,7 +64,7 @@ class Qemu:
 
     def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:
         """Boot, run the program, and return its exit status."""
-        qemu = _program()
+        qemu = program_path()
         kernel = kernels.at_hand(self._kernel) or kernels.fetch(self._kernel)
         processor = accelerator.choose(qemu, kernel)
         program = msgspec.structs.replace(
@@ -82,7 +77,7 @@ class Qemu:
         )
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(console.open("ab"))
-            ports = {name: stack.enter_context(_Port()) for name in _PORTS}
+            pairs = {name: stack.enter_context(_Port()) for name in ports.NAMES}
             shares = [
                 stack.enter_context(virtiofs.share(path, log, writable=number > 0))
                 for number, path in enumerate((Path("/"), *program.writable))
@@ -90,7 +85,7 @@ class Qemu:
             wiring = Wiring(
                 initramfs=stack.enter_context(_memory(_initramfs(kernel, program))),
                 console=log.fileno(),
-                ports={name: port.theirs.fileno() for name, port in ports.items()},
+                ports={name: port.theirs.fileno() for name, port in pairs.items()},
                 shares=[it.fileno() for it in shares],
             )
             child = processes.start(
@@ -100,9 +95,10 @@ class Qemu:
                 terminal=program.terminal,
             )
             stack.enter_context(_ended(child))
-            for port in ports.values():
+            for port in pairs.values():
                 port.theirs.close()
-            return _watch(self.name, ports, program, console, limit_s, child)
+            ours = {name: port.ours for name, port in pairs.items()}
+            return ports.follow(self.name, ours, program, console, limit_s, child)
 
 
 class _Port:
@@ -117,34 +113,6 @@ class _Port:
     def __exit__(self, *_: object) -> None:
         self.ours.close()
         self.theirs.close()
-
-
-def _watch(
-    name: str,
-    ports: dict[str, _Port],
-    program: Program,
-    console: Path,
-    limit_s: float | None,
-    child: subprocess.Popen[bytes],
-) -> int:
-    sys.stdout.flush()
-    watch = Watch(
-        name,
-        status=ports["status"].ours.fileno(),
-        outputs={
-            ports["stdout"].ours.fileno(): program.output,
-            ports["stderr"].ours.fileno(): 2,
-        },
-        console=console,
-        limit_s=limit_s,
-        spent=processes.cpu_meter(child),
-    )
-    with (
-        restored_terminal()
-        if program.terminal
-        else Interrupts(lambda: ports["interrupt"].ours.sendall(b"\n"))
-    ):
-        return watch.follow()
 
 
 def _command(
@@ -163,25 +131,19 @@ def _command(
 
 
 def _initramfs(kernel: Kernel, program: Program) -> bytes:
-    terminal = "/dev/hvc0" if program.terminal else None
-    inside = guest.Guest(
-        lower=initramfs.LOWER,
-        modules=kernel.modules,
-        shares=[
-            guest.Share(path=path, kind="virtiofs", source=tag(number))
-            for number, path in enumerate(program.writable, start=1)
-        ],
-        stdin=terminal or "/dev/null",
-        stdout=terminal or "/dev/testbed-stdout",
-        stderr=terminal or "/dev/testbed-stderr",
-        status="/dev/testbed-status",
-        interrupt="/dev/testbed-interrupt",
-        power_off=_POWER_OFF,
-    )
-    return initramfs.build(kernel, _PORTS, guest.script(inside, program))
+    shares = [
+        guest.Share(path=path, kind="virtiofs", source=tag(number))
+        for number, path in enumerate(program.writable, start=1)
+    ]
+    inside = ports.inside(program, lower=initramfs.LOWER, modules=kernel.modules, shares=shares)
+    return initramfs.build(kernel, guest.script(inside, program))
 
 
-def _program() -> str:
+def program_path() -> str:
+    """Return the path of QEMU.
+
+    :raises PlatformError: it is not installed, or cannot run this host's programs.
+    """
     if platform.machine() not in kernels.ARCHITECTURES:
         raise PlatformError(
             f"no guests on {platform.machine()}",

@@ -10,13 +10,13 @@ import lzma
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from testbed.errors import PlatformError
 from testbed.machine.kernels import Kernel
-from testbed.machine.qemu import cpio
+from testbed.machine.qemu import cpio, ports
 
 LOWER: Final = "/lower"
 ROOT_TAG: Final = "root"  # of the virtiofs share that is the host's root
@@ -32,22 +32,15 @@ mount -t devtmpfs devtmpfs /dev
 for module in /modules/*; do
     [ -e "$module" ] && insmod "$module"
 done
-# Ports appear some time after their module is loaded.
-for name in @PORTS@; do
-    while ! grep -qsx "$name" /sys/class/virtio-ports/*/name; do sleep 0.02; done
-    port=$(grep -lsx "$name" /sys/class/virtio-ports/*/name)
-    port=${{port%/name}}
-    ln -s "${{port##*/}}" "/dev/testbed-$name"
-done
+{ports.LINK}
 mount -t virtiofs -o ro {ROOT_TAG} {LOWER} || echo "testbed: the host's files cannot be mounted"
 exec /bin/sh /job
 """
 
 
-def build(kernel: Kernel, ports: Sequence[str], job: str) -> bytes:
+def build(kernel: Kernel, job: str) -> bytes:
     """Return the initramfs for one boot.
 
-    :param ports: names of virtio ports; the guest has them as ``/dev/testbed-NAME``.
     :param job: the guest's script.
     :raises PlatformError: there is no busybox, or the kernel lacks a module.
     """
@@ -60,7 +53,7 @@ def build(kernel: Kernel, ports: Sequence[str], job: str) -> bytes:
             cpio.file(f"modules/{number:03d}.ko", content)
             for number, content in enumerate(_modules(kernel))
         ),
-        cpio.file("init", _INIT.replace("@PORTS@", " ".join(ports)).encode(), executable=True),
+        cpio.file("init", _INIT.encode(), executable=True),
         cpio.file("job", job.encode()),
     )
 

@@ -1,0 +1,27 @@
+"""The machines ``vng:KERNEL``."""
+
+from __future__ import annotations
+
+from testbed.errors import InputError
+from testbed.machine import kernels
+from testbed.machine.model import Machine
+from testbed.machine.vng.launcher import Vng
+
+
+def machine(kernel: str) -> Machine:
+    """Return virtme-ng with a kernel: ``running``, or the path of a bzImage or a build tree.
+
+    :raises InputError: that names no such kernel.
+    """
+    if kernel != kernels.RUNNING and "/" not in kernel:
+        raise InputError(
+            f"vng: {kernel or 'nothing'!r} names no kernel",
+            hint="write vng:running, or vng:PATH of a bzImage or a build tree, with a / in it",
+        )
+    kernels.check(kernel)
+    return Vng(kernel)
+
+
+def machines() -> list[Machine]:
+    """Return virtme-ng with the running kernel."""
+    return [Vng(kernels.RUNNING)]
