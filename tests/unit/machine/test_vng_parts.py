@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def image(tmp_path):
 
 
 def test_without_vng_it_is_named_with_how_to_get_it(image, monkeypatch, tmp_path):
-    monkeypatch.setattr(launcher.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     found = machine(f"vng:{image}")
     available = found.availability()
     assert (available.ok, available.why) == (
@@ -90,7 +91,7 @@ def test_vng_beside_our_python_is_found(image, monkeypatch):
     def which(name):
         return str(name) if str(name) in (beside, "qemu-system-x86_64") else None
 
-    monkeypatch.setattr(launcher.shutil, "which", which)
+    monkeypatch.setattr(shutil, "which", which)
     assert machine(f"vng:{image}").availability().why == "Linux 6.1.2"
 
 
