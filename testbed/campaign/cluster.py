@@ -102,8 +102,7 @@ def connected(
             why="--on needs it",
             instead=extra("distributed"),
         ) from None
-    # What it would say of lost workers and schedulers, we say.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    _silence()
     with contextlib.ExitStack() as leaving:
         if where.address is None:
             there: Any = leaving.enter_context(
@@ -112,6 +111,8 @@ def connected(
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address=None,
+                    # Its web server starts even so: on any free port, as 8787 may be taken.
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL + 1,
                     preload=[at_worker.__name__],
                 )
@@ -128,3 +129,13 @@ def connected(
             ) from error
         leaving.enter_context(client)
         yield Cluster(str(where), client, tell)
+
+
+def _silence() -> None:
+    """Keep Dask from logging: testbed itself says which workers and schedulers are lost.
+
+    Dask's configuration gives some of its loggers levels and handlers of their own.
+    """
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)

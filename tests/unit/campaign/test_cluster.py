@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -109,6 +110,20 @@ def test_workers_give_the_very_same_files(
     assert files(store) == in_order
     workers = [json.loads(it) for it in (store.path / "workers.jsonl").read_text().splitlines()]
     assert [it["machine"] for it in workers] == ["sim", "sim"]
+
+
+def test_dask_itself_logs_nothing(cluster: Cluster) -> None:
+    names = [it for it in logging.root.manager.loggerDict if it.startswith("distributed.")]
+    assert "distributed.client" in names
+    loggers = map(logging.getLogger, ["distributed", *names])
+    assert [it.name for it in loggers if it.isEnabledFor(logging.CRITICAL)] == []
+
+
+def test_a_second_cluster_on_this_host_is_no_trouble(cluster: Cluster) -> None:
+    with connected(Site(workers=1), print) as second:  # a warning would be an error
+        assert len(second.workers()) == 1
+        ports = [it.client.scheduler_info()["services"]["dashboard"] for it in (cluster, second)]
+        assert len({8787, *ports}) == 3
 
 
 def test_ctrl_c_does_not_reach_workers_of_this_host(cluster: Cluster) -> None:
