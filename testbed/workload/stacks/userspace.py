@@ -63,13 +63,25 @@ def of_netcat(kind: StackKind, chosen: Any) -> Stack:
     )
 
 
+def real_tcp(chosen: Any) -> TcpConfig:
+    """Return the configuration of the TCP endpoint of a workload on real interfaces."""
+    return tcp_config(_usual_tcp(), chosen)
+
+
+def _usual_tcp() -> TcpConfig:
+    """Return what the node makes of TCP; workloads turn Nagle's algorithm off, as everywhere."""
+    from testbed.host import endpoints
+
+    return msgspec.structs.replace(endpoints.usual(endpoints.TCP), nagle=False)
+
+
 def _mptcp(chosen: Any) -> Userspace:
     def host() -> Host:
         from testbed.host import endpoints
         from testbed.host.devices.opening import open_device
         from testbed.host.driver import Host
 
-        usual = msgspec.structs.replace(endpoints.MPTCP, tcp=endpoints.usual(endpoints.TCP))
+        usual = msgspec.structs.replace(endpoints.MPTCP, tcp=_usual_tcp())
         node = endpoints.like_the_kernel(usual)
         make = endpoints.mptcp(mptcp_config(node, chosen), follow=True)
         return Host(make, device=open_device(chosen.device))
@@ -83,7 +95,7 @@ def _tcp(chosen: Any) -> Userspace:
         from testbed.host.devices.opening import open_device
         from testbed.host.driver import Host
 
-        make = endpoints.tcp(tcp_config(endpoints.usual(endpoints.TCP), chosen))
+        make = endpoints.tcp(real_tcp(chosen))
         return Host(make, device=open_device(chosen.device))
 
     return Userspace("userspace-tcp", chosen, host)

@@ -23,7 +23,7 @@ from testbed.workload.stacks import registry as stacks
 from testbed.workload.stacks.choice import ours, pairs, parse, read
 from testbed.workload.stacks.options import KernelOptions, names, read_back
 from testbed.workload.stacks.request import Request
-from testbed.workload.stacks.userspace import mptcp_config, tcp_config
+from testbed.workload.stacks.userspace import mptcp_config, real_tcp, tcp_config
 
 REPORT = Path("/tmp/report")
 
@@ -31,6 +31,11 @@ REPORT = Path("/tmp/report")
 def test_every_stack_is_found_by_its_name():
     assert {"tcp", "mptcp"} <= set(stacks.names())
     assert all(stacks.kind(name).name == name for name in stacks.names())
+
+
+def test_workloads_turn_nagles_algorithm_off_as_on_the_kernels_sockets():
+    assert not real_tcp(ours("userspace-tcp").decoded).nagle
+    assert real_tcp(ours("userspace-tcp(nodelay=false)").decoded).nagle
 
 
 @pytest.mark.parametrize("name", ["quic", "_kernel", ""])
