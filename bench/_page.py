@@ -46,6 +46,7 @@ _CASES: Final = ("MTU-sized", "large segments", "two paths")
 PARTS: Final = (
     Part("stack.py"),
     Part("simulation.py"),
+    Part("sweep.py"),
     Part("calls.py", builds=False),
     Part(
         "userspace.py", ("--rounds", "1", *(word for case in _CASES for word in ("--case", case)))

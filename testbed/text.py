@@ -8,6 +8,8 @@ def clean(text: str) -> str:
 
     A file's name and a foreign result folder may contain escape sequences.
     """
+    if text.isprintable():
+        return text
     return "".join(
         each if each in "\n\t" or each.isprintable() else repr(each)[1:-1] for each in text
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -11,12 +11,9 @@ from testbed import __version__
 from testbed.errors import StoreError
 from testbed.experiment.load import Experiment, restore
 from testbed.experiment.matrix import PlannedRun
-from testbed.experiment.scenario import Scenario
 from testbed.experiment.venue import Assignment, venue
-from testbed.results.model import Cell, ExperimentRecord, RunRecord
+from testbed.results.model import ExperimentRecord, RunRecord
 from testbed.workload.result import OnProgress
-
-_SCENARIOS: Final = 64  # of a large network one takes megabytes
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,15 +70,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Bench:
     """Carries out jobs on this kernel; it reads an experiment once for all its jobs in a row.
 
-    What the runs of a cell need is put together once, too, for as many cells as a small matrix has.
-
     :param experiment: one that has been read.
     """
 
     def __init__(self, experiment: Experiment | None = None) -> None:
         self._experiment = experiment
         self._definition = None if experiment is None else Definition.of(experiment)
-        self._scenarios: dict[str, Scenario] = {}  # by the identity of their cells
 
     def carry_out(self, job: Job, directory: Path, on_progress: OnProgress) -> RunRecord:
         """Do a run; whatever its workload does, there is a record of it.
@@ -92,7 +86,7 @@ class Bench:
         experiment = self._read(job.definition)
         assignment = Assignment(
             spec=experiment.spec,
-            scenario=self._scenario(experiment, job.run.cell),
+            scenario=experiment.scenario(job.run.cell),
             planned=job.run,
             directory=directory,
             on_progress=on_progress,
@@ -106,15 +100,7 @@ class Bench:
                 raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         return finished.record
 
-    def _scenario(self, experiment: Experiment, cell: Cell) -> Scenario:
-        if cell.identity not in self._scenarios:
-            if len(self._scenarios) == _SCENARIOS:
-                self._scenarios.clear()
-            self._scenarios[cell.identity] = experiment.scenario(cell)
-        return self._scenarios[cell.identity]
-
     def _read(self, definition: Definition) -> Experiment:
         if self._experiment is None or definition != self._definition:
             self._experiment, self._definition = definition.experiment(), definition
-            self._scenarios.clear()
         return self._experiment

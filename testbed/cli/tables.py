@@ -103,9 +103,14 @@ def print_runs(console: Console, runs: Sequence[RunRecord], outcome: Outcome) ->
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table; away from a terminal as wide as it is, so that no name is cut or broken."""
-    if not console.is_terminal:
-        console.width = max(console.width, _width(console, table))
+    if console.is_terminal:
+        console.print(table)
+        return
+    for column in table.columns:
+        column.no_wrap = True
+    width, console.width = console.width, _WIDEST
     console.print(table)
+    console.width = width
 
 
 def _width(console: Console, table: Table) -> int:

@@ -17,6 +17,7 @@ from testbed.errors import InputError, all_of
 from testbed.experiment import checks, files, table
 from testbed.experiment.blame import blaming
 from testbed.experiment.matrix import expand
+from testbed.experiment.networks import Networks
 from testbed.experiment.overrides import NO_OVERRIDES, Overrides, chosen, overridden
 from testbed.experiment.patch import Patch
 from testbed.experiment.rehearsal import Rehearsal
@@ -38,7 +39,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     :param raw: the file as plain data, with the topology and all overrides in it: all one needs
         to read it again.
     :param choices: the stacks under test.
-    :param written: the file; ``network`` the topology.
+    :param written: the file.
+    :param networks: the networks of its cells.
     :param left_out: stacks of the file that ``machine`` does not have.
     """
 
@@ -50,8 +52,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[StackChoice, ...]
     cells: tuple[Cell, ...]
     written: Document[ExperimentSpec]
-    network: Document[TopologySpec]
+    networks: Networks
     left_out: tuple[str, ...] = ()
+
+    @property
+    def network(self) -> Document[TopologySpec]:
+        """The topology without values of the matrix."""
+        return self.networks.written
 
     def scenario(self, cell: Cell) -> Scenario:
         """Return what the runs of a cell need.
@@ -61,7 +68,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         :raises InputError: two values of the matrix, each of them right, do not go together.
         """
         there = venue(self.machine).stacks
-        return scenario(self.written, self.network, self.choices, cell, there)
+        return scenario(self.written, self.networks, self.choices, cell, there)
 
 
 class _Apart(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +132,7 @@ def _check_beside_stacks(
     machine = overrides.machine
     rehearsal = Rehearsal(
         written=written,
-        network=topology,
+        networks=Networks(topology),
         choices=good or (parse(venue(machine).stacks[0]),),
         machine=machine,
         here=_here(overrides) and bool(good),
@@ -154,22 +161,23 @@ def _as_asked(
         if overrides.machine != HOST:
             wanted, left_out = _possible(wanted, overrides.machine)
         network = document.convert(raw["topology"], TopologySpec, topology.positions, topology.name)
+        networks = Networks(network)
         all_of(
             lambda: checks.machines(wanted),
-            lambda: _check(wanted, network, overrides.machine, here=_here(overrides)),
+            lambda: _check(wanted, networks, overrides.machine, here=_here(overrides)),
         )
-        experiment = _experiment(path.stem, overrides.machine, wanted, network)
+        experiment = _experiment(path.stem, overrides.machine, wanted, networks)
     return msgspec.structs.replace(experiment, left_out=left_out)
 
 
 def _check(
-    written: Document[ExperimentSpec], network: Document[TopologySpec], machine: str, *, here: bool
+    written: Document[ExperimentSpec], networks: Networks, machine: str, *, here: bool
 ) -> None:
     """Check an experiment, and that it can run on a machine.  Raises InputError."""
     choices = checks.choices_of(written)
     where = venue(machine)
     rehearsal = Rehearsal(
-        written=written, network=network, choices=choices, machine=machine, here=here
+        written=written, networks=networks, choices=choices, machine=machine, here=here
     )
     all_of(
         lambda: checks.names(written),
@@ -253,7 +261,8 @@ def recall(record: ExperimentRecord) -> Experiment:
 
     :raises InputError: this version of testbed reads it differently.
     """
-    return _experiment(record.name, HOST, *_recorded(record))
+    written, network = _recorded(record)
+    return _experiment(record.name, HOST, written, Networks(network))
 
 
 def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
@@ -263,8 +272,9 @@ def restore(record: ExperimentRecord, machine: str = HOST) -> Experiment:
     :raises InputError: this version of testbed reads it differently, or it cannot run there.
     """
     written, network = _recorded(record)
-    _check(written, network, machine, here=machine == HOST)
-    return _experiment(record.name, machine, written, network)
+    networks = Networks(network)
+    _check(written, networks, machine, here=machine == HOST)
+    return _experiment(record.name, machine, written, networks)
 
 
 def _recorded(
@@ -339,7 +349,7 @@ def _experiment(
     name: str,
     machine: str,
     written: Document[ExperimentSpec],
-    topology: Document[TopologySpec],
+    networks: Networks,
 ) -> Experiment:
     spec = written.value
     choices = spec.choices
@@ -347,11 +357,11 @@ def _experiment(
     return Experiment(
         name=name,
         machine=machine,
-        topology=Path(topology.name).stem,
+        topology=Path(networks.written.name).stem,
         raw=cast("dict[str, Any]", written.raw),
         spec=spec,
         choices=choices,
         cells=expand(spec.parameters, choices),
         written=written,
-        network=topology,
+        networks=networks,
     )

@@ -12,6 +12,7 @@ from testbed import sysctls
 from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
 from testbed.experiment.matrix import expand, stack_axes
+from testbed.experiment.networks import Networks
 from testbed.experiment.scenario import PlannedFlow, scenario
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.experiment.venue import SIMULATION, venue
@@ -35,7 +36,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     written: Document[ExperimentSpec]
-    network: Document[TopologySpec]
+    networks: Networks
     choices: Sequence[StackChoice]
     machine: str
     here: bool
@@ -83,12 +84,12 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         :param place: what to blame for what the topology does not say.
         """
         there = venue(self.machine).stacks
-        run = scenario(self.written, self.network, self.choices, cell, there)
+        run = scenario(self.written, self.networks, self.choices, cell, there)
         found = run.topology
         self._check_devices(run.flows, place)
         if self.machine != SIMULATION:
-            _check_engine(found, self.written.value.wire, self.network)
-        _check_simulable(self.machine, found, self.network)
+            _check_engine(found, self.written.value.wire, self.networks.written)
+        _check_simulable(self.machine, found, self.networks.written)
         if self.here and not self.written.value.machines:
             self._ask_kernel(found, place)
 
@@ -158,14 +159,15 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         wrong = sysctls.wrong_name(key, value)
         if wrong is None:
             return
-        spec = self.network.value
+        network = self.networks.written
+        spec = network.value
         own = spec.nodes.get(node)
         for where, sets in (
             (("nodes", node, "sysctls", key), {} if own is None else own.sysctls),
             (("sysctls", key), spec.sysctls),
         ):
             if str(sets.get(key)) == value:
-                raise self.network.error(wrong.message, join_path(*where), wrong.hint)
+                raise network.error(wrong.message, join_path(*where), wrong.hint)
         raise self.written.error(wrong.message, place, wrong.hint)
 
 

@@ -12,13 +12,11 @@ from testbed import document, prediction
 from testbed.document import Document, Positions
 from testbed.errors import InputError, all_of
 from testbed.experiment.events import Action, timeline
+from testbed.experiment.networks import Network, Networks
 from testbed.experiment.spec import CASE, ExperimentSpec
 from testbed.hints import nearest
 from testbed.results.model import STACK_PREFIX, Cell, PathRecord, Scalar
-from testbed.topology.forwarding import Forwarding
-from testbed.topology.load import substitute
 from testbed.topology.model import Family, Kind, Topology
-from testbed.topology.resolve import resolve
 from testbed.topology.spec import TopologySpec
 from testbed.topology.ways import ways_of
 from testbed.workload.base import Workload, WorkloadSpec
@@ -82,7 +80,7 @@ def is_of_flows(parameter: str) -> bool:
 
 def scenario(
     written: Document[ExperimentSpec],
-    topology: Document[TopologySpec],
+    networks: Networks,
     choices: Sequence[StackChoice],
     cell: Cell,
     there: Sequence[str],
@@ -94,7 +92,7 @@ def scenario(
     :raises InputError: with file and line; of the matrix or the cases, when there are parameters.
     """
     try:
-        return _scenario(written, topology, choices, cell, there)
+        return _scenario(written, networks, choices, cell, there)
     except InputError as error:
         if not cell.parameters:
             raise
@@ -123,13 +121,14 @@ def _blamed(parameters: Mapping[str, Scalar]) -> str:
 
 def _scenario(
     written: Document[ExperimentSpec],
-    topology: Document[TopologySpec],
+    networks: Networks,
     choices: Sequence[StackChoice],
     cell: Cell,
     there: Sequence[str],
 ) -> Scenario:
-    network, flows = topology.raw, _raw_flows(written)
+    flows = _raw_flows(written)
     stack_options: dict[str, Scalar] = {}
+    of_network: dict[str, Scalar] = {}
     for path, value in written.value.assignments(cell.parameters).items():
         first, *rest = document.split_path(path)
         if path.startswith(STACK_PREFIX):
@@ -138,12 +137,11 @@ def _scenario(
             name, key = _flow_path(flows, first, rest)
             flows = flows | {name: flows[name] | {key: value}}
         else:
-            network = substitute(network, path, value)
+            of_network[path] = value
     chosen = next(choice for choice in choices if choice.label == cell.stack)
     chosen = chosen.replaced(stack_options)
     workloads = {name: _workload(written, name, raw) for name, raw in flows.items()}
-    changed = document.convert(network, TopologySpec, topology.positions, topology.name)
-    resolved = resolve(changed, family=_family(changed.value, workloads.values()))
+    network = networks.network(of_network, _family(workloads.values()))
 
     def stack_of(workload: Workload) -> StackChoice:
         return chosen if workload.stack is None else carried_by(read(workload.stack), there)
@@ -151,15 +149,15 @@ def _scenario(
     planned: list[PlannedFlow] = []
     actions: list[Action] = []
     all_of(
-        lambda: planned.extend(_flows(written, resolved, workloads, stack_of)),
-        lambda: actions.extend(timeline(written, resolved)),
+        lambda: planned.extend(_flows(written, network, workloads, stack_of)),
+        lambda: actions.extend(timeline(written, network.topology)),
     )
     flows_planned = tuple(planned)
     return Scenario(
-        topology=_with_sysctls(written, resolved, flows_planned),
+        topology=_with_sysctls(written, network.topology, flows_planned),
         flows=flows_planned,
         timeline=tuple(actions),
-        captures=_captures(written, resolved, flows_planned),
+        captures=_captures(written, network.topology, flows_planned),
         may_fall_back=written.value.fallback == "allowed",
     )
 
@@ -186,20 +184,19 @@ def _workload(written: Document[ExperimentSpec], name: str, raw: Any) -> Workloa
     return cast("Workload", document.convert(raw, type_, Positions({}), place).value)
 
 
-def _family(network: TopologySpec, workloads: Iterable[Workload]) -> Family | None:
-    """Return the family that endpoints have where the topology does not say, if it is one."""
+def _family(workloads: Iterable[Workload]) -> Family | None:
+    """Return the family that all flows have, if it is one."""
     families = {workload.family for workload in workloads}
-    return families.pop() if not network.mptcp.family and len(families) == 1 else None
+    return families.pop() if len(families) == 1 else None
 
 
 def _flows(
     written: Document[ExperimentSpec],
-    topology: Topology,
+    network: Network,
     workloads: Mapping[str, Workload],
     stack_of: Callable[[Workload], StackChoice],
 ) -> tuple[PlannedFlow, ...]:
     taken = {(it.target, it.port) for it in workloads.values() if it.port is not None}
-    forwarding = Forwarding(topology)  # one for all: its tables take long to make
 
     def plan(name: str, workload: Workload) -> PlannedFlow:
         place = WORKLOAD if name == WORKLOAD else document.join_path(FLOWS, name)
@@ -207,7 +204,7 @@ def _flows(
             port = workload.port or _free_port(workload, taken)
             taken.add((workload.target, port))
             flow = msgspec.structs.replace(cast("WorkloadSpec", workload), port=port)
-            return _flow(written.value, topology, forwarding, name, flow, stack_of(flow))
+            return _flow(written.value, network, name, flow, stack_of(flow))
 
     return tuple(all_of(*(functools.partial(plan, *named) for named in workloads.items())))
 
@@ -221,14 +218,14 @@ def _free_port(workload: Workload, taken: Collection[tuple[str, int | None]]) ->
 
 def _flow(
     spec: ExperimentSpec,
-    topology: Topology,
-    forwarding: Forwarding,
+    network: Network,
     name: str,
     workload: Workload,
     stack: StackChoice,
 ) -> PlannedFlow:
     _check_programs(workload, stack)
-    address, subflows = _route(topology, forwarding, workload)
+    topology = network.topology
+    address, subflows = _route(network, workload)
     nodes = (workload.source, workload.target)
     stack = stack.obeying(
         *(_meant(topology, node, end) for node, end in zip(nodes, stack.ends, strict=True))
@@ -246,7 +243,7 @@ def _flow(
             address=address,
         ),
         subflows=expected,
-        paths=_paths(topology, forwarding, subflows),
+        paths=_paths(network, subflows),
     )
 
 
@@ -295,11 +292,9 @@ def _check_programs(workload: Workload, stack: StackChoice) -> None:
             )
 
 
-def _route(
-    topology: Topology, forwarding: Forwarding, workload: Workload
-) -> tuple[str, tuple[prediction.Subflow, ...]]:
+def _route(network: Network, workload: Workload) -> tuple[str, tuple[prediction.Subflow, ...]]:
     """Return the address to dial, and the subflows that lead there."""
-    hosts = [node.name for node in topology.nodes if node.kind is not Kind.SWITCH]
+    hosts = [node.name for node in network.topology.nodes if node.kind is not Kind.SWITCH]
     named = [workload.source, workload.target]
     if isinstance(workload, Command):
         named += [program.node for program in workload.programs]
@@ -311,19 +306,13 @@ def _route(
             f"from and to are both {workload.source!r}: nothing would cross the network",
             hint="name two hosts",
         )
-    address = prediction.address_of(topology, workload.target, workload.family, workload.via)
-    subflows = prediction.subflows(
-        topology, workload.source, workload.target, workload.family, address, forwarding
-    )
-    return address, subflows
+    return network.route(workload.source, workload.target, workload.family, workload.via)
 
 
-def _paths(
-    topology: Topology, forwarding: Forwarding, subflows: Sequence[prediction.Subflow]
-) -> tuple[PathRecord, ...]:
+def _paths(network: Network, subflows: Sequence[prediction.Subflow]) -> tuple[PathRecord, ...]:
     """Return the ways that subflows take, each once."""
     pairs = dict.fromkeys((it.source, it.destination) for it in subflows)
-    ways = ways_of(topology, pairs, forwarding)
+    ways = ways_of(network.topology, pairs, network.forwarding)
     return tuple(
         PathRecord(
             link=way.link,

@@ -254,9 +254,9 @@ class Store:
             return True  # its reader gets the error
 
     def _upgraded(self, run: dict[str, Any]) -> dict[str, Any]:
-        return upgrade.run(run, self._spec())
+        return upgrade.run(run, self._spec)
 
-    @functools.cache  # noqa: B019 - lives as long as the object
+    @functools.cached_property
     def _spec(self) -> dict[str, Any]:
         return self.experiment().spec
 

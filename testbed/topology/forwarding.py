@@ -32,6 +32,9 @@ _LABELS: Final = tuple(
 )
 
 
+_Tables = dict[int, list[tuple[IpNetwork, Route]]]  # routes by the number of their table
+
+
 class Hop(msgspec.Struct, frozen=True):
     """One step: out of ``interface``, to the neighbour that holds ``gateway``."""
 
@@ -84,6 +87,7 @@ class Forwarding:
     def __init__(self, topology: Topology) -> None:
         self._nodes = {node.name: node for node in topology.nodes}
         self._segments = domains(topology)
+        self._tables_of: dict[str, _Tables] = {}
         self._holder = {
             host(address): interface
             for node in topology.nodes
@@ -289,14 +293,18 @@ class Forwarding:
                     yield rule.table
         yield MAIN_TABLE
 
-    @functools.cache  # noqa: B019 - lives as long as the object, which is short
-    def _tables(self, node: str) -> dict[int, list[tuple[IpNetwork, Route]]]:
+    def _tables(self, node: str) -> _Tables:
+        if node not in self._tables_of:
+            self._tables_of[node] = self._tables_made(node)
+        return self._tables_of[node]
+
+    def _tables_made(self, node: str) -> _Tables:
         """Return each table, the longest prefixes first, with the kernel's connected routes.
 
         A route of the file takes the place of a connected IPv4 one.  A connected IPv6 route goes
         before it, as its metric is 256 and that of others 1024 (linux/ipv6_route.h).
         """
-        tables: dict[int, list[tuple[IpNetwork, Route]]] = {}
+        tables: _Tables = {}
         routes = self._nodes[node].routes
         written = {(route.table, route.destination) for route in routes}
         connected = (

@@ -92,12 +92,23 @@ def substitute(raw: Data, path: str, value: Data) -> Data:
     link or node must exist; options that are not there yet are added.  The copy is checked when it
     is given to :func:`testbed.document.convert`.  Raises InputError for a path that leads nowhere.
     """
-    keys = document.split_path(path)
-    if len(keys) > 2 and keys[0] == "links" and keys[2] in OPTIONS:
-        keys = (*keys[:2], "netem", *keys[2:])
+    keys = _keys(path)
     if not keys:
         raise InputError("the path is empty", hint="write for example links.wifi.delay")
     return _replace(raw, keys, 0, value)
+
+
+def is_shaping(path: str) -> bool:
+    """Tell whether a path of :func:`substitute` leads to the shaping of a link."""
+    keys = _keys(path)
+    return len(keys) > 2 and keys[0] == "links" and keys[2] in ("netem", "toward")
+
+
+def _keys(path: str) -> tuple[str | int, ...]:
+    keys = document.split_path(path)
+    if len(keys) > 2 and keys[0] == "links" and keys[2] in OPTIONS:
+        return (*keys[:2], "netem", *keys[2:])
+    return keys
 
 
 _STRUCTS: Final[dict[tuple[str, int], type[Spec]]] = {

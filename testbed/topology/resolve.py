@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
-from testbed.document import Document, join_path
+import msgspec
+
+from testbed.document import Document
 from testbed.errors import all_of
 from testbed.middlebox.box import Box
 from testbed.topology import carried, endpoints, generate, hosts, routes, skeleton, vrfs
@@ -14,10 +16,41 @@ from testbed.topology.addresses import Addressing, assign
 from testbed.topology.boxes import Boxes, boxes, neighbours
 from testbed.topology.devices import Tunnel, Vlan, WireGuard
 from testbed.topology.ends import End
+from testbed.topology.forwarding import Forwarding
 from testbed.topology.model import Family, Interface, Kind, Link, Node, Topology
-from testbed.topology.shaping import Shaping, shaping
+from testbed.topology.shaping import Shaping, shapings
 from testbed.topology.skeleton import Skeleton
 from testbed.topology.spec import LinkSpec, TopologySpec
+
+
+class Structure(msgspec.Struct, frozen=True, eq=False):
+    """A network as it is whatever its links do to packets, which :meth:`shaped` adds.
+
+    Networks that differ in the shaping of links alone have the same structure.
+
+    :param topology: no link of it is shaped.
+    :param forwarding: of the topology, and of each that is made of it.
+    """
+
+    topology: Topology
+    forwarding: Forwarding
+
+    def shaped(self, shapings: Mapping[str, Shaping]) -> Topology:
+        """Return the topology with its links shaped.
+
+        :param shapings: of each link by name.
+        """
+        links = tuple(_shaped(link, shapings[link.name]) for link in self.topology.links)
+        return Topology(name=self.topology.name, nodes=self.topology.nodes, links=links)
+
+
+def _shaped(link: Link, shape: Shaping) -> Link:
+    return msgspec.structs.replace(
+        link,
+        wire=shape.asked or bool(link.middlebox),
+        toward_a=shape.toward.get(link.a.node, shape.both),
+        toward_b=shape.toward.get(link.b.node, shape.both),
+    )
 
 
 def resolve(document: Document[TopologySpec], *, family: Family | None = None) -> Topology:
@@ -27,19 +60,41 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
 
     Raises InputError with file, line and path.
     """
+    return resolved(document, functools.partial(structure, family=family))
+
+
+def resolved(
+    document: Document[TopologySpec],
+    structure_of: Callable[[Document[TopologySpec], TopologySpec], Structure],
+) -> Topology:
+    """Return the topology a document describes.
+
+    :param structure_of: is :func:`structure`, or returns what that returned of a document that
+        differs in the shaping of links alone.
+    """
     spec = generate.expand(document)
-    shapings: dict[str, Shaping] = {}
+    structures: list[Structure] = []
+    shaped: list[dict[str, Shaping]] = []
+    all_of(
+        lambda: structures.append(structure_of(document, spec)),
+        lambda: shaped.append(shapings(document, spec)),
+    )
+    return structures[0].shaped(shaped[0])
 
-    def shape(name: str, link: LinkSpec) -> None:
-        shapings[name] = shaping(document, join_path("links", name), link)
 
+def structure(
+    document: Document[TopologySpec], spec: TopologySpec, *, family: Family | None = None
+) -> Structure:
+    """Return the structure of the network a document describes; see :func:`resolve`.
+
+    :param spec: the document's, with its generators carried out.
+    """
     skeletons: list[Skeleton] = []
     guarded: list[Boxes] = []
     all_of(
         lambda: skeletons.append(skeleton.build(document, spec)),
         lambda: hosts.check_sysctls(document, spec),
         lambda: guarded.append(boxes(document, spec.links)),
-        *(functools.partial(shape, *link) for link in spec.links.items()),
     )
     (bones,), (middleboxes,) = skeletons, guarded
     routes.check_size(bones)
@@ -48,27 +103,22 @@ def resolve(document: Document[TopologySpec], *, family: Family | None = None) -
     ipv4 = routes.Router(bones, addressing, Family.IPV4)
     routers = [ipv4, routes.Router(bones, addressing, Family.IPV6, like=ipv4)]
     wanted = endpoints.families(bones, addressing, family)
-    nodes: list[Node] = []
-    links: list[Link] = []
 
-    def add_node(name: str, kind: Kind) -> None:
-        nodes.append(
-            _switch(bones, name, interfaces)
-            if kind is Kind.SWITCH
-            else _node(bones, addressing, routers, name, interfaces, wanted, middleboxes)
-        )
+    def make_node(name: str, kind: Kind) -> Node:
+        if kind is Kind.SWITCH:
+            return _switch(bones, name, interfaces)
+        return _node(bones, addressing, routers, name, interfaces, wanted, middleboxes)
 
-    def add_link(name: str, spec: LinkSpec) -> None:
-        a, b = (interfaces[end] for end in bones.links[name])
-        links.append(_link(name, spec, a, b, shapings[name], middleboxes.get(name, ())))
-
-    all_of(
-        *(functools.partial(add_node, name, spec.kind) for name, spec in bones.nodes.items()),
-        *(functools.partial(add_link, name, spec) for name, spec in bones.spec.links.items()),
+    nodes = all_of(
+        *(functools.partial(make_node, name, it.kind) for name, it in bones.nodes.items())
     )
-    found = Topology(name=PurePath(document.name).stem, nodes=tuple(nodes), links=tuple(links))
+    links = tuple(
+        _link(name, it, *(interfaces[end] for end in bones.links[name]), middleboxes.get(name, ()))
+        for name, it in spec.links.items()
+    )
+    found = Topology(name=PurePath(document.name).stem, nodes=tuple(nodes), links=links)
     carried.check(bones, found)
-    return found
+    return Structure(found, Forwarding(found))
 
 
 def _interfaces(bones: Skeleton, addressing: Addressing) -> dict[End, Interface]:
@@ -141,21 +191,14 @@ def _command(written: str | list[str]) -> tuple[str, ...]:
 
 
 def _link(
-    name: str,
-    spec: LinkSpec,
-    a: Interface,
-    b: Interface,
-    shape: Shaping,
-    middlebox: tuple[Box, ...],
+    name: str, spec: LinkSpec, a: Interface, b: Interface, middlebox: tuple[Box, ...]
 ) -> Link:
     return Link(
         name=name,
         a=a,
         b=b,
         mtu=spec.mtu,
-        wire=isinstance(spec.netem, str | dict) or bool(spec.toward) or bool(middlebox),
-        toward_a=shape.toward.get(a.node, shape.both),
-        toward_b=shape.toward.get(b.node, shape.both),
+        wire=bool(middlebox),
         offload=spec.offload,
         half_duplex=spec.duplex == "half",
         middlebox=middlebox,

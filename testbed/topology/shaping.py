@@ -9,6 +9,7 @@ import msgspec
 
 from testbed.document import Document, join_path
 from testbed.errors import InputError, all_of
+from testbed.hints import nearest
 from testbed.topology.spec import LinkSpec, NetemSpec, TopologySpec
 from testbed.wire import grammar
 from testbed.wire.medium import check_rate
@@ -21,10 +22,27 @@ class Shaping(msgspec.Struct, frozen=True):
 
     :param both: of both directions.
     :param toward: of the direction to a node, where the file has more to say of it.
+    :param asked: the file says something of them, be it that there are none yet.
     """
 
     both: Netem
     toward: dict[str, Netem]
+    asked: bool
+
+
+def shapings(document: Document[TopologySpec], spec: TopologySpec) -> dict[str, Shaping]:
+    """Read the netem options of all links.
+
+    :param spec: the document's, with its generators carried out.
+    :raises InputError: as :func:`shaping`, for all of them at once.
+    """
+    found = all_of(
+        *(
+            functools.partial(shaping, document, join_path("links", name), link)
+            for name, link in spec.links.items()
+        )
+    )
+    return dict(zip(spec.links, found, strict=True))
 
 
 def shaping(document: Document[TopologySpec], path: str, spec: LinkSpec) -> Shaping:
@@ -36,13 +54,17 @@ def shaping(document: Document[TopologySpec], path: str, spec: LinkSpec) -> Shap
     both = Netem()
     if isinstance(spec.netem, str | dict):
         both = _read(document, both, spec.netem, f"{path}.netem")
-    toward = all_of(
-        *(
-            functools.partial(_read, document, both, it, f"{path}.{join_path('toward', node)}")
-            for node, it in spec.toward.items()
-        )
-    )
-    found = Shaping(both=both, toward=dict(zip(spec.toward, toward, strict=True)))
+
+    def read_toward(node: str, options: NetemSpec) -> Netem:
+        where = f"{path}.{join_path('toward', node)}"
+        if node not in spec.between:
+            hint = nearest(node, list(spec.between))
+            raise document.error(f"{node!r} is not at this link", where, hint)
+        return _read(document, both, options, where)
+
+    toward = all_of(*(functools.partial(read_toward, *it) for it in spec.toward.items()))
+    asked = isinstance(spec.netem, str | dict) or bool(spec.toward)
+    found = Shaping(both=both, toward=dict(zip(spec.toward, toward, strict=True)), asked=asked)
     if spec.duplex == "half":
         _check_rates(document, found, list(spec.between), path)
     return found
