@@ -113,7 +113,7 @@ def structure(
         *(functools.partial(make_node, name, it.kind) for name, it in bones.nodes.items())
     )
     links = tuple(
-        _link(name, it, *(interfaces[end] for end in bones.links[name]), middleboxes.get(name, ()))
+        _link(name, it, *_pair(interfaces, bones.links[name]), middleboxes.get(name, ()))
         for name, it in spec.links.items()
     )
     found = Topology(name=PurePath(document.name).stem, nodes=tuple(nodes), links=links)
@@ -188,6 +188,13 @@ def _node(
 
 def _command(written: str | list[str]) -> tuple[str, ...]:
     return ("sh", "-c", written) if isinstance(written, str) else tuple(written)
+
+
+def _pair(
+    interfaces: Mapping[End, Interface], ends: tuple[End, End]
+) -> tuple[Interface, Interface]:
+    a, b = ends
+    return interfaces[a], interfaces[b]
 
 
 def _link(

@@ -12,7 +12,7 @@ from testbed.experiment import networks
 from testbed.experiment.networks import Networks
 from testbed.topology.load import is_shaping, loads_topology, substitute
 from testbed.topology.model import Family
-from testbed.topology.resolve import resolve
+from testbed.topology.resolve import resolve, structure
 from testbed.topology.spec import TopologySpec
 
 TEXT = """
@@ -27,7 +27,6 @@ links:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Notes each structure that is made."""
     found: list[object] = []
-    structure = networks.structure
 
     def noted(*args: Any, **options: Any) -> object:
         found.append(args)
