@@ -103,8 +103,10 @@ class Ending:
         """Close both sides: the application goes.
 
         Before the peer has answered it is over at once, as TCP is (RFC 9293, section 3.10.4).
+        One that does not linger goes on where both sides are closed and everything was sent.
         """
-        if self._config.tcp.linger and not self._config.tcp.linger_ns:
+        shut = self._incoming.finished and self._outgoing.closed and not self._outgoing.unsent
+        if self._config.tcp.linger and not self._config.tcp.linger_ns and not shut:
             self.abort()
         self.shutdown()
         self.detached = True

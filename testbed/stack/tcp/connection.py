@@ -12,7 +12,7 @@ from testbed.stack.options import SocketOptions
 from testbed.stack.tcp import info, output, timers
 from testbed.stack.tcp.congestion.control import CongestionControl
 from testbed.stack.tcp.input import segment_arrives
-from testbed.stack.tcp.state import HANDSHAKE, OVER, State, Trigger
+from testbed.stack.tcp.state import HANDSHAKE, OVER, RESETTABLE, State, Trigger
 from testbed.stack.tcp.tcb import Tcb
 
 _LEAST_MTU: Final = {4: 68, 6: 1280}  # RFC 1191, section 3; RFC 8201, section 4
@@ -103,14 +103,19 @@ class TcpConnection(Tcb):
         self.owner.wake(self)
 
     def close(self) -> None:
-        """Close both sides; with octets unread, end it with RST (RFC 9293, section 3.6.1)."""
+        """Close both sides; with octets unread, end it with RST (RFC 9293, section 3.6.1).
+
+        One that does not linger goes on nevertheless where both sides are closed and everything
+        was sent, as in Linux.
+        """
         if self.state in OVER or self.orphaned:
             return
         if self.state is State.SYN_SENT:
             self.end(None)
             return
         self.reading_closed = self.orphaned = True
-        if self.config.linger and not self.config.linger_ns:
+        shut = self.state not in RESETTABLE and not self.sender.queue.octets
+        if self.config.linger and not self.config.linger_ns and not shut:
             self.owner.count("TcpExtTCPAbortOnData")
             self.abort()
             return

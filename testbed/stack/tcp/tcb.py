@@ -48,6 +48,7 @@ from testbed.stack.tcp.state import (
     OVER,
     RECEIVING,
     RESETTABLE,
+    SHUT,
     TRANSITIONS,
     State,
     Trigger,
@@ -277,7 +278,9 @@ class Tcb:
 
     def abort_with(self, failure: ConnectionFailure) -> None:
         """Send RST if the peer knows of the connection, and be closed."""
-        self.reset |= self.state in RESETTABLE  # one that is due already still leaves
+        knows_no_end = self.state in SHUT and self.sender.finished is None
+        # One that is due already still leaves.
+        self.reset |= self.state in RESETTABLE or knows_no_end
         if self.reset:
             self.receiver.buffer.clear()
         self.end(failure)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from testbed import sockinfo
 from testbed.errors import PlatformError
 from testbed.streams import PieceReader
+from testbed.workload.stacks._records import ends_records
 from testbed.workload.stacks.model import OnConnection, Scalar, Streams
 from testbed.workload.stacks.options import KernelOptions, given
 
@@ -45,6 +47,7 @@ _NUMBERS: Final = {
 }
 _DOUBLED: Final = ("send_buffer", "receive_buffer")  # by the kernel, for its own use: socket(7)
 _SWITCHES: Final = ("nodelay", "cork", "keepalive")
+_LINGER: Final = struct.Struct("ii")  # struct linger of socket(7): whether, and seconds
 
 
 async def connect(
@@ -193,6 +196,13 @@ def used(sock: socket.socket, options: KernelOptions) -> dict[str, Scalar]:
                 found[option] = bool(value)
             else:
                 found[option] = value // 2 if option in _DOUBLED else value * unit
+    if options.linger is not None:
+        on, seconds = _LINGER.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
+        )
+        found["linger"] = seconds * _S if on else None
+    if "eor" in given(options):
+        found["eor"] = ends_records(sock)
     if options.fast_open is not None:
         allowed = int((_SYSCTLS / _FAST_OPEN).read_text(), 0)
         found["fast_open"] = allowed & _BOTH_ENDS == _BOTH_ENDS
@@ -215,6 +225,9 @@ def _apply(sock: socket.socket, options: KernelOptions) -> None:
     """
     if options.congestion is not None:
         _set_congestion(sock, options.congestion)
+    if options.linger is not None:
+        lingering = _LINGER.pack(1, options.linger // _S)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
     for name, level, number, value in in_kernel_units(options):
         try:
             sock.setsockopt(level, number, value)

@@ -14,10 +14,14 @@ from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.tcp.config import TcpConfig
 from testbed.workload.stacks import options
 from testbed.workload.stacks.model import StackKind
-from testbed.workload.stacks.options import KernelMptcpOptions, KernelOptions
+from testbed.workload.stacks.options import (
+    KernelMptcpOptions,
+    KernelOptions,
+    KernelTcpOptions,
+)
 
 # Where options are described, first the structs that say most of their own stacks.
-_KERNEL: Final = (KernelMptcpOptions, KernelOptions)
+_KERNEL: Final = (KernelMptcpOptions, KernelTcpOptions, KernelOptions)
 _OURS: Final = (MptcpConfig, TcpConfig)
 _PARAM: Final = re.compile(r":param (\w+): (.*?)(?=^:param |\Z)", re.DOTALL | re.MULTILINE)
 _TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -31,6 +35,7 @@ _OWN: Final = {
     "congestion": "how much may be in flight",
     "device": "packet (packet sockets), or TUN interfaces of the node: tun0, tun0+tun1",
     "subflows": "how many a connection may have, the first included; else the node's limits say it",
+    "linger": "SO_LINGER with this time; with 0, a close is an abort: RST, or MP_FASTCLOSE",
     "rto_max": "the longest time until a retransmission (RFC 6298, section 2.5)",
 }
 

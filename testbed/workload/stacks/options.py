@@ -28,9 +28,10 @@ DEVICE: Final = "device"  # of our own stacks: testbed.host.devices.names
 _SIZES: Final = frozenset(
     {"send_buffer", "receive_buffer", "receive_buffer_initial", "receive_memory", "notsent_lowat"}
 )
-_TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout"})
+_TIMES: Final = frozenset({"keepalive_idle", "keepalive_interval", "user_timeout", "linger"})
 _S: Final = 1_000_000_000
 SUBFLOWS: Final = "subflows"  # how many a connection may have, the first one included
+LINGER: Final = "linger"  # the time; a configuration of ours says apart whether there is one
 # Options of our own stacks whose values are names.
 OUR_NAMES: Final[Mapping[str, Registry[Any]]] = {
     "congestion": CONTROLS,
@@ -60,9 +61,14 @@ _NEEDS: Final[Mapping[str, str]] = {
 }
 # Options that a congestion control of ours overrules: it does what they turn off.
 _OVERRULED: Final = (("dctcp", "ecn"), ("bbr", "pacing"))
-_OFF: Final = frozenset({"blackhole_timeout"})  # times of which 0 turns something off
+_ZERO: Final = frozenset({"blackhole_timeout", LINGER})  # times of which 0 means something
 _LARGEST: Final = 2**31 - 1  # of an option of the kernel's sockets, in its own unit
-_WHOLE: Final = {"keepalive_idle": _S, "keepalive_interval": _S, "user_timeout": 1_000_000}
+_WHOLE: Final = {
+    "keepalive_idle": _S,
+    "keepalive_interval": _S,
+    LINGER: _S,
+    "user_timeout": 1_000_000,
+}
 _SUFFIX: Final = "_ns"  # of the fields of our own configuration that are times
 _OUR_TIMES: Final = frozenset(
     name.removesuffix(_SUFFIX)
@@ -83,6 +89,9 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param keepalive: SO_KEEPALIVE; ``keepalive_idle``, ``keepalive_interval`` (whole seconds, given
         in nanoseconds) and ``keepalive_probes`` are TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
     :param user_timeout: TCP_USER_TIMEOUT, in nanoseconds.
+    :param linger: SO_LINGER with this time (whole seconds, given in nanoseconds): how long close(2)
+        waits for the peer to acknowledge everything.  With 0 it ends the connection by RST, or by
+        MP_FASTCLOSE.
     :param fast_open: TCP Fast Open (RFC 7413): ``net.ipv4.tcp_fastopen`` of the node is 3, or 0.
         Open ports have TCP_FASTOPEN, and what is written first goes by MSG_FASTOPEN.
     """
@@ -98,7 +107,17 @@ class KernelOptions(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_interval: int | None = None
     keepalive_probes: int | None = None
     user_timeout: int | None = None
+    linger: int | None = None
     fast_open: bool | None = None
+
+
+class KernelTcpOptions(KernelOptions, frozen=True, kw_only=True):
+    """Options of the kernel's TCP: those of its sockets, and one that its MPTCP ignores.
+
+    :param eor: MSG_EOR with each write: no segment has octets of two of them.
+    """
+
+    eor: bool | None = None
 
 
 class KernelMptcpOptions(KernelOptions, frozen=True, kw_only=True):
@@ -217,6 +236,9 @@ def configured(base: msgspec.Struct, options: Mapping[str, Scalar]) -> Any:
             OUR_NAMES[name].take(str(value))
         if name == "nodelay" and "nagle" in fields:
             changed["nagle"] = not value
+        if name == LINGER and LINGER in fields:
+            changed |= {LINGER: True, LINGER + _SUFFIX: value}
+            continue
         if name == SUBFLOWS and "limits" in fields:
             limits = getattr(base, "limits")  # noqa: B009 - any struct's
             changed["limits"] = msgspec.structs.replace(limits, subflows=int(value or 1) - 1)
@@ -238,7 +260,15 @@ def read_back(configuration: msgspec.Struct, names: tuple[str, ...]) -> dict[str
         for field in (name, name + _SUFFIX):
             if field in fields:
                 found[name] = getattr(configuration, field)
+        if name == LINGER and found.get(LINGER) is not None:
+            found[name] = _linger(configuration)
     return found
+
+
+def _linger(configuration: Any) -> int | None:
+    """Return the time of SO_LINGER; ``None``: it is off."""
+    on, time_ns = configuration.linger, configuration.linger_ns
+    return int(time_ns) if on else None
 
 
 def of_configurations(
@@ -250,7 +280,7 @@ def of_configurations(
     """Return a struct type with an option for each plain field of some configurations.
 
     Fields that hold other structs are no options, as a file gives an option one value; of the
-    limits of paths it gives that of subflows.
+    limits of paths it gives that of subflows.  SO_LINGER is one option, its time.
 
     :param without: plain fields that are no options.
     :param further: options beside them.
@@ -286,7 +316,7 @@ def is_time(name: str) -> bool:
 def _check(kind: StackKind, name: str, value: Scalar) -> None:
     """Refuse what an option cannot be, whatever the machine.  Raises InputError."""
     if isinstance(value, int) and not isinstance(value, bool):
-        if value <= 0 and (name in _SIZES or (is_time(name) and name not in _OFF)):
+        if value <= 0 and (name in _SIZES or (is_time(name) and name not in _ZERO)):
             raise InputError(f"{name} of {kind.name} must be more than 0")
         if value < _LEAST.get(name, 0):
             raise InputError(f"{name} of {kind.name} must be {_LEAST.get(name, 0)} or more")

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from testbed import sockinfo
 from testbed.workload.stacks import _kernel
+from testbed.workload.stacks._records import RecordSocket
 from testbed.workload.stacks.model import Look, OnConnection, Scalar, Server, StackKind, Streams
-from testbed.workload.stacks.options import KernelOptions
+from testbed.workload.stacks.options import KernelTcpOptions
 
 
 class Tcp:
@@ -19,7 +20,7 @@ class Tcp:
 
     program_option = None
 
-    def __init__(self, options: KernelOptions) -> None:
+    def __init__(self, options: KernelTcpOptions) -> None:
         self._options = options
 
     async def prepare(self) -> None:
@@ -57,7 +58,8 @@ class Tcp:
         """Return at once: the kernel ends connections by itself."""
 
     def _socket(self, address: str) -> socket.socket:
-        return socket.socket(_kernel.family(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        kind = RecordSocket if self._options.eor else socket.socket
+        return kind(_kernel.family(address), socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
 TCP: Final = StackKind(
@@ -65,7 +67,7 @@ TCP: Final = StackKind(
     protocol="tcp",
     in_kernel=True,
     summary="the kernel's TCP",
-    options=KernelOptions,
+    options=KernelTcpOptions,
     make=Tcp,
     sysctls=_kernel.sysctls,
 )

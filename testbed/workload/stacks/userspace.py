@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What follows from the node or from what a program does, not from the choice of a stack.
 _OF_HOST: Final = {options.DEVICE: str}
-_NOT_CHOSEN: Final = frozenset({"gso", "linger", "linger_ns"})
+_NOT_CHOSEN: Final = frozenset({"gso", options.LINGER})  # there is its time
 
 UserspaceOptions: Final = options.of_configurations(
     "UserspaceOptions",

@@ -230,6 +230,7 @@ def test_each_end_of_a_pair_has_its_own_options():
         ("userspace(mss=50)", "mss of userspace must be 88 or more"),
         ("userspace-tcp(hop_limit=256)", "hop_limit of userspace-tcp must be 255 or less"),
         ("userspace(subflows=0)", "subflows of userspace must be 1 or more"),
+        ("tcp(linger=1500ms)", "linger of tcp must be whole seconds"),
         ("mptcp(subflows=4)", "a stack that has it: userspace"),
         ("userspace(data_acks=1)", "no option 'data_acks'"),
         ("userspace(rto_min=2s, rto_max=1s)", "rto_min of userspace is more than its rto_max"),
@@ -260,7 +261,7 @@ def test_option_may_stand_where_what_it_needs_is_off():
 def test_options_of_the_kernel_are_set_and_read_back():
     choice = parse(
         "tcp(congestion=reno, send_buffer=64KiB, notsent_lowat=16KiB, keepalive=true, "
-        "keepalive_idle=7s, keepalive_probes=3, user_timeout=2500ms, cork=true)"
+        "keepalive_idle=7s, keepalive_probes=3, user_timeout=2500ms, cork=true, linger=3s)"
     )
     end = choice.source
 
@@ -277,6 +278,7 @@ def test_options_of_the_kernel_are_set_and_read_back():
     found = asyncio.run(used())
     assert found["congestion"] == "reno"
     assert found["cork"] is True
+    assert found["linger"] == 3_000_000_000
     assert list(end.differences(found)) == []
     assert list(end.differences(found | {"user_timeout": 1})) == [
         "user_timeout 2500000000 was asked for, 1 was used"
@@ -295,20 +297,54 @@ def test_options_of_sockets_are_options_of_ours_too(name):
 
 
 @pytest.mark.parametrize("name", ["userspace", "userspace-tcp"])
-def test_ours_cork_and_end_records_where_that_is_chosen(name):
-    chosen = parse(f"{name}(cork=true, eor=true)").source.decoded
+@pytest.mark.parametrize(("linger", "time_ns"), [("3s", 3_000_000_000), ("0ms", 0)])
+def test_ours_cork_linger_and_end_records_where_that_is_chosen(name, linger, time_ns):
+    chosen = parse(f"{name}(cork=true, eor=true, linger={linger})").source.decoded
     if name == "userspace":
         config = mptcp_config(MptcpConfig(), chosen).tcp
     else:
         config = tcp_config(TcpConfig(), chosen)
-    assert read_back(config, ("cork", "eor")) == {"cork": True, "eor": True}
+    wanted = {"cork": True, "eor": True, "linger": time_ns}
+    assert read_back(config, ("cork", "eor", "linger")) == wanted
+    assert (config.linger, config.linger_ns) == (True, time_ns)
 
 
-@pytest.mark.parametrize("name", ["tcp", "mptcp"])
-def test_kernel_has_no_option_for_records(name):
-    """MSG_EOR goes with each write, and the kernel's MPTCP ignores it."""
-    with pytest.raises(InputError, match="no option 'eor'"):
-        read(f"{name}(eor=true)").check()
+@pytest.mark.parametrize("config", [MptcpConfig().tcp, TcpConfig()])
+def test_a_connection_that_does_not_linger_says_so(config):
+    assert read_back(config, ("linger",)) == {"linger": None}
+
+
+def test_kernels_mptcp_has_no_option_for_records():
+    """It ignores MSG_EOR."""
+    with pytest.raises(InputError, match="no option 'eor'; a stack that has it: tcp, userspace"):
+        read("mptcp(eor=true)").check()
+
+
+async def _segments_of_two_writes(name):
+    """Return what the kernel says of two connections' writes: options, and segments that left."""
+    end = parse(name).source
+    stack = stacks.stack(end.name, end.decoded)
+    accepted = asyncio.Queue()
+    server = await stack.listen(lambda *pair: accepted.put_nowait(pair), ("127.0.0.1", 0))
+    assert isinstance(server, asyncio.Server)
+    _, writer = await stack.connect(server.sockets[0].getsockname())
+    reader, other = await accepted.get()
+    with contextlib.closing(server), contextlib.closing(writer), contextlib.closing(other):
+        for end_ in (writer, other):
+            assert list(end.differences(stack.used(end_))) == []
+        before = stack.inspect(writer)["tcp_info"]["data_segs_out"]
+        for _ in range(2):
+            writer.write(b"x" * 100)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        await reader.readexactly(200)
+        return stack.inspect(writer)["tcp_info"]["data_segs_out"] - before
+
+
+@pytest.mark.parametrize(("eor", "segments"), [("true", 2), ("false", 1)])
+def test_kernels_tcp_keeps_records_apart(eor, segments):
+    """Two writes under a cork."""
+    found = asyncio.run(_segments_of_two_writes(f"tcp(cork=true, eor={eor})"))
+    assert found == segments
 
 
 def test_subflows_stand_for_the_limit_of_the_node():

@@ -95,6 +95,19 @@ def test_close_may_reset_the_connection(network: Any) -> None:
     assert peer.closed
 
 
+def test_close_does_not_reset_a_connection_that_both_sides_have_closed(network: Any) -> None:
+    world = network(1)
+    connection, peer = connect(world, SocketOptions(linger=True), SocketOptions())
+    peer.shutdown()
+    world.run(1)
+    connection.shutdown()
+    connection.close()
+    world.run(1)
+    assert not any(find(one.options, MpFastclose) for one in world.sent)
+    assert peer.closed
+    assert connection.closed
+
+
 def test_mss_is_of_each_subflow(network: Any) -> None:
     """It is offered by each of this side, and no segment of either side is larger."""
     world = network(2)

@@ -200,6 +200,32 @@ def test_close_may_reset() -> None:
     assert connection.state is State.CLOSED
 
 
+def test_close_does_not_reset_what_both_sides_have_closed() -> None:
+    script = Script()
+    connection = script.connect()
+    connection.set_options(SocketOptions(linger=True))
+    script.inject("F.", 1, 1)
+    connection.send(b"data")
+    assert script.out() == ["P. 1:5 2"]
+    connection.shutdown()
+    connection.close()
+    assert script.out() == ["F. 5:5 2"]
+    script.inject(".", 2, 6)
+    assert connection.state is State.CLOSED
+
+
+def test_close_resets_what_was_not_sent() -> None:
+    """FIN was asked for, but has not left: the peer still waits."""
+    script = Script()
+    connection = script.connect()
+    connection.set_options(SocketOptions(linger=True))
+    script.inject("F.", 1, 1)
+    connection.send(b"lost")
+    connection.shutdown()
+    connection.close()
+    assert script.out() == ["R. 1:1 2"]
+
+
 def test_a_record_ends_its_segment() -> None:
     """MSG_EOR: octets of two records share no segment, not even when they leave again."""
     script = Script()
