@@ -31,6 +31,7 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
     request is given to the stack with it, which TCP Fast Open makes use of.
 
     :param until_ns: none begins later than this after the first.
+    :param service_ns: how long the server works on a request before it answers.
     """
 
     request: int  # octets
@@ -39,6 +40,7 @@ class Job(kinds.Job, msgspec.Struct, frozen=True, kw_only=True, tag_field=kinds.
     interval_ns: int
     until_ns: int | None = None
     reconnect: bool
+    service_ns: int = 0
     seed: int
     session: int = 0
 
@@ -84,6 +86,7 @@ async def serve(stack: Transport, local: tuple[str, int], job: Job, activity: Ac
                 for _ in range(each):
                     if not await transfer.receive(reader, job.request, may_end=True):
                         break
+                    await sleep_until(now_ns() + job.service_ns)
                     await transfer.send(writer, job.response)
                 if index < connections - 1:
                     await transfer.shut(reader, writer)

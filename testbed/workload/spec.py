@@ -125,6 +125,7 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
     :param interval: from the start of one transaction to the start of the next; a transaction
         that takes longer delays the next.
     :param reconnect: open a new connection for every transaction, and count its handshake.
+    :param service_time: how long the server works on a request before it answers.
     :param clients: the number of connections side by side.
     """
 
@@ -133,6 +134,7 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
     count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
     interval: Quantity = 0
     reconnect: bool = False
+    service_time: Quantity = 0
     clients: Many = 1
 
     def __post_init__(self) -> None:
@@ -157,6 +159,7 @@ class ReqRes(PairedSpec, frozen=True, kw_only=True, tag="reqres"):
             interval_ns=parsed(parse_time, "interval", self.interval, zero=True),
             until_ns=None if self.stop_ns is None else self.stop_ns - self.start_ns,
             reconnect=self.reconnect,
+            service_ns=parsed(parse_time, "service_time", self.service_time, zero=True),
             seed=seed,
             session=number,
         )

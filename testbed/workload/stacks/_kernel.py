@@ -7,13 +7,14 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from testbed import sockinfo
 from testbed.errors import PlatformError
 from testbed.streams import PieceReader
+from testbed.workload.stacks._early import AfterHandshake
 from testbed.workload.stacks._records import ends_records
 from testbed.workload.stacks.model import OnConnection, Scalar, Streams
 from testbed.workload.stacks.options import KernelOptions, given
@@ -29,8 +30,6 @@ _MSG_FASTOPEN: Final = 0x2000_0000
 _FAST_OPEN: Final = "tcp_fastopen"  # the sysctl: bit 0 for clients, bit 1 for open ports
 _BOTH_ENDS: Final = 3
 _PENDING: Final = 256  # connections of a port with data on SYN that are in the handshake
-_CHECK_S: Final = 0.001
-_ESTABLISHED: Final = 1  # TCP_ESTABLISHED of TCP_INFO
 
 # Of each option: level, name, and how many of the option's units are one of the kernel's.
 _NUMBERS: Final = {
@@ -123,17 +122,10 @@ async def listen(
 ) -> asyncio.Server:
     """Listen on a fresh socket; it is closed if that fails."""
 
-    def accepted(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Coroutine[Any, Any, None] | None:
-        _apply(socket_of(writer), options)
-        if options.fast_open:
-            return opened_early(reader, writer)
-        on_connection(reader, writer)
-        return None
-
-    async def opened_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _handshake_over(socket_of(writer))
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _apply(sock := socket_of(writer), options)
+        if options.fast_open and sockinfo.is_mptcp(sock):
+            writer = AfterHandshake(writer, reader, sock)
         on_connection(reader, writer)
 
     def protocol() -> asyncio.StreamReaderProtocol:
@@ -152,15 +144,6 @@ async def listen(
     except BaseException:
         sock.close()
         raise
-
-
-async def _handshake_over(sock: socket.socket) -> None:
-    """Wait for the third ACK: MPTCP of Linux 6.18 never sends what is written before it."""
-    while (
-        sockinfo.is_mptcp(sock)
-        and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED
-    ):
-        await asyncio.sleep(_CHECK_S)
 
 
 def family(address: str) -> socket.AddressFamily:

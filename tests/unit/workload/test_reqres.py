@@ -28,6 +28,13 @@ def test_a_new_connection_for_each_adds_its_handshake(halves):
     assert client.samples_ns == pytest.approx([120_000_000] * 10, rel=1e-3)
 
 
+def test_the_time_of_the_servers_work_adds_to_each(halves):
+    stack = halves.stack(delay_s=0.03, rate=1e12)
+    client, server = halves.run(reqres, job(service_ns=40_000_000), stack)
+    verify(client, server)
+    assert client.samples_ns == pytest.approx([100_000_000] * 10, rel=1e-3)
+
+
 def test_an_interval_spaces_the_starts(halves):
     spaced = job(interval_ns=1_000_000_000)
     client, server = halves.run(reqres, spaced, halves.stack(delay_s=0.03, rate=1e12))

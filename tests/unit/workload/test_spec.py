@@ -72,6 +72,7 @@ def test_it_is_written_as_it_is_read():
         ({"kind": "bulk", "size": "1MB", "port": 70000}, "65535"),
         ({"kind": "reqres", "count": 0}, ">= 1"),
         ({"kind": "reqres", "interval": "-1ms"}, "`interval`"),
+        ({"kind": "reqres", "service_time": "soon"}, "`service_time`"),
         ({"kind": "stream", "duration": "1s", "rate": "0mbit"}, "`rate` must be more than 0"),
         ({"kind": "stream", "duration": "1s", "block": 1, "rate": "1tbit"}, "at most 1000000"),
         ({"kind": "stream", "duration": "1s", "direction": "both"}, "direction"),
