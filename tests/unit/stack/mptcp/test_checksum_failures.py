@@ -161,11 +161,14 @@ def test_only_subflow_after_another_falls_back(script: Any) -> None:
 
 @pytest.mark.requirement("RFC 8684", "3.7-MUST-6", "3.7-MUST-7")
 def test_gap_before_the_failure_resets_the_subflow(script: Any) -> None:
-    """What is not one piece cannot go on as plain TCP."""
+    """What is not one piece cannot go on as plain TCP; what came behind it does not count."""
     world = script()
     peer = world.open(flags=REQUIRED)
+    peer.send(ACK, world.summed(10, b"tail", 4), payload=b"tail", seq=4)
     *_, last = peer.send(ACK, spoiled(world, 7, b"bad", 1), payload=b"bad")
     assert last.flags & RST
+    assert world.connection.incoming.out_of_order == 0
+    assert not any(dss.data_ack != world.keys.outgoing.number(0) for dss in all_dss([last]))
     assert find(last.options, MpFail) == MpFail(dsn=world.keys.outgoing.number(7))
 
 
