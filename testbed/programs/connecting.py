@@ -101,6 +101,7 @@ class Connector:
         task = self._attempts.get(sock)
         if task is not None:
             task.cancel()
+            self._answer(sock, errno.ECONNABORTED)  # another thread has closed it meanwhile
 
     def _begin(self, sock: Socket, end: socket.socket, address: Address) -> None:
         remote = addresses.destination(address)
@@ -141,6 +142,10 @@ class Connector:
                 failure = _error(errno.EADDRNOTAVAIL)
             self._answer(sock, failure.errno or errno.EIO)
             relay.fail(failure)
+        except Exception:  # the event loop tells of it; the program is not to wait for ever
+            self._answer(sock, errno.EIO)
+            relay.fail(_error(errno.EIO))
+            raise
         else:
             if sock.phase is Phase.CONNECTING:
                 sock.phase = Phase.CONNECTED

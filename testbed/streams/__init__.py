@@ -104,7 +104,8 @@ class Streams:
         self._driver.wake()
         try:
             transport = await opened
-            transport.write(rest)
+            if rest:  # without any the program may have closed its side meanwhile
+                transport.write(rest)
         except asyncio.CancelledError:
             connection.abort()
             self._driver.wake()

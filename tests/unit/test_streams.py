@@ -68,6 +68,23 @@ def test_every_kind_of_failure_has_an_errno(kind: ErrorKind) -> None:
     assert "why" in str(error)
 
 
+def test_a_protocol_may_end_its_side_as_soon_as_the_connection_is_open() -> None:
+    class Brief(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.write_eof()
+
+    async def test(bench: Bench) -> None:
+        opening = asyncio.ensure_future(bench.streams.create_connection(Brief(), OUTGOING))
+        await asyncio.sleep(0)
+        (connection,) = bench.driver.endpoint.connections
+        bench.tell(connection, Connected())
+        await opening
+        assert connection.calls == ["shutdown"]
+
+    run(test)
+
+
 def test_opening_that_is_cancelled_aborts_the_connection() -> None:
     async def test(bench: Bench) -> None:
         opening = asyncio.ensure_future(bench.streams.open_connection(OUTGOING))

@@ -365,6 +365,29 @@ def dissolved(host: str, port: int) -> None:
 
 
 @check
+def closed_while_connecting(host: str, port: int) -> None:
+    """A thread closes the socket while another one waits in connect(2), which returns then."""
+    libc = ctypes.CDLL(None)
+    address = sockaddr(host, port)
+    for pause_us in range(0, 2000, 100):
+        fd = libc.socket(family_of(host), socket.SOCK_STREAM, 0)
+        thread = threading.Thread(target=libc.connect, args=(fd, address, len(address)))
+        thread.start()
+        libc.usleep(pause_us)
+        os.close(fd)
+        thread.join(20)
+        assert not thread.is_alive(), pause_us
+
+
+def sockaddr(host: str, port: int) -> bytes:
+    family = family_of(host)
+    packed = socket.inet_pton(family, host)
+    if family == socket.AF_INET:
+        return struct.pack("=H", family) + struct.pack("!H", port) + packed + bytes(8)
+    return struct.pack("=H", family) + struct.pack("!HI", port, 0) + packed + bytes(4)
+
+
+@check
 def names_with_ends_of_lines(host: str, port: int) -> None:
     """Names of Unix sockets may hold anything; ports are free again all the same."""
     with socket.socket(socket.AF_UNIX) as named:
