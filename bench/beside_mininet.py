@@ -5,10 +5,13 @@ Run it with ``python bench/beside_mininet.py``: it prints one line for each netw
 document; ``--write docs/interchange.md`` puts the table between two marks of that page.
 
 Each network is a Mininet ``Topo`` with one ``TCLink``.  Debian's Mininet builds it anew for each
-transfer, and two processes send through it.  Here it is what ``testbed import mininet`` makes of
-the same file, with a ``bulk`` workload over netem.  Both use the TCP of one kernel, in user-mode
-Linux on a virtual clock: the load of this machine has no part in the numbers.  Goodput is payload
-over the time from the start of connecting to the last octet read.
+transfer, with static ARP entries, as ours has them.  Here it is what ``testbed import mininet``
+makes of the same file, with netem.  The same two programs send through both, over the TCP of one
+kernel, in user-mode Linux on a virtual clock: the load of this machine has no part in the numbers.
+Goodput is payload over the time from the start of connecting to the last octet read.
+
+Transfers start at different phases of the kernel's clock.  They decide which segments TCP makes of
+up to 64 KiB, and how long the last one is, which is on its way for up to 1 % of the transfer.
 """
 
 from __future__ import annotations
@@ -28,14 +31,17 @@ import testbed
 from testbed.analysis.statistics import estimate, ratio
 
 MACHINE: Final = "uml:7.3+virtual-time"
+PORT: Final = 5001  # of the programs below
 SIZE: Final = 5_000_000  # octets of a transfer
 MARGIN: Final = 0.05
 
-NETWORKS: Final = {  # TCLink's parameters, and how many transfers: loss is chance
-    "bw=10": 5,
-    "bw=10, delay='20ms'": 5,
-    "bw=10, delay='20ms', loss=1": 40,
-    "bw=10, delay='20ms', max_queue_size=20": 5,
+# When transfers start, in ms after their network is there and has no multicast of its own any more.
+STARTS: Final = tuple(10_000 + 137 * number for number in range(10))
+NETWORKS: Final = {  # TCLink's parameters, and how many transfers from each start: loss is chance
+    "bw=10": 1,
+    "bw=10, delay='20ms'": 1,
+    "bw=10, delay='20ms', loss=1": 4,
+    "bw=10, delay='20ms', max_queue_size=20": 1,
 }
 
 TOPO: Final = """
@@ -44,14 +50,6 @@ from mininet.topo import Topo
 class Pair(Topo):
     def build(self):
         self.addLink(self.addHost("client"), self.addHost("server"), {})
-"""
-EXPERIMENT: Final = """
-topology: {topology}
-stacks: [tcp]
-workload: {{kind: bulk, from: client, to: server, size: {size}B}}
-repetitions: {repetitions}
-probes: []
-wire: netem
 """
 SERVER: Final = """
 import socket, time
@@ -73,21 +71,22 @@ connection.close()
 print(began)
 """
 MININET: Final = """
-import sys
+import sys, time
 from mininet.link import TCLink
 from mininet.log import setLogLevel
 from mininet.net import Mininet
-folder, size, repetitions, server_program, client_program = sys.argv[1:]
+folder, size, starts, server_program, client_program = sys.argv[1:]
 sys.path.insert(0, folder)
 from net import Pair
 setLogLevel("error")
-for _ in range(int(repetitions)):
-    net = Mininet(Pair(), link=TCLink, controller=None)
+for start in starts.split():
+    net = Mininet(Pair(), link=TCLink, controller=None, autoStaticArp=True)
     net.start()
     client, server = net.get("client", "server")
     python = ["/usr/bin/python3", "-c"]
     taking = server.popen([*python, server_program], universal_newlines=True)
     taking.stdout.readline()
+    time.sleep(int(start) / 1000)
     giving = client.popen([*python, client_program, server.IP(), size], universal_newlines=True)
     began = float(giving.communicate()[0])
     octets, last = taking.communicate()[0].split()
@@ -147,8 +146,8 @@ def by_mininet(folder: Path, repetitions: int) -> list[float]:
     """Return the goodput of each transfer over Mininet's network."""
     said = in_machine(
         folder,
-        *("/usr/bin/python3", "-c", MININET, str(folder), str(SIZE), str(repetitions)),
-        *(SERVER, CLIENT),
+        *("/usr/bin/python3", "-c", MININET, str(folder), str(SIZE)),
+        *(" ".join(map(str, STARTS * repetitions)), SERVER, CLIENT),
     )
     return [float(line) for line in said.split()]
 
@@ -160,13 +159,55 @@ def by_testbed(folder: Path, repetitions: int) -> list[float]:
     script = f"{folder / 'net.py'}:Pair"
     subprocess.run([*ours, "import", "mininet", script, "-o", str(topology)], check=True)
     experiment = folder / "experiment.yaml"
-    text = EXPERIMENT.format(topology=topology, size=SIZE, repetitions=repetitions)
-    experiment.write_text(text)
+    experiment.write_text(json.dumps(experiment_over(topology, repetitions)))
     results = folder / "results"
     in_machine(folder, *ours, "run", "--json", "--results", str(results), str(experiment))
     (found,) = results.glob("experiment/*")
-    goodputs: list[float] = testbed.read(found).columns()["goodput"]
-    return goodputs
+    columns = testbed.read(found).columns()
+    return [
+        SIZE * 8 / (last - began)
+        for began, last in zip(columns["began"], columns["last"], strict=True)
+    ]
+
+
+def experiment_over(topology: Path, repetitions: int) -> dict[str, Any]:
+    """Return the experiment with the two programs; what they print are its metrics."""
+    python = ["/usr/bin/python3", "-c"]
+    sides = (
+        ("server", [*python, SERVER], "last", r"\d+ ([\d.]+)", {"ready": PORT}),
+        ("client", [*python, CLIENT, "{address}", str(SIZE)], "began", r"([\d.]+)", {}),
+    )
+    programs = [
+        {
+            "node": node,
+            "argv": argv,
+            "metrics": {
+                metric: {
+                    "regex": regex,
+                    "unit": "s",
+                    "better": "lower",
+                    "definition": "a moment of CLOCK_MONOTONIC",
+                }
+            },
+            **more,
+        }
+        for node, argv, metric, regex, more in sides
+    ]
+    return {
+        "topology": str(topology),
+        "stacks": ["tcp"],
+        "workload": {
+            "kind": "command",
+            "from": "client",
+            "to": "server",
+            "port": PORT,
+            "programs": programs,
+        },
+        "matrix": {"workload.start": [f"{start}ms" for start in STARTS]},
+        "repetitions": repetitions,
+        "probes": [],
+        "wire": "netem",
+    }
 
 
 def measure() -> Iterator[Row]:
@@ -184,7 +225,8 @@ def as_markdown(rows: list[Row]) -> str:
     for row in rows:
         parameters, *numbers = row.words()
         lines.append(f"| `{parameters}` | {' | '.join(numbers)} |")
-    repetitions = f"{min(NETWORKS.values())} transfers, with loss {max(NETWORKS.values())}"
+    least, most = (len(STARTS) * each(NETWORKS.values()) for each in (min, max))
+    repetitions = f"{least} transfers, with loss {most}"
     where = f"{repetitions}, of {SIZE / 1e6:.0f} MB; means and 95 % intervals, in `{MACHINE}`"
     return "\n".join([*lines, "", f"`python bench/beside_mininet.py`: {where}."])
 

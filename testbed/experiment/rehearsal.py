@@ -181,6 +181,11 @@ def _check_simulable(machine: str, topology: Topology, written: Document[Topolog
         for kind, path in devices_of(node):
             message = f"a simulated network has no {kind}: frames there have no headers to add"
             raise written.error(message, path, "run it on a kernel: --machine uml:7.3")
+    for link in topology.links:
+        if link.at_sender:
+            message = "simulated links are shaped in the middle: only kernels have qdiscs"
+            hint = "run it on a kernel: --machine uml:7.3"
+            raise written.error(message, join_path("links", link.name, "shaper"), hint)
 
 
 def _check_engine(topology: Topology, engine: str, written: Document[TopologySpec]) -> None:

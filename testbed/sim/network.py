@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from testbed.document import join_path
 from testbed.errors import InputError
 from testbed.middlebox.base import Middlebox
 from testbed.middlebox.kinds import boxes
@@ -69,6 +70,10 @@ class Network:
     ) -> None:
         for kind, path in (each for node in topology.nodes for each in devices_of(node)):
             raise InputError(f"a simulated network has no {kind}", path=path)
+        for link in topology.links:
+            if link.at_sender:
+                path = join_path("links", link.name, "shaper")
+                raise InputError("a simulated network has no shaper at the sender", path=path)
         self._agenda = loop.agenda
         self._state = NetworkState(topology)
         self._links = {link.name: link for link in topology.links}

@@ -55,6 +55,7 @@ _KEYS: Final[dict[type[spec.Spec], dict[str, str]]] = {
         "mtu": "octets",
         "offload": "segments larger than the MTU may cross",
         "duplex": "half: both directions share one medium",
+        "shaper": "where frames are shaped: in the middle, or at the interface that sends them",
     },
     spec.LinkSpec: {
         "between": "the two nodes, or of each what is to be said of its end",

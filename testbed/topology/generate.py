@@ -148,4 +148,5 @@ def _link(options: LinkOptions, a: str, b: str) -> LinkSpec:
         mtu=options.mtu,
         offload=options.offload,
         duplex=options.duplex,
+        shaper=options.shaper,
     )

@@ -178,6 +178,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     toward_a: Netem = Netem()
     offload: bool = False  # True: segments larger than the MTU may cross the link
     half_duplex: bool = False  # both directions share one medium
+    at_sender: bool = False  # shaped at the interfaces of its ends, not in the middle
     middlebox: tuple[Box, ...] = ()  # the first one nearest to a
 
     @property

@@ -294,13 +294,21 @@ class ChangeEndpoint(Placed, frozen=True, kw_only=True):
         return f"{_ip(self)} mptcp endpoint change id {self.endpoint.id} {words}"
 
 
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """The interface of an end of a link, as the place of a shaper."""
+
+    namespace: str
+    interface: str
+
+
 class AddWire(Operation, frozen=True, kw_only=True):
     """A shaped wire between two interfaces of the wire namespace.
 
     Frames that arrive at ``a`` leave through ``b`` shaped by ``toward_b``, and the other way round.
     With ``half_duplex`` only one frame is on the wire at a time, in whichever direction.
     Before that they go through the ``middlebox``, the first of them nearest to ``a``; ``nodes`` are
-    those at the ends of the link.
+    those at the ends of the link.  ``senders`` are the interfaces that send toward
+    ``a`` and toward ``b``, if frames are shaped there and not in the middle.
     """
 
     link: str
@@ -315,6 +323,7 @@ class AddWire(Operation, frozen=True, kw_only=True):
     half_duplex: bool = False
     middlebox: tuple[Box, ...] = ()
     nodes: tuple[str, str] = ("", "")
+    senders: tuple[Sender, Sender] | None = None
 
     def __str__(self) -> str:
         directions = [
@@ -324,6 +333,7 @@ class AddWire(Operation, frozen=True, kw_only=True):
         words = f"wire add {self.link} {self.a} {self.b} {' '.join(directions)}"
         offload = " offload on" if self.offload else ""
         offload += " duplex half" if self.half_duplex else ""
+        offload += " shaper sender" if self.senders else ""
         boxes = f" middlebox [{', '.join(map(str, self.middlebox))}]" if self.middlebox else ""
         return f"{words} mtu {self.mtu} engine {self.engine} seed {self.seed}{offload}{boxes}"
 

@@ -30,6 +30,7 @@ from testbed.topology.operations import (
     AddWire,
     AnyOperation,
     Plan,
+    Sender,
     SetLimits,
     SetMaster,
     SetSysctl,
@@ -68,10 +69,13 @@ def check_engine(topology: Topology, engine: str) -> None:
     """Check that an engine can carry all links.
 
     :raises InputError: a link has middleboxes or a shared medium, which the engine does not have,
-        or VLANs, whose tags the emulator does not see.
+        or VLANs, whose tags the emulator does not see, or a shaper at the sender, which only netem
+        can be.
     """
     tagged = _tagged(topology)
     for link in topology.links:
+        if link.at_sender:
+            _check_sender(link, engine)
         if link.name in tagged and (_emulated(link) or (link.wire and engine == "emulator")):
             raise InputError(
                 "the emulator carries no VLANs: packet sockets take the tags from frames",
@@ -88,6 +92,18 @@ def check_engine(topology: Topology, engine: str) -> None:
             path=join_path("links", link.name, key),
             hint="with the engine auto the emulator carries this link, and netem the others",
         )
+
+
+def _check_sender(link: Link, engine: str) -> None:
+    path = join_path("links", link.name, "shaper")
+    hint = "take shaper away: the shaper is in the middle then"
+    if not link.wire:
+        raise InputError("there is nothing to shape", path=path, hint="write 'netem: {}' beside it")
+    if _emulated(link):
+        what = "a shared medium" if link.half_duplex else "middleboxes"
+        raise InputError(f"a link with {what} is shaped in the middle", path=path, hint=hint)
+    if engine == "emulator":
+        raise InputError("the emulator shapes in the middle", path=path, hint=hint)
 
 
 def _tagged(topology: Topology) -> set[str]:
@@ -128,7 +144,8 @@ def _operations(topology: Topology, engine: str, seed: int) -> Iterator[AnyOpera
     tagged = _tagged(topology)
     for index, link in enumerate(topology.links):
         if link.wire:
-            yield _wire(index, link, "netem" if link.name in tagged else engine, seed)
+            only_netem = link.name in tagged or link.at_sender
+            yield _wire(index, link, "netem" if only_netem else engine, seed, switches)
 
 
 def _sysctls(node: Node, *, late: bool) -> Iterator[AnyOperation]:
@@ -235,7 +252,12 @@ def wire_seed(seed: int, link: str) -> int:
     return zlib.crc32(f"{seed} {link}".encode())
 
 
-def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
+def _sender(end: Interface, switches: Collection[str]) -> Sender:
+    namespace = WIRE if end.node in switches else end.node
+    return Sender(namespace=namespace, interface=end.name)
+
+
+def _wire(index: int, link: Link, engine: str, seed: int, switches: Collection[str]) -> AddWire:
     return AddWire(
         link=link.name,
         a=middle(index, "a"),
@@ -249,4 +271,5 @@ def _wire(index: int, link: Link, engine: str, seed: int) -> AddWire:
         half_duplex=link.half_duplex,
         middlebox=link.middlebox,
         nodes=(link.a.node, link.b.node) if link.middlebox else ("", ""),
+        senders=(_sender(link.b, switches), _sender(link.a, switches)) if link.at_sender else None,
     )

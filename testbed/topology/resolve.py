@@ -208,5 +208,6 @@ def _link(
         wire=bool(middlebox),
         offload=spec.offload,
         half_duplex=spec.duplex == "half",
+        at_sender=spec.shaper == "sender",
         middlebox=middlebox,
     )

@@ -143,6 +143,7 @@ class LinkOptions(Spec, frozen=True, kw_only=True):
     mtu: Mtu = 1500
     offload: bool = False  # True: segments larger than the MTU may cross the link
     duplex: Literal["full", "half"] = "full"  # half: both directions share one medium
+    shaper: Literal["middle", "sender"] = "middle"  # sender: at the interfaces of both ends
 
 
 class LinkSpec(LinkOptions, frozen=True, kw_only=True):

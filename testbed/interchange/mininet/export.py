@@ -182,7 +182,7 @@ def _notes(topology: Topology) -> Iterator[Note]:
                 yield Note(
                     f"{link.name} toward {direction}", f"{what} has no counterpart in TCLink"
                 )
-    if any(link.wire for link in topology.links):
+    if any(link.wire and not link.at_sender for link in topology.links):
         what = "TCLink shapes at the hosts' own interfaces; here wires are shaped in their middle"
         yield Note("", what)
 

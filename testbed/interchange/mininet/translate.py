@@ -20,6 +20,12 @@ _SHAPING: Final = ("bw", "delay", "jitter", "loss", "max_queue_size")
 _NOT_HERE: Final = (
     "use_hfsc", "use_tbf", "latency_ms", "enable_ecn", "enable_red", "speedup", "burst", "cburst"
 )  # fmt: skip
+# Mininet sets these on the machine when it starts (fixLimits in mininet/util.py), and its hosts'
+# namespaces take them over.
+_BUFFERS: Final = {
+    "net.ipv4.tcp_rmem": "10240 87380 16777216",
+    "net.ipv4.tcp_wmem": "10240 87380 16777216",
+}
 MOST_COMMANDS: Final = 3  # of a node, in a note
 
 
@@ -41,7 +47,7 @@ class _Translation:
         links: dict[str, Data] = {name: self._link(name, link) for name, link in self._named()}
         nodes: dict[str, Data] = {it.name: self._node(it) for it in self._recorded.nodes}
         self._tell()
-        data: dict[str, Data] = {"nodes": nodes, "links": links}
+        data: dict[str, Data] = {"sysctls": dict(_BUFFERS), "nodes": nodes, "links": links}
         return Imported(origin=origin, format=format, data=data, notes=tuple(self._notes))
 
     def _note(self, where: str, what: str) -> None:
@@ -83,6 +89,8 @@ class _Translation:
         found: dict[str, Data] = {"between": between}
         if self._offloaded(name, link, "corrupt" in first or "corrupt" in second):
             found["offload"] = True
+        if first or second:
+            found["shaper"] = "sender"
         if first == second:
             return found | ({"netem": first} if first else {})
         toward = {link.ends[1].node: first, link.ends[0].node: second}

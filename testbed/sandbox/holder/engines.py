@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from testbed.errors import OperationError, PlatformError, SandboxError
@@ -68,7 +68,7 @@ class EmulatorEngine:
 
     def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:  # noqa: ARG002 - of the protocol
         """See :class:`Engine`."""
-        options, _ = _toward(wire, operation.toward)
+        options = _toward(wire, operation.toward)
         self._started().set(wire.link, operation.toward, options)
 
     def verify(self, checks: Checks) -> None:
@@ -128,12 +128,17 @@ class EmulatorEngine:
 
 
 class NetemEngine:
-    """A redirect from each middle end to the other, and netem where the frames leave."""
+    """A redirect from each middle end to the other, and netem where the frames leave.
 
-    def __init__(self, namespace: Namespace, features: Features) -> None:
-        self._namespace = namespace
+    With a shaper at the sender, netem is at the interfaces of nodes, and only redirects here.
+    """
+
+    def __init__(self, namespaces: Mapping[str, Namespace], features: Features) -> None:
+        self._namespaces = namespaces
+        self._namespace = namespaces[ops.WIRE]
         self._features = features
         self._played: dict[tuple[str, str], Played] = {}
+        self._spaces: dict[tuple[str, str], Namespace] = {}  # of those that are played
 
     @property
     def next_ns(self) -> int:
@@ -142,18 +147,14 @@ class NetemEngine:
 
     def play(self, now_ns: int) -> None:
         """Change what changes by itself until now; :class:`OperationError` if it is refused."""
-        requests = [
-            request
-            for played in self._played.values()
-            if played.next_ns <= now_ns
-            for request in played.until(now_ns)
-        ]
-        self._request(requests, "play a trace")
+        for place, played in self._played.items():
+            if played.next_ns <= now_ns:
+                self._request(played.until(now_ns), "play a trace", self._spaces[place])
 
     def begin_traces(self) -> None:
         """Let what changes by itself begin anew; :class:`OperationError` if it is refused."""
-        requests = [request for played in self._played.values() for request in played.begin()]
-        self._request(requests, ops.BeginTraces())
+        for place, played in self._played.items():
+            self._request(played.begin(), ops.BeginTraces(), self._spaces[place])
 
     def in_force(self) -> dict[tuple[str, str], Netem]:
         """Return the options of the directions that change by themselves."""
@@ -161,12 +162,12 @@ class NetemEngine:
 
     def missing(self, wire: ops.AddWire) -> PlatformError | None:
         """Return why this kernel cannot carry a wire; None: it can."""
-        directions = (wire.toward_a, wire.toward_b)
+        directions, at_sender = (wire.toward_a, wire.toward_b), wire.senders is not None
         for netem in directions:
-            if found := direction.impossible(netem, wire.link):
+            if found := direction.impossible(netem, wire.link, at_sender=at_sender):
                 return found
-        needed = itertools.chain(*map(direction.needed, directions), ["redirect"])
-        names = dict.fromkeys(needed)
+        needed = (direction.needed(it, at_sender=at_sender) for it in directions)
+        names = dict.fromkeys(itertools.chain(*needed, ["redirect"]))
         return next(filter(None, map(self._features.missing, names)), None)
 
     def add(self, wire: ops.AddWire) -> None:
@@ -174,100 +175,142 @@ class NetemEngine:
         missing = self.missing(wire)
         if missing is not None:
             raise missing
+        for toward in ("a", "b"):
+            space, index = self._place(wire, toward, wire)
+            self._request(self._build(wire, toward, space, index), wire, space)
         way = self._features.redirect()
         a, b = (self._namespace.index(name, wire) for name in (wire.a, wire.b))
-        requests = [
-            *self._build(wire, "a", a),
-            *self._build(wire, "b", b),
-            *redirect.requests(way, a, b),
-            *redirect.requests(way, b, a),
-        ]
-        self._request(requests, wire)
+        requests = [*redirect.requests(way, a, b), *redirect.requests(way, b, a)]
+        self._request(requests, wire, self._namespace)
 
     def set(self, before: ops.AddWire, wire: ops.AddWire, operation: ops.SetWire) -> None:
         """See :class:`Engine`."""
-        toward = operation.toward
-        (old, _), (new, name) = (_toward(each, toward) for each in (before, wire))
-        if found := direction.impossible(new, wire.link):
+        toward, at_sender = operation.toward, wire.senders is not None
+        old, new = (_toward(each, toward) for each in (before, wire))
+        if found := direction.impossible(new, wire.link, at_sender=at_sender):
             raise found
-        index = self._namespace.index(name, operation)
+        space, index = self._place(wire, toward, operation)
         place, seed = (wire.link, toward), seed_toward(wire, toward)
         played = self._played.get(place)
         if played is not None and (old.trace, old.flap) == (new.trace, new.flap):
-            self._request(played.change(new), operation)
+            self._request(played.change(new), operation, space)
             return
-        following = Played.of(new, index, wire.mtu, seed, wire.seed)
+        following = self._player(new, wire, toward, index)
         requests = direction.change(
             index,
             old if played is None else played.in_force,
             new if following is None else following.in_force,
             wire.mtu,
             seed,
+            at_sender=at_sender,
         )
-        self._request(requests, operation)
+        self._request(requests, operation, space)
         self._played.pop(place, None)
         if following is not None:
-            self._played[place] = following
+            self._played[place], self._spaces[place] = following, space
 
     def verify(self, checks: Checks) -> None:
         """See :class:`Engine`."""
-        if not checks:
-            return
-        netlink = self._namespace.socket()
-        seen = direction.Seen(netlink)
+        seen: dict[str, direction.Seen] = {}
         for operation, wire in checks:
             a, b = (self._namespace.index(name, operation) for name in (wire.a, wire.b))
             for source, target, toward in ((a, b, "b"), (b, a, "a")):
-                options = self._options(wire, toward)
-                found = redirect.target_of(netlink, source)
+                found = redirect.target_of(self._namespace.socket(), source)
                 if found != target:
                     raise OperationError(
                         str(operation), wanted=f"a redirect to {target}", seen=f"one to {found}"
                     )
-                differs = direction.difference(target, options, wire.mtu, seen)
+                space, index = self._place(wire, toward, operation)
+                if space.name not in seen:
+                    seen[space.name] = direction.Seen(space.socket())
+                differs = direction.difference(
+                    index,
+                    self._options(wire, toward),
+                    wire.mtu,
+                    seen[space.name],
+                    at_sender=wire.senders is not None,
+                )
                 if differs is not None:
                     wanted, is_there = differs
                     raise OperationError(str(operation), wanted=wanted, seen=is_there)
 
     def counters(self, wires: Sequence[ops.AddWire]) -> Counters:
         """Return what some wires have done."""
-        if not wires:
-            return {}
-        names = {index: name for name, index in self._namespace.indices.items()}
-        states: dict[str, list[QdiscState]] = {}
-        for state in qdiscs.read_qdiscs(self._namespace.socket(), names):
-            states.setdefault(state.interface, []).append(state)
+        states: dict[str, dict[str, list[QdiscState]]] = {}
         found: Counters = {}
         for wire in wires:
             for toward in ("a", "b"):
-                _, name = _toward(wire, toward)
+                space, name = self._interface(wire, toward)
+                if space.name not in states:
+                    states[space.name] = _by_interface(space)
                 options = self._options(wire, toward)
-                found[wire.link, toward] = direction.counters(options, states[name])
+                found[wire.link, toward] = direction.counters(options, states[space.name][name])
         return found
 
-    def _build(self, wire: ops.AddWire, toward: str, index: int) -> list[Request]:
-        options, _ = _toward(wire, toward)
-        seed = seed_toward(wire, toward)
-        played = Played.of(options, index, wire.mtu, seed, wire.seed)
+    def _interface(self, wire: ops.AddWire, toward: str) -> tuple[Namespace, str]:
+        """Return the interface whose qdiscs shape a direction."""
+        if wire.senders is not None:
+            sender = wire.senders[toward == "b"]
+            return self._namespaces[sender.namespace], sender.interface
+        return self._namespace, wire.a if toward == "a" else wire.b
+
+    def _place(
+        self, wire: ops.AddWire, toward: str, operation: ops.Operation
+    ) -> tuple[Namespace, int]:
+        """Return its namespace and its index."""
+        space, name = self._interface(wire, toward)
+        return space, space.index(name, operation)
+
+    def _build(self, wire: ops.AddWire, toward: str, space: Namespace, index: int) -> list[Request]:
+        options = _toward(wire, toward)
+        played = self._player(options, wire, toward, index)
         if played is not None:
-            self._played[wire.link, toward] = played
+            place = wire.link, toward
+            self._played[place], self._spaces[place] = played, space
             options = played.in_force
-        return direction.build(index, options, wire.mtu, seed)
+        return direction.build(
+            index,
+            options,
+            wire.mtu,
+            seed_toward(wire, toward),
+            at_sender=wire.senders is not None,
+        )
+
+    def _player(self, options: Netem, wire: ops.AddWire, toward: str, index: int) -> Played | None:
+        return Played.of(
+            options,
+            index,
+            wire.mtu,
+            seed_toward(wire, toward),
+            wire.seed,
+            at_sender=wire.senders is not None,
+        )
 
     def _options(self, wire: ops.AddWire, toward: str) -> Netem:
         """Return what is in force now."""
         played = self._played.get((wire.link, toward))
-        return _toward(wire, toward)[0] if played is None else played.in_force
+        return _toward(wire, toward) if played is None else played.in_force
 
-    def _request(self, requests: Sequence[Request], operation: ops.Operation | str) -> None:
-        for error in self._namespace.socket().request(requests) if requests else ():
+    def _request(
+        self, requests: Sequence[Request], operation: ops.Operation | str, space: Namespace
+    ) -> None:
+        for error in space.socket().request(requests) if requests else ():
             if error is not None:
                 raise refusal(operation, error)
 
 
-def _toward(wire: ops.AddWire, toward: str) -> tuple[Netem, str]:
-    """Return the options of a direction, and the interface that its frames leave by."""
-    return (wire.toward_a, wire.a) if toward == "a" else (wire.toward_b, wire.b)
+def _by_interface(space: Namespace) -> dict[str, list[QdiscState]]:
+    """Return all qdiscs of a namespace."""
+    names = {index: name for name, index in space.indices.items()}
+    states: dict[str, list[QdiscState]] = {}
+    for state in qdiscs.read_qdiscs(space.socket(), names):
+        states.setdefault(state.interface, []).append(state)
+    return states
+
+
+def _toward(wire: ops.AddWire, toward: str) -> Netem:
+    """Return the options of a direction."""
+    return wire.toward_a if toward == "a" else wire.toward_b
 
 
 def seed_toward(wire: ops.AddWire, toward: str) -> int:

@@ -46,8 +46,8 @@ class Network:
         self.present: Present | None = None  # of what a plan has built
         self._features = features
         self._wire = wire
-        self._wires = Wires(wire, features)
         self._namespaces = {ops.WIRE: wire}
+        self._wires = Wires(self._namespaces, features)
         self._queues: dict[str, Queue] = {}
         self._bridges: list[tuple[ops.AddBridge, int]] = []  # still down
         self._has_settings = False  # sysctls are queued

@@ -23,8 +23,17 @@ class Played:
     """
 
     def __init__(
-        self, netem: Netem, plan: schedule.Schedule, index: int, mtu: int, seed: int, wire_seed: int
+        self,
+        netem: Netem,
+        plan: schedule.Schedule,
+        index: int,
+        mtu: int,
+        seed: int,
+        wire_seed: int,
+        *,
+        at_sender: bool,
     ) -> None:
+        self._at_sender = at_sender
         self._netem = netem
         self._plan = plan
         self._wire_seed = wire_seed
@@ -34,13 +43,18 @@ class Played:
         self.in_force = self._now()
 
     @classmethod
-    def of(cls, netem: Netem, index: int, mtu: int, seed: int, wire_seed: int) -> Played | None:
+    def of(
+        cls, netem: Netem, index: int, mtu: int, seed: int, wire_seed: int, *, at_sender: bool
+    ) -> Played | None:
         """Return the player of a direction; None: nothing changes by itself.
 
+        :param at_sender: as for :func:`testbed.sandbox.netlink.direction.layers`.
         :raises InputError: the trace cannot be used.
         """
         plan = schedule.of(netem, seed=wire_seed, epoch_ns=time.monotonic_ns())
-        return None if plan is None else cls(netem, plan, index, mtu, seed, wire_seed)
+        if plan is None:
+            return None
+        return cls(netem, plan, index, mtu, seed, wire_seed, at_sender=at_sender)
 
     @property
     def next_ns(self) -> int:
@@ -76,7 +90,12 @@ class Played:
         key = before, self.in_force
         if key not in self._requests:
             self._requests[key] = direction.change(
-                self._index, before, self.in_force, self._mtu, self._seed
+                self._index,
+                before,
+                self.in_force,
+                self._mtu,
+                self._seed,
+                at_sender=self._at_sender,
             )
         return self._requests[key]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -23,9 +23,9 @@ ENDS: Final = ("a", "b")
 class Wires:
     """All wires; the engines do the work."""
 
-    def __init__(self, namespace: Namespace, features: Features) -> None:
-        self._emulated = EmulatorEngine(namespace)
-        self._kernel = NetemEngine(namespace, features)
+    def __init__(self, namespaces: Mapping[str, Namespace], features: Features) -> None:
+        self._emulated = EmulatorEngine(namespaces[ops.WIRE])
+        self._kernel = NetemEngine(namespaces, features)
         self._engines: dict[str, Engine] = {"netem": self._kernel, "emulator": self._emulated}
         self._wires: dict[str, ops.AddWire] = {}  # with the engine and the options in force
 
@@ -156,9 +156,13 @@ def _command(wire: ops.AddWire, toward: str) -> str:
     options = netem.options()
     if netem.limit is not None and netem.trace is None:
         options["limit"] = str(netem.limit_packets(wire.mtu))  # tc knows packets only
-    device = wire.a if toward == "a" else wire.b
-    if netem.queue is not None and netem.rate is not None:
-        commands = direction.commands(netem, wire.mtu)
-        return "; ".join(each.format(f"tc -n {ops.WIRE}", f"dev {device}") for each in commands)
-    words = f"tc -n {ops.WIRE} qdisc change dev {device} root netem {grammar.join(options)}".strip()
+    space, device = ops.WIRE, wire.a if toward == "a" else wire.b
+    at_sender = wire.senders is not None
+    if wire.senders is not None:
+        sender = wire.senders[toward == "b"]
+        space, device = sender.namespace, sender.interface
+    if netem.rate is not None and (netem.queue is not None or at_sender):
+        commands = direction.commands(netem, wire.mtu, at_sender=at_sender)
+        return "; ".join(each.format(f"tc -n {space}", f"dev {device}") for each in commands)
+    words = f"tc -n {space} qdisc change dev {device} root netem {grammar.join(options)}".strip()
     return words if wire.engine == "netem" else f"{words}  # {wire.engine}"

@@ -1,12 +1,15 @@
 """One direction of a wire in the kernel: the qdiscs of the interface that frames leave by.
 
-Without a queue that is netem alone; with one see :mod:`testbed.sandbox.netlink.queues`.
+In the middle of a wire without a queue that is netem alone.  With a queue, and at the sender, the
+rate is a class of htb and netem is below it: see :mod:`testbed.sandbox.netlink.queues`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+
+import msgspec
 
 from testbed.errors import PlatformError
 from testbed.netlink.codec import Request
@@ -15,12 +18,15 @@ from testbed.sandbox.netlink import netem as kernel
 from testbed.sandbox.netlink import qdiscs, queues
 from testbed.sandbox.observation import QdiscState
 from testbed.units import format_rate
-from testbed.wire.netem import Netem, WireCounters
+from testbed.wire.netem import Limit, Netem, Rate, WireCounters
 from testbed.wire.queues import grammar
 from testbed.wire.queues.kinds import kind_of
 from testbed.wire.steps import every
 
 _BELOW_HTB: Final = kernel.Place(queues.CLASS, queues.NETEM)
+# The bucket of a class of htb for which tc(8) is told none, as Mininet leaves cburst: one MTU of
+# tc's.  The larger one that Mininet gives for burst has no effect beside it.
+_TC_BURST: Final = 1600  # octets
 
 
 class Seen:
@@ -36,94 +42,144 @@ class Seen:
         return queues.read_shaper(self._netlink, index)
 
 
-def needed(netem: Netem) -> tuple[str, ...]:
+class Layers(msgspec.Struct, frozen=True):
+    """The qdiscs of a direction, the first one at the root.
+
+    :param rate: of htb's class; ``None``: netem is the root, and has the rate itself.
+    :param netem: what netem does.
+    :param queue: all options, if there is a discipline below netem.
+    """
+
+    rate: Rate | None
+    netem: Netem
+    queue: Netem | None
+
+
+def layers(netem: Netem, mtu: int, *, at_sender: bool = False) -> Layers:
+    """Return the qdiscs that carry out a direction.
+
+    :param at_sender: they are those of the sender's own interface.  As in Mininet, htb has the rate
+        there, and netem below it the limit.
+    """
+    if netem.rate is None or not (netem.queue or at_sender):
+        return Layers(rate=None, netem=netem, queue=None)
+    if netem.queue is not None:
+        return Layers(rate=netem.rate, netem=queues.without_queue(netem), queue=netem)
+    limit = Limit(value=netem.limit_packets(mtu))
+    return Layers(
+        rate=msgspec.structs.replace(netem.rate, burst=_TC_BURST),
+        netem=msgspec.structs.replace(netem, rate=None, limit=limit),
+        queue=None,
+    )
+
+
+def needed(netem: Netem, *, at_sender: bool = False) -> tuple[str, ...]:
     """Return the names of the qdiscs that a direction needs."""
-    names = [queues.QDISCS[kind_of(each.queue)] for each in every(netem) if each.queue]
-    return ("netem", "htb", *names) if names else ("netem",)
+    options = every(netem)
+    names = [queues.QDISCS[kind_of(each.queue)] for each in options if each.queue]
+    htb = names or (at_sender and any(each.rate for each in options))
+    return ("netem", "htb", *names) if htb else ("netem",)
 
 
-def impossible(netem: Netem, link: str) -> PlatformError | None:
+def impossible(netem: Netem, link: str, *, at_sender: bool = False) -> PlatformError | None:
     """Return why no kernel can carry a direction; None: one can."""
     options = every(netem)
+    of_htb = (each.rate for each in options if each.rate and (each.queue or at_sender))
     if any(each.trace for each in options):
         what, why = "netem cannot replay opportunities", f"link {link} gives its rate so"
-    elif because := next(filter(None, map(_not_shaped, options)), None):
-        what, why = f"htb knows no {because}", f"link {link} has a queue in front of such a rate"
+    elif because := next(filter(None, map(queues.cannot_shape, of_htb)), None):
+        where = "at its senders" if at_sender else "in front of such a rate"
+        what, why = f"htb knows no {because}", f"link {link} has a queue {where}"
     else:
         return None
-    return PlatformError(what, why=why, instead="use the emulator: --wire emulator, or auto")
+    instead = "use the emulator: --wire emulator, or auto"
+    return PlatformError(what, why=why, instead="shape in the middle" if at_sender else instead)
 
 
-def _not_shaped(netem: Netem) -> str | None:
-    return queues.cannot_shape(netem.rate) if netem.queue and netem.rate else None
-
-
-def build(index: int, netem: Netem, mtu: int, seed: int) -> list[Request]:
+def build(
+    index: int, netem: Netem, mtu: int, seed: int, *, at_sender: bool = False
+) -> list[Request]:
     """Return the requests that make the qdiscs of an interface."""
-    if netem.queue is None or netem.rate is None:
+    found = layers(netem, mtu, at_sender=at_sender)
+    if found.rate is None:
         return [kernel.new_qdisc(index, netem, mtu, seed)]
     return [
-        *queues.new_shaper(index, netem.rate, mtu),
-        kernel.new_qdisc(index, queues.without_queue(netem), mtu, seed, _BELOW_HTB),
-        queues.new_queue(index, netem, mtu),
+        *queues.new_shaper(index, found.rate, mtu),
+        kernel.new_qdisc(index, found.netem, mtu, seed, _BELOW_HTB),
+        *([] if found.queue is None else [queues.new_queue(index, found.queue, mtu)]),
     ]
 
 
-def change(index: int, old: Netem, new: Netem, mtu: int, seed: int) -> list[Request]:
+def change(
+    index: int, old: Netem, new: Netem, mtu: int, seed: int, *, at_sender: bool = False
+) -> list[Request]:
     """Return the requests that change what is different in place; what is held stays.
 
     :raises PlatformError: it is not possible in place.
     """
     kinds = [each.queue and kind_of(each.queue) for each in (old, new)]
-    if kinds[0] != kinds[1]:
+    before, after = (layers(each, mtu, at_sender=at_sender) for each in (old, new))
+    if kinds[0] != kinds[1] or (before.rate is None) is not (after.rate is None):
+        instead = "use the emulator: --wire emulator"
+        what = f"change a queue from {kinds[0]} to {kinds[1]}"
+        if kinds[0] == kinds[1]:
+            what, instead = "add or remove a rate at the sender", "have a rate from the beginning"
         raise PlatformError(
-            f"the kernel cannot change a queue from {kinds[0]} to {kinds[1]}",
+            f"the kernel cannot {what}",
             why="what waits in a qdisc is lost with it",
-            instead="use the emulator: --wire emulator",
+            instead=instead,
         )
-    if new.queue is None or new.rate is None:
+    if after.rate is None:
         return [kernel.change_qdisc(index, new, mtu, seed)]
     requests = []
-    if old.rate != new.rate:
-        requests.append(queues.change_shaper(index, new.rate, mtu))
-    below = queues.without_queue(new)
-    if queues.without_queue(old) != below:
-        requests.append(kernel.change_qdisc(index, below, mtu, seed, _BELOW_HTB))
-    if queues.parameters(old, mtu) != queues.parameters(new, mtu):
+    if before.rate != after.rate:
+        requests.append(queues.change_shaper(index, after.rate, mtu))
+    if before.netem != after.netem:
+        requests.append(kernel.change_qdisc(index, after.netem, mtu, seed, _BELOW_HTB))
+    if after.queue and queues.parameters(old, mtu) != queues.parameters(new, mtu):
         requests.append(queues.change_queue(index, new, mtu))
     return requests
 
 
-def commands(netem: Netem, mtu: int) -> tuple[str, ...]:
-    """Return the tc(8) commands that change a queue, with places for tc and the device."""
-    assert netem.queue is not None  # noqa: S101 - asked by the caller
-    assert netem.rate is not None  # noqa: S101 - as Netem has it
-    kind = kind_of(netem.queue)
-    rate = format_rate(netem.rate.bits_per_second)
-    _, _, options = grammar.write(netem.queue).partition(" ")
-    if kind == "fifo":
-        options = f"limit {queues.parameters(netem, mtu)['limit']}"
-    below = queues.without_queue(netem).to_tc()
-    return (
-        f"{{0}} class change {{1}} parent 1: classid 1:1 htb rate {rate} burst {netem.rate.burst}b",
-        f"{{0}} qdisc change {{1}} parent 1:1 handle 10: netem {below}",
-        f"{{0}} qdisc change {{1}} parent 10:1 handle 20: {queues.QDISCS[kind]} {options}".strip(),
-    )
+def commands(netem: Netem, mtu: int, *, at_sender: bool = False) -> tuple[str, ...]:
+    """Return the tc(8) commands that change htb and what is below it.
+
+    They have places for tc itself and for the device.
+    """
+    found = layers(netem, mtu, at_sender=at_sender)
+    assert found.rate is not None  # noqa: S101 - asked by the caller
+    rate, burst = format_rate(found.rate.bits_per_second), found.rate.burst
+    words = [
+        f"{{0}} class change {{1}} parent 1: classid 1:1 htb rate {rate} burst {burst}b",
+        f"{{0}} qdisc change {{1}} parent 1:1 handle 10: netem {found.netem.to_tc()}",
+    ]
+    if netem.queue is not None:
+        kind = kind_of(netem.queue)
+        _, _, options = grammar.write(netem.queue).partition(" ")
+        if kind == "fifo":
+            options = f"limit {queues.parameters(netem, mtu)['limit']}"
+        below = f"handle 20: {queues.QDISCS[kind]} {options}".strip()
+        words.append(f"{{0}} qdisc change {{1}} parent 10:1 {below}")
+    return tuple(words)
 
 
-def difference(index: int, netem: Netem, mtu: int, seen: Seen) -> tuple[str, str] | None:
+def difference(
+    index: int, netem: Netem, mtu: int, seen: Seen, *, at_sender: bool = False
+) -> tuple[str, str] | None:
     """Return in words what differs, as wanted and as seen; None: nothing."""
-    own = netem if netem.queue is None else queues.without_queue(netem)
-    wanted, found = kernel.parameters(own, mtu), seen.netem.get(index)
+    own = layers(netem, mtu, at_sender=at_sender)
+    wanted, found = kernel.parameters(own.netem, mtu), seen.netem.get(index)
     if found is None:
         return "a netem qdisc", "another or none"
     if found != wanted:
         return kernel.difference(wanted, found)
-    if netem.queue is None or netem.rate is None:
+    if own.rate is None:
         return None
-    shaper, seen_shaper = queues.shaper(netem.rate), seen.shaper(index)
+    shaper, seen_shaper = queues.shaper(own.rate), seen.shaper(index)
     if shaper != seen_shaper:
         return str(shaper), str(seen_shaper)
+    if netem.queue is None:
+        return None
     kind, options = kind_of(netem.queue), queues.parameters(netem, mtu)
     seen_kind, seen_options = seen.queues.get(index, ("none", {}))
     if kind == seen_kind and queues.agree(options, seen_options, kind):
@@ -140,18 +196,19 @@ def counters(netem: Netem, states: Iterable[QdiscState]) -> WireCounters:
     """
     by_kind = {state.kind: state for state in states}
     own = by_kind["netem"]
+    root = by_kind.get("htb", own)
     if netem.queue is None:
         lossy = netem.loss is not None
         return WireCounters(
-            forwarded_packets=own.sent_packets,
-            forwarded_bytes=own.sent_bytes,
+            forwarded_packets=root.sent_packets,
+            forwarded_bytes=root.sent_bytes,
             dropped_loss=own.dropped if lossy else 0,
             dropped_limit=0 if lossy else own.dropped,
             queued_packets=own.queued_packets,
             queued_bytes=own.queued_bytes,
         )
     kind = kind_of(netem.queue)
-    root, queue = by_kind["htb"], by_kind[queues.QDISCS[kind]]
+    queue = by_kind[queues.QDISCS[kind]]
     full = queue.dropped if kind == "fifo" else min(queue.dropped, queue.overlimit)
     return WireCounters(
         forwarded_packets=root.sent_packets,

@@ -6,17 +6,23 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import InputError
 from testbed.interchange import mininet
 from testbed.interchange.mininet.commands import understood
-from testbed.topology.load import load_topology, loads_topology
+from testbed.topology.load import loads_topology
 from testbed.topology.plan import plan
 from testbed.topology.resolve import resolve
 
 ROOT = Path(__file__).parents[3]
+# Mininet sets these on the machine when it starts.
+BUFFERS = {
+    "net.ipv4.tcp_rmem": "10240 87380 16777216",
+    "net.ipv4.tcp_wmem": "10240 87380 16777216",
+}
 MULTIPATH = '''\
 """Two paths over a router, configured by commands; programs are started, files written."""
 import os
@@ -85,12 +91,14 @@ def test_a_script_that_configures_its_hosts_by_commands(tmp_path, monkeypatch):
     }
     first, second, third = found.data["links"].values()
     assert [*found.data["links"]] == ["client-router", "client-router-2", "router-server"]
+    assert found.data["sysctls"] == BUFFERS
     assert first == {
         "between": {
             "client": {"interface": "client-eth0", "addresses": ["10.0.0.2/24"]},
             "router": {"interface": "router-eth0", "addresses": ["10.0.0.1/24"]},
         },
         "offload": True,
+        "shaper": "sender",
         "netem": {"delay": "5ms 1ms", "rate": "10mbit", "loss": "1%"},
     }
     assert second["between"]["client"]["endpoint"] == ["backup"]
@@ -127,6 +135,7 @@ def test_a_topology_by_its_name(tmp_path):
     assert star.data["links"]["h2-s1"] == {
         "between": {"h2": {"interface": "h2-eth0"}, "s1": {}},
         "offload": True,
+        "shaper": "sender",
         "netem": {"rate": "5mbit"},
     }
     line = read(tmp_path / "custom.py", CUSTOM, "line")
@@ -246,7 +255,12 @@ links:
 
 @pytest.mark.parametrize("name", ["two_paths", "multi_hop", "single_homed_server"])
 def test_what_is_exported_is_imported_as_the_same_network(tmp_path, name):
-    there = resolve(load_topology(ROOT / "topologies" / f"{name}.yaml"))
+    described = yaml.safe_load((ROOT / "topologies" / f"{name}.yaml").read_text())
+    described["sysctls"] = BUFFERS
+    for link in described["links"].values():
+        if "netem" in link:
+            link["shaper"] = "sender"
+    there = resolve(loads_topology(yaml.safe_dump(described, sort_keys=False), f"{name}.yaml"))
     script = mininet.write(there, f"{name}.yaml").text
     found = read(tmp_path / f"{name}.py", script)
     back = resolve(loads_topology(found.text(), f"{name}.yaml"))

@@ -7,7 +7,7 @@ import pytest
 from testbed.errors import PlatformError
 from testbed.sandbox.netlink import direction, queues, tc
 from testbed.sandbox.observation import QdiscState
-from testbed.wire.netem import Netem
+from testbed.wire.netem import Netem, Rate
 
 KINDS = (
     "fifo limit 50",
@@ -80,6 +80,58 @@ def test_only_what_changes_is_changed() -> None:
 def test_the_kind_of_a_queue_is_not_changed_under_what_waits(other: str) -> None:
     with pytest.raises(PlatformError, match="cannot change a queue"):
         direction.change(3, wire("codel"), Netem.parse(other), 1500, 1)
+
+
+SENT = Netem.parse("rate 10mbit delay 20ms loss 1% limit 20")
+
+
+def test_at_the_sender_htb_has_the_rate_and_netem_the_rest_with_the_limit() -> None:
+    """So does Mininet (mininet/link.py): a class of htb, and netem below it."""
+    found = direction.layers(SENT, 1500, at_sender=True)
+    assert found.rate == Rate(bits_per_second=10_000_000, burst=1600)
+    assert found.netem == Netem.parse("delay 20ms loss 1% limit 20")
+    assert found.queue is None
+    assert direction.needed(SENT, at_sender=True) == ("netem", "htb")
+    requests = direction.build(3, SENT, 1500, 1, at_sender=True)
+    assert [(it.handle, it.parent) for it in map(tc.read, requests)] == [
+        (queues.HTB, tc.ROOT),
+        (queues.CLASS, queues.HTB),
+        (queues.NETEM, queues.CLASS),
+    ]
+
+
+def test_at_the_sender_a_limit_in_octets_becomes_packets_before_the_rate_is_gone() -> None:
+    netem = Netem.parse("rate 10mbit delay 20ms limit 30kb")
+    found = direction.layers(netem, 1500, at_sender=True)
+    assert found.netem.limit_packets(1500) == netem.limit_packets(1500) == 38
+
+
+def test_at_the_sender_without_a_rate_there_is_netem_alone() -> None:
+    netem = Netem.parse("delay 20ms")
+    assert direction.layers(netem, 1500, at_sender=True).rate is None
+    assert direction.needed(netem, at_sender=True) == ("netem",)
+    assert len(direction.build(3, netem, 1500, 1, at_sender=True)) == 1
+
+
+def test_at_the_sender_only_what_changes_is_changed() -> None:
+    def requests(text: str) -> int:
+        return len(direction.change(3, SENT, Netem.parse(text), 1500, 1, at_sender=True))
+
+    assert requests(SENT.to_tc()) == 0
+    assert requests("rate 20mbit delay 20ms loss 1% limit 20") == 1
+    assert requests("rate 20mbit delay 30ms") == 2
+    with pytest.raises(PlatformError, match="cannot add or remove a rate at the sender"):
+        requests("delay 20ms")
+
+
+def test_at_the_sender_tc_is_told_of_both() -> None:
+    assert direction.commands(SENT, 1500, at_sender=True) == (
+        "{0} class change {1} parent 1: classid 1:1 htb rate 10mbit burst 1600b",
+        "{0} qdisc change {1} parent 1:1 handle 10: netem limit 20 delay 20ms loss 1%",
+    )
+    error = direction.impossible(Netem.parse("rate 10mbit -14"), "wifi", at_sender=True)
+    assert error is not None
+    assert "shape in the middle" in str(error)
 
 
 def test_drops_are_told_apart() -> None:
