@@ -283,8 +283,8 @@ def _check_figure(written: Document[PublishedSpec], paper: Paper, index: int) ->
     with written.placing(join_path("figures", index)):
         experiment = _named(paper, figure.experiment)
         metric_of(figure.metric)
-        axes = [name for name in (figure.x, figure.y, *figure.where) if name is not None]
-        for name in axes:
+        axes = (figure.x, figure.y, figure.paths, *figure.where)
+        for name in filter(None, axes):
             if name not in experiment.spec.parameters:
                 hint = nearest(name, experiment.spec.parameters)
                 raise InputError(f"{name!r} is no parameter of {experiment.name}", hint=hint)

@@ -10,7 +10,7 @@ from typing import Final
 from testbed.papers import measured, tables
 from testbed.papers.judging import JudgedPaper, Word, judged
 from testbed.papers.load import Paper
-from testbed.papers.measured import Measured
+from testbed.papers.measured import Measured, MeasuredSide
 from testbed.papers.spec import Side
 
 PAGE: Final = Path("docs/papers.md")
@@ -41,7 +41,8 @@ where there are none, it has those that came with testbed, as this page does.
 Each claim is judged twice. *ours* is the stack of this project in a [simulation](simulation.md).
 *kernel* is Linux in user-mode Linux on a [virtual clock](virtual-time.md), or in the machine that
 the experiment names. Both give the same numbers each time. An interval, in brackets or after ±, is
-of 95 %, over repetitions with different seeds.
+of 95 %, over repetitions with different seeds. The first table of each publication says with which
+commit of testbed each experiment was measured.
 
 | verdict | when |
 | --- | --- |
@@ -56,6 +57,7 @@ A published number was read *literally*, in the publication itself, unless the t
 *secondary*: then the publication was not at hand, and the number is from others who cite it.
 
 """
+_MEASURED: Final = ("experiment", "side", "machine", "testbed and commit", "day", "cells")
 FOOT: Final = """\
 ## How to add one
 
@@ -87,6 +89,11 @@ seed chooses; `--full` takes all. In an expectation about a table of cases, `in_
 in which share of the cells the bounds must hold, and with `best: true` it is relative to the best
 of several selectors, not to their sum. `cases: FILE.csv` takes the cases from a table whose
 columns are `case` and the paths that it sets.
+
+A figure is `bars`, `lines`, a `heatmap` or a `cdf`, as in the publication; published values of its metric are marked.
+With `relative_to` it shows ratios, and with `benefit_over: TCP` and `paths: workload.via` the experimental aggregation
+benefit: 0 is what the best path gives alone, 1 the sum of all. `points` of a `cdf` mark what was published of a
+distribution.
 """
 
 
@@ -122,17 +129,25 @@ def _paper(paper: Paper, values: Measured, found: JudgedPaper, root: Path) -> It
     yield f"## {paper.name}\n\n"
     yield f"{published.authors}: [{published.title}]({published.link}). {published.venue}.\n"
     yield f"[What it says, and what we changed]({place}/source.md).\n\n"
-    where = [
-        f"{it.experiment}, {it.side}: `{it.machine}`"
-        + (f", Linux {it.kernel}" if it.kernel else "")
-        + (f" ({part})" if (part := it.part(paper.experiments[it.experiment])) else "")
-        for it in values.now(paper).sides
-    ]
-    yield f"Measured: {'; '.join(where) or 'nothing yet'}.\n\n"
+    now = values.now(paper).sides
+    yield table(_MEASURED, [_where(paper, it) for it in now]) if now else "Nothing was measured.\n"
+    yield "\n"
     rows = [*tables.value_rows(found)]
     if rows:
         yield table(tables.VALUES, rows) + "\n"
     yield from _explanations(found)
+
+
+def _where(paper: Paper, side: MeasuredSide) -> Sequence[str]:
+    """Return a row: what was measured where, with what, and when."""
+    return (
+        side.experiment,
+        str(side.side),
+        f"`{side.machine}`" + (f", Linux {side.kernel}" if side.kernel else ""),
+        side.testbed,
+        side.created_at[:10],
+        side.part(paper.experiments[side.experiment]) or "all",
+    )
 
 
 def _explanations(found: JudgedPaper) -> Iterator[str]:

@@ -93,6 +93,21 @@ class ValueSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise InputError(f"{self.value!r} is not a number", path="value", hint="write 1.12")
 
 
+class PointSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published point of a distribution: so large a share is at most so much.
+
+    :param label: what it says, in a few words.
+    :param value: in the metric's unit, or a ratio.
+    :param where: the section or figure.
+    """
+
+    label: Text
+    value: float
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    where: Text
+    read: Read
+
+
 class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One figure, in the form in which the publication has it.
 
@@ -100,9 +115,15 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         the cells; ``lines``: over the numbers of ``x``; ``heatmap``: over ``x`` and ``y``.
     :param metric: what is drawn; published values of this metric and experiment are marked.
     :param relative_to: draw ratios, as of a published value.
-    :param x: a parameter of the matrix; ``y`` likewise.
+    :param benefit_over: draw the experimental aggregation benefit of goodputs: over those of this
+        stack, of several that of the same side, which has one for each value of the parameter
+        ``paths`` (Paasch, Ferlin, Alay and Bonaventure, CoNEXT 2013).
+    :param x: a parameter of the matrix; ``y`` likewise. ``x_label`` and ``y_label`` are written
+        instead of their names.
     :param where: only cells with these parameters.
     :param stacks: only these.
+    :param logarithmic: the axis of a ``cdf``.
+    :param points: of a ``cdf``, as published.
     """
 
     title: Text
@@ -114,21 +135,42 @@ class FigureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     where: dict[str, Scalar] = {}
     stacks: tuple[str, ...] = ()
     relative_to: Base = None
+    benefit_over: Base = None
+    paths: str | None = None
+    x_label: str | None = None
+    y_label: str | None = None
+    logarithmic: bool = False
+    points: tuple[PointSpec, ...] = ()
 
     @property
     def bases(self) -> tuple[str, ...]:
         """What it is relative to; nothing if it shows the metric itself."""
-        return bases(self.relative_to)
+        return bases(self.relative_to or self.benefit_over)
 
     @property
     def shown(self) -> str:
         """What is drawn, in words."""
+        if self.benefit_over:
+            return "experimental aggregation benefit"
         return " relative to ".join(filter(None, (self.metric, " or ".join(self.bases))))
+
+    @property
+    def across(self) -> str:
+        """What the horizontal axis is, in words."""
+        return self.x_label or self.x or ""
 
     def __post_init__(self) -> None:
         for name in _NEEDS[self.form]:
             if getattr(self, name) is None:
                 raise InputError(f"a figure of form {self.form!r} has {name!r}", path=name)
+        if self.form != "cdf":
+            for name in ("logarithmic", "points"):
+                if getattr(self, name):
+                    raise InputError(f"a figure of form {self.form!r} has no {name!r}", path=name)
+        if (self.benefit_over is None) != (self.paths is None):
+            raise InputError("'benefit_over' and 'paths' go together", path="paths")
+        if self.benefit_over and self.relative_to:
+            raise InputError("it is a ratio or a benefit", path="relative_to")
 
 
 class PublishedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,15 +19,19 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
     :param ticks: values, each with its label.
     :param unit: what the numbers written are in; empty for counts.
+    :param logarithmic: equal ratios take equal room; all values are above 0.
     """
 
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...]
     unit: str
+    logarithmic: bool = False
 
     def place(self, value: float) -> float:
         """Return where a value lies, from 0 to 1."""
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
@@ -52,6 +56,27 @@ def axis(high: float, unit: Unit, low: float = 0.0, count: int = 4) -> Axis:
             (n * step * factor, written(n * step, decimals)) for n in range(first, last + 1)
         ),
         unit=name,
+    )
+
+
+def decades(low: float, high: float, unit: Unit) -> Axis:
+    """Return a logarithmic axis between ticks at 1, 2 and 5 times powers of ten.
+
+    :param low: above 0.
+    """
+    factor, name = scale(unit, high)
+    first, last = (math.floor(math.log10(end / factor)) for end in (low, high))
+    steps = [step * 10.0**power for power in range(first, last + 2) for step in (1, 2, 5)]
+    below = [step for step in steps if step * factor <= low * (1 + 1e-9)]
+    start = steps.index(below[-1]) if below else 0
+    end = next(n for n, step in enumerate(steps) if n > start and step * factor >= high)
+    shown = steps[start : end + 1]
+    return Axis(
+        low=shown[0] * factor,
+        high=shown[-1] * factor,
+        ticks=tuple((step * factor, f"{step:g}") for step in shown),
+        unit=name,
+        logarithmic=True,
     )
 
 

@@ -11,6 +11,12 @@ class Paragraph(msgspec.Struct, frozen=True, tag="paragraph"):
     text: str
 
 
+class Heading(msgspec.Struct, frozen=True, tag="heading"):
+    """The title of a part of a section."""
+
+    text: str
+
+
 class Line(msgspec.Struct, frozen=True, tag="line"):
     """A verdict, or a status: a word with a meaning and what is said."""
 
@@ -68,7 +74,7 @@ class Fold(msgspec.Struct, frozen=True, tag="fold"):
     open: bool = False
 
 
-Block = Paragraph | Line | Table | Figure | Grid | Code | Link | Fold
+Block = Paragraph | Heading | Line | Table | Figure | Grid | Code | Link | Fold
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
+from testbed.analysis.verdicts import Verdict
 from testbed.papers import tables
 from testbed.papers.judging import JudgedPaper, Word
 from testbed.papers.load import Paper
 from testbed.papers.measured import Measured
-from testbed.papers.spec import Side
+from testbed.papers.spec import Read, Side
 from testbed.report import published_figures
-from testbed.report.blocks import Article, Block, Fold, Line, Link, Paragraph, Section, Table
+from testbed.report.blocks import (
+    Article,
+    Block,
+    Fold,
+    Heading,
+    Line,
+    Link,
+    Paragraph,
+    Section,
+    Table,
+)
 from testbed.report.page import render
 
-_WORDS = {Word.REPRODUCED: "pass", Word.NOT: "regressed", Word.CANNOT: "inconclusive"}
+_MET: Final = {
+    Verdict.PASS: "met",
+    Verdict.REGRESSED: "not met",
+    Verdict.INCONCLUSIVE: "undecided",
+}
 
 
 def page_of(paper: Paper, values: Measured, found: JudgedPaper) -> str:
@@ -78,20 +94,22 @@ def _facts(every: Sequence[JudgedPaper]) -> Iterator[Line]:
     for side, words in tables.counts(every).items():
         for word, count in words.items():
             if count:
-                yield Line(_WORDS[word], f"{side}: {count} claims {word}")
+                yield Line(word, f"by {side}: {count} {'claim' if count == 1 else 'claims'}")
 
 
 def _claims(found: JudgedPaper) -> Iterator[Block]:
     for claim in found.claims:
-        yield Paragraph(f"{claim.claim.says} ({claim.claim.where})")
+        secondary = "" if claim.claim.read is Read.LITERALLY else "; secondary"
+        yield Heading(f"{claim.claim.says} ({claim.claim.where}{secondary})")
         for side in Side:
             what = claim.sides[side]
-            yield Line(_WORDS[what.word], f"{side}: {tables.judgement(what)}")
+            said = what.why if what.word is Word.CANNOT else tables.seen(what.checks)
+            yield Line(what.word, f"by {side}: {_plain(said)}")
             if what.word is Word.NOT:
-                yield Paragraph(what.why or "No reason is given.")
+                yield Paragraph(_plain(what.why) or "No reason is given.")
             if what.checks:
                 lines = tuple(
-                    Line(check.verdict, tables.check_line(check)) for check in what.checks
+                    Line(_MET[check.verdict], tables.check_line(check)) for check in what.checks
                 )
                 yield Fold(f"{claim.name}, {side}: what was expected, and what was seen", lines)
 
@@ -103,11 +121,24 @@ def _values(found: JudgedPaper) -> Iterator[Block]:
 
 
 def _prose(source: str) -> Iterator[Block]:
-    """Yield the paragraphs of a text in Markdown; of its markup only blank lines count."""
+    """Yield the headings, tables and paragraphs of a text in Markdown."""
     for part in re.split(r"\n\s*\n", source.strip()):
-        text = " ".join(part.split())
-        if text and not text.startswith("# "):
-            yield Paragraph(text.lstrip("# "))
+        text = _plain(" ".join(part.split()))
+        if part.startswith("|"):
+            rows = [
+                [_plain(cell.strip()) for cell in line.split("|")[1:-1]]
+                for line in part.split("\n")
+            ]
+            yield Table("", tuple(rows[0]), tuple(map(tuple, rows[2:])))
+        elif text.startswith("## "):
+            yield Heading(text.lstrip("# "))
+        elif text and not text.startswith("# "):
+            yield Paragraph(text)
+
+
+def _plain(text: str) -> str:
+    """Return a text without the markup of Markdown for code and links."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
 
 
 def _measured(paper: Paper, values: Measured) -> Iterator[Block]:

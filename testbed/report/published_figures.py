@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -15,7 +17,7 @@ from testbed.papers import load
 from testbed.papers.load import Paper
 from testbed.papers.measured import Measured, MeasuredCell, MeasuredSide
 from testbed.papers.spec import FigureSpec
-from testbed.report.axes import Axis, axis
+from testbed.report.axes import Axis, axis, decades
 from testbed.report.blocks import Figure
 from testbed.report.svg import Drawing, Point, steps, style, width_of
 from testbed.results.model import Scalar
@@ -23,7 +25,7 @@ from testbed.results.model import Scalar
 _WIDTH: Final = 640.0
 _LEFT: Final = 64.0
 _RIGHT: Final = 12.0
-_BOTTOM: Final = 44.0
+_BOTTOM: Final = 60.0
 _ROW: Final = 16.0  # of a legend
 _HEIGHT: Final = 220.0
 _SHADES: Final = 10  # of heat maps: assets/page.css
@@ -67,6 +69,8 @@ def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio 
     mine = cell.values.get(figure.metric)
     if not mine:
         return None
+    if figure.benefit_over:
+        return _benefit(side, cell, figure)
     if not figure.bases:
         return ratio(mine, ())
     for other in side.cells:
@@ -74,6 +78,22 @@ def _value(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio 
             base = other.values.get(figure.metric, ())
             return ratio(mine, [base]) if other is not cell and any(base) else None
     return None
+
+
+def _benefit(side: MeasuredSide, cell: MeasuredCell, figure: FigureSpec) -> Ratio | None:
+    """Return how much of what the paths have beyond the best of them was used; -1 is nothing."""
+    kept = {name: value for name, value in cell.parameters.items() if name != figure.paths}
+    alone = [
+        statistics.fmean(mine)
+        for other in side.cells
+        if other.stack in figure.bases and kept.items() <= other.parameters.items()
+        if (mine := other.values.get(figure.metric))
+    ]
+    if len(alone) < 2 or cell.stack in figure.bases:
+        return None
+    best, reached = max(alone), statistics.fmean(cell.values[figure.metric])
+    room = sum(alone) - best if reached >= best else best
+    return Ratio(value=(reached - best) / room, interval=None) if room else None
 
 
 def _text(cell: MeasuredCell, name: str | None) -> str:
@@ -101,7 +121,7 @@ def drawn(paper: Paper, values: Measured, figure: FigureSpec) -> Figure:
         empty.text(0, 24, "nothing was measured", "tick")
         return Figure(figure.title, str(empty))
     draw = {"bars": _bars, "cdf": _cdf, "lines": _lines, "heatmap": _heatmap}[figure.form]
-    marked = any(datum.published for datum in found)
+    marked = any(datum.published for datum in found) or bool(figure.points)
     marks = ("the black lines and diamonds are what was published",) if marked else ()
     return Figure(figure.title, draw(figure, found), marks)
 
@@ -175,7 +195,8 @@ def _bars(figure: FigureSpec, found: Sequence[Datum]) -> str:
     frame = _Frame(figure, found, bare=named)
     for index, group in enumerate(groups):
         start = _LEFT + index * wide + wide * 0.1
-        frame.below(start + wide * 0.4, _cut(group, wide))
+        for row, line in enumerate(_lines_of(group, wide)):
+            frame.below(start + wide * 0.4, line, row)
         for datum in (it for it in found if it.x == group):
             place = frame.stacks.index(datum.stack)
             _bar(frame, datum, (start + place * bar, bar * 0.9), style(place))
@@ -186,7 +207,7 @@ def _bars(figure: FigureSpec, found: Sequence[Datum]) -> str:
             if width_of(said) < bar:
                 frame.drawing.text(middle, frame.bottom - 5, said, "value", "middle")
     if figure.x is not None:
-        frame.below(_LEFT + frame.span / 2, figure.x, 1)
+        frame.below(_LEFT + frame.span / 2, figure.across, 2)
     return str(frame.drawing)
 
 
@@ -210,9 +231,13 @@ def _cdf(figure: FigureSpec, found: Sequence[Datum]) -> str:
     share = axis(1.0, "1", count=4)
     frame = _Frame(figure, found, up=share)
     values = [datum.value.value for datum in found]
-    published = [value for datum in found for _, value in datum.published]
-    low, high = min(values + published), max(values + published)
-    across = axis(high, frame.unit, low=low if low < 0 else 0.0, count=6)
+    values += [value for datum in found for _, value in datum.published]
+    values += [point.value for point in figure.points]
+    low, high = min(values), max(values)
+    if figure.logarithmic and low > 0:
+        across = decades(low, high, frame.unit)
+    else:
+        across = axis(high, frame.unit, low=low if low < 0 else 0.0, count=6)
 
     def x(value: float) -> float:
         return _LEFT + across.place(value) * frame.span
@@ -230,6 +255,9 @@ def _cdf(figure: FigureSpec, found: Sequence[Datum]) -> str:
     for datum in found:
         for text, value in datum.published:
             frame.mark((x(value), frame.y(0.5)), text)
+    for point in figure.points:
+        frame.mark((x(point.value), frame.y(point.share)), point.label)
+        frame.drawing.text(x(point.value) + 9, frame.y(point.share) + 4, point.label, "tick")
     return str(frame.drawing)
 
 
@@ -242,7 +270,7 @@ def _lines(figure: FigureSpec, found: Sequence[Datum]) -> str:
 
     for text in places:
         frame.below(x(text), _cut(text, frame.span / len(places)))
-    frame.below(_LEFT + frame.span / 2, figure.x or "", 1)
+    frame.below(_LEFT + frame.span / 2, figure.across, 1)
     for index, stack in enumerate(frame.stacks):
         mine = [datum for datum in found if datum.stack == stack]
         points = [(x(datum.x), frame.y(datum.value.value)) for datum in mine]
@@ -265,7 +293,8 @@ def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
     label = 20 + max(width_of(text) for text in ys)
     wide, high, head = min(90.0, (_WIDTH - label) / len(xs)), 24.0, 40.0
     each = head + high * len(ys) + 8
-    heads = [f"{it}: {figure.shown}, {figure.y} down, {figure.x} across" for it in stacks]
+    down = figure.y_label or figure.y
+    heads = [f"{it}: {figure.shown}, {down} down, {figure.across} across" for it in stacks]
     across = max(label + wide * len(xs), 1.15 * max(map(width_of, heads)))  # they are bold
     drawing = Drawing.sized(across, each * len(stacks), figure.title)
     values = [datum.value.value for datum in found]
@@ -295,6 +324,12 @@ def _ticks(frame: _Frame, across: Axis, x: Callable[[float], float], metric: str
         frame.drawing.line((x(tick), frame.top), (x(tick), frame.bottom), "grid")
         frame.below(x(tick), text)
     frame.below(_LEFT + frame.span / 2, f"{metric}{_in(across)}", 1)
+
+
+def _lines_of(text: str, width: float) -> list[str]:
+    """Return a text in at most two lines."""
+    lines = textwrap.wrap(text, max(1, int(width / width_of("x")))) or [""]
+    return [*lines[:1], *([_cut(" ".join(lines[1:]), width)] if lines[1:] else [])]
 
 
 def _cut(text: str, width: float) -> str:

@@ -56,7 +56,7 @@ def test_a_run_ends_with_a_page_and_show_has_its_values(there):
     done = said("papers", "run", "trial", "--only", "ours")
     assert "Page: results/papers/trial/report.html" in done.stdout
     page = (there.parents[2] / "results" / "papers" / "trial" / "report.html").read_text()
-    assert "ours: 1 claims reproduced" in page
+    assert "reproduced</span> by ours: 1 claim" in page
     assert not (there / "measured.json").exists()
     done = said("papers", "show", "trial")
     assert "adds_up, ours: reproduced" in done.stdout

@@ -7,13 +7,14 @@ import re
 import msgspec
 import pytest
 
+from testbed.errors import InputError
 from testbed.papers.judging import judged
 from testbed.papers.load import load
 from testbed.papers.measured import Measured, MeasuredCell, MeasuredSide
 from testbed.papers.spec import Side
 from testbed.papers.template import new
 from testbed.report.publication import index_of, page_of
-from testbed.report.published_figures import drawn
+from testbed.report.published_figures import data, drawn
 
 AXES = "matrix: {links.one.rate: [4mbit, 8mbit], links.two.rate: [4mbit, 8mbit]}\nrepetitions: 1"
 
@@ -94,6 +95,78 @@ def test_a_figure_of_ratios_marks_published_ratios(folder):
     assert "tcp 4mbit" not in found.svg.replace("mptcp 4mbit", "")  # it is what others are over
 
 
+def with_figure(folder, figure):
+    published = folder / "published.yaml"
+    published.write_text(
+        published.read_text()
+        + f"figures: [{{title: T, experiment: example, metric: goodput, {figure}}}]\n"
+    )
+    return load(folder)
+
+
+def test_the_benefit_is_over_what_the_paths_gave_alone(folder):
+    """Of 10 and 4 Mbit/s alone: 12 are half of what the second one adds, 5 half of the best."""
+    paper = with_figure(
+        folder,
+        "form: cdf, benefit_over: tcp, paths: links.one.rate, stacks: [mptcp], "
+        "points: [{label: half of them, value: 0, share: 0.5, where: f, read: literally}]",
+    )
+    (side,) = measured(paper).sides
+    goodputs = {"tcp": {"4mbit": 10e6, "8mbit": 4e6}, "mptcp": {"4mbit": 12e6, "8mbit": 5e6}}
+    cells = [
+        msgspec.structs.replace(
+            cell, values={"goodput": (goodputs[cell.stack][cell.parameters["links.one.rate"]],)}
+        )
+        for cell in side.cells
+    ]
+    values = Measured(sides=(msgspec.structs.replace(side, cells=tuple(cells)),))
+    found = data(paper, values, paper.published.figures[0])
+    assert {datum.stack for datum in found} == {"mptcp"}
+    assert sorted(datum.value.value for datum in found) == [-0.5, -0.5, 0.5, 0.5]
+    shown = drawn(paper, values, paper.published.figures[0])
+    assert "experimental aggregation benefit" in shown.svg
+    assert "published: half of them" in shown.svg
+    assert len(shown.marks) == 1
+
+
+def test_axes_have_the_labels_that_were_asked_for(folder):
+    paper = with_figure(
+        folder,
+        "form: heatmap, x: links.one.rate, y: links.two.rate, x_label: first rate, y_label: second",
+    )
+    shown = drawn(paper, measured(paper), paper.published.figures[0]).svg
+    assert "mptcp: goodput, second down, first rate across" in shown
+    assert "links.one.rate" not in shown
+
+
+def test_a_distribution_may_have_a_logarithmic_axis(folder):
+    paper = with_figure(folder, "form: cdf, logarithmic: true")
+    shown = drawn(paper, measured(paper), paper.published.figures[0]).svg
+    assert re.findall(r'class="tick" text-anchor="middle">([0-9.]+)<', shown) == [
+        "1",
+        "2",
+        "5",
+        "10",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figure", "wrong"),
+    [
+        ("form: bars, logarithmic: true", "has no 'logarithmic'"),
+        ("form: cdf, benefit_over: tcp", "go together"),
+        ("form: cdf, benefit_over: tcp, paths: links.no.rate", "is no parameter of example"),
+        (
+            "form: cdf, benefit_over: tcp, relative_to: tcp, paths: links.one.rate",
+            "a ratio or a benefit",
+        ),
+    ],
+)
+def test_a_figure_that_makes_no_sense_is_refused(folder, figure, wrong):
+    with pytest.raises(InputError, match=wrong):
+        with_figure(folder, figure)
+
+
 def test_a_figure_without_values_says_so(folder):
     published = folder / "published.yaml"
     figure = "figures: [{title: T, form: cdf, experiment: example, metric: goodput}]\n"
@@ -111,8 +184,22 @@ def test_the_page_has_claims_and_numbers_and_where_they_come_from(folder):
     assert "uml:7.3+virtual-time" in text
     assert "all cells" in text
     assert "What is different here, and why." in text
+    assert "<h3>What we changed</h3>" in text
+    assert re.search('class="word (not-)?reproduced">', text)
     assert "<script>:" not in text
     assert "failed: &lt;script&gt;" in text
+
+
+def test_the_text_of_a_publication_has_no_markup_of_markdown(folder):
+    source = folder / "source.md"
+    source.write_text(
+        source.read_text()
+        + "\nAn `option` of [a page](page.md).\n\n| a | b |\n| --- | --- |\n| `1` | 2 |\n"
+    )
+    paper = load(folder)
+    text = page_of(paper, Measured(), judged(paper, Measured()))
+    assert "An option of a page." in text
+    assert re.search(r"<td[^>]*>1</td>\s*<td[^>]*>2</td>", text)
 
 
 def test_what_was_measured_of_another_experiment_is_not_drawn(folder):
