@@ -90,10 +90,10 @@ in which share of the cells the bounds must hold, and with `best: true` it is re
 of several selectors, not to their sum. `cases: FILE.csv` takes the cases from a table whose
 columns are `case` and the paths that it sets.
 
-A figure is `bars`, `lines`, a `heatmap` or a `cdf`, as in the publication; published values of its metric are marked.
-With `relative_to` it shows ratios, and with `benefit_over: TCP` and `paths: workload.via` the experimental aggregation
-benefit: 0 is what the best path gives alone, 1 the sum of all. `points` of a `cdf` mark what was published of a
-distribution.
+A figure is `bars`, `lines`, a `heatmap` or a `cdf`, as in the publication; published values of its
+metric are marked. With `relative_to` it shows ratios, and with `benefit_over: TCP` and `paths:
+workload.via` the experimental aggregation benefit: 0 is what the best path gives alone, 1 the sum
+of all. `points` of a `cdf` mark what was published of a distribution.
 """
 
 

@@ -293,8 +293,8 @@ def _heatmap(figure: FigureSpec, found: Sequence[Datum]) -> str:
     label = 20 + max(width_of(text) for text in ys)
     wide, high, head = min(90.0, (_WIDTH - label) / len(xs)), 24.0, 40.0
     each = head + high * len(ys) + 8
-    down = figure.y_label or figure.y
-    heads = [f"{it}: {figure.shown}, {down} down, {figure.across} across" for it in stacks]
+    rows = figure.y_label or figure.y
+    heads = [f"{it}: {figure.shown}, {rows} down, {figure.across} across" for it in stacks]
     across = max(label + wide * len(xs), 1.15 * max(map(width_of, heads)))  # they are bold
     drawing = Drawing.sized(across, each * len(stacks), figure.title)
     values = [datum.value.value for datum in found]
