@@ -6,6 +6,7 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from testbed import document
@@ -26,6 +27,7 @@ from testbed.topology.spec import TopologySpec
 from testbed.units import format_time
 from testbed.workload.base import Workload
 from testbed.workload.flow import WORKLOAD
+from testbed.workload.spec import Command, Iperf3
 from testbed.workload.stacks.choice import StackChoice, carried_by, read
 from testbed.workload.stacks.options import names as option_names
 from testbed.workload.stacks.registry import KINDS
@@ -197,6 +199,41 @@ def machines(written: Document[ExperimentSpec]) -> None:
             machine(name)
 
     all_of(*(functools.partial(check, *named) for named in enumerate(wanted)))
+
+
+def polling(written: Document[ExperimentSpec], overrides: Overrides) -> None:
+    """Refuse programs that never end where time is virtual.
+
+    iperf3 waits in select(2) for a control message or a data socket that can be written to.  The
+    socket can be written to from the start, so the call returns at once, again and again, until the
+    message is there.  In virtual time an idle processor makes the clock advance.  This one is never
+    idle, and each look at the clock is worth 256 ns.
+    """
+    spec = written.value
+    if not (overrides.virtual_time or any(map(is_deterministic, spec.machines))):
+        return
+
+    def check(name: str, flow: Workload) -> None:
+        place = WORKLOAD if spec.workload is not None else document.join_path("flows", name)
+        if isinstance(flow, Iperf3):
+            raise _polls(written, f"{place}.kind")
+        if isinstance(flow, Command):
+            for number, program in enumerate(flow.programs):
+                if any(PurePath(word).name == "iperf3" for word in program.argv):
+                    raise _polls(
+                        written, f"{place}.{document.join_path('programs', number, 'argv')}"
+                    )
+
+    all_of(*(functools.partial(check, *named) for named in spec.named_flows.items()))
+
+
+def _polls(written: Document[ExperimentSpec], path: str) -> InputError:
+    return written.error(
+        "iperf3 cannot run in virtual time: it polls sockets, and while a program polls the clock "
+        "hardly advances",
+        path,
+        "use a machine in real time, or a workload such as 'bulk'",
+    )
 
 
 def places(spec: ExperimentSpec) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -164,6 +164,7 @@ def _as_asked(
         networks = Networks(network)
         all_of(
             lambda: checks.machines(wanted),
+            lambda: checks.polling(wanted, overrides),
             lambda: _check(wanted, networks, overrides.machine, here=_here(overrides)),
         )
         experiment = _experiment(path.stem, overrides.machine, wanted, networks)
