@@ -56,12 +56,16 @@ def create(
 def resume(store: Store, known: Software | None = None, *, elsewhere: bool = False) -> Experiment:
     """Return the experiment of a result folder, to do the rest of it.
 
+    Where files that it names are gone or have changed, it names the copies in the folder.
+
     :param known: as for :func:`create`; so is ``elsewhere``.
     :raises InputError: this is not the environment its runs were made in, so that they could not
         be compared.
     """
     environment = store.environment()
-    experiment = restore(store.experiment(), environment.machine)
+    record = store.experiment()
+    spec = files.from_copies(record.spec, store.copies(files.named(record.spec)))
+    experiment = restore(msgspec.structs.replace(record, spec=spec), environment.machine)
     if not elsewhere:
         check_environment(store, gather(environment.machine, known, used(experiment)))
     return experiment

@@ -155,6 +155,44 @@ def named(raw: dict[str, Any]) -> list[str]:
     return list(found)
 
 
+def from_copies(raw: dict[str, Any], copies: Mapping[str, Path]) -> dict[str, Any]:
+    """Return plain data in which copies stand for files that are gone, or not as they were.
+
+    Names in the matrix, cases and claims stay: they are what a cell is.
+
+    :param copies: of files that the data names.
+    """
+    gone = {name: str(copy) for name, copy in copies.items() if not _alike(Path(name), copy)}
+
+    def copied(_: Check, name: Any, place: str) -> Any:
+        first = document.split_path(place)[0]
+        return name if first in ("matrix", "cases", "expect") else gone.get(name, name)
+
+    if not gone:
+        return raw
+    changed = _changed(raw, copied)
+    return changed | {"topology": _with_traces(changed.get("topology"), gone)}
+
+
+def _alike(file: Path, copy: Path) -> bool:
+    try:
+        return file.read_bytes() == copy.read_bytes()
+    except OSError:
+        return False
+
+
+def _with_traces(data: Any, others: Mapping[str, str]) -> Any:
+    """Return a part of a topology with other files for the traces that links name."""
+    if isinstance(data, Mapping):
+        return {
+            key: others.get(value, value)
+            if key == _TRACE and isinstance(value, str)
+            else _with_traces(value, others)
+            for key, value in data.items()
+        }
+    return [_with_traces(each, others) for each in data] if isinstance(data, list) else data
+
+
 def _traces(data: Any) -> Iterator[str]:
     """Yield the traces that links name."""
     if isinstance(data, Mapping):

@@ -359,8 +359,19 @@ class Store:
         if files:
             (self.path / FILES).mkdir()
         for number, name in enumerate(files, 1):
-            file = Path(name)
-            self._write(f"{FILES}/{number:02}-{file.name}", file.read_bytes())
+            copy = self._copy(number, name).relative_to(self.path)
+            self._write(str(copy), Path(name).read_bytes())
+
+    def copies(self, files: Collection[str]) -> dict[str, Path]:
+        """Return the folder's copy of each file that it has one of.
+
+        :param files: those that it was created with, in this order.
+        """
+        found = {name: self._copy(number, name) for number, name in enumerate(files, 1)}
+        return {name: copy for name, copy in found.items() if copy.is_file()}
+
+    def _copy(self, number: int, name: str) -> Path:
+        return self.path / FILES / f"{number:02}-{Path(name).name}"
 
     def _write(self, name: str, content: bytes) -> None:
         """Write to a temporary name and rename: POSIX makes that atomic."""
