@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable
 
 CHECKS: dict[str, Callable[[str, int], None]] = {}
+ESTABLISHED = 1  # TCP_ESTABLISHED of net/tcp_states.h
 TCP_ULP = 31
 RESET = struct.pack("ii", 1, 0)
 
@@ -308,7 +309,8 @@ def shut_both_ways(host: str, port: int) -> None:
     sock = connected(host, port)
     name = sock.getsockname()
     sock.shutdown(socket.SHUT_RDWR)
-    time.sleep(0.1)
+    while sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED:
+        time.sleep(0.001)
     assert sock.getsockname() == name
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
