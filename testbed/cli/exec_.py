@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from testbed.cli import completion
-from testbed.cli.options import Node, Sandbox
+from testbed.cli.options import Argv, Node, Sandbox
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
@@ -15,7 +15,7 @@ CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 def command(
     name: Sandbox,
     node: Node,
-    argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    argv: Argv,
     stack: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it at run time
         typer.Option(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from testbed.cli.helptext import of as help_of
-from testbed.cli.import_ import Force, Output
-from testbed.cli.options import Json
+from testbed.cli.import_ import Force
+from testbed.cli.options import Json, Output, TopologyFile
 from testbed.cli.output import print_json, write_new
 from testbed.text import clean
 
@@ -29,7 +26,7 @@ application = typer.Typer(
 
 
 def mininet(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A topology: a file, or a name.")],
+    file: TopologyFile,
     output: Output = None,
     force: Force = False,
     json: Json = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli.helptext import of as help_of
-from testbed.cli.options import Json
+from testbed.cli.options import Json, Output
 from testbed.cli.output import print_json, write_new
 from testbed.text import clean
 
@@ -28,12 +28,6 @@ application = typer.Typer(
         testbed check topology.yaml
     """,
 )
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write to this file; otherwise to standard output."
-    ),
-]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")]
 
 

@@ -13,7 +13,7 @@ import typer
 from testbed.cli import completion, helptext
 from testbed.cli.ending import end_on_sigterm
 from testbed.cli.exec_ import program
-from testbed.cli.options import Json
+from testbed.cli.options import Argv, Json
 from testbed.cli.output import console, print_json, yes_or_no
 from testbed.errors import InputError
 
@@ -141,7 +141,7 @@ def shell(name: Name) -> None:
 
 def exec_(
     name: Name,
-    argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    argv: Argv,
     writable: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Keep what it writes in DIR; may be given again."),

@@ -19,6 +19,26 @@ Node = Annotated[
     str, typer.Argument(help="One of its nodes, or @wire.", autocompletion=completion.nodes)
 ]
 
+Argv = Annotated[list[str], typer.Argument(help="The program and its arguments.")]
+TopologyFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A topology: a file, or a name.")
+]
+WireSeed = Annotated[int, typer.Option("--seed", help="Seed of the wires' random numbers.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write to this file; otherwise to standard output."
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Show these metrics; `testbed metrics` lists them.",
+        autocompletion=completion.metrics,
+    ),
+]
+
 # Of the commands that carry out runs.
 Jobs = Annotated[
     int, typer.Option("--jobs", "-j", min=1, help="So many runs at a time, where time is virtual.")

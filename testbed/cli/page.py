@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testbed.cli.input import octets
-from testbed.cli.options import Json
+from testbed.cli.options import Json, Output
 from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def convert(
     thinking: Annotated[
         bool, typer.Option("--think/--no-think", help="Have in it what the server computed.")
     ] = True,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else it is printed.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Make a page of a recording of a browser: HAR, which its developer tools export.
 

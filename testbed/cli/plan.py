@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from testbed.cli.options import Json
+from testbed.cli.options import Json, TopologyFile, WireSeed
 from testbed.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A topology: a file, or a name.")],
+    file: TopologyFile,
     other: Annotated[
         Path | None, typer.Option("--diff", help="Show what building this one does differently.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the wires' random numbers.")] = 0,
+    seed: WireSeed = 0,
     json: Json = False,
 ) -> None:
     """Print how a topology is built, as iproute2 commands.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from testbed.cli.options import Json, metric_names
+from testbed.cli.options import Json, Metrics, metric_names
 from testbed.cli.output import console, print_json, write_file
 from testbed.report.style import Style
 
@@ -22,10 +22,7 @@ def command(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")
     ] = Path(_NAME),
-    metrics: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Show these metrics; `testbed metrics` lists them."),
-    ] = None,
+    metrics: Metrics = None,
     run: Annotated[
         list[int] | None,
         typer.Option(metavar="NUMBER", help="Show this run over time; may be repeated."),

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli import completion
-from testbed.cli.options import Json, TestFormat, metric_names
+from testbed.cli.options import Json, Metrics, TestFormat, metric_names
 from testbed.cli.output import console, print_json, tell
 from testbed.errors import StoreError
 
@@ -16,14 +15,7 @@ from testbed.errors import StoreError
 def command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
     runs: Annotated[bool, typer.Option("--runs", help="Also show every single run.")] = False,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="Show these metrics; `testbed metrics` lists them.",
-            autocompletion=completion.metrics,
-        ),
-    ] = None,
+    metrics: Metrics = None,
     wanted: TestFormat = None,
     json: Json = False,
 ) -> None:

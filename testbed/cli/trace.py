@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testbed.cli.input import octets
-from testbed.cli.options import Json
+from testbed.cli.options import Json, Output
 from testbed.cli.output import console, print_json, write_file
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def convert(
     kind: From = None,
     to: Annotated[str, typer.Option(metavar="FORMAT", help="csv or mahimahi.")] = "csv",
     step: Step = "100ms",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else it is printed.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Make a trace of a recording: mahimahi's, CSV of other tools, iperf3 --json, ping -D.
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from testbed.cli.options import Json
+from testbed.cli.options import Json, TopologyFile, WireSeed
 from testbed.cli.output import console, print_json
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A topology: a file, or a name.")],
+    file: TopologyFile,
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Name of the sandbox; default: the file's.")
     ] = None,
     engine: Annotated[
         Literal["auto", "netem", "emulator"], typer.Option("--wire", help="What shapes the wires.")
     ] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the wires' random numbers.")] = 0,
+    seed: WireSeed = 0,
     json: Json = False,
 ) -> None:
     """Build a topology and leave it running in the background.

@@ -9,6 +9,7 @@ import typer
 
 from testbed.cli import completion
 from testbed.cli.exec_ import program
+from testbed.cli.options import Argv
 
 CONTEXT_SETTINGS = {"allow_interspersed_args": False}
 
@@ -22,7 +23,7 @@ def command(
             autocompletion=completion.our_stacks,
         ),
     ],
-    argv: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    argv: Argv,
     report: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it at run time
         typer.Option(metavar="FILE", help="Append what the connections were, as JSON lines."),
