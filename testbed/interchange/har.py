@@ -197,7 +197,7 @@ class _Reading:
             name=self._names[index],
             size=entry.octets,
             after=after,
-            delay=_time(entry.began_s - ready_s),
+            delay=written_time(entry.began_s - ready_s),
             think=self._think(entry),
         )
 
@@ -232,7 +232,7 @@ class _Reading:
     def _think(self, entry: _Entry) -> str | int:
         if self._trip_ms is None:
             return 0
-        return _time((entry.timings.wait - self._trip_ms) / 1e3)
+        return written_time((entry.timings.wait - self._trip_ms) / 1e3)
 
 
 def _part(before: _Entry, at_s: float) -> int | None:
@@ -289,7 +289,7 @@ def _names(urls: Sequence[str]) -> Iterator[str]:
         yield unique
 
 
-def _time(seconds: float) -> str | int:
+def written_time(seconds: float) -> str | int:
     """Return a time in milliseconds, 0 if it is shorter than can be told."""
     if seconds < _GRAIN_S:
         return 0
