@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from testbed.packet.address import Address, Flow, unmapped
-from testbed.packet.mptcp import AddAddr, MpJoinAck, MpPrio, RemoveAddr, ResetReason
-from testbed.packet.options import Option
+from testbed.packet.address import Address, Flow
+from testbed.packet.mptcp import ResetReason
 from testbed.stack.connection import ErrorKind
 from testbed.stack.mptcp.config import MptcpConfig
 from testbed.stack.mptcp.failures import Failures
@@ -28,6 +27,7 @@ from testbed.stack.mptcp.path_manager.base import (
     SubflowPath,
     same_family,
 )
+from testbed.stack.mptcp.peer_options import PeerOptions
 from testbed.stack.mptcp.pending_joins import PendingJoins
 from testbed.stack.mptcp.probe import Probes
 from testbed.stack.mptcp.remotes import Remotes
@@ -98,6 +98,9 @@ class ConnectionPaths:
         self._remotes = Remotes(initial.remote)
         self._probes = Probes()  # of subflows whose address was withdrawn
         self._failures = Failures()
+        self._peer = PeerOptions(
+            owner, self, subflows, self.signals, self._remotes, self._probes, self._failures
+        )
         self._endpoints = config.endpoints
         self._limits = config.limits
         self.started = False
@@ -278,7 +281,7 @@ class ConnectionPaths:
             self._joins.send(now, possible=self._open)
         usable = self._confirm(subflow, now)
         while (option := subflow.inbound.next_message()) is not None:
-            self._handle(option, subflow, now)
+            self._peer.take(option, subflow, now)
         return usable
 
     def lost(self, subflow: Subflow, now: int) -> None:
@@ -344,71 +347,13 @@ class ConnectionPaths:
             subflow.opening.await_answer(now, subflow.tcp.rto_ns)
         return subflow.announced_up
 
-    def _handle(self, option: Option, subflow: Subflow, now: int) -> None:
-        match option:
-            case AddAddr(hmac=None):
-                self._owner.count("EchoAdd")
-                self.signals.echoed(option)
-            case AddAddr():
-                self._announced(option, subflow, now)
-            case RemoveAddr():
-                for number in option.address_ids:
-                    self._owner.count("RmAddr")
-                    self._withdrawn(number, now)
-            case MpPrio():
-                self._owner.count("MPPrioRx")
-                subflow.asked_backup(option.backup)
-                self._owner.trace("sub_priority", now, **subflow_fields(subflow))
-            case MpJoinAck():
-                subflow.tcp.request_ack()  # our fourth ACK was lost
+    def take_announced(self, remote: RemoteAddress, now: int) -> None:
+        """The peer has announced an address: the manager sees it once the connection is sure."""
+        self._do(self._manager.announced(self, remote), now)
 
-    def _announced(self, option: AddAddr, subflow: Subflow, now: int) -> None:
-        """Take an ADD_ADDR (section 3.4.1): echo it, and let the manager see it if it is new.
-
-        An id must be withdrawn before another address may have it.
-        """
-        self._owner.count("AddAddr")
-        if option.port:
-            self._owner.count("PortAdd")
-        if not self.signals.authentic(option):
-            return
-        port = option.port or self.initial.remote.port  # port 0 is not used: as in Linux
-        host = unmapped(option.address)
-        remote = RemoteAddress(option.address_id, Address(host, port))
-        known = self._remotes.find(remote.id)
-        if known is not None and known.address.host != host:
-            return
-        # The peer knows our key, so the third ACK has arrived: no need to say it again.
-        subflow.opening.confirm()
-        self.signals.echo(subflow, option)
-        refreshed = self._failures.forget_remote(remote.address)
-        old = known == remote and not refreshed
-        if option.address_id == 0 or old or host in self.local_hosts:
-            return
-        self._remotes.announced(remote, early=not self.started)
-        self._owner.trace("announced", now, **remote_address(remote))
-        if self.started:
-            self._do(self._manager.announced(self, remote), now)
-        else:  # the option may overtake the first DSS
-            subflow.stir()  # it is confirmed now
-
-    def _withdrawn(self, number: int, now: int) -> None:
-        """Take one id of a REMOVE_ADDR (section 3.4.2); an unknown one is ignored.
-
-        The option proves nothing, so its subflows are probed first.  One whose peer answers stays:
-        to end it is for the host that has sent the option.
-        """
-        gone = [one for one in self._subflows if one.path.remote_id == number]
-        remote = self._remotes.find(number)
-        if remote is None and not gone:
-            return
-        self._remotes.withdrawn(number)
-        self._owner.trace("removed", now, rem_id=number)
-        for subflow in gone:
-            self._probes.begin(subflow, now)
-        if remote is not None:
-            self._failures.forget_remote(remote.address)
-            self._do(self._manager.withdrawn(self, remote), now)
+    def take_withdrawn(self, remote: RemoteAddress, now: int) -> None:
+        """The peer has withdrawn an address that it had announced."""
+        self._do(self._manager.withdrawn(self, remote), now)
 
     def _do(self, commands: Iterable[Command], now: int) -> None:
         """Carry out what the manager wants; what cannot be done any more is left out.
