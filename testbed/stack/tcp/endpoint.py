@@ -30,8 +30,9 @@ from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
 from testbed.stack.tcp.open_ports import OpenPorts
 from testbed.stack.tcp.output import farewell
 from testbed.stack.tcp.right_sizing import WindowMemory
+from testbed.stack.tcp.segment_size import headers_of
 from testbed.stack.tcp.state import OPEN, RESETTABLE, State, Trigger
-from testbed.stack.tcp.tcb import Numbers, headers_of
+from testbed.stack.tcp.tcb import Numbers
 from testbed.trace import NullTracer, Tracer
 
 # Connections in TIME-WAIT: programs cannot limit them, as none has them any more.  Of more than

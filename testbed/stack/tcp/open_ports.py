@@ -26,8 +26,8 @@ from testbed.stack.tcp.fast_open import Early, Grants, Verdict
 from testbed.stack.tcp.input import listen_accept
 from testbed.stack.tcp.isn import initial_sequence_number, timestamp_offset
 from testbed.stack.tcp.listener import DEFAULT_BACKLOG, TcpListener
+from testbed.stack.tcp.segment_size import advertised_mss
 from testbed.stack.tcp.state import State
-from testbed.stack.tcp.tcb import advertised_mss
 from testbed.stack.tcp.timestamps import Timestamping
 from testbed.trace import Tracer
 

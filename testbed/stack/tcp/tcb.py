@@ -42,6 +42,13 @@ from testbed.stack.tcp.fast_open import Early
 from testbed.stack.tcp.keepalive import KeepAlive
 from testbed.stack.tcp.receiver import Receiver
 from testbed.stack.tcp.right_sizing import WindowMemory
+from testbed.stack.tcp.segment_size import (
+    TIMESTAMPS_LENGTH,
+    advertised_mss,
+    headers_of,
+    ip_version,
+    peers_mss,
+)
 from testbed.stack.tcp.sender import Sender
 from testbed.stack.tcp.state import (
     HANDSHAKE,
@@ -56,10 +63,6 @@ from testbed.stack.tcp.state import (
 from testbed.stack.tcp.timestamps import Timestamping
 from testbed.stack.tcp.user_timeout import UserTimeout
 
-_IPV4_AND_TCP = 40
-_IPV6_AND_TCP = 60
-_DEFAULT_MSS = {4: 536, 6: 1220}  # RFC 9293, section 3.7.1
-_TIMESTAMPS_LENGTH = 12
 _MAX_SHIFT = 14  # RFC 7323, section 2.3
 
 
@@ -90,17 +93,6 @@ class Owner(Protocol):
 
     def fast_open_told(self, connection: Any, syn_ack: Segment, now: int) -> None:
         """Learn from the answer to a SYN what the server knows of TCP Fast Open."""
-
-
-def headers_of(flow: Flow) -> int:
-    """Return the octets of IP and TCP header, options excluded."""
-    return _IPV6_AND_TCP if ":" in flow.local.host else _IPV4_AND_TCP
-
-
-def advertised_mss(flow: Flow, config: TcpConfig) -> int:
-    """Return the MSS option to send."""
-    room = config.mtu - headers_of(flow)
-    return min(config.mss, room) if config.mss else room
 
 
 class Numbers(NamedTuple):
@@ -400,13 +392,11 @@ class Tcb:
 
     def negotiated_mss(self, peers: int | None) -> None:
         """Take the peer's MSS option, ``None`` if it sent none (RFC 9293, section 3.7.1)."""
-        if peers is None:
-            peers = _DEFAULT_MSS[6 if ":" in self.flow.local.host else 4]
-        self.limit_segments(min(peers, self.advertised_mss))
+        self.limit_segments(min(peers_mss(self.flow, peers), self.advertised_mss))
 
     def limit_segments(self, limit: int) -> None:
         """Make segments of at most so many octets of payload and options."""
-        self.sender.set_segment_limit(limit, _TIMESTAMPS_LENGTH if self.timestamps.used else 0)
+        self.sender.set_segment_limit(limit, TIMESTAMPS_LENGTH if self.timestamps.used else 0)
 
     def answer_black_hole(self, now: int) -> None:
         """Make smaller segments if what stays without an answer may be too large for the path."""
@@ -416,7 +406,7 @@ class Tcb:
         record = sender.board.records[0]
         mtu = sender.segment_limit + headers
         packet = min(len(record.payload), record.piece) + headers
-        version = 6 if ":" in self.flow.local.host else 4
+        version = ip_version(self.flow)
         smaller = self.black_hole.shrink(mtu, packet, version, sender.timer.backoffs + 1, now)
         if smaller < mtu:
             self.limit_segments(smaller - headers)
