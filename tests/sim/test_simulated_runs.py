@@ -239,6 +239,20 @@ def test_fast_open_saves_reqres_a_round_trip(bench: Bench) -> None:
     assert 0.018 < plain - fast < 0.022
 
 
+def test_user_timeout_ends_what_no_path_carries(bench: Bench) -> None:
+    """TCP ends two seconds after its path has died; MPTCP goes on over another one."""
+    patient, limited = "userspace-tcp", "userspace-tcp(user_timeout=2s)"
+    other = "userspace(user_timeout=2s)"
+    stacks = f'["{patient}", "{limited}", "{other}"]'
+    text = EXPERIMENT.replace("[userspace-tcp, userspace]", stacks)
+    text = text.replace("size: 1MB", "size: 12MB")
+    _, runs = bench.run(f"{text}events: [{{at: 500ms, link: wifi, state: blackhole}}]\n")
+    found = {run.stack: run for run in runs}
+    assert "when its 60 s were over" in str(found[patient].reason)
+    assert "Connection timed out (the user timeout has expired)" in str(found[limited].reason)
+    assert (found[other].status, found[other].reason) == (Status.OK, None)
+
+
 def test_a_workload_that_takes_too_long_has_failed(bench: Bench) -> None:
     text = EXPERIMENT.replace("rate: 20mbit", "rate: 20mbit, loss: 100%")
     _, runs = bench.run(text)
