@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.cli.helptext import of as help_of
 from testbed.cli.input import octets
 from testbed.cli.options import Json, Output
 from testbed.cli.output import console, print_json, write_file
@@ -24,7 +25,6 @@ application = typer.Typer(
 )
 
 
-@application.command()
 def show(
     file: Annotated[
         Path,
@@ -39,7 +39,6 @@ def show(
     Examples:
 
         testbed page show experiments/pages/shop.yaml
-
         testbed page show shop.yaml --json
 
         testbed page convert shop.har | testbed page show -
@@ -101,7 +100,6 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     return table
 
 
-@application.command()
 def convert(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The recording, HAR; - is standard input.")
@@ -123,7 +121,6 @@ def convert(
     Examples:
 
         testbed page convert shop.har --description "front page of a shop" -o shop.yaml
-
         testbed page convert - < shop.har
     """
     from testbed.interchange import har, pages
@@ -148,3 +145,7 @@ def _converted(
         return har.read(text, description, thinking=thinking)
     except InputError as error:
         raise InputError(error.message, file=file, hint=error.hint) from None
+
+
+for _function in (show, convert):
+    application.command(_function.__name__, help=help_of(_function))(_function)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testbed.cli.helptext import of as help_of
 from testbed.cli.input import octets
 from testbed.cli.options import Json, Output
 from testbed.cli.output import console, print_json, write_file
@@ -31,14 +32,12 @@ Step = Annotated[
 ]
 
 
-@application.command()
 def show(file: File, kind: From = None, step: Step = "100ms", json: Json = False) -> None:
     """Say what is in a trace: how long it lasts, and its rates, delays and losses.
 
     Examples:
 
         testbed trace show topologies/traces/starlink-down.csv
-
         testbed trace show TMobile-LTE-driving.down --step 1s --json
     """
     rows = _read(file, kind, step)
@@ -56,7 +55,6 @@ def show(file: File, kind: From = None, step: Step = "100ms", json: Json = False
     out.print(table)
 
 
-@application.command()
 def convert(
     file: File,
     kind: From = None,
@@ -72,7 +70,6 @@ def convert(
     Examples:
 
         ping -D -i 0.2 192.0.2.1 | tee ping.txt; testbed trace convert ping.txt -o link.csv
-
         iperf3 -c 192.0.2.1 -R -t 60 --json | testbed trace convert - -o down.csv
     """
     from testbed.errors import InputError
@@ -137,3 +134,7 @@ def _summary(rows: list[Row]) -> dict[str, Any]:
                 "most": max(numbers),
             }
     return {"row_count": len(rows), "duration_s": duration, "columns": columns}
+
+
+for _function in (show, convert):
+    application.command(_function.__name__, help=help_of(_function))(_function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.docs import comparing, pages
+from tests.docs import comparing, examples, pages
 
 BOOK = pages.book()
 SHOWN = {pages.name(page): page for page in pages.paths()}
@@ -23,10 +23,31 @@ def carried_out(sandbox: bool) -> list[str]:
     ]  # fmt: skip
 
 
+EXAMPLES = examples.shown()
+RULES = examples.rules()
+
+
+def examples_carried_out(sandbox: bool) -> list[str]:
+    """Return the commands whose help shows commands, likewise."""
+    return [
+        name for name, commands in EXAMPLES.items()
+        if RULES.get(name, pages.Rules()).sandbox == sandbox
+        and len(commands) > sum(map(len, RULES.get(name, pages.Rules()).not_executed.values()))
+    ]  # fmt: skip
+
+
+def check_examples(name: str, folder: Path) -> None:
+    page = examples.page(EXAMPLES[name], folder)
+    check_page(f"testbed {name} --help", page, RULES.get(name, pages.Rules()), folder)
+
+
 def check(name: str, folder: Path) -> None:
-    rules = BOOK.pages.get(name, pages.Rules())
+    check_page(name, SHOWN[name], BOOK.pages.get(name, pages.Rules()), folder)
+
+
+def check_page(name: str, page: Path, rules: pages.Rules, folder: Path) -> None:
     wrong = []
-    for step, outcome in pages.carry_out(SHOWN[name], rules, folder):
+    for step, outcome in pages.carry_out(page, rules, folder):
         command = pages.plain(step.command)
         where = f"{name}:{step.line}: {command}"
         if outcome.status != pages.exit_code(step.command):
