@@ -318,6 +318,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 re.compile(self.ready)
             except re.error as error:
                 raise ValueError(f"`ready` is not a regular expression: {error}") from error
+        for word in _WORD.findall(" ".join(self.argv)):
+            meant = nearest(word, PLACEHOLDERS)
+            if word not in PLACEHOLDERS and meant.startswith("did"):
+                raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
 
 
 class Command(WorkloadSpec, frozen=True, kw_only=True, tag="command"):
@@ -345,11 +349,6 @@ class Command(WorkloadSpec, frozen=True, kw_only=True, tag="command"):
                 raise ValueError(f"there are two metrics {name!r}")
         if self.stop is not None:
             raise ValueError("`stop` is not for programs: they end by themselves")
-        for program in self.programs:
-            for word in _WORD.findall(" ".join(program.argv)):
-                meant = nearest(word, PLACEHOLDERS)
-                if word not in PLACEHOLDERS and meant.startswith("did"):
-                    raise ValueError(f"`{{{word}}}` is not replaced by anything; {meant}")
 
 
 def _exactly_one(name: str, value: object, other: str, value_of_other: object) -> None:

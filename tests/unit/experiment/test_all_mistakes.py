@@ -221,3 +221,23 @@ def test_all_mistakes_of_a_stack_of_the_command_line_are_named(read):
     assert [str(error).partition(": ")[0] for error in caught.value.every] == [
         "--stack userspace(mtu=9, frob=1)"
     ] * 2
+
+
+PROGRAMS = """\
+topology: topology.yaml
+workload:
+  kind: command
+  from: client
+  to: server
+  programs:
+  - {node: client, argv: [echo, "{adress}"]}
+  - {node: client, argv: [echo], ready: "("}
+  - {node: client, argv: [echo, "{sede}"]}
+"""
+
+
+def test_a_mistake_of_each_program_is_named(read):
+    with pytest.raises(InputError) as caught:
+        read(PROGRAMS)
+    places = [(each.line, each.path) for each in caught.value.every]
+    assert places == [(7 + number, f"workload.programs[{number}]") for number in range(3)]
