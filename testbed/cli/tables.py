@@ -13,6 +13,7 @@ from testbed.analysis.samples import SATURATED
 from testbed.analysis.verdicts import Verdict
 from testbed.cli.output import console
 from testbed.results.model import RunRecord, Status
+from testbed.text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,15 +41,10 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
     columns = _columns(outcome)
-    table = _table(columns)
-    equal: list[Column] = []
-    if console.is_terminal and _width(console, table) > console.width:
-        equal = [column for column in columns if _of_all(column)]
-        table = _table([column for column in columns if column not in equal])
-    print_table(console, table)
-    if equal:
-        shared = ", ".join(f"{name} {values[0]}" for name, values in equal)
-        console.print(f"in all rows: {shared}", soft_wrap=True)
+    if console.is_terminal:
+        _print_columns(console, columns)
+    else:
+        console.file.writelines(_plain_lines(columns))
     console.print("mean ± the wider half of its 95 % confidence interval\n", style="dim")
     for remark in outcome.remarks:
         console.print(remark, style="dim", soft_wrap=True)
@@ -68,6 +64,35 @@ def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
     if outcome.missing:
         last.insert(0, f"runs to do: {outcome.missing}; `testbed run --resume {path}` does them")
     console.print("\n".join(last), soft_wrap=True)
+
+
+def _print_columns(console: Console, columns: Sequence[Column]) -> None:
+    """Print a table; where it is too wide, what is the same in all rows stands below it."""
+    table = _table(columns)
+    equal: list[Column] = []
+    if _width(console, table) > console.width:
+        equal = [column for column in columns if _of_all(column)]
+        table = _table([column for column in columns if column not in equal])
+    console.print(table)
+    if equal:
+        shared = ", ".join(f"{name} {values[0]}" for name, values in equal)
+        console.print(f"in all rows: {shared}", soft_wrap=True)
+
+
+def _plain_lines(columns: Sequence[Column]) -> Iterator[str]:
+    """Yield the lines of a table that is as wide as it is.
+
+    A sweep has a row for each of thousands of cells: rich would take half a millisecond for each.
+    """
+    from rich.cells import cell_len
+
+    cells = [[clean(text).replace("\n", "\\n") for text in (name, *of)] for name, of in columns]
+    widths = [max(map(cell_len, column)) for column in cells]
+    for row in zip(*cells, strict=True):
+        padded = (
+            text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)
+        )
+        yield "  ".join(padded) + "\n"
 
 
 def as_text(outcome: Outcome, path: Path) -> str:

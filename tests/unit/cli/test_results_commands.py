@@ -18,6 +18,7 @@ from testbed.analysis.verdicts import Check, Verdict
 from testbed.campaign import runner
 from testbed.cli.application import application
 from testbed.cli.conclusion import exit_code
+from testbed.cli.tables import as_text
 from testbed.experiment.load import load
 from testbed.results.model import WORKLOAD, FlowRecord, Proof, Status
 from testbed.results.store import Store
@@ -242,6 +243,19 @@ def test_a_wide_table_is_not_cut_away_from_a_terminal():
     ]
     heads = invoke("show", "--metrics", ",".join(names), store).stdout.splitlines()[1]
     assert [name for name in names if name in heads.split()] == names
+
+
+def test_each_row_is_one_line_whose_columns_begin_below_their_heads(folder):
+    outcome = runner.conclude(Store.open(folder))
+    cell = msgspec.structs.replace(outcome.cells[0], parameters={"名前": "a\nb\x1b"})
+    other = msgspec.structs.replace(cell, parameters={"名前": "ü" * 9}, stack="x" * 30)
+    outcome = msgspec.structs.replace(outcome, cells=(cell, other))
+    heads, first, second = as_text(outcome, folder).splitlines()[1:4]
+    assert first.startswith(r"a\nb\x1b   ")
+    assert second.startswith("ü" * 9 + "  " + "x" * 30)
+    assert heads.startswith("名前       stack")  # each of both characters is two columns wide
+    runs = f"{cell.ok}/{cell.planned}"
+    assert heads.index("runs") + 2 == first.index(runs) == second.index(runs)
 
 
 def test_columns_that_say_the_same_in_all_rows_move_below_a_table_that_is_too_wide(monkeypatch):
