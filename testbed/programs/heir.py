@@ -40,6 +40,7 @@ _WALL: Final = 0x4000_0000  # wait.h: also for children that send no SIGCHLD
 _TUN: Final = "/dev/net/tun"
 _TUNGETIFF: Final = 0x800454D2  # linux/if_tun.h
 _REQUEST: Final = 40  # octets of struct ifreq
+_ROOM: Final = 1 << 15  # descriptors: two for each flow of the table
 _MOST_S: Final = 10.0  # whatever happens
 
 # The interpreter's lock stays with the thread that calls, so that a child has it, too.
@@ -57,6 +58,7 @@ class Heir:
 
     def __init__(self) -> None:
         self.flows = Flows()
+        _make_room()
         supervisor = os.pidfd_open(os.getpid())
         self.pid = _fork()
         if self.pid == 0:
@@ -71,6 +73,19 @@ class Heir:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, _WALL)
         os.close(self._supervisor)
+
+
+def _make_room() -> None:
+    """Have a large table of descriptors.
+
+    Where processes share one, the kernel waits each time that it grows, for tens of milliseconds
+    (synchronize_rcu in expand_fdtable, fs/file.c).
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = min(most, _ROOM) - 1
+    with Path(os.devnull).open("rb") as some:
+        if some.fileno() < last:
+            os.close(os.dup2(some.fileno(), last, inheritable=False))
 
 
 def _fork() -> int:
