@@ -91,6 +91,14 @@ def test_like_is_compared_with_like(rows):
     assert (row.ratio, row.cell) == (1.0, "case one; scheduler blest; `userspace`")
 
 
+def test_options_decide_which_of_the_kernels_stacks_is_alike(rows):
+    plain, fast = cell("mptcp", goodput=2.0), cell("mptcp(fast_open=true)", goodput=4.0)
+    ours, ours_fast = cell("userspace", goodput=2.0), cell("userspace(fast_open=true)", goodput=4.0)
+    cells = plain, fast, ours, ours_fast
+    carried = {each.stack: {"workload": each.stack.split("(")[0]} for each in cells}
+    assert [row.ratio for row in rows(outcome("fast_open", *cells), carried)] == [1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("stack", "kernel"),
     [("userspace/mptcp", "mptcp"), ("mptcp/userspace", "mptcp"), ("userspace-tcp", "tcp")],
