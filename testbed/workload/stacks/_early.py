@@ -13,7 +13,7 @@ from typing import Final
 from testbed import sockinfo
 
 _CHECK_S: Final = 0.001
-_ESTABLISHED: Final = 1  # TCP_ESTABLISHED of TCP_INFO
+_SYN_RECV: Final = 3  # TCP_SYN_RECV of TCP_INFO
 
 
 class AfterHandshake(asyncio.StreamWriter):
@@ -30,25 +30,25 @@ class AfterHandshake(asyncio.StreamWriter):
         transport = writer.transport
         super().__init__(transport, transport.get_protocol(), reader, loop)
         self._waiting: list[bytes] = []
-        self._ended = False
+        self._open = self._ended = False
         self._over = loop.create_task(_handshake_over(sock))
         self._over.add_done_callback(self._release)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write, as soon as that can be sent."""
-        if self._over.done():
+        if self._open:
             super().write(data)
         else:
             self._waiting.append(bytes(data))
 
     async def drain(self) -> None:
         """Wait until the kernel takes more."""
-        await asyncio.shield(self._over)
+        await asyncio.wait((self._over,))
         await super().drain()
 
     def write_eof(self) -> None:
         """Write nothing more."""
-        if self._over.done():
+        if self._open:
             super().write_eof()
         else:
             self._ended = True
@@ -60,7 +60,8 @@ class AfterHandshake(asyncio.StreamWriter):
 
     def _release(self, over: asyncio.Task[None]) -> None:
         """Write what has waited."""
-        if over.cancelled() or self.transport.is_closing():
+        self._open = True
+        if over.cancelled() or over.exception() is not None or self.transport.is_closing():
             return
         for data in self._waiting:
             super().write(data)
@@ -73,6 +74,6 @@ async def _handshake_over(sock: socket.socket) -> None:
     """Wait for the third ACK."""
     while (
         sockinfo.is_mptcp(sock)
-        and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED
+        and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _SYN_RECV
     ):
         await asyncio.sleep(_CHECK_S)
