@@ -187,6 +187,8 @@ class MptcpConnection:
         parts.window.go_by(config)
         parts.ending.go_by(config)
         self.sender.cork(corked=config.tcp.cork)
+        if options.nodelay:
+            self.sender.push()
         for subflow in parts.subflows.there:
             subflow.tcp.set_options(options.of_subflows())
         self.touch()

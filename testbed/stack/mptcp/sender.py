@@ -39,6 +39,7 @@ class Sender:
         self._opportunistic = config.opportunistic_retransmission
         self._penalising = config.penalisation
         self._corked = config.tcp.cork  # less than a segment waits while more may be written
+        self._pushed = 0  # what was written before this position does not wait
         self._hurried = 0  # before this position, what held the window up was dealt with
         self._una = 0
         self._largest = 0  # window there was
@@ -71,6 +72,10 @@ class Sender:
     def cork(self, *, corked: bool) -> None:
         """Hold less than a segment back from now on, or no longer."""
         self._corked = corked
+
+    def push(self) -> None:
+        """Hold back nothing of what was written until now, as TCP_NODELAY does under a cork."""
+        self._pushed = self._stream.end
 
     @property
     def blocked(self) -> bool:
@@ -209,7 +214,8 @@ class Sender:
         end, limit = stream.piece(start)
         most = min(max(most, size), limit - start)
         length = _fitting(size, ready.get(chosen) or chosen.tcp.room, most, end - start)
-        if self._corked and self._may_become_more(start + length):
+        holds = self._corked and start + length > self._pushed
+        if holds and self._may_become_more(start + length):
             length -= length % size
         if length <= 0 or not self._worth_sending(size, length, end - start):
             return False

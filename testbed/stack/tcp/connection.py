@@ -154,6 +154,8 @@ class TcpConnection(Tcb):
         :raises ValueError: one cannot have its value, or cannot be changed any more.
         """
         options.require_later()
+        if options.nodelay:
+            self.sender.push()  # as in Linux, also under a cork
         self.go_by(self.config.with_options(options))
 
     def request_ack(self, *, last: bool = False) -> None:

@@ -335,7 +335,7 @@ def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
     if sender.closing or sender.queue.ext is not None:
         return True
     if tcb.config.cork:
-        return octets < sender.queue.octets
+        return octets < sender.queue.octets or sender.next + octets <= sender.pushed
     if not tcb.config.nagle:
         return True
     return sender.small_end <= max(sender.una, 0) or octets < sender.queue.octets

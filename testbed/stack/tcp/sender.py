@@ -32,11 +32,12 @@ class Sender:
     :ivar closing: FIN is to follow the last octet; ``finished`` is its position once sent.
     :ivar urgent: SND.UP: the position after the last octet of urgent data.
     :ivar idle_restarts: silences after which the congestion window was made smaller.
+    :ivar pushed: what is before it is not held back by a cork.
     :ivar small_end: end of the last segment sent that was not full-sized (for Nagle).
     """
 
     __slots__ = ("_restarted_after", "base", "board", "closing", "finished", "idle_restarts",
-                 "last_sent_ns", "mss", "next", "octets_resent", "probe",
+                 "last_sent_ns", "mss", "next", "octets_resent", "probe", "pushed",
                  "queue", "rate", "recovery", "rtt", "segment_limit", "small_end", "timer",
                  "total_resent", "una", "urgent", "window")  # fmt: skip
 
@@ -49,6 +50,7 @@ class Sender:
         self.closing = False
         self.finished: int | None = None
         self.small_end = 0
+        self.pushed = -1
         self.urgent = -1
         self.last_sent_ns = 0
         self.total_resent = 0
@@ -102,6 +104,10 @@ class Sender:
         """
         self.segment_limit = limit
         self.mss = max(1, limit - usual_options)
+
+    def push(self) -> None:
+        """Let all that is queued leave, whatever a cork says."""
+        self.pushed = self.next + self.queue.octets + (self.next < 0)
 
     def queue_urgent(self) -> None:
         """Make all that is queued urgent."""

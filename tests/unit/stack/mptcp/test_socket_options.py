@@ -174,6 +174,23 @@ def test_cork_holds_less_than_a_segment_back(script: Any) -> None:
     assert [one.payload for one in peer.take() if one.payload] == [b"last"]
 
 
+def test_nodelay_pushes_what_a_cork_holds_back(script: Any) -> None:
+    """As in Linux: what is written later waits again."""
+    world = script()
+    peer = world.open()
+    peer.send(ACK, world.ack())
+    world.connection.set_options(SocketOptions(cork=True))
+    world.write(bytes(40))
+    world.write(bytes(40))
+    assert peer.take() == []
+    world.connection.set_options(SocketOptions(nodelay=True))
+    world.pump()
+    assert [len(one.payload) for one in peer.take()] == [80]
+    peer.send(ACK, world.ack(80))
+    world.write(b"more")
+    assert peer.take() == []
+
+
 def test_cork_holds_for_a_retransmission_timeout_at_most(script: Any) -> None:
     """Where nothing is in flight, whatever there is leaves then, as in Linux."""
     world = script()

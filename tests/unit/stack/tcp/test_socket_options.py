@@ -131,6 +131,19 @@ def test_cork_holds_small_segments_back() -> None:
     assert script.out() == [f"P. {1 + MSS}:{5 + MSS} 1"]
 
 
+def test_nodelay_pushes_what_a_cork_holds_back() -> None:
+    """As in Linux: what is written later waits again."""
+    script = Script()
+    connection = script.connect()
+    connection.set_options(SocketOptions(cork=True))
+    connection.send(bytes(40))
+    assert script.out() == []
+    connection.set_options(SocketOptions(nodelay=True))
+    assert script.out() == ["P. 1:41 1"]
+    connection.send(bytes(40))
+    assert script.out() == []
+
+
 def test_cork_holds_nothing_back_for_long() -> None:
     """As in Linux: a retransmission timeout, which is 200 ms at least."""
     script = Script(bare(nagle=False))
