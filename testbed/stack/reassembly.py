@@ -35,7 +35,7 @@ class Reassembly:
         self._offset = 0  # octets of the first ready piece that have been read
         self._ranges = Ranges()
         self._pieces: dict[int, bytes] = {}  # by position; no two overlap
-        self._recent: list[int] = []
+        self._recent: tuple[int, ...] = ()
 
     @property
     def has_gaps(self) -> bool:
@@ -141,13 +141,11 @@ class Reassembly:
         self._ready.clear()
         self._pieces.clear()
         self._ranges.clear()
-        self._recent.clear()
+        self._recent = ()
         self.readable = self._offset = 0
 
     def _remember(self, start: int) -> None:
-        self._recent.append(start)
-        if len(self._recent) > _REMEMBERED:
-            del self._recent[0]
+        self._recent = (*self._recent, start)[-_REMEMBERED:]
 
     def _append(self, payload: bytes) -> None:
         ready = self._ready

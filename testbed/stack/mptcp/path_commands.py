@@ -12,6 +12,7 @@ from testbed.packet.mptcp import ResetReason
 from testbed.stack.mptcp.local_ids import LocalIds
 from testbed.stack.mptcp.local_network import LocalNetwork
 from testbed.stack.mptcp.path_manager.base import (
+    NO_IDS,
     Announce,
     CloseSubflow,
     Command,
@@ -45,7 +46,7 @@ class PathCommands:
         network: LocalNetwork,
         count: Callable[[str], None],
     ) -> None:
-        self.announced: frozenset[int] = frozenset()
+        self.announced = NO_IDS
         self._subflows = subflows
         self._local_ids = local_ids
         self._signals = signals

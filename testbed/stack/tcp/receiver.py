@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from testbed.packet.sequence import BITS_32
@@ -52,7 +53,8 @@ class Receiver:
         self.delay_ns = config.delayed_ack_ns
         self.duplicate: tuple[int, int] | None = None
         self._requested = self._requested_last = False
-        self._stretch: list[int] = []  # positions to be acknowledged, each by an ACK of its own
+        # Positions to be acknowledged, each by an ACK of its own; most of the time there are none.
+        self._stretch: list[int] | None = None
         self._due = 0  # RCV.NXT when a second full-sized segment made an ACK due
         self._urgent = 0  # RCV.UP
         self._capacity = config.first_window
@@ -200,7 +202,7 @@ class Receiver:
         end = self.buffer.next
         for position in range(end - octets + size, end, size):
             if position - self.acknowledged > self._segment:
-                self._stretch.append(position)
+                self._stretch_to(position)
                 self.acknowledged = position
 
     def _acknowledge_queued(self, segments: int) -> None:
@@ -209,22 +211,25 @@ class Receiver:
         if segments > _SMALL_BATCH:
             self._due = 0  # one ACK is enough for all of them
         elif due > self.acknowledged and end - due > self._segment:
-            if len(self._stretch) < _MOST_AT_ONCE:
-                self._stretch.append(due)
+            if len(self._stretch or ()) < _MOST_AT_ONCE:
+                self._stretch_to(due)
             self._due = end
 
     def acknowledge_before(self) -> None:
         """Have what has come so far be acknowledged by an ACK of its own, if it is not yet."""
         if self.next > self.acknowledged:
-            self._stretch.append(self.next)
+            self._stretch_to(self.next)
             self.acknowledged = self.next
 
-    def take_stretch(self) -> list[int]:
-        """Return the positions within batches that are to be acknowledged, each by itself."""
-        stretch = self._stretch
-        if stretch:
+    def _stretch_to(self, position: int) -> None:
+        if self._stretch is None:
             self._stretch = []
-        return stretch
+        self._stretch.append(position)
+
+    def take_stretch(self) -> Sequence[int]:
+        """Return the positions within batches that are to be acknowledged, each by itself."""
+        stretch, self._stretch = self._stretch, None
+        return stretch or ()
 
     def urgent_arrived(self, position: int) -> bool:
         """Take the urgent pointer; tell whether it has advanced over octets that were not read."""
@@ -271,7 +276,7 @@ class Receiver:
         """Acknowledge nothing any more."""
         self.release()
         self.ack_now = self._requested = self._requested_last = False
-        self._stretch = []
+        self._stretch = None
         self.ack_at = NEVER
 
     def fail(self) -> None:

@@ -82,7 +82,8 @@ class Recovery:
         self._duplicate_acks = 0
         self._prr: ProportionalRate | None = None  # of the last reduction
         self._undo_after = -1
-        self._undo_ends: set[int] = set()  # of what was sent again in this recovery
+        # Of what was sent again in this recovery; an empty set takes much more than this.
+        self._undo_ends: dict[int, None] = {}
 
     def start(self, mss: int, *, sack: bool, small: bool) -> None:
         """Begin: the connection is established.
@@ -235,7 +236,7 @@ class Recovery:
         """Note that a record has left again."""
         self.sent(record.end - record.start, now)
         if self.recovering:
-            self._undo_ends.add(record.end)
+            self._undo_ends[record.end] = None
 
     def look(self, position: int, end: int, now: int) -> None:
         """Look again for losses: the reordering timer has expired."""
@@ -251,7 +252,7 @@ class Recovery:
         self.spurious += 1
         if end in self._undo_ends:
             self.rack.duplicate_reported()
-            self._undo_ends.discard(end)
+            del self._undo_ends[end]
             if not self._undo_ends and self._undo_after >= 0:
                 self._undo("TcpExtTCPDSACKUndo")
 

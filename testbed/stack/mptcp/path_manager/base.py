@@ -8,11 +8,13 @@ commands to :class:`testbed.stack.mptcp.path_control.PathControl`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from testbed.packet.address import Address, Flow
+
+NO_IDS: Final[frozenset[int]] = frozenset()  # one for all: each made anew takes 216 octets
 
 
 class PathError(ValueError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from testbed.packet.address import Address
 from testbed.stack.mptcp.path_manager.base import (
+    NO_IDS,
     Announce,
     CloseSubflow,
     Command,
@@ -34,7 +35,7 @@ class KernelLike:
     def __init__(self, endpoints: Sequence[PathEndpoint], limits: PathLimits) -> None:
         self._endpoints = list(endpoints)
         self._limits = limits
-        self._announced: frozenset[int] = frozenset()  # ids of endpoints
+        self._announced = NO_IDS  # ids of endpoints
         # By id: announced, but no laminar endpoint was free.
         self._unserved: dict[int, RemoteAddress] = {}
         self._accepted: list[int] = []  # ids of remote addresses that were taken up
