@@ -37,10 +37,10 @@ def _added(octets: bytes) -> int:
 _COMPILED: Final = not hasattr(_added, "__code__")
 
 
-def checksum(*sums: int) -> int:
-    """Return the checksum of data whose parts add up to ``sums``.
+def checksum(sum_: int) -> int:
+    """Return the checksum of data whose parts have this sum.
 
     Ones' complement has two zeros.  This gives 0, as data in which some bit is set has it, and
     every header here is such data.  So a receiver adds a checksum up, and never compares it.
     """
-    return -sum(sums) % _MODULUS
+    return -sum_ % _MODULUS

@@ -28,9 +28,10 @@ _NO_OPTIONS: Final = 0x45  # the first octet of IPv4 without options
 _ECN: Final = 3  # the bits of ECN in the traffic class
 _DONT_FRAGMENT: Final = 0x4000
 
-# What headers say: where the payload of IP starts and ends, traffic class, hop limit; addresses and
-# ports, sequence and ACK number, data offset, flags, window, urgent pointer.
-_Fields = tuple[int, int, int, int, bytes, int, int, int, int, int, int]
+# What headers say: where the payload of IP starts and ends, traffic class, hop limit; both ends and
+# the part of their addresses in a checksum; sequence and ACK number, data offset, flags, window,
+# urgent pointer.
+_Fields = tuple[int, int, int, int, Address, Address, int, int, int, int, int, int, int]
 
 
 def header_length(segment: Segment) -> int:
@@ -110,12 +111,15 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
     :raises PacketError: it is not a whole, correct TCP segment.
     """
     try:
-        if packet[0] >> 4 == 4 and packet[0] != _NO_OPTIONS:
-            packet = _without_ip_options(packet)
-        start, end, octet, hops, ends, seq, ack, offset, flags, window, urgent = _fields(packet)
+        first = packet[0]
+        if first >> 4 == 4 and first != _NO_OPTIONS:
+            packet, first = _without_ip_options(packet), _NO_OPTIONS
+        (
+            start, end, octet, hops, source, destination, addresses,
+            seq, ack, offset, flags, window, urgent,
+        ) = _ipv4_fields(packet) if first == _NO_OPTIONS else _ipv6_fields(packet)  # fmt: skip
     except (struct.error, IndexError) as error:
         raise PacketError(f"{len(packet)} octets are no whole TCP segment") from error
-    source, destination, addresses = _ends_of(ends)
     header, length = (offset >> 4) * 4, end - start
     if length < _TCP:  # there are more octets than IP says
         raise PacketError(f"{length} octets are no whole TCP segment")
@@ -141,43 +145,61 @@ def parse(packet: Octets, *, verify: bool = True, gso_size: int = 0) -> Segment:
     )
 
 
-def _fields(packet: Octets) -> _Fields:
-    """Read the headers of a packet in which IP has no options."""
+def _ipv4_fields(packet: Octets) -> _Fields:
+    """Read the headers of a packet of IPv4 without options of IP."""
+    (
+        first, octet, end, number, fragment, hops, protocol, sum_,
+        ends, seq, ack, offset, flags, window, _, urgent,
+    ) = _IPV4_TCP.unpack_from(packet)  # fmt: skip
+    if not _IPV4 <= end <= len(packet):
+        raise _wrong_length(_IPV4, end)
+    source, destination, addresses = _ends_of(ends)
+    words = (first << 8) + octet + end + number + fragment + (hops << 8) + protocol + sum_
+    if (words + addresses) % 0xFFFF:
+        raise _wrong_checksum()
+    if protocol != TCP or fragment & 0x3FFF:
+        raise PacketError("an IPv4 packet that is a fragment or not TCP")
+    return (
+        _IPV4, end, octet, hops, source, destination, addresses,
+        seq, ack, offset, flags, window, urgent,
+    )  # fmt: skip
+
+
+def _ipv6_fields(packet: Octets) -> _Fields:
+    """Read the headers of a packet of IPv6."""
     version = packet[0] >> 4
-    if version == 4:
-        (
-            _, octet, end, _, fragment, hops, protocol, _,
-            ends, seq, ack, offset, flags, window, _, urgent,
-        ) = _IPV4_TCP.unpack_from(packet)  # fmt: skip
-        _check_ipv4(packet, _IPV4, end)
-        if protocol != TCP or fragment & 0x3FFF:
-            raise PacketError("an IPv4 packet that is a fragment or not TCP")
-        return _IPV4, end, octet, hops, ends, seq, ack, offset, flags, window, urgent
-    if version == 6:
-        (
-            word, length, protocol, hops, ends, seq, ack, offset, flags, window, _, urgent,
-        ) = _IPV6_TCP.unpack_from(packet)  # fmt: skip
-        if protocol != TCP:
-            raise PacketError(f"an IPv6 packet whose next header is {protocol}, not TCP")
-        end, octet = _IPV6 + length, word >> 20 & 0xFF
-        if end > len(packet):
-            raise PacketError(f"an IPv6 packet of {len(packet)} octets says {length}")
-        return _IPV6, end, octet, hops, ends, seq, ack, offset, flags, window, urgent
-    raise PacketError(f"IP version {version}")
+    if version != 6:
+        raise PacketError(f"IP version {version}")
+    (
+        word, length, protocol, hops, ends, seq, ack, offset, flags, window, _, urgent,
+    ) = _IPV6_TCP.unpack_from(packet)  # fmt: skip
+    if protocol != TCP:
+        raise PacketError(f"an IPv6 packet whose next header is {protocol}, not TCP")
+    end = _IPV6 + length
+    if end > len(packet):
+        raise PacketError(f"an IPv6 packet of {len(packet)} octets says {length}")
+    source, destination, addresses = _ends_of(ends)
+    return (
+        _IPV6, end, word >> 20 & 0xFF, hops, source, destination, addresses,
+        seq, ack, offset, flags, window, urgent,
+    )  # fmt: skip
 
 
-def _check_ipv4(packet: Octets, header: int, whole: int) -> None:
-    """Refuse a header whose lengths or checksum are wrong."""
-    if not _IPV4 <= header <= whole <= len(packet):
-        raise PacketError(f"an IPv4 header says {header} of {whole} octets")
-    if total(packet[:header]):
-        raise PacketError("the IPv4 header checksum is wrong")
+def _wrong_length(header: int, whole: int) -> PacketError:
+    return PacketError(f"an IPv4 header says {header} of {whole} octets")
+
+
+def _wrong_checksum() -> PacketError:
+    return PacketError("the IPv4 header checksum is wrong")
 
 
 def _without_ip_options(packet: Octets) -> bytes:
     """Return an IPv4 packet without the options of IP, which mean nothing here."""
     header, whole = (packet[0] & 0x0F) * 4, int.from_bytes(packet[2:4], "big")
-    _check_ipv4(packet, header, whole)
+    if not _IPV4 <= header <= whole <= len(packet):
+        raise _wrong_length(header, whole)
+    if total(packet[:header]):
+        raise _wrong_checksum()
     length = (_IPV4 + whole - header).to_bytes(2, "big")
     before = b"".join((bytes((_NO_OPTIONS, packet[1])), length, packet[4:10]))
     addresses = bytes(packet[12:_IPV4])

@@ -22,20 +22,18 @@ EXTENSIBILITY: Final = 0x40  # B
 DENY_JOIN_INITIAL: Final = 0x20  # C: no further subflow to this address and port
 HMAC_SHA256: Final = 0x01  # H
 
-# Flags of DSS (section 3.3).  What follows them depends on the last four alone.
+# Flags of DSS (section 3.3).  What follows them, checksum aside, depends on the last four alone.
 DSS_DATA_FIN: Final = 0x10  # F
 DSS_WIDE_DSN: Final = 0x08  # m
 DSS_MAP: Final = 0x04  # M
 DSS_WIDE_ACK: Final = 0x02  # a
 DSS_ACK: Final = 0x01  # A
-DSS_FORMS: Final = tuple(
-    struct.Struct(
-        "!BB"
-        + (("Q" if flags & DSS_WIDE_ACK else "I") if flags & DSS_ACK else "")
-        + (("QIH" if flags & DSS_WIDE_DSN else "IIH") if flags & DSS_MAP else "")
-    )
+DSS_FIELDS: Final = tuple(
+    (("Q" if flags & DSS_WIDE_ACK else "I") if flags & DSS_ACK else "")
+    + (("QIH" if flags & DSS_WIDE_DSN else "IIH") if flags & DSS_MAP else "")
     for flags in range(16)
 )
+_DSS_FORMS: Final = tuple(struct.Struct(f"!BBBB{fields}") for fields in DSS_FIELDS)
 
 
 class ResetReason(enum.IntEnum):
@@ -167,10 +165,11 @@ class Dss(MptcpOption, frozen=True, kw_only=True):
         if self.dsn is not None:
             flags |= DSS_MAP | DSS_WIDE_DSN if self.wide_dsn else DSS_MAP
             values += (self.dsn, self.subflow_seq, self.length)
-        body = DSS_FORMS[flags & 0x0F].pack(0x20, flags, *values)
-        if self.checksum is not None and self.dsn is not None:
-            body += self.checksum.to_bytes(2, "big")
-        return _with_header(body)
+        form = _DSS_FORMS[flags & 0x0F]
+        if self.checksum is None or self.dsn is None:
+            return form.pack(KIND, form.size, 0x20, flags, *values)
+        checksum = self.checksum.to_bytes(2, "big")
+        return form.pack(KIND, form.size + 2, 0x20, flags, *values) + checksum
 
     @property
     def size(self) -> int:

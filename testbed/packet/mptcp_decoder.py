@@ -10,7 +10,7 @@ from testbed.packet.address import unpack
 from testbed.packet.mptcp import (
     DSS_ACK,
     DSS_DATA_FIN,
-    DSS_FORMS,
+    DSS_FIELDS,
     DSS_MAP,
     DSS_WIDE_ACK,
     DSS_WIDE_DSN,
@@ -29,6 +29,7 @@ from testbed.packet.mptcp import (
 )
 from testbed.packet.options import Option, UnknownOption
 
+_DSS_FORMS: Final = tuple(struct.Struct(f"!2x{fields}") for fields in DSS_FIELDS)
 _FAMILIES: Final = {4: 4, 6: 4, 12: 4, 14: 4, 16: 16, 18: 16, 24: 16, 26: 16}  # octets -> address
 
 
@@ -65,7 +66,7 @@ def _dss(data: bytes) -> Option | None:
         return None
     flags = data[1]
     has_ack, has_map = flags & DSS_ACK, flags & DSS_MAP
-    form = DSS_FORMS[flags & 0x0F]
+    form = _DSS_FORMS[flags & 0x0F]
     checksum = None
     if len(data) != form.size:
         if not has_map or len(data) != form.size + 2:
@@ -74,7 +75,7 @@ def _dss(data: bytes) -> Option | None:
     values = form.unpack_from(data)
     dsn, subflow_seq, length = values[-3:] if has_map else (None, 0, 0)
     return Dss(
-        data_ack=values[2] if has_ack else None,
+        data_ack=values[0] if has_ack else None,
         wide_ack=not has_ack or bool(flags & DSS_WIDE_ACK),
         dsn=dsn,
         wide_dsn=not has_map or bool(flags & DSS_WIDE_DSN),

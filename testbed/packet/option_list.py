@@ -28,6 +28,7 @@ _END: Final = 0
 _NOP: Final = 1
 _ALIGNED_TIMESTAMPS: Final = 0x0101080A  # two NOPs, kind and length
 _ALIGNED: Final = struct.Struct("!III")
+_PADDING: Final = (b"", b"\x01", b"\x01\x01", b"\x01\x01\x01")
 
 _COOKIES: Final = (0, *range(4, 17, 2))
 
@@ -76,12 +77,15 @@ def parse_options(octets: bytes) -> tuple[Option, ...]:
     An illegal length ends the list, and what was read before it counts: a segment must survive
     broken options (RFC 9293, MUST-7).
     """
-    if len(octets) == _ALIGNED.size:
-        first, value, echo = _ALIGNED.unpack(octets)
-        if first == _ALIGNED_TIMESTAMPS:  # most segments of plain TCP
-            return (Timestamps(value, echo),)
     found: list[Option] = []
     at, end = 0, len(octets)
+    if end >= _ALIGNED.size:
+        first, value, echo = _ALIGNED.unpack_from(octets)
+        if first == _ALIGNED_TIMESTAMPS:  # on most segments, and alone on most of plain TCP
+            if end == _ALIGNED.size:
+                return (Timestamps(value, echo),)
+            found.append(Timestamps(value, echo))
+            at = _ALIGNED.size
     while at < end:
         kind = octets[at]
         if kind == _NOP:
@@ -110,7 +114,8 @@ def emit_options(options: Iterable[Option]) -> bytes:
             parts.append(_ALIGNED.pack(_ALIGNED_TIMESTAMPS, option.value, option.echo))
             continue
         encoded = option.encode()
-        parts.append(b"\x01" * (-len(encoded) % 4) + encoded)
+        parts.append(_PADDING[-len(encoded) % 4])
+        parts.append(encoded)
     whole = b"".join(parts)
     if len(whole) > MAX_LENGTH:
         whole = _tight(options)

@@ -18,8 +18,11 @@ MAX_LENGTH: Final = 40  # octets of options in one segment
 _TIMESTAMPS: Final = struct.Struct("!BBII")
 
 
-class Option(msgspec.Struct, frozen=True):
-    """Base of all options.  ``encode`` gives the whole option, kind and length included."""
+class Option(msgspec.Struct, frozen=True, gc=False):
+    """Base of all options.  ``encode`` gives the whole option, kind and length included.
+
+    They refer to nothing that could refer to them: the garbage collector need not look at them.
+    """
 
     kind: ClassVar[int]
 

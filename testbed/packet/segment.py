@@ -31,7 +31,7 @@ _LETTERS: Final = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (
                    (ECE, "E"), (CWR, "W"))  # fmt: skip
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
+class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One segment, as it is on the wire.
 
     :param seq: 32 bits; of the first octet of ``payload``, or of SYN.
@@ -67,8 +67,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def length(self) -> int:
         """Octets of sequence space it takes (SEG.LEN: payload, SYN and FIN)."""
-        flags = self.flags
-        return len(self.payload) + bool(flags & SYN) + bool(flags & FIN)
+        octets, flags = len(self.payload), self.flags
+        return octets + bool(flags & SYN) + bool(flags & FIN) if flags & (SYN | FIN) else octets
 
     def __str__(self) -> str:
         """Return it in about the words of tcpdump(8)."""

@@ -50,12 +50,12 @@ def emit_icmp(error: IcmpError, source: str) -> bytes:
 
 def _message(numbers: tuple[int, int], body: bytes, pseudo: int) -> bytes:
     head = bytes(numbers)
-    return head + checksum(pseudo, total(head), total(body)).to_bytes(2, "big") + body
+    return head + checksum(pseudo + total(head) + total(body)).to_bytes(2, "big") + body
 
 
 def _ipv4(source: bytes, destination: bytes, protocol: int, length: int) -> bytes:
     head = struct.pack("!BBHHHBB", 0x45, 0, length, 0, 0x4000, HOP_LIMIT, protocol)
-    sum_ = checksum(total(head), total(source), total(destination))
+    sum_ = checksum(total(head) + total(source) + total(destination))
     return head + sum_.to_bytes(2, "big") + source + destination
 
 

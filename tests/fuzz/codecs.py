@@ -98,7 +98,7 @@ def icmp_packet(rng: Random) -> bytes:
         pseudo = header[8:40] + struct.pack("!II", len(message), 58)
     if len(message) >= 4:
         message = message[:2] + bytes(2) + message[4:]
-        sums = checksum(total(pseudo), total(message))
+        sums = checksum(total(pseudo) + total(message))
         message = message[:2] + sums.to_bytes(2, "big") + message[4:]
     return header + message
 

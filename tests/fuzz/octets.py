@@ -181,6 +181,6 @@ def with_right_sums(packet: bytes) -> bytes:
         return packet
     octets[header + 16 : header + 18] = bytes(2)
     tcp = bytes(octets[header:])
-    sums = checksum(total(addresses) + 6 + len(tcp), total(tcp))
+    sums = checksum(total(addresses) + 6 + len(tcp) + total(tcp))
     octets[header + 16 : header + 18] = sums.to_bytes(2, "big")
     return bytes(octets)

@@ -20,7 +20,7 @@ def dss_checksum(data: Octets, dsn: int, subflow_seq: int, length: int) -> int:
     :param subflow_seq: relative to the subflow's ISN, or 0 for a DATA_FIN on its own.
     :param length: as in the option: DATA_FIN counts.
     """
-    return checksum(total(data), total(_PSEUDO_HEADER.pack(dsn, subflow_seq, length, 0)))
+    return checksum(total(data) + total(_PSEUDO_HEADER.pack(dsn, subflow_seq, length, 0)))
 
 
 def covers(mapping: Mapping, data: Octets, numbers: DataSequence) -> bool:

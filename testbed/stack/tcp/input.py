@@ -286,7 +286,8 @@ def _seventh_text(tcb: Tcb, segment: Segment, start: int, now: int) -> None:
     new = buffer.add(start, payload) if payload else []
     if start > before:
         _count_out_of_order(tcb, start, new)
-    if new or start < before or buffer.around(start) is not None:
+    whole = len(new) == 1 and new[0] == (start, end)  # nothing of it had come before
+    if not whole and (new or start < before or buffer.around(start) is not None):
         known = _first_known(start, end, new)
         _note_duplicate(tcb, *known)
         in_order &= known[0] == known[1]

@@ -20,13 +20,15 @@ def ping(version: int, source: str, destination: str, kind: int, data: bytes) ->
     body = struct.pack("!HH", 7, 1) + data
     if version == 4:
         head = struct.pack("!BBHHHBB", 0x45, 0, 28 + len(data), 1, 0x4000, 64, 1)
-        head += checksum(total(head), total(near), total(far)).to_bytes(2, "big")
+        head += checksum(total(head) + total(near) + total(far)).to_bytes(2, "big")
         pseudo = 0
     else:
         head = struct.pack("!IHBB", 6 << 28, 8 + len(data), 58, 64)
         pseudo = total(near) + total(far) + 58 + 8 + len(data)
     code = bytes((kind, 0))
-    return head + near + far + code + checksum(pseudo, total(code), total(body)).to_bytes(2) + body
+    return (
+        head + near + far + code + checksum(pseudo + total(code) + total(body)).to_bytes(2) + body
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"abcdef", bytes(range(256)), b"\xff" * 1400])

@@ -33,7 +33,7 @@ def error(version: int, kind: int, code: int, about: bytes, *, mtu: int = 0) -> 
     host = ipaddress.ip_address(FLOWS[version].local.host).packed
     icmp = bytes((kind, code, 0, 0)) + mtu.to_bytes(4, "big") + about
     pseudo = total(router + host) + 58 + len(icmp) if version == 6 else 0
-    icmp = icmp[:2] + checksum(pseudo, total(icmp)).to_bytes(2, "big") + icmp[4:]
+    icmp = icmp[:2] + checksum(pseudo + total(icmp)).to_bytes(2, "big") + icmp[4:]
     if version == 6:
         return bytes((0x60, 0, 0, 0, *len(icmp).to_bytes(2, "big"), 58, 64)) + router + host + icmp
     header = bytes((0x45, 0, *(20 + len(icmp)).to_bytes(2, "big"), 0, 0, 0, 0, 64, 1, 0, 0))
