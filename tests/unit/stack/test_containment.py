@@ -22,7 +22,7 @@ from testbed.stack.mptcp.subflow import Subflow
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
-from tests.unit.stack.tcp.riding import NoExtension
+from testbed.stack.tcp.no_extension import NoExtension
 
 pytestmark = pytest.mark.interpreted
 

@@ -21,9 +21,9 @@ from testbed.stack.connection import Closed, Connected, ErrorKind
 from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.extension import Extension, Notice, Refuse
+from testbed.stack.tcp.no_extension import NoExtension
 from testbed.stack.tcp.state import State
 
-from .riding import NoExtension
 from .script import FLOW, MS, SECOND, Script, bare
 
 SIGNAL = UnknownOption(253, b"signal")
@@ -55,7 +55,7 @@ class Recorder(NoExtension):
     def window(self) -> int | None:
         return self.own_window
 
-    def window_counts(self, segment: Segment) -> bool:
+    def window_counts(self, window: int) -> bool:
         return self.counts
 
     def state_changed(self, old: State, new: State) -> None:

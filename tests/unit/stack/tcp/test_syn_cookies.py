@@ -23,9 +23,10 @@ from testbed.stack.tcp.config import TcpConfig
 from testbed.stack.tcp.connection import TcpConnection
 from testbed.stack.tcp.endpoint import TcpEndpoint
 from testbed.stack.tcp.extension import Refuse
+from testbed.stack.tcp.no_extension import NoExtension
 
 from .network import FLOW, MS, SECOND, SERVER, Network, Pump
-from .riding import RIDING, NoExtension
+from .riding import RIDING
 from .test_extension import SIGNAL, OneAcceptor, Recorder
 
 LINUX = (MaximumSegmentSize(1460), SackPermitted(), Timestamps(77, 0), WindowScale(7))

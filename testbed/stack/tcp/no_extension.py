@@ -1,0 +1,68 @@
+"""The extension that does nothing: what hooks cost, and that TCP with it is TCP without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mypy_extensions import mypyc_attr
+
+from testbed.packet.options import Option
+from testbed.packet.segment import Segment
+from testbed.stack.options import SocketOptions
+from testbed.stack.tcp.congestion.control import Group
+from testbed.stack.tcp.extension import Notice
+from testbed.stack.tcp.state import State
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class NoExtension:
+    """See :class:`~testbed.stack.tcp.extension.Extension`; it accepts with another one."""
+
+    def __init__(self) -> None:
+        self._group = Group()
+
+    def accept(self, _syn: Segment) -> NoExtension:
+        """Ride on each accepted connection."""
+        return NoExtension()
+
+    def offer(self, _syn: Segment) -> Sequence[Option]:
+        """Add nothing."""
+        return ()
+
+    def resume(self, _ack: Segment) -> NoExtension:
+        """Ride on each."""
+        return NoExtension()
+
+    def group(self) -> Group:
+        """Be alone in it."""
+        return self._group
+
+    def socket_options(self, given: SocketOptions) -> SocketOptions:
+        """Change nothing."""
+        return given
+
+    def options(self, _flags: int, _ext: Any, _room: int) -> Sequence[Option]:
+        """Add nothing."""
+        return ()
+
+    def received(self, _segment: Segment, _start: int) -> Notice:
+        """See nothing special."""
+        return Notice.PLAIN
+
+    def window(self) -> int | None:
+        """Leave the window to TCP."""
+        return None
+
+    def window_counts(self, _window: int) -> bool:
+        """Let every window count."""
+        return True
+
+    def state_changed(self, _old: State, _new: State) -> None:
+        """Do nothing."""
+
+    def timed_out(self) -> None:
+        """Do nothing."""
+
+    def acked(self, _position: int) -> None:
+        """Do nothing."""
