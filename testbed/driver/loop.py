@@ -113,17 +113,14 @@ class Driver:
             self._arm()
 
     def _settle(self, now: int) -> bool:
-        """Send what there is to send and hand out what has happened; tell whether there was any."""
+        """Send all there is to send and hand out what has happened; tell whether to do so again."""
         endpoint = self.endpoint
         segments = endpoint.segments_to_send(now)
-        stirred = False
         if segments:
             if self._before_sending is not None:
                 self._before_sending(segments)
             self._device.send(segments, now)
-            stirred = True
-        if self._receive(now):  # from this host itself, or an error
-            stirred = True
+        stirred = self._receive(now)  # from this host itself, or an error
         while (happened := endpoint.next_event()) is not None:
             stirred = True
             self.streams.dispatch(*happened)

@@ -250,9 +250,10 @@ class Endpoint(Protocol):
         """Return when ``handle_timer`` has something to do, or ``None``: never."""
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return the segments that can leave now, in order; the caller sends all of them.
+        """Return all segments that can leave now, in order; the caller sends all of them.
 
-        What has arrived and what the application has asked for is acted on here.
+        What has arrived and what the application has asked for is acted on here.  There are no
+        others before anything else happens.
         """
 
     def next_event(self) -> tuple[Connection, Event] | None:

@@ -36,6 +36,8 @@ class Departures(Generic[H]):
 
     def next_ns(self) -> int | None:
         """Return when the next frame can leave; with slots it may be later. None: none is held."""
+        if self.slots is None and not self._late:
+            return self._fifo[0][0] if self._fifo else None
         due_ns = self._due_ns()
         if due_ns is None or self.slots is None:
             return due_ns

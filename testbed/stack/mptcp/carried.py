@@ -13,16 +13,17 @@ class Carried:
 
     :ivar given: octets of our stream that were given to it.
     :ivar stale: its retransmission timer has expired, and nothing came since.
+    :ivar timed_out: its retransmission timer has expired since :meth:`take_time_out`.
     """
 
-    __slots__ = ("_data", "_run", "_timed_out", "given", "stale")
+    __slots__ = ("_data", "_run", "given", "stale", "timed_out")
 
     def __init__(self) -> None:
         self.given = 0
         self.stale = False
         self._data = Ranges()
         self._run = Run()
-        self._timed_out = False  # since it was asked last
+        self.timed_out = False
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self._data)
@@ -64,13 +65,12 @@ class Carried:
 
     def time_out(self) -> None:
         """Note that TCP's retransmission timer has expired."""
-        self.stale = self._timed_out = True
+        self.stale = self.timed_out = True
 
     def progress(self) -> None:
         """Note that the peer's TCP has acknowledged something."""
         self.stale = False
 
-    def take_timed_out(self) -> bool:
-        """Tell, once, whether the timer has expired."""
-        expired, self._timed_out = self._timed_out, False
-        return expired
+    def take_time_out(self) -> None:
+        """Take that the connection acts on the expiry of the timer."""
+        self.timed_out = False

@@ -298,13 +298,14 @@ class MptcpConnection:
 
     def step(self, now: int) -> None:
         """Act on all that was recorded since the last step."""
-        drain.take_records(self._parts)
+        parts = self._parts
+        drain.take_records(parts)
         if self._stillborn:
-            self._parts.life.fail(ConnectionFailure(ErrorKind.RESET))
-        if not self.closed:
+            parts.life.fail(ConnectionFailure(ErrorKind.RESET))
+        if not parts.life.over:
             self._advance(now)
-        if self.closed:
-            self._parts.ending.step(now, created=self._parts.beginning.met)
+        if parts.life.over:
+            parts.ending.step(now, created=parts.beginning.met)
 
     def crash(self, error: Exception) -> Sequence[Subflow]:
         """Be closed by a fault of ours: an exception has happened in it.
@@ -326,19 +327,20 @@ class MptcpConnection:
     def _advance(self, now: int) -> None:
         """Make the step of a connection that is not over."""
         parts = self._parts
+        life, plain = parts.life, parts.plain
         drain.absorb(parts, now)
-        if self.failure is not None:
+        if life.failure is not None:
             return
-        if self.fallback:
-            parts.plain.follow_tcp()
+        if plain.begun:
+            plain.follow_tcp()
         parts.ending.close_in_order()
         self.paths.step(now)
         self.sender.give(now)
-        if self.fallback:
-            parts.plain.finish()
+        if plain.begun:
+            plain.finish()
         else:
             parts.fin.step(now)
-        if self.state is not DataState.OPENING:
-            parts.window.step(now, waits=self.keys.remote is None and not self.fallback)
+        if life.state is not DataState.OPENING:
+            parts.window.step(now, waits=self.keys.remote is None and not plain.begun)
         timers.watch(parts, now)
         parts.events.report()

@@ -17,18 +17,23 @@ def take_records(parts: Parts) -> None:
         if not subflow.stirred:
             continue
         inbound = subflow.inbound
-        outgoing.acked(subflow.data_acked())
-        outgoing.open_window(inbound.edge)
+        acked = subflow.data_acked()
+        if acked > outgoing.una:
+            outgoing.acked(acked)
+        if inbound.edge > outgoing.edge:
+            outgoing.open_window(inbound.edge)
         fin = inbound.take_data_fin()
         if fin is not None:
             parts.incoming.finish(fin)
-        parts.plain.follow(subflow)
+        if subflow.fallback:
+            parts.plain.begin()
 
 
 def absorb(parts: Parts, now: int) -> None:
     """Act on what each subflow has recorded, until the connection has failed."""
     for subflow in parts.subflows.there[:]:
-        if subflow.take_stirred() or parts.plain.begun:
+        if subflow.stirred or parts.plain.begun:
+            subflow.calm()
             _absorb(parts, subflow, now)
             if parts.life.failure is not None:
                 return
@@ -64,7 +69,8 @@ def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
 
 def _follow_fallback(parts: Parts, subflow: Subflow) -> None:
     """Follow a subflow into plain TCP; after that, there are no further subflows."""
-    parts.plain.follow(subflow)
+    if subflow.fallback:
+        parts.plain.begin()
     parts.paths.set_open(not (parts.plain.begun or parts.mp_fail.waiting))
 
 

@@ -207,12 +207,13 @@ class MptcpEndpoint:
         return min(own, subflows)
 
     def segments_to_send(self, now: int) -> Sequence[Segment]:
-        """Return the segments that can leave now, in order."""
-        while True:
+        """Return all segments that can leave now, in order."""
+        self._settle(now)
+        segments = self.tcp.segments_to_send(now)
+        while self._touched or self._faults or self.tcp.eventful:
             self._settle(now)
-            segments = self.tcp.segments_to_send(now)
-            if segments or not self.tcp.eventful:
-                return segments
+            segments = [*segments, *self.tcp.segments_to_send(now)]
+        return segments
 
     def next_event(self) -> tuple[Connection, Event] | None:
         """Return one thing that happened, or ``None``."""
@@ -342,10 +343,13 @@ class MptcpEndpoint:
 
     def _settle(self, now: int) -> None:
         """Let connections make their steps, until none has anything recorded."""
-        self._take_events()
-        while self._touched or self._faults:
+        while True:
+            while (found := self.tcp.take_event()) is not None:
+                self._take_event(*found)
             if self._faults:
                 self._crash_found(now)
+            if not self._touched:
+                return
             touched, self._touched = self._touched, {}
             for connection in touched:
                 try:
@@ -353,7 +357,6 @@ class MptcpEndpoint:
                 except Exception as error:
                     self._crash(connection, error, now)
                 self._follow(connection)
-            self._take_events()
 
     def _follow(self, connection: MptcpConnection) -> None:
         """Take what has become of a connection."""
@@ -399,26 +402,23 @@ class MptcpEndpoint:
         with contextlib.suppress(Exception):  # the listener may be what has failed
             self._tracer.event("fault", now, {**fields, "error": repr(error)})
 
-    def _take_events(self) -> None:
-        """Take TCP's events: a subflow's are for its connection, others for the application.
+    def _take_event(self, tcp: TcpConnection, event: Event) -> None:
+        """Take an event of TCP: a subflow's is for its connection, another for the application.
 
         What hinders a subflow need not hinder its connection.  That there is more to read on a
         subflow is told once: its hooks see each segment.
         """
-        while (found := self.tcp.take_event()) is not None:
-            tcp, event = found
-            if isinstance(tcp.extension, Subflow):
-                if tcp.extension.number:
-                    self.tcp.accepted(tcp)
-                elif type(event) is Connected and tcp.accepted and not _early(tcp):
-                    self._queued.add(tcp.flow)
-                if isinstance(event, ErrorReport):
-                    continue
-                tcp.extension.enter()
-                tcp.extension.stir()
-            else:
-                self.tcp.told(tcp, event)
-                self._events.append((tcp, event))
+        if not isinstance(tcp.extension, Subflow):
+            self.tcp.told(tcp, event)
+            self._events.append((tcp, event))
+            return
+        if tcp.extension.number:
+            self.tcp.accepted(tcp)
+        elif type(event) is Connected and tcp.accepted and not _early(tcp):
+            self._queued.add(tcp.flow)
+        if not isinstance(event, ErrorReport):
+            tcp.extension.enter()
+            tcp.extension.stir()
 
     def _attach(self) -> None:
         """Tell new subflows of the TCP connections that were made for them."""

@@ -6,28 +6,28 @@ from testbed.packet.options import Option
 
 
 class Outbox:
-    """A queue of options."""
+    """A queue of options.
 
-    __slots__ = ("_signals",)
+    :ivar waiting: those in it; only the methods here change it.
+    """
+
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        self._signals: list[Option] = []
-
-    def __len__(self) -> int:
-        return len(self._signals)
+        self.waiting: list[Option] = []
 
     def add(self, option: Option) -> None:
         """Queue a signal."""
-        self._signals.append(option)
+        self.waiting.append(option)
 
     def add_first(self, option: Option) -> None:
         """Queue a signal before all others."""
-        self._signals.insert(0, option)
+        self.waiting.insert(0, option)
 
     def take(self) -> Option:
         """Remove and return the next one, which there is."""
-        return self._signals.pop(0)
+        return self.waiting.pop(0)
 
     def clear(self) -> None:
         """Drop them all."""
-        self._signals.clear()
+        self.waiting.clear()

@@ -60,9 +60,9 @@ class Plain:
             if other is not subflow and not other.tcp.closed:
                 other.reset(ResetReason.MIDDLEBOX)
 
-    def follow(self, subflow: Subflow) -> None:
-        """Go on as plain TCP if a subflow does."""
-        self.begun |= subflow.fallback
+    def begin(self) -> None:
+        """Go on as plain TCP: a subflow does."""
+        self.begun = True
 
     def follow_tcp(self) -> None:
         """Let TCP's window be the only one, its FIN be DATA_FIN, and the FIN's ACK the Data ACK."""

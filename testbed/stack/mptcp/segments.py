@@ -28,10 +28,10 @@ def on_ack(
 
     :param fin: position of our DATA_FIN where it is due.
     """
-    if fin is not None and not outbox:
+    if fin is not None and not outbox.waiting:
         return (dss.of_data_fin(keys, fin, ack),)
     data_ack = dss.of_data_ack(keys, ack)
-    if not outbox:
+    if not outbox.waiting:
         return (data_ack,)
     signal = outbox.take()
     if isinstance(signal, AddAddr) and not acks.beside_addresses:
@@ -63,7 +63,7 @@ def after_fallback(
     """
     if mapping is not None:
         return (dss.of_infinite_mapping(keys, mapping),) if mapping.infinite else ()
-    said: tuple[Option, ...] = (outbox.take(),) if outbox else ()
+    said: tuple[Option, ...] = (outbox.take(),) if outbox.waiting else ()
     if acked is not None:
         return (dss.of_data_ack(keys, acked), *said)
     return said

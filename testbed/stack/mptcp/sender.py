@@ -163,7 +163,8 @@ class Sender:
     def _repair(self) -> None:
         """Reinject what subflows carry whose retransmission timer has expired."""
         for subflow in self._subflows:
-            if subflow.carried.take_timed_out():
+            if subflow.carried.timed_out:
+                subflow.carried.take_time_out()
                 self._reinject(subflow.carried)
 
     def _reinject(self, lost: Iterable[tuple[int, int]]) -> None:

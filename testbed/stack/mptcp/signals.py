@@ -101,7 +101,7 @@ class Signals:
 
     def echo(self, subflow: Subflow, option: AddAddr) -> None:
         """Answer an ADD_ADDR: the same without its HMAC."""
-        if len(subflow.outbox) < _MOST_ECHOES:
+        if len(subflow.outbox.waiting) < _MOST_ECHOES:
             self._count("EchoAddTx")
             _signal(subflow, msgspec.structs.replace(option, hmac=None))
 
@@ -115,7 +115,7 @@ class Signals:
     def send_due(self, now: int) -> None:
         """Send what is due, each time on another subflow."""
         for subflow in self._subflows:
-            if subflow.outbox and subflow.confirmed:
+            if subflow.outbox.waiting and subflow.confirmed:
                 subflow.tcp.request_ack()
         if self._withdrawn:
             self._withdraw(self._able())

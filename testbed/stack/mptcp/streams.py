@@ -259,6 +259,11 @@ class ReceiveStream:
         return self._data.next - self._data.readable + self._capacity
 
     @property
+    def window(self) -> int:
+        """Octets of the window."""
+        return max(0, self._capacity - self._data.readable)
+
+    @property
     def capacity(self) -> int:
         """Octets of the window while nothing is unread."""
         return self._capacity

@@ -201,10 +201,9 @@ class Subflow:
             self.outside = False
             self._owner.enter(self)
 
-    def take_stirred(self) -> bool:
-        """Tell, once, whether something was recorded since the last step."""
-        stirred, self.stirred = self.stirred, False
-        return stirred
+    def calm(self) -> None:
+        """Take that its connection looks at what was recorded."""
+        self.stirred = False
 
     def suspect(self) -> None:
         """Let others carry its data as well, until the peer acknowledges something here."""
@@ -351,7 +350,7 @@ class Subflow:
         """
         plain = self.fallback and self._fallback.beginning is None
         tcp = self.tcp
-        return max(1, min(tcp.mss - (0 if plain else DSS_ROOM), tcp.config.send_buffer))
+        return max(1, min(tcp.sender.mss - (0 if plain else DSS_ROOM), tcp.config.send_buffer))
 
     # Hooks of testbed.stack.tcp.extension.Extension.
 
@@ -378,7 +377,7 @@ class Subflow:
             return segments.on_data(keys, ext, ack)
         fin = self._owner.outgoing.end if self._owner.fin_due else None
         options = segments.on_ack(keys, ack, fin, self.outbox, room, acks)
-        if self.outbox:
+        if self.outbox.waiting:
             self.stir()  # for another ACK: each carries one
         return options
 
@@ -414,8 +413,7 @@ class Subflow:
         """Return the window all subflows share (section 3.3.4)."""
         if self.fallback or self._owner.keys.remote is None:
             return None
-        incoming = self._owner.incoming
-        return max(0, incoming.edge - incoming.next)
+        return self._owner.incoming.window
 
     def window_counts(self, window: int) -> bool:
         """Use a window only together with a Data ACK, and relative to it (section 3.3.4)."""
@@ -464,14 +462,14 @@ class Subflow:
         return notice
 
     def _plain_options(self, flags: int, mapping: Mapping | None) -> Sequence[Option]:
-        if mapping is None and self.phase.closing and (flags & FIN or not self.outbox):
+        if mapping is None and self.phase.closing and (flags & FIN or not self.outbox.waiting):
             mapping = self._fallback.beginning
         acked = None
         if self.inbound.acks_data:
             # In the peer's own count: the path may have changed how much has arrived.
             acked = self.inbound.mapped + self._owner.incoming.finished
         options = segments.after_fallback(self._owner.keys, mapping, self.outbox, acked)
-        if self.outbox and mapping is None:
+        if self.outbox.waiting and mapping is None:
             self.stir()
         return options
 

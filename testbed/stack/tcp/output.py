@@ -315,10 +315,11 @@ def _fill_window(tcb: Tcb, now: int, out: list[Segment]) -> None:
             break
         out.append(_data(tcb, min(window, recovery.room), now))
     # One who gives data only as the window has room, as MPTCP does, leaves none in the queue.
-    used_up = recovery.in_flight + mss > recovery.window
+    in_flight = recovery.in_flight
+    used_up = in_flight + mss > recovery.window
     recovery.window_used(sender.una, sender.next, used_up=used_up)
     if not (queue.octets or used_up):
-        sender.rate.ran_dry(recovery.in_flight)
+        sender.rate.ran_dry(in_flight)
 
 
 def _worth_sending(tcb: Tcb, octets: int, window: int) -> bool:
