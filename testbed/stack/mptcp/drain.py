@@ -26,7 +26,7 @@ def take_records(parts: Parts) -> None:
         if fin is not None:
             parts.incoming.finish(fin)
         if subflow.fallback:
-            parts.plain.begin()
+            parts.plain.follow()
 
 
 def absorb(parts: Parts, now: int) -> None:
@@ -70,7 +70,7 @@ def _absorb(parts: Parts, subflow: Subflow, now: int) -> None:
 def _follow_fallback(parts: Parts, subflow: Subflow) -> None:
     """Follow a subflow into plain TCP; after that, there are no further subflows."""
     if subflow.fallback:
-        parts.plain.begin()
+        parts.plain.follow()
     parts.paths.set_open(not (parts.plain.begun or parts.mp_fail.waiting))
 
 

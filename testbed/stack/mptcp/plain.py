@@ -60,7 +60,7 @@ class Plain:
             if other is not subflow and not other.tcp.closed:
                 other.reset(ResetReason.MIDDLEBOX)
 
-    def begin(self) -> None:
+    def follow(self) -> None:
         """Go on as plain TCP: a subflow does."""
         self.begun = True
 
