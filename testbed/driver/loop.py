@@ -42,6 +42,7 @@ class Driver:
         self._device = device
         self._report = report
         self._woken = False
+        self._asked = False  # to look after the endpoint, since that was last done
         self._closed = False
         self._armed: int | None = None  # when the clock has the endpoint's timer
         self._on_idle: Callable[[], object] | None = None
@@ -65,6 +66,7 @@ class Driver:
 
     def wake(self) -> None:
         """Look after the endpoint once the caller is done."""
+        self._asked = True
         if not self._woken:
             self._woken = True
             self._clock.soon(self._turn)
@@ -115,6 +117,7 @@ class Driver:
     def _settle(self, now: int) -> bool:
         """Send all there is to send and hand out what has happened; tell whether to do so again."""
         endpoint = self.endpoint
+        self._asked = False
         segments = endpoint.segments_to_send(now)
         if segments:
             if self._before_sending is not None:
@@ -124,7 +127,7 @@ class Driver:
         while (happened := endpoint.next_event()) is not None:
             stirred = True
             self.streams.dispatch(*happened)
-        return stirred and not self._closed
+        return (stirred or self._asked) and not self._closed
 
     def _receive(self, now: int) -> bool:
         packets = self._device.receive()

@@ -11,7 +11,7 @@ from testbed.host.devices.network import Path
 from testbed.host.devices.output import Output, Sink
 from testbed.host.devices.rtnetlink import Interface
 from testbed.packet.address import Address, Flow
-from testbed.packet.codec import emit_header, header_length
+from testbed.packet.codec import emit_header
 from testbed.packet.icmp import IcmpError, IcmpKind
 from testbed.packet.segment import Segment
 
@@ -73,11 +73,11 @@ class Transmitter:
             return
         size = len(segment.payload)
         gso_size = segment.gso_size if size > segment.gso_size else 0
-        if size and header_length(segment) + (gso_size or size) > path.mtu:
+        header = emit_header(segment, partial_checksum=True)
+        if size and len(header) + (gso_size or size) > path.mtu:
             self._tell(IcmpKind.TOO_BIG, segment, path.mtu)
             return
         output = self._output(path)
-        header = emit_header(segment, partial_checksum=True)
         head = frames.head(path.header, header, gso_size)
         if output is not None and not output.send(head + header, segment.payload):
             self._loop.add_writer(output, self._flush, output)
