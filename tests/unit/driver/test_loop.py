@@ -220,3 +220,41 @@ def test_what_has_changed_between_two_states_of_addresses() -> None:
         added=("d",), removed=("a",), silent=("b",), heard=("c",)
     )
     assert not Change.between(after, after)
+
+
+def test_an_endpoint_is_asked_again_only_after_something_has_happened() -> None:
+    async def main() -> None:
+        station = Station(HERE)
+        driver, endpoint = station.driver, station.driver.endpoint
+        asked = 0
+        whole = endpoint.segments_to_send
+
+        def counting(now: int) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked == wakes:
+                driver.wake()
+            return whole(now)
+
+        for wakes, expected in ((0, 1), (1, 2)):  # one that wakes it up meanwhile is heard
+            asked = 0
+            left: list[Segment] = []
+            station.carry = left.append
+            cast("Any", driver).endpoint = Counted(endpoint, counting)
+            endpoint.connect(Flow(Address(HERE, 40_000 + wakes), FLOW.remote), driver.now())
+            driver.turn()
+            assert len(left) == 1
+            assert asked == expected
+
+    in_virtual_time(main())
+
+
+class Counted:
+    """An endpoint with another ``segments_to_send``."""
+
+    def __init__(self, endpoint: Any, segments_to_send: Callable[[int], Any]) -> None:
+        self._endpoint = endpoint
+        self.segments_to_send = segments_to_send
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._endpoint, name)
