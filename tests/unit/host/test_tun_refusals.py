@@ -45,6 +45,7 @@ def test_the_device_file_may_be_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "chmod 0666 /dev/net/tun" in str(error)
 
 
+@pytest.mark.interpreted
 def test_an_interface_with_several_queues_is_named_as_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
