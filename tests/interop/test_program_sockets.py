@@ -152,6 +152,22 @@ def test_nothing_is_left_when_one_is_killed(lab, tmp_path, whom):
     lab([""], Family.IPV4, test)
 
 
+def test_a_program_goes_on_when_the_heir_is_killed(lab, tmp_path):
+    async def test(lab):
+        serving = await peer(lab)
+        program, pids = await held(lab, tmp_path / "report")
+        assert await tell(lab, "kill", "-KILL", str(pids["heir"]))
+        program.stdin.close()
+        await until_gone(lab, pids["program"])
+        assert await tell(lab, "kill", "-TERM", str(pids["supervisor"]))
+        assert (await program.wait()).returncode == 0
+        await until_gone(lab, *pids.values())
+        serving.stdin.close()
+        await serving.wait()
+
+    lab([""], Family.IPV4, test)
+
+
 WAIT = """
 import os, socket
 keeper = os.getppid()
