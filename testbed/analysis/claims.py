@@ -56,7 +56,7 @@ class ExpectSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.at_least is None and self.at_most is None:
             raise InputError("an expectation has 'at_least' or 'at_most', or both")
         if self.best and len(self.selectors) < 2:
-            raise InputError("the best of what? 'relative_to' lists two or more", path="best")
+            raise InputError("'best' needs two or more selectors in 'relative_to'", path="best")
         for name in ("in_at_least", "in_at_most"):
             share(getattr(self, name), name)
 

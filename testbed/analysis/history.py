@@ -82,7 +82,7 @@ def history(
     """
     ordered = sorted(sides, key=lambda side: side.created_at)
     if len(ordered) < _FEWEST:
-        raise InputError("one folder is no history", hint="name several")
+        raise InputError("a history needs two or more folders", hint="name several")
     first = ordered[0]
     for other in ordered[1:]:
         found = differences(first, other).get(EXPERIMENT)

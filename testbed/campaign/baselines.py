@@ -38,7 +38,7 @@ def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
     """
     kept = tuple(metrics or side.headline)
     if not any(cell.repetitions for cell in side.cells):
-        raise InputError(f"{side.name} has no run that counts: it is no baseline")
+        raise InputError(f"{side.name} has no run that counts, so it cannot be a baseline")
     cells = tuple(
         msgspec.structs.replace(
             cell, metrics={name: cell.metrics[name] for name in kept if name in cell.metrics}

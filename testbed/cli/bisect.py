@@ -98,7 +98,9 @@ def command(
     end_as_ctrl_c()
     if resume is not None:
         if arguments or good or bad or tree or kernels:
-            raise InputError("--resume goes on as it was begun: without an experiment or ends")
+            raise InputError(
+                "--resume continues a search as it was begun: it takes no experiment and no ends"
+            )
         directory, state = resume, model.read(resume)
     else:
         tried = Path.cwd() if tree is None else tree

@@ -140,7 +140,7 @@ def selected(
     mine, its, both = (selector(text) if text else {} for text in (base_cells, new_cells, where))
     if sides[1:] == [base] and mine == its:
         raise InputError(
-            f"{base.name} is held against itself",
+            f"{base.name} is compared with itself",
             hint="name another folder, or cells: --base stack=tcp --new stack=mptcp",
         )
     base = named_apart(select(base, both | mine), mine)

@@ -119,9 +119,7 @@ def run(
     if again and not resume:
         raise InputError("--again goes with --resume")
     if keep and quick:
-        raise InputError(
-            "--keep and --quick contradict one another: a part of the cells is no result"
-        )
+        raise InputError("--keep does not go with --quick: a part of the cells is no result")
     if full and (quick or sample is not None):
         raise InputError("--full goes with neither --quick nor --sample: it takes all cases")
     wanted = Wanted(

@@ -198,7 +198,7 @@ def _refuse_for_publications(
         raise InputError("experiment files and folders of publications: run one after the other")
     if stack or set_ or machine or sim or on:
         raise InputError(
-            f"{folders[0]} says itself what is run, and where",
+            f"{folders[0]} decides itself which runs there are, and where",
             hint="name one of its experiment files to change that",
         )
 
@@ -223,7 +223,7 @@ def _check_places(
     if sim and (machine or wire is not None):
         raise InputError("--sim goes with neither --machine nor --wire: it simulates all of it")
     if until_decided and (sim or virtual_time):
-        raise InputError("where time is virtual a run would be the same again: it decides already")
+        raise InputError("in virtual time one run decides: a repetition gives the same numbers")
 
 
 def _assignment(text: str) -> tuple[str, str]:

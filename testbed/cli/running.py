@@ -138,7 +138,9 @@ def _check(request: Request) -> None:
     from testbed.experiment.overrides import NO_OVERRIDES
 
     if request.resume is not None and (request.files or request.changes != NO_OVERRIDES):
-        raise InputError("--resume goes on as it was begun: without files or changes")
+        raise InputError(
+            "--resume continues an experiment as it was begun: it takes no files and no changes"
+        )
     if request.resume is None and not request.files:
         raise InputError("there is nothing to run", hint="name an experiment file")
     if request.again and request.resume is None:

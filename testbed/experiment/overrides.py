@@ -113,7 +113,7 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
     fields = [field.name for field in msgspec.structs.fields(ExperimentSpec)]
     if rest or first not in fields:
         hint = nearest(path if rest else first, _paths(flows, fields))
-        raise InputError("leads nowhere in the experiment or topology", hint=hint)
+        raise InputError("names nothing in the experiment or its topology", hint=hint)
     return raw | {first: value}
 
 

@@ -192,7 +192,7 @@ class ExperimentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if (self.workload is None) == (not self.flows):
             raise InputError("an experiment has either a workload or flows")
         if self.flows and all(flow.background for flow in self.flows.values()):
-            raise InputError("every flow is in the background: what is the run about?")
+            raise InputError("every flow is in the background: one at least must not be")
 
     def _check_blocks(self, most: int) -> None:
         if not self.expect:

@@ -79,7 +79,7 @@ class Sampler:
         except TimeoutError:
             raise SandboxError(f"the sampler did not answer within {LIMIT_S:g} s") from None
         if not line:
-            raise SandboxError("the sampler ended without a word")
+            raise SandboxError("the sampler ended without a message")
         message: AnyMessage = msgspec.json.decode(line, type=AnyMessage)
         if isinstance(message, Failed):
             raise message.failure.error()

@@ -54,7 +54,7 @@ def of_commits(tree: Path, good: str | None, bad: str | None) -> Ends:
             hint="--tree names one, --kernels lists machines",
         )
     if good is None:
-        raise InputError("where is it good?", hint="--good names a commit before the change")
+        raise InputError("--good is missing", hint="--good names a commit before the change")
     ends = Ends(kind=kind, tree=str(top), good=commit(top, good), bad=commit(top, bad or "HEAD"))
     if ends.good == ends.bad:
         raise InputError(f"--good and --bad are the same commit, {ends.good}")
@@ -111,7 +111,7 @@ def arguments(given: Sequence[str], kind: Kind) -> tuple[str, ...]:
     """
     example = "testbed bisect ... -- experiments/quickstart.yaml --stack mptcp"
     if not given or given[0].startswith("-"):
-        raise InputError("what is to be run?", hint=f"the experiment comes after --: {example}")
+        raise InputError("no experiment is named", hint=f"the experiment comes after --: {example}")
     file, *options = given
     if not Path(file).is_file():
         raise InputError(f"there is no experiment {file}")

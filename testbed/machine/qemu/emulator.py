@@ -147,7 +147,7 @@ def program_path() -> str:
     if platform.machine() not in kernels.ARCHITECTURES:
         raise PlatformError(
             f"no guests on {platform.machine()}",
-            why="their processor would have to be emulated, and this host's programs be another's",
+            why="guests have an x86-64 processor, which cannot run this host's programs",
             instead="use the machine host",
         )
     found = shutil.which(_PROGRAM)

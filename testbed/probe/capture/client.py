@@ -75,7 +75,7 @@ async def capture(
         ending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ending
-    raise SandboxError("the capture ended without a word")
+    raise SandboxError("the capture ended without a message")
 
 
 async def _end(stop: asyncio.Event, control: int) -> None:

@@ -94,7 +94,7 @@ def test_folders_are_put_in_order_and_may_lack_a_cell_or_numbers():
 
 
 def test_another_experiment_or_one_folder_is_refused():
-    with pytest.raises(InputError, match="one folder is no history"):
+    with pytest.raises(InputError, match="a history needs two or more folders"):
         history(days([1.0]))
     other = made(9, cell(metrics={"goodput": [1.0]}), spec={"workload": {"size": "9MB"}})
     with pytest.raises(InputError, match=r"not of one experiment: workload.size: 1MB, 9MB"):

@@ -206,14 +206,14 @@ def test_ends_that_do_not_differ_are_2_and_shown(project):
         (["--good", "HEAD~1", "--", "nowhere.yaml"], "there is no experiment nowhere.yaml"),
         (["--good", "nowhere", "--", "FILE"], "has no commit nowhere"),
         (["--good", "HEAD", "--", "FILE"], "--good and --bad are the same commit"),
-        (["--", "FILE"], "where is it good?"),
+        (["--", "FILE"], "--good is missing"),
         (["--good", "HEAD~1", "--", "FILE", "--results=x"], "--results: a search of commits"),
         (["--good", "HEAD~1", "--tree", "..", "--", "FILE"], "not a git repository"),
         (["--kernels", "uml:6.1", "--", "FILE"], "two machines or more"),
         (["--kernels", "uml:6.1,vax:1", "--", "FILE"], "'vax' is no kind of machine"),
         (["--kernels", "uml:6.1,uml:7.3", "--", "FILE", "--sim"], "--sim: a search of machines"),
         (["--resume", "nowhere"], "nowhere is no folder of a search"),
-        (["--resume", ".", "--good", "HEAD"], "--resume goes on as it was begun"),
+        (["--resume", ".", "--good", "HEAD"], "--resume continues a search as it was begun"),
     ],
 )
 def test_bad_input_is_one_line_and_2(project, given, message):

@@ -120,13 +120,13 @@ def test_check_knows_a_publication(there):
     [
         (("papers", "run", "--only", "theirs"), "no such side"),
         (("papers", "run", "--again"), "--again goes with --resume"),
-        (("papers", "run", "--quick", "--keep"), "contradict one another"),
+        (("papers", "run", "--quick", "--keep"), "--keep does not go with --quick"),
         (("papers", "run", "--full", "--sample", "3"), "--full goes with neither"),
         (("papers", "run", "trail"), "did you mean 'trial'"),
         (("papers", "run", "--experiment", "exampel"), "did you mean 'example'"),
         (("papers", "new", "trial"), "is there already"),
         (("papers", "new", "A B"), "no name of a publication"),
-        (("run", "--sim", "experiments/papers/trial"), "says itself what is run"),
+        (("run", "--sim", "experiments/papers/trial"), "decides itself which runs there are"),
         (("run", "experiments/papers"), "no publication 'experiments/papers'"),
     ],
 )

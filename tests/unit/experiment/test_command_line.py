@@ -32,11 +32,11 @@ def test_an_override_of_a_parameter_leaves_it_one(read):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("repetition", r"--set repetition: leads nowhere.*'repetitions'"),
+        ("repetition", r"--set repetition: names nothing.*'repetitions'"),
         ("workload.sise", "unknown key"),
         ("links.wify.delay", "there is no 'wify'"),
-        ("events[0].at", "leads nowhere"),
-        ("", "--set : leads nowhere"),
+        ("events[0].at", "names nothing"),
+        ("", "--set : names nothing"),
     ],
 )
 def test_mistakes_on_the_command_line(read, path, message):
@@ -45,7 +45,7 @@ def test_mistakes_on_the_command_line(read, path, message):
 
 
 def test_a_case_on_the_command_line_has_a_name(read):
-    with pytest.raises(InputError, match="--set case: leads nowhere"):
+    with pytest.raises(InputError, match="--set case: names nothing"):
         read(EXPERIMENT + "cases: {far: {links.wifi.delay: 5ms}}\n", values=[("case", "[far]")])
 
 
