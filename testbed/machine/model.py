@@ -19,8 +19,8 @@ EMULATED: Final = "TESTBED_EMULATED"
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a machine works here.
 
-    :param why: what speaks for it, or what stands in its way, in one sentence.
-    :param remedy: what to do about it; empty if nothing needs doing.
+    :param why: the kernel that it has, or the reason why it does not work, in one sentence.
+    :param remedy: how to make it work; empty if it works.
     """
 
     ok: bool

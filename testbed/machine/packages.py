@@ -1,8 +1,8 @@
 """Packages of this and other releases of the distribution, unpacked without installing them.
 
 apt does all of it, with a state of its own in the cache: the system's lists, sources and installed
-packages are left alone.  Where packages come from and which keys sign them is what the system's
-own sources say; only the releases' names are added, so that other kernels are found.
+packages are left alone.  The system's own sources say where packages come from and which keys sign
+them.  Only names of further releases are added, so that other kernels are found.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def search(pattern: str) -> list[str]:
 def unpack(names: Sequence[str], into: Path) -> None:
     """Download packages and unpack them into one tree; ``into`` appears at once and whole.
 
-    :raises PlatformError: as :func:`search`, or one of them is not to be had.
+    :raises PlatformError: as :func:`search`, or the archives lack one of them.
     """
     _update()
     into.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive us."""
+"""Child processes that end with this process."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> Non
 
 
 def cpu_meter(child: subprocess.Popen[bytes]) -> Callable[[], float]:
-    """Return what tells the CPU time in seconds that all processes of a child's session used."""
+    """Return a function for the CPU time in seconds that a child's session has used."""
     session = os.getsid(child.pid)
     return lambda: _cpu_s(session)
 

@@ -170,7 +170,7 @@ class Watch:
 
 
 def last_line(console: Path) -> str | None:
-    """Return the last line that says something; of a panic, the line that says why."""
+    """Return the last line that is not empty; after a panic, the line with its reason."""
     try:
         text = console.read_text(errors="replace")
     except OSError:

@@ -48,8 +48,8 @@ def choose(qemu: str, kernel: Kernel) -> Processor:
 def kvm_works(qemu: str, kernel: Kernel) -> bool:
     """Find out whether a kernel gets through its boot with KVM.
 
-    That there is a /dev/kvm says little: with nested virtualisation guests may hang.  The answer is
-    kept until the host boots again.
+    The device /dev/kvm alone says little, because with nested virtualisation guests may hang.  The
+    answer is kept until the host boots again.
     """
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         return False

@@ -45,7 +45,7 @@ def command(
     arguments: str,
     terminal: bool,
 ) -> list[str]:
-    """Return what starts a guest; it ends when the guest restarts.
+    """Return the command that starts a guest; it ends when the guest restarts.
 
     :param processor: arguments that choose accelerator and CPU.
     :param arguments: the kernel's.

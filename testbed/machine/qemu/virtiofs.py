@@ -33,7 +33,7 @@ def daemon() -> str | None:
 def share(directory: Path, log: IO[bytes], *, writable: bool) -> Iterator[socket.socket]:
     """Serve a directory; yield the connection that QEMU is to take over.
 
-    Neither socket nor process outlives this, or us.
+    The socket and the process end with this context, and with this process.
 
     :param log: where virtiofsd's messages go.
     :param writable: otherwise the kernel keeps virtiofsd from writing, whatever a guest asks for.

@@ -1,4 +1,4 @@
-"""Building a user-mode Linux; :mod:`testbed.machine.uml.builds` says what lies where.
+"""Building a user-mode Linux; :mod:`testbed.machine.uml.builds` describes the folders.
 
 A build continues an interrupted one: the sources appear complete or not at all, and make(1) removes
 unfinished files when SIGTERM ends it.

@@ -77,7 +77,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stale(self) -> bool:
-        """Whether its tree, or the configuration, is no longer what it was built from."""
+        """Whether its tree or the configuration has changed since it was built."""
         if self.configuration != configuration():
             return True
         if self.source.startswith(DEBIAN):

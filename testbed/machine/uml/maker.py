@@ -47,7 +47,7 @@ class Watcher(Protocol):
 
 @contextlib.contextmanager
 def making(directory: Path, watcher: Watcher) -> Iterator[Maker]:
-    """Lock the folder of a build, once no other process builds there; yield what builds in it.
+    """Lock the folder of a build, once no other process builds there; yield a builder for it.
 
     :raises PlatformError: the disk is full.
     """
@@ -92,7 +92,7 @@ class Maker:
     def compile(self, argv: Sequence[str], objects: Path) -> None:
         """Run make(1), and report its progress to the watcher.
 
-        :param objects: where it puts what it makes.
+        :param objects: the folder of its output.
         :raises MachineError: it failed.
         :raises PlatformError: the disk is full.
         """

@@ -26,9 +26,9 @@ def command(
     arguments: str,
     terminal: str | None,
 ) -> list[str]:
-    """Return what starts a guest that runs a script as root and ends with it.
+    """Return the command that starts a guest, which runs a script as root and ends with it.
 
-    :param qemu: what vng starts as QEMU.
+    :param qemu: the program that vng starts as QEMU.
     :param script: a path of this host, and so of the guest.
     :param ports: by name, sockets on which testbed listens.
     :param arguments: the kernel's, beside vng's own.

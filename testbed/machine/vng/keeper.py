@@ -1,7 +1,8 @@
-"""QEMU for as long as somebody listens; a program of its own, which vng(1) starts as its QEMU.
+"""Runs QEMU as long as testbed listens; a program of its own, which vng(1) starts as its QEMU.
 
-vng starts virtme-run, and that QEMU.  Neither ends QEMU when it is killed.  This program does, when
-the connection to testbed closes: at the end of the run, or because testbed was killed.
+vng starts virtme-run, and virtme-run starts QEMU.  Neither ends QEMU when it is killed.  This
+program does when the connection to testbed closes: at the end of the run, or because testbed was
+killed.
 
 Usage: ``keeper.py SOCKET QEMU [ARGUMENT...]``
 """
