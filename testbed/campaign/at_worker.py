@@ -50,7 +50,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     :param environment: ``None``: it cannot be told, and ``why`` says the reason.
     :param host: one value for all workers that share a kernel; it is recorded nowhere.
     :param features: of the kernel, as `testbed doctor` finds them; none where runs are simulated.
-    :param why: what keeps it from carrying out the runs; empty if nothing does.
+    :param why: the reason why it cannot carry out the runs; empty if it can.
     """
 
     environment: Environment | None = None
@@ -62,8 +62,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A job for a worker.
 
-    :param campaign: whose it is, for :func:`stop`.
-    :param software: what the worker has said of its own.
+    :param campaign: its campaign, for :func:`stop`.
+    :param software: as the worker has described it.
     :param plugins: those the runs use.
     """
 

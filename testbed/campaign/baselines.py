@@ -1,4 +1,4 @@
-"""Baselines: small files, kept in git, that say how an experiment came out."""
+"""Baselines: small files, kept in git, with the results of an experiment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def place(directory: Path, name: str) -> Path:
 def save(path: Path, side: Side, metrics: Sequence[str] = ()) -> None:
     """Write a baseline.
 
-    :param metrics: what to keep; by default what the experiment is run for.
+    :param metrics: to keep; by default the main ones of the experiment.
     :raises InputError: it cannot be written, or no run counts.
     """
     kept = tuple(metrics or side.headline)

@@ -65,7 +65,7 @@ class Cluster:
         self.tell = tell
 
     def workers(self) -> list[str]:
-        """Return the addresses of the workers there are.
+        """Return the addresses of the workers that are connected.
 
         :raises TestbedError: the scheduler does not answer.
         """

@@ -18,7 +18,7 @@ from testbed.workload.result import Progress
 
 
 class Writer:
-    """Stores what comes back of the jobs of one experiment, and tells the watcher.
+    """Stores the results of the jobs of one experiment, and informs the watcher.
 
     There is one for a result folder; executors call it from one thread.
 
@@ -112,7 +112,7 @@ class Executor(Protocol):
 
 
 class InOrder:
-    """Does one job after the other, in this process: measuring wants quiet.
+    """Does one job after the other, in this process, so that no job disturbs another.
 
     :param experiment: whose jobs they will be, if it has been read.
     """

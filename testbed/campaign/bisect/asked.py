@@ -1,4 +1,4 @@
-"""From a command line to what is searched."""
+"""From a command line to the input of a search."""
 
 from __future__ import annotations
 

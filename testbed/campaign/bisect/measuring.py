@@ -27,7 +27,7 @@ _ERROR: Final = "testbed: "
 class Measuring:
     """Measures candidates, each in a folder of its own: ``02-1a2b3c4d5``, ``02-1a2b3c4d5-20runs``.
 
-    What was measured before the search was interrupted is read, not measured again.
+    Results from before an interruption of the search are read, not measured again.
 
     :param directory: of the search.
     :param place: where candidates are measured.

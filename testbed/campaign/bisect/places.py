@@ -1,4 +1,4 @@
-"""How `testbed run` is started for a candidate, and what is done before."""
+"""How `testbed run` is started for a candidate, and the preparation for it."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class _Kernels:
         )
 
     def check(self, candidate: Candidate, seen: Environment) -> None:
-        """Nothing: a machine refuses a kernel that is not of what is checked out."""
+        """Check nothing: a machine refuses a kernel of another commit than the one checked out."""
 
 
 class _Checkouts:

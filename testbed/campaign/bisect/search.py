@@ -1,4 +1,4 @@
-"""The search itself: each candidate is held against the good end, until one is found."""
+"""The search itself: it compares each candidate with the good end, until one is found."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Search:
     def run(self, order: Callable[[tuple[Step, ...]], Order]) -> Found:
         """Search.
 
-        :param order: makes what says which candidate is next, given the steps that are done.
+        :param order: makes the order of candidates, given the steps that are done.
         :raises InputError: the ends do not differ as it was said, or cannot be measured.
         """
         if self._state.fault is None:
@@ -148,7 +148,7 @@ class Search:
         return _step(candidate, judged or Judgement.SKIP, _said(found, rows), base, new)
 
     def _compared(self, candidate: Candidate, number: int, rows: tuple[Row, ...]) -> Compared:
-        """Hold a candidate against the good end, with ever more repetitions until it is decided.
+        """Compare a candidate with the good end, with ever more repetitions until it is decided.
 
         :param rows: the fault; nothing where the ends themselves are compared.
         :raises UnusableError: it cannot be measured or compared.
