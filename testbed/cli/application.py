@@ -1,4 +1,4 @@
-"""The command line: commands by name, and what is said of all of them."""
+"""The command line: commands by name, and the options and help of all of them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _look_at_build() -> None:
-    """Say it where compiled modules are there and not used, as their sources have changed.
+    """Print a note if compiled modules are not used because their sources have changed.
 
     :raises PlatformError: TESTBED_COMPILED wants what cannot be had.
     """

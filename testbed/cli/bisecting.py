@@ -1,4 +1,4 @@
-"""A search, for people: its progress on standard error, and what was found."""
+"""A search, for people: its progress on standard error, and its result."""
 
 from __future__ import annotations
 

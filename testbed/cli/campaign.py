@@ -1,4 +1,4 @@
-"""Carrying out experiments: progress, result folders and what came out."""
+"""Carrying out experiments: progress, result folders and results."""
 
 from __future__ import annotations
 

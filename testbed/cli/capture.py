@@ -147,7 +147,7 @@ def _check_json(json: bool, write: str | None) -> None:
 
 @contextlib.contextmanager
 def _output(write: str | None) -> Iterator[int]:
-    """Open what packets are written to, and yield its descriptor.
+    """Open the output for packets, and yield its descriptor.
 
     :raises InputError: it cannot be opened, or pcapng would go to a terminal.
     """

@@ -1,4 +1,4 @@
-"""A comparison, for people: a line for each metric of each cell, and what one must know of it."""
+"""A comparison, for people: a line for each metric of each cell, with warnings below."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_comparison(out: Console, found: Comparison) -> None:
-    """Print the table, what keeps changes from being decided, and what may have disturbed them."""
+    """Print the table, the reasons for undecided changes, and possible disturbances."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""The commands as values: what the manual page and the reference of the documentation show."""
+"""The commands as values, for the manual page and the reference of the documentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """An argument or an option.
 
     :param names: an option's names; none for an argument.
-    :param value: what stands for its value; empty for a flag.
+    :param value: the placeholder for its value; empty for a flag.
     """
 
     names: tuple[str, ...]

@@ -66,7 +66,7 @@ def addresses(ctx: Any, incomplete: str) -> Iterator[str]:
 
 
 def endpoints(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Yield what endpoints of a node are named by: interfaces, addresses and ids."""
+    """Yield names of the endpoints of a node: interfaces, addresses and ids."""
     yield from interfaces(ctx, incomplete)
     state = _observed(ctx)
     if state and ctx.params.get("verb") != "add":

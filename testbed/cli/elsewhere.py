@@ -1,4 +1,4 @@
-"""`testbed run --machine M`: runs in machines, and what came out side by side."""
+"""`testbed run --machine M`: runs in machines, and their results side by side."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(errands: Sequence[Errand], request: Request) -> int:
 def check(machine: Machine, others: Sequence[Machine] = ()) -> None:
     """Refuse a machine that cannot work here.
 
-    :param others: those one could go on with.
+    :param others: machines that work.
     :raises PlatformError: saying why, and what to do.
     """
     found = machine.availability()

@@ -175,7 +175,7 @@ def _text(file: Path) -> str:
 
 
 def deliver(found: Imported, output: Path | None, *, force: bool, json: bool) -> None:
-    """Write what a format's reader made of a file, and say what has no counterpart.
+    """Write the result of a format's reader, and print a note for what has no counterpart.
 
     :param output: a file; otherwise standard output is written to.
     :param force: overwrite the file.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def octets(file: Path, most: int) -> bytes:
-    """Return what is in a file; - is standard input.
+    """Return the content of a file; - is standard input.
 
     :raises InputError: it cannot be read, or is larger than ``most`` octets.
     """

@@ -1,4 +1,4 @@
-"""`testbed metrics`: what can be expected, tabulated and compared."""
+"""`testbed metrics`: the metrics for expectations, tables and comparisons."""
 
 from __future__ import annotations
 

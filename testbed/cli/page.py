@@ -1,4 +1,4 @@
-"""`testbed page`: pages of the workload `web`, looked at and made of what browsers record."""
+"""`testbed page`: show pages of the workload `web`, and make them of browsers' recordings."""
 
 from __future__ import annotations
 

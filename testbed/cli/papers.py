@@ -1,4 +1,4 @@
-"""`testbed papers`: published results as experiments, and what came out here."""
+"""`testbed papers`: published results as experiments, and our results beside them."""
 
 from __future__ import annotations
 

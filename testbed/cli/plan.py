@@ -1,4 +1,4 @@
-"""``testbed plan``: what would be done to build a topology."""
+"""``testbed plan``: the steps that build a topology."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`testbed plugins`: what other packages add."""
+"""`testbed plugins`: the components that other packages add."""
 
 from __future__ import annotations
 

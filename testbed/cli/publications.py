@@ -1,4 +1,4 @@
-"""Carrying out what publications need: folders are made or gone on with, runs done, values read."""
+"""Carrying out publications: make folders or go on with them, do runs, and read values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE: Final = "report.html"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How publications are run, and what is made of it.
+    """How publications are run, and what is written.
 
     :param results: where result folders go, in ``PUBLICATION/SIDE/EXPERIMENT``, and pages.
     :param resume: go on with the newest folder of the same experiment, if there is one.
@@ -89,7 +89,7 @@ def _check_kept(errands: Sequence[Errand], options: Options) -> None:
 
 
 def keep(papers: Sequence[Paper], found: Results) -> None:
-    """Put what came out beside the publications, to what was there.  Raises StoreError."""
+    """Add the results to those that are kept beside the publications.  Raises StoreError."""
     for paper in papers:
         if paper.name in found.measured:
             path = _keep(paper.folder, found.measured[paper.name].sides)

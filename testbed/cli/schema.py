@@ -1,4 +1,4 @@
-"""``testbed schema``: what a file may say."""
+"""``testbed schema``: the JSON Schema of a kind of file."""
 
 from __future__ import annotations
 

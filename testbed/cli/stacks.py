@@ -1,4 +1,4 @@
-"""`testbed stacks`: what an experiment can run on, and what can be chosen of each."""
+"""`testbed stacks`: the stacks that an experiment can run on, and the options of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcome of an experiment, for people: what `run` prints at its end and `show` again."""
+"""The outcome of an experiment, for people, as `run` and `show` print it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WIDEST: Final = 10_000  # characters of a table
 
 
 def print_outcome(console: Console, outcome: Outcome, path: Path) -> None:
-    """Print the table, the expectations, what went wrong and where all of it lies."""
+    """Print the table, the expectations, the failures and the path of the results."""
     title = ": ".join(filter(None, (outcome.experiment, outcome.description)))
     console.print(title, style="bold")
     columns = _columns(outcome)
@@ -146,7 +146,7 @@ def _width(console: Console, table: Table) -> int:
 
 
 def _of_all(column: Column) -> bool:
-    """Return whether a column says the same in each row; two columns always stay."""
+    """Return whether a column has the same value in each row; two columns always stay."""
     name, values = column
     return name not in ("stack", "runs") and len(values) > 1 and len(set(values)) == 1
 

@@ -1,4 +1,4 @@
-"""`testbed trace`: traces of links, looked at and made of what people have."""
+"""`testbed trace`: show traces of links, and make them of recordings."""
 
 from __future__ import annotations
 
