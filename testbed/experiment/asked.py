@@ -1,4 +1,4 @@
-"""From an experiment file to what its results are judged by."""
+"""From an experiment file to the criteria for its results."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ Load = Callable[[Overrides], object]
 
 @contextlib.contextmanager
 def blaming(overrides: Overrides, spec: ExperimentSpec, without: Load) -> Iterator[None]:
-    """Blame an option of the command line for what it brought about, not a line of the file.
+    """Blame an option of the command line for a mistake that it caused, not a line of the file.
 
-    :param spec: what the file says.
+    :param spec: the content of the file.
     :param without: reads the file again with fewer options.
     """
     try:

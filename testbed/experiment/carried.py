@@ -18,7 +18,7 @@ _OTHERS_PER_SEGMENT: Final = (
 
 
 def doubt(node: str, counters: Counters, protocol: str) -> str | None:
-    """Say why what a node received may not have gone over connections of a protocol.
+    """Return why the data that a node received may not have come by connections of a protocol.
 
     :param counters: how far each counter moved (RFC 4293, RFC 4022, ``net/mptcp/mib.c``).
     :param protocol: ``tcp`` or ``mptcp``.

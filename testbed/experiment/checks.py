@@ -34,7 +34,7 @@ from testbed.workload.stacks.registry import KINDS
 
 
 def each_stack(written: Document[Any], stacks: Sequence[object]) -> None:
-    """Check that each stack under test can be read, and that what it names is there."""
+    """Check that each stack under test can be read, and that the components it names exist."""
 
     def check(index: int, raw: object) -> None:
         with written.placing(document.join_path("stacks", index)):

@@ -32,8 +32,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """The actions of one moment: operations, or a program ``argv`` on ``node``.
 
     :param at_ns: from the start of the workload.
-    :param text: what it is, for people.
-    :param change: what the operations do to the network.
+    :param text: a description, for people.
+    :param change: the effect of the operations on the network.
     """
 
     at_ns: int

@@ -1,4 +1,4 @@
-"""From what was seen of a run to what its record says and its proof rests on.  Pure."""
+"""From the observations of a run to the content of its record and of its proof.  Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Seen(msgspec.Struct, kw_only=True):
 
     :param failure: why it failed.
     :param doubt: why it proves nothing although it did not fail.
-    :param results: what came out of each flow, by name.
+    :param results: of each flow, by name.
     :param cpu: CPU seconds of what is no part of the workload.
     """
 
@@ -48,7 +48,7 @@ class Seen(msgspec.Struct, kw_only=True):
 def of(
     scenario: Scenario, planned: PlannedFlow, seen: Seen, *, simulated: bool = False
 ) -> Evidence:
-    """Return what there is to judge one flow by.
+    """Return the evidence about one flow.
 
     :param simulated: in a network of ours.
     """

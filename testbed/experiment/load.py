@@ -1,4 +1,4 @@
-"""Reading experiment files, with what the command line changes about them."""
+"""Reading experiment files, with the changes of the command line."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return self.networks.written
 
     def scenario(self, cell: Cell) -> Scenario:
-        """Return what the runs of a cell need.
+        """Return the scenario of a cell's runs.
 
         It is made when a run is due: a matrix may have thousands of cells.
 
@@ -106,7 +106,7 @@ def _check_file(
     read_topology: Callable[[], Document[TopologySpec]],
     overrides: Overrides,
 ) -> None:
-    """Check what the file says, whatever the command line makes of it.
+    """Check the file itself, without the changes of the command line.
 
     The runs are put together only once, with what the command line changes.
     """

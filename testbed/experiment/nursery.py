@@ -1,4 +1,4 @@
-"""What runs in sandboxes have in common, loaded once for all of them."""
+"""Loads the programs of runs in sandboxes, once for all of them."""
 
 from __future__ import annotations
 

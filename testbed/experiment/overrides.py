@@ -118,7 +118,7 @@ def _assigned(raw: dict[str, Any], path: str, value: Data) -> dict[str, Any]:
 
 
 def _mapping(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what stands under a name, nothing being an empty mapping.
+    """Return the mapping under a name; if there is none, an empty one.
 
     :raises InputError: it is no mapping; an option before this one may have made it so.
     """

@@ -1,4 +1,4 @@
-"""Whether a machine's processors, and not its network, were what a run measured.
+"""Whether a run measured the processors of a machine instead of its network.
 
 That can be known of emulated processors only: they are so slow that no experiment is about them.
 """

@@ -1,4 +1,4 @@
-"""Did the run really run what it says?  A pure function over the evidence.
+"""Whether a run used the protocol that it claims.  A pure function over the evidence.
 
 A run whose protocol cannot be proved is *invalid*: it is shown, and never averaged.  The evidence
 comes from two independent places: the kernel's MIB counters of both ends (``nstat``, from
@@ -48,9 +48,9 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence.
 
-    :param protocol: what the stack is to speak: ``tcp`` or ``mptcp``.
+    :param protocol: the protocol of the stack: ``tcp`` or ``mptcp``.
     :param ours: the nodes whose stack is ours, not the kernel's.
-    :param simulated: there is no kernel that could say anything.
+    :param simulated: there is no kernel with counters.
     :param source: the node that connects; ``target`` the one that listens.
     :param expected_subflows: of each MPTCP connection, the first included.
     :param counters: of both nodes: how far each counter moved; a node that is missing has none.
@@ -115,7 +115,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def _checks(evidence: Evidence) -> tuple[Check, ...]:
-    """Return what proves a run: of each end the kernel's word, or that of our own stack."""
+    """Return the checks that prove a run: by the kernel or our own stack, for each end."""
     own: tuple[Check, ...] = (_as_asked, _own_views)
     mptcp: tuple[Check, ...] = (_same_connection, _set_up, _enough_subflows)
     if evidence.protocol != "mptcp":

@@ -1,4 +1,4 @@
-"""From what was seen of a run to its record and its files."""
+"""From the observations of a run to its record and its files."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _record(
 
 
 def _metric(flow: str, name: str) -> str:
-    """Return what a metric of a flow is called in a run; the short form has no name for it."""
+    """Return the name of a flow's metric in a run; the short form has no prefix."""
     return name if flow == WORKLOAD else f"{flow}.{name}"
 
 

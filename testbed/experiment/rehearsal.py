@@ -1,4 +1,4 @@
-"""Putting the runs of an experiment together before the first one: what fails here never starts."""
+"""Preparing all runs of an experiment before the first one, so that mistakes are found first."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError.together([*self._wrong_singles()] or [error]) from None
 
     def _wrong_singles(self, known: Sequence[InputError] = ()) -> Iterator[InputError]:
-        """Yield what single values of the matrix make wrong.
+        """Yield the mistakes that single values of the matrix cause.
 
-        :param known: what is wrong without them.
+        :param known: the mistakes without them.
         """
         said: set[tuple[str, str]] = set()
         for cell, place in self._singles():
@@ -81,7 +81,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     def _try(self, cell: Cell, place: str) -> None:
         """Put a run of a cell together.
 
-        :param place: what to blame for what the topology does not say.
+        :param place: the path to name in mistakes that the topology does not place.
         """
         there = venue(self.machine).stacks
         run = scenario(self.written, self.networks, self.choices, cell, there)
@@ -172,7 +172,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check_simulable(machine: str, topology: Topology, written: Document[TopologySpec]) -> None:
-    """Refuse what only kernels have: processes in nodes, and interfaces that stand on others."""
+    """Refuse what only kernels have: processes in nodes, devices on others, and qdiscs."""
     if machine != SIMULATION:
         return
     for node in topology.nodes:

@@ -130,7 +130,7 @@ async def _observe(run: Assignment, seen: Seen) -> None:
 
 
 async def _set_up(sandbox: Sandbox, topology: Topology, seen: Seen) -> bool:
-    """Have nodes run what they shall run first; one that fails makes the run failed."""
+    """Run the commands of nodes; if one fails, the run has failed."""
     outputs: list[hooks.Output] = []
     try:
         await hooks.set_up(sandbox, topology, outputs)

@@ -34,7 +34,7 @@ TOPOLOGY_KEYS: Final = tuple(
 
 
 class PlannedFlow(msgspec.Struct, frozen=True, kw_only=True):
-    """A flow, and what it will be held against.
+    """A flow, and the expectations about it.
 
     :param subflows: how many an MPTCP connection of it must have; 1 where its connections may be
         over before a second one is there.

@@ -23,7 +23,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """One run that a venue shall carry out.
 
     :param planned: which run it is, of which cell.
-    :param scenario: what that cell makes of the experiment.
+    :param scenario: of that cell.
     :param directory: where packet captures go.
     """
 
@@ -50,7 +50,7 @@ class Venue(Protocol):
         """The names of the stacks there are."""
 
     def check(self, written: Document[ExperimentSpec]) -> None:
-        """Refuse what cannot be done there.
+        """Refuse a scenario that cannot be carried out there.
 
         :raises InputError: with file and line.
         """
@@ -59,7 +59,7 @@ class Venue(Protocol):
         """Have what runs need loaded once for all runs within the context."""
 
     def run_once(self, run: Assignment) -> Finished:
-        """Carry out one run; whatever the workload does, there is a record of it.
+        """Carry out one run, and return its record, whatever the workload does.
 
         :raises TestbedError: something is missing without which no other run would fare better.
         """

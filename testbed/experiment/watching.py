@@ -79,9 +79,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter:
-    """Makes rates of counters, from one look to the next.
+    """Computes rates from counters, between two looks.
 
-    :param topology: what the sandbox was built from.
+    :param topology: of the sandbox.
     """
 
     def __init__(self, topology: Topology) -> None:
