@@ -1,4 +1,4 @@
-"""The middleboxes of links: from what a file says to values that have been checked."""
+"""The middleboxes of links: from the text of a file to checked values."""
 
 from __future__ import annotations
 

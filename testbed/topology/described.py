@@ -1,4 +1,4 @@
-"""What each key of a topology file means, for its JSON Schema."""
+"""The meaning of each key of a topology file, for its JSON Schema."""
 
 from __future__ import annotations
 

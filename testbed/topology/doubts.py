@@ -49,7 +49,7 @@ def _options(netem: Any) -> Mapping[str, str]:
 
 
 def _shaping(option: str, text: str) -> tuple[str, str] | None:
-    """Return what is odd about the value of a netem option, and what was probably meant."""
+    """Return why the value of a netem option is doubtful, and the value that was probably meant."""
     first = text.split(maxsplit=1)[0] if text.split() else ""
     if option == "rate" and _OCTETS.search(first):
         rate = format_rate(parse_rate(first))

@@ -1,4 +1,4 @@
-"""Generators: the nodes and links that a ``generate`` block stands for."""
+"""Generators: the nodes and links of a ``generate`` block."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def neighbours(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[N
 
 
 def sysctls(skeleton: Skeleton, addressing: Addressing, node: str) -> tuple[tuple[str, str], ...]:
-    """Return the sysctls of a node: what the topology needs, then what the file says.
+    """Return the sysctls of a node: those that the topology needs, then those of the file.
 
     A new namespace copies the IPv4 settings of the host's first one
     (``net.core.devconf_inherit_init_net``), so forwarding is always written, and filtering by

@@ -1,7 +1,7 @@
 """Keys of WireGuard: X25519 (RFC 7748), and private keys that follow from a seed.  Pure.
 
-Such keys keep nothing secret: who knows the topology and its seed has them.  They make runs
-repeatable and need no program ``wg``.
+Such keys keep nothing secret: anyone with the topology and its seed can compute them.  They make
+runs repeatable and need no program ``wg``.
 """
 
 from __future__ import annotations

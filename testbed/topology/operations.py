@@ -1,4 +1,4 @@
-"""The vocabulary of a plan: each operation is a value that says one thing about the network.
+"""The operations of a plan: each is a value that describes one part of the network.
 
 The same values describe the building of a topology and every later change of it (events, the
 command line), so there is one way in which the sandbox is ever changed.  They carry no behaviour
@@ -64,7 +64,7 @@ class AddBridge(Placed, frozen=True, kw_only=True):
 
 
 class VethEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """One end of a veth pair as it shall be from birth.
+    """One end of a veth pair, as it is created.
 
     ``offload=False`` turns transmit checksumming and segmentation offload off, so that what
     leaves the interface is a packet of at most ``mtu`` octets with a real checksum.
@@ -355,7 +355,7 @@ class SetWire(Operation, frozen=True, kw_only=True):
 
 
 class BeginTraces(Operation, frozen=True, kw_only=True):
-    """Let what changes by itself, traces and flapping, begin anew on all wires at one moment."""
+    """Let traces and flapping begin anew on all wires at one moment."""
 
     def __str__(self) -> str:
         return "wire begin traces"

@@ -189,7 +189,7 @@ def _end(interface: Interface, link: Link, switches: Collection[str]) -> VethEnd
 
 
 def _devices(topology: Topology, node: Node, seed: int) -> Iterator[AnyOperation]:
-    """VRFs, and what stands on the ends of links; what belongs to a VRF is put there."""
+    """VRFs, devices on the ends of links, and which of them belong to a VRF."""
     for name, vrf in node.vrfs:
         yield AddDevice(namespace=node.name, interface=name, device=vrf)
     for interface in node.interfaces:

@@ -127,7 +127,7 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
         return cls(built=topology, topology=topology, when=when)
 
     def changed(self, change: AnyChange) -> tuple[Operations, Present]:
-        """Return what carries a change out, and the network after it.
+        """Return the operations that carry a change out, and the network after it.
 
         :raises InputError: it names what the network does not have, or cannot be done.
         """

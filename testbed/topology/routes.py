@@ -97,7 +97,7 @@ class Router:
             self.known = like.known
 
     def routes(self, node: str) -> list[Route]:
-        """Return what goes into the main table of a node, and into those of its VRFs."""
+        """Return the routes of the main table of a node, and of the tables of its VRFs."""
         ends = [end for end in self._skeleton.ends[node] if self._of.get(end)]
         if not ends or not self._beside:
             return []

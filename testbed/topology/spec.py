@@ -54,7 +54,7 @@ class EndpointSpec(Spec, frozen=True, kw_only=True):
 
     @property
     def problem(self) -> str | None:
-        """Check what ``mptcp_pm_nl_add_addr_doit`` would refuse, or what could have no effect."""
+        """Return why ``mptcp_pm_nl_add_addr_doit`` would refuse it, or why it has no effect."""
         flags = set(self.flags)
         if self.interface is None and self.address is None:
             return "an endpoint has an interface, an address, or both"
