@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 import subprocess
@@ -25,21 +24,37 @@ class Host:
     def execute(self, program: Program, *, console: Path, limit_s: float | None = None) -> int:  # noqa: ARG002 - it has no console
         """Run a program as our child; it may write wherever we may."""
         try:
-            done = subprocess.run(
-                program.argv,
-                cwd=program.directory,
-                env={**program.environment, VARIABLE: HOST},
-                stdout=program.output,
-                stdin=None if program.terminal else subprocess.DEVNULL,
-                timeout=limit_s,
-                check=False,
-                preexec_fn=functools.partial(processes.die_with, os.getpid()),
-            )
+            child = _start(program)
         except OSError as error:
             raise InputError(f"{program.argv[0]} cannot be run: {error.strerror}") from error
-        except subprocess.TimeoutExpired as error:
-            raise MachineError(f"{program.argv[0]} was ended after {limit_s} s") from error
-        return 128 - done.returncode if done.returncode < 0 else done.returncode
+        with child:
+            try:
+                status = child.wait(limit_s)
+            except subprocess.TimeoutExpired as error:
+                child.kill()
+                raise MachineError(f"{program.argv[0]} was ended after {limit_s} s") from error
+            except BaseException:  # Ctrl-C
+                child.kill()
+                raise
+        return 128 - status if status < 0 else status
+
+
+def _start(program: Program) -> subprocess.Popen[bytes]:
+    creator = os.getpid()
+
+    def prepare() -> None:
+        release()
+        processes.die_with(creator)
+
+    with processes.signals_held() as release:
+        return subprocess.Popen(
+            program.argv,
+            cwd=program.directory,
+            env={**program.environment, VARIABLE: HOST},
+            stdout=program.output,
+            stdin=None if program.terminal else subprocess.DEVNULL,
+            preexec_fn=prepare,  # noqa: PLW1509 - we have one thread when we come here
+        )
 
 
 def machine(kernel: str) -> Machine:

@@ -47,6 +47,7 @@ def start(
     renumbered = tuple((numbers or {}).items())
 
     def prepare() -> None:
+        release()
         if before is not None:
             before()
         die_with(creator, death_signal)
@@ -55,18 +56,39 @@ def start(
         for to, it in high:
             os.dup2(it, to)
 
-    return subprocess.Popen(
-        argv,
-        stdin=None if terminal else subprocess.DEVNULL,
-        stdout=None if terminal else output,
-        stderr=output if errors is None else errors,
-        pass_fds=descriptors,
-        close_fds=not renumbered,  # of ours it inherits none anyway (PEP 446)
-        cwd=directory,
-        env=environment,
-        preexec_fn=prepare,  # noqa: PLW1509 - we have one thread when we come here
-        start_new_session=not terminal,
-    )
+    with signals_held() as release:
+        return subprocess.Popen(
+            argv,
+            stdin=None if terminal else subprocess.DEVNULL,
+            stdout=None if terminal else output,
+            stderr=output if errors is None else errors,
+            pass_fds=descriptors,
+            close_fds=not renumbered,  # of ours it inherits none anyway (PEP 446)
+            cwd=directory,
+            env=environment,
+            preexec_fn=prepare,  # noqa: PLW1509 - we have one thread when we come here
+            start_new_session=not terminal,
+        )
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[Callable[[], None]]:
+    """Let SIGINT and SIGTERM wait while a child is made.
+
+    Their handlers raise.  Python has functions that are called after a fork, and what is raised in
+    one of them is printed and forgotten: we would not end.
+
+    Yields what the child calls to get the signals again.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        yield release
+    finally:
+        release()
 
 
 def die_with(creator: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
